@@ -1,0 +1,1 @@
+"""Latency regression tests for Claude calls."""

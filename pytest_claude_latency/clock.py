@@ -1,0 +1,52 @@
+"""Clocks: the source of every number this package reports.
+
+`WallClock` reads the machine. `VirtualClock` moves only when a replay moves it,
+so a recorded two-second pause costs no real time and always reads 2.000 s.
+Instants are whole nanoseconds: float seconds drift as they are added up.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns  # bound here, before anything is patched: this one always reads the machine
+from typing import Protocol, final
+
+from pytest_claude_latency.duration import Nanoseconds
+
+
+class Clock(Protocol):
+    """Something that says what time it is, in nanoseconds since an origin of its own."""
+
+    def now(self) -> Nanoseconds:
+        """The current instant. Never decreases."""
+        ...
+
+
+@final
+class WallClock:
+    """The machine's monotonic clock."""
+
+    def now(self) -> Nanoseconds:
+        """The machine's current instant."""
+        return monotonic_ns()
+
+
+@final
+class VirtualClock:
+    """A clock that stands still until a replay moves it."""
+
+    def __init__(self, start: Nanoseconds = 0) -> None:
+        self._now = start
+
+    def now(self) -> Nanoseconds:
+        """The instant it was last moved to."""
+        return self._now
+
+    def advance_to(self, instant: Nanoseconds) -> None:
+        """Move to `instant`.
+
+        Raises:
+            ValueError: `instant` lies in the past.
+        """
+        if instant < self._now:
+            raise ValueError(f"a clock only moves forward: it reads {self._now} ns, got {instant} ns")
+        self._now = instant

@@ -1,0 +1,103 @@
+"""An exchange: one HTTP attempt, what was asked and what came back when.
+
+The same value is what a recording stores, what a replay serves and what every
+measurement is derived from, so live, recorded and replayed numbers come from
+one piece of code. `sent` counts from the start of the test; every other
+instant counts from the moment its request was sent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pytest_claude_latency.duration import Nanoseconds
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was sent. `content` is the body as bytes; JSON is kept in `canonical` form."""
+
+    method: str
+    url: str
+    headers: Headers = ()
+    content: bytes = b""
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as a JSON value; None where it is not JSON."""
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return None
+
+    @property
+    def path(self) -> str:
+        """Path and query of the URL, without scheme and host."""
+        parts = urlsplit(self.url)
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """A connection that had to be opened: when that began, and what it took (DNS, TCP, TLS)."""
+
+    at: Nanoseconds
+    duration: Nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Status and headers, and when they arrived."""
+
+    at: Nanoseconds
+    status: int
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes of the body as they arrived, decompressed. May be empty: it still reset a read time-out."""
+
+    at: Nanoseconds
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """When and how it ended: in full, by an `error` (the exception's name), or `closed` by the client."""
+
+    at: Nanoseconds
+    error: str | None = None
+    closed: Literal["client"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP attempt. `response` is None where none came; `end` is None while it is under way."""
+
+    sent: Nanoseconds
+    request: Request
+    connect: Connect | None = None
+    response: Response | None = None
+    chunks: tuple[Chunk, ...] = ()
+    end: End | None = None
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The first value of the header `name` (lower case), or None."""
+    return next((value for key, value in headers if key.lower() == name), None)
+
+
+def canonical(content: bytes) -> bytes:
+    """A JSON body in the one form recordings keep: compact, keys in their order, UTF-8. Others unchanged."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return content
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
