@@ -1,0 +1,70 @@
+"""Results: what one run of one test measured, and how it fared against its budget.
+
+It crosses from an xdist worker to the controller as one plain dict, so every
+part can be written as JSON types and read back without loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from pytest_claude_latency.judgement import Judgement
+from pytest_claude_latency.limit import Limit
+from pytest_claude_latency.timeline import Call
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestResult:
+    """One sample of one latency test."""
+
+    __test__: ClassVar[bool] = False  # the name looks like a test class to pytest
+
+    nodeid: str
+    """As pytest prints it, without the sample."""
+    sample: int = 1
+    outcome: str = "passed"
+    """pytest's word for the test: `passed`, `failed`, `skipped`, `error`, `xfailed`, `xpassed`."""
+    elapsed: float | None = None
+    """Seconds from the first request sent to the last answer ended; None where no answer ended."""
+    calls: tuple[Call, ...] = ()
+    setup_calls: tuple[Call, ...] = ()
+    """Calls made in fixtures, on which no budget is judged."""
+    judgements: tuple[Judgement, ...] = ()
+    judged: bool = True
+    """Whether the run judges budgets. Where it does not, `judgements` only tells which limits there are."""
+    recording: str | None = None
+    """The file that was replayed or written, relative to rootdir."""
+    warnings: tuple[str, ...] = ()
+    """What a user should mend: unused recordings, an inherited budget over no call."""
+    notes: tuple[str, ...] = ()
+    """What a user may want to know: waits that cost real seconds."""
+
+    @property
+    def broken(self) -> tuple[Judgement, ...]:
+        """The limits that were judged and not kept."""
+        return tuple(each for each in self.judgements if self.judged and each.broken)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result in types that JSON and execnet know; `from_dict` reads it back."""
+        plain = dict(vars(self))
+        for name in ("calls", "setup_calls", "judgements"):
+            plain[name] = [asdict(each) for each in plain[name]]
+        return plain | {"warnings": list(self.warnings), "notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> TestResult:
+        """The result that `as_dict` wrote."""
+        parts = {
+            "calls": tuple(Call(**each) for each in plain["calls"]),
+            "setup_calls": tuple(Call(**each) for each in plain["setup_calls"]),
+            "judgements": tuple(_judgement(each) for each in plain["judgements"]),
+            "warnings": tuple(plain["warnings"]),
+            "notes": tuple(plain["notes"]),
+        }
+        return cls(**{**plain, **parts})
+
+
+def _judgement(plain: Mapping[str, Any]) -> Judgement:
+    return Judgement(**{**plain, "limit": Limit(**plain["limit"])})
