@@ -1,0 +1,25 @@
+"""What every test of the project stands on: a clean environment, and the test server for those that ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.claude_server import ClaudeServer
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own key, gateway, proxy or CI must not decide what a test does."""
+    for name in os.environ:
+        if name.startswith("ANTHROPIC_") or name.lower().endswith("_proxy") or name == "CI":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def claude_server() -> Iterator[ClaudeServer]:
+    """A server on 127.0.0.1 that speaks the Messages API; `claude_server.url` is a base URL for the SDK."""
+    with ClaudeServer() as server:
+        yield server
