@@ -1,0 +1,82 @@
+"""Server-sent events: bytes in, events out, however the bytes are cut.
+
+Follows the WHATWG event stream rules: lines end in LF, CR or CRLF, a leading
+byte order mark is dropped, and an event counts only once its blank line came.
+An answer cut short of that line therefore ends without its last event here, as
+it does in the SDK. Fields a latency does not depend on (`id`, `retry`) are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, final
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event. `name` is None where the stream gave it none; `data` are its data lines, joined by LF."""
+
+    name: str | None
+    data: str
+
+
+@final
+class Decoder:
+    """Turns the bytes of one stream into its events.
+
+    Time is linear in the bytes fed, whatever their cut: an unfinished line is
+    kept in the pieces it came in and joined once, when its end arrives.
+    """
+
+    def __init__(self) -> None:
+        self._unfinished: list[bytes] = []
+        self._after_cr = False  # the last line ended in CR: an LF that opens the next bytes belongs to it
+        self._at_start = True
+        self._name: str | None = None
+        self._data: list[str] = []
+
+    def feed(self, data: bytes) -> Iterable[Event]:
+        """The events that these bytes complete, in order."""
+        return [event for line in self._lines(data) if (event := self._take(line)) is not None]
+
+    def _lines(self, data: bytes) -> list[bytes]:
+        """The lines that these bytes complete, without their ends."""
+        if self._after_cr and data:
+            data = data.removeprefix(b"\n")
+            self._after_cr = False
+        if not data:
+            return []
+        lines = data.splitlines()  # of bytes: at LF, CR and CRLF only
+        rest = b"" if data.endswith((b"\n", b"\r")) else lines.pop()
+        if lines:
+            self._complete(lines)
+        if rest:
+            self._unfinished.append(rest)
+        self._after_cr = data.endswith(b"\r")
+        return lines
+
+    def _complete(self, lines: list[bytes]) -> None:
+        """Put before the first of these lines what came of it earlier."""
+        if self._unfinished:
+            lines[0] = b"".join([*self._unfinished, lines[0]])
+            self._unfinished.clear()
+        if self._at_start:
+            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
+            self._at_start = False
+
+    def _take(self, line: bytes) -> Event | None:
+        if not line:
+            return self._dispatch()
+        field, _, value = line.decode("utf-8", "replace").partition(":")
+        if field == "data":
+            self._data.append(value.removeprefix(" "))
+        elif field == "event":
+            self._name = value.removeprefix(" ") or None
+        return None
+
+    def _dispatch(self) -> Event | None:
+        event = Event(self._name, "\n".join(self._data)) if self._data else None
+        self._name = None
+        self._data.clear()
+        return event
