@@ -41,7 +41,7 @@ _REASONS = {200: "OK", 307: "Temporary Redirect", 400: "Bad Request", 429: "Too 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One write to the socket: when it began since the request was received, and its bytes of the body, decompressed."""
+    """One write to the socket: when, since the request was received, and its part of the body, decompressed."""
 
     at: Nanoseconds
     data: bytes
