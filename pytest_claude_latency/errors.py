@@ -31,6 +31,18 @@ class CassetteError(LatencyError):
         return f"cannot read the recording {place}: {self.reason}"
 
 
+class CassetteWriteError(LatencyError):
+    """A recording that could not be written: which file, and why. What was there before is still there."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot write the recording {self.path}: {self.reason}"
+
+
 class CredentialError(LatencyError):
     """A recording was not written because something in it looks like a credential. Says where, never what."""
 

@@ -1,0 +1,170 @@
+"""Where recordings lie, and how their files are written: whole or not at all.
+
+A name is made from the test's id alone, never from what else is in the folder, so
+every machine and every worker finds the same one. What a file system cannot hold, or
+cannot tell apart, is replaced and a hash of the id added: two tests never share a path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from pytest_claude_latency.errors import CassetteWriteError
+
+_LONGEST = 100  # bytes: the narrowest file systems hold 143, and ".<sample>.jsonl" and a temporary suffix follow
+_HASH_LIKE = re.compile(r"-[0-9a-f]{8}\Z")
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.IGNORECASE
+)  # Windows opens a device instead of a file
+_XUNIT = {name.lower(): name for name in ("setUp", "tearDown", "setUpClass", "tearDownClass", "setUpModule")} | {
+    name.lower(): name for name in ("tearDownModule", "asyncSetUp", "asyncTearDown")
+}
+
+
+def path_of(test_file: Path, folder: str, test_id: str, sample: int) -> Path:
+    """The file of one sample of a test: `<test folder>/<folder>/<module>/<test id>.<sample>.jsonl`.
+
+    `test_id` is the node id behind the file, without the sample: `"TestTriage::test_label[en]"`.
+    """
+    return _module_folder(test_file, folder) / f"{_test_name(test_id)}.{sample}.jsonl"
+
+
+def fixture_path(test_file: Path, folder: str, scope: str, fixture: str, param: str | None = None) -> Path:
+    """The file of a fixture's own calls, beside the file that defines it: `@<scope>.<fixture>[<param id>].jsonl`.
+
+    An xunit hook goes by its own name, with its class: `"TestTriage::setUpClass"`.
+    """
+    return _module_folder(test_file, folder) / f"{_safe(fixture_id(scope, fixture, param))}.jsonl"
+
+
+def fixture_id(scope: str, fixture: str, param: str | None = None) -> str:
+    """How a recording of a fixture's calls names it, behind the file: `"@session.client[en]"`."""
+    return f"@{scope}.{fixture}" if param is None else f"@{scope}.{fixture}[{param}]"
+
+
+def samples(test_file: Path, folder: str, test_id: str) -> list[Path]:
+    """The recorded samples of a test, in their order. Empty if it was never recorded."""
+    name = re.compile(re.escape(_test_name(test_id)) + r"\.([1-9]\d*)\.jsonl")
+    try:
+        entries = sorted(_module_folder(test_file, folder).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = {int(match[1]): entry for entry in entries if (match := name.fullmatch(entry.name))}
+    return [found[sample] for sample in sorted(found)]
+
+
+def _module_folder(test_file: Path, folder: str) -> Path:
+    return test_file.parent / folder / _safe(test_file.name.removesuffix(".py"))
+
+
+def _test_name(test_id: str) -> str:
+    # A leading "@" belongs to fixtures.
+    return _safe(test_id, altered=test_id.startswith("@"))
+
+
+def _safe(identity: str, altered: bool = False) -> str:
+    """A name every file system holds and none confuses with that of another id."""
+    names, bracket, parameters = identity.partition("[")
+    name = ".".join(names.split("::")) + bracket + parameters
+    safe = re.sub(r"[^\w\-.\[\]@+=,~() ]|^[.\s]|[.\s]\Z", "_", name)
+    if _DEVICES.match(safe):
+        safe = "_" + safe
+    long = len(safe.encode(errors="replace")) > _LONGEST
+    if not (altered or long or safe != name or _is_ambiguous(names, parameters, name)):
+        return name
+    kept = safe.encode(errors="replace")[: _LONGEST - 9].decode(errors="ignore")
+    return f"{kept}-{sha256(identity.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def _is_ambiguous(names: str, parameters: str, name: str) -> bool:
+    """Whether some file systems, or a reader of the name, could take it for another id's."""
+    fixture_scope, _, rest = names.partition(".") if names.startswith("@") else ("", "", names)
+    *classes, last = rest.split("::")
+    return (
+        any("." in part for part in (*classes, last))
+        or not name.isascii()  # normal forms and case rules differ between file systems
+        or parameters != parameters.lower()
+        or fixture_scope != fixture_scope.lower()
+        or any(part != _usual_class(part) for part in classes)
+        or last != _XUNIT.get(last.lower(), last.lower())
+        or _HASH_LIKE.search(name) is not None
+    )
+
+
+def _usual_class(name: str) -> str:
+    """The one spelling of a class name that needs no hash: `TestTriage`, for every way to write it."""
+    folded = name.lower()
+    return "Test" + folded[4:].capitalize() if folded.startswith("test") else folded.capitalize()
+
+
+def replace_files(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None:
+    """Write every text to its file and remove the stale files, all or nothing. Folders are made.
+
+    Raises:
+        CassetteWriteError: a file could not be written; everything is as it was before.
+    """
+    written: dict[Path, Path] = {}
+    try:
+        for path, text in texts.items():
+            written[path] = _beside(path, "new")
+            _write(written[path], text)
+        _swap(written, [path for path in stale if path not in written])
+    except OSError as error:
+        raise CassetteWriteError(Path(error.filename or next(iter(texts), "")), error.strerror or str(error)) from error
+    finally:
+        for temporary in written.values():
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}.{what}")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _swap(written: Mapping[Path, Path], stale: Iterable[Path]) -> None:
+    """Put new files in the place of old ones; what takes no space on the disk can always be taken back."""
+    kept: dict[Path, Path] = {}
+    placed: list[Path] = []
+    try:
+        for path, new in written.items():
+            _keep(path, kept)
+            new.replace(path)
+            placed.append(path)
+        for path in stale:
+            _keep(path, kept)
+            path.unlink(missing_ok=True)
+    except BaseException:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        for path, old in kept.items():
+            old.replace(path)
+        raise
+    finally:
+        for old in kept.values():  # replacing a file by a link to itself leaves the link
+            with suppress(OSError):
+                old.unlink(missing_ok=True)
+
+
+def _keep(path: Path, kept: dict[Path, Path]) -> None:
+    if not path.exists():
+        return
+    old = _beside(path, "old")
+    try:
+        old.hardlink_to(path)  # the file itself stays in place, also if the process dies here
+    except OSError:  # a file system without links
+        path.rename(old)
+    kept[path] = old
