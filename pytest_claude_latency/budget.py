@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.judgement import NO_CALL, Judgement, Verdict, message
 from pytest_claude_latency.limit import METRICS, Lifted, Limit, Metric, parse_expression, parse_marker
-
-if TYPE_CHECKING:
-    from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.timeline import Call
 
 __all__ = [
     "METRICS",

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.limit import METRICS, Limit, Metric
-
-if TYPE_CHECKING:
-    from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.timeline import Call
 
 Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not judged"]
 
@@ -53,6 +51,11 @@ class Judgement:
         return self.limit.origin
 
     @property
+    def at_most(self) -> bool:
+        """Whether the limit bounds the metric from above."""
+        return METRICS[self.metric].direction == "at most"
+
+    @property
     def broken(self) -> bool:
         """Whether the promise was not kept."""
         return self.verdict == "broken"
@@ -89,10 +92,10 @@ def _silence(judgements: Sequence[Judgement]) -> list[str]:
 
 
 def _block(judgement: Judgement, calls: Sequence[Call], recording: str | None) -> list[str]:
-    lines = [_headline(judgement), _line("budget", judgement.limit.text(), judgement.origin)]
+    lines = [headline(judgement), _line("budget", judgement.limit.text(), judgement.origin)]
     measured = _measured(judgement)
     if judgement.call is None:
-        lines.append(_line("measured", measured, "the whole test"))
+        lines.append(_line("measured", measured, "all calls together"))
         lines += _overview(calls)
     else:
         call = calls[judgement.call - 1]
@@ -105,13 +108,14 @@ def _line(label: str, fact: str, source: str = "") -> str:
     return f"  {label:<10}{fact:<27}  {source}".rstrip()
 
 
-def _headline(judgement: Judgement) -> str:
+def headline(judgement: Judgement) -> str:
+    """The verdict on a broken limit in one line."""
     metric, limit = METRICS[judgement.metric], judgement.limit
     if judgement.measured is None:
         return f"{metric.name} has no value, {judgement.reason}: it breaks the budget of {limit.value_text()}"
     verb = "were" if metric.kind == "count" else "was"
     side = "over" if metric.direction == "at most" else "under"
-    miss = show(metric, abs(judgement.measured - limit.value))
+    miss = show(metric, abs(judgement.measured - limit.value)).removesuffix(" tokens/s")
     return f"{metric.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {limit.value_text()}"
 
 
@@ -123,14 +127,14 @@ def _measured(judgement: Judgement) -> str:
     text = show(metric, measured)
     if text != show(metric, judgement.limit.value):
         return text
-    return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured}"
+    return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured:.6g} tokens/s"
 
 
 def show(metric: Metric, measured: int | float) -> str:
     """A measurement for people: `1.240s`, `310`, `31.2 tokens/s`."""
     if metric.kind == "duration":
         return duration.show(int(measured))
-    return f"{measured}" if metric.kind == "count" else f"{measured:.1f} tokens/s"
+    return f"{measured}" if metric.kind == "count" else f"{measured:.3g} tokens/s"
 
 
 def describe(call: Call) -> str:

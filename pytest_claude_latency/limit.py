@@ -149,11 +149,18 @@ def _limit_of_piece(piece: str, origin: str) -> Limit:
             f"{origin}: {piece!r}: {metric.name} is limited to {metric.direction} a value; "
             f"accepted: {metric.name}{metric.sign}{match['value']}"
         )
-    value = _number(match["value"]) if metric.kind != "duration" else match["value"]
+    value = _value_of_text(metric, match["value"], f"{origin}: {piece!r}")
     statistic = match["statistic"]
-    if statistic is None:
-        return Limit(metric.name, None, _value(metric, value, origin), origin)
-    return _percentile(metric, statistic, value, origin)
+    return Limit(metric.name, None if statistic is None else _statistic(metric, statistic, origin), value, origin)
+
+
+def _value_of_text(metric: Metric, text: str, place: str) -> int | float:
+    """A value without quotes: a duration keeps its unit, since `ttft<800` could be read as 800 ms."""
+    forms = "a number and its unit, such as 800ms, 1.5s or 2m" if metric.kind == "duration" else metric.accepted
+    try:
+        return duration.parse(text) if metric.kind == "duration" else _amount(metric, _number(text))
+    except LimitError:
+        raise LimitError(f"{place}: {text!r} does not fit {metric.name}; accepted: {forms}") from None
 
 
 def _number(text: str) -> object:
@@ -176,13 +183,17 @@ def _limits_of(metric: Metric, value: object, origin: str) -> tuple[Limit | Lift
         return (Lifted(metric.name, origin),)
     if not isinstance(value, Mapping):
         return (Limit(metric.name, None, _value(metric, value, origin), origin),)
-    limits = [_percentile(metric, statistic, each, origin) for statistic, each in value.items()]
+    limits = [
+        Limit(metric.name, _statistic(metric, statistic, origin), _value(metric, each, origin), origin)
+        for statistic, each in value.items()
+    ]
     if len({limit.statistic for limit in limits}) != len(limits) or not limits:
         raise LimitError(f"{origin}: {metric.name}={value!r} is no set of percentiles; accepted: {metric.accepted}")
     return tuple(limits)
 
 
-def _percentile(metric: Metric, statistic: object, value: object, origin: str) -> Limit:
+def _statistic(metric: Metric, statistic: object, origin: str) -> str:
+    """The one name of a percentile: `"p50.0"` and `"p50"` are the same."""
     if metric.kind != "duration":
         raise LimitError(f"{origin}: {metric.name} takes no percentile, got {statistic!r}; accepted: {metric.accepted}")
     share = statistic.removeprefix("p") if isinstance(statistic, str) and statistic.startswith("p") else ""
@@ -191,9 +202,8 @@ def _percentile(metric: Metric, statistic: object, value: object, origin: str) -
             f"{origin}: {metric.name}: {statistic!r} is not a percentile; accepted: p50, p95, p99.9 and the like, "
             "above p0 and below p100"
         )
-    # p50 and p50.0 are one percentile, so they get one name
-    name = f"{Decimal(share):f}".rstrip("0").rstrip(".") if "." in share else f"{int(share)}"
-    return Limit(metric.name, f"p{name}", _value(metric, value, origin), origin)
+    whole, _, part = share.partition(".")
+    return f"p{int(whole)}.{part.rstrip('0')}".removesuffix(".")
 
 
 def _value(metric: Metric, value: object, origin: str) -> int | float:

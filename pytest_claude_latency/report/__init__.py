@@ -1,0 +1,1 @@
+"""Reports: what a run measured, in the terminal and in files."""

@@ -1,0 +1,69 @@
+"""Report files: which format a target asks for, and how any of them reaches the disk.
+
+A file appears whole or not at all: it is written beside its place and moved
+there, so that a run that is interrupted leaves the last report readable.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.report import html, json_file, markdown
+from pytest_claude_latency.report.summary import Summary
+
+SUFFIXES: Mapping[str, str] = {".json": "json", ".html": "html", ".htm": "html", ".md": "markdown"}
+NAMES: Mapping[str, str] = {"json": "json", "html": "html", "markdown": "markdown", "md": "markdown"}
+_RENDERERS: Mapping[str, Callable[[Summary], str]] = {
+    "json": json_file.render,
+    "html": html.render,
+    "markdown": markdown.render,
+}
+ACCEPTED = "a file that ends in .json, .html or .md, or FORMAT:FILE with json, html or markdown as FORMAT"
+
+
+def parse_target(text: str) -> tuple[str, Path]:
+    """The format and the file of `--latency-report=TEXT`: `report.json`, `markdown:summary.txt`.
+
+    Raises:
+        LimitError: the format is not known, or no file is named.
+    """
+    name, colon, file = text.partition(":")
+    # one letter is the drive of a Windows path
+    if colon and len(name) > 1 and name.isalpha():
+        if name.lower() not in NAMES or not file:
+            raise LimitError(f"{text!r} names no report; accepted: {ACCEPTED}")
+        return NAMES[name.lower()], Path(file)
+    suffix = Path(text).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise LimitError(f"{text!r} names no report; accepted: {ACCEPTED}")
+    return SUFFIXES[suffix], Path(text)
+
+
+def render(summary: Summary, form: str) -> str:
+    """The whole text of a report; `form` is a format that `parse_target` gives."""
+    return _RENDERERS[form](summary)
+
+
+def write(summary: Summary, form: str, path: Path) -> None:
+    """Write a report to `path`, whose folders are made where they are missing.
+
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
+    """
+    # a lone surrogate, which some test ids hold, cannot be encoded; its escape also reads well in JSON
+    content = render(summary, form).encode("utf-8", "backslashreplace")
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)  # a pipe or a terminal, which must not be replaced by a file
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

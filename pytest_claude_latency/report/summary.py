@@ -1,0 +1,191 @@
+"""The summary of a run: a row per test, counts and warnings, as values that every report writes its own way.
+
+A test with several samples is one row and shows its worst sample, since a
+limit holds for each of them. Rows stand in the order of their ids: a run
+spread over workers finishes in another order every time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.judgement import Judgement, Verdict
+from pytest_claude_latency.result import TestResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What holds for all tests of a run."""
+
+    mode: str = "replay"
+    clock: str = "virtual"
+    judged: bool = True
+    """Whether budgets were judged."""
+    verdicts: tuple[Mapping[str, object], ...] = ()
+    """What is known only at the end of a run, in JSON types."""
+    warnings: tuple[str, ...] = ()
+    """What makes the numbers of the whole run misleading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A test's worst measurement of one duration, and the limit on it where there is one."""
+
+    measured: Nanoseconds | None
+    limit: Nanoseconds | None
+    broken: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One test: the worst of its samples."""
+
+    nodeid: str
+    samples: tuple[TestResult, ...]
+    figures: Mapping[str, Figure]
+    """`ttft`, `total` and `elapsed`."""
+    judgements: tuple[Judgement, ...]
+    """For each limit, the judgement of the sample that did worst."""
+    verdict: str
+
+    @property
+    def calls(self) -> int:
+        """The number of calls; the largest where samples differ."""
+        return max(len(sample.calls) for sample in self.samples)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens that the calls of one sample generated together; the most of any sample."""
+        return max(sum(call.output_tokens or 0 for call in sample.calls) for sample in self.samples)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether every call streamed."""
+        return all(call.streamed for sample in self.samples for call in sample.calls)
+
+    @property
+    def broken(self) -> tuple[Judgement, ...]:
+        """The limits that were not kept."""
+        return tuple(each for each in self.judgements if each.broken)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Everything a report shows."""
+
+    run: Run
+    results: tuple[TestResult, ...]
+    """By node id and sample."""
+    rows: tuple[Row, ...]
+    calls: int
+    setup_calls: int
+    verdicts: Mapping[Verdict, int] = field(default_factory=dict)
+    """How many limits got each verdict, a limit counted once for all samples of its test."""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def budgets(self) -> int:
+        """The number of limits."""
+        return sum(self.verdicts.values())
+
+
+def summarize(results: Iterable[TestResult], run: Run) -> Summary:
+    """The summary of `results`, in whatever order they came in."""
+    ordered = tuple(sorted(results, key=lambda result: (result.nodeid, result.sample)))
+    rows = tuple(_row(nodeid, tuple(samples)) for nodeid, samples in groupby(ordered, key=lambda each: each.nodeid))
+    return Summary(
+        run=run,
+        results=ordered,
+        rows=rows,
+        calls=sum(len(result.calls) for result in ordered),
+        setup_calls=sum(len(result.setup_calls) for result in ordered),
+        verdicts=Counter(judgement.verdict for row in rows for judgement in row.judgements),
+        warnings=run.warnings + tuple(text for row in rows for text in _warnings(row)),
+        notes=_said(ordered, "notes"),
+    )
+
+
+def _row(nodeid: str, samples: tuple[TestResult, ...]) -> Row:
+    judgements = _worst_judgements(samples)
+    return Row(
+        nodeid=nodeid,
+        samples=samples,
+        figures={
+            "ttft": _figure("ttft", (call.ttft for sample in samples for call in sample.calls), judgements),
+            "total": _figure("total", (call.total for sample in samples for call in sample.calls), judgements),
+            "elapsed": _figure("elapsed", (sample.elapsed for sample in samples), judgements),
+        },
+        judgements=judgements,
+        verdict=_verdict(samples, judgements),
+    )
+
+
+_WORST_FIRST: Sequence[Verdict] = ("broken", "no calls", "kept", "not measured", "not judged")
+
+
+def _worst_judgements(samples: Sequence[TestResult]) -> tuple[Judgement, ...]:
+    """For each limit the worst judgement; a limit that one sample could measure counts as measured."""
+    worst: dict[str, Judgement] = {}
+    for sample in samples:
+        for judgement in sample.judgements if sample.judged else map(_unjudged, sample.judgements):
+            key = judgement.limit.text()
+            worst[key] = min(worst.get(key, judgement), judgement, key=_badness)
+    return tuple(worst.values())
+
+
+def _unjudged(judgement: Judgement) -> Judgement:
+    return Judgement(judgement.limit, None, None, 0, "not judged")
+
+
+def _badness(judgement: Judgement) -> tuple[int, float]:
+    """Smallest for the worst."""
+    measured = judgement.measured
+    if measured is None:
+        return _WORST_FIRST.index(judgement.verdict), float("-inf")
+    return _WORST_FIRST.index(judgement.verdict), judgement.limit.value - measured if judgement.at_most else measured
+
+
+def _figure(metric: str, seconds: Iterable[float | None], judgements: Iterable[Judgement]) -> Figure:
+    judged = next((each for each in judgements if each.metric == metric), None)
+    limit = None if judged is None else int(judged.limit.value)
+    if judged is not None and judged.broken and judged.measured is None:
+        return Figure(None, limit, broken=True)
+    measured = max((duration.nanoseconds(each) for each in seconds if each is not None), default=None)
+    return Figure(measured, limit, judged is not None and judged.broken)
+
+
+def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement]) -> str:
+    """One word for the row: a test that failed by itself says so, since its limits saw only part of its calls."""
+    verdicts = {judgement.verdict for judgement in judgements}
+    if "broken" in verdicts:
+        return "broken"
+    outcome = next((sample.outcome for sample in samples if sample.outcome != "passed"), None)
+    if outcome is not None:
+        return outcome
+    if not verdicts:
+        return "no budget"
+    return "kept" if "kept" in verdicts else min(verdicts, key=_WORST_FIRST.index)
+
+
+def _warnings(row: Row) -> list[str]:
+    said = list(_said(row.samples, "warnings"))
+    if row.judgements and all(judgement.verdict == "no calls" for judgement in row.judgements):
+        limits = " ".join(judgement.limit.text() for judgement in row.judgements)
+        said.append(f"{row.nodeid}: {limits} promises nothing: no prompt call was made ({row.judgements[0].origin})")
+    said += [
+        f"{row.nodeid}: {judgement.limit.text()} promises nothing: {judgement.reason} ({judgement.origin})"
+        for judgement in row.judgements
+        if judgement.verdict == "not measured"
+    ]
+    return said
+
+
+def _said(results: Iterable[TestResult], name: str) -> tuple[str, ...]:
+    """What results carry under `name`, each with its test, once for all samples."""
+    return tuple(dict.fromkeys(f"{result.nodeid}: {text}" for result in results for text in getattr(result, name)))

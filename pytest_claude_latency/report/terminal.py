@@ -1,0 +1,118 @@
+"""The terminal section `claude latency`: a row per test, then counts, warnings and notes.
+
+It keeps to the width of the terminal: what gives way is the middle of a test's
+id, since its file begins it and its name ends it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pytest_claude_latency.judgement import describe, headline, timeline
+from pytest_claude_latency.report.summary import Row, Summary
+from pytest_claude_latency.report.table import Table, counts, elsewhere, not_judged, table
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_claude_latency.timeline import Call
+
+_COLOURS = {"broken": "red", "failed": "red", "error": "red", "kept": "green", "no calls": "yellow"}
+_NOTES = 10
+"""More notes than this are for `-v`."""
+_NARROWEST_ID = 16
+_GAP = "  "
+
+
+def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
+    """Write the section; where budgets are not judged, one line that says so and how to judge them."""
+    if summary.run.judged:
+        if summary.rows:
+            _section(summary, reporter)
+    elif line := not_judged(summary):
+        reporter.write_line(line)
+    for warning in summary.warnings:
+        reporter.write_line(f"warning: {warning}", yellow=True)
+    _notes(summary.notes, reporter)
+
+
+def _section(summary: Summary, reporter: pytest.TerminalReporter) -> None:
+    width = reporter.config.get_terminal_writer().fullwidth
+    content = table(summary)
+    widths = column_widths(content, width)
+    reporter.write_sep("=", "claude latency")
+    reporter.write_line(_GAP.join(_padded(content.headers, widths)).rstrip(), bold=True)
+    for row, cells in zip(summary.rows, content.cells, strict=True):
+        *facts, verdict = _padded((shorten(cells[0], widths[0]), *cells[1:]), widths)
+        reporter.write(_GAP.join(facts) + _GAP)
+        reporter.write_line(verdict.rstrip(), **_markup(row.verdict))
+        _details(row, reporter, width)
+    if content.footnote:
+        reporter.write_line(content.footnote)
+    reporter.write_line(counts(summary), **_markup("broken" if summary.verdicts.get("broken") else "kept"))
+
+
+def _markup(verdict: str) -> dict[str, bool]:
+    return {_COLOURS[verdict]: True} if verdict in _COLOURS else {}
+
+
+def column_widths(content: Table, width: int) -> list[int]:
+    """The width of each column, the first one taking what the others leave of `width`."""
+    longest = [max(map(len, column)) for column in zip(content.headers, *content.cells, strict=True)]
+    # the last column of a terminal is left free: writing there wraps on some
+    left = width - 1 - sum(longest[1:]) - len(_GAP) * (len(longest) - 1)
+    return [min(longest[0], max(left, _NARROWEST_ID)), *longest[1:]]
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Text to the left, numbers to the right."""
+    last = len(cells) - 1
+    return [
+        cell.ljust(width) if position in (0, last) else cell.rjust(width)
+        for position, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` in at most `width` characters; a longer one loses its middle, and keeps more of its end."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 3
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def _details(row: Row, reporter: pytest.TerminalReporter, width: int) -> None:
+    for judgement in elsewhere(row):
+        _wrapped(headline(judgement), reporter, width, indent=2)
+    if reporter.verbosity > 0:
+        for sample in row.samples:
+            place = f"sample {sample.sample}, " if len(row.samples) > 1 else ""
+            for number, call in enumerate(sample.setup_calls, start=1):
+                _call(f"{place}set-up call {number}", call, reporter, width)
+            for number, call in enumerate(sample.calls, start=1):
+                _call(f"{place}call {number}", call, reporter, width)
+
+
+def _call(name: str, call: Call, reporter: pytest.TerminalReporter, width: int) -> None:
+    tokens = ""
+    if call.prompt_tokens is not None and call.output_tokens is not None:
+        tokens = f", {call.prompt_tokens} + {call.output_tokens} tokens"
+    _wrapped(f"{name}: {describe(call)}{tokens}", reporter, width, indent=2)
+    _wrapped(timeline(call), reporter, width, indent=4)
+
+
+def _wrapped(text: str, reporter: pytest.TerminalReporter, width: int, indent: int) -> None:
+    margin = " " * indent
+    lines = textwrap.wrap(text, width - 1, initial_indent=margin, subsequent_indent=margin + "  ")
+    for line in lines:
+        reporter.write_line(line)
+
+
+def _notes(notes: Sequence[str], reporter: pytest.TerminalReporter) -> None:
+    shown = notes if reporter.verbosity > 0 else notes[:_NOTES]
+    for note in shown:
+        reporter.write_line(f"note: {note}")
+    if len(shown) < len(notes):
+        reporter.write_line(f"note: {len(notes) - len(shown)} more notes, shown with -v")
