@@ -38,7 +38,16 @@ class Decoder:
 
     def feed(self, data: bytes) -> Iterable[Event]:
         """The events that these bytes complete, in order."""
-        return [event for line in self._lines(data) if (event := self._take(line)) is not None]
+        events: list[Event] = []
+        for line in self._lines(data):
+            if not line:
+                if self._data:
+                    events.append(Event(self._name, "\n".join(self._data)))
+                    self._data.clear()
+                self._name = None
+            else:
+                self._take(line)
+        return events
 
     def _lines(self, data: bytes) -> list[bytes]:
         """The lines that these bytes complete, without their ends."""
@@ -65,18 +74,9 @@ class Decoder:
             lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
             self._at_start = False
 
-    def _take(self, line: bytes) -> Event | None:
-        if not line:
-            return self._dispatch()
-        field, _, value = line.decode("utf-8", "replace").partition(":")
-        if field == "data":
-            self._data.append(value.removeprefix(" "))
-        elif field == "event":
-            self._name = value.removeprefix(" ") or None
-        return None
-
-    def _dispatch(self) -> Event | None:
-        event = Event(self._name, "\n".join(self._data)) if self._data else None
-        self._name = None
-        self._data.clear()
-        return event
+    def _take(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
+        elif field == b"event":
+            self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
