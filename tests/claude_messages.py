@@ -32,9 +32,9 @@ class Block(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text block; `|` separates its deltas, which may be empty."""
+    """A text block; `|` separates its deltas, which may be empty. A tuple of deltas is taken as it is."""
 
-    content: str
+    content: str | tuple[str, ...]
 
     def start(self) -> Json:
         return {"type": "text", "text": ""}
@@ -43,20 +43,20 @@ class Text:
         return ()
 
     def deltas(self) -> tuple[Json, ...]:
-        return tuple({"type": "text_delta", "text": delta} for delta in self.content.split("|"))
+        return tuple({"type": "text_delta", "text": delta} for delta in _deltas(self.content))
 
     def closing(self) -> tuple[Json, ...]:
         return ()
 
     def whole(self) -> Json:
-        return {"type": "text", "text": self.content.replace("|", "")}
+        return {"type": "text", "text": "".join(_deltas(self.content))}
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """A thinking block; `|` separates its deltas. None: the thinking is not shown, only signed."""
+    """A thinking block; deltas as those of `Text`. None: the thinking is not shown, only signed."""
 
-    content: str | None
+    content: str | tuple[str, ...] | None
     signature: str = "EqQBCgIYAhIkMzE0MTU5MjY1MzU4OTc5"
 
     def start(self) -> Json:
@@ -66,14 +66,13 @@ class Thinking:
         return ()
 
     def deltas(self) -> tuple[Json, ...]:
-        pieces = () if self.content is None else self.content.split("|")
-        return tuple({"type": "thinking_delta", "thinking": piece} for piece in pieces)
+        return tuple({"type": "thinking_delta", "thinking": delta} for delta in _deltas(self.content))
 
     def closing(self) -> tuple[Json, ...]:
         return ({"type": "signature_delta", "signature": self.signature},)
 
     def whole(self) -> Json:
-        return {"type": "thinking", "thinking": (self.content or "").replace("|", ""), "signature": self.signature}
+        return {"type": "thinking", "thinking": "".join(_deltas(self.content)), "signature": self.signature}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +226,12 @@ def frame(kind: str, **data: object) -> bytes:
     """One server-sent event as the API writes it."""
     body = json.dumps({"type": kind, **data}, ensure_ascii=False, separators=(",", ":"))
     return f"event: {kind}\ndata: {body}\n\n".encode()
+
+
+def _deltas(content: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if content is None:
+        return ()
+    return tuple(content.split("|")) if isinstance(content, str) else content
 
 
 def _block_parts(blocks: Iterable[Block], gaps: Iterable[Nanoseconds]) -> Iterator[Part]:
