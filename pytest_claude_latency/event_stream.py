@@ -123,6 +123,8 @@ def _headers(data: bytes) -> dict[str, str]:
             at = end
     except (IndexError, KeyError, struct.error) as reason:
         raise _BrokenFrameError("ParserError", "the frame's headers cannot be read") from reason
+    if at != len(data):
+        raise _BrokenFrameError("ParserError", "a header is longer than the frame says")
     return strings
 
 
