@@ -140,14 +140,14 @@ def show(metric: Metric, measured: int | float) -> str:
 def describe(call: Call) -> str:
     """What kind of call it was, and how it ended where that was not in full."""
     facts = [call.model or "model unknown", "streamed" if call.streamed else "not streamed"]
-    if not call.streamed and call.ttft is not None:
-        facts[-1] += ": its first token came with its last"
     if call.attempts > 1:
         facts.append(f"{call.attempts} attempts")
     if call.error is not None:
         facts.append(f"ended by {call.error}")
     if call.closed is not None:
         facts.append(f"closed by the {call.closed}")
+    if not call.streamed and call.ttft is not None:
+        facts.append("so its first token came with its last")
     return ", ".join(facts)
 
 

@@ -37,7 +37,7 @@ summary { cursor: pointer; overflow-wrap: anywhere; } details { margin: .4rem 0;
 figure { margin: .4rem 0 .8rem 1rem; } figcaption { color: var(--quiet); font-size: 13px; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: 14px; }
 .kept { color: var(--good); } .broken, .failed, .error { color: var(--bad); font-weight: 600; }
-.no { color: var(--warn); } .quiet { color: var(--quiet); }
+.no-calls, .not-measured { color: var(--warn); } .quiet { color: var(--quiet); }
 .sent { fill: var(--sent); } .headers { fill: var(--headers); } .thinking { fill: var(--thinking); }
 .answer { fill: var(--answer); } .limit { stroke: var(--bad); stroke-width: 2; }
 .legend span { margin-right: 1.2rem; }
@@ -49,6 +49,7 @@ _LEGEND = (
     ("headers", "headers, no token yet"),
     ("thinking", "thinking"),
     ("answer", "answer"),
+    ("bad", "limit of ttft"),
 )
 
 
@@ -76,15 +77,14 @@ def render(summary: Summary) -> str:
 def _table(content: Table, summary: Summary) -> str:
     head = "".join(f"<th>{escape(header)}</th>" for header in content.headers)
     rows = [_row(row, cells) for row, cells in zip(summary.rows, content.cells, strict=True)]
-    note = f'<p class="quiet">{escape(content.footnote)}</p>' if content.footnote else ""
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + f"\n</tbody></table>{note}"
+    notes = "".join(f'<p class="quiet">{escape(footnote)}</p>' for footnote in content.footnotes)
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + f"\n</tbody></table>{notes}"
 
 
 def _row(row: Row, cells: tuple[str, ...]) -> str:
     nodeid, *facts, verdict = cells
     middle = "".join(f"<td>{escape(fact)}</td>" for fact in facts)
-    # `no calls` and `not measured` share the colour of their first word
-    kind = escape(verdict.partition(" ")[0])
+    kind = escape(verdict.replace(" ", "-"))
     return f'<tr><td><code>{escape(nodeid)}</code></td>{middle}<td class="{kind}">{escape(verdict)}</td></tr>'
 
 

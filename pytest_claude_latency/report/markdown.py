@@ -29,8 +29,8 @@ def _table(summary: Summary) -> str:
     header = "| " + " | ".join(content.headers) + " |"
     rule = "|:--|" + "--:|" * (len(content.headers) - 2) + ":--|"
     rows = [_row(cells) for cells in content.cells]
-    note = ["", _plain(content.footnote)] if content.footnote else []
-    return "\n".join([header, rule, *rows, *note])
+    notes = [f"\n{_plain(footnote)}" for footnote in content.footnotes]
+    return "\n".join([header, rule, *rows, *notes])
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -50,7 +50,7 @@ def code(text: str, *, in_table: bool = False) -> str:
 
 def _plain(text: str) -> str:
     """`text` with what Markdown or HTML would read as markup escaped."""
-    return re.sub(r"([\\`*_\[\]<>|#&~])", r"\\\1", re.sub(r"[\r\n]+", " ", text))
+    return re.sub(r"([\\`*_\[\]<>|#&~+])", r"\\\1", re.sub(r"[\r\n]+", " ", text))
 
 
 def _broken(summary: Summary) -> list[str]:

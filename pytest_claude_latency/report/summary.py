@@ -14,7 +14,7 @@ from itertools import groupby
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.judgement import Judgement, Verdict
+from pytest_claude_latency.judgement import NO_CALL, Judgement, Verdict
 from pytest_claude_latency.result import TestResult
 
 
@@ -39,6 +39,17 @@ class Figure:
     measured: Nanoseconds | None
     limit: Nanoseconds | None
     broken: bool = False
+    streamed: bool = True
+    """Whether the call measured was; where not, its first token came with its last."""
+
+    @property
+    def tightness(self) -> float:
+        """The share of the limit that was used, infinite where what never came breaks it; -1 without a limit."""
+        if self.limit is None:
+            return -1.0
+        if self.measured is None:
+            return float("inf") if self.broken else 0.0
+        return self.measured / self.limit if self.limit else float("inf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +73,6 @@ class Row:
     def output_tokens(self) -> int:
         """Tokens that the calls of one sample generated together; the most of any sample."""
         return max(sum(call.output_tokens or 0 for call in sample.calls) for sample in self.samples)
-
-    @property
-    def streamed(self) -> bool:
-        """Whether every call streamed."""
-        return all(call.streamed for sample in self.samples for call in sample.calls)
 
     @property
     def broken(self) -> tuple[Judgement, ...]:
@@ -113,13 +119,14 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
 
 def _row(nodeid: str, samples: tuple[TestResult, ...]) -> Row:
     judgements = _worst_judgements(samples)
+    calls = [call for sample in samples for call in sample.calls]
     return Row(
         nodeid=nodeid,
         samples=samples,
         figures={
-            "ttft": _figure("ttft", (call.ttft for sample in samples for call in sample.calls), judgements),
-            "total": _figure("total", (call.total for sample in samples for call in sample.calls), judgements),
-            "elapsed": _figure("elapsed", (sample.elapsed for sample in samples), judgements),
+            "ttft": _figure("ttft", [(call.ttft, call.streamed) for call in calls], judgements),
+            "total": _figure("total", [(call.total, call.streamed) for call in calls], judgements),
+            "elapsed": _figure("elapsed", [(sample.elapsed, True) for sample in samples], judgements),
         },
         judgements=judgements,
         verdict=_verdict(samples, judgements),
@@ -151,13 +158,17 @@ def _badness(judgement: Judgement) -> tuple[int, float]:
     return _WORST_FIRST.index(judgement.verdict), judgement.limit.value - measured if judgement.at_most else measured
 
 
-def _figure(metric: str, seconds: Iterable[float | None], judgements: Iterable[Judgement]) -> Figure:
+def _figure(metric: str, found: Iterable[tuple[float | None, bool]], judgements: Iterable[Judgement]) -> Figure:
+    """The worst of `found`: seconds, and whether it was streamed."""
     judged = next((each for each in judgements if each.metric == metric), None)
     limit = None if judged is None else int(judged.limit.value)
     if judged is not None and judged.broken and judged.measured is None:
         return Figure(None, limit, broken=True)
-    measured = max((duration.nanoseconds(each) for each in seconds if each is not None), default=None)
-    return Figure(measured, limit, judged is not None and judged.broken)
+    broken = judged is not None and judged.broken
+    worst = max(((seconds, streamed) for seconds, streamed in found if seconds is not None), default=None)
+    if worst is None:
+        return Figure(None, limit, broken)
+    return Figure(duration.nanoseconds(worst[0]), limit, broken, streamed=worst[1])
 
 
 def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement]) -> str:
@@ -177,7 +188,7 @@ def _warnings(row: Row) -> list[str]:
     said = list(_said(row.samples, "warnings"))
     if row.judgements and all(judgement.verdict == "no calls" for judgement in row.judgements):
         limits = " ".join(judgement.limit.text() for judgement in row.judgements)
-        said.append(f"{row.nodeid}: {limits} promises nothing: no prompt call was made ({row.judgements[0].origin})")
+        said.append(f"{row.nodeid}: {limits} promises nothing: {NO_CALL} ({row.judgements[0].origin})")
     said += [
         f"{row.nodeid}: {judgement.limit.text()} promises nothing: {judgement.reason} ({judgement.origin})"
         for judgement in row.judgements

@@ -1,80 +1,90 @@
 """The summary as cells of text, one list for a row: what the terminal, Markdown and HTML have in common.
 
-A column that would say nothing is left out: `elapsed` is shown where a test
-makes several calls or limits it, since for one call it is `total`.
+One column shows `total` or `elapsed`: the one with a limit, or with the
+tighter one; without limits, what tells most for the number of calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.judgement import Judgement
-from pytest_claude_latency.report.summary import Row, Summary
+from pytest_claude_latency.report.summary import Figure, Row, Summary
 
+Span: TypeAlias = Literal["total", "elapsed"]
+
+HEADERS = ("test", "calls", "TTFT", "total", "tokens", "verdict")
 NOT_STREAMED = "*"
-FOOTNOTE = f"{NOT_STREAMED} not streamed: the first token comes with the last"
+ELAPSED = "+"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Headers, and for each row of the summary its cells in the same order."""
+    """Headers, for each row of the summary its cells in the same order, and what the marks in them mean."""
 
     headers: tuple[str, ...]
     cells: tuple[tuple[str, ...], ...]
-    footnote: str | None
+    footnotes: tuple[str, ...]
 
 
 def table(summary: Summary) -> Table:
     """The cells of `summary`; the first column is the test, the last its verdict."""
-    figures = ["ttft", "total"]
-    if any(row.calls > 1 or row.figures["elapsed"].limit is not None for row in summary.rows):
-        figures.append("elapsed")
-    return Table(
-        headers=("test", "calls", *("TTFT" if name == "ttft" else name for name in figures), "tokens", "verdict"),
-        cells=tuple(_cells(row, figures) for row in summary.rows),
-        footnote=None if all(row.streamed for row in summary.rows) else FOOTNOTE,
-    )
+    footnotes = []
+    if not all(row.figures["ttft"].streamed for row in summary.rows):
+        footnotes.append(f"{NOT_STREAMED} not streamed: the first token comes with the last")
+    if any(row.calls and span(row) == "elapsed" for row in summary.rows):
+        footnotes.append(f"{ELAPSED} elapsed: from the first request sent to the last answer ended")
+    return Table(HEADERS, tuple(_cells(row) for row in summary.rows), tuple(footnotes))
 
 
-def _cells(row: Row, figures: Sequence[str]) -> tuple[str, ...]:
+def _cells(row: Row) -> tuple[str, ...]:
+    name = row.nodeid if len(row.samples) == 1 else f"{row.nodeid} ({len(row.samples)} samples)"
+    shown = span(row)
     return (
-        name(row),
+        name,
         str(row.calls),
-        *(figure(row, metric) for metric in figures),
+        _figure(row.figures["ttft"], "" if row.figures["ttft"].streamed else NOT_STREAMED),
+        _figure(row.figures[shown], ELAPSED if shown == "elapsed" else ""),
         str(row.output_tokens) if row.calls else "",
         row.verdict,
     )
 
 
-def name(row: Row) -> str:
-    """The test, with the number of its samples where there are several."""
-    return row.nodeid if len(row.samples) == 1 else f"{row.nodeid} ({len(row.samples)} samples)"
+def span(row: Row) -> Span:
+    """Which of `total` and `elapsed` a row shows."""
+    total, elapsed = row.figures["total"], row.figures["elapsed"]
+    if total.limit is None and elapsed.limit is None:
+        return "total" if row.calls <= 1 else "elapsed"
+    return "elapsed" if elapsed.tightness > total.tightness else "total"
 
 
-def figure(row: Row, metric: str) -> str:
-    """A measurement beside its limit: `412ms/800ms`; `none` where the limit is broken by what never came."""
-    shown = row.figures[metric]
-    text = "none" if shown.broken else "" if shown.limit is None else "-"
-    if shown.measured is not None:
-        text = duration.show(shown.measured)
-    if metric == "ttft" and shown.measured is not None and not row.streamed:
-        text += NOT_STREAMED
-    return text if shown.limit is None else f"{text}/{duration.exact(shown.limit)}"
+def _figure(figure: Figure, mark: str) -> str:
+    """A measurement beside its limit: `412ms/800ms`; `none` where what never came breaks the limit."""
+    if figure.measured is not None:
+        measured = duration.show(figure.measured) + mark
+    else:
+        measured = "none" if figure.broken else "-" if figure.limit is not None else ""
+    return measured if figure.limit is None else f"{measured}/{duration.exact(figure.limit)}"
 
 
 def elsewhere(row: Row) -> list[Judgement]:
     """Broken limits that no column shows."""
-    return [judgement for judgement in row.broken if judgement.metric not in row.figures]
+    return [judgement for judgement in row.broken if judgement.metric not in {"ttft", span(row)}]
+
+
+_FATES = {"no calls": "over no call"}
 
 
 def counts(summary: Summary) -> str:
     """One line: how many tests, calls and limits, and what became of the limits."""
     parts = [_number(len(summary.rows), "test"), _number(summary.calls, "call")]
     if summary.setup_calls:
-        parts[-1] += f" and {summary.setup_calls} in set-up"
-    fates = ", ".join(f"{number} {verdict}" for verdict, number in sorted(summary.verdicts.items()))
+        parts.append(f"{_number(summary.setup_calls, 'call')} in set-up")
+    fates = ", ".join(
+        f"{number} {_FATES.get(verdict, verdict)}" for verdict, number in sorted(summary.verdicts.items())
+    )
     parts.append(_number(summary.budgets, "budget") + (f": {fates}" if fates else ""))
     return f"{', '.join(parts)} ({summary.run.mode}, {summary.run.clock} clock)"
 

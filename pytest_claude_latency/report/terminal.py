@@ -7,6 +7,7 @@ id, since its file begins it and its name ends it.
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,24 +35,23 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     elif line := not_judged(summary):
         reporter.write_line(line)
     for warning in summary.warnings:
-        reporter.write_line(f"warning: {warning}", yellow=True)
+        _wrapped(f"warning: {warning}", reporter, indent=0, yellow=True)
     _notes(summary.notes, reporter)
 
 
 def _section(summary: Summary, reporter: pytest.TerminalReporter) -> None:
-    width = reporter.config.get_terminal_writer().fullwidth
     content = table(summary)
-    widths = column_widths(content, width)
+    widths = column_widths(content, _width(reporter))
     reporter.write_sep("=", "claude latency")
     reporter.write_line(_GAP.join(_padded(content.headers, widths)).rstrip(), bold=True)
     for row, cells in zip(summary.rows, content.cells, strict=True):
         *facts, verdict = _padded((shorten(cells[0], widths[0]), *cells[1:]), widths)
         reporter.write(_GAP.join(facts) + _GAP)
         reporter.write_line(verdict.rstrip(), **_markup(row.verdict))
-        _details(row, reporter, width)
-    if content.footnote:
-        reporter.write_line(content.footnote)
-    reporter.write_line(counts(summary), **_markup("broken" if summary.verdicts.get("broken") else "kept"))
+        _details(row, reporter)
+    for footnote in content.footnotes:
+        reporter.write_line(footnote)
+    _wrapped(counts(summary), reporter, indent=0, **_markup("broken" if summary.verdicts.get("broken") else "kept"))
 
 
 def _markup(verdict: str) -> dict[str, bool]:
@@ -60,59 +60,86 @@ def _markup(verdict: str) -> dict[str, bool]:
 
 def column_widths(content: Table, width: int) -> list[int]:
     """The width of each column, the first one taking what the others leave of `width`."""
-    longest = [max(map(len, column)) for column in zip(content.headers, *content.cells, strict=True)]
-    # the last column of a terminal is left free: writing there wraps on some
-    left = width - 1 - sum(longest[1:]) - len(_GAP) * (len(longest) - 1)
+    longest = [max(map(columns, column)) for column in zip(content.headers, *content.cells, strict=True)]
+    left = width - sum(longest[1:]) - len(_GAP) * (len(longest) - 1)
     return [min(longest[0], max(left, _NARROWEST_ID)), *longest[1:]]
 
 
 def _padded(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     """Text to the left, numbers to the right."""
     last = len(cells) - 1
-    return [
-        cell.ljust(width) if position in (0, last) else cell.rjust(width)
-        for position, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
+    padded = []
+    for position, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        space = " " * (width - columns(cell))
+        padded.append(cell + space if position in (0, last) else space + cell)
+    return padded
+
+
+def columns(text: str) -> int:
+    """How many columns `text` takes: Chinese or Japanese characters take two, combining ones none."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)
 
 
 def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` characters; a longer one loses its middle, and keeps more of its end."""
-    if len(text) <= width:
+    """`text` in at most `width` columns; a longer one loses its middle, and keeps more of its end."""
+    if columns(text) <= width:
         return text
-    head = (width - 1) // 3
-    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+    head, tail = (width - 1) // 3, width - 1 - (width - 1) // 3
+    return f"{_start(text, head)}…{_start(text[::-1], tail)[::-1]}"
 
 
-def _details(row: Row, reporter: pytest.TerminalReporter, width: int) -> None:
+def _start(text: str, width: int) -> str:
+    """As much of the start of `text` as fits in `width` columns."""
+    taken = 0
+    for position, char in enumerate(text):
+        taken += columns(char)
+        if taken > width:
+            return text[:position]
+    return text
+
+
+def _details(row: Row, reporter: pytest.TerminalReporter) -> None:
     for judgement in elsewhere(row):
-        _wrapped(headline(judgement), reporter, width, indent=2)
+        _wrapped(headline(judgement), reporter, indent=2)
     if reporter.verbosity > 0:
         for sample in row.samples:
             place = f"sample {sample.sample}, " if len(row.samples) > 1 else ""
             for number, call in enumerate(sample.setup_calls, start=1):
-                _call(f"{place}set-up call {number}", call, reporter, width)
+                _call(f"{place}set-up call {number}", call, reporter)
             for number, call in enumerate(sample.calls, start=1):
-                _call(f"{place}call {number}", call, reporter, width)
+                _call(f"{place}call {number}", call, reporter)
 
 
-def _call(name: str, call: Call, reporter: pytest.TerminalReporter, width: int) -> None:
+def _call(name: str, call: Call, reporter: pytest.TerminalReporter) -> None:
     tokens = ""
     if call.prompt_tokens is not None and call.output_tokens is not None:
         tokens = f", {call.prompt_tokens} + {call.output_tokens} tokens"
-    _wrapped(f"{name}: {describe(call)}{tokens}", reporter, width, indent=2)
-    _wrapped(timeline(call), reporter, width, indent=4)
+    _wrapped(f"{name}: {describe(call)}{tokens}", reporter, indent=2)
+    _wrapped(timeline(call), reporter, indent=4)
 
 
-def _wrapped(text: str, reporter: pytest.TerminalReporter, width: int, indent: int) -> None:
+def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int, **markup: bool) -> None:
     margin = " " * indent
-    lines = textwrap.wrap(text, width - 1, initial_indent=margin, subsequent_indent=margin + "  ")
+    lines = textwrap.wrap(
+        text,
+        _width(reporter),
+        initial_indent=margin,
+        subsequent_indent=margin + "  ",
+        break_long_words=False,  # a path is there to be copied
+        break_on_hyphens=False,
+    )
     for line in lines:
-        reporter.write_line(line)
+        reporter.write_line(line, **markup)
+
+
+def _width(reporter: pytest.TerminalReporter) -> int:
+    """The characters of a line, less the last: writing there wraps on some terminals."""
+    return max(reporter.config.get_terminal_writer().fullwidth - 1, 40)
 
 
 def _notes(notes: Sequence[str], reporter: pytest.TerminalReporter) -> None:
     shown = notes if reporter.verbosity > 0 else notes[:_NOTES]
     for note in shown:
-        reporter.write_line(f"note: {note}")
+        _wrapped(f"note: {note}", reporter, indent=0)
     if len(shown) < len(notes):
         reporter.write_line(f"note: {len(notes) - len(shown)} more notes, shown with -v")
