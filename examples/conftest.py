@@ -1,0 +1,1 @@
+"""The application lies beside this file, so pytest can import it without an installation."""

@@ -1,0 +1,83 @@
+"""Records the examples without a key, against the test server: answers written by hand, paced as models were measured.
+
+    python -m examples.record [further arguments for pytest]      from the folder above this one
+
+With a key, `pytest --latency-mode=record examples` records the real API instead.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pytest_claude_latency.exchange import Request
+from tests.claude_answers import Answer
+from tests.claude_messages import Block, Text, ToolUse
+from tests.claude_server import ClaudeServer
+from tests.latency_profiles import count_tokens, profile
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FEEDBACK = """\
+The customer likes how quiet the kettle is and how it looks, but the parcel came four days late and dented, and a first
+mail went unanswered. They would order again if shipping were reliable."""
+
+SUMMARY = """\
+**What happened:** Order A-1042 left on Monday with GreenParcel, whose page then said "address unknown", although the
+customer has lived there since 1998. We sent the address again and promised delivery by Thursday.
+
+**What is open:** If it has not come by Thursday, the customer wants the €24.90 back. Please ask GreenParcel on
+Wednesday: a call is better than a mail."""
+
+STATE = """\
+Your kettle is on its way: GreenParcel has it, and it is due on Thursday. If it has not reached you by then, write to us
+and we will sort it out at once."""
+
+WARM = """\
+We are so sorry that your new desk lamp arrived broken, and glad that the refund has reached you. We would love to send
+you one that works: just tell us, and it leaves us today, at no charge for postage."""
+
+FORMAL = """\
+Please accept our apologies for the damaged desk lamp of order A-1077, which has been refunded in full. We would be
+pleased to dispatch a replacement upon your confirmation. Postage will be borne by us."""
+
+# the first phrase that a request holds decides
+ANSWERS: Mapping[str, Sequence[Block]] = {
+    "Summarize this customer feedback": [Text(FEEDBACK)],
+    "I was charged twice": [Text("billing")],
+    "Where is my parcel?": [Text("shipping")],
+    "The lamp flickers": [Text("returns")],
+    "hand support conversations over": [Text(SUMMARY)],
+    "tool_result": [Text(STATE)],
+    "Where is my order A-1042?": [Text("Let me look that up."), ToolUse("look_up_order", {"number": "A-1042"}, 3)],
+    "When are you open?": [Text("Hello! We are open Monday to Friday, nine to five. How can I help you?")],
+    "in a warm tone": [Text(WARM)],
+    "in a brief tone": [Text("Sorry about the broken lamp! Say the word and a working one leaves us today.")],
+    "in a formal tone": [Text(FORMAL)],
+}
+
+
+def answer(request: Request) -> Answer | None:
+    """What a model could say to this request, at the pace of the model it asks for."""
+    asked = request.content.decode()
+    for phrase, blocks in ANSWERS.items():
+        if phrase in asked:
+            name = "sonnet-4.5" if "sonnet" in request.json["model"] else "haiku-4.5"
+            return profile(name, seed=asked).answer(*blocks, prompt_tokens=count_tokens(asked))
+    return None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run pytest's record mode over the examples, with the test server in the place of the API."""
+    with ClaudeServer() as server:
+        server.answers(answer)
+        command = [sys.executable, "-m", "pytest", "--latency-mode=record", "examples", *arguments]
+        environment = {**os.environ, "ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": "none"}
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,32 @@
+"""Three drafts asked for at once take as long as the slowest, not as long as all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+
+import pytest
+from support_desk.drafts import TONES, drafts
+
+from pytest_claude_latency.latency import Latency
+
+TICKET = (
+    "My desk lamp A-1077 arrived broken. You refunded it, thank you! But I would still like to have one that works."
+)
+
+
+@pytest.mark.latency_budget(elapsed="4s", calls=3, output_tokens=200)
+def test_drafts_are_written_side_by_side(claude_latency: Latency) -> None:
+    written = asyncio.run(drafts(TICKET))
+
+    assert len(set(written)) == len(TONES)
+    totals = [call.total or 0.0 for call in claude_latency.calls]
+    assert max(totals) <= (claude_latency.elapsed or 0.0) < sum(totals)
+
+
+@pytest.mark.latency_budget(total="4s", calls=1)
+class DraftTest(unittest.TestCase):
+    def test_one_draft_is_enough_for_some(self) -> None:
+        (draft,) = asyncio.run(drafts(TICKET, ["brief"]))
+
+        assert "lamp" in draft
