@@ -16,12 +16,18 @@ TICKET = (
 
 
 @pytest.mark.latency_budget(elapsed="4s", calls=3, output_tokens=200)
-def test_drafts_are_written_side_by_side(claude_latency: Latency) -> None:
+def test_drafts_are_written_side_by_side() -> None:
     written = asyncio.run(drafts(TICKET))
 
     assert len(set(written)) == len(TONES)
-    totals = [call.total or 0.0 for call in claude_latency.calls]
-    assert max(totals) <= (claude_latency.elapsed or 0.0) < sum(totals)
+
+
+def test_the_slowest_draft_decides(claude_latency: Latency) -> None:
+    asyncio.run(drafts(TICKET))
+
+    totals = [call.total for call in claude_latency.calls if call.total is not None]
+    assert claude_latency.elapsed is not None
+    assert max(totals) <= claude_latency.elapsed < sum(totals)
 
 
 @pytest.mark.latency_budget(total="4s", calls=1)

@@ -1,0 +1,61 @@
+"""Whether a recording of 100,000 chunks is saved, loaded and replayed in time linear in its size.
+
+python benchmarks/big_recording.py
+"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import anthropic
+from streams import ASK, exchange, frames, recording
+
+from pytest_claude_latency import Recording, play
+from pytest_claude_latency.clock import WallClock
+from pytest_claude_latency.duration import MICROSECOND, MILLISECOND
+
+SIZES = (1_000, 10_000, 100_000)
+STEPS = ("save", "load", "replay", "measure")
+
+CLOCK = WallClock()
+
+
+def timed(work: Callable[[], object]) -> int:
+    gc.collect()
+    before = CLOCK.now()
+    work()
+    return CLOCK.now() - before
+
+
+def costs(size: int, folder: Path) -> list[float]:
+    """Microseconds per chunk of each step."""
+    path = folder / f"{size}.jsonl"
+    made_up = recording([exchange(frames(size), 2 * MILLISECOND)])
+    saving = timed(lambda: made_up.save(path))
+    loading = timed(lambda: Recording.load(path))
+    with play(Recording.load(path)) as measured:
+        replaying = timed(read)
+        measuring = timed(lambda: measured.calls)
+    return [cost / size / MICROSECOND for cost in (saving, loading, replaying, measuring)]
+
+
+def read() -> None:
+    """Only go through the events: the SDK's own joining of texts is not what is measured."""
+    with anthropic.Anthropic(api_key="none") as client, client.messages.create(**ASK, stream=True) as stream:
+        for _ in stream:
+            pass
+
+
+if __name__ == "__main__":
+    print(f"{'µs per chunk':>14}  " + "  ".join(f"{step:>8}" for step in STEPS))
+    table = []
+    with tempfile.TemporaryDirectory() as folder:
+        costs(SIZES[0], Path(folder))  # warms up
+        for size in SIZES:
+            table.append(costs(size, Path(folder)))
+            print(f"{size:>14,}  " + "  ".join(f"{cost:8.2f}" for cost in table[-1]))
+    growth = "  ".join(f"{last / middle:8.2f}" for middle, last in zip(table[-2], table[-1], strict=True))
+    print(f"{'growth':>14}  {growth}    from {SIZES[-2]:,} to {SIZES[-1]:,} chunks; linear is 1")

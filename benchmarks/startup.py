@@ -1,0 +1,80 @@
+"""What the plugin adds to a pytest run that has no latency test, beyond what respx's own plugin adds: at most 15 ms.
+
+Other plugins are left out: they would add noise to both sides.
+
+    python benchmarks/startup.py
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from pytest_claude_latency.clock import WallClock
+from pytest_claude_latency.duration import MILLISECOND
+
+ROUNDS = 25
+TARGET = 15.0  # ms
+HEAVY = ("anthropic", "hypothesis", "respx.mocks", "httpx2")
+
+WITHOUT = ("-p", "respx.plugin")
+WITH = (*WITHOUT, "-p", "pytest_claude_latency.plugin")
+
+TEST = "def test_nothing():\n    pass\n"
+CONFTEST = f"""
+import sys
+def pytest_unconfigure():
+    print("IMPORTED", *(name for name in {HEAVY} if name in sys.modules))
+"""
+
+CLOCK = WallClock()
+
+
+def run(folder: Path, plugins: tuple[str, ...]) -> str:
+    """Run pytest over one empty test and return what it printed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, str(folder)]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, cwd=folder).stdout
+
+
+def timed(folder: Path, plugins: tuple[str, ...]) -> tuple[float, float]:
+    """Milliseconds of a run: by the clock, and of processor time."""
+    cpu, wall = _children(), CLOCK.now()
+    run(folder, plugins)
+    return (CLOCK.now() - wall) / MILLISECOND, (_children() - cpu) * 1000
+
+
+def _children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def imported(folder: Path, plugins: tuple[str, ...]) -> set[str]:
+    (line,) = (line for line in run(folder, plugins).splitlines() if line.startswith("IMPORTED"))
+    return set(line.split()[1:])
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "test_nothing.py").write_text(TEST)
+        (folder / "conftest.py").write_text(CONFTEST)
+        before, after = imported(folder, WITHOUT), imported(folder, WITH)
+        pairs = [(timed(folder, WITHOUT), timed(folder, WITH)) for _ in range(ROUNDS)]
+    for index, kind in enumerate(("by the clock", "processor time")):
+        without, with_it = ([pair[side][index] for pair in pairs] for side in (0, 1))
+        added = median(b - a for a, b in zip(without, with_it, strict=True))
+        verdict = "within" if added <= TARGET else "OVER"
+        print(
+            f"{kind:14}  without {median(without):6.1f} ms   with {median(with_it):6.1f} ms   ratio "
+            f"{median(with_it) / median(without):.3f}   adds {added:5.1f} ms (median of {ROUNDS}), {verdict} {TARGET:g}"
+        )
+    print(f"imports besides: {', '.join(sorted(after - before)) or 'nothing heavy'} (of {', '.join(HEAVY)})")
+
+
+if __name__ == "__main__":
+    main()

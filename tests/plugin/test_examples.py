@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+NO_NETWORK = """
+import socket
+
+def connect(self, address):
+    raise BaseException(f"the examples reached for the network: {address}")
+
+socket.socket.connect = socket.socket.connect_ex = connect
+"""
+
+
+@pytest.fixture
+def examples(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the examples where no connection can be made, from pytest's start on."""
+    pytester.makepyfile(no_network=NO_NETWORK)
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no_network -p no:cacheprovider")
+    return Path(shutil.copytree(EXAMPLES, pytester.path / "examples", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+@pytest.mark.usefixtures("examples")
+def test_the_examples_keep_their_promises_offline(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess("--latency-budget", "--latency-strict", "examples")
+
+    result.assert_outcomes(passed=11)
+    assert result.ret == 0
+
+
+def test_a_replay_of_the_examples_changes_no_file(pytester: pytest.Pytester, examples: Path) -> None:
+    before = files(examples)
+
+    pytester.runpytest_subprocess("--latency-budget", "examples")
+
+    assert files(examples) == before
+
+
+@pytest.mark.usefixtures("examples")
+def test_every_replay_of_the_examples_writes_the_same_report(pytester: pytest.Pytester) -> None:
+    pytester.runpytest_subprocess("--latency-budget", "--latency-report=one.json", "examples")
+    pytester.runpytest_subprocess("--latency-budget", "--latency-report=two.json", "examples")
+    pytester.runpytest_subprocess("--latency-budget", "--latency-report=spread.json", "-n2", "examples")
+
+    one, two, spread = ((pytester.path / f"{name}.json").read_bytes() for name in ("one", "two", "spread"))
+    assert one == two == spread
+
+
+def test_drafts_written_one_after_the_other_break_their_promise(pytester: pytest.Pytester, examples: Path) -> None:
+    application = examples / "support_desk" / "drafts.py"
+    together = "await asyncio.gather(*(_draft(client, ticket, tone) for tone in tones))"
+    in_turn = "[await _draft(client, ticket, tone) for tone in tones]"
+    source = application.read_text(encoding="utf-8")
+    application.write_text(source.replace(together, in_turn), encoding="utf-8")
+
+    result = pytester.runpytest_subprocess("--latency-budget", "examples/tests/test_drafts.py", "-k", "side_by_side")
+
+    assert in_turn in application.read_text(encoding="utf-8")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*elapsed was * over the budget of *"])
