@@ -17,6 +17,7 @@ from typing import Any
 
 from pytest_claude_latency.cassette_folder import fixture_id, fixture_path, path_of, replace_files, samples
 from pytest_claude_latency.cassette_reader import FORMAT, MAX_MICROSECONDS, VERSION, read
+from pytest_claude_latency.credentials import refuse_credentials
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.exchange import Exchange, Headers, Request
@@ -64,8 +65,10 @@ class Recording:
         """Write the recording to a file, whole or not at all. Folders are made.
 
         Raises:
+            CredentialError: something in it looks like a credential; nothing was written.
             CassetteWriteError: it could not be written; what was there is still there.
         """
+        refuse_credentials(self, self.test)
         replace_files({Path(path): dumps(self)})
 
 
@@ -78,8 +81,11 @@ def save_set(recordings: Sequence[Recording], test_file: Path, folder: str, test
     """Replace all samples of a test by these, as one set: samples recorded earlier and not among them go.
 
     Raises:
+        CredentialError: something in one looks like a credential; nothing was written.
         CassetteWriteError: one could not be written; the old set is still there, whole.
     """
+    for recording in recordings:
+        refuse_credentials(recording, recording.test)
     texts = {path_of(test_file, folder, test_id, each.sample): dumps(each) for each in recordings}
     replace_files(texts, stale=[path for path in samples(test_file, folder, test_id) if path not in texts])
 

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Any, Final, TypeAlias, final
 from urllib.parse import urlsplit
 
+from pytest_claude_latency.credentials import conceal
 from pytest_claude_latency.exchange import Exchange, Request, header
 
 Key: TypeAlias = Hashable
@@ -298,7 +299,8 @@ def _nearest_lines(sent: Request, matcher: Matcher, recording: str) -> list[str]
 def _shortened(recorded: Any, sent: Any) -> tuple[str, str]:
     """Both values cut to what can be read at a glance, around the first character that differs."""
     if not (isinstance(recorded, str) and isinstance(sent, str)):
-        return _cut(_text(recorded), 0), _cut(_text(sent), 0)
+        return _cut(conceal(_text(recorded)), 0), _cut(conceal(_text(sent)), 0)
+    recorded, sent = conceal(recorded), conceal(sent)
     same = _common(recorded, sent)
     start = 0 if max(len(recorded), len(sent)) <= _WIDTH or same <= _BEFORE else same - _BEFORE
     return _text(_cut(recorded, start)), _text(_cut(sent, start))
