@@ -109,7 +109,7 @@ def _judge_calls(limit: Limit, metric: Metric, calls: Sequence[Call]) -> Judgeme
         if measured is not None and (worst is None or metric.worse(measured, worst[1])):
             worst = (number, measured)
     if worst is None:
-        return Judgement(limit, None, None, len(calls), "not measured", f"no call has a {metric.name}")
+        return Judgement(limit, None, None, len(calls), "not measured", f"no call has a value for {metric.name}")
     return _verdict(limit, worst[1], worst[0], len(calls))
 
 

@@ -16,6 +16,7 @@ from pytest_claude_latency.timeline import Call
 
 Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not judged"]
 
+_RATE_UNIT = " tokens/s"
 NO_CALL = "no prompt call was made"
 
 
@@ -78,7 +79,7 @@ def _severity(judgement: Judgement) -> float:
     limit, measured = judgement.limit.value, judgement.measured
     if measured is None:
         return float("inf")
-    over, under = (measured, limit) if METRICS[judgement.metric].direction == "at most" else (limit, measured)
+    over, under = (measured, limit) if judgement.at_most else (limit, measured)
     return over / under if under else float("inf")
 
 
@@ -100,7 +101,7 @@ def _block(judgement: Judgement, calls: Sequence[Call], recording: str | None) -
     else:
         call = calls[judgement.call - 1]
         lines.append(_line("measured", measured, f"call {judgement.call} of {judgement.of}, {describe(call)}"))
-        lines.append(_line("timeline", timeline(call)))
+        lines.append(_line("timeline", moments(call)))
     return lines if recording is None else [*lines, _line("recording", recording)]
 
 
@@ -114,8 +115,8 @@ def headline(judgement: Judgement) -> str:
     if judgement.measured is None:
         return f"{metric.name} has no value, {judgement.reason}: it breaks the budget of {limit.value_text()}"
     verb = "were" if metric.kind == "count" else "was"
-    side = "over" if metric.direction == "at most" else "under"
-    miss = show(metric, abs(judgement.measured - limit.value)).removesuffix(" tokens/s")
+    side = "over" if judgement.at_most else "under"
+    miss = show(metric, abs(judgement.measured - limit.value)).removesuffix(_RATE_UNIT)
     return f"{metric.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {limit.value_text()}"
 
 
@@ -127,39 +128,41 @@ def _measured(judgement: Judgement) -> str:
     text = show(metric, measured)
     if text != show(metric, judgement.limit.value):
         return text
-    return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured:.6g} tokens/s"
+    return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured}{_RATE_UNIT}"
 
 
 def show(metric: Metric, measured: int | float) -> str:
     """A measurement for people: `1.240s`, `310`, `31.2 tokens/s`."""
     if metric.kind == "duration":
         return duration.show(int(measured))
-    return f"{measured}" if metric.kind == "count" else f"{measured:.3g} tokens/s"
+    if metric.kind == "count":
+        return f"{measured}"
+    return (f"{measured:.1f}" if measured >= 1 else f"{measured:.2g}") + _RATE_UNIT
 
 
 def describe(call: Call) -> str:
     """What kind of call it was, and how it ended where that was not in full."""
     facts = [call.model or "model unknown", "streamed" if call.streamed else "not streamed"]
+    if not call.streamed and call.ttft is not None:
+        facts[-1] += " (its first token came with its last)"
     if call.attempts > 1:
         facts.append(f"{call.attempts} attempts")
     if call.error is not None:
         facts.append(f"ended by {call.error}")
     if call.closed is not None:
         facts.append(f"closed by the {call.closed}")
-    if not call.streamed and call.ttft is not None:
-        facts.append("so its first token came with its last")
     return ", ".join(facts)
 
 
-def timeline(call: Call) -> str:
+def moments(call: Call) -> str:
     """The moments of one call, in milliseconds since it was sent."""
-    moments: list[tuple[str, float | None]] = [("sent", 0.0), ("headers", call.ttfb)]
+    reached: list[tuple[str, float | None]] = [("sent", 0.0), ("headers", call.ttfb)]
     if call.streamed:
-        moments.append(("first token", call.ttft))
+        reached.append(("first token", call.ttft))
     if call.streamed and call.ttfa != call.ttft:
-        moments.append(("first answer token", call.ttfa))
-    moments.append(("end", call.total))
-    shown = [f"{name} {_milliseconds(at)}" for name, at in moments if at is not None]
+        reached.append(("first answer token", call.ttfa))
+    reached.append(("end", call.total))
+    shown = [f"{name} {_milliseconds(at)}" for name, at in reached if at is not None]
     return " · ".join(shown if call.total is not None else [*shown, "not ended"])
 
 

@@ -91,7 +91,7 @@ class Limit:
         """The value with its unit, exact: `800ms`, `40`."""
         if METRICS[self.metric].kind == "duration":
             return duration.exact(int(self.value))
-        return f"{Decimal(repr(self.value)):f}".removesuffix(".0")
+        return f"{Decimal(repr(self.value)):f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _number(text: str) -> object:
 def _metric(name: str, origin: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
-    near = difflib.get_close_matches(name, METRICS, n=1)
+    near = difflib.get_close_matches(name.lower(), METRICS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise LimitError(f"{origin}: unknown metric {name!r}{hint} (metrics: {', '.join(METRICS)})")
 
@@ -220,4 +220,4 @@ def _amount(metric: Metric, value: object) -> int | float:
         raise LimitError(f"{value!r} is negative or not finite; accepted: {metric.accepted}")
     if metric.kind == "count" and value != int(value):
         raise LimitError(f"{value!r} is not whole; accepted: {metric.accepted}")
-    return int(value) if value == int(value) else value
+    return int(value) if value == int(value) else float(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from html import escape
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.judgement import describe, message, timeline
+from pytest_claude_latency.judgement import describe, message, moments
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import Table, counts, not_judged, table
 from pytest_claude_latency.result import TestResult
@@ -124,7 +124,7 @@ def _test(result: TestResult, row: Row) -> str:
 
 
 def _figure(name: str, call: Call, span: float, limit: duration.Nanoseconds | None) -> str:
-    caption = f"{name}: {describe(call)} — {timeline(call)}"
+    caption = f"{name}: {describe(call)} — {moments(call)}"
     return f"<figure>{_bar(call, span, limit)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
@@ -141,14 +141,14 @@ def _bar(call: Call, span: float, limit: duration.Nanoseconds | None) -> str:
         # a line is not stretched with the axis
         line = f'x1="{at:.2f}" x2="{at:.2f}" y1="0" y2="14" vector-effect="non-scaling-stroke"'
         rects.append(f'<line class="limit" {line}/>')
-    label = escape(timeline(call), quote=True)
+    label = escape(moments(call), quote=True)
     drawing = "".join(rects)
     return f'<svg viewBox="0 0 1000 14" preserveAspectRatio="none" role="img" aria-label="{label}">{drawing}</svg>'
 
 
 def _phases(call: Call) -> list[tuple[str, float]]:
     """What the call was waiting for until when, in seconds since it was sent."""
-    moments = [("sent", call.ttfb), ("headers", call.ttft), ("thinking", call.ttfa)]
-    phases = [(kind, until) for kind, until in moments if until is not None]
+    ends = [("sent", call.ttfb), ("headers", call.ttft), ("thinking", call.ttfa)]
+    phases = [(kind, until) for kind, until in ends if until is not None]
     last = "answer" if call.ttfa is not None else "thinking" if call.ttft is not None else "headers"
     return [*phases, (last if call.ttfb is not None else "sent", call.total or 0.0)]

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pytest_claude_latency.judgement import describe, headline, timeline
+from pytest_claude_latency.judgement import describe, headline, moments
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import Table, counts, elsewhere, not_judged, table
 
@@ -115,7 +115,7 @@ def _call(name: str, call: Call, reporter: pytest.TerminalReporter) -> None:
     if call.prompt_tokens is not None and call.output_tokens is not None:
         tokens = f", {call.prompt_tokens} + {call.output_tokens} tokens"
     _wrapped(f"{name}: {describe(call)}{tokens}", reporter, indent=2)
-    _wrapped(timeline(call), reporter, indent=4)
+    _wrapped(moments(call), reporter, indent=4)
 
 
 def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int, **markup: bool) -> None:
