@@ -1,1 +1,49 @@
-"""Latency regression tests for Claude calls."""
+"""Latency regression tests for Claude calls: recorded once, replayed offline in virtual time.
+
+Names resolve when they are first used, so that importing the package costs
+next to nothing and pulls in neither the SDK nor an HTTP library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.cassette import Recording
+    from pytest_claude_latency.errors import (
+        BudgetExceeded,
+        CassetteError,
+        CassetteWriteError,
+        CredentialError,
+        LatencyError,
+        LimitError,
+    )
+    from pytest_claude_latency.latency import Latency
+    from pytest_claude_latency.playing import play
+    from pytest_claude_latency.timeline import Call
+
+__all__ = [
+    "BudgetExceeded",
+    "Call",
+    "CassetteError",
+    "CassetteWriteError",
+    "CredentialError",
+    "Latency",
+    "LatencyError",
+    "LimitError",
+    "Recording",
+    "play",
+]
+
+_HOMES = {"Call": "timeline", "Latency": "latency", "Recording": "cassette", "play": "playing"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

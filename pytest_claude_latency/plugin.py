@@ -1,1 +1,138 @@
-"""The pytest plugin."""
+"""The pytest plugin: hooks that look up state, decide, and hand over.
+
+The machinery is imported when the first latency test is set up, so that a run
+without any pays next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_claude_latency import options, virtual_time
+from pytest_claude_latency.fixtures import CASE, async_claude_client, claude_client, claude_latency
+from pytest_claude_latency.reporter import Reporter
+from pytest_claude_latency.session import REPORTED, Session
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.wide_fixtures import WideFixtures
+
+__all__ = ["async_claude_client", "claude_client", "claude_latency"]
+
+SESSION: pytest.StashKey[Session] = pytest.StashKey()
+WIDE: pytest.StashKey[WideFixtures] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options, and take hold of time before any code under test can bind its functions."""
+    options.declare(parser)
+    virtual_time.install()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Set the placeholder key, where the ini file asks for it, before conftests read the environment."""
+    if options.wants_placeholder_key(early_config):
+        os.environ["ANTHROPIC_API_KEY"] = options.PLACEHOLDER_KEY
+        early_config.add_cleanup(lambda: os.environ.pop("ANTHROPIC_API_KEY", None))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings; what is not understood ends the run here."""
+    session = Session(config, options.read(config))
+    config.stash[SESSION] = session
+    config.pluginmanager.register(Reporter(session), "claude-latency-reporter")
+    for line in options.MARKERS:
+        config.addinivalue_line("markers", line)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say where answers come from, unless they come from recordings as ever."""
+    settings = config.stash[SESSION].settings
+    return None if settings.is_usual else f"claude latency: mode {settings.mode}, clock {settings.pace}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark latency tests before `-m` selects."""
+    from pytest_claude_latency import markers
+
+    markers.mark(items)
+    config.stash[SESSION].owners = markers.owners(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Watch the wider-scoped fixtures of the selected latency tests."""
+    selected = [item for item in session.items if _is_latency_test(item)]
+    if selected:
+        from pytest_claude_latency.wide_fixtures import WideFixtures
+
+        session.config.stash[WIDE] = WideFixtures(session.config.stash[SESSION], selected)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
+    """Measure a watched fixture by itself."""
+    __tracebackhide__ = True
+    wide = request.config.stash.get(WIDE, None)
+    if wide is None or not wide.watches(fixturedef, request):
+        return (yield)
+    with wide.setting_up(fixturedef, request):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrappers whose teardown expects that their set-up ran
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Begin the test's world before its first fixture."""
+    __tracebackhide__ = True
+    if not _is_latency_test(item):
+        return (yield)
+    from pytest_claude_latency import case
+
+    item.stash[CASE] = current = case.opened(item.config.stash[SESSION], item)
+    with current.setting_up():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Judge the body when it is over."""
+    __tracebackhide__ = True
+    current = item.stash.get(CASE, None)
+    if current is None:
+        return (yield)
+    with current.running():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    """End the test's world after its last fixture, and keep what was recorded."""
+    __tracebackhide__ = True
+    current = item.stash.get(CASE, None)
+    if current is None:
+        return (yield)
+    with current.tearing_down():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Send what was measured along with the report of the teardown, from a worker too."""
+    report = yield
+    current = item.stash.get(CASE, None)
+    if current is not None:
+        current.note(report, call.excinfo)
+        if report.when == "teardown":
+            setattr(report, REPORTED, current.result().as_dict())
+            del item.stash[CASE]
+    return report
+
+
+def _is_latency_test(item: pytest.Item) -> bool:
+    return item.get_closest_marker(options.SELECTED) is not None

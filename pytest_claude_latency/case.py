@@ -1,0 +1,358 @@
+"""One latency test, from before its first fixture is set up until after its last is torn down."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, final
+from unittest import TestCase
+
+import pytest
+
+from pytest_claude_latency.budget import message
+from pytest_claude_latency.cassette import Recording, path_of, save_set
+from pytest_claude_latency.errors import BudgetExceeded, LatencyError
+from pytest_claude_latency.judgement import NO_CALL, Judgement
+from pytest_claude_latency.latency import Latency
+from pytest_claude_latency.markers import BUDGET, Cassette, budget_of, cassette_of, promises_directly, shared_file
+from pytest_claude_latency.matching import Rules
+from pytest_claude_latency.measurement import Measurement, Phase
+from pytest_claude_latency.options import Date
+from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.session import Session, replays
+from pytest_claude_latency.shelf import Shelf, shown
+from pytest_claude_latency.sources import Network, Replaying
+
+_ON_GIVEN = (
+    "a latency budget cannot stand on a @given test: its examples would share one set of calls. Measure each example "
+    "by itself: `with play(recording) as measured, measured.budget(ttft=...):`, with `play` from pytest_claude_latency "
+    "and `recording` drawn from pytest_claude_latency.strategies.recordings()"
+)
+_NO_KEY = (
+    "a client had no API key to call the API with\n"
+    "  do        set ANTHROPIC_API_KEY or pass api_key=; a replay needs none: pytest --latency-mode=replay"
+)
+
+
+@final
+class Case:
+    """A latency test as it runs.
+
+    Raises:
+        LatencyError: a marker or the recording is not understood, or interception is not live.
+    """
+
+    def __init__(self, session: Session, item: pytest.Item) -> None:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            raise LatencyError(_ON_GIVEN)
+        self._session = session
+        self._item = item
+        self._budget = budget_of(item, session.settings.limits)
+        self._direct = promises_directly(item)
+        cassette = cassette_of(item)
+        self._shelf = shelf_of(item, cassette, session)
+        self._judgements: tuple[Judgement, ...] = self._budget.unjudged()
+        self._begun = datetime.now(UTC)
+        self._spoilt = False
+        self._outcome = "passed"
+        self._over_budget: BaseException | None = None
+        self._warnings: list[str] = []
+        self._undo: list[Callable[[], None]] = []
+        self.measurement = self._measured(cassette)
+        self.latency = Latency(self.measurement, self._recording)
+
+    def _measured(self, cassette: Cassette) -> Measurement:
+        session, name = self._session, self._item.nodeid
+        stack = session.interception().stack
+        borrowed = cassette.name is not None and not cassette.owner
+        if not replays(session.settings.mode, self._shelf.exists, borrowed):
+            return Measurement(name, session.world(name, replays=False), Network(), stack)
+        recording = self._shelf.load()
+        source = self._shelf.replaying(recording, Rules(cassette.ignore, cassette.repeat))
+        world = session.world(name, replays=True, date=self._date(recording))
+        return Measurement(name, world, source, stack)
+
+    def _date(self, recording: Recording | None) -> datetime | None:
+        if recording is None or self._session.settings.date is not Date.RECORDED:
+            return None
+        return datetime.fromisoformat(recording.recorded)
+
+    # ── its life, in order ──
+
+    def begin(self) -> None:
+        """Before the first fixture: the test's world begins."""
+        self._session.credential_missing = False
+        self._session.begin(self.measurement)
+
+    @contextmanager
+    def setting_up(self) -> Iterator[None]:
+        """Around the set-up of the test's fixtures."""
+        __tracebackhide__ = True
+        with self._minding_misses():
+            yield
+        if _is_test_case(self._item):
+            self._wrap_method()
+        elif inspect.iscoroutinefunction(getattr(self._item, "obj", None)):
+            self._wrap_coroutine()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Around the body; a `TestCase` tells where its own begins and ends, between `setUp` and `tearDown`."""
+        __tracebackhide__ = True
+        if not _is_test_case(self._item):
+            self.measurement.phase = Phase.BODY
+        try:
+            with self._minding_misses():
+                yield
+        finally:
+            self.measurement.phase = Phase.TEARDOWN
+        if not getattr(self._item, "_excinfo", None):  # where a TestCase keeps what its method raised
+            self._judge()
+
+    @contextmanager
+    def tearing_down(self) -> Iterator[None]:
+        """Around the teardown of the test's fixtures. Then its world ends, and what was recorded is kept.
+
+        A recording that could not be written fails the teardown.
+        """
+        __tracebackhide__ = True
+        try:
+            with self._minding_misses():
+                yield
+        except BaseException:
+            self._spoilt = True
+            raise
+        finally:
+            for undo in reversed(self._undo):
+                undo()
+            self._session.end(self.measurement)
+        self._item.user_properties[:] = [*self._foreign_properties(), *self._properties()]
+        self._mind_unused()
+        if self._session.settings.mode.records and not self.measurement.replays and not self._spoilt:
+            with failing():
+                self._shelf.keep(self.measurement.exchanges(), self._begun)
+
+    @contextmanager
+    def _minding_misses(self) -> Iterator[None]:
+        """A miss fails the test, whatever the program made of it."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException:
+            self.measurement.fail_if_missed()
+            raise
+        self.measurement.fail_if_missed()
+
+    def _judge(self) -> None:
+        __tracebackhide__ = True
+        if not self._session.settings.judged:
+            return
+        calls = self.measurement.calls(Phase.BODY)
+        self._judgements = self._budget.judge(calls, self.measurement.elapsed(Phase.BODY), direct=self._direct)
+        if any(judgement.broken for judgement in self._judgements):
+            self._fail(message(self._judgements, calls, self._recording))
+        if not calls:
+            self._fail_for_silence()
+
+    # ── its outcome ──
+
+    def note(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:
+        """Learn how a phase ended: whatever fails but a budget spoils the recording."""
+        error = excinfo.value if excinfo else None
+        self._outcome = _outcome(report) or self._outcome
+        if report.passed or (error is not None and self._is_about_budgets(error)):
+            return
+        self._spoilt = True
+        if report.failed and self._session.credential_missing and not self.measurement.replays:
+            report.sections.append(("claude latency", _NO_KEY))
+
+    def result(self) -> TestResult:
+        """What was measured, for the reports of the run."""
+        measurement = self.measurement
+        waits = (*measurement.real_waits, *measurement.world.real_waits()) if measurement.replays else ()
+        return TestResult(
+            nodeid=self._item.nodeid,
+            outcome=self._outcome,
+            elapsed=measurement.elapsed(Phase.BODY),
+            calls=measurement.calls(Phase.BODY),
+            setup_calls=measurement.calls(Phase.SETUP, Phase.TEARDOWN),
+            judgements=self._judgements,
+            judged=self._session.settings.judged,
+            recording=self._recording,
+            warnings=tuple(self._warnings),
+            notes=tuple(str(wait) for wait in waits),
+        )
+
+    def _foreign_properties(self) -> list[tuple[str, object]]:
+        return [each for each in self._item.user_properties if not each[0].startswith("latency.")]
+
+    def _properties(self) -> Iterator[tuple[str, float]]:
+        """Scalars for JUnit: the worst call's times and the test's own, in seconds, and the number of calls."""
+        calls = self.measurement.calls(Phase.BODY)
+        for metric in ("ttft", "total"):
+            values = [value for call in calls if (value := getattr(call, metric)) is not None]
+            if values:
+                yield f"latency.{metric}", max(values)
+        elapsed = self.measurement.elapsed(Phase.BODY)
+        if elapsed is not None:
+            yield "latency.elapsed", elapsed
+        yield "latency.calls", len(calls)
+
+    @property
+    def _recording(self) -> str | None:
+        """The file that is replayed or will be written, as messages name it."""
+        written = self._session.settings.mode.records and bool(self.measurement.mark())
+        return self._shelf.shown if self.measurement.replays or written else None
+
+    def _fail(self, text: str) -> None:
+        __tracebackhide__ = True
+        self._over_budget = pytest.fail.Exception(text, pytrace=False)
+        raise self._over_budget
+
+    def _fail_for_silence(self) -> None:
+        __tracebackhide__ = True
+        silent = [judgement for judgement in self._judgements if judgement.verdict == "no calls"]
+        if silent and self._session.settings.strict:
+            limits = " ".join(judgement.limit.text() for judgement in silent)
+            self._fail(f"{NO_CALL}: {limits} promises nothing ({silent[0].origin}; --latency-strict)")
+        if self._direct and not self._budget.limits:
+            self._fail(f"{NO_CALL}, and @{BUDGET}() names no limit: give it one, or take the marker away")
+
+    def _is_about_budgets(self, error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup):
+            return all(self._is_about_budgets(each) for each in error.exceptions)
+        return isinstance(error, BudgetExceeded) or error is self._over_budget
+
+    def _mind_unused(self) -> None:
+        __tracebackhide__ = True
+        source = self.measurement.source
+        if self._spoilt or not isinstance(source, Replaying) or not (unused := source.matcher.unused):
+            return
+        if cassette_of(self._item).name is not None:
+            return  # a shared recording is there for others too
+        every = len(source.matcher.exchanges)
+        text = (
+            f"{len(unused)} of {every} recorded exchanges were not used: {self._shelf.shown}; "
+            f"record the test again: {self._shelf.command}"
+        )
+        if self._session.settings.strict:
+            pytest.fail(f"{text} (--latency-strict)", pytrace=False)
+        self._warnings.append(text)
+
+    # ── where the body begins and ends ──
+
+    def _wrap_method(self) -> None:
+        """Let a `TestCase` say when its method runs: `setUp` and `tearDown` are fixtures, not the body."""
+        item: Any = self._item
+        method = item.obj
+        if inspect.iscoroutinefunction(method):
+
+            @wraps(method)
+            async def tell(*args: Any, **kwargs: Any) -> Any:
+                with self._body():
+                    return await method(*args, **kwargs)
+
+            setattr(item.instance, item.originalname or item.name, tell)
+        else:
+
+            @wraps(method)
+            def tell(*args: Any, **kwargs: Any) -> Any:
+                with self._body():
+                    return method(*args, **kwargs)
+
+            item.obj = tell
+            self._undo.append(lambda: setattr(item, "obj", method))
+
+    def _wrap_coroutine(self) -> None:
+        """Close what is to be closed on the test's own loop, under whichever plugin runs it."""
+        item: Any = self._item
+        client = getattr(item, "funcargs", {}).get("async_claude_client")
+        if client is None:
+            return
+        function = item.obj
+
+        @wraps(function)
+        async def closing(*args: Any, **kwargs: Any) -> Any:
+            async with client:
+                return await function(*args, **kwargs)
+
+        item.obj = closing
+        self._undo.append(lambda: setattr(item, "obj", function))
+
+    @contextmanager
+    def _body(self) -> Iterator[None]:
+        self.measurement.phase = Phase.BODY
+        try:
+            yield
+        finally:
+            self.measurement.phase = Phase.TEARDOWN
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """This package's errors as pytest's own failures: the message is for the reader, not the traceback."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except LatencyError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def opened(session: Session, item: pytest.Item) -> Case:
+    """The case of a test that is about to be set up; its world has begun."""
+    __tracebackhide__ = True
+    with failing():
+        case = Case(session, item)
+    case.begin()
+    return case
+
+
+def _outcome(report: pytest.TestReport) -> str | None:
+    """What a phase says of the whole test; None where it adds nothing."""
+    if hasattr(report, "wasxfail"):
+        return "xpassed" if report.passed else "xfailed"
+    if report.failed:
+        return "failed" if report.when == "call" else "error"
+    return "skipped" if report.skipped else None
+
+
+def _is_test_case(item: pytest.Item) -> bool:
+    owner = getattr(item, "cls", None)
+    return isinstance(owner, type) and issubclass(owner, TestCase)
+
+
+def shelf_of(item: pytest.Item, cassette: Cassette, session: Session) -> Shelf:
+    """Where the item's recording lies: its own, or the one it shares.
+
+    Raises:
+        LatencyError: no selected test, or more than one, owns the shared recording.
+    """
+    file, test_id, nodeid = item.path, item.nodeid.partition("::")[2], item.nodeid
+    if cassette.name is not None:
+        file, test_id = shared_file(item), cassette.name
+    path = path_of(file, session.settings.cassettes, test_id, 1)
+    if cassette.name is not None:
+        nodeid = _owner(session.owners.get((file, cassette.name), []), cassette.name, path)
+    command = f"pytest --latency-mode=record {shlex.quote(session.config.cwd_relative_nodeid(nodeid))}"
+    root = session.config.rootpath
+    save = partial(save_set, test_file=file, folder=session.settings.cassettes, test_id=test_id)
+    return Shelf(path, nodeid, shown(path, root), command, save, session.settings)
+
+
+def _owner(owners: list[str], name: str, path: Path) -> str:
+    """The test that writes a shared recording: the one collected, or, where it was not, the one that wrote it."""
+    if len(owners) == 1:
+        return owners[0]
+    if not owners and path.exists():
+        return Recording.load(path).test
+    claim = f"{len(owners)} tests own it: {', '.join(owners)}" if owners else "no test that was collected owns it"
+    raise LatencyError(
+        f'@latency_cassette(name="{name}"): {claim}; expected one test with owner=True, which records it for the others'
+    )

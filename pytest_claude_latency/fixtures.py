@@ -1,0 +1,46 @@
+"""What tests ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import anthropic
+
+    from pytest_claude_latency.case import Case
+    from pytest_claude_latency.latency import Latency
+
+CASE: pytest.StashKey[Case] = pytest.StashKey()
+"""The latency test that an item is running as."""
+
+
+@pytest.fixture
+def claude_latency(request: pytest.FixtureRequest) -> Latency:
+    """The test's own measurements so far: `.calls`, `.setup_calls`, `.elapsed`, and `.budget(**limits)`."""
+    return request.node.stash[CASE].latency  # type: ignore[no-any-return]  # pytest leaves a node's stash untyped
+
+
+@pytest.fixture
+def claude_client() -> Iterator[anthropic.Anthropic]:
+    """An `anthropic.Anthropic`, closed after the test. A replay needs no key."""
+    import anthropic  # noqa: PLC0415  # costs a second: only tests that ask pay for it
+
+    with anthropic.Anthropic() as client:
+        yield client
+
+
+@pytest.fixture
+def async_claude_client() -> Iterator[anthropic.AsyncAnthropic]:
+    """An `anthropic.AsyncAnthropic`, closed on the test's own loop. A replay needs no key."""
+    import anthropic  # noqa: PLC0415  # as above
+
+    client = anthropic.AsyncAnthropic()
+    yield client
+    if not client.is_closed():  # the test ran no loop of its own, or made one by hand
+        with suppress(RuntimeError):  # what is left may belong to a loop that is gone
+            asyncio.run(client.close())

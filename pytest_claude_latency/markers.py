@@ -1,0 +1,144 @@
+"""Markers: what a test item promises, and how its recording is kept.
+
+pytest yields the function's marks before those of `pytest.param` and a base
+class's before its subclass's. A promise made closer to the test wins, so the
+order is set here: parameter, function, class (derived before base), module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_claude_latency.budget import Budget, combine
+from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.limit import Limit, parse_marker
+from pytest_claude_latency.options import SELECTED
+
+BUDGET = "latency_budget"
+CASSETTE = "latency_cassette"
+FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cassette:
+    """`@latency_cassette(...)`: whose recording a test uses, and how requests are matched with it."""
+
+    name: str | None = None
+    owner: bool = False
+    ignore: tuple[str, ...] = ()
+    repeat: bool = False
+
+
+def is_latency_test(item: pytest.Item) -> bool:
+    """Whether the test carries a budget or uses one of the fixtures."""
+    return item.get_closest_marker(BUDGET) is not None or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def mark(items: Iterable[pytest.Item]) -> None:
+    """Give every latency test the marker by which `-m` selects it."""
+    for item in items:
+        if is_latency_test(item):
+            item.add_marker(SELECTED)
+
+
+def budget_of(item: pytest.Item, further: tuple[Limit, ...]) -> Budget:
+    """What the test promises; `further` are the limits of the run, which any marker outranks.
+
+    Raises:
+        LimitError: a marker is not understood; names the marker's place and the accepted forms.
+    """
+    layers: list[Any] = []
+    for mark, place in _marks(item, BUDGET):
+        origin = f"@{BUDGET} on {place}"
+        layers.append(parse_marker(mark.kwargs, origin, mark.args))
+    return combine([*layers, further])
+
+
+def promises_directly(item: pytest.Item) -> bool:
+    """Whether the marker stands on the function or its parameters, not further out."""
+    return any(mark.name == BUDGET for mark in item.own_markers)
+
+
+def cassette_of(item: pytest.Item) -> Cassette:
+    """How the test's recording is kept; the closest `latency_cassette` decides, argument by argument.
+
+    Raises:
+        LimitError: a marker has an argument it does not know, or of the wrong type.
+    """
+    known = {field.name: field for field in fields(Cassette)}
+    chosen: dict[str, Any] = {}
+    for mark, place in _marks(item, CASSETTE):
+        _check_cassette(mark, place, set(known))
+        chosen = {**mark.kwargs, **chosen}
+    if isinstance(chosen.get("ignore"), list | tuple):
+        chosen["ignore"] = tuple(chosen["ignore"])
+    return Cassette(**chosen)
+
+
+def _check_cassette(mark: pytest.Mark, place: str, known: set[str]) -> None:
+    origin = f"@{CASSETTE} on {place}"
+    if mark.args:
+        raise LimitError(f"{origin} takes no positional argument; accepted: name=, owner=, ignore=, repeat=")
+    for key, value in mark.kwargs.items():
+        if key not in known:
+            raise LimitError(f"{origin}: unknown argument {key!r}; accepted: name=, owner=, ignore=, repeat=")
+        if not _fits(key, value):
+            raise LimitError(
+                f"{origin}: {key}={value!r} is not understood; accepted: name=text, owner=True or False, "
+                'ignore=("metadata.user_id", ...), repeat=True or False'
+            )
+
+
+def _fits(key: str, value: object) -> bool:
+    if key == "name":
+        return value is None or (isinstance(value, str) and bool(value))
+    if key == "ignore":
+        return isinstance(value, list | tuple) and all(isinstance(path, str) for path in value)
+    return isinstance(value, bool)
+
+
+def _marks(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
+    """The item's marks called `name` and where each stands, the closest first."""
+    callspec = getattr(item, "callspec", None)
+    of_parameters = list(callspec.marks) if callspec is not None else []
+    own = [mark for mark in item.own_markers if mark.name == name]
+    yield from ((mark, item.nodeid) for mark in own if any(mark is each for each in of_parameters))
+    yield from ((mark, item.nodeid) for mark in own if not any(mark is each for each in of_parameters))
+    for node in reversed(item.listchain()[:-1]):
+        marks = _derived_first(node) if isinstance(node, pytest.Class) else node.own_markers
+        yield from ((mark, node.nodeid or "the session") for mark in marks if mark.name == name)
+
+
+def _derived_first(node: pytest.Class) -> list[pytest.Mark]:
+    """A class's marks with those of its bases last."""
+    inherited: list[pytest.Mark] = []
+    for ancestor in node.obj.__mro__[1:]:
+        marks = ancestor.__dict__.get("pytestmark", [])
+        listed = marks if isinstance(marks, list) else [marks]
+        inherited += [getattr(mark, "mark", mark) for mark in listed]
+    own = [mark for mark in node.own_markers if not any(mark is each for each in inherited)]
+    return own + [mark for mark in inherited if any(mark is each for each in node.own_markers)]
+
+
+def shared_file(item: pytest.Item) -> Path:
+    """The file in whose place shared recordings lie: one folder for all the test files beside it."""
+    return item.path.with_name("@shared.py")
+
+
+def owners(items: Iterable[pytest.Item]) -> dict[tuple[Path, str], list[str]]:
+    """Which tests write each shared recording, by `shared_file` and name; a good suite has one for each."""
+    found: dict[tuple[Path, str], list[str]] = {}
+    for item in items:
+        if item.get_closest_marker(CASSETTE) is None or not is_latency_test(item):
+            continue
+        with suppress(LimitError):  # said when the test is set up
+            cassette = cassette_of(item)
+            if cassette.name is not None and cassette.owner:
+                found.setdefault((shared_file(item), cassette.name), []).append(item.nodeid)
+    return found

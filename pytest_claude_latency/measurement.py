@@ -1,0 +1,184 @@
+"""One test being measured: which requests it sent, what answered them, which calls they make up.
+
+A wider-scoped fixture is measured the same way in its own set-up and teardown.
+What answers is a `Source`'s affair: a recording, the network, or a value. A
+measurement adds what is common: it observes every attempt, tells the calls of
+the body from those of fixtures, and keeps what must fail the test even if the
+program swallowed the error.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NoReturn, Protocol, final
+
+import pytest
+
+from pytest_claude_latency.duration import Nanoseconds, seconds
+from pytest_claude_latency.exchange import Exchange, Request, header
+from pytest_claude_latency.recorder import Attempt, Observed
+from pytest_claude_latency.timeline import Call, is_prompt_call, measure
+from pytest_claude_latency.transport import Stack, Transport
+from pytest_claude_latency.virtual_time import RealWait, World
+
+
+class Phase(Enum):
+    """Where in a test's life a request was sent."""
+
+    SETUP = "setup"
+    BODY = "body"
+    TEARDOWN = "teardown"
+
+
+class Source(Protocol):
+    """What answers the requests of one measurement."""
+
+    replays: bool
+    """Whether answers come from a recording, so that nothing reaches the network."""
+
+    def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
+        """The transport that answers `request`; `real` is the client's own.
+
+        Where nothing may answer it, `measurement.miss` says so and does not return.
+        """
+        ...
+
+
+@dataclass(eq=False)
+class _Call:
+    """The attempts of one SDK method invocation."""
+
+    phase: Phase
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def goes_on_with(self, request: Request) -> bool:
+        """Whether `request` is this call's next attempt, or the next step of a redirected one."""
+        last = self.attempts[-1]
+        if not (last.ended or last.location) or request.content != last.request.content:
+            return False
+        if last.location is not None and _retry(request) == _retry(last.request):
+            return request.url != last.request.url
+        return _retry(request) == _retry(last.request) + 1 and request.url == self.attempts[0].request.url
+
+    def exchanges(self) -> list[Exchange]:
+        return [attempt.exchange() for attempt in self.attempts]
+
+
+def _retry(request: Request) -> int:
+    count = header(request.headers, "x-stainless-retry-count") or "0"
+    return int(count) if count.isdecimal() else 0
+
+
+@final
+class Measurement:
+    """What one test (or wide fixture) did, on the clock of its world."""
+
+    def __init__(self, name: str, world: World, source: Source, stack: Stack) -> None:
+        self.name = name
+        self.world = world
+        self.source = source
+        self.phase = Phase.SETUP
+        self.misses: list[str] = []
+        self.real_waits: list[RealWait] = []
+        self._told = 0
+        self.stack = stack
+        self._origin = world.clock.now()
+        self._calls: list[_Call] = []
+        self._lock = threading.Lock()
+        # SDK retries run in the context of the call they belong to, whichever loop, task or thread that is
+        self._latest: ContextVar[_Call | None] = ContextVar("claude_latency_call", default=None)
+
+    @property
+    def replays(self) -> bool:
+        """Whether answers come from a recording."""
+        return self.source.replays
+
+    def enter_again(self) -> None:
+        """Go on, or begin, in a world of the same clock: a world that was left is over."""
+        self.real_waits += self.world.real_waits()
+        self.world = World(self.world.clock, name=self.name)
+        self.world.enter()
+
+    def transport_for(self, request: Request, real: Transport) -> Transport:
+        """Answer a request and observe it."""
+        attempt = Attempt(request, self.world.clock, self._origin, self.stack)
+        inner = self.source.transport_for(request, real, self)
+        self._file(attempt)
+        return Observed(inner, attempt, self.stack)
+
+    def miss(self, message: str) -> NoReturn:
+        """Stop a program that asks for what nothing may answer.
+
+        What is raised is not an `Exception`, so that neither the SDK's retries nor an application's handler hides
+        it; and it is noted, so that the test fails even if it is swallowed.
+        """
+        self.misses.append(message)
+        raise pytest.fail.Exception(message, pytrace=False)
+
+    def fail_if_missed(self) -> None:
+        """Fail with the first miss since this was last asked, whatever the program made of it."""
+        __tracebackhide__ = True
+        news, self._told = self.misses[self._told :], len(self.misses)
+        if news:
+            raise pytest.fail.Exception(news[0], pytrace=False) from None
+
+    def _file(self, attempt: Attempt) -> None:
+        with self._lock:
+            call = self._continued(attempt.request)
+            if call is None:
+                call = _Call(self.phase)
+                self._calls.append(call)
+            call.attempts.append(attempt)
+        self._latest.set(call)
+
+    def _continued(self, request: Request) -> _Call | None:
+        latest = self._latest.get()
+        if latest is not None and latest.goes_on_with(request):
+            return latest
+        if _retry(request) == 0:
+            return None
+        # an attempt made in a context of its own, by a middleware say: the oldest call that waits for one
+        return next((call for call in self._calls if call.goes_on_with(request)), None)
+
+    def calls(self, *phases: Phase, since: int = 0) -> tuple[Call, ...]:
+        """The prompt calls sent in these phases, in the order sent; `since` leaves out the first so many requests."""
+        return tuple(measure(call.exchanges()) for call in self._made(phases, since) if _is_prompt(call))
+
+    def elapsed(self, *phases: Phase, since: int = 0) -> float | None:
+        """Seconds from the first request sent to the last answer ended; None without a request."""
+        exchanges = [exchange for call in self._made(phases, since) for exchange in call.exchanges()]
+        if not exchanges:
+            return None
+        return seconds(max(self._ended(exchange) for exchange in exchanges) - min(e.sent for e in exchanges))
+
+    def mark(self) -> int:
+        """Where the list of requests stands now, for `since`."""
+        return len(self._calls)
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every attempt made, in the order sent."""
+        attempts = [attempt for call in list(self._calls) for attempt in call.attempts]
+        return tuple(attempt.exchange() for attempt in sorted(attempts, key=lambda attempt: attempt.sent))
+
+    def close(self) -> None:
+        """Nothing follows: an answer nobody finished reading was closed by the program."""
+        for call in self._calls:
+            for attempt in call.attempts:
+                attempt.finish(closed="client")
+
+    def _made(self, phases: Sequence[Phase], since: int) -> Iterable[_Call]:
+        return [call for call in self._calls[since:] if call.phase in phases]
+
+    def _ended(self, exchange: Exchange) -> Nanoseconds:
+        if exchange.end is None:
+            return self.world.clock.now() - self._origin
+        return exchange.sent + exchange.end.at
+
+
+def _is_prompt(call: _Call) -> bool:
+    return is_prompt_call(call.attempts[0].request)
+

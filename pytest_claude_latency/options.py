@@ -1,0 +1,265 @@
+"""Options, ini keys and markers, read once into frozen `Settings`.
+
+An option given on the command line beats its ini twin, which beats the
+default. What is not understood is a usage error before any test runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.limit import Limit
+
+GROUP = "claude-latency"
+PLACEHOLDER_KEY = "placeholder-of-a-replay"
+SELECTED = "latency"
+MARKERS = (
+    "latency_budget(**limits): how fast the test's Claude calls must be, "
+    'for example latency_budget(ttft="800ms", total="3s")',
+    "latency_cassette(name=None, owner=False, ignore=(), repeat=False): how the test's recording is kept and matched",
+    "latency: a latency test (set by the plugin); select with -m latency",
+)
+
+
+class Mode(StrEnum):
+    """Where answers come from, and whether they are written down."""
+
+    REPLAY = "replay"
+    RECORD = "record"
+    RECORD_MISSING = "record-missing"
+    LIVE = "live"
+
+    @property
+    def records(self) -> bool:
+        """Whether recordings may be written."""
+        return self in (Mode.RECORD, Mode.RECORD_MISSING)
+
+    @property
+    def measures_live(self) -> bool:
+        """Whether the API may be called."""
+        return self is not Mode.REPLAY
+
+
+class Pace(StrEnum):
+    """The pace of a replay."""
+
+    VIRTUAL = "virtual"
+    REAL = "real"
+
+
+class Date(StrEnum):
+    """Where the calendar of a replay starts."""
+
+    NOW = "now"
+    RECORDED = "recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this run measures."""
+
+    judged: bool
+    mode: Mode
+    pace: Pace
+    cassettes: str
+    limits: tuple[Limit, ...]
+    reports: tuple[tuple[str, Path], ...]
+    strict: bool
+    date: Date
+    redact: tuple[re.Pattern[str], ...]
+    keep_headers: tuple[str, ...]
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether the run replays in virtual time."""
+        return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
+
+
+_OPTIONS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+    (
+        "mode",
+        {"choices": [str(mode) for mode in Mode], "metavar": "MODE"},
+        "string",
+        "replay: recordings only, never the network (default); record: call the API and write recordings; "
+        "record-missing: record the tests that have no recording; live: call the API, write nothing",
+    ),
+    (
+        "clock",
+        {"choices": [str(pace) for pace in Pace], "metavar": "CLOCK"},
+        "string",
+        "pace of a replay: virtual (default) or real",
+    ),
+    (
+        "cassettes",
+        {"metavar": "DIR"},
+        "string",
+        "name of the folder of recordings beside each test file (default: cassettes)",
+    ),
+    (
+        "limits",
+        {"metavar": "EXPR"},
+        "string",
+        'limits for metrics that no marker names, for example "ttft<800ms total<3s"',
+    ),
+)
+
+
+def declare(parser: pytest.Parser) -> None:
+    """Declare every option and ini key."""
+    group = parser.getgroup(GROUP, "latency budgets for Claude calls")
+    group.addoption(
+        "--latency-budget",
+        action="store_true",
+        default=None,
+        help="enforce latency budgets and print the latency report",
+    )
+    group.addoption(
+        "--no-latency-budget", dest="latency_budget", action="store_false", help="measure, but judge no budget (default)"
+    )
+    parser.addini("latency_budget", "enforce latency budgets (see --latency-budget)", type="bool", default=False)
+    for name, details, kind, text in _OPTIONS:
+        group.addoption(f"--latency-{name}", dest=f"latency_{name}", default=None, help=text, **details)
+        parser.addini(f"latency_{name}", text, type=kind, default=None)
+    group.addoption(
+        "--latency-report",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write a report: .json, .html, .md, or FORMAT:FILE; may be given more than once",
+    )
+    strict = "fail on what is otherwise a warning: unused recordings, inherited budgets over no call"
+    group.addoption("--latency-strict", action="store_true", default=None, help=strict)
+    parser.addini("latency_strict", strict, type="bool", default=False)
+    parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
+    parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
+    parser.addini("latency_keep_headers", "names of further headers to record", type="args")
+    parser.addini(
+        "latency_placeholder_key",
+        "in a replay without a key, set ANTHROPIC_API_KEY to a placeholder before conftests are loaded",
+        type="bool",
+        default=False,
+    )
+
+
+def read(config: pytest.Config) -> Settings:
+    """The settings of this run.
+
+    Raises:
+        pytest.UsageError: a value is not understood; the message names the option and what is accepted.
+    """
+    mode = Mode(_choice(config, "latency_mode", Mode, Mode.REPLAY))
+    _refuse_careless_recording(config, mode)
+    return Settings(
+        judged=_flag(config, "latency_budget"),
+        mode=mode,
+        pace=Pace(_choice(config, "latency_clock", Pace, Pace.VIRTUAL)),
+        cassettes=_folder(config),
+        limits=_limits(config),
+        reports=_reports(config),
+        strict=_flag(config, "latency_strict"),
+        date=Date(_choice(config, "latency_date", Date, Date.NOW)),
+        redact=_patterns(config),
+        keep_headers=tuple(name.lower() for name in config.getini("latency_keep_headers")),
+    )
+
+
+def wants_placeholder_key(early_config: pytest.Config) -> bool:
+    """Whether a placeholder shall stand for a missing key, as far as is known before conftests are loaded."""
+    if not early_config.getini("latency_placeholder_key") or os.environ.get("ANTHROPIC_API_KEY"):
+        return False
+    given = getattr(early_config.known_args_namespace, "latency_mode", None)
+    return (given or early_config.getini("latency_mode") or Mode.REPLAY) == Mode.REPLAY
+
+
+def _given(config: pytest.Config, name: str) -> tuple[Any, str]:
+    """The value of an option or its ini twin, and the place that says it."""
+    value = config.getoption(name, None)
+    if value is not None:
+        return value, "--" + name.replace("_", "-")
+    return config.getini(name), f"ini key {name}"
+
+
+def _flag(config: pytest.Config, name: str) -> bool:
+    given = config.getoption(name, None)
+    if given is not None:
+        return bool(given)
+    try:
+        return bool(config.getini(name))
+    except ValueError as error:
+        raise pytest.UsageError(f"ini key {name}: {error}; accepted: true, false") from None
+
+
+def _choice(config: pytest.Config, name: str, choices: type[StrEnum], default: StrEnum) -> str:
+    value, place = _given(config, name)
+    if value in (None, ""):
+        return default
+    if value not in [str(choice) for choice in choices]:
+        raise pytest.UsageError(f"{place}: {value!r} is not understood; accepted: {', '.join(choices)}")
+    return str(value)
+
+
+def _refuse_careless_recording(config: pytest.Config, mode: Mode) -> None:
+    if not (mode.records and os.environ.get("CI")) or hasattr(config, "workerinput"):
+        return
+    if not any(str(arg).startswith("--latency-mode") for arg in config.invocation_params.args):
+        raise pytest.UsageError(
+            f"latency_mode = {mode}: in CI (the variable CI is set) a run records only if the command line itself "
+            f"says so: pytest --latency-mode={mode}"
+        )
+
+
+def _folder(config: pytest.Config) -> str:
+    value, place = _given(config, "latency_cassettes")
+    if value is None:
+        return "cassettes"
+    if not value or Path(value).name != value or value in (".", ".."):
+        raise pytest.UsageError(
+            f"{place}: {value!r} is not understood; accepted: the name of a folder beside each test file, not a path"
+        )
+    return str(value)
+
+
+def _limits(config: pytest.Config) -> tuple[Limit, ...]:
+    value, place = _given(config, "latency_limits")
+    if not value:
+        return ()
+    from pytest_claude_latency.budget import Budget  # noqa: PLC0415  # runs without limits need none of this
+    from pytest_claude_latency.errors import LimitError  # noqa: PLC0415
+    from pytest_claude_latency.limit import parse_expression  # noqa: PLC0415
+
+    try:
+        return Budget(parse_expression(value, place)).limits
+    except LimitError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _reports(config: pytest.Config) -> tuple[tuple[str, Path], ...]:
+    given: list[str] = config.getoption("latency_report", [])
+    if not given:
+        return ()
+    from pytest_claude_latency.errors import LatencyError  # noqa: PLC0415
+    from pytest_claude_latency.report.formats import parse_target  # noqa: PLC0415
+
+    try:
+        targets = [parse_target(text) for text in given]
+    except LatencyError as error:
+        raise pytest.UsageError(f"--latency-report: {error}") from None
+    return tuple((kind, config.invocation_params.dir / path) for kind, path in targets)
+
+
+def _patterns(config: pytest.Config) -> tuple[re.Pattern[str], ...]:
+    patterns = []
+    for text in config.getini("latency_redact"):
+        try:
+            patterns.append(re.compile(text))
+        except re.error as error:
+            raise pytest.UsageError(f"ini key latency_redact: {text!r} is not a regular expression: {error}") from None
+    return tuple(patterns)

@@ -1,0 +1,52 @@
+"""`play`: a recording given as a value, served in virtual time.
+
+Where a latency test replays what was recorded for it, `play` serves any
+`Recording`: inside `@given`, whose examples must not share a function-scoped
+fixture, or wherever a program is to meet an answer that no API gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from pytest_claude_latency import virtual_time
+from pytest_claude_latency.cassette import Recording
+from pytest_claude_latency.clock import VirtualClock
+from pytest_claude_latency.placeholder import Placeholder
+from pytest_claude_latency.latency import Latency
+from pytest_claude_latency.measurement import Measurement, Phase
+from pytest_claude_latency.sources import InTurn
+from pytest_claude_latency.transport import Interception
+
+
+@contextmanager
+def play(recording: Recording) -> Iterator[Latency]:
+    """Serve `recording` to the Claude calls made in this block, in virtual time, and yield what was measured.
+
+    Its exchanges answer the requests in turn, whatever they ask. Time stands at 0 when the block begins and moves as
+    in any replay; the network is never touched. One request more than there are exchanges fails the test.
+
+    Raises:
+        RuntimeError: the block lies inside a latency test or another `play`, which live in a time of their own.
+    """
+    virtual_time.install()
+    world = virtual_time.World(VirtualClock(), name="play")
+    measured: list[Measurement] = []
+    with ExitStack() as stack:
+        interception = Interception(lambda: measured[0] if measured else None)
+        interception.start()
+        stack.callback(interception.stop)
+        placeholder = Placeholder(wanted=lambda: True, missing=lambda: None)
+        placeholder.start()
+        stack.callback(placeholder.stop)
+        interception.prove()
+        world.enter()
+        stack.callback(world.leave)
+        measurement = Measurement("play", world, InTurn(recording.exchanges), interception.stack)
+        measurement.phase = Phase.BODY
+        measured.append(measurement)
+        stack.callback(measured.clear)
+        stack.callback(measurement.close)
+        yield Latency(measurement)
+        measurement.fail_if_missed()

@@ -1,0 +1,89 @@
+"""The end of a run: results come in with test reports, and go out to the terminal and to files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, final
+
+import pytest
+
+from pytest_claude_latency.session import REPORTED, Session
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.report.summary import Summary
+
+
+@final
+class Reporter:
+    """The hooks that collect and show results, on the controller and in a run without workers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._unwritten: list[str] = []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker when the run began."""
+        node.workerinput[REPORTED] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take over what a worker has to say beside its results."""
+        self._session.strays += getattr(node, "workeroutput", {}).get(REPORTED, [])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect what was measured."""
+        plain = getattr(report, REPORTED, None)
+        if plain is not None:
+            self._session.collect(plain)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Any:
+        """Write the reports, after the last fixture is torn down, and leave everything as it was."""
+        try:
+            return (yield)
+        finally:
+            self._session.close()
+            if self._session.worker:
+                session.config.workeroutput[REPORTED] = self._session.strays  # type: ignore[attr-defined]  # xdist's
+            elif not self._write():
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the section, or the one line that says what was not judged."""
+        for line in self._unwritten:
+            terminalreporter.write_line(line, red=True)
+        if self._session.results or self._session.strays:
+            from pytest_claude_latency.report import terminal
+
+            terminal.write(self._summary(), terminalreporter)
+
+    def _write(self) -> bool:
+        for form, path in self._session.settings.reports:
+            from pytest_claude_latency.report import formats
+
+            try:
+                formats.write(self._summary(), form, path)
+            except OSError as error:
+                self._unwritten.append(f"--latency-report: cannot write {path}: {error.strerror or error}")
+        return not self._unwritten
+
+    def _summary(self) -> Summary:
+        from pytest_claude_latency.report.summary import Run, summarize
+
+        settings = self._session.settings
+        clock = "real" if settings.mode.measures_live else str(settings.pace)
+        run = Run(
+            mode=str(settings.mode), clock=clock, judged=settings.judged, warnings=(*self._warnings(), *self._session.strays)
+        )
+        return summarize(self._session.results.values(), run)
+
+    def _warnings(self) -> list[str]:
+        """What makes live numbers misleading."""
+        config, mode = self._session.config, self._session.settings.mode
+        said = []
+        if mode.measures_live and config.getoption("dist", "no") != "no":
+            said.append(f"mode {mode} under -n: workers load each other, so times are longer than a user's; use -n 0")
+        if mode.measures_live and self._session.settings.judged and config.getoption("reruns", None):
+            said.append("--reruns measures a broken budget again until chance lets it pass; budgets need no reruns")
+        return said

@@ -1,0 +1,166 @@
+"""What one pytest run measures: one interception, one current measurement, the results of all its tests.
+
+Results reach this object through test reports in every kind of run, from this
+process or from a worker, so that a run under xdist shows what a run without it
+shows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import pytest
+
+from pytest_claude_latency import virtual_time
+from pytest_claude_latency.clock import VirtualClock, WallClock
+from pytest_claude_latency.options import Mode, Pace, Settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pytest_claude_latency.placeholder import Placeholder
+    from pytest_claude_latency.exchange import Request
+    from pytest_claude_latency.measurement import Measurement
+    from pytest_claude_latency.result import TestResult
+    from pytest_claude_latency.transport import Interception, Transport
+
+REPORTED = "claude_latency"
+"""The attribute of a test report, and the key of a worker's output, under which measurements travel."""
+
+
+@final
+class Session:
+    """The run."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.results: dict[tuple[str, int], TestResult] = {}
+        self.strays: list[str] = []
+        self.owners: dict[tuple[Path, str], list[str]] = {}
+        self.credential_missing = False
+        self._current: Measurement | None = None
+        self._interception: Interception | None = None
+        self._placeholder: Placeholder | None = None
+
+    @property
+    def worker(self) -> bool:
+        """Whether this process is an xdist worker."""
+        return hasattr(self.config, "workerinput")
+
+    def interception(self) -> Interception:
+        """The run's interception, live.
+
+        Raises:
+            InterceptionError: it is not live.
+        """
+        if self._interception is None:
+            from pytest_claude_latency.placeholder import Placeholder  # noqa: PLC0415  # only latency tests pay for it
+            from pytest_claude_latency.transport import Interception  # noqa: PLC0415
+
+            self._interception = Interception(self._desk)
+            self._interception.start()
+            self._placeholder = Placeholder(self._replays, self._miss_credential)
+            self._placeholder.start()
+        self._interception.forget()
+        self._interception.prove()
+        return self._interception
+
+    def close(self) -> None:
+        """Leave HTTP, time and the SDK as they were, also after an interrupted test."""
+        if self._current is not None:
+            self._current.world.leave()
+            self._current = None
+        if self._interception is not None and self._placeholder is not None:
+            self._interception.stop()
+            self._placeholder.stop()
+            self._interception = self._placeholder = None
+
+    def world(self, name: str, replays: bool, date: datetime | None = None) -> virtual_time.World:
+        """A world for one measurement: virtual for a replay, unless the run asks for real waits."""
+        virtual = replays and self.settings.pace is Pace.VIRTUAL
+        return virtual_time.World(VirtualClock() if virtual else WallClock(), name=name, date=date)
+
+    def begin(self, measurement: Measurement) -> None:
+        """Send every request to `measurement` from now on."""
+        self._current = measurement
+        measurement.world.enter()
+
+    def end(self, measurement: Measurement) -> None:
+        """The measurement is over."""
+        measurement.close()
+        measurement.world.leave()
+        self._current = None
+
+    @contextmanager
+    def during(self, inner: Measurement) -> Iterator[None]:
+        """Measure what happens in this block as `inner`, whose time is its own; the outer time stands meanwhile."""
+        outer = self._current
+        if outer is not None:
+            outer.world.leave()
+        self._current = inner
+        inner.enter_again()
+        try:
+            yield
+        finally:
+            inner.world.leave()
+            self._current = outer
+            if outer is not None:
+                outer.enter_again()
+
+    def collect(self, plain: Mapping[str, Any]) -> None:
+        """Take a result out of a test report; a rerun replaces what the first run measured."""
+        from pytest_claude_latency.result import TestResult  # noqa: PLC0415  # only runs with latency tests pay for it
+
+        result = TestResult.from_dict(plain)
+        self.results[result.nodeid, result.sample] = result
+
+    def wrote_already(self, path: Path) -> bool:
+        """Whether another worker of this run has written the recording `path`."""
+        from pytest_claude_latency.cassette import Recording  # noqa: PLC0415  # only runs that record pay for it
+
+        begun: str = getattr(self.config, "workerinput", {}).get(REPORTED, "")
+        return path.exists() and Recording.load(path).recorded >= begun
+
+    def _desk(self) -> Measurement | _Closed | None:
+        world = virtual_time.current()
+        if world is not None and world.ended and (self._current is None or world is not self._current.world):
+            return _Closed(world, self.strays)
+        return self._current
+
+    def _replays(self) -> bool:
+        return self._current is not None and self._current.replays
+
+    def _miss_credential(self) -> None:
+        self.credential_missing = self._current is not None
+
+
+@final
+class _Closed:
+    """Refuses the requests of a thread whose test has ended."""
+
+    def __init__(self, world: virtual_time.World, strays: list[str]) -> None:
+        self._world = world
+        self._strays = strays
+
+    def transport_for(self, request: Request, real: Transport) -> Transport:
+        message = (
+            f"a thread called the API after its test had ended; the request was not sent\n"
+            f"  thread    {threading.current_thread().name}\n"
+            f"  test      {self._world.name}\n"
+            f"  request   {request.method} {request.path}\n"
+            f"  do        join the thread, or shut its pool down, before the test returns"
+        )
+        self._strays.append(message)
+        raise pytest.fail.Exception(message, pytrace=False)
+
+
+def replays(mode: Mode, recorded: bool, borrowed: bool) -> bool:
+    """Whether a test is replayed: `recorded` says that its recording exists, `borrowed` that another test owns it."""
+    if mode is Mode.RECORD_MISSING:
+        return recorded or borrowed
+    return mode is Mode.REPLAY or (mode is Mode.RECORD and borrowed)
