@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budget import Judgement, Limit
+from pytest_claude_latency.budget import METRICS, Judgement, Limit
 from pytest_claude_latency.result import TestResult
 from tests.unit.some_call import calls, some_call, spans
 
@@ -17,7 +17,9 @@ LIMIT = Limit("ttft", None, 800_000_000, "@latency_budget on tests/test_a.py::te
 
 def judgements() -> st.SearchStrategy[Judgement]:
     number = st.none() | st.integers(0, 10**15) | st.floats(0, 1e6)
-    limits = st.builds(Limit, st.text(max_size=9), st.none() | st.just("p95"), st.integers(0, 10**15), st.text())
+    limits = st.builds(
+        Limit, st.sampled_from(list(METRICS)), st.none() | st.just("p95"), st.integers(0, 10**15), st.text()
+    )
     verdicts = st.sampled_from(["kept", "broken", "no calls", "not measured", "not judged"])
     count = st.integers(0, 99)
     return st.builds(Judgement, limits, number, st.none() | count, count, verdicts, st.none() | st.text())
