@@ -33,6 +33,7 @@ th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; whit
 th:last-child, td:last-child { text-align: left; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; }
 pre { overflow-x: auto; padding: .6rem; border-left: 3px solid var(--bad); margin: .5rem 0; }
+li { white-space: pre-line; }
 summary { cursor: pointer; overflow-wrap: anywhere; } details { margin: .4rem 0; }
 figure { margin: .4rem 0 .8rem 1rem; } figcaption { color: var(--quiet); font-size: 13px; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: 14px; }

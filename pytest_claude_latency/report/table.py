@@ -92,7 +92,7 @@ def counts(summary: Summary) -> str:
 def not_judged(summary: Summary) -> str | None:
     """The line of a run that does not judge: how many budgets that leaves, and the command that judges them."""
     number = summary.verdicts.get("not judged", 0)
-    if number == 0:
+    if number == 0 or summary.run.judged:  # a test that failed by itself is not judged either, whatever the command
         return None
     were, them = ("budget was", "it") if number == 1 else ("budgets were", "them")
     return f"{number} latency {were} not judged; pytest --latency-budget judges {them}"

@@ -120,16 +120,17 @@ def _call(name: str, call: Call, reporter: pytest.TerminalReporter) -> None:
 
 def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int, **markup: bool) -> None:
     margin = " " * indent
-    lines = textwrap.wrap(
-        text,
-        _width(reporter),
-        initial_indent=margin,
-        subsequent_indent=margin + "  ",
-        break_long_words=False,  # a path is there to be copied
-        break_on_hyphens=False,
-    )
-    for line in lines:
-        reporter.write_line(line, **markup)
+    for line in text.splitlines():
+        parts = textwrap.wrap(
+            line,
+            _width(reporter),
+            initial_indent=margin,
+            subsequent_indent=margin + "  ",
+            break_long_words=False,  # a path is there to be copied
+            break_on_hyphens=False,
+        )
+        for part in parts:
+            reporter.write_line(part, **markup)
 
 
 def _width(reporter: pytest.TerminalReporter) -> int:

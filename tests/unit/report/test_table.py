@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.budget import combine, parse_marker
 from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
 from pytest_claude_latency.result import TestResult
 from tests.unit.report.some_results import some_result, summary_of
@@ -110,3 +111,10 @@ def test_budgets_that_were_not_judged_are_counted_with_the_command_that_judges_t
     limits: dict[str, Any], line: str | None
 ) -> None:
     assert not_judged(summary_of(some_result(limits=limits, judged=False), judged=False)) == line
+
+
+def test_a_run_that_judges_names_no_command_for_a_test_that_failed_before_its_budget() -> None:
+    unjudged = combine([parse_marker({"ttft": "1s"}, "@latency_budget on a.py::t")]).unjudged()
+    failed = TestResult(nodeid="a.py::t", outcome="failed", judgements=unjudged)
+
+    assert not_judged(summary_of(failed)) is None

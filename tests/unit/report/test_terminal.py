@@ -94,6 +94,12 @@ def test_warnings_are_shown_whether_or_not_budgets_are_judged() -> None:
         assert ("yellow", "warning: a.py::t: 2 answers unused") in shown(summary).marked
 
 
+def test_a_warning_of_several_lines_keeps_them() -> None:
+    summary = summary_of(some_result(), warnings=("a thread called the API\n  thread    worker-1",))
+
+    assert shown(summary).lines[-2:] == ["warning: a thread called the API", "  thread    worker-1"]
+
+
 def test_a_broken_limit_without_a_column_is_told_below_its_row() -> None:
     summary = summary_of(some_result(limits={"output_tokens": 90}))
 
