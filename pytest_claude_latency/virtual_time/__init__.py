@@ -1,0 +1,46 @@
+"""Virtual time: makes a program live on a clock that a replay moves.
+
+`install` patches, once and early, what programs wait with; everything stays the
+machine's for threads that live in no `World`. Time in a world moves only when
+all its members wait, and then to the earliest wake-up.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from pytest_claude_latency.virtual_time import imports, shims
+from pytest_claude_latency.virtual_time.members import current
+from pytest_claude_latency.virtual_time.world import World
+
+__all__ = ["World", "current", "install"]
+
+
+def install() -> None:
+    """Patch the process, once: at plugin load, before the program under test is imported."""
+    if shims.install():
+        imports.on_import(
+            {
+                "asyncio.base_events": _treat_loops,
+                "asyncio.selector_events": _treat_selector_loops,
+                "asyncio.proactor_events": _treat_proactor_loops,
+            }
+        )
+
+
+def _treat_loops(module: ModuleType) -> None:
+    from pytest_claude_latency.virtual_time import loops
+
+    loops.install_loops(module)
+
+
+def _treat_selector_loops(module: ModuleType) -> None:
+    from pytest_claude_latency.virtual_time import loops
+
+    loops.install_wake_up(module.BaseSelectorEventLoop)
+
+
+def _treat_proactor_loops(module: ModuleType) -> None:
+    from pytest_claude_latency.virtual_time import loops
+
+    loops.install_wake_up(module.BaseProactorEventLoop)

@@ -1,0 +1,242 @@
+"""asyncio loops that live in a world.
+
+A loop asks its selector to wait; in a world that wait is the loop thread's, and
+`loop.time()` follows the clock. Patched once: `BaseEventLoop.time`, `run_forever`
+(which lays a shim over the loop's own selector while it runs, so that a loop can
+join a world at any time) and `_write_to_self` (how other threads wake a loop).
+A loop's own time never jumps back, from world to world or out of one.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from asyncio.base_events import BaseEventLoop
+from collections.abc import Callable, Sized
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any, final
+
+from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.dial import due
+from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
+from pytest_claude_latency.virtual_time.members import MEMBERS, Member
+from pytest_claude_latency.virtual_time.schedule import LOCK, Wait
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from pytest_claude_latency.virtual_time.world import World
+
+# A timer this close is due: above the noise of float instants, below the microsecond that waits are rounded to.
+_RESOLUTION = 0.6 * MICROSECOND / SECOND
+
+_SEAT = "_claude_latency_seat"
+
+
+@final
+class Seat:
+    """A loop's place in a world: the origin of its time there, and the tasks that wait for an exact instant."""
+
+    def __init__(self, loop: BaseEventLoop, world: World, shift: Nanoseconds) -> None:
+        assert world.virtual is not None
+        self.loop = loop
+        self.world = world
+        self.dial = world.virtual.dial
+        self.schedule = world.virtual.schedule
+        self.writes = 0  # to the loop's self-pipe
+        self.wait: LoopWait | None = None
+        self._alarms: list[tuple[Nanoseconds, int, Future[None]]] = []
+        self._order = count()
+        selector: Any = loop._selector  # type: ignore[attr-defined]
+        self._files: Sized | None = selector.get_map() if hasattr(selector, "get_map") else None
+        here = self.dial.now()
+        # The program may compare the loop's time with time.monotonic(); a loop that already
+        # holds timers keeps its own origin, or they would all be due at once.
+        origin = monotonic_ns() + shift - here
+        timers: list[Any] = loop._scheduled  # type: ignore[attr-defined] # asyncio's own heap of timers
+        self.origin = origin if timers else max(origin, self.dial.origin)
+
+    def now(self) -> Nanoseconds:
+        """The loop's time."""
+        return self.origin + self.dial.now()
+
+    def shift(self) -> Nanoseconds:
+        """How far the loop's time is ahead of the machine's; meant for after the world's end."""
+        return self.now() - monotonic_ns()
+
+    def alarm(self, instant: Nanoseconds) -> Future[None]:
+        """A future that is done when the clock reads exactly `instant`."""
+        future = self.loop.create_future()
+        heappush(self._alarms, (instant, next(self._order), future))
+        return future
+
+    def next_alarm(self) -> Nanoseconds | None:
+        """The instant of the first alarm somebody still waits for."""
+        while self._alarms and self._alarms[0][2].done():
+            heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else None
+
+    def ring(self) -> None:
+        """Finish the alarms that are due."""
+        now = self.dial.now()
+        while self._alarms and self._alarms[0][0] <= now:
+            future = heappop(self._alarms)[2]
+            if not future.done():
+                future.set_result(None)
+
+    def idle_until(self, instant: Nanoseconds) -> bool:
+        """Whether the running task is the only thing this loop could do before or at `instant`."""
+        loop: Any = self.loop
+        if loop._ready or loop._stopping or self._files is None or len(self._files) > 1:
+            return False
+        timers = loop._scheduled
+        if timers and timers[0]._when <= (self.origin + instant) / SECOND + _RESOLUTION:
+            return False
+        return not self._alarms or self._alarms[0][0] > instant
+
+
+@final
+class LoopWait(Wait):
+    """A loop's wait: woken through its self-pipe, since it stands in its selector, where files may be ready too."""
+
+    def __init__(self, member: Member, instant: Nanoseconds | None, seat: Seat) -> None:
+        super().__init__(member, instant, "an event loop with nothing to do")
+        self._loop = seat.loop
+
+    def wake(self) -> None:
+        """Make the selector return."""
+        self._loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
+
+
+def seat_of(loop: BaseEventLoop) -> Seat | None:
+    """The loop's seat in the world of the thread that asks; in its last world, if that thread is in none."""
+    seat: Seat | None = loop.__dict__.get(_SEAT)
+    member = MEMBERS.get(get_ident())
+    if member is None or member.world.virtual is None or (seat is not None and seat.world is member.world):
+        return seat
+    if seat is not None and not seat.world.ended:
+        return seat
+    if member.world.ended or loop._thread_id not in {None, member.ident}:  # type: ignore[attr-defined]
+        return seat
+    seat = Seat(loop, member.world, 0 if seat is None else seat.shift())
+    loop.__dict__[_SEAT] = seat
+    return seat
+
+
+def _time(loop: BaseEventLoop) -> float:
+    """The loop's time in seconds; exact for asyncio itself, with the dial's hair for the program."""
+    seat = seat_of(loop)
+    if seat is None:
+        return monotonic_ns() / SECOND
+    asyncio_asks = sys._getframe(1).f_globals.get("__name__", "").startswith("asyncio.")
+    return seat.dial.loop_time(seat.origin, hair=not asyncio_asks)
+
+
+def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
+    selector = getattr(loop, "_selector", None)
+    if selector is None or "select" in getattr(selector, "__dict__", {"select": None}):
+        original(loop)
+        return
+    resolution = loop._clock_resolution
+    selector.select = functools.partial(_select, loop, selector.select)
+    try:
+        original(loop)
+    finally:
+        del selector.select
+        loop._clock_resolution = resolution
+
+
+def _select(loop: Any, select: Callable[[float | None], Any], timeout: float | None) -> Any:
+    """What the loop's selector does: wait until something is ready or `timeout` has passed."""
+    seat = seat_of(loop)
+    if seat is None:
+        return select(timeout)
+    if seat.world.ended or MEMBERS.get(get_ident()) is None:
+        return _really_select(seat, select, timeout)
+    loop._clock_resolution = _RESOLUTION
+    writes = seat.writes
+    ready = select(0)
+    seat.ring()
+    if ready or timeout == 0 or loop._ready:
+        return ready
+    instant = _earlier(None if timeout is None else due(seat.dial.now(), timeout), seat.next_alarm())
+    return _park(seat, select, instant, writes, timeout)
+
+
+def _park(
+    seat: Seat, select: Callable[[float | None], Any], instant: Nanoseconds | None, writes: int, timeout: float | None
+) -> Any:
+    schedule = seat.schedule
+    with LOCK:
+        member = MEMBERS[get_ident()]
+        if seat.writes != writes or seat.world.ended:
+            return []  # somebody called in since we looked: the loop looks again
+        if instant is not None and schedule.free_until(instant):
+            schedule.move_to(instant)
+            wait = None
+        else:
+            wait = seat.wait = LoopWait(member, instant, seat)
+            schedule.park(wait)
+    ready = [] if wait is None else _stand(seat, wait, select)
+    seat.ring()
+    return ready
+
+
+def _stand(seat: Seat, wait: LoopWait, select: Callable[[float | None], Any]) -> Any:
+    try:
+        return select(None)
+    finally:
+        with LOCK:
+            seat.wait = None
+            seat.schedule.unpark(wait)  # if a file woke us, nobody has counted us yet
+
+
+def _really_select(seat: Seat, select: Callable[[float | None], Any], timeout: float | None) -> Any:
+    alarm = seat.next_alarm()
+    if alarm is not None:
+        rest = max(0, alarm - seat.dial.now()) / SECOND
+        timeout = rest if timeout is None else min(timeout, rest)
+    ready = select(timeout)
+    seat.ring()
+    return ready
+
+
+def _earlier(one: Nanoseconds | None, other: Nanoseconds | None) -> Nanoseconds | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
+
+
+def _write_to_self(original: Callable[[Any], None], loop: Any) -> None:
+    """Wake a loop from another thread. Counted after the byte is written, both under the lock: see `_select`."""
+    seat: Seat | None = loop.__dict__.get(_SEAT)
+    if seat is None:
+        original(loop)
+        return
+    with LOCK:
+        original(loop)
+        seat.writes += 1
+        if seat.wait is not None:
+            seat.schedule.unpark(seat.wait)
+
+
+def install_loops(loops: Any) -> None:
+    """Patch `asyncio.base_events`."""
+    loops.BaseEventLoop.time = _time
+    _wrap(loops.BaseEventLoop, "run_forever", _run_forever)
+
+
+def install_wake_up(cls: Any) -> None:
+    """Patch how loops of this class are woken from other threads."""
+    _wrap(cls, "_write_to_self", _write_to_self)
+
+
+def _wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    original = getattr(cls, name)
+
+    @functools.wraps(original)
+    def wrapped(loop: Any) -> Any:
+        return wrapper(original, loop)
+
+    setattr(cls, name, wrapped)

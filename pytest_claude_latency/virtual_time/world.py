@@ -1,0 +1,162 @@
+"""A world: the time one latency test lives in, and who lives in it.
+
+A world on a `VirtualClock` moves time itself, as its members wait. A world on
+another clock only keeps track of who belongs to it: its waits are the machine's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, final
+
+from pytest_claude_latency.clock import Clock, VirtualClock
+from pytest_claude_latency.duration import SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time import dates, machine
+from pytest_claude_latency.virtual_time.dial import Dial, due, start_of_date
+from pytest_claude_latency.virtual_time.members import MEMBERS, Member
+from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Virtual:
+    """What a world on a `VirtualClock` has and others do not: its schedule and its dial."""
+
+    __slots__ = ("dial", "schedule")
+
+    def __init__(self, clock: VirtualClock, date: datetime | None) -> None:
+        self.schedule = Schedule(clock)
+        date_ns = None if date is None else round(date.timestamp() * 1_000_000) * 1_000
+        dates.install()
+        origin = max(machine.monotonic_ns(), _HISTORY.latest)
+        self.dial = Dial(self.schedule, origin=origin, date=start_of_date(date_ns))
+
+
+class _History:
+    """What worlds leave to the next: none reads earlier than the one before it ended."""
+
+    def __init__(self) -> None:
+        self.active: World | None = None
+        self.latest: Nanoseconds = 0
+
+
+_HISTORY = _History()
+
+
+@final
+class World:
+    """The time one latency test lives in. At most one is active at a time."""
+
+    def __init__(self, clock: Clock, *, name: str, date: datetime | None = None) -> None:
+        self.clock = clock
+        self.name = name
+        self.ended = False
+        self.virtual: Virtual | None = None
+        self._date = date
+        self._entered_by: int | None = None
+
+    def enter(self) -> None:
+        """The calling thread becomes the first member.
+
+        Raises:
+            RuntimeError: another world is active, or this one was entered before.
+        """
+        with LOCK:
+            if _HISTORY.active is not None:
+                raise RuntimeError(f"{self.name}: the world of {_HISTORY.active.name} is still active")
+            if self._entered_by is not None:
+                raise RuntimeError(f"{self.name}: a world is entered once")
+            self._entered_by = machine.get_ident()
+            if isinstance(self.clock, VirtualClock):
+                self.virtual = Virtual(self.clock, self._date)
+            MEMBERS[self._entered_by] = Member(self, self._entered_by)
+            if self.virtual:
+                self.virtual.schedule.running = 1
+            _HISTORY.active = self
+
+    def leave(self) -> None:
+        """The world ends: whoever is parked in it goes on for real. Leaving twice does nothing."""
+        with LOCK:
+            if _HISTORY.active is not self:
+                return
+            _HISTORY.active = None
+            self.ended = True
+            if self._entered_by is not None:
+                MEMBERS.pop(self._entered_by, None)
+            if self.virtual:
+                self.virtual.dial.end()
+                _HISTORY.latest = self.virtual.dial.monotonic_ns()
+                self.virtual.schedule.release_all()
+
+    def sleep_until(self, instant: Nanoseconds) -> None:
+        """Let the calling thread wait until the clock reads `instant`; return at once if it does."""
+        if self.virtual is None:
+            self._really_sleep_until(instant)
+            return
+        schedule = self.virtual.schedule
+        with LOCK:
+            if instant <= self.clock.now():
+                return
+            if schedule.free_until(instant) and not self.ended:
+                schedule.move_to(instant)
+                return
+        self.park_until(instant, "a replayed answer")
+
+    def park_until(self, instant: Nanoseconds, what: str) -> None:
+        """The long way: park, let the others run; the rest of the wait is real if the world ends meanwhile."""
+        assert self.virtual is not None
+        with LOCK:
+            member = MEMBERS.get(machine.get_ident())
+            if member is None or member.world is not self or self.ended:
+                wait = None
+            else:
+                wait = Wait(member, instant, what)
+                self.virtual.schedule.park(wait)
+        if wait is not None:
+            self.block(wait)
+        if self.ended:
+            self._really_sleep_until(instant)
+
+    def block(self, wait: Wait) -> None:
+        """Stand still in a wait that was parked; whatever interrupts it takes the count back first."""
+        try:
+            wait.block()
+        except BaseException:
+            assert self.virtual is not None
+            with LOCK:
+                self.virtual.schedule.unpark(wait)
+            raise
+
+    def sleep(self, seconds: float) -> None:
+        """What `time.sleep` does for a member."""
+        assert self.virtual is not None
+        dial = self.virtual.dial
+        if self.ended:
+            machine.sleep(seconds)
+        elif seconds == 0:
+            dial.spin()
+            machine.sleep(0)
+        else:
+            schedule = self.virtual.schedule
+            instant = due(self.clock.now(), seconds)
+            with LOCK:
+                if schedule.free_until(instant) and not self.ended:
+                    schedule.move_to(instant)
+                    return
+            self.park_until(instant, "time.sleep")
+
+    async def async_sleep_until(self, instant: Nanoseconds) -> None:
+        """`sleep_until` for a task, on asyncio or trio; cancelling the task ends the wait."""
+        from pytest_claude_latency.virtual_time import tasks
+
+        await tasks.sleep_until(self, instant)
+
+    def real_waits(self) -> Sequence[object]:
+        """Waits for real things that cost real seconds."""
+        return ()
+
+    def _really_sleep_until(self, instant: Nanoseconds) -> None:
+        now = self.clock.now if self.virtual is None else self.virtual.dial.now
+        while (rest := instant - now()) > 0:
+            machine.sleep(rest / SECOND)
