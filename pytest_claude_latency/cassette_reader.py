@@ -270,8 +270,15 @@ def _content(fact: dict[str, Any]) -> bytes:
     if len(forms) > 1:
         raise _FaultError(f"a request has one body, it has {_names(forms)}")
     if "json" in fact:
-        return canonical(json.dumps(fact["json"]).encode())
+        return _json(fact["json"])
     return _data(fact, "body") if "body" in fact else _base64(fact) if forms else b""
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return canonical(json.dumps(value, allow_nan=False).encode())
+    except ValueError:
+        raise _FaultError('"json" holds a number that is too large') from None
 
 
 def _data(fact: dict[str, Any], key: str) -> bytes:

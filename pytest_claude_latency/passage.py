@@ -263,15 +263,15 @@ def _of_document(document: Document, otherwise: str) -> list[Passage]:
 
 
 def _of_stream(documents: Iterable[Document]) -> list[Passage]:
-    blocks: dict[tuple[Any, Step], list[Piece]] = {}
+    blocks: dict[tuple[int, Step], list[Piece]] = {}
     others: list[Passage] = []
     for number, document in enumerate(documents, 1):
         try:
             value = json.loads(document.text)
             part = _BLOCK_EVENTS.get(value["type"])
-            block = value["index"]
+            block = int(value["index"])
         except (ValueError, RecursionError, KeyError, TypeError):
-            part = block = None
+            part, block = None, 0
         if part is None:
             others += _of_document(document, f"event {number}")
             continue

@@ -1,0 +1,108 @@
+"""A census: which recordings the tests of some files use.
+
+Only pytest knows which tests a file holds, and asking it runs the suite's own code; so it is asked in
+a process of its own: `take` starts that process, and this module, run as a program, is what it runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+import pytest
+
+from pytest_claude_latency.cassette_folder import path_of
+from pytest_claude_latency.errors import LatencyError
+
+
+@dataclass(frozen=True)
+class Census:
+    """What was collected.
+
+    `used` holds the first sample of every recording that a test uses, `unreadable` the files that could not
+    be collected, and why; `failure` is why nothing at all could, None if it could.
+    """
+
+    used: frozenset[Path] = frozenset()
+    unreadable: dict[Path, str] = field(default_factory=dict)
+    failure: str | None = None
+
+
+def take(files: Iterable[Path]) -> Census:
+    """Ask pytest, in a process of its own, for the tests of these files."""
+    with TemporaryDirectory() as folder:
+        outcome = Path(folder) / "census.json"
+        command = [sys.executable, "-m", "pytest_claude_latency.census", str(outcome), *map(str, files)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if not outcome.exists():
+            said = (done.stderr or done.stdout).strip().splitlines() or [f"it ended with status {done.returncode}"]
+            return Census(failure=said[-1])
+        counted = json.loads(outcome.read_text(encoding="utf-8"))
+    unreadable = {Path(path): reason for path, reason in counted["unreadable"].items()}
+    return Census(frozenset(map(Path, counted["used"])), unreadable)
+
+
+@final
+class Counter:
+    """A pytest plugin that notes the recordings of what is collected, deselected tests included."""
+
+    def __init__(self) -> None:
+        self.used: set[Path] = set()
+        self.unreadable: dict[str, str] = {}
+        self.complete = False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note what could not be imported."""
+        if report.failed:
+            lines = [line for line in report.longreprtext.splitlines() if line.strip()]
+            self.unreadable[report.nodeid.partition("::")[0]] = lines[-1].removeprefix("E").strip() if lines else ""
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """What an ini file's `-m` or `-k` leaves out uses its recording all the same."""
+        self.used.update(path for item in items for path in _recordings(item))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what is left."""
+        self.pytest_deselected(session.items)
+        self.unreadable = {str(session.config.rootpath / file): why for file, why in self.unreadable.items()}
+        self.complete = True
+
+
+def _recordings(item: pytest.Item) -> list[Path]:
+    """The first sample of the item's recording; nothing if it is no latency test."""
+    from pytest_claude_latency import markers, plugin  # only the process that collects needs them
+
+    if not markers.is_latency_test(item):
+        return []
+    file, test_id = item.path, item.nodeid.partition("::")[2]
+    try:
+        name = markers.cassette_of(item).name
+    except LatencyError:  # said when the test is set up
+        name = None
+    if name is not None:
+        file, test_id = markers.shared_file(item), name
+    return [path_of(file, item.config.stash[plugin.SESSION].settings.cassettes, test_id, 1)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Collect the given files and write to the first argument what was found."""
+    outcome, *files = arguments
+    # Under xdist the controller collects nothing.
+    options = ["--collect-only", "-q", *(["-n0"] if importlib.util.find_spec("xdist") else [])]
+    counter = Counter()
+    status = pytest.main([*options, *files], plugins=[counter])
+    if counter.complete:
+        found: dict[str, Any] = {"used": sorted(map(str, counter.used)), "unreadable": counter.unreadable}
+        Path(outcome).write_text(json.dumps(found), encoding="utf-8")
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
