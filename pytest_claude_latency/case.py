@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -340,7 +339,7 @@ def shelf_of(item: pytest.Item, cassette: Cassette, session: Session) -> Shelf:
     path = path_of(file, session.settings.cassettes, test_id, 1)
     if cassette.name is not None:
         nodeid = _owner(session.owners.get((file, cassette.name), []), cassette.name, path)
-    command = f"pytest --latency-mode=record {shlex.quote(session.config.cwd_relative_nodeid(nodeid))}"
+    command = session.record_command(nodeid)
     root = session.config.rootpath
     save = partial(save_set, test_file=file, folder=session.settings.cassettes, test_id=test_id)
     return Shelf(path, nodeid, shown(path, root), command, save, session.settings)

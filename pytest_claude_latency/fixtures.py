@@ -28,7 +28,7 @@ def claude_latency(request: pytest.FixtureRequest) -> Latency:
 @pytest.fixture
 def claude_client() -> Iterator[anthropic.Anthropic]:
     """An `anthropic.Anthropic`, closed after the test. A replay needs no key."""
-    import anthropic  # noqa: PLC0415  # costs a second: only tests that ask pay for it
+    import anthropic
 
     with anthropic.Anthropic() as client:
         yield client
@@ -37,7 +37,7 @@ def claude_client() -> Iterator[anthropic.Anthropic]:
 @pytest.fixture
 def async_claude_client() -> Iterator[anthropic.AsyncAnthropic]:
     """An `anthropic.AsyncAnthropic`, closed on the test's own loop. A replay needs no key."""
-    import anthropic  # noqa: PLC0415  # as above
+    import anthropic
 
     client = anthropic.AsyncAnthropic()
     yield client

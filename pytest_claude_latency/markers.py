@@ -121,7 +121,7 @@ def _derived_first(node: pytest.Class) -> list[pytest.Mark]:
     for ancestor in node.obj.__mro__[1:]:
         marks = ancestor.__dict__.get("pytestmark", [])
         listed = marks if isinstance(marks, list) else [marks]
-        inherited += [getattr(mark, "mark", mark) for mark in listed]
+        inherited += [each.mark if isinstance(each, pytest.MarkDecorator) else each for each in listed]
     own = [mark for mark in node.own_markers if not any(mark is each for each in inherited)]
     return own + [mark for mark in inherited if any(mark is each for each in node.own_markers)]
 

@@ -37,8 +37,10 @@ class Phase(Enum):
 class Source(Protocol):
     """What answers the requests of one measurement."""
 
-    replays: bool
-    """Whether answers come from a recording, so that nothing reaches the network."""
+    @property
+    def replays(self) -> bool:
+        """Whether answers come from a recording, so that nothing reaches the network."""
+        ...
 
     def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
         """The transport that answers `request`; `real` is the client's own.
@@ -181,4 +183,3 @@ class Measurement:
 
 def _is_prompt(call: _Call) -> bool:
     return is_prompt_call(call.attempts[0].request)
-

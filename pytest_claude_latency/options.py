@@ -83,30 +83,26 @@ class Settings:
         return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
 
 
-_OPTIONS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+_OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "mode",
         {"choices": [str(mode) for mode in Mode], "metavar": "MODE"},
-        "string",
         "replay: recordings only, never the network (default); record: call the API and write recordings; "
         "record-missing: record the tests that have no recording; live: call the API, write nothing",
     ),
     (
         "clock",
         {"choices": [str(pace) for pace in Pace], "metavar": "CLOCK"},
-        "string",
         "pace of a replay: virtual (default) or real",
     ),
     (
         "cassettes",
         {"metavar": "DIR"},
-        "string",
         "name of the folder of recordings beside each test file (default: cassettes)",
     ),
     (
         "limits",
         {"metavar": "EXPR"},
-        "string",
         'limits for metrics that no marker names, for example "ttft<800ms total<3s"',
     ),
 )
@@ -122,12 +118,15 @@ def declare(parser: pytest.Parser) -> None:
         help="enforce latency budgets and print the latency report",
     )
     group.addoption(
-        "--no-latency-budget", dest="latency_budget", action="store_false", help="measure, but judge no budget (default)"
+        "--no-latency-budget",
+        dest="latency_budget",
+        action="store_false",
+        help="measure, but judge no budget (default)",
     )
     parser.addini("latency_budget", "enforce latency budgets (see --latency-budget)", type="bool", default=False)
-    for name, details, kind, text in _OPTIONS:
+    for name, details, text in _OPTIONS:
         group.addoption(f"--latency-{name}", dest=f"latency_{name}", default=None, help=text, **details)
-        parser.addini(f"latency_{name}", text, type=kind, default=None)
+        parser.addini(f"latency_{name}", text, type="string", default=None)
     group.addoption(
         "--latency-report",
         action="append",
@@ -177,6 +176,16 @@ def wants_placeholder_key(early_config: pytest.Config) -> bool:
         return False
     given = getattr(early_config.known_args_namespace, "latency_mode", None)
     return (given or early_config.getini("latency_mode") or Mode.REPLAY) == Mode.REPLAY
+
+
+def set_placeholder_key() -> None:
+    """Let code that reads the environment find a key."""
+    os.environ["ANTHROPIC_API_KEY"] = PLACEHOLDER_KEY
+
+
+def drop_placeholder_key() -> None:
+    """Leave the environment as it was."""
+    os.environ.pop("ANTHROPIC_API_KEY", None)
 
 
 def _given(config: pytest.Config, name: str) -> tuple[Any, str]:
@@ -231,9 +240,9 @@ def _limits(config: pytest.Config) -> tuple[Limit, ...]:
     value, place = _given(config, "latency_limits")
     if not value:
         return ()
-    from pytest_claude_latency.budget import Budget  # noqa: PLC0415  # runs without limits need none of this
-    from pytest_claude_latency.errors import LimitError  # noqa: PLC0415
-    from pytest_claude_latency.limit import parse_expression  # noqa: PLC0415
+    from pytest_claude_latency.budget import Budget
+    from pytest_claude_latency.errors import LimitError
+    from pytest_claude_latency.limit import parse_expression
 
     try:
         return Budget(parse_expression(value, place)).limits
@@ -245,8 +254,8 @@ def _reports(config: pytest.Config) -> tuple[tuple[str, Path], ...]:
     given: list[str] = config.getoption("latency_report", [])
     if not given:
         return ()
-    from pytest_claude_latency.errors import LatencyError  # noqa: PLC0415
-    from pytest_claude_latency.report.formats import parse_target  # noqa: PLC0415
+    from pytest_claude_latency.errors import LatencyError
+    from pytest_claude_latency.report.formats import parse_target
 
     try:
         targets = [parse_target(text) for text in given]

@@ -27,7 +27,7 @@ class Placeholder:
 
     def start(self) -> None:
         """Watch the clients of the installed SDK."""
-        import anthropic  # noqa: PLC0415  # costs a second: only runs with latency tests pay for it
+        import anthropic
 
         for client in (anthropic.Anthropic, anthropic.AsyncAnthropic):
             original = client.__dict__["auth_headers"]

@@ -6,7 +6,6 @@ without any pays next to nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Set the placeholder key, where the ini file asks for it, before conftests read the environment."""
     if options.wants_placeholder_key(early_config):
-        os.environ["ANTHROPIC_API_KEY"] = options.PLACEHOLDER_KEY
-        early_config.add_cleanup(lambda: os.environ.pop("ANTHROPIC_API_KEY", None))
+        options.set_placeholder_key()
+        early_config.add_cleanup(options.drop_placeholder_key)
 
 
 def pytest_configure(config: pytest.Config) -> None:

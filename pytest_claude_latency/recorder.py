@@ -52,7 +52,7 @@ class Attempt:
     @property
     def status(self) -> int | None:
         """The HTTP status; None before the headers."""
-        return self._response and self._response.status
+        return self._response.status if self._response else None
 
     @property
     def location(self) -> str | None:

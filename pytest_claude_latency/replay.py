@@ -39,7 +39,9 @@ class Waiter(Protocol):
 class Replayed:
     """The transport that serves one recorded exchange to one request, at the recorded offsets."""
 
-    def __init__(self, recorded: Exchange, waiter: Waiter, stack: Stack, overrun: Callable[[Exchange], NoReturn]) -> None:
+    def __init__(
+        self, recorded: Exchange, waiter: Waiter, stack: Stack, overrun: Callable[[Exchange], NoReturn]
+    ) -> None:
         self._recorded = recorded
         self._end = recorded.end or End(0)
         self._waiter = waiter

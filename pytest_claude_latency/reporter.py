@@ -74,7 +74,10 @@ class Reporter:
         settings = self._session.settings
         clock = "real" if settings.mode.measures_live else str(settings.pace)
         run = Run(
-            mode=str(settings.mode), clock=clock, judged=settings.judged, warnings=(*self._warnings(), *self._session.strays)
+            mode=str(settings.mode),
+            clock=clock,
+            judged=settings.judged,
+            warnings=(*self._warnings(), *self._session.strays),
         )
         return summarize(self._session.results.values(), run)
 

@@ -7,6 +7,8 @@ shows.
 
 from __future__ import annotations
 
+import os
+import shlex
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,9 +24,9 @@ from pytest_claude_latency.options import Mode, Pace, Settings
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pytest_claude_latency.placeholder import Placeholder
     from pytest_claude_latency.exchange import Request
     from pytest_claude_latency.measurement import Measurement
+    from pytest_claude_latency.placeholder import Placeholder
     from pytest_claude_latency.result import TestResult
     from pytest_claude_latency.transport import Interception, Transport
 
@@ -59,8 +61,8 @@ class Session:
             InterceptionError: it is not live.
         """
         if self._interception is None:
-            from pytest_claude_latency.placeholder import Placeholder  # noqa: PLC0415  # only latency tests pay for it
-            from pytest_claude_latency.transport import Interception  # noqa: PLC0415
+            from pytest_claude_latency.placeholder import Placeholder
+            from pytest_claude_latency.transport import Interception
 
             self._interception = Interception(self._desk)
             self._interception.start()
@@ -69,6 +71,12 @@ class Session:
         self._interception.forget()
         self._interception.prove()
         return self._interception
+
+    def record_command(self, nodeid: str) -> str:
+        """What a user types where pytest was started to record this test, or the tests of this file or folder."""
+        path, separator, test = nodeid.partition("::")
+        there = Path(os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)).as_posix()
+        return f"pytest --latency-mode=record {shlex.quote(there + separator + test)}"
 
     def close(self) -> None:
         """Leave HTTP, time and the SDK as they were, also after an interrupted test."""
@@ -114,14 +122,14 @@ class Session:
 
     def collect(self, plain: Mapping[str, Any]) -> None:
         """Take a result out of a test report; a rerun replaces what the first run measured."""
-        from pytest_claude_latency.result import TestResult  # noqa: PLC0415  # only runs with latency tests pay for it
+        from pytest_claude_latency.result import TestResult
 
         result = TestResult.from_dict(plain)
         self.results[result.nodeid, result.sample] = result
 
     def wrote_already(self, path: Path) -> bool:
         """Whether another worker of this run has written the recording `path`."""
-        from pytest_claude_latency.cassette import Recording  # noqa: PLC0415  # only runs that record pay for it
+        from pytest_claude_latency.cassette import Recording
 
         begun: str = getattr(self.config, "workerinput", {}).get(REPORTED, "")
         return path.exists() and Recording.load(path).recorded >= begun

@@ -62,7 +62,7 @@ class Shelf:
             CredentialError: a body or URL looks as if it held a credential.
             CassetteWriteError: the file cannot be written; what was there is still there.
         """
-        import anthropic  # noqa: PLC0415  # loaded already by whoever sent these requests
+        import anthropic
 
         recording = Recording(
             test=self.subject,

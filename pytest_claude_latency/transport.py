@@ -123,7 +123,7 @@ class Stack:
 
 @cache
 def _stack_of_sdk() -> Stack:
-    import anthropic  # noqa: PLC0415  # costs a second: only runs with latency tests pay for it
+    import anthropic
 
     packages = [base.__module__.partition(".")[0] for base in anthropic.DefaultHttpxClient.__mro__]
     return Stack(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
@@ -192,10 +192,11 @@ class _SDKMocker(Mocker):
         shown = httpx.Request(raw.method, str(raw.url), headers=raw.headers.raw, content=raw.content)
         shown.extensions[_SERVICE] = (raw, client._transport_for_url)
         try:
-            answer = cls.handler(shown)
+            answer: httpx.Response = cls.handler(shown)  # type: ignore[no-untyped-call]  # respx leaves it untyped
         except AllMockedAssertionError:
             return None
-        return answer.extensions.get(_SERVICE)  # type: ignore[no-any-return]  # respx is untyped here
+        transport: Transport | None = answer.extensions.get(_SERVICE)
+        return transport
 
 
 def _sync_send(mocker: type[_SDKMocker], spec: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,10 +221,13 @@ def _async_send(mocker: type[_SDKMocker], spec: Callable[..., Awaitable[Any]]) -
     return _send_single_request
 
 
-@cache  # respx keeps one global register of mocker names
-def _mocker(library: str) -> type[_SDKMocker]:
-    targets = [f"{library}._client.Client", f"{library}._client.AsyncClient"]
-    return type(f"{library.title()}SDKMocker", (_SDKMocker,), {"name": f"claude-latency-{library}", "targets": targets})
+def _mocker(library: str) -> type[Mocker]:
+    """The mocker for one library. respx keeps one register of them for the process, so it is made once."""
+    name = f"claude-latency-{library}"
+    if name not in Mocker.registry:
+        targets = [f"{library}._client.Client", f"{library}._client.AsyncClient"]
+        type(f"{library.title()}Mocker", (_SDKMocker,), {"name": name, "targets": targets})
+    return Mocker.registry[name]
 
 
 @final
@@ -257,11 +261,8 @@ class Interception:
 
     def _answer(self, shown: httpx.Request) -> httpx.Response | None:
         raw, real = shown.extensions[_SERVICE]
-        transport: Transport | None
-        if str(shown.url) == _PROBE_URL:
-            transport = self._replying(204)
-        else:
-            transport = self._ask(raw, real(raw.url))
+        probing = str(shown.url) == _PROBE_URL
+        transport = self._replying(204) if probing else self._ask(raw, real(raw.url))
         if transport is None:
             return None
         return httpx.Response(200, extensions={_SERVICE: transport})
@@ -295,7 +296,8 @@ class Interception:
         headers = {"anthropic-version": "probe"}
         with library.Client(transport=self._replying(500), trust_env=False) as client:  # 500: nobody intercepted
             sync_answer = client.post(_PROBE_URL, headers=headers)
-        return sync_answer.status_code == 204 and _run(self._async_probe(headers)).status_code == 204
+        async_answer = _run(self._async_probe(headers))
+        return (sync_answer.status_code, async_answer.status_code) == (204, 204)
 
     async def _async_probe(self, headers: dict[str, str]) -> Any:
         async with self.stack.library.AsyncClient(transport=self._replying(500), trust_env=False) as client:

@@ -117,8 +117,7 @@ def _shelf(session: Session, definition: Any, request: Any) -> Shelf:
     path = fixture_path(file, session.settings.cassettes, scope, name, param)
     root = session.config.rootpath
     subject = f"{shown(file, root)}::{fixture_id(scope, name, param)}"
-    nodeid = session.config.cwd_relative_nodeid(request.node.nodeid or shown(file, root))
-    command = f"pytest --latency-mode=record {nodeid}".rstrip()
+    command = session.record_command(request.node.nodeid)
     return Shelf(path, subject, shown(path, root), command, partial(_save, session, path), session.settings)
 
 

@@ -1,0 +1,23 @@
+"""The suite of a user, for tests that drive pytest."""
+
+from __future__ import annotations
+
+import anthropic  # noqa: F401  # loaded before runs in this process save the modules, or each would load it anew
+import hypothesis  # noqa: F401  # as above
+import pytest
+import respx  # noqa: F401  # as above
+
+import pytest_claude_latency.case
+import pytest_claude_latency.playing
+import pytest_claude_latency.report.formats
+import pytest_claude_latency.report.terminal
+import pytest_claude_latency.wide_fixtures  # noqa: F401  # as above
+
+from tests.claude_server import ClaudeServer
+from tests.plugin.suite import Suite
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, claude_server: ClaudeServer, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """An empty suite, and a server to record it against."""
+    return Suite(pytester, claude_server, monkeypatch)

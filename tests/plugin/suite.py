@@ -1,0 +1,120 @@
+"""A user's test suite, recorded against the test server and replayed without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, final
+
+import pytest
+
+from pytest_claude_latency.exchange import Request
+from pytest_claude_latency.timeline import is_prompt_call
+from tests.claude_answers import Answer
+from tests.claude_messages import text
+from tests.claude_server import ClaudeServer
+
+APP = '''
+import anthropic
+
+ASKED = {"model": "claude-haiku-4-5", "max_tokens": 100}
+
+
+def messages(prompt):
+    return [{"role": "user", "content": prompt}]
+
+
+def ask(prompt="hi", client=None, **more):
+    client = client or anthropic.Anthropic()
+    return client.messages.create(messages=messages(prompt), **{**ASKED, **more}).content[0].text
+
+
+def stream(prompt="hi", client=None, **more):
+    client = client or anthropic.Anthropic()
+    with client.messages.stream(messages=messages(prompt), **{**ASKED, **more}) as answer:
+        return "".join(answer.text_stream)
+
+
+async def aask(prompt="hi", client=None, **more):
+    client = client or anthropic.AsyncAnthropic()
+    return (await client.messages.create(messages=messages(prompt), **{**ASKED, **more})).content[0].text
+
+
+async def astream(prompt="hi", client=None, **more):
+    client = client or anthropic.AsyncAnthropic()
+    async with client.messages.stream(messages=messages(prompt), **{**ASKED, **more}) as answer:
+        return "".join([text async for text in answer.text_stream])
+'''
+
+HEADER = """
+import asyncio, time, unittest
+import anthropic, pytest
+from app import ask, stream, aask, astream, messages
+"""
+
+
+@final
+class Suite:
+    """Files of a user, and the runs over them. `record` talks to `server`; `replay` has neither key nor server."""
+
+    def __init__(self, pytester: pytest.Pytester, server: ClaudeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester = pytester
+        self.server = server
+        self._monkeypatch = monkeypatch
+        pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+        pytester.makepyfile(app=APP)
+        server.answers(_usual_answer)
+
+    @property
+    def path(self) -> Path:
+        """The rootdir of the suite."""
+        return self.pytester.path
+
+    def write(self, source: str, name: str = "test_it") -> None:
+        """A test file that has the functions of `app` at hand."""
+        (self.path / f"{name}.py").write_text(HEADER + source, encoding="utf-8")
+
+    def ini(self, *lines: str) -> None:
+        """Further lines for the ini file."""
+        path = self.path / "tox.ini"
+        path.write_text("\n".join([path.read_text(), *lines, ""]), encoding="utf-8")
+
+    def run(self, *args: str, key: str | None = None, base_url: str | None = None) -> pytest.RunResult:
+        """One pytest run in this process; `report.json` holds its report."""
+        with self._monkeypatch.context() as patch:
+            for name, value in {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": base_url}.items():
+                if value is not None:
+                    patch.setenv(name, value)
+            return self.pytester.runpytest("-p", "no:cacheprovider", "--latency-report=report.json", *args)
+
+    def record(self, *args: str, mode: str = "record") -> pytest.RunResult:
+        """Record against the test server."""
+        return self.run(f"--latency-mode={mode}", *args, key="a-key-for-tests", base_url=self.server.url)
+
+    def replay(self, *args: str) -> pytest.RunResult:
+        """Replay and judge: no key, no server, the API's own address."""
+        return self.run("--latency-budget", *args)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The JSON report of the last run."""
+        report: dict[str, Any] = json.loads((self.path / "report.json").read_text())
+        return report
+
+    def test(self, name: str) -> dict[str, Any]:
+        """What the last run reports of the one test whose id ends in `name`."""
+        (found,) = [test for test in self.report["tests"] if test["nodeid"].endswith(name)]
+        return found  # type: ignore[no-any-return]  # JSON
+
+    def calls(self, name: str) -> list[dict[str, Any]]:
+        """The calls of that test."""
+        return self.test(name)["calls"]  # type: ignore[no-any-return]  # JSON
+
+    def recordings(self) -> list[str]:
+        """The files of all recordings, relative to rootdir."""
+        return sorted(path.relative_to(self.path).as_posix() for path in self.path.rglob("*.jsonl"))
+
+
+def _usual_answer(request: Request) -> Answer | None:
+    """What the server says where a test does not care; None leaves other requests to the server."""
+    return text("Hello wor|ld", ttfb="5ms", gaps=["2ms", "3ms"]) if is_prompt_call(request) else None
