@@ -47,5 +47,9 @@ class CredentialError(LatencyError):
     """A recording was not written because something in it looks like a credential. Says where, never what."""
 
 
+class InterceptionError(LatencyError):
+    """Requests of Claude clients would reach the network although a latency test is about to run."""
+
+
 class BudgetExceeded(AssertionError):
     """Calls broke a latency budget. Raised by `claude_latency.budget(...)` and by a judged marker."""
