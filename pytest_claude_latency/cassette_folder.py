@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -113,14 +113,22 @@ def replace_files(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None
     try:
         for path, text in texts.items():
             written[path] = _beside(path, "new")
-            _write(written[path], text)
+            with _naming(path):
+                _write(written[path], text)
         _swap(written, [path for path in stale if path not in written])
-    except OSError as error:
-        raise CassetteWriteError(Path(error.filename or next(iter(texts), "")), error.strerror or str(error)) from error
     finally:
         for temporary in written.values():
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the recording where the system names a temporary file, or none."""
+    try:
+        yield
+    except OSError as error:
+        raise CassetteWriteError(path, error.strerror or str(error)) from error
 
 
 def _beside(path: Path, what: str) -> Path:
@@ -141,22 +149,29 @@ def _swap(written: Mapping[Path, Path], stale: Iterable[Path]) -> None:
     placed: list[Path] = []
     try:
         for path, new in written.items():
-            _keep(path, kept)
-            new.replace(path)
+            with _naming(path):
+                _keep(path, kept)
+                new.replace(path)
             placed.append(path)
         for path in stale:
-            _keep(path, kept)
-            path.unlink(missing_ok=True)
+            with _naming(path):
+                _keep(path, kept)
+                path.unlink(missing_ok=True)
     except BaseException:
-        for path in placed:
-            path.unlink(missing_ok=True)
-        for path, old in kept.items():
-            old.replace(path)
+        _take_back(placed, kept)
         raise
-    finally:
-        for old in kept.values():  # replacing a file by a link to itself leaves the link
-            with suppress(OSError):
-                old.unlink(missing_ok=True)
+    for old in kept.values():
+        with suppress(OSError):
+            old.unlink()
+
+
+def _take_back(placed: Iterable[Path], kept: Mapping[Path, Path]) -> None:
+    for path in placed:
+        if path not in kept:
+            path.unlink(missing_ok=True)
+    for path, old in kept.items():
+        old.replace(path)
+        old.unlink(missing_ok=True)  # a file replaced by a link to itself leaves the link
 
 
 def _keep(path: Path, kept: dict[Path, Path]) -> None:
