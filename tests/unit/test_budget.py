@@ -492,12 +492,15 @@ def test_the_timeline_shows_the_moments_there_were(facts: dict[str, Any], said: 
 
 
 def test_a_limit_on_the_whole_test_shows_every_call_on_its_clock() -> None:
-    text = told([some_call(total=1.0), some_call(sent=1.0, total=None)], {"elapsed": "2s"}, 2.5)
+    calls = [some_call(total=1.0), some_call(sent=1.0, total=1.5), some_call(sent=1.0, total=None)]
+
+    text = told(calls, {"elapsed": "2s"}, 2.5)
 
     assert text.splitlines()[2:] == [
         "  measured  2.500s                       all calls together",
         "  timeline  call 1  sent 0ms · end 1000ms  claude-haiku-4-5",
-        "            call 2  sent 1000ms · not ended  claude-haiku-4-5",
+        "            call 2  sent 1000ms · end 2500ms  claude-haiku-4-5",
+        "            call 3  sent 1000ms · not ended  claude-haiku-4-5",
     ]
 
 

@@ -32,11 +32,15 @@ def test_a_row_of_an_at_least_limit_keeps_the_smallest_measurement() -> None:
     assert row.judgements == slow.judgements
 
 
-def test_one_broken_sample_breaks_the_row() -> None:
-    good = some_result(calls=[some_call(ttft=0.4)], limits={"ttft": "1s"}, sample=1)
-    bad = some_result(calls=[some_call(ttft=1.4)], limits={"ttft": "1s"}, sample=2)
+@pytest.mark.parametrize("broken", [1, 2, 3])
+def test_one_broken_sample_breaks_the_row(broken: int) -> None:
+    times = [1.4 if sample == broken else 0.4 for sample in (1, 2, 3)]
+    samples = [
+        some_result(calls=[some_call(ttft=ttft)], limits={"ttft": "1s"}, sample=sample)
+        for sample, ttft in enumerate(times, start=1)
+    ]
 
-    summary = summary_of(good, bad)
+    summary = summary_of(*samples)
 
     assert summary.rows[0].verdict == "broken"
     assert summary.verdicts == {"broken": 1}
@@ -104,6 +108,13 @@ def test_an_inherited_budget_over_no_call_is_warned_of_with_its_place() -> None:
         "tests/test_a.py::test_a: ttft<1s promises nothing: no prompt call was made "
         "(@latency_budget on tests/test_a.py::test_a)"
     )
+
+
+def test_a_sample_without_a_call_counts_before_one_that_kept_the_limit() -> None:
+    silent = some_result(calls=[], limits={"ttft": "1s"}, direct=False, sample=1)
+    kept = some_result(limits={"ttft": "1s"}, sample=2)
+
+    assert summary_of(silent, kept).verdicts == {"no calls": 1}
 
 
 def test_a_limit_that_nothing_could_be_measured_for_is_warned_of() -> None:

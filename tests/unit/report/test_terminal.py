@@ -186,6 +186,6 @@ def test_the_section_stands_in_a_real_run(pytester: pytest.Pytester) -> None:
     )
     pytester.makepyfile("def test_nothing(): pass")
 
-    result = pytester.runpytest("-p", "no:claude_latency")
+    result = pytester.runpytest("-p", "no:claude_latency", "-p", "no:asyncio")
 
     result.stdout.re_match_lines([r"=+ claude latency =+$", r"test +calls +TTFT", r"t\.py::t +1  412ms/800ms .* kept$"])
