@@ -22,7 +22,7 @@ from pytest_claude_latency.duration import Nanoseconds, seconds
 from pytest_claude_latency.exchange import Exchange, Request, header
 from pytest_claude_latency.recorder import Attempt, Observed
 from pytest_claude_latency.timeline import Call, is_prompt_call, measure
-from pytest_claude_latency.transport import Stack, Transport
+from pytest_claude_latency.stack import Stack, Transport
 from pytest_claude_latency.virtual_time import RealWait, World
 
 

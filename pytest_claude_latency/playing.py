@@ -17,7 +17,7 @@ from pytest_claude_latency.latency import Latency
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.placeholder import Placeholder
 from pytest_claude_latency.sources import InTurn
-from pytest_claude_latency.transport import Interception
+from pytest_claude_latency.interception import Interception
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 from pytest_claude_latency.clock import Clock
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.exchange import Chunk, Connect, End, Exchange, Headers, Request, Response, header
-from pytest_claude_latency.transport import Stack, Transport
+from pytest_claude_latency.stack import Stack, Transport
 
 _OPENING = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
 _OPENED = (

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol, final
 from pytest_claude_latency.clock import Clock
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds, nanoseconds
 from pytest_claude_latency.exchange import End, Exchange
-from pytest_claude_latency.transport import Stack
+from pytest_claude_latency.stack import Stack
 
 SLACK: Nanoseconds = 250 * MILLISECOND
 """How long a program may go on past the point where the recorded one stopped (its own computing took time then)."""

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pytest_claude_latency.measurement import Measurement
     from pytest_claude_latency.placeholder import Placeholder
     from pytest_claude_latency.result import TestResult
-    from pytest_claude_latency.transport import Interception, Transport
+    from pytest_claude_latency.interception import Interception
+    from pytest_claude_latency.stack import Transport
 
 REPORTED = "claude_latency"
 """The attribute of a test report, and the key of a worker's output, under which measurements travel."""
@@ -62,7 +63,7 @@ class Session:
         """
         if self._interception is None:
             from pytest_claude_latency.placeholder import Placeholder
-            from pytest_claude_latency.transport import Interception
+            from pytest_claude_latency.interception import Interception
 
             self._interception = Interception(self._desk)
             self._interception.start()

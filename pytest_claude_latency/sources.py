@@ -17,7 +17,7 @@ from pytest_claude_latency.matching import Matcher
 from pytest_claude_latency.measurement import Measurement
 from pytest_claude_latency.redaction import redact_request
 from pytest_claude_latency.replay import Replayed
-from pytest_claude_latency.transport import Transport
+from pytest_claude_latency.stack import Transport
 
 
 @final

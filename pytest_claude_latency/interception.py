@@ -1,46 +1,32 @@
-"""Where requests of the SDK are met: the respx mockers for the HTTP stack it uses.
+"""Where requests of the SDK are met: respx mockers for the HTTP library it uses.
 
-anthropic < 1 sends through `httpx`, later ones through `httpx2`, which respx
-alone does not see. The seam is `Client._send_single_request`: it lies above the
-transports (httpcore, aiohttp, custom ones) and above the place where a user's
-own respx router patches, so that neither takes requests from the other in
-whichever order they start, and it sees each attempt, redirect and
+respx alone does not see `httpx2`. The seam is `Client._send_single_request`: it
+lies above the transports (httpcore, aiohttp, custom ones) and above every place
+where a user's own respx router patches, so that neither takes requests from the
+other in whichever order they start, and it sees each attempt, redirect and
 authentication step exactly once.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from functools import cache
-from types import ModuleType
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Protocol, final
+from unittest import mock
 
 import httpx
 import respx
 from respx.mocks import Mocker
-from respx.models import AllMockedAssertionError
+from respx.models import AllMockedAssertionError, PassThrough
 
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.exchange import Headers, Request, canonical
+from pytest_claude_latency.exchange import Request, canonical
+from pytest_claude_latency.stack import Stack, Transport
 
 _SERVICE = "claude_latency"
-"""Key of the response extension by which a respx answer names the transport that paces it."""
+"""Key of the extensions by which a request shown to respx names its sender, and the answer who shall serve it."""
 
 _PROBE_URL = "https://interception-probe.invalid/v1/messages"
-
-
-class Transport(Protocol):
-    """What answers one request in place of the network: at the pace of a recording, or from the network, observed."""
-
-    def handle_request(self, request: Any) -> Any:
-        """Answer a sync client's request with a response of its library."""
-        ...
-
-    async def handle_async_request(self, request: Any) -> Any:
-        """Answer an async client's request with a response of its library."""
-        ...
 
 
 class Desk(Protocol):
@@ -53,104 +39,6 @@ class Desk(Protocol):
             BaseException: the request must not be sent at all.
         """
         ...
-
-
-@final
-class Stack:
-    """The HTTP library the installed SDK uses: `httpx` or `httpx2`."""
-
-    def __init__(self, library: ModuleType) -> None:
-        self.library = library
-        self.name = library.__name__
-        self._sync_body = type("SyncBody", (_SyncBody, library.SyncByteStream), {})
-        self._async_body = type("AsyncBody", (_AsyncBody, library.AsyncByteStream), {})
-
-    @classmethod
-    def of_sdk(cls) -> Stack:
-        """The stack of the installed `anthropic`, told by the library its default client derives from."""
-        return _stack_of_sdk()
-
-    def is_stand_in(self, transport: object) -> bool:
-        """Whether a transport is a program's own stand-in for a server, which no request leaves."""
-        library = self.library
-        return isinstance(transport, library.MockTransport | library.ASGITransport | library.WSGITransport)
-
-    def response(self, status: int, headers: Headers, stream: Any) -> Any:
-        """A response of this library over a byte stream made by `sync_body` or `async_body`."""
-        return self.library.Response(status, headers=list(headers), stream=stream)
-
-    def sync_body(self, parts: Iterator[bytes], close: Callable[[], None]) -> Any:
-        """A byte stream of this library that hands out `parts` and calls `close` when it is closed."""
-        return self._sync_body(parts, close)
-
-    def async_body(self, parts: AsyncIterator[bytes], close: Callable[[], Awaitable[None]]) -> Any:
-        """The same for async clients."""
-        return self._async_body(parts, close)
-
-    def decoded(self, headers: Headers, parts: Sequence[bytes]) -> list[bytes]:
-        """Each part of a body as its content encoding (gzip, deflate, br, zstd) let it be read when it arrived.
-
-        A part that decompresses to nothing is empty. What follows bytes that cannot be decoded is left out.
-        """
-        pieces: list[bytes] = []
-
-        def feed() -> Iterator[bytes]:
-            for part in parts:
-                pieces.append(b"")
-                yield part
-
-        response = self.library.Response(200, headers=list(headers), content=feed())
-        try:
-            for piece in response.iter_bytes():
-                pieces[-1] += piece
-        except self.library.DecodingError:
-            pass  # the program met the same error in its own stream, where it is recorded
-        return pieces
-
-    def error(self, name: str, message: str, request: Any) -> Exception:
-        """The library's own exception called `name`; its `TransportError` where it has none of that name."""
-        kind = getattr(self.library, name, None)
-        if isinstance(kind, type) and issubclass(kind, self.library.DecodingError):
-            return kind(message, request=request)
-        if not (isinstance(kind, type) and issubclass(kind, self.library.TransportError)):
-            kind, message = self.library.TransportError, f"{name}: {message}"
-        return kind(message, request=request)  # type: ignore[no-any-return]  # the library is chosen at run time
-
-    def is_error(self, error: BaseException) -> bool:
-        """Whether the error is one this library raises for a failed transfer."""
-        return isinstance(error, self.library.TransportError | self.library.DecodingError)
-
-
-@cache
-def _stack_of_sdk() -> Stack:
-    import anthropic
-
-    packages = [base.__module__.partition(".")[0] for base in anthropic.DefaultHttpxClient.__mro__]
-    return Stack(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
-
-
-class _SyncBody:
-    def __init__(self, parts: Iterator[bytes], close: Callable[[], None]) -> None:
-        self._parts = parts
-        self._close = close
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._parts
-
-    def close(self) -> None:
-        self._close()
-
-
-class _AsyncBody:
-    def __init__(self, parts: AsyncIterator[bytes], close: Callable[[], Awaitable[None]]) -> None:
-        self._parts = parts
-        self._close = close
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._parts
-
-    async def aclose(self) -> None:
-        await self._close()
 
 
 def addressed_to_claude(request: Any) -> bool:
@@ -191,12 +79,13 @@ class _SDKMocker(Mocker):
         """The transport the routers' answer names; None if no router answers."""
         shown = httpx.Request(raw.method, str(raw.url), headers=raw.headers.raw, content=raw.content)
         shown.extensions[_SERVICE] = (raw, client._transport_for_url)
-        try:
-            answer: httpx.Response = cls.handler(shown)  # type: ignore[no-untyped-call]  # respx leaves it untyped
-        except AllMockedAssertionError:
-            return None
-        transport: Transport | None = answer.extensions.get(_SERVICE)
-        return transport
+        for router in cls.routers:
+            try:
+                transport: Transport = router.handler(shown).extensions[_SERVICE]
+            except AllMockedAssertionError:
+                continue
+            return transport
+        return None
 
 
 def _sync_send(mocker: type[_SDKMocker], spec: Callable[..., Any]) -> Callable[..., Any]:
@@ -243,14 +132,22 @@ class Interception:
         self.stack = Stack.of_sdk()
         self._mocker = _mocker(self.stack.name)
         self._router = respx.MockRouter(assert_all_called=False, using=self._mocker.name)
-        self._router.route().mock(side_effect=self._answer)
+        self._route = self._router.route().mock(side_effect=self._answer)
+        self._bystanders = [
+            mock.patch.object(Mocker, "handler", classmethod(self._guarded(Mocker.handler))),
+            mock.patch.object(Mocker, "async_handler", classmethod(self._guarded(Mocker.async_handler))),
+        ]
 
     def start(self) -> None:
         """Patch the stack's clients, unless a router of the same kind already did."""
         self._router.start()
+        for patch in self._bystanders:
+            patch.start()
 
     def stop(self) -> None:
         """Withdraw the router; the clients are restored when no router of this kind is left."""
+        for patch in self._bystanders:
+            patch.stop()
         self._router.stop()
 
     def forget(self) -> None:
@@ -266,6 +163,16 @@ class Interception:
         if transport is None:
             return None
         return httpx.Response(200, extensions={_SERVICE: transport})
+
+    def _guarded(self, handler: Any) -> Callable[..., Any]:
+        """A router's own handler for all but our requests on their way to the network, which it lets pass."""
+
+        def handle(mocker: type[Mocker], request: httpx.Request) -> Any:
+            if addressed_to_claude(request) and self._desk() is not None:
+                raise PassThrough("a Claude call that is being measured", request=request, origin=self._route)
+            return handler.__func__(mocker, request)
+
+        return handle
 
     def _ask(self, raw: Any, real: Any) -> Transport | None:
         desk = self._desk()

@@ -1,0 +1,226 @@
+"""Interception beside a user's own: neither takes the other's requests, in whatever order they start."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_claude_latency.stack import Stack
+from tests.plugin.suite import Suite
+
+LIBRARY = Stack.of_sdk().name
+
+FIXTURE = f"""
+import httpx, respx
+import {LIBRARY} as stack
+
+
+@pytest.fixture(scope="SCOPE", autouse=True)
+def mocked():
+    with respx.mock(using=USING, assert_all_called=False) as router:
+        router.get("https://shop.example/orders").respond(json={{"orders": 3}})
+        yield router
+
+
+def orders(library):
+    return library.get("https://shop.example/orders").json()["orders"]
+"""
+
+TESTS = """
+@pytest.mark.latency_budget(ttft="3s")
+def test_both():
+    assert stream() == "Hello world"
+    assert orders(httpx) == 3
+
+
+def test_only_theirs():
+    assert orders(httpx) == 3
+"""
+
+
+@pytest.mark.parametrize("scope", ["function", "module", "session"])
+@pytest.mark.parametrize("using", ["httpcore", "httpx"])
+def test_a_users_router_keeps_its_requests_and_gets_none_of_ours(suite: Suite, scope: str, using: str) -> None:
+    suite.write(FIXTURE.replace("SCOPE", scope).replace("USING", repr(using)) + TESTS)
+
+    recorded = suite.record()
+    replayed = suite.replay()
+
+    recorded.assert_outcomes(passed=2)
+    replayed.assert_outcomes(passed=2)
+    assert len(suite.calls("test_both")) == 1
+    assert len(suite.server.log) == 1
+
+
+def test_a_router_that_starts_inside_a_latency_test_and_outlives_it_loses_nothing(suite: Suite) -> None:
+    suite.write(
+        """
+import httpx, respx
+
+router = respx.mock(using="httpx", assert_all_called=False)
+router.get("https://shop.example/orders").respond(json={"orders": 3})
+
+
+def test_first(claude_latency):
+    router.start()
+    stream()
+    assert httpx.get("https://shop.example/orders").json() == {"orders": 3}
+
+
+def test_second(claude_latency):
+    stream("again")
+    assert httpx.get("https://shop.example/orders").json() == {"orders": 3}
+    router.stop()
+
+
+def test_third(claude_latency):
+    stream("once more")
+"""
+    )
+
+    recorded = suite.record()
+    replayed = suite.replay()
+
+    recorded.assert_outcomes(passed=3)
+    replayed.assert_outcomes(passed=3)
+
+
+def test_other_traffic_of_the_application_passes_through(suite: Suite) -> None:
+    suite.write(
+        f"""
+import {LIBRARY} as stack, http.server, threading
+
+
+@pytest.fixture
+def neighbour():
+    class Hello(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"neighbour")
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Hello)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{{server.server_port}}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_it(claude_latency, neighbour):
+    stream()
+    assert stack.get(neighbour).text == "neighbour"
+    assert len(claude_latency.calls) == 1
+"""
+    )
+
+    recorded = suite.record()
+    replayed = suite.replay()
+
+    recorded.assert_outcomes(passed=1)
+    replayed.assert_outcomes(passed=1)
+
+
+def test_a_client_over_a_transport_of_the_programs_own_is_left_alone(suite: Suite) -> None:
+    suite.write(
+        f"""
+import {LIBRARY} as stack
+
+
+def test_it(claude_latency):
+    transport = stack.MockTransport(lambda request: stack.Response(529))
+    client = anthropic.Anthropic(api_key="x", http_client=stack.Client(transport=transport), max_retries=0)
+    with pytest.raises(anthropic.APIStatusError):
+        ask(client=client)
+    assert claude_latency.calls == ()
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=1)
+
+
+PATCHES = {
+    "the client class": "monkeypatch.setattr(stack.Client, '_send_single_request', sent)",
+    "the transport": "monkeypatch.setattr(stack.HTTPTransport, 'handle_request', sent)",
+    "the connection pool": "monkeypatch.setattr(CORE.ConnectionPool, 'handle_request', sent)",
+}
+
+
+@pytest.mark.parametrize("patched", PATCHES)
+def test_nothing_is_sent_in_a_replay_whatever_else_is_patched(suite: Suite, patched: str) -> None:
+    suite.write(
+        f"""
+import {LIBRARY} as stack, {LIBRARY.replace("httpx", "httpcore")} as CORE
+
+packets = []
+
+
+def sent(*args, **kwargs):
+    packets.append(args)
+    raise AssertionError("a packet would have left")
+
+
+@pytest.fixture
+def patched(monkeypatch):
+    {PATCHES[patched]}
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.latency_budget(ttft="1s")
+def test_unrecorded():
+    ask()
+
+
+def test_no_packet_left():
+    assert packets == []
+"""
+    )
+
+    result = suite.replay()
+
+    if patched == "the client class":  # patched after the proof, by the test's own fixture: its call is theirs
+        result.assert_outcomes(failed=2)
+    else:
+        result.assert_outcomes(failed=1, passed=1)
+        result.stdout.fnmatch_lines(["nothing is recorded that could answer this POST /v1/messages"])
+
+
+def test_a_test_whose_interception_was_taken_away_errors_before_anything_is_sent(suite: Suite) -> None:
+    suite.write(
+        f"""
+import {LIBRARY} as stack
+
+original = stack.Client._send_single_request
+
+
+@pytest.fixture(scope="module", autouse=True)
+def taken_away(claude_is_intercepted_first):
+    patched = stack.Client._send_single_request
+    stack.Client._send_single_request = original
+    yield
+    stack.Client._send_single_request = patched
+
+
+@pytest.fixture(scope="module")
+def claude_is_intercepted_first():
+    return None
+
+
+def test_before(claude_latency):
+    pass
+
+
+def test_after(claude_latency):
+    ask()
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["requests of Claude clients are not intercepted*"])
