@@ -1,0 +1,112 @@
+"""What a generated answer says: its blocks, their deltas, and the tokens they count for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+
+from hypothesis import strategies as st
+
+from pytest_claude_latency.strategies import message
+from pytest_claude_latency.strategies.envelope import Envelope, Range
+from pytest_claude_latency.strategies.message import Block, Json, Message
+
+_WORDS = ["Hello", " there", ".", " 日本語", "🙂", "\n\n", '"é\\']
+_PIECE = st.sampled_from(_WORDS) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+NAMES = st.text("abcdefghijkmnopqrstuvwxyz", min_size=8, max_size=8)
+_INPUT = st.dictionaries(
+    st.sampled_from(["order", "city", "größe"]), st.none() | st.booleans() | st.integers() | _PIECE, max_size=2
+)
+
+
+@st.composite
+def messages(draw: st.DrawFn, envelope: Envelope) -> Message:
+    """An answer with at least one piece of content that is not thinking."""
+    thinks = _decide(draw, envelope.thinking)
+    uses_tools = _decide(draw, envelope.tools)
+    blocks = [draw(_thoughts(envelope.deltas)) for _ in range(draw(st.integers(1, 2)) if thinks else 0)]
+    if uses_tools and draw(st.booleans()):
+        blocks += draw(_searches())
+    for _ in range(draw(st.integers(0 if uses_tools else 1, 2))):
+        blocks.append(draw(_texts(envelope.deltas)))
+    if uses_tools:
+        blocks += [draw(_tool_uses(envelope)) for _ in range(draw(st.integers(1, 2)))]
+    reason = "tool_use" if uses_tools else draw(st.sampled_from(["end_turn", "max_tokens", "stop_sequence"]))
+    return Message(
+        id=f"msg_{draw(NAMES)}",
+        model=envelope.model,
+        blocks=tuple(blocks),
+        stop_reason=reason,
+        stop_sequence="###" if reason == "stop_sequence" else None,
+        usage=draw(_usages(blocks, thinks)),
+        at_start=draw(st.integers(1, 8)),
+    )
+
+
+def _decide(draw: st.DrawFn, choice: bool | None) -> bool:
+    return draw(st.booleans()) if choice is None else choice
+
+
+@st.composite
+def _thoughts(draw: st.DrawFn, deltas: Range) -> Block:
+    kind = draw(st.sampled_from(["shown", "hidden", "redacted"]))
+    if kind == "redacted":
+        return message.redacted_thinking_block(draw(NAMES))
+    return message.thinking_block(draw(_pieces(deltas)) if kind == "shown" else (), signature=draw(NAMES))
+
+
+@st.composite
+def _texts(draw: st.DrawFn, deltas: Range) -> Block:
+    cited = st.builds(message.citation, _PIECE)
+    return message.text_block(draw(_pieces(deltas)), draw(st.lists(cited, max_size=1)))
+
+
+@st.composite
+def _pieces(draw: st.DrawFn, deltas: Range) -> list[str]:
+    """As many pieces as allowed, and now and then an empty one before the first."""
+    pieces = draw(st.lists(_PIECE, min_size=deltas.least, max_size=deltas.most))
+    return ["", *pieces] if draw(st.booleans()) else pieces
+
+
+@st.composite
+def _tool_uses(draw: st.DrawFn, envelope: Envelope) -> Block:
+    inputs = envelope.tool_inputs or {draw(NAMES): _INPUT}
+    name = draw(st.sampled_from(sorted(inputs)))
+    text = json.dumps(draw(inputs[name]), ensure_ascii=False)
+    pieces = draw(_cut(text, envelope.deltas.most - 1))
+    return message.tool_use_block("tool_use", f"toolu_{draw(NAMES)}", name, pieces)
+
+
+@st.composite
+def _searches(draw: st.DrawFn) -> list[Block]:
+    """A search of the web by the server: what it asks, in deltas, and what it found, at once."""
+    id = f"srvtoolu_{draw(NAMES)}"  # noqa: A001 - the API's name
+    pieces = draw(_cut(json.dumps({"query": draw(_PIECE)}, ensure_ascii=False), 2))
+    asked = message.tool_use_block("server_tool_use", id, "web_search", pieces)
+    return [asked, message.search_result_block(id, draw(st.lists(NAMES, max_size=1)))]
+
+
+@st.composite
+def _cut(draw: st.DrawFn, text: str, cuts: int) -> list[str]:
+    """The text in pieces, none of them empty."""
+    places = draw(st.sets(st.integers(1, len(text) - 1), max_size=cuts))
+    return [text[start:end] for start, end in pairwise([0, *sorted(places), len(text)])]
+
+
+@st.composite
+def _usages(draw: st.DrawFn, blocks: Sequence[Block], thinks: bool) -> Json:
+    """Token counts that fit the blocks: a delta that is not empty holds at least one token."""
+    deltas = [delta for block in blocks for delta in block.deltas]
+    thoughts = sum(bool(delta.get("thinking")) for delta in deltas)
+    answered = sum(bool(delta.get("text") or delta.get("partial_json")) for delta in deltas)
+    thinking = thoughts + draw(st.integers(1, 500)) if thinks else 0
+    usage: Json = {
+        "input_tokens": draw(st.integers(1, 5_000)),
+        "cache_creation_input_tokens": draw(st.integers(0, 5_000)),
+        "cache_read_input_tokens": draw(st.integers(0, 5_000)),
+        "output_tokens": answered + thinking + draw(st.integers(0, 100)),
+    }
+    if draw(st.booleans()):  # older models do not break thinking out
+        usage["output_tokens_details"] = {"thinking_tokens": thinking}
+    return usage

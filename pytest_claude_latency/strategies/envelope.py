@@ -1,0 +1,166 @@
+"""Envelopes: what generated answers may be like, checked before any is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from pytest_claude_latency.duration import ACCEPTED, MICROSECOND, parse
+from pytest_claude_latency.errors import LimitError
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+Duration: TypeAlias = str | float | timedelta
+Span: TypeAlias = Duration | tuple[Duration, Duration]
+Number: TypeAlias = int | tuple[int, int]
+ToolInputs: TypeAlias = "Mapping[str, SearchStrategy[Mapping[str, Any]]]"
+
+
+class Range(NamedTuple):
+    """A closed range of whole numbers: microseconds, or a count."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """What answers may be like. Times are ranges of microseconds; None leaves a choice open."""
+
+    ttfb: Range | None
+    ttft: Range
+    gaps: Range
+    total: Range
+    thinking: bool | None
+    tools: bool | None
+    tool_inputs: ToolInputs | None
+    streamed: bool | None
+    deltas: Range
+    errors: bool
+    drops: bool
+    model: str
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        ttft: Span = 0,
+        gaps: Span = 0,
+        ttfb: Span | None = None,
+        total: Span = 0,
+        streamed: bool | None = None,
+        thinking: bool | None,
+        tools: bool | None,
+        tool_inputs: ToolInputs | None,
+        deltas: Number,
+        errors: bool = False,
+        drops: bool = False,
+        model: str,
+    ) -> Envelope:
+        """From arguments as users write them.
+
+        Raises:
+            LimitError: an argument that is not understood, or two that exclude each other; the message names them.
+        """
+        envelope = cls(
+            ttft=span("ttft", ttft),
+            gaps=span("gaps", gaps),
+            ttfb=None if ttfb is None else span("ttfb", ttfb),
+            total=span("total", total),
+            streamed=_choice("streamed", streamed),
+            thinking=_choice("thinking", thinking),
+            tools=_choice("tools", tools),
+            tool_inputs=_tool_inputs(tool_inputs),
+            deltas=number("deltas", deltas),
+            errors=switch("errors", errors),
+            drops=switch("drops", drops),
+            model=model,
+        )
+        envelope._check()
+        return envelope
+
+    def _check(self) -> None:
+        if self.tool_inputs is not None and self.tools is False:
+            raise LimitError("tool_inputs are given and tools=False: say tools=True or tools=None to have them used")
+        if self.drops and self.streamed is False:
+            raise LimitError("drops=True and streamed=False: only streams break off; the SDK asks for others again")
+        if self.ttfb is None:
+            return
+        if self.streamed is not False and self.ttfb.least > self.ttft.most:
+            raise LimitError("ttfb is always longer than ttft: headers come before the first token")
+        if self.streamed is not True and self.ttfb.least > self.total.most:
+            raise LimitError("ttfb is always longer than total: headers come before the answer ends")
+
+
+def span(name: str, value: Span) -> Range:
+    """The microseconds a span allows.
+
+    Raises:
+        LimitError: it is no span; the message names the parameter.
+    """
+    shortest, longest = _pair(name, value, f"a duration or a pair (shortest, longest); a duration is {ACCEPTED}")
+    try:
+        least, most = parse(shortest), parse(longest)
+    except LimitError as reason:
+        raise LimitError(f"{name}: {reason}") from None
+    if least > most:
+        raise LimitError(f"{name}={value!r}: the shortest is longer than the longest")
+    micros = Range(-(-least // MICROSECOND), most // MICROSECOND)
+    if micros.least > micros.most:
+        raise LimitError(f"{name}={value!r}: there is no whole microsecond in it")
+    return micros
+
+
+def number(name: str, value: Number) -> Range:
+    """The counts a number or a pair of them allows; all are at least 1.
+
+    Raises:
+        LimitError: it is neither; the message names the parameter.
+    """
+    accepted = "a whole number of at least 1, or a pair (fewest, most) of them"
+    fewest, most = _pair(name, value, accepted)
+    for count in (fewest, most):
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise LimitError(f"{name}={value!r}: accepted is {accepted}")
+    if fewest > most:
+        raise LimitError(f"{name}={value!r}: the fewest are more than the most")
+    return Range(fewest, most)
+
+
+def _choice(name: str, value: bool | None) -> bool | None:
+    """A choice that may be left open.
+
+    Raises:
+        LimitError: it is not True, False or None; the message names the parameter.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    raise LimitError(f"{name}={value!r}: accepted is True (always), False (never) or None (either)")
+
+
+def switch(name: str, value: bool) -> bool:
+    """Something that may happen or may not.
+
+    Raises:
+        LimitError: it is not True or False; the message names the parameter.
+    """
+    if isinstance(value, bool):
+        return value
+    raise LimitError(f"{name}={value!r}: accepted is True (may happen) or False (never)")
+
+
+def _tool_inputs(value: ToolInputs | None) -> ToolInputs | None:
+    if value is None or (isinstance(value, Mapping) and value and all(isinstance(name, str) for name in value)):
+        return value
+    raise LimitError(f"tool_inputs={value!r}: accepted is a mapping from the names of tools to strategies")
+
+
+def _pair(name: str, value: object, accepted: str) -> tuple[Any, Any]:
+    if not isinstance(value, tuple | list):
+        return value, value
+    if len(value) != 2:
+        raise LimitError(f"{name}={value!r}: accepted is {accepted}")
+    return value[0], value[1]

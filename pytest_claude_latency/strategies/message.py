@@ -1,0 +1,145 @@
+"""Messages as the API would send them: values that know both their forms.
+
+From the blocks of a message follow what a stream says, event by event, and the
+JSON of an answer that does not stream. Nothing here is random.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+"""The API's name for the error of each status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A content block: as a stream opens it, the deltas that fill it, and the block as a whole."""
+
+    opening: Json
+    deltas: tuple[Json, ...]
+    whole: Json
+
+
+def text_block(pieces: Sequence[str], citations: Sequence[Json] = ()) -> Block:
+    """Text in pieces, any of which may be empty, then what it cites."""
+    deltas: list[Json] = [{"type": "text_delta", "text": piece} for piece in pieces]
+    deltas += [{"type": "citations_delta", "citation": citation} for citation in citations]
+    whole: Json = {"type": "text", "text": "".join(pieces)} | ({"citations": list(citations)} if citations else {})
+    return Block({"type": "text", "text": ""}, tuple(deltas), whole)
+
+
+def thinking_block(pieces: Sequence[str], signature: str) -> Block:
+    """Thinking in pieces, then its signature. Without pieces: thinking that is not shown."""
+    deltas: list[Json] = [{"type": "thinking_delta", "thinking": piece} for piece in pieces]
+    deltas.append({"type": "signature_delta", "signature": signature})
+    whole = {"type": "thinking", "thinking": "".join(pieces), "signature": signature}
+    return Block({"type": "thinking", "thinking": "", "signature": ""}, tuple(deltas), whole)
+
+
+def redacted_thinking_block(data: str) -> Block:
+    """Thinking that is only passed on, encrypted."""
+    return _whole_block({"type": "redacted_thinking", "data": data})
+
+
+def tool_use_block(kind: str, id: str, name: str, pieces: Sequence[str]) -> Block:  # noqa: A002 - the API's name
+    """The use of a tool, its input as JSON text in pieces. `kind` is `"tool_use"` or `"server_tool_use"`."""
+    opening = {"type": kind, "id": id, "name": name, "input": {}}
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *pieces)]
+    return Block(opening, tuple(deltas), opening | {"input": json.loads("".join(pieces))})
+
+
+def search_result_block(tool_use_id: str, titles: Sequence[str]) -> Block:
+    """What a search by the server found."""
+    found = [
+        {"type": "web_search_result", "title": title, "url": f"https://example.com/{title}", "encrypted_content": "Eq"}
+        for title in titles
+    ]
+    return _whole_block({"type": "web_search_tool_result", "tool_use_id": tool_use_id, "content": found})
+
+
+def citation(text: str) -> Json:
+    """A place in the first document of the prompt."""
+    place = {"document_index": 0, "document_title": None, "start_char_index": 0, "end_char_index": len(text)}
+    return {"type": "char_location", "cited_text": text} | place
+
+
+def _whole_block(whole: Json) -> Block:
+    """A block that a stream sends at once, in its opening event."""
+    return Block(whole, (), whole)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """An answer of the API. `usage` is the final one, `at_start` the output tokens counted when it begins."""
+
+    id: str
+    model: str
+    blocks: tuple[Block, ...]
+    stop_reason: str
+    stop_sequence: str | None
+    usage: Json
+    at_start: int = 1
+
+    def whole(self) -> Json:
+        """The answer as one JSON object."""
+        return self._envelope() | {
+            "content": [block.whole for block in self.blocks],
+            "stop_reason": self.stop_reason,
+            "stop_sequence": self.stop_sequence,
+            "usage": self.usage,
+        }
+
+    def events(self) -> Iterator[Json]:
+        """The answer as the events of a stream, without pings."""
+        counted_later = ("output_tokens", "output_tokens_details")
+        usage = {key: value for key, value in self.usage.items() if key not in counted_later}
+        yield {
+            "type": "message_start",
+            "message": self._envelope() | {"usage": usage | {"output_tokens": self.at_start}},
+        }
+        for index, block in enumerate(self.blocks):
+            yield {"type": "content_block_start", "index": index, "content_block": block.opening}
+            for delta in block.deltas:
+                yield {"type": "content_block_delta", "index": index, "delta": delta}
+            yield {"type": "content_block_stop", "index": index}
+        ending = {"stop_reason": self.stop_reason, "stop_sequence": self.stop_sequence}
+        final = {key: self.usage[key] for key in counted_later if key in self.usage}
+        yield {"type": "message_delta", "delta": ending, "usage": final}
+        yield {"type": "message_stop"}
+
+    def _envelope(self) -> Json:
+        head = {"id": self.id, "type": "message", "role": "assistant", "model": self.model}
+        return head | {"content": [], "stop_reason": None, "stop_sequence": None}
+
+
+def holds_content(event: Mapping[str, Any]) -> bool:
+    """Whether the event is one that a stopwatch for tokens stops at."""
+    delta = event.get("delta", {})
+    return bool(delta.get("text") or delta.get("thinking") or delta.get("partial_json"))
+
+
+def error(name: str, message: str) -> Json:
+    """An error of the API: the body of a status answer, or an event in mid-stream."""
+    return {"type": "error", "error": {"details": None, "type": name, "message": message}}
+
+
+def encoded(event: Mapping[str, Any]) -> bytes:
+    """The event as the API writes it into a stream."""
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()

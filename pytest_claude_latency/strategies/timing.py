@@ -1,0 +1,106 @@
+"""When a generated answer arrives: an instant for each of its events, and chunks that keep to them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import NamedTuple, TypeAlias
+
+from hypothesis import strategies as st
+
+from pytest_claude_latency.duration import MICROSECOND
+from pytest_claude_latency.exchange import Chunk
+from pytest_claude_latency.strategies.envelope import Envelope
+from pytest_claude_latency.strategies.message import Json, Message, encoded, holds_content
+
+Microseconds: TypeAlias = int
+
+_PING: Json = {"type": "ping"}
+_TAIL: Microseconds = 20_000  # what follows the last content arrives within these 20 ms
+
+
+class Part(NamedTuple):
+    """Bytes of an answer that arrive together, and when the last of them does."""
+
+    at: Microseconds
+    data: bytes
+
+
+@st.composite
+def streams(draw: st.DrawFn, message: Message, envelope: Envelope) -> tuple[Microseconds, list[Part]]:
+    """When the headers of a streamed answer arrive, and a part for each of its events."""
+    events = draw(_with_pings(list(message.events())))
+    headers_at, first = draw(_beginnings(envelope))
+    contents = sum(map(holds_content, events))
+    gaps = draw(st.lists(st.integers(*envelope.gaps), min_size=contents - 1, max_size=contents - 1))
+    stops = [*accumulate([first, *gaps])]
+    stops.append(stops[-1] + _TAIL)
+    parts: list[Part] = []
+    floor, content = headers_at, 0
+    for event in events:
+        if holds_content(event):
+            floor, content = stops[content], content + 1
+        else:
+            floor = draw(st.integers(floor, stops[content]))
+        parts.append(Part(floor, encoded(event)))
+    return headers_at, parts
+
+
+@st.composite
+def _beginnings(draw: st.DrawFn, envelope: Envelope) -> tuple[Microseconds, Microseconds]:
+    """When the headers arrive, and when the first content does."""
+    earliest = max(envelope.ttft.least, envelope.ttfb.least if envelope.ttfb else 0)
+    first = draw(st.integers(earliest, envelope.ttft.most))
+    return draw(headers(envelope, first)), first
+
+
+@st.composite
+def headers(draw: st.DrawFn, envelope: Envelope, latest: Microseconds) -> Microseconds:
+    """When headers arrive that must not come later than `latest`."""
+    least, most = envelope.ttfb or (0, latest)
+    return draw(st.integers(min(least, latest), min(most, latest)))
+
+
+@st.composite
+def _with_pings(draw: st.DrawFn, events: list[Json]) -> list[Json]:
+    """The API sends pings anywhere after `message_start`."""
+    for place in draw(st.lists(st.integers(1, len(events) - 1), max_size=2)):
+        events.insert(place, _PING)
+    return events
+
+
+@st.composite
+def cuts(draw: st.DrawFn, data: bytes, most: int = 8) -> tuple[bytes, ...]:
+    """The bytes in pieces; some may be empty."""
+    places = draw(st.lists(st.integers(0, len(data)), max_size=most))
+    return tuple(data[start:end] for start, end in pairwise([0, *sorted(places), len(data)]))
+
+
+@st.composite
+def chunks(draw: st.DrawFn, parts: Sequence[Part], since: Microseconds) -> tuple[Chunk, ...]:
+    """The parts' bytes in chunks cut anywhere, none of them before `since`.
+
+    The last byte of each part still arrives when the part does.
+    """
+    ends = [*accumulate(len(part.data) for part in parts)]
+    places = draw(_places(parts, ends)) + draw(st.lists(st.integers(0, ends[-1]), max_size=3))
+    data = b"".join(part.data for part in parts)
+    at, pieces = since, []
+    for start, end in pairwise([0, *sorted(places), ends[-1]]):
+        unfinished = bisect_right(ends, start)
+        if unfinished < len(parts):
+            due = parts[unfinished].at
+            at = due if ends[unfinished] <= end else draw(st.integers(at, due))
+        pieces.append(Chunk(at * MICROSECOND, data[start:end]))
+    return tuple(pieces)
+
+
+@st.composite
+def _places(draw: st.DrawFn, parts: Sequence[Part], ends: Sequence[int]) -> list[int]:
+    """A cut wherever time passes between two parts, at the latest before the last byte of the later one."""
+    places = []
+    for end, (earlier, later) in zip(ends, pairwise(parts), strict=False):
+        if earlier.at < later.at or draw(st.booleans()):
+            places.append(end + draw(st.just(0) | st.integers(0, len(later.data) - 1)))
+    return places
