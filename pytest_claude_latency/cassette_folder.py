@@ -151,8 +151,8 @@ def _swap(written: Mapping[Path, Path], stale: Iterable[Path]) -> None:
         for path, new in written.items():
             with _naming(path):
                 _keep(path, kept)
+                placed.append(path)
                 new.replace(path)
-            placed.append(path)
         for path in stale:
             with _naming(path):
                 _keep(path, kept)

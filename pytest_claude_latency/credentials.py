@@ -55,6 +55,7 @@ _SECRET_NAMES = (
     r"|secret|client[_-]?secret|password|passwd|sig|signature|x-(?:amz|goog)-(?:signature|security-token|credential))"
 )
 _SECRET_NAME = re.compile(_SECRET_NAMES, re.IGNORECASE)
+_PARAMETER = re.compile(rf"""(?i)((?:\A|[?&]){_SECRET_NAMES}=)[^&\s#"'<>]+""")
 _ALONE = r"(?<![A-Za-z0-9])"  # not inside a longer word: "task-ant-…" is no key
 
 _FORMS = (
@@ -125,7 +126,7 @@ def conceal(text: str) -> str:
     for form in _FORMS:
         if any(hint in text for hint in form.hints):
             text = form.pattern.sub("[credential]", text)
-    return text
+    return _PARAMETER.sub(r"\1[credential]", text)
 
 
 def _kinds(text: str) -> Iterator[str]:
