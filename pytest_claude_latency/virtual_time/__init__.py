@@ -7,9 +7,11 @@ all its members wait, and then to the earliest wake-up.
 
 from __future__ import annotations
 
+import sys
+import time
 from types import ModuleType
 
-from pytest_claude_latency.virtual_time import imports, shims
+from pytest_claude_latency.virtual_time import imports, shims, threads
 from pytest_claude_latency.virtual_time.members import current
 from pytest_claude_latency.virtual_time.world import World
 
@@ -19,8 +21,12 @@ __all__ = ["World", "current", "install"]
 def install() -> None:
     """Patch the process, once: at plugin load, before the program under test is imported."""
     if shims.install():
+        threads.install(time.monotonic)
+        if "queue" in sys.modules:
+            sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
         imports.on_import(
             {
+                "concurrent.futures.thread": _treat_pools,
                 "asyncio.base_events": _treat_loops,
                 "asyncio.selector_events": _treat_selector_loops,
                 "asyncio.proactor_events": _treat_proactor_loops,
@@ -44,3 +50,9 @@ def _treat_proactor_loops(module: ModuleType) -> None:
     from pytest_claude_latency.virtual_time import loops
 
     loops.install_wake_up(module.BaseProactorEventLoop)
+
+
+def _treat_pools(module: ModuleType) -> None:
+    from pytest_claude_latency.virtual_time import pools
+
+    pools.install(module)

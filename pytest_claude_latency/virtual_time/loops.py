@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.dial import due
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
-from pytest_claude_latency.virtual_time.members import MEMBERS, Member
+from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit
 from pytest_claude_latency.virtual_time.schedule import LOCK, Wait
+from pytest_claude_latency.virtual_time.threads import adoptable
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -100,8 +101,8 @@ class Seat:
 class LoopWait(Wait):
     """A loop's wait: woken through its self-pipe, since it stands in its selector, where files may be ready too."""
 
-    def __init__(self, member: Member, instant: Nanoseconds | None, seat: Seat) -> None:
-        super().__init__(member, instant, "an event loop with nothing to do")
+    def __init__(self, instant: Nanoseconds | None, seat: Seat) -> None:
+        super().__init__(instant, "an event loop with nothing to do")
         self._loop = seat.loop
 
     def wake(self) -> None:
@@ -138,6 +139,7 @@ def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
     if selector is None or "select" in getattr(selector, "__dict__", {"select": None}):
         original(loop)
         return
+    _come_in(loop)
     resolution = loop._clock_resolution
     selector.select = functools.partial(_select, loop, selector.select)
     try:
@@ -169,15 +171,15 @@ def _park(
 ) -> Any:
     schedule = seat.schedule
     with LOCK:
-        member = MEMBERS[get_ident()]
-        if seat.writes != writes or seat.world.ended:
-            return []  # somebody called in since we looked: the loop looks again
+        member = MEMBERS.get(get_ident())
+        if seat.writes != writes or seat.world.ended or member is None:
+            return []  # somebody called in since we looked, or the world ended: the loop looks again
         if instant is not None and schedule.free_until(instant):
             schedule.move_to(instant)
             wait = None
         else:
-            wait = seat.wait = LoopWait(member, instant, seat)
-            schedule.park(wait)
+            wait = seat.wait = LoopWait(instant, seat)
+            wait.park(member)
     ready = [] if wait is None else _stand(seat, wait, select)
     seat.ring()
     return ready
@@ -210,21 +212,47 @@ def _earlier(one: Nanoseconds | None, other: Nanoseconds | None) -> Nanoseconds 
 
 def _write_to_self(original: Callable[[Any], None], loop: Any) -> None:
     """Wake a loop from another thread. Counted after the byte is written, both under the lock: see `_select`."""
-    seat: Seat | None = loop.__dict__.get(_SEAT)
-    if seat is None:
-        original(loop)
-        return
     with LOCK:
         original(loop)
-        seat.writes += 1
-        if seat.wait is not None:
-            seat.schedule.unpark(seat.wait)
+        seat: Seat | None = loop.__dict__.get(_SEAT)
+        if seat is not None:
+            seat.writes += 1
+            if seat.wait is not None:
+                seat.schedule.unpark(seat.wait)
+
+
+def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call into a loop from another thread; a member lends it its world before it can run the call."""
+    caller = MEMBERS.get(get_ident())
+    if caller is not None and not caller.world.ended:
+        with LOCK:
+            _lend(loop, caller)
+    return original(loop, *args, **kwargs)
+
+
+def _lend(loop: Any, caller: Member) -> None:
+    seat: Seat | None = loop.__dict__.get(_SEAT)
+    if loop._thread_id is not None and not adoptable(loop._thread_id):
+        return
+    if caller.world.virtual is not None and (seat is None or seat.world is not caller.world):
+        loop.__dict__[_SEAT] = Seat(loop, caller.world, 0 if seat is None else seat.shift())
+    if loop._thread_id is not None:
+        admit(caller.world, loop._thread_id, lent_by=loop).visiting = True
+
+
+def _come_in(loop: Any) -> None:
+    """A loop that a member called into before it ran brings its thread along."""
+    seat: Seat | None = loop.__dict__.get(_SEAT)
+    with LOCK:
+        if seat is not None and not seat.world.ended and adoptable(get_ident()):
+            admit(seat.world, get_ident(), lent_by=loop).visiting = True
 
 
 def install_loops(loops: Any) -> None:
     """Patch `asyncio.base_events`."""
     loops.BaseEventLoop.time = _time
     _wrap(loops.BaseEventLoop, "run_forever", _run_forever)
+    _wrap(loops.BaseEventLoop, "call_soon_threadsafe", _call_soon_threadsafe)
 
 
 def install_wake_up(cls: Any) -> None:
@@ -236,7 +264,7 @@ def _wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:
     original = getattr(cls, name)
 
     @functools.wraps(original)
-    def wrapped(loop: Any) -> Any:
-        return wrapper(original, loop)
+    def wrapped(loop: Any, *args: Any, **kwargs: Any) -> Any:
+        return wrapper(original, loop, *args, **kwargs)
 
     setattr(cls, name, wrapped)

@@ -12,20 +12,35 @@ from typing import TYPE_CHECKING, final
 from pytest_claude_latency.virtual_time.machine import get_ident
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.schedule import Wait
+    from pytest_claude_latency.virtual_time.schedule import Schedule, Wait
     from pytest_claude_latency.virtual_time.world import World
 
 
 @final
 class Member:
-    """A thread (or a pool thread, for one job) that lives in `world`; `wait` is what it is parked in."""
+    """A thread (or a pool thread, for one job) that lives in `world`.
 
-    __slots__ = ("ident", "wait", "world")
+    `wait` is what it is parked in. `lent_by` is the condition or the loop in which a member found an
+    outsider that it woke: such a thread belongs to the world until it waits there again. While `really` is
+    true its waits are the machine's although it counts as running. A `visiting` thread, which had a life of
+    its own before, is an outsider again as soon as the world ends.
+    """
 
-    def __init__(self, world: World, ident: int) -> None:
+    __slots__ = ("ident", "lent_by", "really", "visiting", "wait", "world")
+
+    def __init__(self, world: World, ident: int, lent_by: object = None) -> None:
         self.world = world
         self.ident = ident
+        self.lent_by = lent_by
         self.wait: Wait | None = None
+        self.really = False
+        self.visiting = False
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The schedule that counts this thread; None in a world of real time, or one that has ended."""
+        virtual = self.world.virtual
+        return None if virtual is None or self.world.ended else virtual.schedule
 
 
 MEMBERS: dict[int, Member] = {}
@@ -35,3 +50,25 @@ def current() -> World | None:
     """The world the calling thread works for, active or ended; None for an outsider."""
     member = MEMBERS.get(get_ident())
     return None if member is None else member.world
+
+
+def scheduled() -> Member | None:
+    """The calling thread as a member whose waits are virtual; None if they are the machine's."""
+    member = MEMBERS.get(get_ident())
+    return None if member is None or member.really or member.schedule is None else member
+
+
+def admit(world: World, ident: int, *, lent_by: object = None, counted: bool = False) -> Member:
+    """Make a running thread a member; `counted` if it is in the count already. Wants the lock."""
+    member = MEMBERS[ident] = Member(world, ident, lent_by)
+    if not counted and member.schedule is not None:
+        member.schedule.running += 1
+    return member
+
+
+def dismiss(ident: int) -> None:
+    """Let a running thread be an outsider again. Wants the lock."""
+    member = MEMBERS.pop(ident, None)
+    if member is not None and member.schedule is not None:
+        member.schedule.running -= 1
+        member.schedule.advance()

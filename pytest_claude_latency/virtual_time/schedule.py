@@ -25,13 +25,19 @@ LOCK = RLock()
 class Wait:
     """One wait of one member: until `instant`, or, if that is None, until somebody wakes it."""
 
-    def __init__(self, member: Member, instant: Nanoseconds | None, what: str) -> None:
-        self.member = member
+    def __init__(self, instant: Nanoseconds | None, what: str) -> None:
+        self.member: Member | None = None
         self.instant = instant
         self.what = what
         self.over = False
         self._lock = allocate_lock()
         self._lock.acquire()
+
+    def park(self, member: Member) -> None:
+        """Give the member's count back; `World.block` must follow, outside the lock, which this wants."""
+        self.member = member
+        if member.schedule is not None:
+            member.schedule.park(self, member)
 
     def wake(self) -> None:
         """Let the thread go on; called once, by `Schedule.unpark`."""
@@ -49,6 +55,7 @@ class Schedule:
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
         self.running = 0
+        self.credit = 0  # jobs that a free worker of a pool is about to take
         self.moves = 0
         self.parked: set[Wait] = set()
         self._wake_ups: list[tuple[Nanoseconds, int, Wait]] = []
@@ -56,11 +63,11 @@ class Schedule:
 
     def free_until(self, instant: Nanoseconds) -> bool:
         """Whether nobody but the one running thread can do anything before or at `instant`."""
-        return self.running == 1 and (not self._wake_ups or self._wake_ups[0][0] > instant)
+        return self.running == 1 and not self.credit and (not self._wake_ups or self._wake_ups[0][0] > instant)
 
-    def park(self, wait: Wait) -> None:
-        """The running thread gives its count back; `wait.block()` must follow, outside the lock."""
-        wait.member.wait = wait
+    def park(self, wait: Wait, member: Member) -> None:
+        """Count the member as waiting, which may let the clock move, even to this very wait."""
+        member.wait = wait
         self.parked.add(wait)
         if wait.instant is not None:
             heappush(self._wake_ups, (wait.instant, next(self._order), wait))
@@ -72,7 +79,8 @@ class Schedule:
         if wait.over:
             return
         wait.over = True
-        wait.member.wait = None
+        if wait.member is not None:
+            wait.member.wait = None
         self.parked.discard(wait)
         self.running += 1
         wait.wake()
@@ -82,7 +90,7 @@ class Schedule:
 
         One thread at a time, also where several are due at one instant: what they do then has an order.
         """
-        if self.running > 0:
+        if self.running > 0 or self.credit > 0:
             return
         wait = self._earliest()
         if wait is not None and wait.instant is not None:

@@ -13,7 +13,7 @@ from pytest_claude_latency.clock import Clock, VirtualClock
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import dates, machine
 from pytest_claude_latency.virtual_time.dial import Dial, due, start_of_date
-from pytest_claude_latency.virtual_time.members import MEMBERS, Member
+from pytest_claude_latency.virtual_time.members import MEMBERS, admit
 from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule, Wait
 
 if TYPE_CHECKING:
@@ -70,9 +70,7 @@ class World:
             self._entered_by = machine.get_ident()
             if isinstance(self.clock, VirtualClock):
                 self.virtual = Virtual(self.clock, self._date)
-            MEMBERS[self._entered_by] = Member(self, self._entered_by)
-            if self.virtual:
-                self.virtual.schedule.running = 1
+            admit(self, self._entered_by).visiting = True
             _HISTORY.active = self
 
     def leave(self) -> None:
@@ -82,8 +80,8 @@ class World:
                 return
             _HISTORY.active = None
             self.ended = True
-            if self._entered_by is not None:
-                MEMBERS.pop(self._entered_by, None)
+            for ident in [ident for ident, member in MEMBERS.items() if member.world is self and member.visiting]:
+                del MEMBERS[ident]
             if self.virtual:
                 self.virtual.dial.end()
                 _HISTORY.latest = self.virtual.dial.monotonic_ns()
@@ -111,8 +109,8 @@ class World:
             if member is None or member.world is not self or self.ended:
                 wait = None
             else:
-                wait = Wait(member, instant, what)
-                self.virtual.schedule.park(wait)
+                wait = Wait(instant, what)
+                wait.park(member)
         if wait is not None:
             self.block(wait)
         if self.ended:

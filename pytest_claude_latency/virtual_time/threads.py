@@ -1,0 +1,294 @@
+"""Threads that live in a world: how they start, end, join, and wait on conditions.
+
+Everything in `threading` and `queue` that waits does so in `Condition.wait`
+(events, queues, barriers, semaphores, futures) or in `Thread.join`. A thread
+that a member starts is a member. An outsider that a member notifies works for
+the member's world until it waits on the same condition again.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any, final
+
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time.callers import BACKGROUND, exempt, package
+from pytest_claude_latency.virtual_time.dial import due
+from pytest_claude_latency.virtual_time.machine import get_ident
+from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit, dismiss, scheduled
+from pytest_claude_latency.virtual_time.schedule import LOCK, Wait
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.virtual_time.pools import Pool
+    from pytest_claude_latency.virtual_time.world import World
+
+_LIFE = "_claude_latency_life"
+
+
+@final
+class Life:
+    """What is known of a thread: its world, whether it is over, who waits for that.
+
+    A `background` thread works beside the program, for a library or for pytest, and is never a member.
+    `pool` is set for the workers of one: they are members only while they run a job.
+    """
+
+    def __init__(self, world: World | None, *, background: bool = False, pool: Pool | None = None) -> None:
+        self.world = world
+        self.background = background
+        self.pool = pool
+        self.counted = False
+        self.over = False
+        self.joiners: list[Wait] = []
+
+
+def life_of(thread: Thread | None) -> Life | None:
+    """What is known of the thread; None if it started before we could see it."""
+    return None if thread is None else thread.__dict__.get(_LIFE)
+
+
+def adoptable(ident: int) -> bool:
+    """Whether a member that wakes this thread makes it work for the member's world."""
+    life = life_of(threading._active.get(ident))  # type: ignore[attr-defined] # threads by identifier
+    return ident not in MEMBERS and not (life is not None and life.background)
+
+
+@final
+class Waiter(Wait):
+    """One wait on a condition, standing in the condition's list for the lock that `notify` releases there."""
+
+    def __init__(self, condition: Condition) -> None:
+        super().__init__(None, f"a {type(condition).__name__}")
+        self._condition = condition
+        self._ident = get_ident()
+        self._signalled = False
+        self.notified = False
+
+    def release(self) -> None:
+        """Notify: count the thread as running, if it had given its count back, before this returns."""
+        with LOCK:
+            if self.notified:
+                raise RuntimeError("release unlocked lock")  # what `notify` expects of one notified before
+            self.notified = True
+            if self.member is not None and self.member.schedule is not None:
+                self.member.schedule.unpark(self)
+            self._borrow()
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the thread go on; once is enough."""
+        if not self._signalled:
+            self._signalled = True
+            super().wake()
+
+    def stand(self, timeout: float | None) -> None:
+        """Wait until notified or until `timeout` seconds have passed, in the thread's own time."""
+        member = scheduled()
+        if member is None:
+            self._dismiss_if_lent()
+            self._really_stand(timeout)
+        elif timeout is None or timeout > 0:
+            self._stand_in(member, timeout)
+
+    def _stand_in(self, member: Member, timeout: float | None) -> None:
+        world = member.world
+        assert world.virtual is not None
+        with LOCK:
+            if self.notified:
+                return
+            lent = member.lent_by is self._condition
+            if lent:
+                dismiss(member.ident)
+            elif not world.ended:
+                self.instant = None if timeout is None else due(world.clock.now(), timeout)
+                self.park(member)
+        if lent or self.member is None:
+            self._really_stand(timeout)
+            return
+        world.block(self)
+        if world.ended:
+            rest = None if self.instant is None else (self.instant - world.virtual.dial.now()) / SECOND
+            self._stand_on(rest)
+
+    def _stand_on(self, rest: float | None) -> None:
+        """The world ended around the wait: what is left of it is real."""
+        with LOCK:
+            if self.notified:
+                return
+            self._signalled = False
+        self._really_stand(rest)
+
+    def _really_stand(self, timeout: float | None) -> None:
+        if timeout is None:
+            self.block()
+        elif timeout > 0:
+            self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+
+    def _borrow(self) -> None:
+        notifier = scheduled_or_real()
+        if notifier is not None and self.member is None and adoptable(self._ident):
+            admit(notifier.world, self._ident, lent_by=self._condition)
+
+    def _dismiss_if_lent(self) -> None:
+        member = MEMBERS.get(self._ident)
+        if member is not None and member.lent_by is self._condition:
+            with LOCK:
+                if not self.notified:
+                    dismiss(self._ident)
+
+
+def scheduled_or_real() -> Member | None:
+    """The calling thread as a member of a world that has not ended."""
+    member = MEMBERS.get(get_ident())
+    return None if member is None or member.world.ended else member
+
+
+def _wait(condition: Any, timeout: float | None = None) -> bool:
+    """`Condition.wait`, for members and outsiders alike: whoever waits can be found by who notifies."""
+    if not condition._is_owned():
+        raise RuntimeError("cannot wait on un-acquired lock")
+    waiter = Waiter(condition)
+    condition._waiters.append(waiter)
+    saved = condition._release_save()
+    try:
+        waiter.stand(timeout)
+    finally:
+        condition._acquire_restore(saved)
+        if not waiter.notified:
+            condition._waiters.remove(waiter)
+    return waiter.notified
+
+
+def _start(original: Callable[[Thread], None], thread: Thread) -> None:
+    """`Thread.start`: a thread counts as running from here on, before it does."""
+    parent = MEMBERS.get(get_ident())
+    life = _new_life(thread, parent, sys._getframe(2))
+    if parent is None or life_of(thread) is not None:
+        thread.__dict__.setdefault(_LIFE, life)
+        original(thread)
+        return
+    thread.__dict__[_LIFE] = life
+    with LOCK:
+        life.counted = life.world is not None and parent.schedule is not None
+        if life.counted and parent.schedule is not None:
+            parent.schedule.running += 1
+    really, parent.really = parent.really, True  # until it has started: it may not be a member
+    try:
+        original(thread)
+    except BaseException:
+        with LOCK:
+            if life.counted and parent.schedule is not None:
+                life.counted = False
+                parent.schedule.running -= 1
+        raise
+    finally:
+        parent.really = really
+
+
+def _new_life(thread: Any, parent: Member | None, starter: Any) -> Life:
+    pools = sys.modules.get("concurrent.futures.thread")
+    if pools is not None and thread._target is pools._worker:
+        from pytest_claude_latency.virtual_time.pools import submitted_to
+
+        return Life(None, pool=submitted_to())
+    background = package(starter) in BACKGROUND
+    return Life(None if parent is None or background else parent.world, background=background)
+
+
+def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None:
+    """A thread's whole life, in the thread itself."""
+    life = life_of(thread)
+    ident = get_ident()
+    if life is not None and life.world is not None:
+        with LOCK:
+            admit(life.world, ident, counted=life.counted)
+            life.counted = False
+    try:
+        original(thread)
+    finally:
+        with LOCK:
+            if life is not None:
+                _end(life)
+            dismiss(ident)
+
+
+def _end(life: Life) -> None:
+    life.over = True
+    for joiner in life.joiners:
+        if joiner.member is not None and joiner.member.schedule is not None:
+            joiner.member.schedule.unpark(joiner)
+
+
+def _join(original: Callable[..., None], thread: Thread, timeout: float | None = None) -> None:
+    member = scheduled()
+    life = life_of(thread)
+    mine = thread.ident == get_ident()
+    started = thread._started.is_set()  # type: ignore[attr-defined]
+    at_once = timeout is not None and timeout <= 0
+    if member is None or life is None or mine or not started or at_once or exempt(2):
+        original(thread, timeout)
+        return
+    instant = None if timeout is None else due(member.world.clock.now(), timeout)
+    while not life.over and not member.world.ended and _join_virtually(member, thread, life, instant):
+        pass
+    if life.over or instant is None:
+        original(thread)  # at most a moment, while the interpreter takes the thread down
+    elif life.pool is not None or member.world.ended:
+        assert member.world.virtual is not None
+        original(thread, max(0, instant - member.world.virtual.dial.now()) / SECOND)
+
+
+def _join_virtually(member: Member, thread: Thread, life: Life, instant: int | None) -> bool:
+    """One wait for the thread's end; whether there may be more to wait for."""
+    with LOCK:
+        if life.over or member.schedule is None:
+            return False
+        if life.pool is not None and not life.pool.occupies(thread.ident):
+            return False  # an idle worker: whatever it waits for, it is not time
+        joiners = life.joiners if life.pool is None else life.pool.joiners
+        wait = Wait(instant, f"the end of thread {thread.name}")
+        joiners.append(wait)
+        wait.park(member)
+    try:
+        member.world.block(wait)
+    finally:
+        with LOCK:
+            joiners.remove(wait)
+    return instant is None or member.world.clock.now() < instant
+
+
+def _is_alive(original: Callable[[Thread], bool], thread: Thread) -> bool:
+    """A thread whose life is over is not alive, though the interpreter may still be taking it down."""
+    life = life_of(thread)
+    return not (life is not None and life.over) and original(thread)
+
+
+def install(monotonic: Callable[[], float]) -> None:
+    """Patch `threading`; `monotonic` is the shim that it and `queue` measure their time-outs with."""
+    module: Any = threading
+    module._time = monotonic  # bound at import as a name of its own
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.__dict__[_LIFE] = Life(None, background=True)  # pytest's own, or a plugin's
+    module.Condition.wait = _wait
+    for name, wrapper in (
+        ("start", _start),
+        ("_bootstrap_inner", _bootstrap_inner),
+        ("join", _join),
+        ("is_alive", _is_alive),
+    ):
+        _wrap(Thread, name, wrapper)
+
+
+def _wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    original = getattr(cls, name)
+
+    @functools.wraps(original)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return wrapper(original, self, *args, **kwargs)
+
+    setattr(cls, name, wrapped)
