@@ -38,7 +38,7 @@ def parse(value: object) -> Nanoseconds:
         raise LimitError(f"{value!r} is not a duration; accepted: {ACCEPTED}")
     if not abs(value) < float("inf"):  # true for NaN too
         raise LimitError(f"{value!r} is not a finite duration; accepted: {ACCEPTED}")
-    return _not_negative(int((Decimal(repr(value)) * SECOND).to_integral_value()), value)
+    return _not_negative(int((Decimal(repr(float(value))) * SECOND).to_integral_value()), value)
 
 
 def _parse_text(text: str) -> Nanoseconds:
@@ -60,7 +60,7 @@ def seconds(span: Nanoseconds) -> float:
 
 
 def nanoseconds(span: float) -> Nanoseconds:
-    """Float seconds as whole nanoseconds, rounded: the inverse of `seconds` for spans below 100 days."""
+    """Float seconds as whole nanoseconds, rounded: the inverse of `seconds` for spans below 26 days (2**51 ns)."""
     return round(span * SECOND)
 
 

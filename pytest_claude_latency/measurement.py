@@ -23,7 +23,7 @@ from pytest_claude_latency.exchange import Exchange, Request, header
 from pytest_claude_latency.recorder import Attempt, Observed
 from pytest_claude_latency.timeline import Call, is_prompt_call, measure
 from pytest_claude_latency.stack import Stack, Transport
-from pytest_claude_latency.virtual_time import RealWait, World
+from pytest_claude_latency.virtual_time import World
 
 
 class Phase(Enum):
@@ -85,7 +85,7 @@ class Measurement:
         self.source = source
         self.phase = Phase.SETUP
         self.misses: list[str] = []
-        self.real_waits: list[RealWait] = []
+        self.real_waits: list[object] = []
         self._told = 0
         self.stack = stack
         self._origin = world.clock.now()

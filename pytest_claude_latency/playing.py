@@ -15,7 +15,7 @@ from pytest_claude_latency.cassette import Recording
 from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.latency import Latency
 from pytest_claude_latency.measurement import Measurement, Phase
-from pytest_claude_latency.placeholder import Placeholder
+from pytest_claude_latency.sdk import SDKPatches
 from pytest_claude_latency.sources import InTurn
 from pytest_claude_latency.interception import Interception
 
@@ -37,9 +37,9 @@ def play(recording: Recording) -> Iterator[Latency]:
         interception = Interception(lambda: measured[0] if measured else None)
         interception.start()
         stack.callback(interception.stop)
-        placeholder = Placeholder(wanted=lambda: True, missing=lambda: None)
-        placeholder.start()
-        stack.callback(placeholder.stop)
+        sdk = SDKPatches(replaying=lambda: True, keyless=lambda: None)
+        sdk.start()
+        stack.callback(sdk.stop)
         interception.prove()
         world.enter()
         stack.callback(world.leave)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_claude_latency.exchange import Request
     from pytest_claude_latency.measurement import Measurement
-    from pytest_claude_latency.placeholder import Placeholder
+    from pytest_claude_latency.sdk import SDKPatches
     from pytest_claude_latency.result import TestResult
     from pytest_claude_latency.interception import Interception
     from pytest_claude_latency.stack import Transport
@@ -48,7 +48,7 @@ class Session:
         self.credential_missing = False
         self._current: Measurement | None = None
         self._interception: Interception | None = None
-        self._placeholder: Placeholder | None = None
+        self._sdk: SDKPatches | None = None
 
     @property
     def worker(self) -> bool:
@@ -62,13 +62,13 @@ class Session:
             InterceptionError: it is not live.
         """
         if self._interception is None:
-            from pytest_claude_latency.placeholder import Placeholder
+            from pytest_claude_latency.sdk import SDKPatches
             from pytest_claude_latency.interception import Interception
 
             self._interception = Interception(self._desk)
             self._interception.start()
-            self._placeholder = Placeholder(self._replays, self._miss_credential)
-            self._placeholder.start()
+            self._sdk = SDKPatches(self._replays, self._miss_credential)
+            self._sdk.start()
         self._interception.forget()
         self._interception.prove()
         return self._interception
@@ -84,10 +84,10 @@ class Session:
         if self._current is not None:
             self._current.world.leave()
             self._current = None
-        if self._interception is not None and self._placeholder is not None:
+        if self._interception is not None and self._sdk is not None:
             self._interception.stop()
-            self._placeholder.stop()
-            self._interception = self._placeholder = None
+            self._sdk.stop()
+            self._interception = self._sdk = None
 
     def world(self, name: str, replays: bool, date: datetime | None = None) -> virtual_time.World:
         """A world for one measurement: virtual for a replay, unless the run asks for real waits."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import anthropic  # noqa: F401  # loaded before runs in this process save the modules, or each would load it anew
+import anyio._backends._asyncio  # noqa: F401  # as above
 import hypothesis  # noqa: F401  # as above
 import pytest
 import respx  # noqa: F401  # as above
@@ -13,8 +16,11 @@ import pytest_claude_latency.report.formats
 import pytest_claude_latency.report.terminal
 import pytest_claude_latency.wide_fixtures  # noqa: F401  # as above
 
+from pytest_claude_latency.stack import Stack
 from tests.claude_server import ClaudeServer
 from tests.plugin.suite import Suite
+
+import_module(Stack.of_sdk().name.replace("httpx", "httpcore"))  # as above: a second copy would raise errors of its own
 
 
 @pytest.fixture

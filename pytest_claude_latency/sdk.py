@@ -1,44 +1,51 @@
-"""The placeholder a replay puts in the place of a missing key.
+"""What a replay changes inside the SDK: a missing key is made up, and chance is pinned.
 
 The environment is left as it is, so a suite's own checks for a key mean what
 they meant. The SDK asks each client for its authentication headers as it
 builds a request; where a replay is under way and there are none, a placeholder
-goes in. It never leaves the process.
+goes in. It never leaves the process. The jitter of its back-off, which differs
+from run to run, is the middle of its range in every replay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, final
+from unittest import mock
 
 from pytest_claude_latency.options import PLACEHOLDER_KEY
 
 _HEADERS = {"Authorization": f"Bearer {PLACEHOLDER_KEY}"}
+_MIDDLE = 0.5
 
 
 @final
-class Placeholder:
-    """Fills in for missing credentials while `wanted()` is true; otherwise calls `missing`."""
+class SDKPatches:
+    """The changes, made once and in force while `replaying()` is true; a live client without a key is `keyless`."""
 
-    def __init__(self, wanted: Callable[[], bool], missing: Callable[[], None]) -> None:
-        self._wanted = wanted
-        self._missing = missing
-        self._originals: list[tuple[type[Any], property]] = []
+    def __init__(self, replaying: Callable[[], bool], keyless: Callable[[], None]) -> None:
+        self._replaying = replaying
+        self._keyless = keyless
+        self._patches = ExitStack()
 
     def start(self) -> None:
-        """Watch the clients of the installed SDK."""
+        """Patch the installed SDK."""
         import anthropic
+        from anthropic import _base_client
 
         for client in (anthropic.Anthropic, anthropic.AsyncAnthropic):
-            original = client.__dict__["auth_headers"]
-            self._originals.append((client, original))
-            setattr(client, "auth_headers", self._filled(original))  # noqa: B010  # mypy knows it as read-only
+            filled = self._filled(client.__dict__["auth_headers"])
+            self._patches.enter_context(mock.patch.object(client, "auth_headers", filled))
+        pinned = self._pinned(_base_client.random)
+        self._patches.enter_context(mock.patch.object(_base_client, "random", pinned))
 
     def stop(self) -> None:
-        """Leave the clients as they were."""
-        for client, original in self._originals:
-            setattr(client, "auth_headers", original)  # noqa: B010  # as above
-        self._originals.clear()
+        """Leave the SDK as it was."""
+        self._patches.close()
+
+    def _pinned(self, random: Callable[[], float]) -> Callable[[], float]:
+        return lambda: _MIDDLE if self._replaying() else random()
 
     def _filled(self, original: property) -> property:
         def auth_headers(client: Any) -> dict[str, str]:
@@ -46,10 +53,10 @@ class Placeholder:
             headers: dict[str, str] = original.fget(client)
             if headers or _carries_its_own(client):
                 return headers
-            if self._wanted():
+            if self._replaying():
                 return dict(_HEADERS)
             if not _can_fetch(client):
-                self._missing()
+                self._keyless()
             return headers
 
         return property(auth_headers)
