@@ -68,8 +68,13 @@ def tool_use_block(kind: str, id: str, name: str, pieces: Sequence[str]) -> Bloc
 def search_result_block(tool_use_id: str, titles: Sequence[str]) -> Block:
     """What a search by the server found."""
     found = [
-        {"type": "web_search_result", "title": title, "url": f"https://example.com/{title}"}
-        | {"encrypted_content": "Eq", "page_age": None}
+        {
+            "type": "web_search_result",
+            "title": title,
+            "url": f"https://example.com/{title}",
+            "encrypted_content": "Eq",
+            "page_age": None,
+        }
         for title in titles
     ]
     return _whole_block({"type": "web_search_tool_result", "tool_use_id": tool_use_id, "content": found})
