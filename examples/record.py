@@ -65,8 +65,9 @@ def answer(request: Request) -> Answer | None:
     asked = request.content.decode()
     for phrase, blocks in ANSWERS.items():
         if phrase in asked:
-            name = "sonnet-4.5" if "sonnet" in request.json["model"] else "haiku-4.5"
-            return profile(name, seed=asked).answer(*blocks, prompt_tokens=count_tokens(asked))
+            model = request.json["model"]
+            name = "sonnet-4.5" if "sonnet" in model else "haiku-4.5"
+            return profile(name, seed=asked).answer(*blocks, prompt_tokens=count_tokens(asked), model=model)
     return None
 
 

@@ -45,7 +45,7 @@ def reply(question: str, show: Callable[[str], None], *, turns: int = 5) -> str:
 
 def _turn(messages: list[MessageParam], show: Callable[[str], None]) -> Message:
     with client.messages.stream(
-        model="claude-sonnet-4-5",
+        model="claude-sonnet-4-6",
         max_tokens=400,
         system=SYSTEM,
         tools=TOOLS,

@@ -31,7 +31,7 @@ def test_the_slowest_draft_decides(claude_latency: Latency) -> None:
 
 
 @pytest.mark.latency_budget(total="4s", calls=1)
-class DraftTest(unittest.TestCase):
+class TestDraft(unittest.TestCase):
     def test_one_draft_is_enough_for_some(self) -> None:
         (draft,) = asyncio.run(drafts(TICKET, ["brief"]))
 
