@@ -277,3 +277,13 @@ def test_a_moment_is_kept_in_utc_to_the_millisecond() -> None:
     paris = timezone(timedelta(hours=1))
 
     assert timestamp(datetime(2026, 11, 22, 12, 30, 0, 1_999, paris)) == "2026-11-22T11:30:00.001Z"
+
+
+def test_the_documented_shownis_a_recording_as_it_would_be_written() -> None:
+    page = Path(__file__).parents[2] / "docs" / "cassette-format.md"
+    (shown,) = re.findall(r"(?s)```jsonl\n(.*?)```", page.read_text(encoding="utf-8"))
+
+    read = loads(shown, page)
+
+    assert dumps(read) == shown
+    assert [(exchange.end and exchange.end.closed) for exchange in read.exchanges] == [None, "client"]
