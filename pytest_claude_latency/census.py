@@ -94,8 +94,9 @@ def _recordings(item: pytest.Item) -> list[Path]:
 def main(arguments: Sequence[str]) -> int:
     """Collect the given files and write to the first argument what was found."""
     outcome, *files = arguments
-    # Under xdist the controller collects nothing.
-    options = ["--collect-only", "-q", *(["-n0"] if importlib.util.find_spec("xdist") else [])]
+    options = ["--collect-only", "-q", "--latency-mode=replay"]
+    if importlib.util.find_spec("xdist"):
+        options.append("-n0")  # the controller of a distributed run collects nothing
     counter = Counter()
     status = pytest.main([*options, *files], plugins=[counter])
     if counter.complete:

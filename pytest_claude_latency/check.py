@@ -26,9 +26,11 @@ class Checked:
 
 
 def find(places: Iterable[Path], folder: str) -> list[Path]:
-    """The recordings in these places: all files `*.jsonl` in folders of recordings, and others that are recordings."""
-    files = {file for place in places for file in ([place] if place.is_file() else place.rglob("*.jsonl"))}
-    return sorted(file for file in files if Path(folder).name in file.resolve().parts or _is_recording(file))
+    """The recordings in these places: files so named, all `*.jsonl` in a `folder`, elsewhere those that are some."""
+    places = list(places)
+    named = {place for place in places if place.is_file()}
+    files = {file for place in places for file in place.rglob("*.jsonl")}
+    return sorted(named | {file for file in files if Path(folder).name in file.resolve().parts or _is_recording(file)})
 
 
 def _is_recording(file: Path) -> bool:
@@ -43,9 +45,12 @@ def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[C
     """Check each of these recordings. With `collect`, pytest is asked which tests there are."""
     checked = [_read(path) for path in paths]
     tests = {
-        _test_file(each.path, each.recording, folder) for each in checked if each.recording and not _is_fixtures(each)
+        _test_file(each.path, each.recording, folder)
+        for each in checked
+        if each.recording and _is_placed(each.path, folder) and not _is_fixtures(each)
     }
-    census = take(sorted(test for test in tests if test.is_file())) if collect and tests else None
+    files = sorted(test for test in tests if test.is_file())
+    census = take(files) if collect and files else None
     return [_with_use(each, folder, census) for each in checked]
 
 
