@@ -43,6 +43,20 @@ class CassetteWriteError(LatencyError):
         return f"cannot write the recording {self.path}: {self.reason}"
 
 
+class BaselineError(LatencyError):
+    """A baseline that cannot be used: which file, which line (None: the file as a whole), and why."""
+
+    def __init__(self, path: Path, line: int | None, reason: str) -> None:
+        super().__init__(path, line, reason)
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        place = f"{self.path}" if self.line is None else f"{self.path}, line {self.line}"
+        return f"cannot use the baseline {place}: {self.reason}"
+
+
 class CredentialError(LatencyError):
     """A recording was not written because something in it looks like a credential. Says where, never what."""
 
