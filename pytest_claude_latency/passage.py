@@ -291,14 +291,18 @@ def _of_stream(documents: Iterable[Document]) -> list[Passage]:
 def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """Every string value that is not the API's own word, and where it stands."""
     if isinstance(value, str):
-        if not is_protocol(path):
-            yield path, value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts(inner, (*path, key))
+        yield path, value
+        return
+    steps: Iterable[tuple[Step, Any]] = ()
+    if isinstance(value, dict):
+        steps = value.items()
     elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _texts(inner, (*path, index))
+        steps = enumerate(value)
+    for step, inner in steps:
+        if isinstance(inner, dict | list):
+            yield from _texts(inner, (*path, step))
+        elif isinstance(inner, str) and not is_protocol(here := (*path, step)):
+            yield here, inner
 
 
 class _Pairs(list[tuple[str, Any]]):
