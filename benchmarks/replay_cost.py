@@ -53,7 +53,7 @@ class BareHttpcore2(HTTPCoreMocker):
 
     @classmethod
     def from_sync_httpx_response(cls, httpx_response: httpx.Response, target: Any, **kwargs: Any) -> Any:
-        import httpcore2  # noqa: PLC0415  # there with the newer stack only
+        import httpcore2  # there with the newer stack only
 
         response = httpx_response
         return httpcore2.Response(response.status_code, headers=response.headers.raw, content=response.stream)
