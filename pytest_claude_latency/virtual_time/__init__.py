@@ -12,10 +12,12 @@ import time
 from types import ModuleType
 
 from pytest_claude_latency.virtual_time import imports, shims, threads
+from pytest_claude_latency.virtual_time.deadlock import Deadlock
 from pytest_claude_latency.virtual_time.members import current
+from pytest_claude_latency.virtual_time.real_waits import RealWait
 from pytest_claude_latency.virtual_time.world import World
 
-__all__ = ["World", "current", "install"]
+__all__ = ["Deadlock", "RealWait", "World", "current", "install"]
 
 
 def install() -> None:

@@ -10,18 +10,21 @@ A loop's own time never jumps back, from world to world or out of one.
 from __future__ import annotations
 
 import functools
+import select
 import sys
 from asyncio.base_events import BaseEventLoop
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 from itertools import count
+from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time import places
 from pytest_claude_latency.virtual_time.dial import due
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit
-from pytest_claude_latency.virtual_time.schedule import LOCK, Wait
+from pytest_claude_latency.virtual_time.schedule import DOOR, LOCK, Wait
 from pytest_claude_latency.virtual_time.threads import adoptable
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ class Seat:
         self._alarms: list[tuple[Nanoseconds, int, Future[None]]] = []
         self._order = count()
         selector: Any = loop._selector  # type: ignore[attr-defined]
-        self._files: Sized | None = selector.get_map() if hasattr(selector, "get_map") else None
+        self._files: Mapping[Any, SelectorKey] | None = selector.get_map() if hasattr(selector, "get_map") else None
         here = self.dial.now()
         # The program may compare the loop's time with time.monotonic(); a loop that already
         # holds timers keeps its own origin, or they would all be due at once.
@@ -86,6 +89,14 @@ class Seat:
             if not future.done():
                 future.set_result(None)
 
+    def foreign(self) -> list[SelectorKey]:
+        """The files this loop waits for, its own self-pipe aside."""
+        if self._files is None or len(self._files) <= 1:
+            return []
+        pipe: Any = self.loop._ssock  # type: ignore[attr-defined] # the reading end
+        own = None if pipe is None else pipe.fileno()
+        return [key for key in tuple(self._files.values()) if key.fd != own]
+
     def idle_until(self, instant: Nanoseconds) -> bool:
         """Whether the running task is the only thing this loop could do before or at `instant`."""
         loop: Any = self.loop
@@ -103,7 +114,33 @@ class LoopWait(Wait):
 
     def __init__(self, instant: Nanoseconds | None, seat: Seat) -> None:
         super().__init__(instant, "an event loop with nothing to do")
+        self._seat = seat
         self._loop = seat.loop
+
+    def files(self) -> list[int]:
+        """What the loop watches besides its self-pipe."""
+        return [key.fd for key in self._seat.foreign()]
+
+    def ready(self) -> bool:
+        """Whether one of these files is ready."""
+        poll = select.poll()
+        for key in self._seat.foreign():
+            reads, writes = key.events & EVENT_READ, key.events & EVENT_WRITE
+            poll.register(key.fd, (reads and select.POLLIN) | (writes and select.POLLOUT))
+        return bool(poll.poll(0))
+
+    def details(self) -> list[str]:
+        """The loop's tasks and where they wait."""
+        from asyncio import all_tasks
+
+        from pytest_claude_latency.virtual_time.deadlock import line
+
+        lines = []
+        for task in sorted(all_tasks(self._loop), key=lambda task: task.get_name()):
+            stack = task.get_stack(limit=1)
+            where = places.of_frame(stack[0]) if stack else ""
+            lines.append(line(task.get_name(), "a task, not done", where))
+        return lines
 
     def wake(self) -> None:
         """Make the selector return."""
@@ -174,7 +211,7 @@ def _park(
         member = MEMBERS.get(get_ident())
         if seat.writes != writes or seat.world.ended or member is None:
             return []  # somebody called in since we looked, or the world ended: the loop looks again
-        if instant is not None and schedule.free_until(instant):
+        if instant is not None and schedule.free_until(instant) and not seat.foreign():
             schedule.move_to(instant)
             wait = None
         else:
@@ -187,11 +224,14 @@ def _park(
 
 def _stand(seat: Seat, wait: LoopWait, select: Callable[[float | None], Any]) -> Any:
     try:
-        return select(None)
+        ready = select(None)
     finally:
         with LOCK:
             seat.wait = None
             seat.schedule.unpark(wait)  # if a file woke us, nobody has counted us yet
+    if wait.failure is not None:
+        raise wait.failure
+    return ready
 
 
 def _really_select(seat: Seat, select: Callable[[float | None], Any], timeout: float | None) -> Any:
@@ -212,7 +252,7 @@ def _earlier(one: Nanoseconds | None, other: Nanoseconds | None) -> Nanoseconds 
 
 def _write_to_self(original: Callable[[Any], None], loop: Any) -> None:
     """Wake a loop from another thread. Counted after the byte is written, both under the lock: see `_select`."""
-    with LOCK:
+    with DOOR:
         original(loop)
         seat: Seat | None = loop.__dict__.get(_SEAT)
         if seat is not None:
@@ -225,7 +265,7 @@ def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, *
     """Call into a loop from another thread; a member lends it its world before it can run the call."""
     caller = MEMBERS.get(get_ident())
     if caller is not None and not caller.world.ended:
-        with LOCK:
+        with DOOR:
             _lend(loop, caller)
     return original(loop, *args, **kwargs)
 
@@ -243,7 +283,7 @@ def _lend(loop: Any, caller: Member) -> None:
 def _come_in(loop: Any) -> None:
     """A loop that a member called into before it ran brings its thread along."""
     seat: Seat | None = loop.__dict__.get(_SEAT)
-    with LOCK:
+    with DOOR:
         if seat is not None and not seat.world.ended and adoptable(get_ident()):
             admit(seat.world, get_ident(), lent_by=loop).visiting = True
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, final
 from pytest_claude_latency.virtual_time.machine import get_ident
 
 if TYPE_CHECKING:
+    from threading import Thread
+
     from pytest_claude_latency.virtual_time.schedule import Schedule, Wait
     from pytest_claude_latency.virtual_time.world import World
 
@@ -44,6 +46,19 @@ class Member:
 
 
 MEMBERS: dict[int, Member] = {}
+OURS: set[int] = set()  # native identifiers of this package's own threads, which no table of Python's lists
+
+_BACKGROUND = "_claude_latency_background"
+
+
+def mark_background(thread: Thread) -> None:
+    """Remember that the thread works beside the program, for a library or for pytest: it is never a member."""
+    thread.__dict__[_BACKGROUND] = True
+
+
+def is_background(thread: Thread | None) -> bool:
+    """Whether the thread was so marked."""
+    return thread is not None and _BACKGROUND in thread.__dict__
 
 
 def current() -> World | None:
@@ -70,5 +85,4 @@ def dismiss(ident: int) -> None:
     """Let a running thread be an outsider again. Wants the lock."""
     member = MEMBERS.pop(ident, None)
     if member is not None and member.schedule is not None:
-        member.schedule.running -= 1
-        member.schedule.advance()
+        member.schedule.leave(member)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.machine import get_ident
 from pytest_claude_latency.virtual_time.members import MEMBERS, admit, dismiss
-from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule, Wait
+from pytest_claude_latency.virtual_time.schedule import DOOR, Schedule, Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.world import World
@@ -127,16 +127,16 @@ def _submit(original: Callable[..., Any], executor: Any, /, *args: Any, **kwargs
     job = _SUBMITTING[ident] = Job(pool_of(executor), None if member is None else member.world)
     try:
         if member is not None:
-            with LOCK:
+            with DOOR:
                 job.pool.expect(job)
         return original(executor, *args, **kwargs)
     except BaseException:
-        with LOCK:
+        with DOOR:
             job.pool.forget(job)
         raise
     finally:
         _SUBMITTING.pop(ident, None)
-        with LOCK:
+        with DOOR:
             job.pool.recount()  # there may be a worker more
 
 
@@ -153,12 +153,12 @@ def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any)
     if job is None:
         original(item, *args, **kwargs)
         return
-    with LOCK:
+    with DOOR:
         job.pool.begin(job)
     try:
         original(item, *args, **kwargs)
     finally:
-        with LOCK:
+        with DOOR:
             job.pool.end()
 
 
@@ -187,14 +187,14 @@ def _cancel_queued(executor: Any) -> None:
 def _initializer_failed(original: Callable[..., None], executor: Any, /) -> None:
     """A pool whose initializer failed runs nothing any more."""
     original(executor)
-    with LOCK:
+    with DOOR:
         pool_of(executor).abandon()
 
 
 def _forget(item: Any) -> None:
     job: Job | None = item.__dict__.get(_JOB)
     if job is not None:
-        with LOCK:
+        with DOOR:
             job.pool.forget(job)
 
 

@@ -11,15 +11,40 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, final
 
-from pytest_claude_latency.virtual_time.machine import RLock, allocate_lock
+from pytest_claude_latency.virtual_time.machine import RLock, allocate_lock, get_ident, monotonic_ns
 
 if TYPE_CHECKING:
     from pytest_claude_latency.clock import VirtualClock
     from pytest_claude_latency.duration import Nanoseconds
+    from pytest_claude_latency.virtual_time.blocked import Blockage
     from pytest_claude_latency.virtual_time.members import Member
 
 # Re-entrant: a garbage collection inside a guarded step may run a finalizer that notifies somebody.
 LOCK = RLock()
+
+
+@final
+class _Door:
+    """`LOCK` for code that outsiders run too: shows who stands before it, since they look idle from outside."""
+
+    def __init__(self) -> None:
+        self.waiting: set[int] = set()
+
+    def __enter__(self) -> None:
+        if LOCK.acquire(blocking=False):
+            return
+        ident = get_ident()
+        self.waiting.add(ident)
+        try:
+            LOCK.acquire()
+        finally:
+            self.waiting.discard(ident)
+
+    def __exit__(self, *_: object) -> None:
+        LOCK.release()
+
+
+DOOR = _Door()
 
 
 class Wait:
@@ -30,6 +55,7 @@ class Wait:
         self.instant = instant
         self.what = what
         self.over = False
+        self.failure: BaseException | None = None
         self._lock = allocate_lock()
         self._lock.acquire()
 
@@ -47,6 +73,18 @@ class Wait:
         """Stand still until woken; a signal handler may raise out of it."""
         self._lock.acquire()
 
+    def files(self) -> list[int]:
+        """The files that could end this wait too."""
+        return []
+
+    def ready(self) -> bool:
+        """Whether one of them already does."""
+        return False
+
+    def details(self) -> list[str]:
+        """More about what is waited for, a line each, for the message about a deadlock."""
+        return []
+
 
 @final
 class Schedule:
@@ -57,18 +95,28 @@ class Schedule:
         self.running = 0
         self.credit = 0  # jobs that a free worker of a pool is about to take
         self.moves = 0
+        self.turns = 0  # times a thread was woken
         self.parked: set[Wait] = set()
+        self.watched: set[Wait] = set()  # those among the parked that files could end
+        self.excused: dict[Member, Blockage] = {}  # members that are blocked for real, and not counted
         self._wake_ups: list[tuple[Nanoseconds, int, Wait]] = []
         self._order = count()
+        self._still_since: Nanoseconds | None = None  # the machine's time when everything began to stand still
+        self._stood: Nanoseconds = 0  # how long it did so before, since the clock moved
 
     def free_until(self, instant: Nanoseconds) -> bool:
         """Whether nobody but the one running thread can do anything before or at `instant`."""
-        return self.running == 1 and not self.credit and (not self._wake_ups or self._wake_ups[0][0] > instant)
+        if self.running != 1 or self.credit or self.excused or self.watched:
+            return False
+        return not self._wake_ups or self._wake_ups[0][0] > instant
 
     def park(self, wait: Wait, member: Member) -> None:
         """Count the member as waiting, which may let the clock move, even to this very wait."""
+        self.recall(member)
         member.wait = wait
         self.parked.add(wait)
+        if wait.files():
+            self.watched.add(wait)
         if wait.instant is not None:
             heappush(self._wake_ups, (wait.instant, next(self._order), wait))
         self.running -= 1
@@ -82,8 +130,25 @@ class Schedule:
         if wait.member is not None:
             wait.member.wait = None
         self.parked.discard(wait)
-        self.running += 1
+        self.watched.discard(wait)
+        self._run_one_more()
         wait.wake()
+
+    def excuse(self, member: Member, blockage: Blockage) -> None:
+        """Do not count a member that is blocked for real, outside our waits."""
+        self.excused[member] = blockage
+        self.running -= 1
+
+    def recall(self, member: Member) -> None:
+        """Count it again, if it was excused: it has moved."""
+        if self.excused.pop(member, None) is not None:
+            self._run_one_more()
+
+    def leave(self, member: Member) -> None:
+        """A running member is none any more."""
+        self.recall(member)
+        self.running -= 1
+        self.advance()
 
     def advance(self) -> None:
         """If nobody runs, move the clock to the earliest wake-up and wake it.
@@ -92,21 +157,25 @@ class Schedule:
         """
         if self.running > 0 or self.credit > 0:
             return
-        wait = self._earliest()
-        if wait is not None and wait.instant is not None:
-            self.move_to(wait.instant)
-            self.unpark(wait)
+        wait = self.earliest()
+        if wait is None or wait.instant is None:
+            return
+        if (self.excused or self.watched) and not self._may_move_to(wait.instant):
+            return
+        self.move_to(wait.instant)
+        self.unpark(wait)
 
     def move_to(self, instant: Nanoseconds) -> None:
         """Let the clock read `instant`, because somebody waited until then."""
         if instant > self.clock.now():
             self.moves += 1
+            self._stood, self._still_since = 0, None
             self.clock.advance_to(instant)
 
     def creep(self, span: Nanoseconds) -> None:
         """Move the clock by `span` although a thread runs, or only to the next wake-up, if that comes first."""
         target = self.clock.now() + span
-        wait = self._earliest()
+        wait = self.earliest()
         if wait is None or wait.instant is None or wait.instant > target:
             self.clock.advance_to(target)
         else:
@@ -118,7 +187,36 @@ class Schedule:
         for wait in tuple(self.parked):
             self.unpark(wait)
 
-    def _earliest(self) -> Wait | None:
+    def earliest(self) -> Wait | None:
+        """The wait that ends first of those that end by themselves."""
         while self._wake_ups and self._wake_ups[0][2].over:
             heappop(self._wake_ups)
         return self._wake_ups[0][2] if self._wake_ups else None
+
+    def _may_move_to(self, instant: Nanoseconds) -> bool:
+        """Look again at who is blocked for real; past real work the clock moves no faster than the machine's."""
+        from pytest_claude_latency.virtual_time import blocked
+
+        if self._somebody_moved():
+            return False
+        if not blocked.by_work(self):
+            return not self._somebody_moved()  # what we took for work may have ended in between, with a result
+        now = monotonic_ns()
+        self._still_since = self._still_since or now
+        return self._stood + now - self._still_since >= instant - self.clock.now()
+
+    def _somebody_moved(self) -> bool:
+        for member, blockage in tuple(self.excused.items()):
+            if not blockage.lasts():
+                self.recall(member)
+        for wait in tuple(self.watched):
+            if wait.ready():
+                self.unpark(wait)
+        return self.running > 0
+
+    def _run_one_more(self) -> None:
+        self.running += 1
+        self.turns += 1
+        if self._still_since is not None:
+            self._stood += monotonic_ns() - self._still_since
+            self._still_since = None

@@ -19,8 +19,16 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.callers import BACKGROUND, exempt, package
 from pytest_claude_latency.virtual_time.dial import due
 from pytest_claude_latency.virtual_time.machine import get_ident
-from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit, dismiss, scheduled
-from pytest_claude_latency.virtual_time.schedule import LOCK, Wait
+from pytest_claude_latency.virtual_time.members import (
+    MEMBERS,
+    Member,
+    admit,
+    dismiss,
+    is_background,
+    mark_background,
+    scheduled,
+)
+from pytest_claude_latency.virtual_time.schedule import DOOR, Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.pools import Pool
@@ -33,28 +41,26 @@ _LIFE = "_claude_latency_life"
 class Life:
     """What is known of a thread: its world, whether it is over, who waits for that.
 
-    A `background` thread works beside the program, for a library or for pytest, and is never a member.
     `pool` is set for the workers of one: they are members only while they run a job.
     """
 
-    def __init__(self, world: World | None, *, background: bool = False, pool: Pool | None = None) -> None:
+    def __init__(self, world: World | None, pool: Pool | None = None) -> None:
         self.world = world
-        self.background = background
         self.pool = pool
         self.counted = False
         self.over = False
         self.joiners: list[Wait] = []
 
 
-def life_of(thread: Thread | None) -> Life | None:
+def life_of(thread: Thread) -> Life | None:
     """What is known of the thread; None if it started before we could see it."""
-    return None if thread is None else thread.__dict__.get(_LIFE)
+    return thread.__dict__.get(_LIFE)
 
 
 def adoptable(ident: int) -> bool:
     """Whether a member that wakes this thread makes it work for the member's world."""
-    life = life_of(threading._active.get(ident))  # type: ignore[attr-defined] # threads by identifier
-    return ident not in MEMBERS and not (life is not None and life.background)
+    thread = threading._active.get(ident)  # type: ignore[attr-defined] # threads by identifier
+    return ident not in MEMBERS and not is_background(thread)
 
 
 @final
@@ -62,7 +68,7 @@ class Waiter(Wait):
     """One wait on a condition, standing in the condition's list for the lock that `notify` releases there."""
 
     def __init__(self, condition: Condition) -> None:
-        super().__init__(None, f"a {type(condition).__name__}")
+        super().__init__(None, "")  # what for, the thread's stack tells better than the condition
         self._condition = condition
         self._ident = get_ident()
         self._signalled = False
@@ -70,7 +76,7 @@ class Waiter(Wait):
 
     def release(self) -> None:
         """Notify: count the thread as running, if it had given its count back, before this returns."""
-        with LOCK:
+        with DOOR:
             if self.notified:
                 raise RuntimeError("release unlocked lock")  # what `notify` expects of one notified before
             self.notified = True
@@ -97,7 +103,7 @@ class Waiter(Wait):
     def _stand_in(self, member: Member, timeout: float | None) -> None:
         world = member.world
         assert world.virtual is not None
-        with LOCK:
+        with DOOR:
             if self.notified:
                 return
             lent = member.lent_by is self._condition
@@ -116,7 +122,7 @@ class Waiter(Wait):
 
     def _stand_on(self, rest: float | None) -> None:
         """The world ended around the wait: what is left of it is real."""
-        with LOCK:
+        with DOOR:
             if self.notified:
                 return
             self._signalled = False
@@ -136,7 +142,7 @@ class Waiter(Wait):
     def _dismiss_if_lent(self) -> None:
         member = MEMBERS.get(self._ident)
         if member is not None and member.lent_by is self._condition:
-            with LOCK:
+            with DOOR:
                 if not self.notified:
                     dismiss(self._ident)
 
@@ -172,7 +178,7 @@ def _start(original: Callable[[Thread], None], thread: Thread) -> None:
         original(thread)
         return
     thread.__dict__[_LIFE] = life
-    with LOCK:
+    with DOOR:
         life.counted = life.world is not None and parent.schedule is not None
         if life.counted and parent.schedule is not None:
             parent.schedule.running += 1
@@ -180,7 +186,7 @@ def _start(original: Callable[[Thread], None], thread: Thread) -> None:
     try:
         original(thread)
     except BaseException:
-        with LOCK:
+        with DOOR:
             if life.counted and parent.schedule is not None:
                 life.counted = False
                 parent.schedule.running -= 1
@@ -194,9 +200,10 @@ def _new_life(thread: Any, parent: Member | None, starter: Any) -> Life:
     if pools is not None and thread._target is pools._worker:
         from pytest_claude_latency.virtual_time.pools import submitted_to
 
-        return Life(None, pool=submitted_to())
-    background = package(starter) in BACKGROUND
-    return Life(None if parent is None or background else parent.world, background=background)
+        return Life(None, submitted_to())
+    if package(starter) in BACKGROUND:
+        mark_background(thread)
+    return Life(None if parent is None or is_background(thread) else parent.world)
 
 
 def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None:
@@ -204,13 +211,13 @@ def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None
     life = life_of(thread)
     ident = get_ident()
     if life is not None and life.world is not None:
-        with LOCK:
+        with DOOR:
             admit(life.world, ident, counted=life.counted)
             life.counted = False
     try:
         original(thread)
     finally:
-        with LOCK:
+        with DOOR:
             if life is not None:
                 _end(life)
             dismiss(ident)
@@ -244,19 +251,19 @@ def _join(original: Callable[..., None], thread: Thread, timeout: float | None =
 
 def _join_virtually(member: Member, thread: Thread, life: Life, instant: int | None) -> bool:
     """One wait for the thread's end; whether there may be more to wait for."""
-    with LOCK:
+    with DOOR:
         if life.over or member.schedule is None:
             return False
         if life.pool is not None and not life.pool.occupies(thread.ident):
             return False  # an idle worker: whatever it waits for, it is not time
         joiners = life.joiners if life.pool is None else life.pool.joiners
-        wait = Wait(instant, f"the end of thread {thread.name}")
+        wait = Wait(instant, f"joins {thread.name}")
         joiners.append(wait)
         wait.park(member)
     try:
         member.world.block(wait)
     finally:
-        with LOCK:
+        with DOOR:
             joiners.remove(wait)
     return instant is None or member.world.clock.now() < instant
 
@@ -273,7 +280,7 @@ def install(monotonic: Callable[[], float]) -> None:
     module._time = monotonic  # bound at import as a name of its own
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
-            thread.__dict__[_LIFE] = Life(None, background=True)  # pytest's own, or a plugin's
+            mark_background(thread)  # pytest's own, or a plugin's
     module.Condition.wait = _wait
     for name, wrapper in (
         ("start", _start),

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.clock import Clock, VirtualClock
 from pytest_claude_latency.duration import SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time import dates, machine
+from pytest_claude_latency.virtual_time import dates, interrupts, machine
 from pytest_claude_latency.virtual_time.dial import Dial, due, start_of_date
 from pytest_claude_latency.virtual_time.members import MEMBERS, admit
+from pytest_claude_latency.virtual_time.real_waits import RealWait
 from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule, Wait
+from pytest_claude_latency.virtual_time.watchdog import WatchDog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +25,11 @@ if TYPE_CHECKING:
 class Virtual:
     """What a world on a `VirtualClock` has and others do not: its schedule and its dial."""
 
-    __slots__ = ("dial", "schedule")
+    __slots__ = ("dial", "schedule", "watchdog")
 
-    def __init__(self, clock: VirtualClock, date: datetime | None) -> None:
+    def __init__(self, world: World, clock: VirtualClock, date: datetime | None) -> None:
         self.schedule = Schedule(clock)
+        self.watchdog = WatchDog(world, self.schedule)
         date_ns = None if date is None else round(date.timestamp() * 1_000_000) * 1_000
         dates.install()
         origin = max(machine.monotonic_ns(), _HISTORY.latest)
@@ -53,6 +56,7 @@ class World:
         self.name = name
         self.ended = False
         self.virtual: Virtual | None = None
+        self.deadlock: str | None = None  # what the program was stuck in
         self._date = date
         self._entered_by: int | None = None
 
@@ -69,9 +73,12 @@ class World:
                 raise RuntimeError(f"{self.name}: a world is entered once")
             self._entered_by = machine.get_ident()
             if isinstance(self.clock, VirtualClock):
-                self.virtual = Virtual(self.clock, self._date)
+                self.virtual = Virtual(self, self.clock, self._date)
             admit(self, self._entered_by).visiting = True
             _HISTORY.active = self
+        if self.virtual:
+            interrupts.listen(self)
+            self.virtual.watchdog.start()
 
     def leave(self) -> None:
         """The world ends: whoever is parked in it goes on for real. Leaving twice does nothing."""
@@ -86,6 +93,8 @@ class World:
                 self.virtual.dial.end()
                 _HISTORY.latest = self.virtual.dial.monotonic_ns()
                 self.virtual.schedule.release_all()
+                self.virtual.watchdog.stop()
+        interrupts.stop_listening()
 
     def sleep_until(self, instant: Nanoseconds) -> None:
         """Let the calling thread wait until the clock reads `instant`; return at once if it does."""
@@ -125,6 +134,19 @@ class World:
             with LOCK:
                 self.virtual.schedule.unpark(wait)
             raise
+        if wait.failure is not None:
+            raise wait.failure
+
+    def fail(self) -> None:
+        """Nothing can happen here any more: raise `Deadlock` in every thread that waits. Wants the lock."""
+        from pytest_claude_latency.virtual_time.deadlock import Deadlock, describe
+
+        assert self.virtual is not None
+        self.deadlock = describe(self)
+        interrupts.interrupt()  # first: a main thread that waits in our own wait is none it would reach
+        for wait in tuple(self.virtual.schedule.parked):
+            wait.failure = Deadlock(self.deadlock)
+            self.virtual.schedule.unpark(wait)
 
     def sleep(self, seconds: float) -> None:
         """What `time.sleep` does for a member."""
@@ -150,9 +172,9 @@ class World:
 
         await tasks.sleep_until(self, instant)
 
-    def real_waits(self) -> Sequence[object]:
-        """Waits for real things that cost real seconds."""
-        return ()
+    def real_waits(self) -> Sequence[RealWait]:
+        """The waits that cost the test real seconds, the longest first; none in a world of real time."""
+        return self.virtual.watchdog.real_waits() if self.virtual else ()
 
     def _really_sleep_until(self, instant: Nanoseconds) -> None:
         now = self.clock.now if self.virtual is None else self.virtual.dial.now

@@ -1,0 +1,102 @@
+"""Members that are blocked for real, outside every wait we know: in C code, on a plain lock, in a read.
+
+Counted as running they would stop the world; so they are excused, and looked at
+again before every move of the clock.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time import descriptors, machine, sights
+from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, is_background
+from pytest_claude_latency.virtual_time.schedule import DOOR
+from pytest_claude_latency.virtual_time.sights import Sight, Waiting
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.virtual_time.schedule import Schedule, Wait
+
+_MOMENT = 0.0005  # seconds: enough for a thread that only waits for the interpreter to move
+
+_WAITING = {
+    descriptors.Use.NOBODY: Waiting.IDLE,
+    descriptors.Use.INSIDE: Waiting.PEER,
+    descriptors.Use.OUTSIDE: Waiting.WORK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Blockage:
+    """A wait of a thread as it was seen: still the same as long as a new look is equal."""
+
+    ident: int
+    sight: Sight
+    waiting: Waiting
+    polling: bool = False  # it wakes now and then, only to wait in the same call again
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for nothing that takes time."""
+        return self.waiting is Waiting.IDLE
+
+    def lasts(self) -> bool:
+        """Whether the thread has not moved since."""
+        now = sights.look(self.ident)
+        return now == self.sight or (self.polling and now.blocked and now.call == self.sight.call)
+
+
+def least_age(waiting: Waiting) -> Nanoseconds:
+    """How long a wait must have lasted to be believed."""
+    if waiting is Waiting.LIMITED:  # a thread in want of the interpreter looks so too, but moves at each interval
+        return max(20 * MILLISECOND, round(4 * sys.getswitchinterval() * SECOND))
+    return 0
+
+
+def at_work(wait: Wait) -> bool:
+    """Whether a parked wait could be ended by a file of the outside."""
+    return any(descriptors.use(file) is descriptors.Use.OUTSIDE for file in wait.files())
+
+
+def by_work(schedule: Schedule) -> bool:
+    """Whether anybody in a world where nobody runs waits for something real that will take its time."""
+    waits = {blockage.waiting for blockage in schedule.excused.values()}
+    for wait in schedule.watched:
+        waits |= {_WAITING[descriptors.use(file)] for file in wait.files()}
+    if waits & {Waiting.WORK, Waiting.LIMITED}:
+        return True
+    return Waiting.PEER in waits and outsiders_work()
+
+
+def outsiders_work() -> bool:
+    """Whether a thread of this process that is no member is doing something."""
+    before = outsiders()
+    if DOOR.waiting or any(sight.waiting() in {Waiting.NOTHING, Waiting.WORK} for sight in before):
+        return True
+    machine.sleep(_MOMENT)
+    return bool(DOOR.waiting) or outsiders() != before
+
+
+def outsiders_rest() -> bool:
+    """Whether each of them waits for something that may never come."""
+    native = {thread.native_id for thread in tuple(threading._active.values())}  # type: ignore[attr-defined]
+    return bool(sights.tasks()) and all(_rests(sight, sight.native_id in native) for sight in outsiders())
+
+
+def _rests(sight: Sight, of_python: bool) -> bool:
+    waiting = sight.waiting()
+    if waiting is Waiting.LIMITED:
+        return not of_python  # a thread of some library in C: it notifies nobody here
+    return waiting in {Waiting.IDLE, Waiting.PEER}
+
+
+def outsiders() -> list[Sight]:
+    """A look at each thread of the process that is no member, works for no library, and is not asking."""
+    threads = tuple(threading._active.values())  # type: ignore[attr-defined] # by identifier
+    known = {thread.native_id for thread in threads if thread.ident in MEMBERS or is_background(thread)}
+    known |= {threading.get_native_id(), *OURS}
+    looks = [sights.look_at_task(task) for task in sights.tasks() if task not in known]
+    return [sight for sight in looks if sight is not None]

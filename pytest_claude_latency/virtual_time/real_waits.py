@@ -1,0 +1,107 @@
+"""Real waits: what a test waited for in reality, by whom and where, found by looking again and again."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.members import Member
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_claude_latency.virtual_time.blocked import Blockage
+    from pytest_claude_latency.virtual_time.schedule import Wait
+    from pytest_claude_latency.virtual_time.sights import Sight
+
+_WORTH_TELLING = 100 * MILLISECOND
+_POLLS_AFTER = 100 * MILLISECOND  # of waking only to wait in the same call again
+_MISSES = 3  # looks that may find such a thread awake
+
+
+@dataclass(frozen=True, slots=True)
+class RealWait:
+    """A wait for something real, which cost the test no virtual time: by whom, where, and how long."""
+
+    thread: str
+    place: str
+    seconds: float
+
+
+@final
+class Watch:
+    """An unbroken wait of one thread, as far as the looks tell."""
+
+    def __init__(self, member: Member, sight: Sight, now: Nanoseconds) -> None:
+        self.member = member
+        self.sight = sight
+        self.since = now
+        self.blockage: Blockage | None = None
+        self.missed = 0
+        self.place = ""
+        self.name = thread_name(member.ident)
+
+    def goes_on(self, sight: Sight) -> bool:
+        """Whether another look sees the same wait, or the next round of a thread that polls."""
+        return sight.blocked and (sight == self.sight or (sight.polls and sight.call == self.sight.call))
+
+    def polls_on(self) -> bool:
+        """Whether a thread that has polled for long may be between two rounds."""
+        self.missed += 1
+        polled = self.blockage is not None and self.blockage.polling
+        return polled and self.missed <= _MISSES
+
+    def look_again(self, sight: Sight, now: Nanoseconds) -> None:
+        """The wait goes on. It counts as one when it has outlasted whatever might only look like it."""
+        from pytest_claude_latency.virtual_time import blocked, places
+
+        age, polling = now - self.since, sight != self.sight
+        self.sight, self.missed = sight, 0
+        waiting = sight.waiting()
+        if age >= blocked.least_age(waiting) and (not polling or age >= _POLLS_AFTER):
+            self.blockage = blocked.Blockage(self.member.ident, sight, waiting, polling)
+            self.place = self.place or places.of_thread(self.member.ident)
+        else:
+            self.blockage = None
+
+
+@final
+class Account:
+    """Adds up what threads waited for real."""
+
+    def __init__(self) -> None:
+        self._spent: dict[tuple[str, str], Nanoseconds] = {}
+        self._at_files: dict[Wait, tuple[Nanoseconds, str]] = {}
+
+    def close(self, watch: Watch, now: Nanoseconds) -> None:
+        """A watched wait is over."""
+        if watch.blockage is not None and not watch.blockage.idle:
+            self._add(watch.name, watch.place, now - watch.since)
+
+    def see_files(self, waits: list[Wait], now: Nanoseconds) -> None:
+        """These loops stand still for files of the outside at this look, and no others."""
+        from pytest_claude_latency.virtual_time import places
+
+        for wait in [wait for wait in self._at_files if wait not in waits]:
+            since, place = self._at_files.pop(wait)
+            self._add("" if wait.member is None else thread_name(wait.member.ident), place, now - since)
+        for wait in waits:
+            if wait not in self._at_files and wait.member is not None:
+                self._at_files[wait] = (now, places.of_thread(wait.member.ident))
+
+    def told(self) -> Sequence[RealWait]:
+        """What cost real seconds, the longest first."""
+        told = sorted(self._spent.items(), key=lambda item: -item[1])
+        return [RealWait(thread, place, spent / SECOND) for (thread, place), spent in told]
+
+    def _add(self, name: str, place: str, spent: Nanoseconds) -> None:
+        if spent >= _WORTH_TELLING:
+            self._spent[name, place] = self._spent.get((name, place), 0) + spent
+
+
+def thread_name(ident: int) -> str:
+    """How messages call a thread."""
+    thread = threading._active.get(ident)  # type: ignore[attr-defined] # threads by identifier
+    return f"thread {ident}" if thread is None else str(thread.name)

@@ -1,0 +1,136 @@
+"""The watch-dog of a world: a thread that sees what the schedule cannot.
+
+Every few milliseconds it looks for members that count as running but are
+blocked for real. It excuses them when all that run are so blocked, keeps record
+of what cost real seconds, and ends a world in which nothing can happen any more.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from typing import TYPE_CHECKING, final
+
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.machine import allocate_lock, monotonic_ns
+from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, Member
+from pytest_claude_latency.virtual_time.real_waits import Account, RealWait, Watch
+from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_claude_latency.virtual_time.world import World
+
+_BUSY_PERIOD = 0.003  # seconds between two looks while somebody waits for somebody
+_QUIET_PERIOD = 0.01
+_PATIENCE = 300 * MILLISECOND  # before a deadlock is one, if no outsider could end it
+_LONG_PATIENCE = 5 * SECOND
+
+
+@final
+class WatchDog:
+    """Watches one world until it ends."""
+
+    def __init__(self, world: World, schedule: Schedule) -> None:
+        self._world = world
+        self._schedule = schedule
+        self._watches: dict[int, Watch] = {}
+        self._account = Account()
+        self._failed = -1  # turns taken when the world was last found stuck
+        self._stuck: tuple[int, Nanoseconds] | None = None  # turns taken when it began, and when
+        self._bell = allocate_lock()
+        self._bell.acquire()
+
+    def start(self) -> None:
+        """Begin to watch, in a thread that no list of Python's shows."""
+        _thread.start_new_thread(self._run, ())
+
+    def stop(self) -> None:
+        """The world has ended. Wants the lock, once."""
+        now = monotonic_ns()
+        self._account.see_files([], now)
+        for watch in self._watches.values():
+            self._account.close(watch, now)
+        self._bell.release()
+
+    def real_waits(self) -> Sequence[RealWait]:
+        """What cost real seconds, the longest first."""
+        with LOCK:
+            return self._account.told()
+
+    def _run(self) -> None:
+        native_id = threading.get_native_id()
+        OURS.add(native_id)
+        period = _QUIET_PERIOD
+        while not self._bell.acquire(timeout=period):
+            with LOCK:
+                if self._world.ended:
+                    break
+                self._look_around()
+                period = _BUSY_PERIOD if self._schedule.parked else _QUIET_PERIOD
+        OURS.discard(native_id)
+
+    def _look_around(self) -> None:
+        now = monotonic_ns()
+        counted = [member for member in tuple(MEMBERS.values()) if member.world is self._world and member.wait is None]
+        for member in counted:
+            self._look_at(member, now)
+        self._forget_all_but({member.ident for member in counted}, now)
+        running = [member for member in counted if member not in self._schedule.excused]
+        blockages = [blockage for member in running if (blockage := self._watches[member.ident].blockage)]
+        if len(blockages) == len(running) == self._schedule.running and not self._schedule.credit:
+            for member, blockage in zip(running, blockages, strict=True):
+                self._schedule.excuse(member, blockage)
+            self._schedule.advance()
+            self._judge(now)
+        if self._schedule.watched:
+            self._look_at_files(now)
+
+    def _look_at_files(self, now: Nanoseconds) -> None:
+        from pytest_claude_latency.virtual_time import blocked
+
+        still = self._schedule.running == 0
+        self._account.see_files([wait for wait in self._schedule.watched if still and blocked.at_work(wait)], now)
+
+    def _look_at(self, member: Member, now: Nanoseconds) -> None:
+        from pytest_claude_latency.virtual_time import sights
+
+        sight = sights.look(member.ident)
+        watch = self._watches.get(member.ident)
+        if watch is not None and watch.member is member and watch.goes_on(sight):
+            watch.look_again(sight, now)
+            return
+        if watch is not None and watch.member is member and watch.polls_on():
+            return
+        if watch is not None:
+            self._account.close(watch, now)
+        self._watches[member.ident] = Watch(member, sight, now)
+
+    def _forget_all_but(self, idents: set[int], now: Nanoseconds) -> None:
+        for ident in [ident for ident in self._watches if ident not in idents]:
+            self._account.close(self._watches.pop(ident), now)
+
+    def _judge(self, now: Nanoseconds) -> None:
+        """End the world if nothing has happened in it for long, and nothing can."""
+        schedule = self._schedule
+        limited = any(blockage.sight.ends_by_itself() for blockage in schedule.excused.values())
+        if limited or schedule.running or schedule.credit or schedule.earliest() is not None:
+            self._stuck = None
+            return
+        if self._stuck is None or self._stuck[0] != schedule.turns:
+            self._stuck = (schedule.turns, now)
+        if self._failed != schedule.turns and now - self._stuck[1] >= self._patience():
+            self._failed = schedule.turns
+            self._world.fail()
+
+    def _patience(self) -> Nanoseconds:
+        from pytest_claude_latency.virtual_time import blocked
+
+        if self._world.deadlock is not None:
+            return 0  # they have been told; who waits for nothing again is told at once
+        if blocked.by_work(self._schedule):
+            return sys.maxsize
+        files = self._schedule.watched or any(not found.idle for found in self._schedule.excused.values())
+        return _LONG_PATIENCE if files or not blocked.outsiders_rest() else _PATIENCE
