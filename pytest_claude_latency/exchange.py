@@ -33,7 +33,7 @@ class Request:
         """The body as a JSON value; None where it is not JSON."""
         try:
             return json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     @property
@@ -98,6 +98,6 @@ def canonical(content: bytes) -> bytes:
     """A JSON body in the one form recordings keep: compact, keys in their order, UTF-8. Others unchanged."""
     try:
         value = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return content
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")

@@ -71,9 +71,14 @@ class Attempt:
         """The response headers are here."""
         self._response = Response(self.now(), status, headers)
 
-    def arrived(self, data: bytes) -> None:
-        """Some of the body is here, as encoded on the wire."""
-        self._parts.append((self._clock.now() - self._start, data))
+    def arrivals(self) -> Callable[[bytes], None]:
+        """What notes that some of the body is here, as encoded on the wire: called for each chunk, so it is lean."""
+        now, start, note = self._clock.now, self._start, self._parts.append
+
+        def arrived(data: bytes) -> None:
+            note((now() - start, data))
+
+        return arrived
 
     def finish(self, error: BaseException | None = None, closed: Literal["client"] | None = None) -> None:
         """It is over: in full, by a failure, or because the program stopped reading. The first end counts."""
@@ -135,10 +140,10 @@ class Observed:
         return response
 
     def _pass_on(self, stream: Any) -> Iterator[bytes]:
-        attempt = self._attempt
+        attempt, arrived = self._attempt, self._attempt.arrivals()
         try:
             for data in stream:
-                attempt.arrived(data)
+                arrived(data)
                 yield data
         except GeneratorExit:
             raise  # the reader went away; closing the response says when
@@ -148,10 +153,10 @@ class Observed:
         attempt.finish()
 
     async def _pass_on_async(self, stream: Any) -> AsyncIterator[bytes]:
-        attempt = self._attempt
+        attempt, arrived = self._attempt, self._attempt.arrivals()
         try:
             async for data in stream:
-                attempt.arrived(data)
+                arrived(data)
                 yield data
         except GeneratorExit:
             raise

@@ -67,20 +67,20 @@ class Replayed:
         return self._stack.response(response.status, response.headers, stream)
 
     def _play(self, request: Any) -> Iterator[bytes]:
-        wait = self._waiter.sleep_until
-        for step in self._body(request):
-            if isinstance(step, int):
-                wait(step)
-            else:
-                yield step
+        now, wait = self._waiter.clock.now, self._waiter.sleep_until
+        for due, data in self._body(request):
+            if due > now():
+                wait(due)
+            if data is not None:
+                yield data
 
     async def _play_async(self, request: Any) -> AsyncIterator[bytes]:
-        wait = self._waiter.async_sleep_until
-        for step in self._body(request):
-            if isinstance(step, int):
-                await wait(step)
-            else:
-                yield step
+        now, wait = self._waiter.clock.now, self._waiter.async_sleep_until
+        for due, data in self._body(request):
+            if due > now():
+                await wait(due)
+            if data is not None:
+                yield data
 
     def _headers(self, request: Any) -> Iterator[Nanoseconds]:
         """The waits until the response headers are in hand."""
@@ -95,20 +95,21 @@ class Replayed:
         else:
             yield from self._in_time(connected, self._start + self._recorded.response.at, "ReadTimeout", request)
 
-    def _body(self, request: Any) -> Iterator[Nanoseconds | bytes]:
-        """The waits for the body's chunks, and the chunks."""
-        now = self._waiter.clock.now
+    def _body(self, request: Any) -> Iterator[tuple[Nanoseconds, bytes | None]]:
+        """The instants of the body, each with the chunk that is due then; None where it is only a wait."""
+        now, start = self._waiter.clock.now, self._start
+        patience = self._allowed("ReadTimeout", request)
         for chunk in self._recorded.chunks:
-            due = self._start + chunk.at
-            asked = now()
-            if due > asked:
-                yield from self._in_time(asked, due, "ReadTimeout", request)
-            yield chunk.data
+            due = start + chunk.at
+            if patience is not None and due - now() > patience:
+                yield from ((instant, None) for instant in self._in_time(now(), due, "ReadTimeout", request))
+            yield due, chunk.data
         asked = now()
         if self._end.error is None and self._end.closed is None:
-            yield from self._in_time(asked, self._start + self._end.at, "ReadTimeout", request)
+            waits = self._in_time(asked, start + self._end.at, "ReadTimeout", request)
         else:
-            yield from self._break_off(asked, request)
+            waits = self._break_off(asked, request)
+        yield from ((instant, None) for instant in waits)
 
     def _in_time(self, since: Nanoseconds, due: Nanoseconds, error: str, request: Any) -> Iterator[Nanoseconds]:
         """Wait for `due`, or for the program's own time-out counted from `since`, whichever comes first."""

@@ -46,7 +46,7 @@ class Reporter:
             self._session.close()
             if self._session.worker:
                 session.config.workeroutput[REPORTED] = self._session.strays  # type: ignore[attr-defined]  # xdist's
-            elif not self._write():
+            elif not session.config.option.collectonly and not self._write():
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import final
 
 from pytest_claude_latency.cassette import Recording, timestamp
-from pytest_claude_latency.credentials import refuse_credentials
 from pytest_claude_latency.exchange import Exchange
 from pytest_claude_latency.matching import Matcher, Rules, miss_message
 from pytest_claude_latency.options import Settings
@@ -70,9 +69,7 @@ class Shelf:
             anthropic=anthropic.__version__,
             exchanges=tuple(exchanges),
         )
-        sealed = self._sealed(recording)
-        refuse_credentials(sealed, self.shown)
-        self.save([sealed] if exchanges else [])
+        self.save([self._sealed(recording)] if exchanges else [])
 
     def _sealed(self, recording: Recording) -> Recording:
         """The recording without what must not reach the disk."""
