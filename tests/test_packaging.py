@@ -1,0 +1,129 @@
+"""What is installed: the files of the wheel, the entry points, and what a run without latency tests pays for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import entry_points, requires
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"anthropic", "httpx", "httpx2", "hypothesis", "respx", "trio", "uvloop"}
+
+BUILD = """
+import sys
+from hatchling.build import build_sdist, build_wheel
+print(build_sdist(sys.argv[1]))
+print(build_wheel(sys.argv[1]))
+"""
+
+LOADED = "import json, sys; print('\\n' + json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The source distribution and the wheel, as an installer's build would make them."""
+    folder = tmp_path_factory.mktemp("built")
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [folder / name for name in done.stdout.split()]
+
+
+def loaded(*arguments: str, folder: Path | None = None) -> set[str]:
+    """The top-level modules a fresh interpreter has loaded when the code it runs asks."""
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    return set(json.loads(told))
+
+
+def test_the_wheel_holds_the_package_with_its_types_and_nothing_else(built: list[Path]) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        names = set(archive.namelist())
+
+    package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pytest_claude_latency").rglob("*.py")}
+    assert {name for name in names if ".dist-info/" not in name} == package | {"pytest_claude_latency/py.typed"}
+
+
+def test_the_source_distribution_holds_all_that_its_tests_need(built: list[Path]) -> None:
+    with tarfile.open(built[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert {
+        "README.md",
+        "LICENSE",
+        "docs/architecture.md",
+        "examples/support_desk/drafts.py",
+        "pytest_claude_latency/py.typed",
+        "tests/claude_server.py",
+    } <= names
+
+
+def test_pytest_finds_the_plugin_by_its_name() -> None:
+    (point,) = entry_points(group="pytest11", name="claude_latency")
+
+    assert point.load().__name__ == "pytest_claude_latency.plugin"
+
+
+def test_the_command_is_installed() -> None:
+    (point,) = entry_points(group="console_scripts", name="claude-latency")
+
+    with pytest.raises(SystemExit) as ended:
+        point.load()(["--help"])
+    assert ended.value.code == 0
+
+
+def test_users_need_four_packages_beside_it() -> None:
+    needed = [each for each in requires("pytest-claude-latency") or [] if "extra ==" not in each]
+
+    assert {each.partition(">=")[0] for each in needed} == {"pytest", "anthropic", "respx", "hypothesis"}
+
+
+@pytest.mark.parametrize("module", ["pytest_claude_latency", "pytest_claude_latency.plugin"])
+def test_importing_it_loads_neither_the_sdk_nor_what_is_built_on_it(module: str) -> None:
+    before = loaded("-c", LOADED)
+    after = loaded("-c", f"import {module}; {LOADED}")
+
+    assert not (after - before) & HEAVY
+
+
+def test_a_run_without_latency_tests_loads_none_of_it_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test_plain.py").write_text(f"def test_plain(capsys):\n    with capsys.disabled():\n        {LOADED}\n")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins may load what they like
+
+    modules = loaded("-m", "pytest", "-p", "pytest_claude_latency.plugin", folder=tmp_path)
+
+    assert "pytest_claude_latency" in modules
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("name", ["Call", "Latency", "Recording", "play", "BudgetExceeded", "LimitError"])
+def test_public_names_resolve_when_they_are_first_used(name: str) -> None:
+    import pytest_claude_latency
+
+    assert getattr(pytest_claude_latency, name).__name__ == name
+    assert name in dir(pytest_claude_latency)
+
+
+def test_a_name_it_does_not_have_is_an_attribute_error() -> None:
+    import pytest_claude_latency
+
+    with pytest.raises(AttributeError, match="has no attribute 'cassettes'"):
+        _ = pytest_claude_latency.cassettes
+
+
+def test_it_can_be_switched_off(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        "def test_it(request):\n    assert not request.config.pluginmanager.hasplugin('claude_latency')\n"
+    )
+
+    without = pytester.runpytest_subprocess("-p", "no:claude_latency")
+    refused = pytester.runpytest_subprocess("-p", "no:claude_latency", "--latency-budget")
+
+    without.assert_outcomes(passed=1)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
