@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib import import_module
 from typing import Any, final
 from unittest import mock
 
@@ -32,13 +33,13 @@ class SDKPatches:
     def start(self) -> None:
         """Patch the installed SDK."""
         import anthropic
-        from anthropic import _base_client
 
+        base_client = import_module("anthropic._base_client")
         for client in (anthropic.Anthropic, anthropic.AsyncAnthropic):
             filled = self._filled(client.__dict__["auth_headers"])
             self._patches.enter_context(mock.patch.object(client, "auth_headers", filled))
-        pinned = self._pinned(_base_client.random)
-        self._patches.enter_context(mock.patch.object(_base_client, "random", pinned))
+        pinned = self._pinned(base_client.random)
+        self._patches.enter_context(mock.patch.object(base_client, "random", pinned))
 
     def stop(self) -> None:
         """Leave the SDK as it was."""

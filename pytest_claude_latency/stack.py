@@ -82,11 +82,10 @@ class Stack:
     def error(self, name: str, message: str, request: Any) -> Exception:
         """The library's own exception called `name`; its `TransportError` where it has none of that name."""
         kind = getattr(self.library, name, None)
-        if isinstance(kind, type) and issubclass(kind, self.library.DecodingError):
-            return kind(message, request=request)
-        if not (isinstance(kind, type) and issubclass(kind, self.library.TransportError)):
+        if not (isinstance(kind, type) and issubclass(kind, self.library.TransportError | self.library.DecodingError)):
             kind, message = self.library.TransportError, f"{name}: {message}"
-        return kind(message, request=request)  # type: ignore[no-any-return]  # the library is chosen at run time
+        error: Exception = kind(message, request=request)
+        return error
 
     def is_error(self, error: BaseException) -> bool:
         """Whether the error is one this library raises for a failed transfer."""
