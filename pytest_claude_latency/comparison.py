@@ -21,7 +21,8 @@ from pytest_claude_latency.call_changes import beyond, call_changes
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.judgement import show
-from pytest_claude_latency.sample import LEVEL, NEVER, Sample, Series, percentile
+from pytest_claude_latency.sample import LEVEL, NEVER, Sample, percentile
+from pytest_claude_latency.series import Series, refuse_other_kind
 
 Verdict: TypeAlias = Literal["regression", "improvement", "unchanged", "too few runs"]
 
@@ -165,22 +166,6 @@ def compare(
         else:
             measured.extend(_pairs(old, new))
     return tuple(sorted([*exact, *judge(measured, rules)], key=lambda each: (each.nodeid, EXACT.index(each.metric))))
-
-
-def refuse_other_kind(before: Series, after: Series) -> None:
-    """Two ways to measure are two clocks: numbers of one say nothing about the other.
-
-    Raises:
-        LatencyError: the two series of a test were measured in different ways.
-    """
-    if before.kind != after.kind:
-        raise LatencyError(
-            f"{after.nodeid} was {_was(before)} before and {_was(after)} now; the two are never compared"
-        )
-
-
-def _was(series: Series) -> str:
-    return "measured live" if series.mode == "live" else series.kind
 
 
 # ── exact ──

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_claude_latency import event_stream, sse
 from pytest_claude_latency.exchange import Exchange, Request, header
-from pytest_claude_latency.sample import Series
+from pytest_claude_latency.series import Series
 
 _PROMPT = ("system", "messages", "tools", "tool_choice")
 

@@ -22,8 +22,6 @@ from pytest_claude_latency.limit import METRICS, Limit, Metric
 from pytest_claude_latency.timeline import Call
 
 Standing: TypeAlias = Literal["kept", "broken", "inconclusive", "not measured"]
-Mode: TypeAlias = Literal["replay", "live"]
-Pace: TypeAlias = Literal["virtual", "real"]
 
 NEVER: Final = math.inf
 """The reading of a sample whose awaited moment never came: later than any other."""
@@ -43,6 +41,10 @@ class Sample:
     conditions: tuple[Mapping[str, str], ...] = ()
     """What may have made each call fast or slow, as `conditions.conditions_of` tells it; empty where not known."""
 
+    def __post_init__(self) -> None:
+        if self.conditions and len(self.conditions) != len(self.calls):
+            raise ValueError(f"{len(self.conditions)} conditions of {len(self.calls)} calls: known are all or none")
+
     def reading(self, metric: Metric) -> Nanoseconds | float | None:
         """What this sample says of a duration: its worst call, `NEVER` where what was awaited did not come.
 
@@ -55,32 +57,16 @@ class Sample:
             return NEVER
         return max((each for each in readings if each is not None), default=None)
 
-    def rounded(self) -> Sample:
-        """To the microsecond, which is what recordings and baselines hold."""
+    def comparable(self) -> Sample:
+        """What other runs can be compared with: to the microsecond, as recordings are, and without URLs.
+
+        A URL may name a machine. The rate goes too, since `tpot` says the same.
+        """
         microsecond = duration.MICROSECOND
         elapsed = None if self.elapsed is None else round(self.elapsed / microsecond) * microsecond
-        calls: list[dict[str, Any]] = [call.as_json() for call in self.calls]
+        left_out: dict[str, Any] = {"url": "", "output_tokens_per_second": None}
+        calls: list[dict[str, Any]] = [call.as_json() | left_out for call in self.calls]
         return replace(self, elapsed=elapsed, calls=tuple(Call(**call) for call in calls))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """All samples of one test, and how they were measured."""
-
-    nodeid: str
-    mode: Mode
-    clock: Pace
-    samples: tuple[Sample, ...]
-
-    @property
-    def exact(self) -> bool:
-        """Whether another run of the same program and recordings gives the same numbers."""
-        return self.mode == "replay" and self.clock == "virtual"
-
-    @property
-    def kind(self) -> str:
-        """How it was measured, in words."""
-        return "live" if self.mode == "live" else f"replayed on the {self.clock} clock"
 
 
 # ── percentiles ──
