@@ -12,12 +12,12 @@ import time
 from types import ModuleType
 
 from pytest_claude_latency.virtual_time import imports, shims, threads
-from pytest_claude_latency.virtual_time.deadlock import Deadlock
+from pytest_claude_latency.virtual_time.failures import Deadlock, UnsupportedLoop
 from pytest_claude_latency.virtual_time.members import current
 from pytest_claude_latency.virtual_time.real_waits import RealWait
 from pytest_claude_latency.virtual_time.world import World
 
-__all__ = ["Deadlock", "RealWait", "World", "current", "install"]
+__all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "current", "install"]
 
 
 def install() -> None:
@@ -32,6 +32,8 @@ def install() -> None:
                 "asyncio.base_events": _treat_loops,
                 "asyncio.selector_events": _treat_selector_loops,
                 "asyncio.proactor_events": _treat_proactor_loops,
+                "trio": _treat_trio,
+                "uvloop": _treat_uvloop,
             }
         )
 
@@ -58,3 +60,15 @@ def _treat_pools(module: ModuleType) -> None:
     from pytest_claude_latency.virtual_time import pools
 
     pools.install(module)
+
+
+def _treat_trio(_: ModuleType) -> None:
+    from pytest_claude_latency.virtual_time import trios
+
+    trios.install()
+
+
+def _treat_uvloop(module: ModuleType) -> None:
+    from pytest_claude_latency.virtual_time import uvloops
+
+    uvloops.install(module)

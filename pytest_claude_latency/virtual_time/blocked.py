@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import descriptors, machine, sights
-from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, is_background
+from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, is_background, is_worker
 from pytest_claude_latency.virtual_time.schedule import DOOR
 from pytest_claude_latency.virtual_time.sights import Sight, Waiting
 
@@ -82,14 +82,15 @@ def outsiders_work() -> bool:
 
 def outsiders_rest() -> bool:
     """Whether each of them waits for something that may never come."""
-    native = {thread.native_id for thread in tuple(threading._active.values())}  # type: ignore[attr-defined]
-    return bool(sights.tasks()) and all(_rests(sight, sight.native_id in native) for sight in outsiders())
+    threads = tuple(threading._active.values())  # type: ignore[attr-defined] # by identifier
+    programs = {thread.native_id for thread in threads if not is_worker(thread)}
+    return bool(sights.tasks()) and all(_rests(sight, sight.native_id in programs) for sight in outsiders())
 
 
-def _rests(sight: Sight, of_python: bool) -> bool:
+def _rests(sight: Sight, of_program: bool) -> bool:
     waiting = sight.waiting()
     if waiting is Waiting.LIMITED:
-        return not of_python  # a thread of some library in C: it notifies nobody here
+        return not of_program  # an idle worker, or a thread of some library in C: it notifies nobody here
     return waiting in {Waiting.IDLE, Waiting.PEER}
 
 

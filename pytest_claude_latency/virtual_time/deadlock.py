@@ -1,4 +1,4 @@
-"""Deadlock: nothing can ever wake the program; who waits for what, and where."""
+"""The message about a deadlock: who waits for what, and where."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from pytest_claude_latency.virtual_time.real_waits import thread_name
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.world import World
-
-
-class Deadlock(BaseException):
-    """Nothing can ever wake the program. Raised in every thread that waits; no `except Exception` hides it."""
 
 
 def describe(world: World) -> str:

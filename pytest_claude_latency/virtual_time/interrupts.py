@@ -12,6 +12,7 @@ import threading
 from types import FrameType
 from typing import TYPE_CHECKING, final
 
+from pytest_claude_latency.virtual_time.failures import Deadlock
 from pytest_claude_latency.virtual_time.members import MEMBERS
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ class _Handler:
         self._world = world
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        from pytest_claude_latency.virtual_time.deadlock import Deadlock
-
         if self._world.deadlock is not None and not self._world.ended:
             raise Deadlock(self._world.deadlock)
 

@@ -49,6 +49,7 @@ MEMBERS: dict[int, Member] = {}
 OURS: set[int] = set()  # native identifiers of this package's own threads, which no table of Python's lists
 
 _BACKGROUND = "_claude_latency_background"
+_WORKER = "_claude_latency_worker"
 
 
 def mark_background(thread: Thread) -> None:
@@ -59,6 +60,16 @@ def mark_background(thread: Thread) -> None:
 def is_background(thread: Thread | None) -> bool:
     """Whether the thread was so marked."""
     return thread is not None and _BACKGROUND in thread.__dict__
+
+
+def mark_worker(thread: Thread) -> None:
+    """Remember that the thread belongs to a pool or cache: if it waits on a lock, for however long, it is idle."""
+    thread.__dict__[_WORKER] = True
+
+
+def is_worker(thread: Thread | None) -> bool:
+    """Whether the thread was so marked."""
+    return thread is not None and _WORKER in thread.__dict__
 
 
 def current() -> World | None:

@@ -1,12 +1,16 @@
-"""Waiting for an exact instant inside a task."""
+"""Waiting for an exact instant inside a task, of asyncio or of trio."""
 
 from __future__ import annotations
 
+import sys
 from asyncio import _get_running_loop, current_task, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.failures import UnsupportedLoop
 from pytest_claude_latency.virtual_time.loops import Seat, seat_of
+from pytest_claude_latency.virtual_time.machine import get_ident
+from pytest_claude_latency.virtual_time.members import MEMBERS
 from pytest_claude_latency.virtual_time.schedule import LOCK
 
 if TYPE_CHECKING:
@@ -14,29 +18,30 @@ if TYPE_CHECKING:
 
 
 async def sleep_until(world: World, instant: Nanoseconds) -> None:
-    """Let the running task wait until the clock of `world` reads `instant`."""
-    if world.virtual is None:
+    """Let the running task wait until the clock of `world` reads `instant`.
+
+    Raises:
+        UnsupportedLoop: the loop is not asyncio's own or trio's, or belongs to no thread of this world.
+    """
+    loop: Any = _get_running_loop()
+    task = None if loop is None else current_task()
+    if task is None and "trio" in sys.modules:
+        await _sleep_in_trio(world, instant)
+    elif world.virtual is None:
         await _really_sleep_until(world, instant)
-        return
-    seat = _seat(world)
-    if instant > world.virtual.dial.now() and not _passed_alone(world.virtual, seat, instant):
-        await seat.alarm(instant)
+    else:
+        seat = _seat(world, loop)
+        if instant > world.virtual.dial.now() and not _passed_alone(world.virtual, seat, task, instant):
+            await seat.alarm(instant)
 
 
-def _passed_alone(virtual: Virtual, seat: Seat, instant: Nanoseconds) -> bool:
-    """Move the clock without a turn of the loop, where a turn could run nothing but this task again."""
-    schedule = virtual.schedule
-    with LOCK:
-        if not schedule.free_until(instant) or not seat.idle_until(instant) or seat.world.ended or _cancelled():
-            return False
-        schedule.move_to(instant)
-        return True
+async def _sleep_in_trio(world: World, instant: Nanoseconds) -> None:
+    from pytest_claude_latency.virtual_time import trios
 
-
-def _cancelled() -> bool:
-    """Whether the running task is to be cancelled at its next wait."""
-    task = current_task()
-    return task is None or bool(getattr(task, "_must_cancel", True))
+    if world.virtual is None:
+        await trios.really_sleep_until(world, instant)
+    else:
+        await trios.sleep_until(world, instant)
 
 
 async def _really_sleep_until(world: World, instant: Nanoseconds) -> None:
@@ -44,9 +49,26 @@ async def _really_sleep_until(world: World, instant: Nanoseconds) -> None:
         await sleep(rest / SECOND)
 
 
-def _seat(world: World) -> Seat:
-    loop = _get_running_loop()
-    seat = None if loop is None else seat_of(loop)  # type: ignore[arg-type] # asyncio's own are BaseEventLoops
-    if seat is None or seat.world is not world:
-        raise RuntimeError(f"{loop!r} does not live in the world of {world.name}")
+def _seat(world: World, loop: Any) -> Seat:
+    seat = seat_of(loop) if hasattr(loop, "_scheduled") else None
+    member = MEMBERS.get(get_ident())
+    if seat is None or seat.world is not world or member is None or member.world is not world:
+        raise UnsupportedLoop(
+            f"a replayed answer is awaited on {type(loop).__module__}.{type(loop).__qualname__}, "
+            f"which does not follow virtual time\n"
+            f"  why       it is no loop of asyncio's own, or it runs outside this test: {world.name}\n"
+            f"  mend      let the test create its loop (uvloop is then replaced), or pass --latency-clock=real"
+        )
     return seat
+
+
+def _passed_alone(virtual: Virtual, seat: Seat, task: Any, instant: Nanoseconds) -> bool:
+    """Move the clock without a turn of the loop, where a turn could run nothing but this task again."""
+    schedule = virtual.schedule
+    with LOCK:
+        if not schedule.free_until(instant) or not seat.idle_until(instant) or seat.world.ended:
+            return False
+        if task is None or getattr(task, "_must_cancel", True):
+            return False
+        schedule.move_to(instant)
+        return True

@@ -26,6 +26,7 @@ from pytest_claude_latency.virtual_time.members import (
     dismiss,
     is_background,
     mark_background,
+    mark_worker,
     scheduled,
 )
 from pytest_claude_latency.virtual_time.schedule import DOOR, Wait
@@ -201,6 +202,9 @@ def _new_life(thread: Any, parent: Member | None, starter: Any) -> Life:
         from pytest_claude_latency.virtual_time.pools import submitted_to
 
         return Life(None, submitted_to())
+    if starter.f_globals.get("__name__") == "trio._core._thread_cache":
+        mark_worker(thread)
+        return Life(None)  # a member only during its errands
     if package(starter) in BACKGROUND:
         mark_background(thread)
     return Life(None if parent is None or is_background(thread) else parent.world)

@@ -58,6 +58,8 @@ class WatchDog:
     def real_waits(self) -> Sequence[RealWait]:
         """What cost real seconds, the longest first."""
         with LOCK:
+            if not self._world.ended:
+                self._look_around()
             return self._account.told()
 
     def _run(self) -> None:

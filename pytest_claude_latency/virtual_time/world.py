@@ -7,12 +7,13 @@ another clock only keeps track of who belongs to it: its waits are the machine's
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from pytest_claude_latency.clock import Clock, VirtualClock
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import dates, interrupts, machine
 from pytest_claude_latency.virtual_time.dial import Dial, due, start_of_date
+from pytest_claude_latency.virtual_time.failures import Deadlock
 from pytest_claude_latency.virtual_time.members import MEMBERS, admit
 from pytest_claude_latency.virtual_time.real_waits import RealWait
 from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule, Wait
@@ -36,15 +37,33 @@ class Virtual:
         self.dial = Dial(self.schedule, origin=origin, date=start_of_date(date_ns))
 
 
+class Pin(Protocol):
+    """Something random that is the same in every world."""
+
+    def hold(self) -> None:
+        """Start it over; called as a world is entered."""
+
+    def release(self) -> None:
+        """Let it go on from where it was held."""
+
+
 class _History:
     """What worlds leave to the next: none reads earlier than the one before it ended."""
 
     def __init__(self) -> None:
         self.active: World | None = None
         self.latest: Nanoseconds = 0
+        self.pins: list[Pin] = []
 
 
 _HISTORY = _History()
+
+
+def pin(randomness: Pin) -> None:
+    """Hold this in every virtual world from now on, the active one included."""
+    _HISTORY.pins.append(randomness)
+    if _HISTORY.active is not None and _HISTORY.active.virtual is not None:
+        randomness.hold()
 
 
 @final
@@ -77,6 +96,8 @@ class World:
             admit(self, self._entered_by).visiting = True
             _HISTORY.active = self
         if self.virtual:
+            for randomness in _HISTORY.pins:
+                randomness.hold()
             interrupts.listen(self)
             self.virtual.watchdog.start()
 
@@ -94,6 +115,8 @@ class World:
                 _HISTORY.latest = self.virtual.dial.monotonic_ns()
                 self.virtual.schedule.release_all()
                 self.virtual.watchdog.stop()
+                for randomness in _HISTORY.pins:
+                    randomness.release()
         interrupts.stop_listening()
 
     def sleep_until(self, instant: Nanoseconds) -> None:
@@ -139,7 +162,7 @@ class World:
 
     def fail(self) -> None:
         """Nothing can happen here any more: raise `Deadlock` in every thread that waits. Wants the lock."""
-        from pytest_claude_latency.virtual_time.deadlock import Deadlock, describe
+        from pytest_claude_latency.virtual_time.deadlock import describe
 
         assert self.virtual is not None
         self.deadlock = describe(self)
