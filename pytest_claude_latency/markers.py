@@ -111,19 +111,32 @@ def _marks(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
     yield from ((mark, item.nodeid) for mark in own if any(mark is each for each in of_parameters))
     yield from ((mark, item.nodeid) for mark in own if not any(mark is each for each in of_parameters))
     for node in reversed(item.listchain()[:-1]):
-        marks = _derived_first(node) if isinstance(node, pytest.Class) else node.own_markers
-        yield from ((mark, node.nodeid or "the session") for mark in marks if mark.name == name)
+        places = _derived_first(node) if isinstance(node, pytest.Class) else _as_they_stand(node)
+        yield from ((mark, place) for mark, place in places if mark.name == name)
 
 
-def _derived_first(node: pytest.Class) -> list[pytest.Mark]:
-    """A class's marks with those of its bases last."""
-    inherited: list[pytest.Mark] = []
+def _as_they_stand(node: Any) -> list[tuple[pytest.Mark, str]]:
+    return [(mark, node.nodeid or "the session") for mark in node.own_markers]
+
+
+def _derived_first(node: pytest.Class) -> list[tuple[pytest.Mark, str]]:
+    """A class's marks with those of its bases last, each under the name of the class it stands on."""
+    inherited: list[tuple[pytest.Mark, str]] = []
     for ancestor in node.obj.__mro__[1:]:
         marks = ancestor.__dict__.get("pytestmark", [])
         listed = marks if isinstance(marks, list) else [marks]
-        inherited += [each.mark if isinstance(each, pytest.MarkDecorator) else each for each in listed]
-    own = [mark for mark in node.own_markers if not any(mark is each for each in inherited)]
-    return own + [mark for mark in inherited if any(mark is each for each in node.own_markers)]
+        place = _name_of(ancestor, node)
+        inherited += [(each.mark if isinstance(each, pytest.MarkDecorator) else each, place) for each in listed]
+    own = [(mark, place) for mark, place in _as_they_stand(node) if not any(mark is each for each, _ in inherited)]
+    return own + [(mark, place) for mark, place in inherited if any(mark is each for each in node.own_markers)]
+
+
+def _name_of(ancestor: type, node: pytest.Class) -> str:
+    """A base class as node ids name classes, or by its module where that is another one."""
+    if ancestor.__module__ != node.obj.__module__:
+        return f"{ancestor.__module__}.{ancestor.__qualname__}"
+    file = node.nodeid.partition("::")[0]
+    return "::".join([file, *ancestor.__qualname__.split(".")])
 
 
 def shared_file(item: pytest.Item) -> Path:
