@@ -1,0 +1,103 @@
+"""Honest where the recording stops: a program that goes on reading has left what was recorded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.claude_answers import silence
+from tests.claude_messages import text
+from tests.plugin.suite import Suite
+
+SLOW = text("one |two |three |four", ttfb="20ms", gaps=["20ms", "60ms", "60ms", "60ms"])
+
+STOPS = """
+def read(count):
+    client = anthropic.Anthropic(max_retries=0)
+    with client.messages.create(
+        model="claude-haiku-4-5", max_tokens=100, messages=messages("hi"), stream=True
+    ) as answer:
+        for number, event in enumerate(answer, 1):
+            if number == count:
+                break
+
+
+def test_it(claude_latency):
+    read(COUNT)
+"""
+
+
+def test_a_program_that_reads_on_where_the_recorded_one_stopped_misses(suite: Suite) -> None:
+    suite.write(STOPS.replace("COUNT", "3"))
+    suite.server.answer(SLOW)
+    suite.record().assert_outcomes(passed=1)
+    suite.write(STOPS.replace("COUNT", "6"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "the program waits for more of this POST /v1/messages than was recorded",
+            "  recorded  the recorded program stopped reading *ms after it was sent*",
+            "  recording cassettes/test_it/test_it.1.jsonl",
+            "  record    pytest --latency-mode=record test_it.py::test_it",
+        ]
+    )
+
+
+def test_a_program_that_stops_earlier_than_the_recorded_one_is_served(suite: Suite) -> None:
+    suite.write(STOPS.replace("COUNT", "6"))
+    suite.server.answer(SLOW)
+    suite.record().assert_outcomes(passed=1)
+    suite.write(STOPS.replace("COUNT", "3"))
+
+    suite.replay().assert_outcomes(passed=1)
+
+    (call,) = suite.calls("test_it")
+    assert call["closed"] == "client"
+
+
+TIMED = """
+def test_it(claude_latency):
+    async def patient():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(LIMIT):
+                await astream(client=anthropic.AsyncAnthropic(max_retries=0))
+
+    started = time.monotonic()
+    asyncio.run(patient())
+    print("took", round(time.monotonic() - started, 6))
+"""
+
+
+def _recorded_until(suite: Suite, milliseconds: float) -> None:
+    """A recording whose program gave up at its limit of 0.2 s, this long after the request was sent."""
+    suite.write(TIMED.replace("LIMIT", "0.2"))
+    suite.server.answer(silence())
+    suite.record().assert_outcomes(passed=1)
+    path = suite.path / suite.recordings()[0]
+    *lines, last = path.read_text().splitlines()
+    end = {**json.loads(last), "at": milliseconds}
+    path.write_text("\n".join([*lines, json.dumps(end), ""]))
+
+
+def test_a_time_out_fires_at_its_limit_although_the_recorded_one_fired_sooner_after_sending(suite: Suite) -> None:
+    _recorded_until(suite, 194)  # the rest of the limit went into building the request
+
+    result = suite.replay("-s")
+
+    result.assert_outcomes(passed=1)
+    assert suite.calls("test_it")[0]["total"] == 0.2
+    result.stdout.fnmatch_lines(["*took 0.2*"])
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [("0.443", "passed"), ("0.445", "failed")])
+def test_a_program_may_go_on_for_250_ms_beyond_the_recording(suite: Suite, limit: str, outcome: str) -> None:
+    _recorded_until(suite, 194)
+    suite.write(TIMED.replace("LIMIT", limit))
+
+    result = suite.replay()
+
+    result.assert_outcomes(**{outcome: 1})
