@@ -13,11 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.cassette import Recording
 from pytest_claude_latency.clock import VirtualClock
+from pytest_claude_latency.interception import Interception
 from pytest_claude_latency.latency import Latency
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.sdk import SDKPatches
 from pytest_claude_latency.sources import InTurn
-from pytest_claude_latency.interception import Interception
 
 
 @contextmanager

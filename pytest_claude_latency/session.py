@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pytest_claude_latency.exchange import Request
-    from pytest_claude_latency.measurement import Measurement
-    from pytest_claude_latency.sdk import SDKPatches
-    from pytest_claude_latency.result import TestResult
     from pytest_claude_latency.interception import Interception
+    from pytest_claude_latency.measurement import Measurement
+    from pytest_claude_latency.result import TestResult
+    from pytest_claude_latency.sdk import SDKPatches
     from pytest_claude_latency.stack import Transport
 
 REPORTED = "claude_latency"
@@ -62,8 +62,8 @@ class Session:
             InterceptionError: it is not live.
         """
         if self._interception is None:
-            from pytest_claude_latency.sdk import SDKPatches
             from pytest_claude_latency.interception import Interception
+            from pytest_claude_latency.sdk import SDKPatches
 
             self._interception = Interception(self._desk)
             self._interception.start()
