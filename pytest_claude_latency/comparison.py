@@ -30,6 +30,7 @@ MEASURED = ("ttft", "total", "elapsed")
 """What is compared where it was measured."""
 EXACT = (*MEASURED, "calls", "prompt_tokens", "output_tokens")
 """What is compared where it is exact; tokens are those of all calls of a test together."""
+_ROUNDING = 1e-9  # a ratio of 1.1 counts as one, though it went through logarithms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,12 +245,13 @@ def _judged(
 ) -> Comparison:
     before, after = pair.before, pair.after
     shift, ratio = ranks.shift(before, after), ranks.ratio(before, after)
+    least = rules.min_ratio * (1 - _ROUNDING)
     verdict: Verdict = "unchanged"
     if not _enough(len(before), len(after), many):
         verdict = "too few runs"
-    elif slower_of_all < LEVEL and ratio >= rules.min_ratio and shift >= rules.min_shift:
+    elif slower_of_all < LEVEL and ratio >= least and shift >= rules.min_shift:
         verdict = "regression"
-    elif faster_of_all < LEVEL and ratio <= 1 / rules.min_ratio and -shift >= rules.min_shift:
+    elif faster_of_all < LEVEL and ratio <= 1 / least and -shift >= rules.min_shift:
         verdict = "improvement"
     chance = (slower, slower_of_all) if shift >= 0 else (faster, faster_of_all)
     return Comparison(
@@ -309,7 +311,7 @@ def _shown(metric: Metric, before: float, after: float) -> tuple[str, str]:
 
 
 def _show(metric: Metric, value: float) -> str:
-    return str(metric.absent) if value == NEVER else show(metric, value)
+    return f"never ({metric.absent})" if value == NEVER else show(metric, value)
 
 
 def _told(evidence: Evidence) -> str:
