@@ -15,7 +15,6 @@ import pytest_claude_latency.playing
 import pytest_claude_latency.report.formats
 import pytest_claude_latency.report.terminal
 import pytest_claude_latency.wide_fixtures  # noqa: F401  # as above
-
 from pytest_claude_latency.stack import Stack
 from tests.claude_server import ClaudeServer
 from tests.plugin.suite import Suite

@@ -14,7 +14,8 @@ from tests.claude_answers import Answer
 from tests.claude_messages import text
 from tests.claude_server import ClaudeServer
 
-APP = '''
+APP = """
+import json, pathlib
 import anthropic
 
 ASKED = {"model": "claude-haiku-4-5", "max_tokens": 100}
@@ -44,12 +45,16 @@ async def astream(prompt="hi", client=None, **more):
     client = client or anthropic.AsyncAnthropic()
     async with client.messages.stream(messages=messages(prompt), **{**ASKED, **more}) as answer:
         return "".join([text async for text in answer.text_stream])
-'''
+
+
+def tell(value):
+    pathlib.Path("told.json").write_text(json.dumps(value))
+"""
 
 HEADER = """
 import asyncio, time, unittest
 import anthropic, pytest
-from app import ask, stream, aask, astream, messages
+from app import ask, stream, aask, astream, messages, tell
 """
 
 
@@ -109,6 +114,11 @@ class Suite:
     def calls(self, name: str) -> list[dict[str, Any]]:
         """The calls of that test."""
         return self.test(name)["calls"]  # type: ignore[no-any-return]  # JSON
+
+    @property
+    def told(self) -> Any:
+        """What the last test that called `tell` told."""
+        return json.loads((self.path / "told.json").read_text())
 
     def recordings(self) -> list[str]:
         """The files of all recordings, relative to rootdir."""
