@@ -18,7 +18,15 @@ from pytest_claude_latency.cassette import Recording, path_of, save_set
 from pytest_claude_latency.errors import BudgetExceeded, LatencyError
 from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.latency import Latency
-from pytest_claude_latency.markers import BUDGET, Cassette, budget_of, cassette_of, promises_directly, shared_file
+from pytest_claude_latency.markers import (
+    BUDGET,
+    Cassette,
+    budget_of,
+    cassette_of,
+    is_bare,
+    promises_directly,
+    shared_file,
+)
 from pytest_claude_latency.matching import Rules
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.options import Date
@@ -157,6 +165,11 @@ class Case:
         self._judgements = self._budget.judge(calls, self.measurement.elapsed(Phase.BODY), direct=self._direct)
         if any(judgement.broken for judgement in self._judgements):
             self._fail(message(self._judgements, calls, self._recording))
+        if is_bare(self._item) and not self._budget.limits:
+            self._fail(
+                f"@{BUDGET} on {self._item.nodeid} names no limit, and none is set further out; "
+                f'accepted: limits by name, such as {BUDGET}(ttft="800ms")'
+            )
         if not calls:
             self._fail_for_silence()
 
@@ -222,7 +235,7 @@ class Case:
             limits = " ".join(judgement.limit.text() for judgement in silent)
             self._fail(f"{NO_CALL}: {limits} promises nothing ({silent[0].origin}; --latency-strict)")
         if self._direct and not self._budget.limits:
-            self._fail(f"{NO_CALL}, and @{BUDGET}() names no limit: give it one, or take the marker away")
+            self._fail(f"{NO_CALL} by a test that carries @{BUDGET}")
 
     def _is_about_budgets(self, error: BaseException) -> bool:
         if isinstance(error, BaseExceptionGroup):

@@ -65,6 +65,12 @@ def promises_directly(item: pytest.Item) -> bool:
     return any(mark.name == BUDGET for mark in item.own_markers)
 
 
+def is_bare(item: pytest.Item) -> bool:
+    """Whether the marker stands on the function or its parameters and names no metric there, not even to lift it."""
+    own = [mark for mark in item.own_markers if mark.name == BUDGET]
+    return bool(own) and not any(mark.kwargs for mark in own)
+
+
 def cassette_of(item: pytest.Item) -> Cassette:
     """How the test's recording is kept; the closest `latency_cassette` decides, argument by argument.
 
@@ -76,9 +82,10 @@ def cassette_of(item: pytest.Item) -> Cassette:
     for mark, place in _marks(item, CASSETTE):
         _check_cassette(mark, place, set(known))
         chosen = {**mark.kwargs, **chosen}
-    if isinstance(chosen.get("ignore"), list | tuple):
-        chosen["ignore"] = tuple(chosen["ignore"])
-    return Cassette(**chosen)
+    cassette = Cassette(**{**chosen, "ignore": tuple(chosen.get("ignore", ()))})
+    if cassette.owner and cassette.name is None:
+        raise LimitError(f"@{CASSETTE} on {item.nodeid}: owner=True needs name=, the name of the recording it writes")
+    return cassette
 
 
 def _check_cassette(mark: pytest.Mark, place: str, known: set[str]) -> None:

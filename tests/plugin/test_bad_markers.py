@@ -1,0 +1,200 @@
+"""A marker that is not understood is an error of its test's set-up; the other tests run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.suite import Suite
+
+DURATIONS = 'accepted: a string with a unit ("800ms", "1.5s", "2m"), a number of seconds, or a datetime.timedelta'
+METRICS = "(metrics: ttfb, ttft, ttfa, total, longest_gap, tpot, output_tokens, *, elapsed, calls)"
+BY_NAME = 'accepted: limits by name, such as latency_budget(ttft="800ms")'
+
+BAD_BUDGETS = {
+    "ttfft='1s'": f": unknown metric 'ttfft'; did you mean 'ttft'? {METRICS}",
+    "TTFT='1s'": f": unknown metric 'TTFT'; did you mean 'ttft'? {METRICS}",
+    "'1s'": f": '1s' says no metric; {BY_NAME}",
+    "{'ttft': 1}": f": {{'ttft': 1}} says no metric; {BY_NAME}",
+    "ttft='1 parsec'": f": ttft: '1 parsec' is not a duration; {DURATIONS}",
+    "ttft='800'": f": ttft: '800' is not a duration; {DURATIONS}",
+    "ttft='fast'": f": ttft: 'fast' is not a duration; {DURATIONS}",
+    "ttft='-1s'": f": ttft: '-1s' is not a duration; {DURATIONS}",
+    "ttft=-1": f": ttft: -1 is negative: a duration is at least 0; {DURATIONS}",
+    "ttft=float('nan')": f": ttft: nan is not a finite duration; {DURATIONS}",
+    "ttft=float('inf')": f": ttft: inf is not a finite duration; {DURATIONS}",
+    "ttft=True": f": ttft: True is not a duration; {DURATIONS}",
+    "ttft=__import__('datetime').timedelta(-1)": f": ttft: * is negative: a duration is at least 0; {DURATIONS}",
+    "calls='two'": ": calls: 'two' does not fit, it is a count; accepted: a whole number, such as 300",
+    "calls=1.5": ": calls: 1.5 is not whole; accepted: a whole number, such as 300",
+    "calls=-1": ": calls: -1 is negative or not finite; accepted: a whole number, such as 300",
+    "output_tokens='1s'": ": output_tokens: '1s' does not fit, it is a count; accepted: a whole number, such as 300",
+    "output_tokens_per_second='40'": ": * accepted: a number of tokens per second, such as 40",
+    "ttft={'p95': '1s'}": ": ttft.p95<1s needs samples*",
+    "ttft={'95': '1s'}": ": ttft: '95' is not a percentile; accepted: p50, p95, p99.9*",
+    "ttft={}": ": ttft={} is no set of percentiles; accepted: *",
+    "calls={'p50': 3}": ": calls takes no percentile, got 'p50'; accepted: a whole number, such as 300",
+}
+
+
+@pytest.mark.parametrize("marker", BAD_BUDGETS)
+def test_a_budget_that_is_not_understood_errors_at_set_up(suite: Suite, marker: str) -> None:
+    suite.write(
+        f"""
+@pytest.mark.latency_budget({marker})
+def test_bad():
+    raise SystemExit("the body must not run")
+
+
+@pytest.mark.latency_budget(ttft="3s")
+def test_good():
+    stream()
+"""
+    )
+    suite.record().assert_outcomes(passed=1, errors=1)
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*ERROR at setup of test_bad*", f"@latency_budget on test_it.py::test_bad{BAD_BUDGETS[marker]}"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*def *")
+
+
+def test_a_bad_marker_errors_without_the_switch_too(suite: Suite) -> None:
+    suite.write("@pytest.mark.latency_budget(ttfft='1s')\ndef test_bad():\n    pass\n")
+
+    suite.run().assert_outcomes(errors=1)
+
+
+NO_LIMIT = """
+@pytest.mark.latency_budget
+def test_bare():
+    ask()
+
+
+@pytest.mark.latency_budget()
+def test_empty():
+    ask()
+
+
+@pytest.mark.latency_budget(ttft=None)
+def test_lifted():
+    ask()
+"""
+
+
+def test_a_marker_that_names_no_limit_fails_where_none_is_set_further_out(suite: Suite) -> None:
+    suite.write(NO_LIMIT)
+    suite.record().assert_outcomes(passed=3)
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=2, passed=1)
+    says = "names no limit, and none is set further out; accepted:*"
+    result.stdout.fnmatch_lines([f"@latency_budget on test_it.py::test_{name} {says}" for name in ("bare", "empty")])
+
+
+def test_a_marker_that_names_no_limit_may_stand_for_those_of_the_run(suite: Suite) -> None:
+    suite.write(NO_LIMIT)
+    suite.record()
+
+    suite.replay("--latency-limits=total<1m").assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        (
+            "@pytest.mark.parametrize('a', [pytest.param(1, marks=pytest.mark.latency_budget(tfft=1))])\n"
+            "def test_bad(a):\n    pass\n",
+            "test_it.py::test_bad[[]1[]]",
+        ),
+        ("@pytest.mark.latency_budget(tfft=1)\nclass TestBad:\n    def test_bad(self):\n        pass\n", "*::TestBad"),
+        ("pytestmark = pytest.mark.latency_budget(tfft=1)\ndef test_bad():\n    pass\n", "test_it.py"),
+        (
+            "@pytest.mark.latency_budget(tfft=1)\nclass Base:\n    pass\n\n"
+            "class TestBad(Base):\n    def test_bad(self):\n        pass\n",
+            "test_it.py::Base",
+        ),
+    ],
+    ids=["parameter", "class", "module", "base class"],
+)
+def test_the_message_names_the_place_of_the_marker(suite: Suite, source: str, place: str) -> None:
+    suite.write(source)
+
+    result = suite.replay()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"@latency_budget on {place}: unknown metric 'tfft'; did you mean 'ttft'?*"])
+
+
+BAD_CASSETTES = {
+    "'shared'": "takes no positional argument; accepted: name=, owner=, ignore=, repeat=",
+    "names='x'": "unknown argument 'names'; *accepted: name=, owner=, ignore=, repeat=",
+    "name=3": "name=3 is not understood; *",
+    "name=''": "name='' is not understood; *",
+    "owner='yes'": "owner='yes' is not understood; *",
+    "ignore='metadata.user_id'": """ignore='metadata.user_id' is not understood; *ignore=("metadata.user_id", ...)*""",
+    "repeat=2": "repeat=2 is not understood; *",
+    "owner=True": "owner=True needs name=*",
+}
+
+
+@pytest.mark.parametrize("marker", BAD_CASSETTES)
+def test_a_cassette_marker_that_is_not_understood_errors_at_set_up(suite: Suite, marker: str) -> None:
+    suite.write(
+        f"""
+@pytest.mark.latency_cassette({marker})
+def test_bad(claude_latency):
+    raise SystemExit("the body must not run")
+
+
+def test_good(claude_latency):
+    stream()
+"""
+    )
+
+    result = suite.record()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([f"@latency_cassette on test_it.py::test_bad* {BAD_CASSETTES[marker]}"])
+
+
+def test_a_budget_on_a_given_test_points_to_play(suite: Suite) -> None:
+    suite.write(
+        """
+from hypothesis import given, strategies as st
+
+
+@pytest.mark.latency_budget(ttft="1s")
+@given(st.integers())
+def test_given(number):
+    ask()
+
+
+@given(st.integers())
+def test_other(number):
+    pass
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["*`with play(recording) as measured*"])
+
+
+def test_a_marker_is_known_under_strict_markers(suite: Suite) -> None:
+    suite.write(
+        """
+@pytest.mark.latency_cassette(repeat=True)
+@pytest.mark.latency_budget(calls=1)
+def test_it():
+    ask()
+"""
+    )
+    suite.record("--strict-markers").assert_outcomes(passed=1)
+
+    suite.replay("--strict-markers", "-W", "error").assert_outcomes(passed=1)
