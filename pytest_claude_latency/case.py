@@ -230,9 +230,10 @@ class Case:
 
     def _fail_for_silence(self) -> None:
         __tracebackhide__ = True
-        silent = [judgement for judgement in self._judgements if judgement.verdict == "no calls"]
-        if silent and self._session.settings.strict:
-            limits = " ".join(judgement.limit.text() for judgement in silent)
+        silent = [judgement.limit for judgement in self._judgements if judgement.verdict == "no calls"]
+        promised = len(silent) < len(self._judgements)  # by calls=0
+        if self._session.settings.strict and silent and not promised:
+            limits = " ".join(limit.text() for limit in silent)
             self._fail(f"{NO_CALL}: {limits} promises nothing ({silent[0].origin}; --latency-strict)")
         if self._direct and not self._budget.limits:
             self._fail(f"{NO_CALL} by a test that carries @{BUDGET}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import final
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final, final
 
-from pytest_claude_latency.budget import combine, message, parse_marker
-from pytest_claude_latency.errors import BudgetExceeded
+from pytest_claude_latency.budget import Budget, combine, message, parse_marker
+from pytest_claude_latency.errors import BudgetExceeded, LimitError
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.timeline import Call
+
+_BLOCK: Final = "claude_latency.budget(...)"
 
 
 @final
@@ -35,21 +37,46 @@ class Latency:
         """Seconds from the first request of the body sent to its last answer ended; None before the first request."""
         return self._measurement.elapsed(Phase.BODY)
 
-    @contextmanager
-    def budget(self, **limits: object) -> Iterator[None]:
-        """Judge the calls made in this block at its end, whether or not the run judges budgets.
+    def budget(self, **limits: object) -> AbstractContextManager[None]:
+        """Judge the calls made in a `with` block at its end, whether or not the run judges budgets.
 
         Takes the limits of `@pytest.mark.latency_budget`.
 
         Raises:
-            BudgetExceeded: a limit was broken, or no prompt call was made.
-            LimitError: a limit is not understood.
+            LimitError: a limit is not understood, or none is given.
+            BudgetExceeded: at the end of the block, a limit was broken, or no prompt call was made.
         """
         __tracebackhide__ = True
-        judged = combine([parse_marker(limits, "claude_latency.budget(...)")])
-        start = self._measurement.mark()
-        yield
-        calls = self._measurement.calls(*Phase, since=start)
-        judgements = judged.judge(calls, self._measurement.elapsed(*Phase, since=start), direct=True)
+        try:
+            judged = combine([parse_marker(limits, _BLOCK)])
+        except LimitError as error:
+            raise LimitError(str(error)) from None
+        if not limits:
+            raise LimitError(f'{_BLOCK} names no limit; accepted: limits by name, such as budget(ttft="800ms")')
+        return _Block(judged, self._measurement, self._recording)
+
+
+@final
+class _Block:
+    """Judges what is called inside it. A class, since a generator would show the library's frames in a failure."""
+
+    def __init__(self, judged: Budget, measurement: Measurement, recording: str | None) -> None:
+        self._judged = judged
+        self._measurement = measurement
+        self._recording = recording
+        self._start = 0
+
+    def __enter__(self) -> None:
+        self._start = self._measurement.mark()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        if kind is not None:
+            return
+        calls = self._measurement.calls(*Phase, since=self._start)
+        elapsed = self._measurement.elapsed(*Phase, since=self._start)
+        judgements = self._judged.judge(calls, elapsed, direct=True)
         if any(judgement.broken for judgement in judgements):
             raise BudgetExceeded(message(judgements, calls, self._recording))
