@@ -66,7 +66,7 @@ class Answer:
     def __init__(self, *, streamed: bool) -> None:
         self.streamed = streamed
         self.deltas: list[Delta] = []
-        self.thought = False  # it holds thinking, shown or not
+        self.thought = False  # a stream of it held thinking, shown or not
         self.usage = Usage()
         self.model: str | None = None
         self.stop_reason: str | None = None
@@ -122,13 +122,11 @@ class Answer:
             self._take_block(at, block)
 
     def _take_block(self, at: Nanoseconds, block: object) -> None:
-        kind = _get(block, "type")
-        self.thought = self.thought or kind in _THINKING_BLOCKS
         if _get(block, "text"):
             self.deltas.append(Delta(at, "text"))
         elif _get(block, "thinking"):
             self.deltas.append(Delta(at, "thinking"))
-        elif isinstance(kind, str) and kind.endswith("tool_use"):  # tool_use, server_tool_use, mcp_tool_use
+        elif (_text(block, "type") or "").endswith("tool_use"):  # tool_use, server_tool_use, mcp_tool_use
             self.deltas.append(Delta(at, "input_json"))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.event_stream import Decoder
 from pytest_claude_latency.sse import Event
-from tests.aws_frames import CHUNK, chunk, exception, frame
+from tests.aws_frames import CHUNK, OTHER_HEADERS, chunk, exception, frame
 
 PING = {"type": "ping"}
 
@@ -41,7 +41,9 @@ FRAMES = st.one_of(
     st.just(chunk({"no": "type"})),
     st.just(frame({":event-type": "metadata", ":message-type": "event"}, b"{}")),
     st.just(frame({":message-type": "error", ":error-code": "Boom", ":error-message": "It broke"}, b"")),
-    st.just(frame({"flag": True, "count": 7, **CHUNK}, json.dumps({"bytes": "eyJ0eXBlIjoieCJ9"}).encode())),
+    st.just(frame({":event-type": "metadata", ":message-type": "event"}, b'{"bytes": "eyJ0eXBlIjoieCJ9"}')),
+    st.just(frame({":exception-type": "throttlingException", ":message-type": "exception"}, b"")),
+    st.just(frame({**OTHER_HEADERS, **CHUNK}, b'{"bytes": "eyJ0eXBlIjoieCJ9"}')),
 )
 CUTS = st.lists(st.integers(0, 10_000), max_size=12)
 
@@ -94,6 +96,13 @@ def test_an_event_comes_with_the_last_byte_of_its_frame() -> None:
     assert list(decoder.feed(data[-1:])) == [Event("ping", '{"type": "ping"}')]
 
 
+@pytest.mark.parametrize("name", OTHER_HEADERS)
+def test_headers_of_any_type_are_passed_over(name: str) -> None:
+    data = frame({name: OTHER_HEADERS[name], **CHUNK}, b'{"bytes": "eyJ0eXBlIjoieCJ9"}')
+
+    assert decode(data) == [Event("x", '{"type":"x"}')]
+
+
 def test_an_exception_sent_by_aws_is_an_error_event() -> None:
     (event,) = decode(exception("throttlingException", "Too many requests"))
 
@@ -114,7 +123,12 @@ def test_events_before_a_broken_frame_are_kept_and_none_follow_it() -> None:
 
 @pytest.mark.parametrize(
     ("length", "headers", "name"),
-    [(100, 200_000, "InvalidHeadersLength"), (30_000_000, 0, "InvalidPayloadLength"), (15, 0, "InvalidPayloadLength")],
+    [
+        (100, 200_000, "InvalidHeadersLength"),
+        (30_000_000, 0, "InvalidPayloadLength"),
+        (15, 0, "InvalidPayloadLength"),
+        (100, 90, "InvalidPayloadLength"),
+    ],
 )
 def test_a_length_aws_does_not_send_is_an_error_at_once(length: int, headers: int, name: str) -> None:
     prelude = struct.pack(">II", length, headers)

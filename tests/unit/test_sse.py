@@ -136,6 +136,17 @@ def test_a_character_may_be_split_over_pieces() -> None:
     assert decode(*(data[at : at + 1] for at in range(len(data)))) == [Event(None, "日本語")]
 
 
+@pytest.mark.parametrize(
+    "pieces", [(b"data: a\r", b"", b"\ndata: b\r\n\r\n"), (b"data: a\r", b"\n", b"data: b\r", b"\n", b"\r\n")]
+)
+def test_cr_and_lf_are_one_line_end_whatever_comes_between_them(pieces: tuple[bytes, ...]) -> None:
+    assert decode(*pieces) == [Event(None, "a\nb")]
+
+
+def test_lf_in_a_piece_of_its_own_ends_a_line_once() -> None:
+    assert decode(b"data: a\r", b"\n", b"\n") == [Event(None, "a")]
+
+
 def test_bytes_that_are_no_utf_8_become_replacement_characters() -> None:
     assert decode(b"data: a\xffb\n\n") == [Event(None, "a\ufffdb")]
 

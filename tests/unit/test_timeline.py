@@ -251,6 +251,25 @@ def test_usage_is_cumulative_and_keeps_what_a_later_one_leaves_out() -> None:
     assert (call.prompt_tokens, call.output_tokens, call.thinking_tokens) == (1051, 50, 30)
 
 
+def test_a_later_message_delta_keeps_the_stop_reason_it_does_not_give() -> None:
+    later = event("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 60})
+
+    call = measure([streamed((400, text("a")), (500, message_delta(50) + later), (501, MESSAGE_STOP))])
+    assert (call.stop_reason, call.output_tokens) == ("end_turn", 60)
+
+
+@pytest.mark.parametrize("odd", [None, "12", True, [12]])
+def test_usage_that_is_no_number_is_none(odd: object) -> None:
+    call = measure([whole(message({"type": "text", "text": "Yes"}, output_tokens=odd))])
+
+    assert call.output_tokens is None
+
+
+@pytest.mark.parametrize("odd", [None, "", 3])
+def test_an_answer_that_names_no_model_is_of_the_model_asked_for(odd: object) -> None:
+    assert measure([whole(message() | {"model": odd})]).model == "claude-haiku-4-5"
+
+
 def test_an_answer_without_usage_has_no_token_counts() -> None:
     call = measure([streamed((400, text("a")), (501, MESSAGE_STOP))])
 
@@ -261,10 +280,14 @@ def test_an_answer_without_usage_has_no_token_counts() -> None:
     ("shown", "hidden", "tokens", "tpot"),
     [
         pytest.param(((400, thinking("a")),), 30, 51, 0.012, id="shown thinking counts: 600 ms over 50"),
-        pytest.param(((400, start("thinking")),), 30, 51, 0.02, id="hidden thinking does not: 400 ms over 20"),
+        pytest.param(
+            ((400, start("thinking")), (410, start())), 30, 51, 0.02, id="hidden thinking does not: 400 ms over 20"
+        ),
         pytest.param((), 0, 51, 0.008, id="no thinking: 400 ms over 50"),
         pytest.param((), None, 51, 0.008, id="no thinking, not broken out"),
-        pytest.param(((400, start("redacted_thinking")),), None, 51, None, id="hidden thinking of unknown length"),
+        pytest.param(
+            ((400, start("redacted_thinking")), (410, start())), None, 51, None, id="hidden thinking of unknown length"
+        ),
         pytest.param(((400, start("thinking")),), 50, 51, None, id="hidden thinking and a single token"),
         pytest.param((), 0, 1, None, id="a single token"),
     ],
@@ -313,7 +336,16 @@ def test_an_answer_that_does_not_stream_has_its_first_token_with_its_last_byte(c
 
 
 @pytest.mark.parametrize(
-    "body", [message(), message({"type": "text", "text": ""}), {"content": 3}, [], b"<html>", b"\xff\xfe"]
+    "body",
+    [
+        message(),
+        message({"type": "text", "text": ""}),
+        message({"type": 3}),
+        {"content": 3},
+        [],
+        b"<html>",
+        b"\xff\xfe",
+    ],
 )
 def test_an_answer_that_does_not_stream_and_holds_nothing_has_no_first_token(body: object) -> None:
     call = measure([whole(body, at=900)])
@@ -536,6 +568,13 @@ def test_an_exception_among_bedrock_s_frames_ends_the_answer() -> None:
 
     call = measure([streamed((400, throttled), (500, b""), content_type=media_type)])
     assert (call.error, call.total) == ("throttlingException", 0.4)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"no JSON", b'{"model": 3, "stream": 1}'])
+def test_a_request_that_names_no_model_and_asks_for_no_stream_says_so(content: bytes) -> None:
+    call = measure([Exchange(0, Request("POST", "https://gateway.example/elsewhere", content=content))])
+
+    assert (call.model, call.streamed) == (None, False)
 
 
 # ── the value ──
