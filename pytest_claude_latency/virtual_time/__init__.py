@@ -7,11 +7,12 @@ all its members wait, and then to the earliest wake-up.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import ModuleType
 
-from pytest_claude_latency.virtual_time import imports, shims, threads
+from pytest_claude_latency.virtual_time import imports, shims, threads, world
 from pytest_claude_latency.virtual_time.failures import Deadlock, UnsupportedLoop
 from pytest_claude_latency.virtual_time.members import current
 from pytest_claude_latency.virtual_time.real_waits import RealWait
@@ -23,6 +24,8 @@ __all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "current", "insta
 def install() -> None:
     """Patch the process, once: at plugin load, before the program under test is imported."""
     if shims.install():
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=world.forget_all)
         threads.install(time.monotonic)
         if "queue" in sys.modules:
             sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own

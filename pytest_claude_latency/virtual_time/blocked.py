@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import descriptors, machine, sights
-from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, is_background, is_worker
+from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, adoptable, is_background, is_worker
 from pytest_claude_latency.virtual_time.schedule import DOOR
 from pytest_claude_latency.virtual_time.sights import Sight, Waiting
 
@@ -68,7 +68,18 @@ def by_work(schedule: Schedule) -> bool:
         waits |= {_WAITING[descriptors.use(file)] for file in wait.files()}
     if waits & {Waiting.WORK, Waiting.LIMITED}:
         return True
-    return Waiting.PEER in waits and outsiders_work()
+    return (Waiting.PEER in waits and outsiders_work()) or _somebody_comes(schedule)
+
+
+def _somebody_comes(schedule: Schedule) -> bool:
+    """Whether an outsider that a member called may be on its way; forget those that are not."""
+    for condition, idents in tuple(schedule.called.items()):
+        waiting = {ident: sights.look(ident) for ident in idents if adoptable(ident)}
+        machine.sleep(_MOMENT)
+        if any(not sight.blocked or sights.look(ident) != sight for ident, sight in waiting.items()):
+            return True
+        schedule.called.pop(condition, None)
+    return False
 
 
 def outsiders_work() -> bool:

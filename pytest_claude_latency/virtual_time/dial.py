@@ -10,10 +10,11 @@ and rounding alone would answer that differently at different uptimes.
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.machine import monotonic_ns, time_ns
+from pytest_claude_latency.virtual_time.machine import monotonic_ns
 from pytest_claude_latency.virtual_time.schedule import LOCK
 
 if TYPE_CHECKING:
@@ -27,18 +28,22 @@ _PATIENCE = 10_000
 class Dial:
     """Readings of one virtual world, before and after its end."""
 
-    def __init__(self, schedule: Schedule, *, origin: Nanoseconds, date: Nanoseconds) -> None:
-        # Whole seconds: so that sub-second digits are the same in every run.
-        self.origin = _whole_second(origin)
-        self._date = date
+    def __init__(self, schedule: Schedule, *, monotonic: Nanoseconds, date: Nanoseconds) -> None:
+        """`monotonic` and `date` are what members read at first, the former rounded up to a second.
+
+        Whole seconds, so that the digits below are the same in every run.
+        """
         self._schedule = schedule
         self._clock = schedule.clock
+        start = self._clock.now()
+        self.origin = whole_second(monotonic) - start
+        self._date = date - start
         self._ended_at: Nanoseconds | None = None
         self._read_after = -1  # moves of the clock
         self._reads = 0
         self._instants = 0
-        self._hair = math.ceil(math.ulp(self.origin / SECOND) * SECOND)
-        self._date_hair = math.ceil(math.ulp(self._date / SECOND) * SECOND)
+        self._hair = math.ceil(math.ulp(monotonic / SECOND) * SECOND)
+        self._date_hair = math.ceil(math.ulp(date / SECOND) * SECOND)
 
     def now(self) -> Nanoseconds:
         """The instant in the world; after its end, time passes on it as on the machine."""
@@ -68,6 +73,10 @@ class Dial:
         now = self._read()
         return (self._date + now + self._instants * self._date_hair) / SECOND
 
+    def date_when_ended(self) -> datetime:
+        """The calendar at the world's last instant."""
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=(self._date + self._clock.now()) // MICROSECOND)
+
     def loop_time(self, origin: Nanoseconds, *, hair: bool) -> float:
         """What a loop's `time` returns, on the loop's own origin."""
         now = self._read()
@@ -90,13 +99,9 @@ class Dial:
         return now
 
 
-def _whole_second(instant: Nanoseconds) -> Nanoseconds:
+def whole_second(instant: Nanoseconds) -> Nanoseconds:
+    """The first whole second that is not before `instant`."""
     return -(-instant // SECOND) * SECOND
-
-
-def start_of_date(date_ns: Nanoseconds | None) -> Nanoseconds:
-    """Where a calendar starts: at the given date, or at the machine's next whole second."""
-    return _whole_second(time_ns()) if date_ns is None else date_ns
 
 
 def due(now: Nanoseconds, seconds: float) -> Nanoseconds:

@@ -23,9 +23,8 @@ from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import places
 from pytest_claude_latency.virtual_time.dial import due
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
-from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit
+from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit, adoptable
 from pytest_claude_latency.virtual_time.schedule import DOOR, LOCK, Wait
-from pytest_claude_latency.virtual_time.threads import adoptable
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -147,6 +146,14 @@ class LoopWait(Wait):
         self._loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
 
 
+def take_seat(loop: Any, world: World) -> Seat:
+    """A seat in the world for a loop that the calling thread runs."""
+    seat: Seat | None = loop.__dict__.get(_SEAT)
+    if seat is None or seat.world is not world:
+        seat = loop.__dict__[_SEAT] = Seat(loop, world, 0 if seat is None else seat.shift())
+    return seat
+
+
 def seat_of(loop: BaseEventLoop) -> Seat | None:
     """The loop's seat in the world of the thread that asks; in its last world, if that thread is in none."""
     seat: Seat | None = loop.__dict__.get(_SEAT)
@@ -157,9 +164,7 @@ def seat_of(loop: BaseEventLoop) -> Seat | None:
         return seat
     if member.world.ended or loop._thread_id not in {None, member.ident}:  # type: ignore[attr-defined]
         return seat
-    seat = Seat(loop, member.world, 0 if seat is None else seat.shift())
-    loop.__dict__[_SEAT] = seat
-    return seat
+    return take_seat(loop, member.world)
 
 
 def _time(loop: BaseEventLoop) -> float:
@@ -176,7 +181,6 @@ def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
     if selector is None or "select" in getattr(selector, "__dict__", {"select": None}):
         original(loop)
         return
-    _come_in(loop)
     resolution = loop._clock_resolution
     selector.select = functools.partial(_select, loop, selector.select)
     try:
@@ -191,7 +195,7 @@ def _select(loop: Any, select: Callable[[float | None], Any], timeout: float | N
     seat = seat_of(loop)
     if seat is None:
         return select(timeout)
-    if seat.world.ended or MEMBERS.get(get_ident()) is None:
+    if seat.world.ended or not works_for(seat.world, loop):
         return _really_select(seat, select, timeout)
     loop._clock_resolution = _RESOLUTION
     writes = seat.writes
@@ -209,7 +213,7 @@ def _park(
     schedule = seat.schedule
     with LOCK:
         member = MEMBERS.get(get_ident())
-        if seat.writes != writes or seat.world.ended or member is None:
+        if seat.writes != writes or member is None or member.schedule is not schedule:
             return []  # somebody called in since we looked, or the world ended: the loop looks again
         if instant is not None and schedule.free_until(instant) and not seat.foreign():
             schedule.move_to(instant)
@@ -271,21 +275,25 @@ def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, *
 
 
 def _lend(loop: Any, caller: Member) -> None:
-    seat: Seat | None = loop.__dict__.get(_SEAT)
     if loop._thread_id is not None and not adoptable(loop._thread_id):
         return
-    if caller.world.virtual is not None and (seat is None or seat.world is not caller.world):
-        loop.__dict__[_SEAT] = Seat(loop, caller.world, 0 if seat is None else seat.shift())
+    if caller.world.virtual is not None:
+        take_seat(loop, caller.world)
     if loop._thread_id is not None:
         admit(caller.world, loop._thread_id, lent_by=loop).visiting = True
 
 
-def _come_in(loop: Any) -> None:
-    """A loop that a member called into before it ran brings its thread along."""
-    seat: Seat | None = loop.__dict__.get(_SEAT)
+def works_for(world: World, loop: Any) -> bool:
+    """Whether the calling thread, which runs the loop, is a member of the loop's world; now it is, if it may be."""
+    ident = get_ident()
+    member = MEMBERS.get(ident)
+    if member is not None and member.world is world:
+        return True
     with DOOR:
-        if seat is not None and not seat.world.ended and adoptable(get_ident()):
-            admit(seat.world, get_ident(), lent_by=loop).visiting = True
+        if world.ended or not adoptable(ident):
+            return False
+        admit(world, ident, lent_by=loop).visiting = True
+        return True
 
 
 def install_loops(loops: Any) -> None:

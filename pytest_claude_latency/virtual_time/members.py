@@ -7,6 +7,7 @@ that is not in it is an outsider: it sees the machine's time.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.virtual_time.machine import get_ident
@@ -45,6 +46,8 @@ class Member:
         return None if virtual is None or self.world.ended else virtual.schedule
 
 
+ANYTHING = object()  # what lends a thread that nobody woke: it leaves at the next condition it waits on without limit
+
 MEMBERS: dict[int, Member] = {}
 OURS: set[int] = set()  # native identifiers of this package's own threads, which no table of Python's lists
 
@@ -82,6 +85,16 @@ def scheduled() -> Member | None:
     """The calling thread as a member whose waits are virtual; None if they are the machine's."""
     member = MEMBERS.get(get_ident())
     return None if member is None or member.really or member.schedule is None else member
+
+
+def adoptable(ident: int) -> bool:
+    """Whether a member that wakes this thread makes it work for the member's world: outsiders, but no library's.
+
+    A thread that an earlier test started may serve this one too.
+    """
+    member = MEMBERS.get(ident)
+    thread = threading._active.get(ident)  # type: ignore[attr-defined] # threads by identifier
+    return (member is None or member.world.ended) and not is_background(thread)
 
 
 def admit(world: World, ident: int, *, lent_by: object = None, counted: bool = False) -> Member:

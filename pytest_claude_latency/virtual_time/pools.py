@@ -33,7 +33,7 @@ class Pool:
         self._world: World | None = None
         self._queued = 0  # jobs of that world
         self._credit = 0
-        self._busy: set[int] = set()
+        self._busy: dict[int, Job] = {}
         self.joiners: list[Wait] = []
 
     def expect(self, job: Job) -> None:
@@ -54,7 +54,7 @@ class Pool:
     def begin(self, job: Job) -> None:
         """The calling thread starts on the job, as a member of the job's world."""
         ident = get_ident()
-        self._busy.add(ident)
+        self._busy[ident] = job
         if job.world is not None and ident not in MEMBERS:
             admit(job.world, ident)
         self.forget(job)
@@ -62,7 +62,7 @@ class Pool:
     def end(self) -> None:
         """The calling thread is done with its job, to the last waiter woken."""
         ident = get_ident()
-        self._busy.discard(ident)
+        self._busy.pop(ident, None)
         self.recount()
         for joiner in self.joiners:
             if joiner.member is not None and joiner.member.schedule is not None:
@@ -82,7 +82,8 @@ class Pool:
         """Bring the world's credit up to date."""
         schedule = self._schedule()
         if schedule is not None:
-            credit = min(self._queued, max(0, len(self._workers) - len(self._busy)))
+            busy = sum(job.occupies for job in self._busy.values())
+            credit = min(self._queued, max(0, len(self._workers) - busy))
             schedule.credit += credit - self._credit
             self._credit = credit
             schedule.advance()
@@ -101,6 +102,23 @@ class Job:
         self.pool = pool
         self.world = world
         self.queued = False
+        self.returned = False
+
+    @property
+    def occupies(self) -> bool:
+        """Whether it keeps its worker from the next job, and not only until its result is told to another world."""
+        return not (self.returned and (self.world is None or self.world.ended))
+
+    def returning(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """The job's function, which says when it is done."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                self.returned = True
+
+        return run
 
 
 # What each thread is submitting just now: the executor makes the work item, and perhaps a worker, on the way.
@@ -145,6 +163,8 @@ def _new_item(original: Callable[..., None], item: Any, /, *args: Any, **kwargs:
     job = _SUBMITTING.get(get_ident())
     if job is not None:
         item.__dict__[_JOB] = job
+        if hasattr(item, "fn"):
+            item.fn = job.returning(item.fn)
 
 
 def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any) -> None:

@@ -99,6 +99,7 @@ class Schedule:
         self.parked: set[Wait] = set()
         self.watched: set[Wait] = set()  # those among the parked that files could end
         self.excused: dict[Member, Blockage] = {}  # members that are blocked for real, and not counted
+        self.called: dict[object, set[int]] = {}  # outsiders who may come, by the condition they use to wait on
         self._wake_ups: list[tuple[Nanoseconds, int, Wait]] = []
         self._order = count()
         self._still_since: Nanoseconds | None = None  # the machine's time when everything began to stand still
@@ -106,7 +107,7 @@ class Schedule:
 
     def free_until(self, instant: Nanoseconds) -> bool:
         """Whether nobody but the one running thread can do anything before or at `instant`."""
-        if self.running != 1 or self.credit or self.excused or self.watched:
+        if self.running != 1 or self.credit or self.excused or self.watched or self.called:
             return False
         return not self._wake_ups or self._wake_ups[0][0] > instant
 
@@ -160,7 +161,7 @@ class Schedule:
         wait = self.earliest()
         if wait is None or wait.instant is None:
             return
-        if (self.excused or self.watched) and not self._may_move_to(wait.instant):
+        if (self.excused or self.watched or self.called) and not self._may_move_to(wait.instant):
             return
         self.move_to(wait.instant)
         self.unpark(wait)

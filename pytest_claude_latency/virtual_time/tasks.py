@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.failures import UnsupportedLoop
-from pytest_claude_latency.virtual_time.loops import Seat, seat_of
-from pytest_claude_latency.virtual_time.machine import get_ident
-from pytest_claude_latency.virtual_time.members import MEMBERS
+from pytest_claude_latency.virtual_time.loops import Seat, seat_of, take_seat, works_for
 from pytest_claude_latency.virtual_time.schedule import LOCK
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ async def sleep_until(world: World, instant: Nanoseconds) -> None:
     """Let the running task wait until the clock of `world` reads `instant`.
 
     Raises:
-        UnsupportedLoop: the loop is not asyncio's own or trio's, or belongs to no thread of this world.
+        UnsupportedLoop: the loop is neither asyncio's own nor trio's.
     """
     loop: Any = _get_running_loop()
     task = None if loop is None else current_task()
@@ -50,13 +48,15 @@ async def _really_sleep_until(world: World, instant: Nanoseconds) -> None:
 
 
 def _seat(world: World, loop: Any) -> Seat:
+    if hasattr(loop, "_scheduled") and not world.ended and works_for(world, loop):
+        return take_seat(loop, world)
     seat = seat_of(loop) if hasattr(loop, "_scheduled") else None
-    member = MEMBERS.get(get_ident())
-    if seat is None or seat.world is not world or member is None or member.world is not world:
+    if seat is None or seat.world is not world:
         raise UnsupportedLoop(
             f"a replayed answer is awaited on {type(loop).__module__}.{type(loop).__qualname__}, "
             f"which does not follow virtual time\n"
-            f"  why       it is no loop of asyncio's own, or it runs outside this test: {world.name}\n"
+            f"  test      {world.name}\n"
+            f"  why       it is no loop of asyncio's own, or its thread works for pytest or another library\n"
             f"  mend      let the test create its loop (uvloop is then replaced), or pass --latency-clock=real"
         )
     return seat

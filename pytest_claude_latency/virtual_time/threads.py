@@ -16,13 +16,16 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time import calls
 from pytest_claude_latency.virtual_time.callers import BACKGROUND, exempt, package
 from pytest_claude_latency.virtual_time.dial import due
 from pytest_claude_latency.virtual_time.machine import get_ident
 from pytest_claude_latency.virtual_time.members import (
+    ANYTHING,
     MEMBERS,
     Member,
     admit,
+    adoptable,
     dismiss,
     is_background,
     mark_background,
@@ -58,12 +61,6 @@ def life_of(thread: Thread) -> Life | None:
     return thread.__dict__.get(_LIFE)
 
 
-def adoptable(ident: int) -> bool:
-    """Whether a member that wakes this thread makes it work for the member's world."""
-    thread = threading._active.get(ident)  # type: ignore[attr-defined] # threads by identifier
-    return ident not in MEMBERS and not is_background(thread)
-
-
 @final
 class Waiter(Wait):
     """One wait on a condition, standing in the condition's list for the lock that `notify` releases there."""
@@ -96,7 +93,7 @@ class Waiter(Wait):
         """Wait until notified or until `timeout` seconds have passed, in the thread's own time."""
         member = scheduled()
         if member is None:
-            self._dismiss_if_lent()
+            self._come_back()
             self._really_stand(timeout)
         elif timeout is None or timeout > 0:
             self._stand_in(member, timeout)
@@ -107,8 +104,9 @@ class Waiter(Wait):
         with DOOR:
             if self.notified:
                 return
-            lent = member.lent_by is self._condition
+            lent = member.lent_by is self._condition or (member.lent_by is ANYTHING and timeout is None)
             if lent:
+                calls.come_back(self._condition)
                 dismiss(member.ident)
             elif not world.ended:
                 self.instant = None if timeout is None else due(world.clock.now(), timeout)
@@ -136,22 +134,23 @@ class Waiter(Wait):
             self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
 
     def _borrow(self) -> None:
-        notifier = scheduled_or_real()
-        if notifier is not None and self.member is None and adoptable(self._ident):
+        notifier = MEMBERS.get(get_ident())
+        if notifier is None or notifier.world.ended:
+            return
+        if (self.member is None or self.member.world.ended) and adoptable(self._ident):
             admit(notifier.world, self._ident, lent_by=self._condition)
 
-    def _dismiss_if_lent(self) -> None:
+    def _come_back(self) -> None:
+        """A thread that is no member of an active virtual world waits here: it may be called from here."""
         member = MEMBERS.get(self._ident)
-        if member is not None and member.lent_by is self._condition:
-            with DOOR:
-                if not self.notified:
-                    dismiss(self._ident)
-
-
-def scheduled_or_real() -> Member | None:
-    """The calling thread as a member of a world that has not ended."""
-    member = MEMBERS.get(get_ident())
-    return None if member is None or member.world.ended else member
+        if member is not None and member.really:
+            return
+        with DOOR:
+            if self.notified:
+                return
+            calls.come_back(self._condition)
+            if member is not None and member.lent_by is self._condition:
+                dismiss(self._ident)
 
 
 def _wait(condition: Any, timeout: float | None = None) -> bool:
@@ -168,6 +167,20 @@ def _wait(condition: Any, timeout: float | None = None) -> bool:
         if not waiter.notified:
             condition._waiters.remove(waiter)
     return waiter.notified
+
+
+def _notify(original: Callable[..., None], condition: Any, n: int = 1) -> None:
+    """`Condition.notify`; if nobody waits just now, whoever uses to wait there may be about to."""
+    if not condition._waiters:
+        calls.call(condition)
+    original(condition, n)
+
+
+def _enter(original: Callable[..., Any], condition: Any) -> Any:
+    """`with condition:`, where a thread that was called finds out."""
+    entered = original(condition)
+    calls.answer(condition)
+    return entered
 
 
 def _start(original: Callable[[Thread], None], thread: Thread) -> None:
@@ -286,13 +299,15 @@ def install(monotonic: Callable[[], float]) -> None:
         if thread is not threading.main_thread():
             mark_background(thread)  # pytest's own, or a plugin's
     module.Condition.wait = _wait
-    for name, wrapper in (
-        ("start", _start),
-        ("_bootstrap_inner", _bootstrap_inner),
-        ("join", _join),
-        ("is_alive", _is_alive),
+    for cls, name, wrapper in (
+        (Condition, "notify", _notify),
+        (Condition, "__enter__", _enter),
+        (Thread, "start", _start),
+        (Thread, "_bootstrap_inner", _bootstrap_inner),
+        (Thread, "join", _join),
+        (Thread, "is_alive", _is_alive),
     ):
-        _wrap(Thread, name, wrapper)
+        _wrap(cls, name, wrapper)
 
 
 def _wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:

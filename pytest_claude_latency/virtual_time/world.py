@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, final
 
 from pytest_claude_latency.clock import Clock, VirtualClock
-from pytest_claude_latency.duration import SECOND, Nanoseconds
+from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import dates, interrupts, machine
-from pytest_claude_latency.virtual_time.dial import Dial, due, start_of_date
+from pytest_claude_latency.virtual_time.dial import Dial, due, whole_second
 from pytest_claude_latency.virtual_time.failures import Deadlock
-from pytest_claude_latency.virtual_time.members import MEMBERS, admit
+from pytest_claude_latency.virtual_time.members import ANYTHING, MEMBERS, Member, admit, current
 from pytest_claude_latency.virtual_time.real_waits import RealWait
-from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule, Wait
+from pytest_claude_latency.virtual_time.schedule import DOOR, LOCK, Schedule, Wait
 from pytest_claude_latency.virtual_time.watchdog import WatchDog
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ class Virtual:
     __slots__ = ("dial", "schedule", "watchdog")
 
     def __init__(self, world: World, clock: VirtualClock, date: datetime | None) -> None:
+        dates.install()
         self.schedule = Schedule(clock)
         self.watchdog = WatchDog(world, self.schedule)
-        date_ns = None if date is None else round(date.timestamp() * 1_000_000) * 1_000
-        dates.install()
-        origin = max(machine.monotonic_ns(), _HISTORY.latest)
-        self.dial = Dial(self.schedule, origin=origin, date=start_of_date(date_ns))
+        self.dial = Dial(
+            self.schedule,
+            monotonic=max(machine.monotonic_ns(), _HISTORY.latest),
+            date=whole_second(machine.time_ns()) if date is None else round(date.timestamp() * 1e6) * MICROSECOND,
+        )
 
 
 class Pin(Protocol):
@@ -64,6 +66,18 @@ def pin(randomness: Pin) -> None:
     _HISTORY.pins.append(randomness)
     if _HISTORY.active is not None and _HISTORY.active.virtual is not None:
         randomness.hold()
+
+
+def forget_all() -> None:
+    """After a fork: the child has none of the threads that were counted, and lives in no world."""
+    LOCK._at_fork_reinit()  # type: ignore[attr-defined] # what threading does to its own
+    MEMBERS.clear()
+    DOOR.waiting.clear()
+    world, _HISTORY.active = _HISTORY.active, None
+    if world is not None:
+        world.ended = True
+        if world.virtual is not None:
+            world.virtual.dial.end()
 
 
 @final
@@ -119,6 +133,12 @@ class World:
                     randomness.release()
         interrupts.stop_listening()
 
+    def successor(self) -> World:
+        """A world that goes on, when entered, where this one ended: same clock, same name, calendar continued."""
+        if self.virtual is None:
+            return World(self.clock, name=self.name, date=self._date)
+        return World(self.clock, name=self.name, date=self.virtual.dial.date_when_ended())
+
     def sleep_until(self, instant: Nanoseconds) -> None:
         """Let the calling thread wait until the clock reads `instant`; return at once if it does."""
         if self.virtual is None:
@@ -128,7 +148,7 @@ class World:
         with LOCK:
             if instant <= self.clock.now():
                 return
-            if schedule.free_until(instant) and not self.ended:
+            if schedule.free_until(instant) and not self.ended and current() is self:
                 schedule.move_to(instant)
                 return
         self.park_until(instant, "a replayed answer")
@@ -137,16 +157,22 @@ class World:
         """The long way: park, let the others run; the rest of the wait is real if the world ends meanwhile."""
         assert self.virtual is not None
         with LOCK:
-            member = MEMBERS.get(machine.get_ident())
-            if member is None or member.world is not self or self.ended:
-                wait = None
-            else:
-                wait = Wait(instant, what)
-                wait.park(member)
+            wait = None if self.ended else Wait(instant, what)
+            if wait is not None:
+                wait.park(self._caller())
         if wait is not None:
             self.block(wait)
         if self.ended:
             self._really_sleep_until(instant)
+
+    def _caller(self) -> Member:
+        """The calling thread, which joins this world if it worked for none: it waits for an answer of this one."""
+        ident = machine.get_ident()
+        member = MEMBERS.get(ident)
+        if member is None or member.world is not self:
+            member = admit(self, ident, lent_by=ANYTHING)
+            member.visiting = True
+        return member
 
     def block(self, wait: Wait) -> None:
         """Stand still in a wait that was parked; whatever interrupts it takes the count back first."""
