@@ -15,6 +15,7 @@ import pytest
 
 from pytest_claude_latency.budget import message
 from pytest_claude_latency.cassette import Recording, path_of, save_set
+from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.errors import BudgetExceeded, LatencyError
 from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.latency import Latency
@@ -78,11 +79,10 @@ class Case:
         stack = session.interception().stack
         borrowed = cassette.name is not None and not cassette.owner
         if not replays(session.settings.mode, self._shelf.exists, borrowed):
-            return Measurement(name, session.world(name, replays=False), Network(), stack)
+            return Measurement(name, WallClock(), Network(), stack)
         recording = self._shelf.load()
         source = self._shelf.replaying(recording, Rules(cassette.ignore, cassette.repeat))
-        world = session.world(name, replays=True, date=self._date(recording))
-        return Measurement(name, world, source, stack)
+        return Measurement(name, session.clock(), source, stack, self._date(recording))
 
     def _date(self, recording: Recording | None) -> datetime | None:
         if recording is None or self._session.settings.date is not Date.RECORDED:
@@ -100,7 +100,7 @@ class Case:
     def setting_up(self) -> Iterator[None]:
         """Around the set-up of the test's fixtures."""
         __tracebackhide__ = True
-        with self._minding_misses():
+        with self.measurement.minding_misses():
             yield
         if _is_test_case(self._item):
             self._wrap_method()
@@ -114,7 +114,7 @@ class Case:
         if not _is_test_case(self._item):
             self.measurement.phase = Phase.BODY
         try:
-            with self._minding_misses():
+            with self.measurement.minding_misses():
                 yield
         finally:
             self.measurement.phase = Phase.TEARDOWN
@@ -129,7 +129,7 @@ class Case:
         """
         __tracebackhide__ = True
         try:
-            with self._minding_misses():
+            with self.measurement.minding_misses():
                 yield
         except BaseException:
             self._spoilt = True
@@ -143,19 +143,6 @@ class Case:
         if self._session.settings.mode.records and not self.measurement.replays and not self._spoilt:
             with failing():
                 self._shelf.keep(self.measurement.exchanges(), self._begun)
-
-    @contextmanager
-    def _minding_misses(self) -> Iterator[None]:
-        """A miss fails the test, whatever the program made of it."""
-        __tracebackhide__ = True
-        try:
-            yield
-        except (KeyboardInterrupt, pytest.exit.Exception):
-            raise
-        except BaseException:
-            self.measurement.fail_if_missed()
-            raise
-        self.measurement.fail_if_missed()
 
     def _judge(self) -> None:
         __tracebackhide__ = True
@@ -188,7 +175,7 @@ class Case:
     def result(self) -> TestResult:
         """What was measured, for the reports of the run."""
         measurement = self.measurement
-        waits = (*measurement.real_waits, *measurement.world.real_waits()) if measurement.replays else ()
+        waits = measurement.real_waits() if measurement.replays else ()
         return TestResult(
             nodeid=self._item.nodeid,
             outcome=self._outcome,

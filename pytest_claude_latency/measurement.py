@@ -10,19 +10,22 @@ program swallowed the error.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import NoReturn, Protocol, final
 
 import pytest
 
-from pytest_claude_latency.duration import Nanoseconds, seconds
+from pytest_claude_latency.clock import Clock
+from pytest_claude_latency.duration import MICROSECOND, Nanoseconds, seconds
 from pytest_claude_latency.exchange import Exchange, Request, header
 from pytest_claude_latency.recorder import Attempt, Observed
-from pytest_claude_latency.timeline import Call, is_prompt_call, measure
 from pytest_claude_latency.stack import Stack, Transport
+from pytest_claude_latency.timeline import Call, is_prompt_call, measure
 from pytest_claude_latency.virtual_time import World
 
 
@@ -79,16 +82,17 @@ def _retry(request: Request) -> int:
 class Measurement:
     """What one test (or wide fixture) did, on the clock of its world."""
 
-    def __init__(self, name: str, world: World, source: Source, stack: Stack) -> None:
+    def __init__(self, name: str, clock: Clock, source: Source, stack: Stack, date: datetime | None = None) -> None:
         self.name = name
-        self.world = world
+        self.clock = clock
         self.source = source
         self.phase = Phase.SETUP
         self.misses: list[str] = []
-        self.real_waits: list[object] = []
-        self._told = 0
         self.stack = stack
-        self._origin = world.clock.now()
+        self._date = date
+        self._told = 0
+        self._worlds: list[World] = []
+        self._origin = clock.now()
         self._calls: list[_Call] = []
         self._lock = threading.Lock()
         # SDK retries run in the context of the call they belong to, whichever loop, task or thread that is
@@ -99,15 +103,41 @@ class Measurement:
         """Whether answers come from a recording."""
         return self.source.replays
 
-    def enter_again(self) -> None:
-        """Go on, or begin, in a world of the same clock: a world that was left is over."""
-        self.real_waits += self.world.real_waits()
-        self.world = World(self.world.clock, name=self.name)
-        self.world.enter()
+    # ── its time ──
+
+    def enter(self) -> None:
+        """Begin, or go on after `leave`: each stretch is a world of its own, on one clock and one calendar."""
+        passed = timedelta(microseconds=(self.clock.now() - self._origin) // MICROSECOND)
+        world = World(self.clock, name=self.name, date=self._date and self._date + passed)
+        world.enter()
+        self._worlds.append(world)
+
+    def leave(self) -> None:
+        """Let time be the machine's, for good or until `enter`."""
+        if self._worlds:
+            self._worlds[-1].leave()
+
+    def lives_in(self, world: World) -> bool:
+        """Whether `world` is, or was, one of its stretches."""
+        return any(world is each for each in self._worlds)
+
+    def real_waits(self) -> list[object]:
+        """Waits in its worlds that cost real seconds."""
+        return [wait for world in self._worlds for wait in world.real_waits()]
+
+    def sleep_until(self, instant: Nanoseconds) -> None:
+        """Block the calling thread until `instant`."""
+        self._worlds[-1].sleep_until(instant)
+
+    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
+        """Suspend the calling task until `instant`."""
+        return self._worlds[-1].async_sleep_until(instant)
+
+    # ── its requests ──
 
     def transport_for(self, request: Request, real: Transport) -> Transport:
         """Answer a request and observe it."""
-        attempt = Attempt(request, self.world.clock, self._origin, self.stack)
+        attempt = Attempt(request, self.clock, self._origin, self.stack)
         inner = self.source.transport_for(request, real, self)
         self._file(attempt)
         return Observed(inner, attempt, self.stack)
@@ -127,6 +157,19 @@ class Measurement:
         news, self._told = self.misses[self._told :], len(self.misses)
         if news:
             raise pytest.fail.Exception(news[0], pytrace=False) from None
+
+    @contextmanager
+    def minding_misses(self) -> Iterator[None]:
+        """A miss fails the test, whatever the program made of it."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException:
+            self.fail_if_missed()
+            raise
+        self.fail_if_missed()
 
     def _file(self, attempt: Attempt) -> None:
         with self._lock:
@@ -177,7 +220,7 @@ class Measurement:
 
     def _ended(self, exchange: Exchange) -> Nanoseconds:
         if exchange.end is None:
-            return self.world.clock.now() - self._origin
+            return self.clock.now() - self._origin
         return exchange.sent + exchange.end.at
 
 

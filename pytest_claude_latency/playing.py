@@ -31,7 +31,6 @@ def play(recording: Recording) -> Iterator[Latency]:
         RuntimeError: the block lies inside a latency test or another `play`, which live in a time of their own.
     """
     virtual_time.install()
-    world = virtual_time.World(VirtualClock(), name="play")
     measured: list[Measurement] = []
     with ExitStack() as stack:
         interception = Interception(lambda: measured[0] if measured else None)
@@ -41,12 +40,12 @@ def play(recording: Recording) -> Iterator[Latency]:
         sdk.start()
         stack.callback(sdk.stop)
         interception.prove()
-        world.enter()
-        stack.callback(world.leave)
-        measurement = Measurement("play", world, InTurn(recording.exchanges), interception.stack)
+        measurement = Measurement("play", VirtualClock(), InTurn(recording.exchanges), interception.stack)
         measurement.phase = Phase.BODY
+        measurement.enter()
+        stack.callback(measurement.leave)
         measured.append(measurement)
         stack.callback(measured.clear)
         stack.callback(measurement.close)
-        yield Latency(measurement)
-        measurement.fail_if_missed()
+        with measurement.minding_misses():
+            yield Latency(measurement)

@@ -7,7 +7,7 @@ they are judged here against recorded instants, as a socket would have.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NoReturn, Protocol, final
 
 from pytest_claude_latency.clock import Clock
@@ -30,7 +30,7 @@ class Waiter(Protocol):
         """Block the calling thread until `instant`."""
         ...
 
-    async def async_sleep_until(self, instant: Nanoseconds) -> None:
+    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
         """Suspend the calling task until `instant`."""
         ...
 

@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.clock import VirtualClock, WallClock
+from pytest_claude_latency.clock import Clock, VirtualClock, WallClock
 from pytest_claude_latency.options import Mode, Pace, Settings
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pytest_claude_latency.exchange import Request
     from pytest_claude_latency.interception import Interception
     from pytest_claude_latency.measurement import Measurement
@@ -82,27 +80,26 @@ class Session:
     def close(self) -> None:
         """Leave HTTP, time and the SDK as they were, also after an interrupted test."""
         if self._current is not None:
-            self._current.world.leave()
+            self._current.leave()
             self._current = None
         if self._interception is not None and self._sdk is not None:
             self._interception.stop()
             self._sdk.stop()
             self._interception = self._sdk = None
 
-    def world(self, name: str, replays: bool, date: datetime | None = None) -> virtual_time.World:
-        """A world for one measurement: virtual for a replay, unless the run asks for real waits."""
-        virtual = replays and self.settings.pace is Pace.VIRTUAL
-        return virtual_time.World(VirtualClock() if virtual else WallClock(), name=name, date=date)
+    def clock(self) -> Clock:
+        """The clock of a replay: virtual, unless the run asks for real waits."""
+        return VirtualClock() if self.settings.pace is Pace.VIRTUAL else WallClock()
 
     def begin(self, measurement: Measurement) -> None:
         """Send every request to `measurement` from now on."""
         self._current = measurement
-        measurement.world.enter()
+        measurement.enter()
 
     def end(self, measurement: Measurement) -> None:
         """The measurement is over."""
         measurement.close()
-        measurement.world.leave()
+        measurement.leave()
         self._current = None
 
     @contextmanager
@@ -110,16 +107,15 @@ class Session:
         """Measure what happens in this block as `inner`, whose time is its own; the outer time stands meanwhile."""
         outer = self._current
         if outer is not None:
-            outer.world.leave()
-        self._current = inner
-        inner.enter_again()
+            outer.leave()
+        self.begin(inner)
         try:
             yield
         finally:
-            inner.world.leave()
-            self._current = outer
+            inner.leave()
+            self._current = None
             if outer is not None:
-                outer.enter_again()
+                self.begin(outer)
 
     def collect(self, plain: Mapping[str, Any]) -> None:
         """Take a result out of a test report; a rerun replaces what the first run measured."""
@@ -137,7 +133,7 @@ class Session:
 
     def _desk(self) -> Measurement | _Closed | None:
         world = virtual_time.current()
-        if world is not None and world.ended and (self._current is None or world is not self._current.world):
+        if world is not None and world.ended and not (self._current and self._current.lives_in(world)):
             return _Closed(world, self.strays)
         return self._current
 

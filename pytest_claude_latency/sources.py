@@ -51,7 +51,7 @@ class Replaying:
         recorded = self.matcher.take(shown)
         if recorded is None:
             measurement.miss(self.explain(shown))
-        return Replayed(recorded, measurement.world, measurement.stack, partial(self._stop, measurement))
+        return Replayed(recorded, measurement, measurement.stack, partial(self._stop, measurement))
 
     def _stop(self, measurement: Measurement, exchange: Exchange) -> NoReturn:
         measurement.miss(self.overrun(exchange))
@@ -75,7 +75,7 @@ class InTurn:
                 f"play: this {request.method} {request.path} is one request more than the "
                 f"{self._total} exchanges of the recording"
             )
-        return Replayed(recorded, measurement.world, measurement.stack, partial(self._stop, measurement))
+        return Replayed(recorded, measurement, measurement.stack, partial(self._stop, measurement))
 
     def _stop(self, measurement: Measurement, exchange: Exchange) -> NoReturn:
         measurement.miss("play: the program reads on where the recorded one stopped reading")

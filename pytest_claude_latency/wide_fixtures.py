@@ -19,6 +19,7 @@ from typing import Any, final
 import pytest
 
 from pytest_claude_latency.cassette import Recording, fixture_id, fixture_path
+from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.matching import Rules
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.session import Session, replays
@@ -79,9 +80,8 @@ class _Life:
         session, name = self._session, self._shelf.subject
         stack = session.interception().stack
         if not replays(session.settings.mode, self._shelf.exists, borrowed=False):
-            return Measurement(name, session.world(name, replays=False), Network(), stack)
-        source = self._shelf.replaying(self._shelf.load(), Rules())
-        return Measurement(name, session.world(name, replays=True), source, stack)
+            return Measurement(name, WallClock(), Network(), stack)
+        return Measurement(name, session.clock(), self._shelf.replaying(self._shelf.load(), Rules()), stack)
 
     @contextmanager
     def measured(self) -> Iterator[None]:
