@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pytest_claude_latency.cassette import Recording, dumps, loads
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.errors import LimitError
-from pytest_claude_latency.exchange import End, Exchange, canonical, header
+from pytest_claude_latency.exchange import End, Exchange, header
 from pytest_claude_latency.strategies import answers, chunkings, content, exchanges, recordings
 from pytest_claude_latency.strategies.envelope import Envelope
 from pytest_claude_latency.strategies.message import Message, encoded
@@ -212,20 +212,13 @@ def test_a_single_duration_or_number_is_met_exactly(recording: Recording) -> Non
     assert len(instants) in (3, 6)  # in one or two blocks
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(ANYTHING)
 def test_any_recording_is_the_same_after_it_was_saved(recording: Recording) -> None:
     assert loads(dumps(recording), Path("generated.jsonl")) == recording
 
 
-@settings(deadline=None)
-@given(ANYTHING)
-def test_the_requests_of_a_recording_are_in_the_form_recordings_keep(recording: Recording) -> None:
-    for exchange in recording.exchanges:
-        assert canonical(exchange.request.content) == exchange.request.content
-
-
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(recordings(calls=(2, 4), streamed=None))
 def test_calls_come_one_after_the_other(recording: Recording) -> None:
     assert 2 <= len(calls_of(recording)) == len(recording.exchanges) <= 4
@@ -233,7 +226,7 @@ def test_calls_come_one_after_the_other(recording: Recording) -> None:
         assert later.sent >= earlier.sent + end(earlier).at
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(recordings(calls=2, streamed=None, thinking=None, tools=None))
 def test_without_being_asked_for_nothing_goes_wrong(recording: Recording) -> None:
     for exchange in recording.exchanges:
@@ -306,7 +299,7 @@ def thought_aloud(made: Recording) -> bool:
     ("strategy", "wanted"),
     [
         (recordings(errors=True), failed_in_mid_stream),
-        (recordings(errors=True), lambda made: measure(made.exchanges).status == 429),
+        (recordings(errors=True), lambda made: measure(made.exchanges).status in (429, 500, 529)),
         (recordings(drops=True), dropped),
         (recordings(retries=True), lambda made: len(made.exchanges) == 3),
         (recordings(retries=True), lambda made: made.exchanges[0].response is None),
