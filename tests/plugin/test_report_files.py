@@ -1,0 +1,131 @@
+"""`--latency-report`: where it is written, in which formats, and what happens where it cannot be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.plugin.suite import Suite
+
+TEST = "def test_it(claude_latency):\n    stream()\n"
+
+
+@pytest.fixture
+def recorded(suite: Suite) -> Suite:
+    suite.write(TEST)
+    suite.record()
+    return suite
+
+
+def test_formats_are_told_by_suffix_or_by_name(recorded: Suite) -> None:
+    files = ["a.json", "b.html", "c.md", "markdown:d.txt", "json:e"]
+
+    recorded.replay(*(f"--latency-report={file}" for file in files)).assert_outcomes(passed=1)
+
+    texts = {name: (recorded.path / name).read_text(encoding="utf-8") for name in ("a.json", "b.html", "c.md", "d.txt")}
+    assert json.loads(texts["a.json"])["schema"] == 1
+    assert "<html" in texts["b.html"]
+    assert texts["c.md"] == texts["d.txt"]
+    assert "test_it.py::test_it" in texts["c.md"]
+    assert (recorded.path / "e").read_text(encoding="utf-8") == texts["a.json"]
+
+
+def test_a_report_is_written_where_pytest_was_started(recorded: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = recorded.path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+
+    recorded.replay("--latency-report=made/for/it.json", "--rootdir=..", "../test_it.py").assert_outcomes(passed=1)
+
+    assert (elsewhere / "made" / "for" / "it.json").exists()
+    assert (elsewhere / "report.json").exists()
+    assert not (recorded.path / "made").exists()
+
+
+def test_a_test_that_changes_the_directory_moves_no_report(suite: Suite) -> None:
+    suite.write(
+        """
+import os
+
+
+def test_it(claude_latency, tmp_path):
+    os.chdir(tmp_path)
+    stream()
+"""
+    )
+    suite.record().assert_outcomes(passed=1)
+
+    suite.replay("--latency-report=here.json").assert_outcomes(passed=1)
+
+    assert (suite.path / "here.json").exists()
+
+
+def test_a_report_that_cannot_be_written_is_said_and_the_others_are_written(recorded: Suite) -> None:
+    (recorded.path / "file").write_text("")
+
+    result = recorded.replay("--latency-report=file/report.json", "--latency-report=other.json")
+
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["--latency-report: cannot write *file/report.json: *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert (recorded.path / "other.json").exists()
+
+
+def test_a_report_that_cannot_be_written_leaves_the_last_one(recorded: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded.replay("--latency-report=kept.json")
+    before = (recorded.path / "kept.json").read_bytes()
+    (recorded.path / "test_it.py").write_text("def test_it(claude_latency):\n    pass\n")
+
+    def full(self: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    result = recorded.replay("--latency-report=kept.json")
+
+    result.stdout.fnmatch_lines(["--latency-report: cannot write *kept.json: No space left on device"])
+    assert (recorded.path / "kept.json").read_bytes() == before
+    assert not list(recorded.path.glob(".kept*"))
+
+
+def test_a_run_without_latency_tests_reports_none(suite: Suite) -> None:
+    suite.write("def test_it():\n    pass\n")
+
+    suite.replay().assert_outcomes(passed=1)
+
+    assert suite.report["tests"] == []
+
+
+def test_every_test_has_its_row_whatever_became_of_it(suite: Suite) -> None:
+    suite.write(
+        """
+@pytest.mark.latency_budget(ttft="3s")
+class TestAll:
+    def test_passed(self):
+        stream()
+
+    def test_failed(self):
+        assert False, stream()
+
+    def test_skipped(self):
+        stream()
+        pytest.skip()
+
+    @pytest.mark.xfail
+    def test_xfailed(self):
+        assert False, stream()
+
+    @pytest.mark.xfail
+    def test_xpassed(self):
+        stream()
+
+    def test_error(self, nothing_of_this_name):
+        pass
+"""
+    )
+    suite.record(mode="live")
+
+    outcomes = {test["nodeid"].rpartition("_")[2]: test["outcome"] for test in suite.report["tests"]}
+
+    assert outcomes == {name: name for name in ("passed", "failed", "skipped", "xfailed", "xpassed", "error")}
