@@ -19,6 +19,7 @@ import respx
 from respx.mocks import Mocker
 from respx.models import AllMockedAssertionError, PassThrough
 
+from pytest_claude_latency.endpoint import is_prompt_call
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.exchange import Request, canonical
 from pytest_claude_latency.stack import Stack, Transport
@@ -42,11 +43,17 @@ class Desk(Protocol):
 
 
 def addressed_to_claude(request: Any) -> bool:
-    """Whether an HTTP request comes from a Claude client, by the headers every SDK client sends."""
+    """Whether an HTTP request comes from a Claude client, by the headers every SDK client sends.
+
+    Clients of other clouds name no version there, and a program may give them a user agent of its own.
+    """
     headers = request.headers
     if "anthropic-version" in headers:
         return True
-    return "x-stainless-lang" in headers and "anthropic" in headers.get("user-agent", "").lower()
+    if "x-stainless-lang" not in headers:
+        return False
+    asks_for_message = is_prompt_call(Request(request.method, str(request.url)))
+    return asks_for_message or "anthropic" in headers.get("user-agent", "").lower()
 
 
 def as_request(raw: Any) -> Request:
