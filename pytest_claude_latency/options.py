@@ -108,6 +108,9 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
+_SWITCHES = ("latency_budget", "latency_strict", "latency_placeholder_key")
+
+
 def declare(parser: pytest.Parser) -> None:
     """Declare every option and ini key."""
     group = parser.getgroup(GROUP, "latency budgets for Claude calls")
@@ -166,16 +169,16 @@ def read(config: pytest.Config) -> Settings:
         strict=_flag(config, "latency_strict"),
         date=Date(_choice(config, "latency_date", Date, Date.NOW)),
         redact=_patterns(config),
-        keep_headers=tuple(name.lower() for name in config.getini("latency_keep_headers")),
+        keep_headers=_headers(config),
     )
 
 
 def wants_placeholder_key(early_config: pytest.Config) -> bool:
     """Whether a placeholder shall stand for a missing key, as far as is known before conftests are loaded."""
-    if not early_config.getini("latency_placeholder_key") or os.environ.get("ANTHROPIC_API_KEY"):
+    if not _ini(early_config, "latency_placeholder_key") or os.environ.get("ANTHROPIC_API_KEY"):
         return False
     given = getattr(early_config.known_args_namespace, "latency_mode", None)
-    return (given or early_config.getini("latency_mode") or Mode.REPLAY) == Mode.REPLAY
+    return (given or _ini(early_config, "latency_mode") or Mode.REPLAY) == Mode.REPLAY
 
 
 def set_placeholder_key() -> None:
@@ -193,17 +196,19 @@ def _given(config: pytest.Config, name: str) -> tuple[Any, str]:
     value = config.getoption(name, None)
     if value is not None:
         return value, "--" + name.replace("_", "-")
-    return config.getini(name), f"ini key {name}"
+    return _ini(config, name), f"ini key {name}"
+
+
+def _ini(config: pytest.Config, name: str) -> Any:
+    try:
+        return config.getini(name)
+    except (ValueError, TypeError, pytest.UsageError) as error:  # which of them depends on pytest's version
+        accepted = "; accepted: true, false" if name in _SWITCHES else ""
+        raise pytest.UsageError(f"ini key {name}: {error}{accepted}") from None
 
 
 def _flag(config: pytest.Config, name: str) -> bool:
-    given = config.getoption(name, None)
-    if given is not None:
-        return bool(given)
-    try:
-        return bool(config.getini(name))
-    except ValueError as error:
-        raise pytest.UsageError(f"ini key {name}: {error}; accepted: true, false") from None
+    return bool(_given(config, name)[0])
 
 
 def _choice(config: pytest.Config, name: str, choices: type[StrEnum], default: StrEnum) -> str:
@@ -219,9 +224,10 @@ def _refuse_careless_recording(config: pytest.Config, mode: Mode) -> None:
     if not (mode.records and os.environ.get("CI")) or hasattr(config, "workerinput"):
         return
     if not any(str(arg).startswith("--latency-mode") for arg in config.invocation_params.args):
+        _, place = _given(config, "latency_mode")
         raise pytest.UsageError(
-            f"latency_mode = {mode}: in CI (the variable CI is set) a run records only if the command line itself "
-            f"says so: pytest --latency-mode={mode}"
+            f"{place}: {str(mode)!r}: with the variable CI set a run records only if it is told so on the command line "
+            f"itself: pytest --latency-mode={mode}"
         )
 
 
@@ -266,9 +272,24 @@ def _reports(config: pytest.Config) -> tuple[tuple[str, Path], ...]:
 
 def _patterns(config: pytest.Config) -> tuple[re.Pattern[str], ...]:
     patterns = []
-    for text in config.getini("latency_redact"):
+    for text in _ini(config, "latency_redact"):
         try:
             patterns.append(re.compile(text))
         except re.error as error:
             raise pytest.UsageError(f"ini key latency_redact: {text!r} is not a regular expression: {error}") from None
     return tuple(patterns)
+
+
+def _headers(config: pytest.Config) -> tuple[str, ...]:
+    names: list[str] = _ini(config, "latency_keep_headers")
+    if not names:
+        return ()
+    from pytest_claude_latency.redaction import is_never_kept
+
+    for name in names:
+        if is_never_kept(name):
+            raise pytest.UsageError(
+                f"ini key latency_keep_headers: {name!r} is never recorded; accepted: names of headers that hold no "
+                f"credential, cookie, organization or workspace, and do not describe the bytes on the wire"
+            )
+    return tuple(name.lower() for name in names)

@@ -56,8 +56,13 @@ def keep_headers(
     return tuple(
         (name, value)
         for name, value in named
-        if (name in wanted or name.startswith(_KEPT_PREFIX)) and not _NEVER.fullmatch(name)
+        if (name in wanted or name.startswith(_KEPT_PREFIX)) and not is_never_kept(name)
     )
+
+
+def is_never_kept(name: str) -> bool:
+    """Whether a header is left out of every recording, whatever a user asks for."""
+    return _NEVER.fullmatch(name.lower()) is not None
 
 
 def redact(recording: RecordedT, patterns: Sequence[re.Pattern[str]]) -> RecordedT:

@@ -1,0 +1,172 @@
+"""Options and their ini twins: what is understood, which one wins, and what a usage error says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.claude_messages import text
+from tests.plugin.suite import Suite
+
+ONE_TEST = """
+@pytest.mark.latency_budget(ttft="10ms")
+def test_it():
+    stream()
+"""
+
+SLOW = text("Hello wor|ld", ttfb="40ms", gaps=["2ms", "3ms"])
+
+BAD_OPTIONS = {
+    "--latency-mode=recrod": ["*--latency-mode*recrod*replay*record*record-missing*live*"],
+    "--latency-clock=fast": ["*--latency-clock*fast*virtual*real*"],
+    "--latency-cassettes=a/b": ["*--latency-cassettes: 'a/b' is not understood; accepted: the name of a folder*"],
+    "--latency-cassettes=": ["*--latency-cassettes: '' is not understood; accepted: the name of a folder*"],
+    "--latency-cassettes=..": ["*--latency-cassettes: '..' is not understood; *"],
+    "--latency-limits=ttfft<1s": ["*--latency-limits: unknown metric 'ttfft'; did you mean 'ttft'? (metrics: *"],
+    "--latency-limits=ttft>1s": ["*--latency-limits: 'ttft>1s'*accepted: ttft<1s*"],
+    "--latency-limits=ttft": ["*--latency-limits: 'ttft' is not a limit; accepted: metric<limit*"],
+    "--latency-limits=ttft<800": ["*--latency-limits: 'ttft<800': '800' does not fit ttft; accepted: a number and*"],
+    "--latency-limits=ttft.p95<1s": ["*--latency-limits: ttft.p95<1s needs samples*"],
+    "--latency-limits=ttft<1s ttft<2s": ["*--latency-limits: 'ttft<1s': ttft is limited more than once*"],
+    "--latency-report=out.pdf": ["*--latency-report: 'out.pdf' names no report; accepted: *.json, .html or .md*"],
+    "--latency-report=xml:out": ["*--latency-report: 'xml:out' names no report; accepted: *"],
+    "--latency-budget=800ms": ["*--latency-budget: ignored explicit argument '800ms'*"],
+}
+
+
+@pytest.mark.parametrize("option", BAD_OPTIONS)
+def test_an_option_that_is_not_understood_is_a_usage_error(suite: Suite, option: str) -> None:
+    suite.write("def test_it(claude_latency):\n    raise SystemExit('no test may run')\n")
+
+    result = suite.run(option)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(BAD_OPTIONS[option])
+    result.stdout.no_fnmatch_line("*no test may run*")
+    result.stderr.no_fnmatch_line("*Traceback*")
+
+
+BAD_INI = {
+    "latency_mode = recrod": "*ini key latency_mode: 'recrod' is not understood; accepted: replay, record, *",
+    "latency_clock = fast": "*ini key latency_clock: 'fast' is not understood; accepted: virtual, real*",
+    "latency_cassettes = a/b": "*ini key latency_cassettes: 'a/b' is not understood; accepted: the name of a folder*",
+    "latency_limits = ttfft<1s": "*ini key latency_limits: unknown metric 'ttfft'; did you mean 'ttft'?*",
+    "latency_budget = maybe": "*ini key latency_budget: invalid truth value 'maybe'; accepted: true, *",
+    "latency_strict = maybe": "*ini key latency_strict: invalid truth value 'maybe'; accepted: true, *",
+    "latency_placeholder_key = maybe": "*ini key latency_placeholder_key: invalid truth value 'maybe'; accepted: *",
+    "latency_date = today": "*ini key latency_date: 'today' is not understood; accepted: now, recorded*",
+    "latency_redact = (": "*ini key latency_redact: '(' is not a regular expression*",
+    "latency_keep_headers = x-api-key": "*ini key latency_keep_headers: 'x-api-key' is never recorded; accepted: *",
+}
+
+
+@pytest.mark.parametrize("line", BAD_INI)
+def test_an_ini_key_that_is_not_understood_is_a_usage_error(suite: Suite, line: str) -> None:
+    suite.ini(line)
+    suite.write("def test_it(claude_latency):\n    raise SystemExit('no test may run')\n")
+
+    result = suite.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([BAD_INI[line]])
+    result.stderr.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("how", ["--latency-limits=ttfft<1s", "latency_mode = recrod"])
+def test_a_usage_error_is_one_under_xdist_too(suite: Suite, how: str) -> None:
+    suite.write("def test_it(claude_latency):\n    raise SystemExit('no test may run')\n")
+    option = [how] if how.startswith("--") else []
+    if not option:
+        suite.ini(how)
+
+    result = suite.pytester.runpytest_subprocess("-n", "2", *option)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*accepted: *" if "mode" in how else "*did you mean 'ttft'*"])
+    result.stdout.no_fnmatch_line("*no test may run*")
+
+
+def test_the_switch_stands_before_a_path(suite: Suite) -> None:
+    suite.write(ONE_TEST)
+    suite.server.answer(SLOW)
+    suite.record()
+
+    result = suite.run("--latency-budget", "test_it.py")
+
+    result.assert_outcomes(failed=1)
+
+
+def test_the_command_line_beats_the_ini_file(suite: Suite) -> None:
+    suite.ini(
+        "latency_budget = true",
+        "latency_mode = live",
+        "latency_clock = real",
+        "latency_cassettes = tapes",
+        "latency_limits = total<1ms",
+        "latency_strict = true",
+    )
+    suite.write(ONE_TEST)
+    suite.server.answer(SLOW)
+    suite.record("--latency-cassettes=records")
+
+    result = suite.run(
+        "--no-latency-budget",
+        "--latency-mode=replay",
+        "--latency-clock=virtual",
+        "--latency-cassettes=records",
+        "--latency-limits=total<1m",
+    )
+
+    result.assert_outcomes(passed=1)
+    assert suite.recordings() == ["records/test_it/test_it.1.jsonl"]
+    assert (suite.report["mode"], suite.report["clock"]) == ("replay", "virtual")
+    result.stdout.fnmatch_lines(["2 latency budgets were not judged; pytest --latency-budget judges them"])
+
+
+def test_the_ini_file_stands_for_options_not_given(suite: Suite) -> None:
+    suite.ini("latency_budget = true", "latency_cassettes = tapes", "latency_limits = total<1m", "latency_clock = real")
+    suite.write(ONE_TEST)
+    suite.server.answer(SLOW)
+    suite.record("--no-latency-budget").assert_outcomes(passed=1)
+
+    result = suite.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["claude latency: mode replay, clock real", "*recording tapes/test_it/test_it.1.jsonl"])
+    assert {budget["metric"] for budget in suite.test("test_it")["budgets"]} == {"ttft", "total"}
+
+
+def test_the_last_of_two_switches_counts(suite: Suite) -> None:
+    suite.write(ONE_TEST)
+    suite.server.answer(SLOW)
+    suite.record()
+
+    suite.run("--latency-budget", "--no-latency-budget").assert_outcomes(passed=1)
+    suite.run("--no-latency-budget", "--latency-budget").assert_outcomes(failed=1)
+
+
+def test_the_header_speaks_only_of_what_is_unusual(suite: Suite) -> None:
+    suite.write(ONE_TEST)
+    suite.record()
+
+    usual = suite.replay()
+    unusual = suite.replay("--latency-clock=real")
+
+    usual.stdout.no_fnmatch_line("claude latency: *")
+    unusual.stdout.fnmatch_lines(["claude latency: mode replay, clock real"])
+
+
+def test_switched_off_the_plugin_is_as_if_not_installed(suite: Suite) -> None:
+    suite.write("def test_it(pytestconfig):\n    assert 'latency_budget' not in vars(pytestconfig.option)\n")
+
+    suite.pytester.runpytest("-p", "no:claude_latency").assert_outcomes(passed=1)
+
+
+def test_every_option_is_in_the_help(suite: Suite) -> None:
+    result = suite.pytester.runpytest("--help")
+
+    options = ["budget", "mode=MODE", "clock=CLOCK", "cassettes=DIR", "limits=EXPR", "report=FILE", "strict"]
+    for option in options:
+        result.stdout.fnmatch_lines([f"  --latency-{option}*"])
+    keys = ["budget", "mode", "clock", "cassettes", "limits", "strict", "date", "redact", "keep_headers"]
+    for key in [*keys, "placeholder_key"]:
+        result.stdout.fnmatch_lines([f"  latency_{key} (*"])
