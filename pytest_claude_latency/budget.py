@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.judgement import NO_CALL, Judgement, Verdict, message
 from pytest_claude_latency.limit import METRICS, Lifted, Limit, Metric, parse_expression, parse_marker
 from pytest_claude_latency.timeline import Call
@@ -37,36 +36,34 @@ Layer: TypeAlias = "Sequence[Limit | Lifted]"
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The limits that hold for one test, in the order of `METRICS`.
-
-    Raises:
-        LimitError: one of them is a percentile, which takes the samples of several runs to judge.
-    """
+    """The limits that hold for one test, in the order of `METRICS`."""
 
     limits: tuple[Limit, ...] = ()
 
-    def __post_init__(self) -> None:
-        for limit in self.limits:
-            if limit.statistic is not None:
-                raise LimitError(
-                    f"{limit.origin}: {limit.text()} needs samples: a percentile is judged over several runs of a "
-                    f"test, which is not supported yet; accepted: {duration.ACCEPTED}"
-                )
+    @property
+    def plain(self) -> tuple[Limit, ...]:
+        """Those that every sample must keep."""
+        return tuple(limit for limit in self.limits if limit.statistic is None)
+
+    @property
+    def percentiles(self) -> tuple[Limit, ...]:
+        """Those that are judged over all samples of the test, when the last one is done."""
+        return tuple(limit for limit in self.limits if limit.statistic is not None)
 
     def judge(self, calls: Sequence[Call], elapsed: float | None, *, direct: bool) -> tuple[Judgement, ...]:
-        """Hold each limit against `calls`, in the order they were sent, and `elapsed` seconds for all of them.
+        """Hold each plain limit against `calls`, in the order they were sent, and `elapsed` seconds for all of them.
 
         `direct` says that the test itself carries the budget: having made no call is then a broken promise, unless
         `calls=0` promises just that. An inherited budget over no call gets the verdict `"no calls"`.
         """
         if calls or self._promises_silence():
-            return tuple(_judge(limit, calls, elapsed) for limit in self.limits)
+            return tuple(_judge(limit, calls, elapsed) for limit in self.plain)
         verdict: Verdict = "broken" if direct else "no calls"
-        return tuple(Judgement(limit, None, None, 0, verdict, NO_CALL) for limit in self.limits)
+        return tuple(Judgement(limit, None, None, 0, verdict, NO_CALL) for limit in self.plain)
 
     def unjudged(self) -> tuple[Judgement, ...]:
-        """The limits as a run shows them that does not judge budgets."""
-        return tuple(Judgement(limit, None, None, 0, "not judged") for limit in self.limits)
+        """The plain limits as a run shows them that does not judge budgets."""
+        return tuple(Judgement(limit, None, None, 0, "not judged") for limit in self.plain)
 
     def _promises_silence(self) -> bool:
         return any(limit.metric == "calls" and limit.value == 0 for limit in self.limits)
@@ -76,9 +73,6 @@ def combine(layers: Sequence[Layer]) -> Budget:
     """The budget that holds where several places set limits, the closest to the test first.
 
     The closest place that names a metric decides on it, also by lifting it.
-
-    Raises:
-        LimitError: what holds in the end cannot be judged; see `Budget`.
     """
     decided: dict[str, list[Limit]] = {}
     for layer in layers:

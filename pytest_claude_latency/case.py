@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial, wraps
@@ -16,7 +16,9 @@ import pytest
 from pytest_claude_latency.budget import message
 from pytest_claude_latency.cassette import Recording, path_of, save_set
 from pytest_claude_latency.clock import WallClock
+from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.errors import BudgetExceeded, LatencyError
+from pytest_claude_latency.identity import Identity, identity_of
 from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.latency import Latency
 from pytest_claude_latency.markers import (
@@ -25,16 +27,18 @@ from pytest_claude_latency.markers import (
     budget_of,
     cassette_of,
     is_bare,
+    place_of,
     promises_directly,
-    shared_file,
 )
 from pytest_claude_latency.matching import Rules
 from pytest_claude_latency.measurement import Measurement, Phase
-from pytest_claude_latency.options import Date
+from pytest_claude_latency.options import Date, Mode
 from pytest_claude_latency.result import TestResult
 from pytest_claude_latency.session import Session, replays
 from pytest_claude_latency.shelf import Shelf, shown
 from pytest_claude_latency.sources import Network, Replaying
+from pytest_claude_latency.staging import Place
+from pytest_claude_latency.warming import Warming
 
 _ON_GIVEN = (
     "a latency budget cannot stand on a @given test: its examples would share one set of calls. Measure each example "
@@ -60,6 +64,7 @@ class Case:
             raise LatencyError(_ON_GIVEN)
         self._session = session
         self._item = item
+        self._identity = identity_of(item)
         self._budget = budget_of(item, session.settings.limits)
         self._direct = promises_directly(item)
         cassette = cassette_of(item)
@@ -79,7 +84,8 @@ class Case:
         stack = session.interception().stack
         borrowed = cassette.name is not None and not cassette.owner
         if not replays(session.settings.mode, self._shelf.exists, borrowed):
-            return Measurement(name, WallClock(), Network(), stack)
+            warming = Warming(stack) if self._identity.of > 1 else None
+            return Measurement(name, WallClock(), Network(), stack, warming=warming)
         recording = self._shelf.load()
         source = self._shelf.replaying(recording, Rules(cassette.ignore, cassette.repeat))
         return Measurement(name, session.clock(), source, stack, self._date(recording))
@@ -154,7 +160,7 @@ class Case:
             self._fail(message(self._judgements, calls, self._recording))
         if is_bare(self._item) and not self._budget.limits:
             self._fail(
-                f"@{BUDGET} on {self._item.nodeid} names no limit, and none is set further out; "
+                f"@{BUDGET} on {self._identity.nodeid} names no limit, and none is set further out; "
                 f'accepted: limits by name, such as {BUDGET}(ttft="800ms")'
             )
         if not calls:
@@ -177,17 +183,27 @@ class Case:
         measurement = self.measurement
         waits = measurement.real_waits() if measurement.replays else ()
         return TestResult(
-            nodeid=self._item.nodeid,
+            nodeid=self._identity.nodeid,
+            sample=self._identity.sample,
+            of=self._identity.of,
             outcome=self._outcome,
             elapsed=measurement.elapsed(Phase.BODY),
             calls=measurement.calls(Phase.BODY),
             setup_calls=measurement.calls(Phase.SETUP, Phase.TEARDOWN),
             judgements=self._judgements,
+            percentiles=self._budget.percentiles,
+            spoilt=self._spoilt,
             judged=self._session.settings.judged,
             recording=self._recording,
             warnings=tuple(self._warnings),
+            connecting=self._connecting,
             notes=tuple(str(wait) for wait in waits),
         )
+
+    @property
+    def _connecting(self) -> float | None:
+        warming = self.measurement.warming
+        return seconds(sum(warming.took)) if warming is not None and warming.took else None
 
     def _foreign_properties(self) -> list[tuple[str, object]]:
         return [each for each in self._item.user_properties if not each[0].startswith("latency.")]
@@ -222,7 +238,7 @@ class Case:
         if self._session.settings.strict and silent and not promised:
             limits = " ".join(limit.text() for limit in silent)
             self._fail(f"{NO_CALL}: {limits} promises nothing ({silent[0].origin}; --latency-strict)")
-        if self._direct and not self._budget.limits:
+        if self._direct and not self._budget.plain:
             self._fail(f"{NO_CALL} by a test that carries @{BUDGET}")
 
     def _is_about_budgets(self, error: BaseException) -> bool:
@@ -334,16 +350,24 @@ def shelf_of(item: pytest.Item, cassette: Cassette, session: Session) -> Shelf:
     Raises:
         LatencyError: no selected test, or more than one, owns the shared recording.
     """
-    file, test_id, nodeid = item.path, item.nodeid.partition("::")[2], item.nodeid
-    if cassette.name is not None:
-        file, test_id = shared_file(item), cassette.name
-    path = path_of(file, session.settings.cassettes, test_id, 1)
+    identity = identity_of(item)
+    nodeid = identity.nodeid
+    file, test_id = place_of(item, nodeid)
+    path = path_of(file, session.settings.cassettes, test_id, identity.sample)
     if cassette.name is not None:
         nodeid = _owner(session.owners.get((file, cassette.name), []), cassette.name, path)
     command = session.record_command(nodeid)
-    root = session.config.rootpath
-    save = partial(save_set, test_file=file, folder=session.settings.cassettes, test_id=test_id)
-    return Shelf(path, nodeid, shown(path, root), command, save, session.settings)
+    save = _save(session, identity, file, test_id)
+    return Shelf(path, nodeid, shown(path, session.config.rootpath), command, save, session.settings, identity.sample)
+
+
+def _save(session: Session, identity: Identity, file: Path, test_id: str) -> Callable[[Sequence[Recording]], None]:
+    """What keeps a recording: at once where the test has one sample, with the others where it has several."""
+    folder, mode = session.settings.cassettes, session.settings.mode
+    if identity.of == 1 and mode is Mode.RECORD:
+        return partial(save_set, test_file=file, folder=folder, test_id=test_id)
+    place = Place(identity.nodeid, file, folder, test_id, identity.of, add=mode is Mode.RECORD_MISSING)
+    return lambda recordings: session.staging.take(recordings, place, identity.sample)
 
 
 def _owner(owners: list[str], name: str, path: Path) -> str:

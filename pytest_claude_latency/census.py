@@ -20,6 +20,7 @@ import pytest
 
 from pytest_claude_latency.cassette_folder import path_of
 from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.identity import identity_of
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,11 @@ def _recordings(item: pytest.Item) -> list[Path]:
 
     if not markers.is_latency_test(item):
         return []
-    file, test_id = item.path, item.nodeid.partition("::")[2]
+    nodeid = identity_of(item).nodeid
     try:
-        name = markers.cassette_of(item).name
+        file, test_id = markers.place_of(item, nodeid)
     except LatencyError:  # said when the test is set up
-        name = None
-    if name is not None:
-        file, test_id = markers.shared_file(item), name
+        file, test_id = item.path, nodeid.partition("::")[2]
     return [path_of(file, item.config.stash[plugin.SESSION].settings.cassettes, test_id, 1)]
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Final, final
 
 from pytest_claude_latency.budget import Budget, combine, message, parse_marker
+from pytest_claude_latency.duration import ACCEPTED
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.timeline import Call
@@ -51,6 +52,11 @@ class Latency:
             judged = combine([parse_marker(limits, _BLOCK)])
         except LimitError as error:
             raise LimitError(str(error)) from None
+        for limit in judged.percentiles:
+            raise LimitError(
+                f"{_BLOCK}: {limit.text()} needs samples: a percentile is over several runs of a test, and a block "
+                f"judges the one it stands in; accepted: {ACCEPTED}, or the percentile in @latency_budget"
+            )
         if not limits:
             raise LimitError(f'{_BLOCK} names no limit; accepted: limits by name, such as budget(ttft="800ms")')
         return _Block(judged, self._measurement, self._recording)

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_claude_latency.budget import Budget, combine
 from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.identity import identity_of
 from pytest_claude_latency.limit import Limit, parse_marker
 from pytest_claude_latency.options import SELECTED
 
@@ -84,7 +85,9 @@ def cassette_of(item: pytest.Item) -> Cassette:
         chosen = {**mark.kwargs, **chosen}
     cassette = Cassette(**{**chosen, "ignore": tuple(chosen.get("ignore", ()))})
     if cassette.owner and cassette.name is None:
-        raise LimitError(f"@{CASSETTE} on {item.nodeid}: owner=True needs name=, the name of the recording it writes")
+        raise LimitError(
+            f"@{CASSETTE} on {identity_of(item).nodeid}: owner=True needs name=, the name of the recording it writes"
+        )
     return cassette
 
 
@@ -114,9 +117,9 @@ def _marks(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
     """The item's marks called `name` and where each stands, the closest first."""
     callspec = getattr(item, "callspec", None)
     of_parameters = list(callspec.marks) if callspec is not None else []
-    own = [mark for mark in item.own_markers if mark.name == name]
-    yield from ((mark, item.nodeid) for mark in own if any(mark is each for each in of_parameters))
-    yield from ((mark, item.nodeid) for mark in own if not any(mark is each for each in of_parameters))
+    own, nodeid = [mark for mark in item.own_markers if mark.name == name], identity_of(item).nodeid
+    yield from ((mark, nodeid) for mark in own if any(mark is each for each in of_parameters))
+    yield from ((mark, nodeid) for mark in own if not any(mark is each for each in of_parameters))
     for node in reversed(item.listchain()[:-1]):
         places = _derived_first(node) if isinstance(node, pytest.Class) else _as_they_stand(node)
         yield from ((mark, place) for mark, place in places if mark.name == name)
@@ -151,6 +154,16 @@ def shared_file(item: pytest.Item) -> Path:
     return item.path.with_name("@shared.py")
 
 
+def place_of(item: pytest.Item, nodeid: str) -> tuple[Path, str]:
+    """The file beside which the recording of the test `nodeid` lies, and what it is called there.
+
+    Raises:
+        LimitError: a `latency_cassette` is not understood.
+    """
+    name = cassette_of(item).name
+    return (item.path, nodeid.partition("::")[2]) if name is None else (shared_file(item), name)
+
+
 def owners(items: Iterable[pytest.Item]) -> dict[tuple[Path, str], list[str]]:
     """Which tests write each shared recording, by `shared_file` and name; a good suite has one for each."""
     found: dict[tuple[Path, str], list[str]] = {}
@@ -160,5 +173,7 @@ def owners(items: Iterable[pytest.Item]) -> dict[tuple[Path, str], list[str]]:
         with suppress(LimitError):  # said when the test is set up
             cassette = cassette_of(item)
             if cassette.name is not None and cassette.owner:
-                found.setdefault((shared_file(item), cassette.name), []).append(item.nodeid)
+                claims = found.setdefault((shared_file(item), cassette.name), [])
+                if (nodeid := identity_of(item).nodeid) not in claims:
+                    claims.append(nodeid)
     return found

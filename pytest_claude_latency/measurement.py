@@ -27,6 +27,7 @@ from pytest_claude_latency.recorder import Attempt, Observed
 from pytest_claude_latency.stack import Stack, Transport
 from pytest_claude_latency.timeline import Call, is_prompt_call, measure
 from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.warming import Warming
 
 
 class Phase(Enum):
@@ -82,10 +83,20 @@ def _retry(request: Request) -> int:
 class Measurement:
     """What one test (or wide fixture) did, on the clock of its world."""
 
-    def __init__(self, name: str, clock: Clock, source: Source, stack: Stack, date: datetime | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        source: Source,
+        stack: Stack,
+        date: datetime | None = None,
+        *,
+        warming: Warming | None = None,
+    ) -> None:
         self.name = name
         self.clock = clock
         self.source = source
+        self.warming = warming
         self.phase = Phase.SETUP
         self.misses: list[str] = []
         self.stack = stack
@@ -140,7 +151,8 @@ class Measurement:
         attempt = Attempt(request, self.clock, self._origin, self.stack)
         inner = self.source.transport_for(request, real, self)
         self._file(attempt)
-        return Observed(inner, attempt, self.stack)
+        observed = Observed(inner, attempt, self.stack)
+        return observed if self.warming is None else self.warming.ahead_of(observed, attempt, inner)
 
     def miss(self, message: str) -> NoReturn:
         """Stop a program that asks for what nothing may answer.

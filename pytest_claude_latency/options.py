@@ -69,6 +69,8 @@ class Settings:
     judged: bool
     mode: Mode
     pace: Pace
+    samples: int | None
+    """How many samples of each test run; None where that was not said."""
     cassettes: str
     limits: tuple[Limit, ...]
     reports: tuple[tuple[str, Path], ...]
@@ -89,6 +91,11 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {"choices": [str(mode) for mode in Mode], "metavar": "MODE"},
         "replay: recordings only, never the network (default); record: call the API and write recordings; "
         "record-missing: record the tests that have no recording; live: call the API, write nothing",
+    ),
+    (
+        "samples",
+        {"metavar": "N"},
+        "run each latency test N times (default: 1); in a replay, at most N of the recorded samples (default: all)",
     ),
     (
         "clock",
@@ -137,7 +144,10 @@ def declare(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="write a report: .json, .html, .md, or FORMAT:FILE; may be given more than once",
     )
-    strict = "fail on what is otherwise a warning: unused recordings, inherited budgets over no call"
+    strict = (
+        "fail on what is otherwise a warning: inconclusive percentiles, recorded answers that were not used, "
+        "inherited budgets over no call"
+    )
     group.addoption("--latency-strict", action="store_true", default=None, help=strict)
     parser.addini("latency_strict", strict, type="bool", default=False)
     parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
@@ -163,6 +173,7 @@ def read(config: pytest.Config) -> Settings:
         judged=_flag(config, "latency_budget"),
         mode=mode,
         pace=Pace(_choice(config, "latency_clock", Pace, Pace.VIRTUAL)),
+        samples=_samples(config),
         cassettes=_folder(config),
         limits=_limits(config),
         reports=_reports(config),
@@ -240,6 +251,15 @@ def _folder(config: pytest.Config) -> str:
             f"{place}: {value!r} is not understood; accepted: the name of a folder beside each test file, not a path"
         )
     return str(value)
+
+
+def _samples(config: pytest.Config) -> int | None:
+    value, place = _given(config, "latency_samples")
+    if value is None:
+        return None
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", str(value)):
+        raise pytest.UsageError(f"{place}: {value!r} is not understood; accepted: a whole number, at least 1")
+    return int(value)
 
 
 def _limits(config: pytest.Config) -> tuple[Limit, ...]:

@@ -54,11 +54,23 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return None if settings.is_usual else f"claude latency: mode {settings.mode}, clock {settings.pace}"
 
 
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper by which --lf selects
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, Any]:
+    """Put the samples of a latency test in its place."""
+    report = yield
+    if any(isinstance(each, pytest.Function) for each in report.result):
+        from pytest_claude_latency import samples
+
+        samples.expand(report, collector, collector.config.stash[SESSION].settings)
+    return report
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark latency tests before `-m` selects."""
-    from pytest_claude_latency import markers
+    from pytest_claude_latency import markers, samples
 
+    samples.settle(items, config.stash[SESSION].settings)
     markers.mark(items)
     config.stash[SESSION].owners = markers.owners(items)
 

@@ -44,6 +44,12 @@ class Attempt:
         """Time since it was sent."""
         return self._clock.now() - self._start
 
+    def begin_now(self) -> None:
+        """What was done so far only prepared it: it is sent from now on."""
+        now = self._clock.now()
+        self.sent += now - self._start
+        self._start = now
+
     @property
     def ended(self) -> bool:
         """Whether its end is known."""

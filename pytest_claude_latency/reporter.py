@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
-from pytest_claude_latency.session import REPORTED, Session
+from pytest_claude_latency.clock import WallClock
+from pytest_claude_latency.session import REPORTED, STAGED, Session
 
 if TYPE_CHECKING:
+    from pytest_claude_latency.foresight import Progress
     from pytest_claude_latency.report.summary import Summary
 
 
@@ -20,10 +23,15 @@ class Reporter:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._unwritten: list[str] = []
+        self._announced = False
+        self._progress: Progress | None = None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker when the run began."""
+        settings = self._session.settings
+        if settings.mode.records:
+            node.workerinput[STAGED] = str(self._session.staging_folder())
         node.workerinput[REPORTED] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     @pytest.hookimpl(optionalhook=True)
@@ -31,11 +39,42 @@ class Reporter:
         """Take over what a worker has to say beside its results."""
         self._session.strays += getattr(node, "workeroutput", {}).get(REPORTED, [])
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Say what the run will cost, once: all workers collect the same."""
+        if not self._announced:
+            self._announced = True
+            for line in self._session.announcement(ids):
+                self._write_line(line)
+
+    def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
+        """Say what the run will cost, and what it cannot settle."""
+        lines = self._session.announcement([item.nodeid for item in items])
+        if self._session.judges_percentiles:
+            from pytest_claude_latency.samples import unsettled
+
+            lines += [f"claude latency: {line}" for line in unsettled(items, self._session.settings)]
+        return lines
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect what was measured."""
         plain = getattr(report, REPORTED, None)
         if plain is not None:
-            self._session.collect(plain)
+            self._session.collect(plain, report.nodeid, report.location)
+            if self._progress is not None:
+                self._progress.note(self._session.results)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """When the last test is done, conclude what all of them say together."""
+        self._progress = self._new_progress()
+        try:
+            finished = yield
+        except BaseException:
+            self._session.conclude(session, interrupted=True)
+            raise
+        self._session.conclude(session)
+        return finished
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:
@@ -44,6 +83,7 @@ class Reporter:
             return (yield)
         finally:
             self._session.close()
+            self._close_staging()
             if self._session.worker:
                 session.config.workeroutput[REPORTED] = self._session.strays  # type: ignore[attr-defined]  # xdist's
             elif not session.config.option.collectonly and not self._write():
@@ -57,6 +97,28 @@ class Reporter:
             from pytest_claude_latency.report import terminal
 
             terminal.write(self._summary(), terminalreporter)
+
+    def _close_staging(self) -> None:
+        if not self._session.worker:
+            self._session.close_staging()
+
+    def _new_progress(self) -> Progress | None:
+        """The progress line of a long live run, where someone is watching."""
+        settings = self._session.settings
+        terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
+        if self._session.worker or not (settings.samples or 1) > 1 or not settings.mode.measures_live:
+            return None
+        if terminal is None or not terminal.isatty:
+            return None
+        from pytest_claude_latency.foresight import Progress
+
+        return Progress(WallClock(), self._write_line)
+
+    def _write_line(self, line: str) -> None:
+        terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(line)
 
     def _write(self) -> bool:
         for form, path in self._session.settings.reports:
@@ -77,7 +139,8 @@ class Reporter:
             mode=str(settings.mode),
             clock=clock,
             judged=settings.judged,
-            warnings=(*self._warnings(), *self._session.strays),
+            verdicts=self._session.conclusions,
+            warnings=(*self._warnings(), *self._session.unfinished, *self._session.strays),
         )
         return summarize(self._session.results.values(), run)
 

@@ -24,6 +24,8 @@ class TestResult:
     nodeid: str
     """As pytest prints it, without the sample."""
     sample: int = 1
+    of: int = 1
+    """How many samples of the test were to run."""
     outcome: str = "passed"
     """pytest's word for the test: `passed`, `failed`, `skipped`, `error`, `xfailed`, `xpassed`."""
     elapsed: float | None = None
@@ -32,12 +34,18 @@ class TestResult:
     setup_calls: tuple[Call, ...] = ()
     """Calls made in fixtures, on which no budget is judged."""
     judgements: tuple[Judgement, ...] = ()
+    percentiles: tuple[Limit, ...] = ()
+    """Limits over all samples of the test."""
+    spoilt: bool = False
+    """Whether it ended before it had done what it does: its own code failed, or it was skipped."""
     judged: bool = True
     """Whether the run judges budgets. Where it does not, `judgements` only tells which limits there are."""
     recording: str | None = None
     """The file that was replayed or written, relative to rootdir."""
     warnings: tuple[str, ...] = ()
     """What a user should mend: unused recordings, an inherited budget over no call."""
+    connecting: float | None = None
+    """Seconds spent on opening connections ahead of calls, in no other time; None where none was opened so."""
     notes: tuple[str, ...] = ()
     """What a user may want to know: waits that cost real seconds."""
 
@@ -49,7 +57,7 @@ class TestResult:
     def as_dict(self) -> dict[str, Any]:
         """The result in types that JSON and execnet know; `from_dict` reads it back."""
         plain = dict(vars(self))
-        for name in ("calls", "setup_calls", "judgements"):
+        for name in ("calls", "setup_calls", "judgements", "percentiles"):
             plain[name] = [asdict(each) for each in plain[name]]
         return plain | {"warnings": list(self.warnings), "notes": list(self.notes)}
 
@@ -60,6 +68,7 @@ class TestResult:
             "calls": tuple(Call(**each) for each in plain["calls"]),
             "setup_calls": tuple(Call(**each) for each in plain["setup_calls"]),
             "judgements": tuple(_judgement(each) for each in plain["judgements"]),
+            "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
             "warnings": tuple(plain["warnings"]),
             "notes": tuple(plain["notes"]),
         }

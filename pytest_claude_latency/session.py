@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import shlex
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
@@ -22,15 +24,21 @@ from pytest_claude_latency.clock import Clock, VirtualClock, WallClock
 from pytest_claude_latency.options import Mode, Pace, Settings
 
 if TYPE_CHECKING:
+    from pytest_claude_latency.conclusion import Conclusion
     from pytest_claude_latency.exchange import Request
     from pytest_claude_latency.interception import Interception
     from pytest_claude_latency.measurement import Measurement
     from pytest_claude_latency.result import TestResult
     from pytest_claude_latency.sdk import SDKPatches
     from pytest_claude_latency.stack import Transport
+    from pytest_claude_latency.staging import Staging
 
 REPORTED = "claude_latency"
 """The attribute of a test report, and the key of a worker's output, under which measurements travel."""
+
+
+STAGED = "claude_latency_staging"
+"""The key of a worker's input under which it learns where samples wait."""
 
 
 @final
@@ -42,9 +50,13 @@ class Session:
         self.settings = settings
         self.results: dict[tuple[str, int], TestResult] = {}
         self.strays: list[str] = []
+        self.unfinished: list[str] = []
+        self.conclusions: tuple[Conclusion, ...] = ()
+        self._ran: dict[str, tuple[tuple[str, int | None, str], dict[str, None]]] = {}
         self.owners: dict[tuple[Path, str], list[str]] = {}
         self.credential_missing = False
         self._current: Measurement | None = None
+        self._staging: Path | None = None
         self._interception: Interception | None = None
         self._sdk: SDKPatches | None = None
 
@@ -70,6 +82,20 @@ class Session:
         self._interception.forget()
         self._interception.prove()
         return self._interception
+
+    @property
+    def staging(self) -> Staging:
+        """Where samples wait for the rest of their set."""
+        from pytest_claude_latency.staging import Staging
+
+        return Staging(self.staging_folder())
+
+    def staging_folder(self) -> Path:
+        """The folder of `staging`, the same for all workers."""
+        if self._staging is None:
+            given = getattr(self.config, "workerinput", {}).get(STAGED)
+            self._staging = Path(given or mkdtemp(prefix="claude-latency-"))
+        return self._staging
 
     def record_command(self, nodeid: str) -> str:
         """What a user types where pytest was started to record this test, or the tests of this file or folder."""
@@ -117,12 +143,53 @@ class Session:
             if outer is not None:
                 self.begin(outer)
 
-    def collect(self, plain: Mapping[str, Any]) -> None:
+    def collect(self, plain: Mapping[str, Any], item: str, location: tuple[str, int | None, str]) -> None:
         """Take a result out of a test report; a rerun replaces what the first run measured."""
         from pytest_claude_latency.result import TestResult
 
         result = TestResult.from_dict(plain)
         self.results[result.nodeid, result.sample] = result
+        self._ran.setdefault(result.nodeid, (location, {}))[1][item] = None
+
+    def conclude(self, session: pytest.Session, interrupted: bool = False) -> None:
+        """Draw the conclusions of a run whose last test is done, and report those that fail it."""
+        if self.worker or not any(result.percentiles for result in self.results.values()):
+            return
+        from pytest_claude_latency import conclusion, ending
+
+        found = conclusion.on_percentiles(
+            self.results.values(), judged=self.settings.judged, strict=self.settings.strict
+        )
+        if interrupted:
+            self.conclusions = tuple(each.not_judged(ending.INTERRUPTED) for each in found)
+            return
+        ran = {nodeid: ending.Ran(location, items) for nodeid, (location, items) in self._ran.items()}
+        self.conclusions = tuple(ending.fail(found, session, ran))
+
+    def announcement(self, nodeids: Sequence[str]) -> list[str]:
+        """What a run of these items, of several samples each, will cost; nothing where it costs nothing."""
+        if self.worker or (self.settings.samples or 1) == 1 or not self.settings.mode.measures_live:
+            return []
+        from pytest_claude_latency import foresight
+        from pytest_claude_latency.samples import identities
+
+        line = foresight.announcement(list(identities(nodeids)), self.config.rootpath, self.settings)
+        return [] if line is None else [line]
+
+    @property
+    def judges_percentiles(self) -> bool:
+        """Whether percentiles are judged in this run, or measured for one that will."""
+        return not self.worker and (self.settings.judged or self.settings.mode.measures_live)
+
+    def close_staging(self) -> None:
+        """What did not become a whole set goes; its tests keep the recordings they had."""
+        if self._staging is not None:
+            self.unfinished += [
+                f"{nodeid}: {done} of {of} samples succeeded, so its recordings are as they were before"
+                for nodeid, done, of in self.staging.unfinished()
+            ]
+            rmtree(self._staging, ignore_errors=True)
+            self._staging = None
 
     def wrote_already(self, path: Path) -> bool:
         """Whether another worker of this run has written the recording `path`."""

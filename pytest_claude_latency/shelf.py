@@ -32,6 +32,7 @@ class Shelf:
     """What a user types to record it."""
     save: Callable[[Sequence[Recording]], None]
     settings: Settings
+    sample: int = 1
 
     @property
     def exists(self) -> bool:
@@ -65,6 +66,7 @@ class Shelf:
 
         recording = Recording(
             test=self.subject,
+            sample=self.sample,
             recorded=timestamp(begun),
             anthropic=anthropic.__version__,
             exchanges=tuple(exchanges),

@@ -47,6 +47,20 @@ class Stack:
         library = self.library
         return isinstance(transport, library.MockTransport | library.ASGITransport | library.WSGITransport)
 
+    def opens_connection(self, transport: object, url: Any) -> bool:
+        """Whether a request sent now would have to open a connection.
+
+        False, too, where that cannot be told: the transport has no pool of this library's.
+        """
+        open_ones = getattr(getattr(transport, "_pool", None), "connections", None)
+        if open_ones is None or not isinstance(transport, self.library.HTTPTransport | self.library.AsyncHTTPTransport):
+            return False
+        core = importlib.import_module(self.name.replace("httpx", "httpcore"))
+        origin = core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path).origin
+        return not any(
+            each.can_handle_request(origin) and each.is_available() and not each.has_expired() for each in open_ones
+        )
+
     def response(self, status: int, headers: Headers, stream: Any) -> Any:
         """A response of this library over a byte stream made by `sync_body` or `async_body`."""
         return self.library.Response(status, headers=list(headers), stream=stream)

@@ -187,6 +187,8 @@ class ClaudeServer:
         return served
 
     def _choose(self, request: Request) -> Answer:
+        if request.method == "GET" and request.path == "/":  # what opens a connection and asks for nothing
+            return _refusal("not found")
         with self._lock:
             if self._queue:
                 return self._queue.popleft()

@@ -12,7 +12,7 @@ from html import escape
 from pytest_claude_latency import duration
 from pytest_claude_latency.judgement import describe, message, moments
 from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import Table, counts, not_judged, table
+from pytest_claude_latency.report.table import Table, counts, not_judged, over_samples, table
 from pytest_claude_latency.result import TestResult
 from pytest_claude_latency.timeline import Call
 
@@ -38,7 +38,7 @@ summary { cursor: pointer; overflow-wrap: anywhere; } details { margin: .4rem 0;
 figure { margin: .4rem 0 .8rem 1rem; } figcaption { color: var(--quiet); font-size: 13px; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: 14px; }
 .kept { color: var(--good); } .broken, .failed, .error { color: var(--bad); font-weight: 600; }
-.no-calls, .not-measured { color: var(--warn); } .quiet { color: var(--quiet); }
+.no-calls, .not-measured, .inconclusive { color: var(--warn); } .quiet { color: var(--quiet); }
 .sent { fill: var(--sent); } .headers { fill: var(--headers); } .thinking { fill: var(--thinking); }
 .answer { fill: var(--answer); } .limit { stroke: var(--bad); stroke-width: 2; }
 .legend span { margin-right: 1.2rem; }
@@ -67,6 +67,7 @@ def render(summary: Summary) -> str:
         f"<p>{escape(unjudged)}</p>" if unjudged else "",
         _table(table(summary), summary),
         _broken(summary),
+        _list("Over all samples", over_samples(summary)),
         _list("Warnings", summary.warnings),
         _calls(summary),
         _list("Notes", summary.notes),

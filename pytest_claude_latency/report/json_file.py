@@ -26,7 +26,7 @@ def render(summary: Summary) -> str:
         "mode": summary.run.mode,
         "clock": summary.run.clock,
         "tests": [_test(result) for result in summary.results],
-        "verdicts": list(summary.run.verdicts),
+        "verdicts": [conclusion.as_json() for conclusion in summary.run.verdicts],
     }
     return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -37,6 +37,7 @@ def _test(result: TestResult) -> dict[str, Any]:
         "sample": result.sample,
         "outcome": result.outcome,
         "elapsed": _rounded(result.elapsed),
+        **({} if result.connecting is None else {"connecting": _rounded(result.connecting)}),
         "calls": [call.as_json() for call in result.calls],
         "setup_calls": [call.as_json() for call in result.setup_calls],
         "budgets": [_budget(judgement, result.judged) for judgement in result.judgements],

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from pytest_claude_latency import duration
+from pytest_claude_latency.conclusion import Conclusion
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.judgement import NO_CALL, Judgement, Verdict
+from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.result import TestResult
 
 
@@ -26,8 +27,8 @@ class Run:
     clock: str = "virtual"
     judged: bool = True
     """Whether budgets were judged."""
-    verdicts: tuple[Mapping[str, object], ...] = ()
-    """What is known only at the end of a run, in JSON types."""
+    verdicts: tuple[Conclusion, ...] = ()
+    """What is known only at the end of a run."""
     warnings: tuple[str, ...] = ()
     """What makes the numbers of the whole run misleading."""
 
@@ -63,6 +64,8 @@ class Row:
     judgements: tuple[Judgement, ...]
     """For each limit, the judgement of the sample that did worst."""
     verdict: str
+    conclusions: tuple[Conclusion, ...] = ()
+    """What is known of it only at the end of the run."""
 
     @property
     def calls(self) -> int:
@@ -90,7 +93,7 @@ class Summary:
     rows: tuple[Row, ...]
     calls: int
     setup_calls: int
-    verdicts: Mapping[Verdict, int] = field(default_factory=dict)
+    verdicts: Mapping[str, int] = field(default_factory=dict)
     """How many limits got each verdict, a limit counted once for all samples of its test."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -104,20 +107,23 @@ class Summary:
 def summarize(results: Iterable[TestResult], run: Run) -> Summary:
     """The summary of `results`, in whatever order they came in."""
     ordered = tuple(sorted(results, key=lambda result: (result.nodeid, result.sample)))
-    rows = tuple(_row(nodeid, tuple(samples)) for nodeid, samples in groupby(ordered, key=lambda each: each.nodeid))
+    rows = tuple(
+        _row(nodeid, tuple(samples), tuple(each for each in run.verdicts if each.nodeid == nodeid))
+        for nodeid, samples in groupby(ordered, key=lambda each: each.nodeid)
+    )
     return Summary(
         run=run,
         results=ordered,
         rows=rows,
         calls=sum(len(result.calls) for result in ordered),
         setup_calls=sum(len(result.setup_calls) for result in ordered),
-        verdicts=Counter(judgement.verdict for row in rows for judgement in row.judgements),
+        verdicts=Counter(verdict for row in rows for verdict in _verdicts(row.judgements, row.conclusions)),
         warnings=run.warnings + tuple(text for row in rows for text in _warnings(row)),
-        notes=_said(ordered, "notes"),
+        notes=(*_said(ordered, "notes"), *(note for row in rows for note in _connecting(row))),
     )
 
 
-def _row(nodeid: str, samples: tuple[TestResult, ...]) -> Row:
+def _row(nodeid: str, samples: tuple[TestResult, ...], conclusions: tuple[Conclusion, ...]) -> Row:
     judgements = _worst_judgements(samples)
     calls = [call for sample in samples for call in sample.calls]
     return Row(
@@ -129,11 +135,12 @@ def _row(nodeid: str, samples: tuple[TestResult, ...]) -> Row:
             "elapsed": _figure("elapsed", [(sample.elapsed, True) for sample in samples], judgements),
         },
         judgements=judgements,
-        verdict=_verdict(samples, judgements),
+        verdict=_verdict(samples, judgements, conclusions),
+        conclusions=conclusions,
     )
 
 
-_WORST_FIRST: Sequence[Verdict] = ("broken", "no calls", "kept", "not measured", "not judged")
+_WORST_FIRST: Sequence[str] = ("broken", "inconclusive", "no calls", "kept", "not measured", "not judged")
 
 
 def _worst_judgements(samples: Sequence[TestResult]) -> tuple[Judgement, ...]:
@@ -171,9 +178,14 @@ def _figure(metric: str, found: Iterable[tuple[float | None, bool]], judgements:
     return Figure(duration.nanoseconds(worst[0]), limit, broken, streamed=worst[1])
 
 
-def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement]) -> str:
+def _verdicts(judgements: Sequence[Judgement], conclusions: Sequence[Conclusion]) -> list[str]:
+    """What became of each limit on a test."""
+    return [judgement.verdict for judgement in judgements] + [conclusion.verdict for conclusion in conclusions]
+
+
+def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement], conclusions: Sequence[Conclusion]) -> str:
     """One word for the row: a test that failed by itself says so, since its limits saw only part of its calls."""
-    verdicts = {judgement.verdict for judgement in judgements}
+    verdicts = set(_verdicts(judgements, conclusions))
     if "broken" in verdicts:
         return "broken"
     outcome = next((sample.outcome for sample in samples if sample.outcome != "passed"), None)
@@ -181,6 +193,8 @@ def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement]) -> 
         return outcome
     if not verdicts:
         return "no budget"
+    if "inconclusive" in verdicts:
+        return "inconclusive"
     return "kept" if "kept" in verdicts else min(verdicts, key=_WORST_FIRST.index)
 
 
@@ -194,7 +208,18 @@ def _warnings(row: Row) -> list[str]:
         for judgement in row.judgements
         if judgement.verdict == "not measured"
     ]
+    said += [f"{row.nodeid}: {each.headline}" for each in row.conclusions if each.warns]
     return said
+
+
+def _connecting(row: Row) -> list[str]:
+    """What it took to open connections ahead of the calls, which is in none of the times shown."""
+    spent = [sample.connecting for sample in row.samples if sample.connecting is not None]
+    if not spent:
+        return []
+    least, most = (duration.show(duration.nanoseconds(each)) for each in (min(spent), max(spent)))
+    took = least if least == most else f"{least} to {most}"
+    return [f"{row.nodeid}: connections were opened ahead of the calls, {took} a sample, not counted in any time"]
 
 
 def _said(results: Iterable[TestResult], name: str) -> tuple[str, ...]:

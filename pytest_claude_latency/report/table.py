@@ -74,6 +74,11 @@ def elsewhere(row: Row) -> list[Judgement]:
     return [judgement for judgement in row.broken if judgement.metric not in {"ttft", span(row)}]
 
 
+def over_samples(summary: Summary) -> tuple[str, ...]:
+    """What was concluded at the end of the run, a line for each verdict."""
+    return tuple(f"{each.nodeid}: {each.headline}" for row in summary.rows for each in row.conclusions)
+
+
 _FATES = {"no calls": "over no call"}
 
 

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from pytest_claude_latency.timeline import Call
 
-_COLOURS = {"broken": "red", "failed": "red", "error": "red", "kept": "green", "no calls": "yellow"}
+_COLOURS = {
+    "broken": "red",
+    "failed": "red",
+    "error": "red",
+    "kept": "green",
+    "no calls": "yellow",
+    "inconclusive": "yellow",
+}
 _NOTES = 10
 """More notes than this are for `-v`."""
 _NARROWEST_ID = 16
@@ -101,6 +108,8 @@ def _start(text: str, width: int) -> str:
 def _details(row: Row, reporter: pytest.TerminalReporter) -> None:
     for judgement in elsewhere(row):
         _wrapped(headline(judgement), reporter, indent=2)
+    for conclusion in row.conclusions:
+        _wrapped(conclusion.headline, reporter, indent=2)
     if reporter.verbosity > 0:
         for sample in row.samples:
             place = f"sample {sample.sample}, " if len(row.samples) > 1 else ""

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_claude_latency.conclusion import Conclusion
 from pytest_claude_latency.report import json_file
 from pytest_claude_latency.result import TestResult
 from tests.unit.report.some_results import some_result, summary_of
@@ -19,14 +20,22 @@ def report(*args: Any, **run: Any) -> Any:
 
 def test_the_report_has_the_keys_of_schema_1() -> None:
     result = some_result(limits={"ttft": "800ms"}, elapsed=2.875)
+    late = Conclusion(nodeid=result.nodeid, about="ttft p95", verdict="kept", headline="", facts={"kind": "percentile"})
 
-    content = report(result, verdicts=({"kind": "percentile"},))
+    content = report(result, verdicts=(late,))
 
     assert {key: content[key] for key in ("schema", "mode", "clock", "verdicts")} == {
         "schema": 1,
         "mode": "replay",
         "clock": "virtual",
-        "verdicts": [{"kind": "percentile"}],
+        "verdicts": [
+            {
+                "nodeid": result.nodeid,
+                "name": f"{result.nodeid}::latency[ttft p95]",
+                "kind": "percentile",
+                "verdict": "kept",
+            }
+        ],
     }
     (test,) = content["tests"]
     assert (test["nodeid"], test["sample"], test["outcome"], test["elapsed"], test["setup_calls"]) == (
