@@ -24,8 +24,13 @@ class Ran:
 
     location: tuple[str, int | None, str]
     """The file, the line and the name, as pytest tells where a test stands."""
-    items: Mapping[str, None]
-    """The node ids pytest knows its samples by, in the order they ended."""
+    items: dict[Any, None]
+    """What pytest knows its samples by (`key_of`), in the order they ended."""
+
+
+def key_of(report: pytest.TestReport) -> Any:
+    """By what pytest knows the item of a report: its node id, since 9.2 as a value of its own."""
+    return getattr(report, "id", report.nodeid)
 
 
 def fail(conclusions: Iterable[Conclusion], session: pytest.Session, ran: Mapping[str, Ran]) -> Iterator[Conclusion]:
@@ -46,6 +51,7 @@ def _report(conclusion: Conclusion, session: pytest.Session, ran: Ran) -> None:
     config = session.config
     file, line, name = ran.location
     location = (file, line, f"{_without_sample(name, conclusion)}::latency[{conclusion.about}]")
+    session.testscollected += 1  # or the terminal would show more than 100 %
     for when in ("call", "teardown"):
         report = pytest.TestReport(
             nodeid=conclusion.name,
@@ -57,7 +63,7 @@ def _report(conclusion: Conclusion, session: pytest.Session, ran: Ran) -> None:
             user_properties=list(_properties(conclusion)),
         )
         config.hook.pytest_runtest_logreport(report=report)
-    _mind_last_failed(config, conclusion, ran)
+        _mind_last_failed(config, report, ran)
 
 
 def _without_sample(name: str, conclusion: Conclusion) -> str:
@@ -83,9 +89,9 @@ def _properties(conclusion: Conclusion) -> Iterator[tuple[str, object]]:
     yield "latency.verdict", conclusion.verdict
 
 
-def _mind_last_failed(config: pytest.Config, conclusion: Conclusion, ran: Ran) -> None:
+def _mind_last_failed(config: pytest.Config, report: pytest.TestReport, ran: Ran) -> None:
     """`--lf` reruns items; a conclusion is none, so the samples it was drawn from stand for it."""
     last_failed = getattr(config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
     if isinstance(last_failed, dict):
-        last_failed.pop(conclusion.name, None)
+        last_failed.pop(key_of(report), None)
         last_failed.update(dict.fromkeys(ran.items, True))

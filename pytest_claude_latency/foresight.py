@@ -16,6 +16,8 @@ from pytest_claude_latency.identity import Identity
 from pytest_claude_latency.options import Mode, Settings
 from pytest_claude_latency.result import TestResult
 
+EVERY: Nanoseconds = 10 * SECOND
+"""How often a long run tells its progress."""
 _RETRIED = frozenset({408, 409, 429})
 
 
@@ -64,7 +66,7 @@ def _is_retried(status: int) -> bool:
 class Progress:
     """The line that a long live run shows now and then: what is done, and what it cost."""
 
-    def __init__(self, clock: Clock, write: Callable[[str], None], every: Nanoseconds = 10 * SECOND) -> None:
+    def __init__(self, clock: Clock, write: Callable[[str], None], every: Nanoseconds) -> None:
         self._clock = clock
         self._write = write
         self._every = every

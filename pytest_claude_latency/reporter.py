@@ -60,7 +60,7 @@ class Reporter:
         """Collect what was measured."""
         plain = getattr(report, REPORTED, None)
         if plain is not None:
-            self._session.collect(plain, report.nodeid, report.location)
+            self._session.collect(plain, report)
             if self._progress is not None:
                 self._progress.note(self._session.results)
 
@@ -108,11 +108,11 @@ class Reporter:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
         if self._session.worker or not (settings.samples or 1) > 1 or not settings.mode.measures_live:
             return None
-        if terminal is None or not terminal.isatty:
+        if terminal is None or not terminal.isatty():
             return None
-        from pytest_claude_latency.foresight import Progress
+        from pytest_claude_latency import foresight
 
-        return Progress(WallClock(), self._write_line)
+        return foresight.Progress(WallClock(), self._write_line, foresight.EVERY)
 
     def _write_line(self, line: str) -> None:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")

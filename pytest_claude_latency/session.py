@@ -25,6 +25,7 @@ from pytest_claude_latency.options import Mode, Pace, Settings
 
 if TYPE_CHECKING:
     from pytest_claude_latency.conclusion import Conclusion
+    from pytest_claude_latency.ending import Ran
     from pytest_claude_latency.exchange import Request
     from pytest_claude_latency.interception import Interception
     from pytest_claude_latency.measurement import Measurement
@@ -52,7 +53,7 @@ class Session:
         self.strays: list[str] = []
         self.unfinished: list[str] = []
         self.conclusions: tuple[Conclusion, ...] = ()
-        self._ran: dict[str, tuple[tuple[str, int | None, str], dict[str, None]]] = {}
+        self._ran: dict[str, Ran] = {}
         self.owners: dict[tuple[Path, str], list[str]] = {}
         self.credential_missing = False
         self._current: Measurement | None = None
@@ -143,13 +144,14 @@ class Session:
             if outer is not None:
                 self.begin(outer)
 
-    def collect(self, plain: Mapping[str, Any], item: str, location: tuple[str, int | None, str]) -> None:
+    def collect(self, plain: Mapping[str, Any], report: pytest.TestReport) -> None:
         """Take a result out of a test report; a rerun replaces what the first run measured."""
+        from pytest_claude_latency.ending import Ran, key_of
         from pytest_claude_latency.result import TestResult
 
         result = TestResult.from_dict(plain)
         self.results[result.nodeid, result.sample] = result
-        self._ran.setdefault(result.nodeid, (location, {}))[1][item] = None
+        self._ran.setdefault(result.nodeid, Ran(report.location, {})).items[key_of(report)] = None
 
     def conclude(self, session: pytest.Session, interrupted: bool = False) -> None:
         """Draw the conclusions of a run whose last test is done, and report those that fail it."""
@@ -163,8 +165,7 @@ class Session:
         if interrupted:
             self.conclusions = tuple(each.not_judged(ending.INTERRUPTED) for each in found)
             return
-        ran = {nodeid: ending.Ran(location, items) for nodeid, (location, items) in self._ran.items()}
-        self.conclusions = tuple(ending.fail(found, session, ran))
+        self.conclusions = tuple(ending.fail(found, session, self._ran))
 
     def announcement(self, nodeids: Sequence[str]) -> list[str]:
         """What a run of these items, of several samples each, will cost; nothing where it costs nothing."""

@@ -29,7 +29,7 @@ BAD_BUDGETS = {
     "calls=-1": ": calls: -1 is negative or not finite; accepted: a whole number, such as 300",
     "output_tokens='1s'": ": output_tokens: '1s' does not fit, it is a count; accepted: a whole number, such as 300",
     "output_tokens_per_second='40'": ": * accepted: a number of tokens per second, such as 40",
-    "ttft={'p95': '1s'}": ": ttft.p95<1s needs samples*",
+    "ttft={'p100': '1s'}": ": ttft: 'p100' is not a percentile; accepted: p50, p95, p99.9*",
     "ttft={'95': '1s'}": ": ttft: '95' is not a percentile; accepted: p50, p95, p99.9*",
     "ttft={}": ": ttft={} is no set of percentiles; accepted: *",
     "calls={'p50': 3}": ": calls takes no percentile, got 'p50'; accepted: a whole number, such as 300",

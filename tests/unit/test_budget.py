@@ -237,9 +237,17 @@ def test_a_plain_limit_replaces_the_percentiles_of_a_place_further_out() -> None
     assert [limit.text() for limit in combined.limits] == ["ttft<1s"]
 
 
-def test_a_percentile_that_would_hold_is_refused_since_it_needs_samples() -> None:
-    with pytest.raises(LimitError, match=r"test_label: ttft\.p95<2s needs samples"):
-        combine([parse_marker({"ttft": {"p95": "2s"}}, MARKER)])
+def test_percentiles_are_told_from_the_limits_that_every_sample_must_keep() -> None:
+    combined = combine([parse_marker({"ttft": {"p95": "2s"}, "total": "3s"}, MARKER)])
+
+    assert [limit.text() for limit in combined.percentiles] == ["ttft.p95<2s"]
+    assert [limit.text() for limit in combined.plain] == ["total<3s"]
+
+
+def test_a_run_of_one_sample_judges_no_percentile() -> None:
+    combined = combine([parse_marker({"ttft": {"p95": "1us"}}, MARKER)])
+
+    assert combined.judge([some_call(ttft=9.0)], 9.0, direct=True) == ()
 
 
 @given(st.lists(st.lists(any_limit().filter(lambda limit: limit.statistic is None), max_size=4), max_size=4))
