@@ -131,13 +131,17 @@ class Case:
         try:
             with self.measurement.minding_misses():
                 yield
-        except BaseException:
-            self._spoilt = True
+        except BaseException as error:
+            self._spoilt = self._spoilt or not self._is_about_budgets(error)
             raise
         finally:
-            for undo in reversed(self._undo):
-                undo()
-            self._session.end(self.measurement)
+            self._conclude()
+
+    def _conclude(self) -> None:
+        __tracebackhide__ = True
+        for undo in reversed(self._undo):
+            undo()
+        self._session.end(self.measurement)
         self._item.user_properties[:] = [*self._foreign_properties(), *self._properties()]
         self._mind_unused()
         if self._session.settings.mode.records and not self.measurement.replays and not self._spoilt:
