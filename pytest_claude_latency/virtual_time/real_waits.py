@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WORTH_TELLING = 100 * MILLISECOND
 _POLLS_AFTER = 100 * MILLISECOND  # of waking only to wait in the same call again
-_MISSES = 3  # looks that may find such a thread awake
+_MISSES = 10  # looks that may find such a thread awake
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,9 +169,13 @@ class Schedule:
     def move_to(self, instant: Nanoseconds) -> None:
         """Let the clock read `instant`, because somebody waited until then."""
         if instant > self.clock.now():
-            self.moves += 1
-            self._stood, self._still_since = 0, None
-            self.clock.advance_to(instant)
+            self.jump_to(instant)
+
+    def jump_to(self, instant: Nanoseconds) -> None:
+        """The same for an instant that is known to lie ahead."""
+        self.moves += 1
+        self._stood, self._still_since = 0, None
+        self.clock.advance_to(instant)
 
     def creep(self, span: Nanoseconds) -> None:
         """Move the clock by `span` although a thread runs, or only to the next wake-up, if that comes first."""

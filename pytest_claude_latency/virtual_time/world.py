@@ -7,7 +7,7 @@ another clock only keeps track of who belongs to it: its waits are the machine's
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 from pytest_claude_latency.clock import Clock, VirtualClock
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
@@ -20,7 +20,7 @@ from pytest_claude_latency.virtual_time.schedule import DOOR, LOCK, Schedule, Wa
 from pytest_claude_latency.virtual_time.watchdog import WatchDog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
 
 class Virtual:
@@ -56,6 +56,7 @@ class _History:
         self.active: World | None = None
         self.latest: Nanoseconds = 0
         self.pins: list[Pin] = []
+        self.tasks: Any = None  # the module, once it is needed
 
 
 _HISTORY = _History()
@@ -149,7 +150,7 @@ class World:
             if instant <= self.clock.now():
                 return
             if schedule.free_until(instant) and not self.ended and current() is self:
-                schedule.move_to(instant)
+                schedule.jump_to(instant)
                 return
         self.park_until(instant, "a replayed answer")
 
@@ -215,11 +216,13 @@ class World:
                     return
             self.park_until(instant, "time.sleep")
 
-    async def async_sleep_until(self, instant: Nanoseconds) -> None:
+    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
         """`sleep_until` for a task, on asyncio or trio; cancelling the task ends the wait."""
-        from pytest_claude_latency.virtual_time import tasks
+        if _HISTORY.tasks is None:
+            from pytest_claude_latency.virtual_time import tasks  # now asyncio is loaded; before it need not be
 
-        await tasks.sleep_until(self, instant)
+            _HISTORY.tasks = tasks
+        return _HISTORY.tasks.sleep_until(self, instant)  # type: ignore[no-any-return] # a module's function
 
     def real_waits(self) -> Sequence[RealWait]:
         """The waits that cost the test real seconds, the longest first; none in a world of real time."""
