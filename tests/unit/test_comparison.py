@@ -287,6 +287,7 @@ def test_many_samples_on_one_side_make_up_for_few_on_the_other() -> None:
     assert needed(600, before=20, after=3) == 5
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(0, 30), st.integers(0, 30))
 def test_the_number_needed_is_the_smallest_that_can_be_significant(many: int, before: int, after: int) -> None:
     enough = needed(many, before, after)
