@@ -20,7 +20,6 @@ from pytest_claude_latency.errors import BudgetExceeded, LatencyError
 from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.latency import Latency
 from pytest_claude_latency.markers import (
-    BUDGET,
     Cassette,
     budget_of,
     cassette_of,
@@ -32,6 +31,7 @@ from pytest_claude_latency.matching import Rules
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.options import Date
 from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.selection import BUDGET
 from pytest_claude_latency.session import Session, replays
 from pytest_claude_latency.shelf import Shelf, shown
 from pytest_claude_latency.sources import Network, Replaying
@@ -145,7 +145,7 @@ class Case:
         self._item.user_properties[:] = [*self._foreign_properties(), *self._properties()]
         self._mind_unused()
         if self._session.settings.mode.records and not self.measurement.replays and not self._spoilt:
-            with failing():
+            with self._session.failing():
                 self._shelf.keep(self.measurement.exchanges(), self._begun)
 
     def _judge(self) -> None:
@@ -299,20 +299,10 @@ class Case:
             self.measurement.phase = Phase.TEARDOWN
 
 
-@contextmanager
-def failing() -> Iterator[None]:
-    """This package's errors as pytest's own failures: the message is for the reader, not the traceback."""
-    __tracebackhide__ = True
-    try:
-        yield
-    except LatencyError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
-
-
 def opened(session: Session, item: pytest.Item) -> Case:
     """The case of a test that is about to be set up; its world has begun."""
     __tracebackhide__ = True
-    with failing():
+    with session.failing():
         case = Case(session, item)
     case.begin()
     return case

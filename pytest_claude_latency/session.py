@@ -19,6 +19,7 @@ import pytest
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.clock import Clock, VirtualClock, WallClock
+from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.options import Mode, Pace, Settings
 
 if TYPE_CHECKING:
@@ -70,6 +71,17 @@ class Session:
         self._interception.forget()
         self._interception.prove()
         return self._interception
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """This package's errors as pytest's own failures: the message is for the reader, not the traceback."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except FileError as error:
+            raise pytest.fail.Exception(error.seen_from(self.config.rootpath), pytrace=False) from None
+        except LatencyError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def record_command(self, nodeid: str) -> str:
         """What a user types where pytest was started to record this test, or the tests of this file or folder."""
