@@ -77,9 +77,9 @@ class Counter:
 
 def _recordings(item: pytest.Item) -> list[Path]:
     """The first sample of the item's recording; nothing if it is no latency test."""
-    from pytest_claude_latency import markers, plugin  # only the process that collects needs them
+    from pytest_claude_latency import markers, plugin, selection  # only the process that collects needs them
 
-    if not markers.is_latency_test(item):
+    if not selection.is_latency_test(item):
         return []
     file, test_id = item.path, item.nodeid.partition("::")[2]
     try:

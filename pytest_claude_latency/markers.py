@@ -18,11 +18,7 @@ import pytest
 from pytest_claude_latency.budget import Budget, combine
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.limit import Limit, parse_marker
-from pytest_claude_latency.options import SELECTED
-
-BUDGET = "latency_budget"
-CASSETTE = "latency_cassette"
-FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
+from pytest_claude_latency.selection import BUDGET, CASSETTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +29,6 @@ class Cassette:
     owner: bool = False
     ignore: tuple[str, ...] = ()
     repeat: bool = False
-
-
-def is_latency_test(item: pytest.Item) -> bool:
-    """Whether the test carries a budget or uses one of the fixtures."""
-    return item.get_closest_marker(BUDGET) is not None or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-
-
-def mark(items: Iterable[pytest.Item]) -> None:
-    """Give every latency test the marker by which `-m` selects it."""
-    for item in items:
-        if is_latency_test(item):
-            item.add_marker(SELECTED)
 
 
 def budget_of(item: pytest.Item, further: tuple[Limit, ...]) -> Budget:
@@ -155,7 +139,7 @@ def owners(items: Iterable[pytest.Item]) -> dict[tuple[Path, str], list[str]]:
     """Which tests write each shared recording, by `shared_file` and name; a good suite has one for each."""
     found: dict[tuple[Path, str], list[str]] = {}
     for item in items:
-        if item.get_closest_marker(CASSETTE) is None or not is_latency_test(item):
+        if item.get_closest_marker(CASSETTE) is None:
             continue
         with suppress(LimitError):  # said when the test is set up
             cassette = cassette_of(item)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 GROUP = "claude-latency"
 PLACEHOLDER_KEY = "placeholder-of-a-replay"
-SELECTED = "latency"
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
     'for example latency_budget(ttft="800ms", total="3s")',

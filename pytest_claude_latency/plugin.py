@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_claude_latency import options, virtual_time
+from pytest_claude_latency import options, selection, virtual_time
 from pytest_claude_latency.fixtures import CASE, async_claude_client, claude_client, claude_latency
 from pytest_claude_latency.reporter import Reporter
 from pytest_claude_latency.session import REPORTED, Session
@@ -57,15 +57,15 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark latency tests before `-m` selects."""
-    from pytest_claude_latency import markers
+    if tests := selection.mark(items):
+        from pytest_claude_latency import markers
 
-    markers.mark(items)
-    config.stash[SESSION].owners = markers.owners(items)
+        config.stash[SESSION].owners = markers.owners(tests)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Watch the wider-scoped fixtures of the selected latency tests."""
-    selected = [item for item in session.items if _is_latency_test(item)]
+    selected = [item for item in session.items if selection.is_marked(item)]
     if selected:
         from pytest_claude_latency.wide_fixtures import WideFixtures
 
@@ -87,7 +87,7 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Begin the test's world before its first fixture."""
     __tracebackhide__ = True
-    if not _is_latency_test(item):
+    if not selection.is_marked(item):
         return (yield)
     from pytest_claude_latency import case
 
@@ -131,7 +131,3 @@ def pytest_runtest_makereport(
             setattr(report, REPORTED, current.result().as_dict())
             del item.stash[CASE]
     return report
-
-
-def _is_latency_test(item: pytest.Item) -> bool:
-    return item.get_closest_marker(options.SELECTED) is not None
