@@ -161,7 +161,10 @@ def test_one_slower_sample_makes_a_regression_whatever_the_others_gain() -> None
     before = replayed(one(some_call(), elapsed=2.0, number=1), one(some_call(), elapsed=2.0, number=2))
     after = replayed(one(some_call(), elapsed=1.0, number=1), one(some_call(), elapsed=2.5, number=2))
 
-    assert changed(compare(before, after)) == {"elapsed": "regression"}
+    found = compare(before, after)
+
+    assert changed(found) == {"elapsed": "regression"}
+    assert of("elapsed", found).headline() == "elapsed slowed from 2.000s to 2.500s"
 
 
 def test_with_several_samples_what_happened_is_said_of_each() -> None:
