@@ -35,6 +35,7 @@ class Pool:
         self._credit = 0
         self._busy: dict[int, Job] = {}
         self.joiners: list[Wait] = []
+        self.closing = False
 
     def expect(self, job: Job) -> None:
         """A job of a member is being submitted."""
@@ -185,6 +186,7 @@ def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any)
 def _shutdown(
     original: Callable[..., None], executor: Any, /, wait: bool = True, *, cancel_futures: bool = False
 ) -> None:
+    pool_of(executor).closing = True
     if cancel_futures:
         with executor._shutdown_lock:
             executor._shutdown = True

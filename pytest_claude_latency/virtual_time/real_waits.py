@@ -45,7 +45,7 @@ class Watch:
 
     def goes_on(self, sight: Sight) -> bool:
         """Whether another look sees the same wait, or the next round of a thread that polls."""
-        return sight.blocked and (sight == self.sight or (sight.polls and sight.call == self.sight.call))
+        return sight.blocked and (sight == self.sight or sight.repeats(self.sight))
 
     def polls_on(self) -> bool:
         """Whether a thread that has polled for long may be between two rounds."""
