@@ -308,6 +308,11 @@ def opened(session: Session, item: pytest.Item) -> Case:
     return case
 
 
+def never_begun(item: pytest.Item, report: pytest.TestReport) -> TestResult:
+    """The result of a test that was skipped by its marks, or whose marker or recording was not understood."""
+    return TestResult(nodeid=item.nodeid, outcome=_outcome(report) or "error")
+
+
 def _outcome(report: pytest.TestReport) -> str | None:
     """What a phase says of the whole test; None where it adds nothing."""
     if hasattr(report, "wasxfail"):

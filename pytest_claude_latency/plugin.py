@@ -7,6 +7,7 @@ without any pays next to nothing.
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ __all__ = ["async_claude_client", "claude_client", "claude_latency"]
 
 SESSION: pytest.StashKey[Session] = pytest.StashKey()
 WIDE: pytest.StashKey[WideFixtures] = pytest.StashKey()
+SETUP: pytest.StashKey[ExitStack] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -83,16 +85,21 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrappers whose teardown expects that their set-up ran
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Begin the test's world before its first fixture."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin the test's world before its first fixture; marks that skip a test have spoken by now."""
     __tracebackhide__ = True
-    if not selection.is_marked(item):
-        return (yield)
-    from pytest_claude_latency import case
+    if selection.is_marked(item):
+        from pytest_claude_latency import case
 
-    item.stash[CASE] = current = case.opened(item.config.stash[SESSION], item)
-    with current.setting_up():
+        item.stash[CASE] = current = case.opened(item.config.stash[SESSION], item)
+        item.stash[SETUP].enter_context(current.setting_up())
+
+
+@pytest.hookimpl(specname="pytest_runtest_setup", wrapper=True)  # pytest takes only names with its prefix
+def pytest_runtest_setup_of_latency_test(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Close what the set-up of a latency test opened."""
+    __tracebackhide__ = True
+    with ExitStack() as item.stash[SETUP]:
         return (yield)
 
 
@@ -130,4 +137,8 @@ def pytest_runtest_makereport(
         if report.when == "teardown":
             setattr(report, REPORTED, current.result().as_dict())
             del item.stash[CASE]
+    elif report.when == "setup" and not report.passed and selection.is_marked(item):
+        from pytest_claude_latency import case
+
+        setattr(report, REPORTED, case.never_begun(item, report).as_dict())
     return report

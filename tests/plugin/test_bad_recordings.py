@@ -107,6 +107,28 @@ def test_a_bad_recording_is_named_from_rootdir_wherever_pytest_was_started(
     assert (Path.cwd() / ".." / NAME).exists()
 
 
+def test_a_test_that_is_skipped_needs_no_recording_that_can_be_read(suite: Suite) -> None:
+    suite.write(TWO_TESTS)
+    suite.record()
+    (suite.path / NAME).write_bytes(b"")
+    suite.write(TWO_TESTS.replace("def test_bad", "@pytest.mark.skip\ndef test_bad"))
+
+    suite.replay().assert_outcomes(passed=1, skipped=1)
+
+    assert suite.test("test_bad")["outcome"] == "skipped"
+
+
+def test_a_test_with_a_bad_recording_has_its_row(suite: Suite) -> None:
+    suite.write(TWO_TESTS)
+    suite.record()
+    (suite.path / NAME).write_bytes(b"")
+
+    result = suite.replay()
+
+    result.stdout.fnmatch_lines(["test_it.py::test_bad * error", "test_it.py::test_good * kept"])
+    assert suite.test("test_bad")["outcome"] == "error"
+
+
 def test_a_bad_recording_of_another_test_concerns_nobody(suite: Suite) -> None:
     suite.write(TWO_TESTS)
     suite.record()
