@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import descriptors, machine, sights
+from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, adoptable, is_background, is_worker
-from pytest_claude_latency.virtual_time.schedule import DOOR
 from pytest_claude_latency.virtual_time.sights import Sight, Waiting
 
 if TYPE_CHECKING:

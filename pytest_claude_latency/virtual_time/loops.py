@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import places
 from pytest_claude_latency.virtual_time.dial import due
+from pytest_claude_latency.virtual_time.lock import DOOR, LOCK
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit, adoptable
-from pytest_claude_latency.virtual_time.schedule import DOOR, LOCK, Wait
+from pytest_claude_latency.virtual_time.schedule import Wait
 
 if TYPE_CHECKING:
     from asyncio import Future

@@ -13,9 +13,10 @@ import queue
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
+from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.machine import get_ident
 from pytest_claude_latency.virtual_time.members import MEMBERS, admit, dismiss
-from pytest_claude_latency.virtual_time.schedule import DOOR, Schedule, Wait
+from pytest_claude_latency.virtual_time.schedule import Schedule, Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.world import World

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.failures import UnsupportedLoop
+from pytest_claude_latency.virtual_time.lock import LOCK
 from pytest_claude_latency.virtual_time.loops import SEAT, Seat, seat_of, take_seat, works_for
 from pytest_claude_latency.virtual_time.members import current
-from pytest_claude_latency.virtual_time.schedule import LOCK
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.world import World

@@ -20,6 +20,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import calls
 from pytest_claude_latency.virtual_time.callers import BACKGROUND, exempt, package
 from pytest_claude_latency.virtual_time.dial import due
+from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.machine import get_ident
 from pytest_claude_latency.virtual_time.members import (
     ANYTHING,
@@ -33,7 +34,7 @@ from pytest_claude_latency.virtual_time.members import (
     mark_worker,
     scheduled,
 )
-from pytest_claude_latency.virtual_time.schedule import DOOR, Wait
+from pytest_claude_latency.virtual_time.schedule import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.pools import Pool

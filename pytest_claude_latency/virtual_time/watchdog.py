@@ -13,10 +13,11 @@ import threading
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.lock import LOCK
 from pytest_claude_latency.virtual_time.machine import allocate_lock, monotonic_ns
 from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, Member
 from pytest_claude_latency.virtual_time.real_waits import Account, RealWait, Watch
-from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule
+from pytest_claude_latency.virtual_time.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
