@@ -138,11 +138,28 @@ def shared_file(item: pytest.Item) -> Path:
 def owners(items: Iterable[pytest.Item]) -> dict[tuple[Path, str], list[str]]:
     """Which tests write each shared recording, by `shared_file` and name; a good suite has one for each."""
     found: dict[tuple[Path, str], list[str]] = {}
+    for item, shared, owner in _sharing(items):
+        if owner:
+            found.setdefault(shared, []).append(item.nodeid)
+    return found
+
+
+def let_owners_go_first(items: list[pytest.Item]) -> None:
+    """Move the owner of each shared recording before the first test that reads it, so that one run can record both."""
+    first: dict[tuple[Path, str], pytest.Item] = {}
+    for item, shared, owner in list(_sharing(items)):
+        reader = first.setdefault(shared, item)
+        if owner and reader is not item:
+            items.remove(item)
+            items.insert(items.index(reader), item)
+
+
+def _sharing(items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, tuple[Path, str], bool]]:
+    """The items that share a recording, each with its `shared_file` and name, and whether it is the owner."""
     for item in items:
         if item.get_closest_marker(CASSETTE) is None:
             continue
         with suppress(LimitError):  # said when the test is set up
             cassette = cassette_of(item)
-            if cassette.name is not None and cassette.owner:
-                found.setdefault((shared_file(item), cassette.name), []).append(item.nodeid)
-    return found
+            if cassette.name is not None:
+                yield item, (shared_file(item), cassette.name), cassette.owner

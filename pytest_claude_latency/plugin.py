@@ -62,7 +62,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if tests := selection.mark(items):
         from pytest_claude_latency import markers
 
-        config.stash[SESSION].owners = markers.owners(tests)
+        session = config.stash[SESSION]
+        session.owners = markers.owners(tests)
+        if session.settings.mode.records:
+            markers.let_owners_go_first(items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
