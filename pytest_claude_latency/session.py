@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import pytest
 
@@ -150,7 +150,8 @@ class Session:
         return self._current
 
     def _replays(self) -> bool:
-        return self._current is not None and self._current.replays
+        desk = self._desk()
+        return desk is not None and desk.replays
 
     def _miss_credential(self) -> None:
         self.credential_missing = self._current is not None
@@ -160,13 +161,15 @@ class Session:
 class _Closed:
     """Refuses the requests of a thread whose test has ended."""
 
+    replays: ClassVar[bool] = True  # no credential is needed to be refused, and none must be asked for
+
     def __init__(self, world: virtual_time.World, strays: list[str]) -> None:
         self._world = world
         self._strays = strays
 
     def transport_for(self, request: Request, real: Transport) -> Transport:
         message = (
-            f"a thread called the API after its test had ended; the request was not sent\n"
+            f"a thread called the API after its test had ended; nothing was sent\n"
             f"  thread    {threading.current_thread().name}\n"
             f"  test      {self._world.name}\n"
             f"  request   {request.method} {request.path}\n"
