@@ -17,6 +17,7 @@ from pytest_claude_latency.budget import message
 from pytest_claude_latency.cassette import Recording, path_of, save_set
 from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.errors import BudgetExceeded, LatencyError
+from pytest_claude_latency.fixtures import closing_with_its_loop
 from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.latency import Latency
 from pytest_claude_latency.markers import (
@@ -32,7 +33,7 @@ from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.options import Date
 from pytest_claude_latency.result import TestResult
 from pytest_claude_latency.selection import BUDGET
-from pytest_claude_latency.session import Session, replays
+from pytest_claude_latency.session import OVER_BUDGET, Session, replays
 from pytest_claude_latency.shelf import Shelf, shown
 from pytest_claude_latency.sources import Network, Replaying
 
@@ -170,7 +171,10 @@ class Case:
         """Learn how a phase ended: whatever fails but a budget spoils the recording."""
         error = excinfo.value if excinfo else None
         self._outcome = _outcome(report) or self._outcome
-        if report.passed or (error is not None and self._is_about_budgets(error)):
+        if error is not None and self._is_about_budgets(error):
+            setattr(report, OVER_BUDGET, True)
+            return
+        if report.passed:
             return
         self._spoilt = True
         if report.failed and self._session.credential_missing and not self.measurement.replays:
@@ -281,14 +285,23 @@ class Case:
         if client is None:
             return
         function = item.obj
+        kept: list[object] = []  # lest the garbage collector ends it
 
         @wraps(function)
         async def closing(*args: Any, **kwargs: Any) -> Any:
+            if self._fixtures_use("async_claude_client"):  # and may in their teardown
+                kept.append(end := closing_with_its_loop(client))
+                await anext(end)
+                return await function(*args, **kwargs)
             async with client:
                 return await function(*args, **kwargs)
 
         item.obj = closing
         self._undo.append(lambda: setattr(item, "obj", function))
+
+    def _fixtures_use(self, name: str) -> bool:
+        info: Any = getattr(self._item, "_fixtureinfo", None)
+        return any(name in each.argnames for all_of_name in info.name2fixturedefs.values() for each in all_of_name)
 
     @contextmanager
     def _body(self) -> Iterator[None]:
