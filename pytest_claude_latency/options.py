@@ -81,6 +81,11 @@ class Settings:
         """Whether the run replays in virtual time."""
         return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
 
+    @property
+    def clock(self) -> Pace:
+        """The clock that the run's numbers are read from."""
+        return Pace.REAL if self.mode.measures_live else self.pace
+
 
 _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (

@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say where answers come from, unless they come from recordings as ever."""
     settings = config.stash[SESSION].settings
-    return None if settings.is_usual else f"claude latency: mode {settings.mode}, clock {settings.pace}"
+    return None if settings.is_usual else f"claude latency: mode {settings.mode}, clock {settings.clock}"
 
 
 @pytest.hookimpl(tryfirst=True)

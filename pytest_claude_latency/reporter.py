@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
-from pytest_claude_latency.session import REPORTED, Session
+from pytest_claude_latency.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
     from pytest_claude_latency.report.summary import Summary
@@ -36,6 +36,9 @@ class Reporter:
         plain = getattr(report, REPORTED, None)
         if plain is not None:
             self._session.collect(plain)
+        outcome: str = report.outcome  # plugins have outcomes of their own
+        if outcome == "rerun" and hasattr(report, OVER_BUDGET):
+            self._session.measured_again.append(report.nodeid)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:
@@ -72,10 +75,9 @@ class Reporter:
         from pytest_claude_latency.report.summary import Run, summarize
 
         settings = self._session.settings
-        clock = "real" if settings.mode.measures_live else str(settings.pace)
         run = Run(
             mode=str(settings.mode),
-            clock=clock,
+            clock=str(settings.clock),
             judged=settings.judged,
             warnings=(*self._warnings(), *self._session.strays),
         )
@@ -87,6 +89,6 @@ class Reporter:
         said = []
         if mode.measures_live and config.getoption("dist", "no") != "no":
             said.append(f"mode {mode} under -n: workers load each other, so times are longer than a user's; use -n 0")
-        if mode.measures_live and self._session.settings.judged and config.getoption("reruns", None):
-            said.append("--reruns measures a broken budget again until chance lets it pass; budgets need no reruns")
+        if mode.measures_live and (again := dict.fromkeys(self._session.measured_again)):
+            said.append(f"reruns measured broken budgets again, which chance may have let pass: {', '.join(again)}")
         return said

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 REPORTED = "claude_latency"
 """The attribute of a test report, and the key of a worker's output, under which measurements travel."""
 
+OVER_BUDGET = "claude_latency_over_budget"
+"""The attribute of a test report that says that nothing but a budget failed."""
+
 
 @final
 class Session:
@@ -43,6 +46,7 @@ class Session:
         self.settings = settings
         self.results: dict[tuple[str, int], TestResult] = {}
         self.strays: list[str] = []
+        self.measured_again: list[str] = []
         self.owners: dict[tuple[Path, str], list[str]] = {}
         self.credential_missing = False
         self._current: Measurement | None = None
