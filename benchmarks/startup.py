@@ -39,7 +39,7 @@ CLOCK = WallClock()
 def run(folder: Path, plugins: tuple[str, ...]) -> str:
     """Run pytest over one empty test and return what it printed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, str(folder)]
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": ""}  # as installed
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, cwd=folder).stdout
 
 

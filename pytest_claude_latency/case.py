@@ -18,11 +18,11 @@ from pytest_claude_latency.cassette import Recording, path_of, save_set
 from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.errors import BudgetExceeded, LatencyError
+from pytest_claude_latency.fixtures import closing_with_its_loop
 from pytest_claude_latency.identity import Identity, identity_of
 from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.latency import Latency
 from pytest_claude_latency.markers import (
-    BUDGET,
     Cassette,
     budget_of,
     cassette_of,
@@ -34,7 +34,8 @@ from pytest_claude_latency.matching import Rules
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.options import Date, Mode
 from pytest_claude_latency.result import TestResult
-from pytest_claude_latency.session import Session, replays
+from pytest_claude_latency.selection import BUDGET
+from pytest_claude_latency.session import OVER_BUDGET, Session, replays
 from pytest_claude_latency.shelf import Shelf, shown
 from pytest_claude_latency.sources import Network, Replaying
 from pytest_claude_latency.staging import Place
@@ -137,17 +138,21 @@ class Case:
         try:
             with self.measurement.minding_misses():
                 yield
-        except BaseException:
-            self._spoilt = True
+        except BaseException as error:
+            self._spoilt = self._spoilt or not self._is_about_budgets(error)
             raise
         finally:
-            for undo in reversed(self._undo):
-                undo()
-            self._session.end(self.measurement)
+            self._conclude()
+
+    def _conclude(self) -> None:
+        __tracebackhide__ = True
+        for undo in reversed(self._undo):
+            undo()
+        self._session.end(self.measurement)
         self._item.user_properties[:] = [*self._foreign_properties(), *self._properties()]
         self._mind_unused()
         if self._session.settings.mode.records and not self.measurement.replays and not self._spoilt:
-            with failing():
+            with self._session.failing():
                 self._shelf.keep(self.measurement.exchanges(), self._begun)
 
     def _judge(self) -> None:
@@ -172,7 +177,10 @@ class Case:
         """Learn how a phase ended: whatever fails but a budget spoils the recording."""
         error = excinfo.value if excinfo else None
         self._outcome = _outcome(report) or self._outcome
-        if report.passed or (error is not None and self._is_about_budgets(error)):
+        if error is not None and self._is_about_budgets(error):
+            setattr(report, OVER_BUDGET, True)
+            return
+        if report.passed:
             return
         self._spoilt = True
         if report.failed and self._session.credential_missing and not self.measurement.replays:
@@ -293,14 +301,23 @@ class Case:
         if client is None:
             return
         function = item.obj
+        kept: list[object] = []  # lest the garbage collector ends it
 
         @wraps(function)
         async def closing(*args: Any, **kwargs: Any) -> Any:
+            if self._fixtures_use("async_claude_client"):  # and may in their teardown
+                kept.append(end := closing_with_its_loop(client))
+                await anext(end)
+                return await function(*args, **kwargs)
             async with client:
                 return await function(*args, **kwargs)
 
         item.obj = closing
         self._undo.append(lambda: setattr(item, "obj", function))
+
+    def _fixtures_use(self, name: str) -> bool:
+        info: Any = getattr(self._item, "_fixtureinfo", None)
+        return any(name in each.argnames for all_of_name in info.name2fixturedefs.values() for each in all_of_name)
 
     @contextmanager
     def _body(self) -> Iterator[None]:
@@ -311,23 +328,20 @@ class Case:
             self.measurement.phase = Phase.TEARDOWN
 
 
-@contextmanager
-def failing() -> Iterator[None]:
-    """This package's errors as pytest's own failures: the message is for the reader, not the traceback."""
-    __tracebackhide__ = True
-    try:
-        yield
-    except LatencyError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
-
-
 def opened(session: Session, item: pytest.Item) -> Case:
     """The case of a test that is about to be set up; its world has begun."""
     __tracebackhide__ = True
-    with failing():
+    with session.failing():
         case = Case(session, item)
     case.begin()
     return case
+
+
+def never_begun(item: pytest.Item, report: pytest.TestReport) -> TestResult:
+    """The result of a test that was skipped by its marks, or whose marker or recording was not understood."""
+    identity = identity_of(item)
+    outcome = _outcome(report) or "error"
+    return TestResult(nodeid=identity.nodeid, sample=identity.sample, of=identity.of, outcome=outcome, spoilt=True)
 
 
 def _outcome(report: pytest.TestReport) -> str | None:

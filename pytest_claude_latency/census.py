@@ -78,9 +78,9 @@ class Counter:
 
 def _recordings(item: pytest.Item) -> list[Path]:
     """The first sample of the item's recording; nothing if it is no latency test."""
-    from pytest_claude_latency import markers, plugin  # only the process that collects needs them
+    from pytest_claude_latency import markers, plugin, selection  # only the process that collects needs them
 
-    if not markers.is_latency_test(item):
+    if not selection.is_latency_test(item):
         return []
     nodeid = identity_of(item).nodeid
     try:

@@ -99,9 +99,11 @@ class Comparison:
 
     @property
     def typical(self) -> tuple[float, float]:
-        """The readings that stand for the two sides: medians that were measured, or the two that differ most."""
+        """The readings that stand for the two sides: medians that were measured; exactly, the two that decided."""
         if self.exact:
-            return max(zip(self.before, self.after, strict=True), key=lambda pair: _change(*pair))
+            pairs = list(zip(self.before, self.after, strict=True))
+            worse = [(old, new) for old, new in pairs if METRICS[self.metric].worse(new, old)]
+            return max(worse if self.verdict == "regression" else pairs, key=lambda pair: _change(*pair))
         half = Fraction(1, 2)
         return percentile(self.before, half), percentile(self.after, half)
 

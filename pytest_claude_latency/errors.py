@@ -6,6 +6,7 @@ name files relative to pytest's rootdir and never hold a request's credentials.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -17,44 +18,47 @@ class LimitError(LatencyError, ValueError):
     """A limit that is not understood: unknown metric, bad unit, negative or NaN value."""
 
 
-class CassetteError(LatencyError):
+class FileError(LatencyError):
+    """A file that cannot be used: which one, at which line (None: as a whole), and why."""
+
+    what = "cannot use the file"
+
+    def __init__(self, path: Path, line: int | None, reason: str) -> None:
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self._naming(str(self.path))
+
+    def seen_from(self, root: Path) -> str:
+        """The message, naming the file relative to `root`."""
+        return self._naming(Path(os.path.relpath(self.path, root)).as_posix())
+
+    def _naming(self, file: str) -> str:
+        place = file if self.line is None else f"{file}, line {self.line}"
+        return f"{self.what} {place}: {self.reason}"
+
+
+class CassetteError(FileError):
     """A recording that cannot be read: which file, which line, and why."""
 
-    def __init__(self, path: Path, line: int | None, reason: str) -> None:
-        super().__init__(path, line, reason)
-        self.path = path
-        self.line = line
-        self.reason = reason
-
-    def __str__(self) -> str:
-        place = f"{self.path}" if self.line is None else f"{self.path}, line {self.line}"
-        return f"cannot read the recording {place}: {self.reason}"
+    what = "cannot read the recording"
 
 
-class CassetteWriteError(LatencyError):
+class CassetteWriteError(FileError):
     """A recording that could not be written: which file, and why. What was there before is still there."""
 
+    what = "cannot write the recording"
+
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"cannot write the recording {self.path}: {self.reason}"
+        super().__init__(path, None, reason)
 
 
-class BaselineError(LatencyError):
+class BaselineError(FileError):
     """A baseline that cannot be used: which file, which line (None: the file as a whole), and why."""
 
-    def __init__(self, path: Path, line: int | None, reason: str) -> None:
-        super().__init__(path, line, reason)
-        self.path = path
-        self.line = line
-        self.reason = reason
-
-    def __str__(self) -> str:
-        place = f"{self.path}" if self.line is None else f"{self.path}, line {self.line}"
-        return f"cannot use the baseline {place}: {self.reason}"
+    what = "cannot use the baseline"
 
 
 class CredentialError(LatencyError):
@@ -65,5 +69,5 @@ class InterceptionError(LatencyError):
     """Requests of Claude clients would reach the network although a latency test is about to run."""
 
 
-class BudgetExceeded(AssertionError):
+class BudgetExceeded(AssertionError):  # noqa: N818 - tests read "raises BudgetExceeded"
     """Calls broke a latency budget. Raised by `claude_latency.budget(...)` and by a judged marker."""

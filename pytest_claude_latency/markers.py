@@ -19,11 +19,7 @@ from pytest_claude_latency.budget import Budget, combine
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.identity import identity_of
 from pytest_claude_latency.limit import Limit, parse_marker
-from pytest_claude_latency.options import SELECTED
-
-BUDGET = "latency_budget"
-CASSETTE = "latency_cassette"
-FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
+from pytest_claude_latency.selection import BUDGET, CASSETTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +30,6 @@ class Cassette:
     owner: bool = False
     ignore: tuple[str, ...] = ()
     repeat: bool = False
-
-
-def is_latency_test(item: pytest.Item) -> bool:
-    """Whether the test carries a budget or uses one of the fixtures."""
-    return item.get_closest_marker(BUDGET) is not None or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-
-
-def mark(items: Iterable[pytest.Item]) -> None:
-    """Give every latency test the marker by which `-m` selects it."""
-    for item in items:
-        if is_latency_test(item):
-            item.add_marker(SELECTED)
 
 
 def budget_of(item: pytest.Item, further: tuple[Limit, ...]) -> Budget:
@@ -167,13 +151,31 @@ def place_of(item: pytest.Item, nodeid: str) -> tuple[Path, str]:
 def owners(items: Iterable[pytest.Item]) -> dict[tuple[Path, str], list[str]]:
     """Which tests write each shared recording, by `shared_file` and name; a good suite has one for each."""
     found: dict[tuple[Path, str], list[str]] = {}
+    for item, shared, owner in _sharing(items):
+        if owner:
+            claims = found.setdefault(shared, [])
+            if (nodeid := identity_of(item).nodeid) not in claims:
+                claims.append(nodeid)
+    return found
+
+
+def let_owners_go_first(items: list[pytest.Item]) -> None:
+    """Move the owner of each shared recording before the first test that reads it, so that one run can record both."""
+    first: dict[tuple[Path, str], pytest.Item] = {}
+    for item, shared, owner in list(_sharing(items)):
+        if not owner:
+            first.setdefault(shared, item)
+        elif (reader := first.get(shared)) is not None:
+            items.remove(item)
+            items.insert(items.index(reader), item)
+
+
+def _sharing(items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, tuple[Path, str], bool]]:
+    """The items that share a recording, each with its `shared_file` and name, and whether it is the owner."""
     for item in items:
-        if item.get_closest_marker(CASSETTE) is None or not is_latency_test(item):
+        if item.get_closest_marker(CASSETTE) is None:
             continue
         with suppress(LimitError):  # said when the test is set up
             cassette = cassette_of(item)
-            if cassette.name is not None and cassette.owner:
-                claims = found.setdefault((shared_file(item), cassette.name), [])
-                if (nodeid := identity_of(item).nodeid) not in claims:
-                    claims.append(nodeid)
-    return found
+            if cassette.name is not None:
+                yield item, (shared_file(item), cassette.name), cassette.owner

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 GROUP = "claude-latency"
 PLACEHOLDER_KEY = "placeholder-of-a-replay"
-SELECTED = "latency"
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
     'for example latency_budget(ttft="800ms", total="3s")',
@@ -83,6 +82,11 @@ class Settings:
     def is_usual(self) -> bool:
         """Whether the run replays in virtual time."""
         return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
+
+    @property
+    def clock(self) -> Pace:
+        """The clock that the run's numbers are read from."""
+        return Pace.REAL if self.mode.measures_live else self.pace
 
 
 _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (

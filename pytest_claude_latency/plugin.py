@@ -7,11 +7,12 @@ without any pays next to nothing.
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_claude_latency import options, virtual_time
+from pytest_claude_latency import options, selection, virtual_time
 from pytest_claude_latency.fixtures import CASE, async_claude_client, claude_client, claude_latency
 from pytest_claude_latency.reporter import Reporter
 from pytest_claude_latency.session import REPORTED, Session
@@ -23,6 +24,7 @@ __all__ = ["async_claude_client", "claude_client", "claude_latency"]
 
 SESSION: pytest.StashKey[Session] = pytest.StashKey()
 WIDE: pytest.StashKey[WideFixtures] = pytest.StashKey()
+SETUP: pytest.StashKey[ExitStack] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,14 +53,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say where answers come from, unless they come from recordings as ever."""
     settings = config.stash[SESSION].settings
-    return None if settings.is_usual else f"claude latency: mode {settings.mode}, clock {settings.pace}"
+    return None if settings.is_usual else f"claude latency: mode {settings.mode}, clock {settings.clock}"
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper by which --lf selects
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, Any]:
     """Put the samples of a latency test in its place."""
     report = yield
-    if any(isinstance(each, pytest.Function) for each in report.result):
+    if any(isinstance(each, pytest.Function) and selection.is_latency_test(each) for each in report.result):
         from pytest_claude_latency import samples
 
         samples.expand(report, collector, collector.config.stash[SESSION].settings)
@@ -68,16 +70,19 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark latency tests before `-m` selects."""
-    from pytest_claude_latency import markers, samples
+    if any(map(selection.is_latency_test, items)):
+        from pytest_claude_latency import markers, samples
 
-    samples.settle(items, config.stash[SESSION].settings)
-    markers.mark(items)
-    config.stash[SESSION].owners = markers.owners(items)
+        session = config.stash[SESSION]
+        samples.settle(items, session.settings)
+        session.owners = markers.owners(selection.mark(items))
+        if session.settings.mode.records:
+            markers.let_owners_go_first(items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Watch the wider-scoped fixtures of the selected latency tests."""
-    selected = [item for item in session.items if _is_latency_test(item)]
+    selected = [item for item in session.items if selection.is_marked(item)]
     if selected:
         from pytest_claude_latency.wide_fixtures import WideFixtures
 
@@ -95,16 +100,21 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrappers whose teardown expects that their set-up ran
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Begin the test's world before its first fixture."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin the test's world before its first fixture; marks that skip a test have spoken by now."""
     __tracebackhide__ = True
-    if not _is_latency_test(item):
-        return (yield)
-    from pytest_claude_latency import case
+    if selection.is_marked(item):
+        from pytest_claude_latency import case
 
-    item.stash[CASE] = current = case.opened(item.config.stash[SESSION], item)
-    with current.setting_up():
+        item.stash[CASE] = current = case.opened(item.config.stash[SESSION], item)
+        item.stash[SETUP].enter_context(current.setting_up())
+
+
+@pytest.hookimpl(specname="pytest_runtest_setup", wrapper=True)  # pytest takes only names with its prefix
+def pytest_runtest_setup_of_latency_test(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Close what the set-up of a latency test opened."""
+    __tracebackhide__ = True
+    with ExitStack() as item.stash[SETUP]:
         return (yield)
 
 
@@ -142,8 +152,8 @@ def pytest_runtest_makereport(
         if report.when == "teardown":
             setattr(report, REPORTED, current.result().as_dict())
             del item.stash[CASE]
+    elif report.when == "setup" and not report.passed and selection.is_marked(item):
+        from pytest_claude_latency import case
+
+        setattr(report, REPORTED, case.never_begun(item, report).as_dict())
     return report
-
-
-def _is_latency_test(item: pytest.Item) -> bool:
-    return item.get_closest_marker(options.SELECTED) is not None

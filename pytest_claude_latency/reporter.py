@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 from pytest_claude_latency.clock import WallClock
-from pytest_claude_latency.session import REPORTED, STAGED, Session
+from pytest_claude_latency.selection import is_marked
+from pytest_claude_latency.session import OVER_BUDGET, REPORTED, STAGED, Session
 
 if TYPE_CHECKING:
     from pytest_claude_latency.foresight import Progress
@@ -50,7 +51,7 @@ class Reporter:
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Say what the run will cost, and what it cannot settle."""
         lines = self._session.announcement([item.nodeid for item in items])
-        if self._session.judges_percentiles:
+        if self._session.judges_percentiles and any(map(is_marked, items)):
             from pytest_claude_latency.samples import unsettled
 
             lines += [f"claude latency: {line}" for line in unsettled(items, self._session.settings)]
@@ -63,6 +64,9 @@ class Reporter:
             self._session.collect(plain, report)
             if self._progress is not None:
                 self._progress.note(self._session.results)
+        outcome: str = report.outcome  # plugins have outcomes of their own
+        if outcome == "rerun" and hasattr(report, OVER_BUDGET):
+            self._session.measured_again.append(report.nodeid)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
@@ -134,10 +138,9 @@ class Reporter:
         from pytest_claude_latency.report.summary import Run, summarize
 
         settings = self._session.settings
-        clock = "real" if settings.mode.measures_live else str(settings.pace)
         run = Run(
             mode=str(settings.mode),
-            clock=clock,
+            clock=str(settings.clock),
             judged=settings.judged,
             verdicts=self._session.conclusions,
             warnings=(*self._warnings(), *self._session.unfinished, *self._session.strays),
@@ -150,6 +153,6 @@ class Reporter:
         said = []
         if mode.measures_live and config.getoption("dist", "no") != "no":
             said.append(f"mode {mode} under -n: workers load each other, so times are longer than a user's; use -n 0")
-        if mode.measures_live and self._session.settings.judged and config.getoption("reruns", None):
-            said.append("--reruns measures a broken budget again until chance lets it pass; budgets need no reruns")
+        if mode.measures_live and (again := dict.fromkeys(self._session.measured_again)):
+            said.append(f"reruns measured broken budgets again, which chance may have let pass: {', '.join(again)}")
         return said

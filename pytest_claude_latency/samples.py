@@ -20,9 +20,10 @@ import pytest
 from pytest_claude_latency.cassette import samples as recorded_samples
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.identity import Identity, give, identity_of, is_given
-from pytest_claude_latency.markers import budget_of, is_latency_test, place_of
+from pytest_claude_latency.markers import budget_of, place_of
 from pytest_claude_latency.options import Mode, Settings
 from pytest_claude_latency.sample import never_settled
+from pytest_claude_latency.selection import is_latency_test
 
 
 def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: Settings) -> None:

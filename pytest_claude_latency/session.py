@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import pytest
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.clock import Clock, VirtualClock, WallClock
+from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.options import Mode, Pace, Settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 REPORTED = "claude_latency"
 """The attribute of a test report, and the key of a worker's output, under which measurements travel."""
+
+OVER_BUDGET = "claude_latency_over_budget"
+"""The attribute of a test report that says that nothing but a budget failed."""
 
 
 STAGED = "claude_latency_staging"
@@ -54,6 +58,7 @@ class Session:
         self.unfinished: list[str] = []
         self.conclusions: tuple[Conclusion, ...] = ()
         self._ran: dict[str, Ran] = {}
+        self.measured_again: list[str] = []
         self.owners: dict[tuple[Path, str], list[str]] = {}
         self.credential_missing = False
         self._current: Measurement | None = None
@@ -97,6 +102,17 @@ class Session:
             given = getattr(self.config, "workerinput", {}).get(STAGED)
             self._staging = Path(given or mkdtemp(prefix="claude-latency-"))
         return self._staging
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """This package's errors as pytest's own failures: the message is for the reader, not the traceback."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except FileError as error:
+            raise pytest.fail.Exception(error.seen_from(self.config.rootpath), pytrace=False) from None
+        except LatencyError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def record_command(self, nodeid: str) -> str:
         """What a user types where pytest was started to record this test, or the tests of this file or folder."""
@@ -206,7 +222,8 @@ class Session:
         return self._current
 
     def _replays(self) -> bool:
-        return self._current is not None and self._current.replays
+        desk = self._desk()
+        return desk is not None and desk.replays
 
     def _miss_credential(self) -> None:
         self.credential_missing = self._current is not None
@@ -216,13 +233,15 @@ class Session:
 class _Closed:
     """Refuses the requests of a thread whose test has ended."""
 
+    replays: ClassVar[bool] = True  # no credential is needed to be refused, and none must be asked for
+
     def __init__(self, world: virtual_time.World, strays: list[str]) -> None:
         self._world = world
         self._strays = strays
 
     def transport_for(self, request: Request, real: Transport) -> Transport:
         message = (
-            f"a thread called the API after its test had ended; the request was not sent\n"
+            f"a thread called the API after its test had ended; nothing was sent\n"
             f"  thread    {threading.current_thread().name}\n"
             f"  test      {self._world.name}\n"
             f"  request   {request.method} {request.path}\n"

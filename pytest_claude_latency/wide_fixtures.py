@@ -57,7 +57,8 @@ class WideFixtures:
     def setting_up(self, definition: Any, request: Any) -> Iterator[None]:
         """Around the set-up of a watched fixture: measure it, and its teardown when that comes."""
         __tracebackhide__ = True
-        life = _Life(self._session, definition, request)
+        with self._session.failing():
+            life = _Life(self._session, definition, request)
         definition.addfinalizer(life.conclude)  # finalizers run in reverse: this one after the fixture's own
         with life.measured():
             yield
@@ -100,15 +101,13 @@ class _Life:
         self._teardown.enter_context(self.measured())
 
     def conclude(self) -> None:
-        """The fixture is torn down: keep what was recorded.
-
-        Raises:
-            LatencyError: the recording could not be written.
-        """
+        """The fixture is torn down: keep what was recorded. A recording that could not be written is a failure."""
+        __tracebackhide__ = True
         self._teardown.close()
         self._measurement.close()
         if self._session.settings.mode.records and not self._measurement.replays and not self._spoilt:
-            self._shelf.keep(self._measurement.exchanges(), self._begun)
+            with self._session.failing():
+                self._shelf.keep(self._measurement.exchanges(), self._begun)
 
 
 def _shelf(session: Session, definition: Any, request: Any) -> Shelf:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support_desk.agent import reply
 
-from pytest_claude_latency.latency import Latency
+from pytest_claude_latency import Latency
 
 
 @pytest.mark.latency_budget(ttft="2500ms", elapsed="8s", calls=2)

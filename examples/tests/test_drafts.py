@@ -8,7 +8,7 @@ import unittest
 import pytest
 from support_desk.drafts import TONES, drafts
 
-from pytest_claude_latency.latency import Latency
+from pytest_claude_latency import Latency
 
 TICKET = (
     "My desk lamp A-1077 arrived broken. You refunded it, thank you! But I would still like to have one that works."

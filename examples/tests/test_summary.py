@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support_desk.summary import summarize
 
-from pytest_claude_latency.latency import Latency
+from pytest_claude_latency import Latency
 
 CONVERSATION = """\
 customer: My order A-1042 has not come.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import descriptors, machine, sights
+from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, adoptable, is_background, is_worker
-from pytest_claude_latency.virtual_time.schedule import DOOR
 from pytest_claude_latency.virtual_time.sights import Sight, Waiting
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Blockage:
     def lasts(self) -> bool:
         """Whether the thread has not moved since."""
         now = sights.look(self.ident)
-        return now == self.sight or (self.polling and now.blocked and now.call == self.sight.call)
+        return now == self.sight or (self.polling and now.repeats(self.sight))
 
 
 def least_age(waiting: Waiting) -> Nanoseconds:
@@ -89,6 +89,15 @@ def outsiders_work() -> bool:
         return True
     machine.sleep(_MOMENT)
     return bool(DOOR.waiting) or outsiders() != before
+
+
+def outsiders_stir() -> bool:
+    """Whether one of them runs, or would if it got its turn: it may hold the lock that a member waits for."""
+    before = outsiders()
+    if DOOR.waiting or not all(sight.blocked for sight in before):
+        return True
+    machine.sleep(_MOMENT)
+    return outsiders() != before
 
 
 def outsiders_rest() -> bool:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.machine import get_ident
 from pytest_claude_latency.virtual_time.members import MEMBERS, admit, adoptable
-from pytest_claude_latency.virtual_time.schedule import DOOR
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.world import World

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.lock import LOCK
 from pytest_claude_latency.virtual_time.machine import monotonic_ns
-from pytest_claude_latency.virtual_time.schedule import LOCK
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.schedule import Schedule

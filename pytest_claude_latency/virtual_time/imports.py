@@ -40,25 +40,28 @@ class Watcher(MetaPathFinder):
 
     def __init__(self, treatments: dict[str, Treatment]) -> None:
         self._treatments = treatments
+        self._finding: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The module's own spec with our loader around its own; None for all other modules."""
-        treatment = self._treatments.pop(fullname, None)
-        if treatment is None:
+        treatment = self._treatments.get(fullname)
+        if treatment is None or fullname in self._finding:
             return None
-        spec = importlib.util.find_spec(fullname)
+        self._finding.add(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._finding.discard(fullname)
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, treatment)
         return spec
 
 
 def on_import(treatments: dict[str, Treatment]) -> None:
-    """Apply each treatment to its module: now if it is loaded, else right after it is."""
-    waiting = {name: treat for name, treat in treatments.items() if name not in sys.modules}
+    """Apply each treatment to its module: now if it is loaded, and right after it is, each time it is."""
     for name, treat in treatments.items():
-        if name not in waiting:
+        if name in sys.modules:
             treat(sys.modules[name])
-    if waiting:
-        sys.meta_path.insert(0, Watcher(waiting))
+    sys.meta_path.insert(0, Watcher(treatments))

@@ -13,7 +13,7 @@ import functools
 import select
 import sys
 from asyncio.base_events import BaseEventLoop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from heapq import heappop, heappush
 from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import places
 from pytest_claude_latency.virtual_time.dial import due
+from pytest_claude_latency.virtual_time.lock import DOOR, LOCK
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit, adoptable
-from pytest_claude_latency.virtual_time.schedule import DOOR, LOCK, Wait
+from pytest_claude_latency.virtual_time.schedule import Wait
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 # A timer this close is due: above the noise of float instants, below the microsecond that waits are rounded to.
 _RESOLUTION = 0.6 * MICROSECOND / SECOND
 
-_SEAT = "_claude_latency_seat"
+SEAT = "_claude_latency_seat"
 
 
 @final
@@ -53,6 +54,7 @@ class Seat:
         self._order = count()
         selector: Any = loop._selector  # type: ignore[attr-defined]
         self._files: Mapping[Any, SelectorKey] | None = selector.get_map() if hasattr(selector, "get_map") else None
+        self._fds: Sized | None = getattr(selector, "_fd_to_key", self._files)  # its length costs less
         here = self.dial.now()
         # The program may compare the loop's time with time.monotonic(); a loop that already
         # holds timers keeps its own origin, or they would all be due at once.
@@ -99,7 +101,7 @@ class Seat:
     def idle_until(self, instant: Nanoseconds) -> bool:
         """Whether the running task is the only thing this loop could do before or at `instant`."""
         loop: Any = self.loop
-        if loop._ready or loop._stopping or self._files is None or len(self._files) > 1:
+        if loop._ready or loop._stopping or self._fds is None or len(self._fds) > 1:
             return False
         timers = loop._scheduled
         if timers and timers[0]._when <= (self.origin + instant) / SECOND + _RESOLUTION:
@@ -148,15 +150,15 @@ class LoopWait(Wait):
 
 def take_seat(loop: Any, world: World) -> Seat:
     """A seat in the world for a loop that the calling thread runs."""
-    seat: Seat | None = loop.__dict__.get(_SEAT)
+    seat: Seat | None = loop.__dict__.get(SEAT)
     if seat is None or seat.world is not world:
-        seat = loop.__dict__[_SEAT] = Seat(loop, world, 0 if seat is None else seat.shift())
+        seat = loop.__dict__[SEAT] = Seat(loop, world, 0 if seat is None else seat.shift())
     return seat
 
 
 def seat_of(loop: BaseEventLoop) -> Seat | None:
     """The loop's seat in the world of the thread that asks; in its last world, if that thread is in none."""
-    seat: Seat | None = loop.__dict__.get(_SEAT)
+    seat: Seat | None = loop.__dict__.get(SEAT)
     member = MEMBERS.get(get_ident())
     if member is None or member.world.virtual is None or (seat is not None and seat.world is member.world):
         return seat
@@ -258,7 +260,7 @@ def _write_to_self(original: Callable[[Any], None], loop: Any) -> None:
     """Wake a loop from another thread. Counted after the byte is written, both under the lock: see `_select`."""
     with DOOR:
         original(loop)
-        seat: Seat | None = loop.__dict__.get(_SEAT)
+        seat: Seat | None = loop.__dict__.get(SEAT)
         if seat is not None:
             seat.writes += 1
             if seat.wait is not None:

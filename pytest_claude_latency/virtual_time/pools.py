@@ -13,9 +13,10 @@ import queue
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
+from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.machine import get_ident
 from pytest_claude_latency.virtual_time.members import MEMBERS, admit, dismiss
-from pytest_claude_latency.virtual_time.schedule import DOOR, Schedule, Wait
+from pytest_claude_latency.virtual_time.schedule import Schedule, Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.world import World
@@ -35,6 +36,7 @@ class Pool:
         self._credit = 0
         self._busy: dict[int, Job] = {}
         self.joiners: list[Wait] = []
+        self.closing = False
 
     def expect(self, job: Job) -> None:
         """A job of a member is being submitted."""
@@ -185,6 +187,7 @@ def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any)
 def _shutdown(
     original: Callable[..., None], executor: Any, /, wait: bool = True, *, cancel_futures: bool = False
 ) -> None:
+    pool_of(executor).closing = True
     if cancel_futures:
         with executor._shutdown_lock:
             executor._shutdown = True

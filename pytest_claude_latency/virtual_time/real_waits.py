@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WORTH_TELLING = 100 * MILLISECOND
 _POLLS_AFTER = 100 * MILLISECOND  # of waking only to wait in the same call again
-_MISSES = 3  # looks that may find such a thread awake
+_MISSES = 10  # looks that may find such a thread awake
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Watch:
 
     def goes_on(self, sight: Sight) -> bool:
         """Whether another look sees the same wait, or the next round of a thread that polls."""
-        return sight.blocked and (sight == self.sight or (sight.polls and sight.call == self.sight.call))
+        return sight.blocked and (sight == self.sight or sight.repeats(self.sight))
 
     def polls_on(self) -> bool:
         """Whether a thread that has polled for long may be between two rounds."""

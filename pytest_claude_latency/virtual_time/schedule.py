@@ -2,7 +2,7 @@
 
 One rule: the clock moves only when every member waits, and then to the earliest
 wake-up. A thread gives its count back when it parks; whoever wakes it counts it
-as running before doing so. All of it happens under one lock, `LOCK`.
+as running before doing so. All of it happens under the one lock.
 """
 
 from __future__ import annotations
@@ -11,40 +11,13 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, final
 
-from pytest_claude_latency.virtual_time.machine import RLock, allocate_lock, get_ident, monotonic_ns
+from pytest_claude_latency.virtual_time.machine import allocate_lock, monotonic_ns
 
 if TYPE_CHECKING:
     from pytest_claude_latency.clock import VirtualClock
     from pytest_claude_latency.duration import Nanoseconds
     from pytest_claude_latency.virtual_time.blocked import Blockage
     from pytest_claude_latency.virtual_time.members import Member
-
-# Re-entrant: a garbage collection inside a guarded step may run a finalizer that notifies somebody.
-LOCK = RLock()
-
-
-@final
-class _Door:
-    """`LOCK` for code that outsiders run too: shows who stands before it, since they look idle from outside."""
-
-    def __init__(self) -> None:
-        self.waiting: set[int] = set()
-
-    def __enter__(self) -> None:
-        if LOCK.acquire(blocking=False):
-            return
-        ident = get_ident()
-        self.waiting.add(ident)
-        try:
-            LOCK.acquire()
-        finally:
-            self.waiting.discard(ident)
-
-    def __exit__(self, *_: object) -> None:
-        LOCK.release()
-
-
-DOOR = _Door()
 
 
 class Wait:
@@ -169,9 +142,13 @@ class Schedule:
     def move_to(self, instant: Nanoseconds) -> None:
         """Let the clock read `instant`, because somebody waited until then."""
         if instant > self.clock.now():
-            self.moves += 1
-            self._stood, self._still_since = 0, None
-            self.clock.advance_to(instant)
+            self.jump_to(instant)
+
+    def jump_to(self, instant: Nanoseconds) -> None:
+        """The same for an instant that is known to lie ahead."""
+        self.moves += 1
+        self._stood, self._still_since = 0, None
+        self.clock.advance_to(instant)
 
     def creep(self, span: Nanoseconds) -> None:
         """Move the clock by `span` although a thread runs, or only to the next wake-up, if that comes first."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.failures import UnsupportedLoop
-from pytest_claude_latency.virtual_time.loops import Seat, seat_of, take_seat, works_for
-from pytest_claude_latency.virtual_time.schedule import LOCK
+from pytest_claude_latency.virtual_time.lock import LOCK
+from pytest_claude_latency.virtual_time.loops import SEAT, Seat, seat_of, take_seat, works_for
+from pytest_claude_latency.virtual_time.members import current
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.world import Virtual, World
+    from pytest_claude_latency.virtual_time.world import World
 
 
 async def sleep_until(world: World, instant: Nanoseconds) -> None:
@@ -22,6 +23,14 @@ async def sleep_until(world: World, instant: Nanoseconds) -> None:
         UnsupportedLoop: the loop is neither asyncio's own nor trio's.
     """
     loop: Any = _get_running_loop()
+    seat: Seat | None = getattr(loop, SEAT, None)
+    if seat is not None and seat.world is world and _passed_alone(seat, instant):
+        return
+    await _sleep_until(world, loop, instant)
+
+
+async def _sleep_until(world: World, loop: Any, instant: Nanoseconds) -> None:
+    """The long way: find out where the task runs, and let others run meanwhile."""
     task = None if loop is None else current_task()
     if task is None and "trio" in sys.modules:
         await _sleep_in_trio(world, instant)
@@ -29,7 +38,7 @@ async def sleep_until(world: World, instant: Nanoseconds) -> None:
         await _really_sleep_until(world, instant)
     else:
         seat = _seat(world, loop)
-        if instant > world.virtual.dial.now() and not _passed_alone(world.virtual, seat, task, instant):
+        if instant > world.virtual.dial.now():
             await seat.alarm(instant)
 
 
@@ -62,13 +71,17 @@ def _seat(world: World, loop: Any) -> Seat:
     return seat
 
 
-def _passed_alone(virtual: Virtual, seat: Seat, task: Any, instant: Nanoseconds) -> bool:
+def _passed_alone(seat: Seat, instant: Nanoseconds) -> bool:
     """Move the clock without a turn of the loop, where a turn could run nothing but this task again."""
-    schedule = virtual.schedule
+    schedule = seat.schedule
     with LOCK:
-        if not schedule.free_until(instant) or not seat.idle_until(instant) or seat.world.ended:
+        if schedule.running != 1 or seat.world.ended:
+            return False  # looked at first, as the likeliest
+        if instant <= schedule.clock.now():
+            return True
+        if not (schedule.free_until(instant) and seat.idle_until(instant) and current() is seat.world):
             return False
-        if task is None or getattr(task, "_must_cancel", True):
+        if getattr(current_task(), "_must_cancel", True):
             return False
-        schedule.move_to(instant)
+        schedule.jump_to(instant)
         return True

@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, final
 
@@ -19,6 +20,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import calls
 from pytest_claude_latency.virtual_time.callers import BACKGROUND, exempt, package
 from pytest_claude_latency.virtual_time.dial import due
+from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.machine import get_ident
 from pytest_claude_latency.virtual_time.members import (
     ANYTHING,
@@ -32,7 +34,7 @@ from pytest_claude_latency.virtual_time.members import (
     mark_worker,
     scheduled,
 )
-from pytest_claude_latency.virtual_time.schedule import DOOR, Wait
+from pytest_claude_latency.virtual_time.schedule import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.pools import Pool
@@ -196,17 +198,25 @@ def _start(original: Callable[[Thread], None], thread: Thread) -> None:
         life.counted = life.world is not None and parent.schedule is not None
         if life.counted and parent.schedule is not None:
             parent.schedule.running += 1
-    really, parent.really = parent.really, True  # until it has started: it may not be a member
     try:
-        original(thread)
+        with _in_reality(parent):  # until it has started: it may not be a member
+            original(thread)
     except BaseException:
         with DOOR:
             if life.counted and parent.schedule is not None:
                 life.counted = False
                 parent.schedule.running -= 1
         raise
+
+
+@contextmanager
+def _in_reality(member: Member) -> Iterator[None]:
+    """The member waits, but counts as running: for the interpreter, which only takes a moment."""
+    really, member.really = member.really, True
+    try:
+        yield
     finally:
-        parent.really = really
+        member.really = really
 
 
 def _new_life(thread: Any, parent: Member | None, starter: Any) -> Life:
@@ -259,11 +269,14 @@ def _join(original: Callable[..., None], thread: Thread, timeout: float | None =
     instant = None if timeout is None else due(member.world.clock.now(), timeout)
     while not life.over and not member.world.ended and _join_virtually(member, thread, life, instant):
         pass
-    if life.over or instant is None:
-        original(thread)  # at most a moment, while the interpreter takes the thread down
-    elif life.pool is not None or member.world.ended:
+    idle = life.pool is not None and not life.pool.occupies(thread.ident)
+    if life.over or (idle and life.pool is not None and life.pool.closing):
+        with _in_reality(member):
+            original(thread)  # a moment, while the interpreter takes the thread down
+    elif idle or member.world.ended:
         assert member.world.virtual is not None
-        original(thread, max(0, instant - member.world.virtual.dial.now()) / SECOND)
+        rest = None if instant is None else max(0, instant - member.world.virtual.dial.now()) / SECOND
+        original(thread, rest)
 
 
 def _join_virtually(member: Member, thread: Thread, life: Life, instant: int | None) -> bool:

@@ -13,7 +13,7 @@ import select
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 from weakref import WeakKeyDictionary, WeakSet
 
 import trio
@@ -21,10 +21,14 @@ from trio._core import _run, _thread_cache, _wakeup_socketpair
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.dial import due
+from pytest_claude_latency.virtual_time.lock import DOOR, LOCK
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.members import MEMBERS, admit, dismiss, scheduled
-from pytest_claude_latency.virtual_time.schedule import DOOR, LOCK, Wait
-from pytest_claude_latency.virtual_time.world import World, pin
+from pytest_claude_latency.virtual_time.pins import PINS
+from pytest_claude_latency.virtual_time.schedule import Wait
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.virtual_time.world import World
 
 _START = 10_000 * SECOND  # as far from zero as trio's own: nobody should take it for time.monotonic()
 _LONG = float(_run._MAX_TIMEOUT)  # what trio waits at most, and whenever it has no deadline
@@ -327,7 +331,7 @@ def install() -> None:
     """Patch trio."""
     run: Any = _run
     run.SystemClock = Clock
-    pin(_Shuffle())
+    PINS.add(_Shuffle())
     for cls, name, wrapper in (
         (run.TheIOManager, "get_events", _get_events),
         (run.TheIOManager, "process_events", _process_events),

@@ -13,18 +13,21 @@ import threading
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.lock import LOCK
 from pytest_claude_latency.virtual_time.machine import allocate_lock, monotonic_ns
 from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, Member
 from pytest_claude_latency.virtual_time.real_waits import Account, RealWait, Watch
-from pytest_claude_latency.virtual_time.schedule import LOCK, Schedule
+from pytest_claude_latency.virtual_time.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_claude_latency.virtual_time.blocked import Blockage
     from pytest_claude_latency.virtual_time.world import World
 
 _BUSY_PERIOD = 0.003  # seconds between two looks while somebody waits for somebody
 _QUIET_PERIOD = 0.01
+_HELP = 100 * MILLISECOND
 _PATIENCE = 300 * MILLISECOND  # before a deadlock is one, if no outsider could end it
 _LONG_PATIENCE = 5 * SECOND
 
@@ -40,6 +43,7 @@ class WatchDog:
         self._account = Account()
         self._failed = -1  # turns taken when the world was last found stuck
         self._stuck: tuple[int, Nanoseconds] | None = None  # turns taken when it began, and when
+        self._helped_since: Nanoseconds | None = None
         self._bell = allocate_lock()
         self._bell.acquire()
 
@@ -81,14 +85,29 @@ class WatchDog:
             self._look_at(member, now)
         self._forget_all_but({member.ident for member in counted}, now)
         running = [member for member in counted if member not in self._schedule.excused]
-        blockages = [blockage for member in running if (blockage := self._watches[member.ident].blockage)]
+        blockages = [blockage for member in running if (blockage := self._blockage_of(member))]
         if len(blockages) == len(running) == self._schedule.running and not self._schedule.credit:
+            if blockages and self._somebody_may_help(now):
+                return
             for member, blockage in zip(running, blockages, strict=True):
                 self._schedule.excuse(member, blockage)
             self._schedule.advance()
             self._judge(now)
         if self._schedule.watched:
             self._look_at_files(now)
+
+    def _blockage_of(self, member: Member) -> Blockage | None:
+        return None if member.really else self._watches[member.ident].blockage
+
+    def _somebody_may_help(self, now: Nanoseconds) -> bool:
+        """Whether to give the blocked more time, since others are awake. Not for ever: those may never rest."""
+        from pytest_claude_latency.virtual_time import blocked
+
+        if not blocked.outsiders_stir():
+            self._helped_since = None
+            return False
+        self._helped_since = self._helped_since or now
+        return now - self._helped_since < _HELP
 
     def _look_at_files(self, now: Nanoseconds) -> None:
         from pytest_claude_latency.virtual_time import blocked

@@ -7,20 +7,22 @@ another clock only keeps track of who belongs to it: its waits are the machine's
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.clock import Clock, VirtualClock
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time import dates, interrupts, machine
 from pytest_claude_latency.virtual_time.dial import Dial, due, whole_second
 from pytest_claude_latency.virtual_time.failures import Deadlock
+from pytest_claude_latency.virtual_time.lock import DOOR, LOCK
 from pytest_claude_latency.virtual_time.members import ANYTHING, MEMBERS, Member, admit, current
+from pytest_claude_latency.virtual_time.pins import PINS
 from pytest_claude_latency.virtual_time.real_waits import RealWait
-from pytest_claude_latency.virtual_time.schedule import DOOR, LOCK, Schedule, Wait
+from pytest_claude_latency.virtual_time.schedule import Schedule, Wait
 from pytest_claude_latency.virtual_time.watchdog import WatchDog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
 
 class Virtual:
@@ -39,33 +41,16 @@ class Virtual:
         )
 
 
-class Pin(Protocol):
-    """Something random that is the same in every world."""
-
-    def hold(self) -> None:
-        """Start it over; called as a world is entered."""
-
-    def release(self) -> None:
-        """Let it go on from where it was held."""
-
-
 class _History:
     """What worlds leave to the next: none reads earlier than the one before it ended."""
 
     def __init__(self) -> None:
         self.active: World | None = None
         self.latest: Nanoseconds = 0
-        self.pins: list[Pin] = []
+        self.tasks: Any = None  # the module, once it is needed
 
 
 _HISTORY = _History()
-
-
-def pin(randomness: Pin) -> None:
-    """Hold this in every virtual world from now on, the active one included."""
-    _HISTORY.pins.append(randomness)
-    if _HISTORY.active is not None and _HISTORY.active.virtual is not None:
-        randomness.hold()
 
 
 def forget_all() -> None:
@@ -110,8 +95,7 @@ class World:
             admit(self, self._entered_by).visiting = True
             _HISTORY.active = self
         if self.virtual:
-            for randomness in _HISTORY.pins:
-                randomness.hold()
+            PINS.hold()
             interrupts.listen(self)
             self.virtual.watchdog.start()
 
@@ -129,8 +113,7 @@ class World:
                 _HISTORY.latest = self.virtual.dial.monotonic_ns()
                 self.virtual.schedule.release_all()
                 self.virtual.watchdog.stop()
-                for randomness in _HISTORY.pins:
-                    randomness.release()
+                PINS.release()
         interrupts.stop_listening()
 
     def successor(self) -> World:
@@ -149,7 +132,7 @@ class World:
             if instant <= self.clock.now():
                 return
             if schedule.free_until(instant) and not self.ended and current() is self:
-                schedule.move_to(instant)
+                schedule.jump_to(instant)
                 return
         self.park_until(instant, "a replayed answer")
 
@@ -215,11 +198,13 @@ class World:
                     return
             self.park_until(instant, "time.sleep")
 
-    async def async_sleep_until(self, instant: Nanoseconds) -> None:
+    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
         """`sleep_until` for a task, on asyncio or trio; cancelling the task ends the wait."""
-        from pytest_claude_latency.virtual_time import tasks
+        if _HISTORY.tasks is None:
+            from pytest_claude_latency.virtual_time import tasks  # now asyncio is loaded; before it need not be
 
-        await tasks.sleep_until(self, instant)
+            _HISTORY.tasks = tasks
+        return _HISTORY.tasks.sleep_until(self, instant)  # type: ignore[no-any-return] # a module's function
 
     def real_waits(self) -> Sequence[RealWait]:
         """The waits that cost the test real seconds, the longest first; none in a world of real time."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_claude_latency import baseline_reader
@@ -149,6 +149,7 @@ def test_a_test_added_behind_the_others_changes_no_line_of_them() -> None:
     assert after[-2:] == before[-2:]
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         node_ids(),

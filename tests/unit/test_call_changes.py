@@ -7,7 +7,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_claude_latency.call_changes import CallChange, beyond, call_changes
@@ -175,6 +175,7 @@ def test_a_call_without_an_end_overlaps_nothing() -> None:
     assert call_changes(Sample(calls=(unended,)), Sample(calls=(unended,))) == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.integers(0, 5)), max_size=6), st.randoms())
 def test_any_order_of_the_same_calls_makes_none_appear_or_vanish(
     calls: list[tuple[str, int, int]], random: Random
@@ -188,6 +189,7 @@ def test_any_order_of_the_same_calls_makes_none_appear_or_vanish(
     assert not found & {"appeared", "vanished", "asked"}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from("abc"), max_size=6),
     st.lists(st.sampled_from("abc"), max_size=6),
@@ -230,6 +232,7 @@ def one(call: Call) -> Sample:
     return Sample(calls=(call,))
 
 
+@settings(deadline=None)
 @given(st.floats(0, 100), st.floats(0, 100))
 def test_without_tolerance_any_other_time_to_the_nanosecond_is_a_change(old: float, new: float) -> None:
     found = call_changes(one(some_call(total=old)), one(some_call(total=new)), NONE)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_claude_latency.conditions import conditions_of, differences
@@ -120,6 +120,7 @@ def test_the_hash_of_a_prompt_does_not_show_it() -> None:
     assert "secret" not in facts["prompt"]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["system", "messages", "tools", "tool_choice"]), st.text(), min_size=1))
 def test_the_hash_of_any_prompt_is_of_all_that_the_model_reads_and_of_nothing_else(prompt: dict[str, str]) -> None:
     hashed = conditions_of([exchange(prompt)])["prompt"]

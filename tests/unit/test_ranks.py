@@ -89,11 +89,13 @@ def test_very_many_values_neither_overflow_nor_give_a_p_value_below_zero() -> No
     assert larger(after, before) == pytest.approx(1)
 
 
+@settings(deadline=None)
 @given(spans(50), spans(50))
 def test_no_values_give_rarer_evidence_than_all_above_all_others(before: list[float], after: list[float]) -> None:
     assert rarest(len(before), len(after)) <= larger(before, after) <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12))
 def test_all_values_above_all_others_are_the_rarest_evidence(few: int, many: int) -> None:
     before, after = [float(each) for each in range(few)], [float(100 + each) for each in range(many)]
@@ -101,6 +103,7 @@ def test_all_values_above_all_others_are_the_rarest_evidence(few: int, many: int
     assert larger(before, after) == pytest.approx(rarest(few, many))
 
 
+@settings(deadline=None)
 @given(spans(50), spans(50), st.integers(1, 50))
 def test_slower_values_are_never_less_evidence(before: list[float], after: list[float], more: int) -> None:
     # all by the same: no tie within a side comes or goes, and those between the sides can only turn
@@ -134,6 +137,7 @@ def test_the_ratio_is_the_median_of_all_ratios_on_logarithms(before: list[float]
     assert ratio(before, after) == pytest.approx(math.exp(median(logs)))
 
 
+@settings(deadline=None)
 @given(spans(10**6), st.integers(2, 9))
 def test_values_that_all_grew_by_a_factor_have_it_for_their_ratio(before: list[float], factor: int) -> None:
     grown = [value * factor for value in before]
@@ -196,6 +200,7 @@ def test_p_values_are_adjusted_as_scipy_adjusts_them(stats: Any, p_values: list[
     assert adjusted(p_values) == pytest.approx(list(expected))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0.001, 1))
 def test_an_adjusted_value_below_a_level_means_that_the_largest_step_up_set_holds_it(
     p_values: list[float], level: float

@@ -83,6 +83,7 @@ def test_an_exact_rank_is_not_rounded_up_by_float_error() -> None:
     assert percentile(range(1, 101), share_of("p7")) == 7
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**10), min_size=1), shares())
 def test_a_percentile_was_measured_and_has_its_share_at_or_below_it(readings: list[int], share: Fraction) -> None:
     value = percentile(readings, share)
@@ -194,6 +195,7 @@ def test_the_number_that_settles_is_the_smallest_that_does(count: tuple[int, int
         assert standing(over, needed - 1, share) != "kept"
 
 
+@settings(deadline=None)
 @given(counts(), shares())
 def test_evidence_of_a_broken_promise_agrees_with_the_percentile_itself(
     count: tuple[int, int], share: Fraction

@@ -1,0 +1,30 @@
+"""Which tests are latency tests: asked of every test of every run, so it knows nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+BUDGET = "latency_budget"
+CASSETTE = "latency_cassette"
+SELECTED = "latency"
+FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
+
+
+def is_latency_test(item: pytest.Item) -> bool:
+    """Whether the test carries a budget or uses one of the fixtures."""
+    return item.get_closest_marker(BUDGET) is not None or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def mark(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Give every latency test the marker by which `-m` selects it, and return them."""
+    found = [item for item in items if is_latency_test(item)]
+    for item in found:
+        item.add_marker(SELECTED)
+    return found
+
+
+def is_marked(item: pytest.Item) -> bool:
+    """Whether `mark` found it a latency test."""
+    return item.get_closest_marker(SELECTED) is not None

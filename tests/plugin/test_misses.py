@@ -1,0 +1,263 @@
+"""A request that nothing recorded answers: the test fails at once, whatever the application makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.claude_messages import text
+from tests.plugin.suite import Suite
+
+SWALLOWED = {
+    "nothing": "ask('new')",
+    "except Exception": """
+    try:
+        ask('new')
+    except Exception:
+        pass
+""",
+    "except BaseException": """
+    try:
+        ask('new')
+    except BaseException:
+        pass
+""",
+    "a bare retry loop": """
+    for attempt in range(3):
+        try:
+            ask('new')
+        except:
+            time.sleep(60)
+""",
+    "tenacity": """
+    import tenacity
+    tenacity.Retrying(wait=tenacity.wait_fixed(60), stop=tenacity.stop_after_attempt(3))(ask, 'new')
+""",
+    "a fallback": """
+    try:
+        ask('new')
+    except BaseException:
+        assert ask('old') == 'Hello world'
+""",
+    "gather": """
+    async def main():
+        await asyncio.gather(aask('old'), aask('new'), return_exceptions=True)
+    asyncio.run(main())
+""",
+    "a task nobody awaits": """
+    async def main():
+        task = asyncio.ensure_future(aask('new'))
+        await asyncio.sleep(1)
+    asyncio.run(main())
+""",
+    "a pool": """
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor() as pool:
+        pool.submit(ask, 'new')
+""",
+    "a thread": """
+    import threading
+    thread = threading.Thread(target=ask, args=('new',))
+    thread.start()
+    thread.join()
+""",
+    "an assertion of its own": """
+    try:
+        ask('new')
+    except BaseException:
+        assert False, "the application's own story"
+""",
+    "a skip": """
+    try:
+        ask('new')
+    except BaseException:
+        pytest.skip("no API")
+""",
+}
+
+MISS = "no recorded answer fits this POST /v1/messages"
+
+
+@pytest.mark.parametrize("how", SWALLOWED)
+def test_a_miss_fails_the_test_whatever_the_application_makes_of_it(suite: Suite, how: str) -> None:
+    suite.write("def test_it(claude_latency):\n    ask('old')\n")
+    suite.record()
+    body = SWALLOWED[how].strip("\n")
+    suite.write(
+        '@pytest.mark.filterwarnings("ignore")\n'
+        f"def test_it(claude_latency):\n    {body.strip() if how == 'nothing' else body.lstrip()}\n"
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            MISS,
+            "  nearest   exchange 1 of cassettes/test_it/test_it.1.jsonl*differs in one place:",
+            '*messages[[]0[]].content   recorded  "old"',
+            '*sent      "new"',
+            "  record    pytest --latency-mode=record test_it.py::test_it",
+        ]
+    )
+    assert suite.test("test_it")["outcome"] == "failed"
+
+
+def test_a_miss_costs_neither_retries_nor_waiting(suite: Suite) -> None:
+    suite.write(
+        """
+def test_it(claude_latency):
+    started = time.monotonic()
+    try:
+        ask(client=anthropic.Anthropic(max_retries=5))
+    except BaseException as error:
+        tell([time.monotonic() - started, len(claude_latency.calls), isinstance(error, Exception)])
+"""
+    )
+
+    suite.replay().assert_outcomes(failed=1)
+
+    waited, calls, is_ordinary = suite.told
+    assert waited < 0.1
+    assert calls == 0
+    assert not is_ordinary  # neither the SDK nor an application's `except Exception` may take it for a failed call
+
+
+def test_a_miss_in_a_fixture_errors_the_test(suite: Suite) -> None:
+    suite.write(
+        """
+@pytest.fixture
+def asked():
+    try:
+        ask()
+    except BaseException:
+        pass
+
+
+@pytest.fixture
+def asked_at_last():
+    yield
+    try:
+        ask()
+    except BaseException:
+        pass
+
+
+def test_set_up(claude_latency, asked):
+    pass
+
+
+def test_teardown(claude_latency, asked_at_last):
+    pass
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(errors=2, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of test_set_up*",
+            "nothing is recorded*",
+            "*ERROR at teardown of test_teardown*",
+            "nothing is*",
+        ]
+    )
+
+
+def test_a_missing_recording_is_named_with_the_command(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "nothing is recorded that could answer this POST /v1/messages",
+            "  missing   cassettes/test_it/test_it.1.jsonl",
+            "  record    pytest --latency-mode=record test_it.py::test_it",
+        ]
+    )
+
+
+def test_a_test_that_makes_no_calls_misses_no_recording(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    assert claude_latency.calls == ()\n")
+
+    suite.replay().assert_outcomes(passed=1)
+
+
+def test_more_requests_than_were_recorded(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask(), ask()\n")
+    suite.record()
+    suite.write("def test_it(claude_latency):\n    ask(), ask(), ask()\n")
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "this POST /v1/messages was sent more often than it was recorded",
+            "  recorded  2 times, as exchanges 1 and 2 of cassettes/test_it/test_it.1.jsonl, already used",
+        ]
+    )
+
+
+CHANGED = {
+    "the model": ("ask(model='claude-opus-4-1')", '*model*recorded  "claude-haiku-4-5"'),
+    "max_tokens": ("ask(max_tokens=200)", "*max_tokens*recorded  100"),
+    "the stream": ("stream()", "*stream*recorded  (absent)"),
+    "the system prompt": ("ask(system='Be brief')", "*system*recorded  (absent)"),
+    "the endpoint": (
+        "anthropic.Anthropic().messages.count_tokens(model='claude-haiku-4-5', messages=messages('hi'))",
+        '*path*recorded  "/v1/messages"',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_a_changed_request_is_not_answered_with_somebody_else_s_answer(suite: Suite, what: str) -> None:
+    call, says = CHANGED[what]
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+    suite.record()
+    suite.write(f"def test_it(claude_latency):\n    {call}\n")
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["no recorded answer fits this *", says])
+
+
+def test_identical_requests_get_their_answers_in_the_recorded_order(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    tell([ask(), ask(), ask('else'), ask()])\n")
+    suite.server.answer(text("one"), text("two"), text("three"), text("four"))
+    suite.record()
+
+    suite.replay().assert_outcomes(passed=1)
+
+    assert suite.told == ["one", "two", "three", "four"]
+
+
+def test_recordings_that_were_not_used_are_warned_of(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask('one')\n    ask('two')\n")
+    suite.record()
+    suite.write("def test_it(claude_latency):\n    ask('one')\n")
+
+    usual = suite.replay()
+    strict = suite.replay("--latency-strict")
+
+    usual.assert_outcomes(passed=1)
+    usual.stdout.fnmatch_lines(["warning: test_it.py::test_it: 1 of 2 recorded exchanges were not used*"])
+    strict.assert_outcomes(passed=1, errors=1)
+    strict.stdout.fnmatch_lines(
+        ["1 of 2 recorded exchanges were not used: *pytest --latency-mode=record test_it.py::test_it*"]
+    )
+
+
+def test_a_test_that_failed_by_itself_is_not_told_of_unused_recordings(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask('one')\n    ask('two')\n")
+    suite.record()
+    suite.write("def test_it(claude_latency):\n    ask('one')\n    assert False\n")
+
+    result = suite.replay("--latency-strict")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*not used*")

@@ -1,0 +1,286 @@
+"""Random concurrent programs as trees, a model that says when each of their calls begins and ends, and two ways to run them.
+
+The model knows nothing of threads, loops or clocks: it adds, takes minima and
+maxima, and deals jobs to whoever is free first. Durations are whole
+milliseconds. A call that is cancelled in the moment in which it would begin or
+end leaves no trace that depends on the order of that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from heapq import heapreplace
+from typing import TypeAlias
+
+from hypothesis import strategies as st
+
+from pytest_claude_latency.virtual_time import World
+
+Span: TypeAlias = tuple[int, int]  # begin and end of one call, in milliseconds
+FOREVER = 10**9
+
+
+@dataclass(frozen=True)
+class Call:
+    """Takes so many milliseconds."""
+
+    ms: int
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One after the other."""
+
+    parts: tuple[Tree, ...]
+
+
+@dataclass(frozen=True)
+class Together:
+    """All at once: gathered tasks, or threads that are joined."""
+
+    parts: tuple[Tree, ...]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """At most `size` at once, in order: a semaphore, or a thread pool."""
+
+    size: int
+    parts: tuple[Tree, ...]
+
+
+@dataclass(frozen=True)
+class Race:
+    """All at once until the first ends, which cancels the others. Tasks only."""
+
+    parts: tuple[Tree, ...]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Cancelled after so many milliseconds. Tasks only."""
+
+    ms: int
+    part: Tree
+
+
+@dataclass(frozen=True)
+class Late:
+    """Asked for its result too early, then waited for. Threads only."""
+
+    ms: int
+    part: Tree
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Handed from tasks to a thread, or from a thread to a loop of its own."""
+
+    part: Tree
+
+
+Tree: TypeAlias = Call | Sequence | Together | Pool | Race | Limit | Late | Aside
+
+
+# ── the model ──
+
+
+def end_of(tree: Tree, begin: int = 0) -> int:
+    """When a program that begins then ends."""
+    match tree:
+        case Call(ms):
+            return begin + ms
+        case Sequence(parts):
+            for part in parts:
+                begin = end_of(part, begin)
+            return begin
+        case Together(parts):
+            return max(end_of(part, begin) for part in parts)
+        case Race(parts):
+            return min(end_of(part, begin) for part in parts)
+        case Limit(ms, part):
+            return min(begin + ms, end_of(part, begin))
+        case Pool(_, parts):
+            return max(end_of(part, at) for part, at in zip(parts, _dealt(tree, begin), strict=True))
+        case Late(_, part) | Aside(part):
+            return end_of(part, begin)
+
+
+def spans_of(tree: Tree, begin: int = 0, cut: int = FOREVER) -> list[Span]:
+    """Begin and end of each of its calls, those cut short at `cut` included."""
+    cut = min(cut, end_of(tree, begin))
+    match tree:
+        case Call():
+            return [(begin, cut)] if begin < cut else []
+        case Sequence(parts):
+            begins = [begin]
+            for part in parts:
+                begins.append(end_of(part, begins[-1]))
+        case Pool(_, parts):
+            begins = _dealt(tree, begin)
+        case Together(parts) | Race(parts):
+            begins = [begin] * len(parts)
+        case Limit(_, part) | Late(_, part) | Aside(part):
+            parts, begins = (part,), [begin]
+    return [span for part, at in zip(parts, begins, strict=False) for span in spans_of(part, at, cut)]
+
+
+def _dealt(pool: Pool, begin: int) -> list[int]:
+    """When each part of a pool begins: in order, with whoever is free first."""
+    free, begins = [begin] * pool.size, []
+    for part in pool.parts:
+        begins.append(free[0])
+        heapreplace(free, end_of(part, free[0]))
+    return begins
+
+
+# ── the programs ──
+
+
+class Runner:
+    """Runs trees in a world, and notes when each call began and ended."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.spans: list[Span] = []
+
+    async def in_tasks(self, tree: Tree) -> None:
+        """Run a tree as tasks of the running loop."""
+        match tree:
+            case Call(ms):
+                await self._acall(ms)
+            case Sequence(parts):
+                for part in parts:
+                    await self.in_tasks(part)
+            case Together(parts):
+                await asyncio.gather(*map(self.in_tasks, parts))
+            case Pool(size, parts):
+                turns = asyncio.Semaphore(size)
+                await asyncio.gather(*[self._in_turn(turns, part) for part in parts])
+            case Race(parts):
+                await self._race(parts)
+            case Limit(ms, part):
+                try:
+                    async with asyncio.timeout(ms / 1000):
+                        await self.in_tasks(part)
+                except TimeoutError:
+                    pass
+            case Aside(part):
+                await asyncio.to_thread(self.in_threads, part)
+            case Late():
+                raise TypeError("tasks are cancelled when they are late")
+
+    def in_threads(self, tree: Tree) -> None:
+        """Run a tree in the calling thread and threads it starts."""
+        match tree:
+            case Call(ms):
+                begin = self._now
+                self._world.sleep_until(self._instant(ms))
+                self._note(begin)
+            case Sequence(parts):
+                for part in parts:
+                    self.in_threads(part)
+            case Together(parts):
+                _joined(self.in_threads, parts)
+            case Pool(size, parts):
+                with ThreadPoolExecutor(size) as pool:
+                    list(pool.map(self.in_threads, parts))
+            case Late(ms, part):
+                self._ask_early(ms, part)
+            case Aside(part):
+                asyncio.run(self.in_tasks(part))
+            case Race() | Limit():
+                raise TypeError("threads cannot be cancelled")
+
+    async def _acall(self, ms: int) -> None:
+        begin = self._now
+        try:
+            await self._world.async_sleep_until(self._instant(ms))
+        finally:
+            self._note(begin)
+
+    async def _in_turn(self, turns: asyncio.Semaphore, part: Tree) -> None:
+        async with turns:
+            await self.in_tasks(part)
+
+    async def _race(self, parts: Iterable[Tree]) -> None:
+        tasks = [asyncio.create_task(self.in_tasks(part)) for part in parts]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ask_early(self, ms: int, part: Tree) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            begin = self._now
+            future = pool.submit(self.in_threads, part)
+            try:
+                future.result(timeout=ms / 1000)
+            except TimeoutError:
+                assert self._now == begin + ms
+            future.result()
+
+    @property
+    def _now(self) -> int:
+        return self._world.clock.now() // 1_000_000
+
+    def _instant(self, ms: int) -> int:
+        return self._world.clock.now() + ms * 1_000_000
+
+    def _note(self, begin: int) -> None:
+        if begin < self._now:
+            self.spans.append((begin, self._now))
+
+
+def _joined(run: Callable[[Tree], None], parts: Iterable[Tree]) -> None:
+    threads = [threading.Thread(target=run, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+# ── the strategies ──
+
+_MS = st.integers(1, 40).map(lambda n: n * 50)  # few values, so that instants coincide
+_CALLS = st.builds(Call, _MS)
+
+
+def _parts(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[tuple[Tree, ...]]:
+    return st.lists(trees, min_size=1, max_size=4).map(tuple)
+
+
+def _common(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+    parts = _parts(trees)
+    return st.builds(Sequence, parts) | st.builds(Together, parts) | st.builds(Pool, st.integers(1, 3), parts)
+
+
+def _of_tasks(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+    return _common(trees) | st.builds(Race, _parts(trees)) | st.builds(Limit, _MS, trees)
+
+
+def _of_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+    return _common(trees) | st.builds(Late, _MS, trees)
+
+
+def task_trees() -> st.SearchStrategy[Tree]:
+    """Programs of one loop, with races and limits."""
+    return st.recursive(_CALLS, _of_tasks, max_leaves=12)
+
+
+def thread_trees() -> st.SearchStrategy[Tree]:
+    """Programs of threads and pools, some of them with a loop of their own."""
+    leaves = _CALLS | st.builds(Aside, st.recursive(_CALLS, _of_tasks, max_leaves=4))
+    return st.recursive(leaves, _of_threads, max_leaves=8)
+
+
+def mixed_trees() -> st.SearchStrategy[Tree]:
+    """Programs of one loop that hand work to threads. Nothing is cancelled above a thread: none would stop."""
+    leaves = _CALLS | st.builds(Aside, st.recursive(_CALLS, _of_threads, max_leaves=4))
+    return st.recursive(leaves, _common, max_leaves=6)
