@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import Any, final
-from unittest import TestCase
+from typing import final
 
 import pytest
 
+from pytest_claude_latency.body import Body
 from pytest_claude_latency.budget import message
 from pytest_claude_latency.cassette import Recording, path_of, save_set
 from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.errors import BudgetExceeded, LatencyError
-from pytest_claude_latency.fixtures import closing_with_its_loop
 from pytest_claude_latency.identity import Identity, identity_of
 from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.latency import Latency
@@ -76,8 +74,8 @@ class Case:
         self._outcome = "passed"
         self._over_budget: BaseException | None = None
         self._warnings: list[str] = []
-        self._undo: list[Callable[[], None]] = []
         self.measurement = self._measured(cassette)
+        self._body = Body(item, self.measurement)
         self.latency = Latency(self.measurement, self._recording)
 
     def _measured(self, cassette: Cassette) -> Measurement:
@@ -109,23 +107,15 @@ class Case:
         __tracebackhide__ = True
         with self.measurement.minding_misses():
             yield
-        if _is_test_case(self._item):
-            self._wrap_method()
-        elif inspect.iscoroutinefunction(getattr(self._item, "obj", None)):
-            self._wrap_coroutine()
+        self._body.prepare()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Around the body; a `TestCase` tells where its own begins and ends, between `setUp` and `tearDown`."""
+        """Around pytest's call phase. What it measured is judged, unless a `TestCase` failed or skipped in it."""
         __tracebackhide__ = True
-        if not _is_test_case(self._item):
-            self.measurement.phase = Phase.BODY
-        try:
-            with self.measurement.minding_misses():
-                yield
-        finally:
-            self.measurement.phase = Phase.TEARDOWN
-        if not getattr(self._item, "_excinfo", None):  # where a TestCase keeps what its method raised
+        with self._body.running():
+            yield
+        if not self._body.failed:
             self._judge()
 
     @contextmanager
@@ -146,8 +136,7 @@ class Case:
 
     def _conclude(self) -> None:
         __tracebackhide__ = True
-        for undo in reversed(self._undo):
-            undo()
+        self._body.restore()
         self._session.end(self.measurement)
         self._item.user_properties[:] = [*self._foreign_properties(), *self._properties()]
         self._mind_unused()
@@ -270,63 +259,6 @@ class Case:
             pytest.fail(f"{text} (--latency-strict)", pytrace=False)
         self._warnings.append(text)
 
-    # ── where the body begins and ends ──
-
-    def _wrap_method(self) -> None:
-        """Let a `TestCase` say when its method runs: `setUp` and `tearDown` are fixtures, not the body."""
-        item: Any = self._item
-        method = item.obj
-        if inspect.iscoroutinefunction(method):
-
-            @wraps(method)
-            async def tell(*args: Any, **kwargs: Any) -> Any:
-                with self._body():
-                    return await method(*args, **kwargs)
-
-            setattr(item.instance, item.originalname or item.name, tell)
-        else:
-
-            @wraps(method)
-            def tell(*args: Any, **kwargs: Any) -> Any:
-                with self._body():
-                    return method(*args, **kwargs)
-
-            item.obj = tell
-            self._undo.append(lambda: setattr(item, "obj", method))
-
-    def _wrap_coroutine(self) -> None:
-        """Close what is to be closed on the test's own loop, under whichever plugin runs it."""
-        item: Any = self._item
-        client = getattr(item, "funcargs", {}).get("async_claude_client")
-        if client is None:
-            return
-        function = item.obj
-        kept: list[object] = []  # lest the garbage collector ends it
-
-        @wraps(function)
-        async def closing(*args: Any, **kwargs: Any) -> Any:
-            if self._fixtures_use("async_claude_client"):  # and may in their teardown
-                kept.append(end := closing_with_its_loop(client))
-                await anext(end)
-                return await function(*args, **kwargs)
-            async with client:
-                return await function(*args, **kwargs)
-
-        item.obj = closing
-        self._undo.append(lambda: setattr(item, "obj", function))
-
-    def _fixtures_use(self, name: str) -> bool:
-        info: Any = getattr(self._item, "_fixtureinfo", None)
-        return any(name in each.argnames for all_of_name in info.name2fixturedefs.values() for each in all_of_name)
-
-    @contextmanager
-    def _body(self) -> Iterator[None]:
-        self.measurement.phase = Phase.BODY
-        try:
-            yield
-        finally:
-            self.measurement.phase = Phase.TEARDOWN
-
 
 def opened(session: Session, item: pytest.Item) -> Case:
     """The case of a test that is about to be set up; its world has begun."""
@@ -351,11 +283,6 @@ def _outcome(report: pytest.TestReport) -> str | None:
     if report.failed:
         return "failed" if report.when == "call" else "error"
     return "skipped" if report.skipped else None
-
-
-def _is_test_case(item: pytest.Item) -> bool:
-    owner = getattr(item, "cls", None)
-    return isinstance(owner, type) and issubclass(owner, TestCase)
 
 
 def shelf_of(item: pytest.Item, cassette: Cassette, session: Session) -> Shelf:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -57,11 +57,3 @@ def _case(request: pytest.FixtureRequest) -> Case:
             pytrace=False,
         )
     return current
-
-
-async def closing_with_its_loop(client: anthropic.AsyncAnthropic) -> AsyncIterator[None]:
-    """An async generator that leaves its end to the loop: a loop that shuts down ends it, and so closes the client."""
-    try:
-        yield
-    finally:
-        await client.close()

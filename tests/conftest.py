@@ -12,7 +12,9 @@ from tests.claude_server import ClaudeServer
 
 # no test depends on how fast the machine is, or on what else it does
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+# for further environments: what differs there is the machine's software, which any example meets
+settings.register_profile("again", settings.get_profile("any machine"), max_examples=15)
+settings.load_profile(os.environ.get("PROPERTY_TESTS", "any machine"))
 
 
 @pytest.fixture(autouse=True)

@@ -24,8 +24,8 @@ import pytest
 import pytest_claude_latency
 from pytest_claude_latency import cli, strategies
 from pytest_claude_latency.latency import Latency
-from pytest_claude_latency.markers import FIXTURES
 from pytest_claude_latency.report.formats import parse_target
+from pytest_claude_latency.selection import FIXTURES
 from pytest_claude_latency.timeline import Call
 from tests.claude_messages import text
 from tests.plugin.conftest import suite  # noqa: F401  # a fixture
@@ -171,6 +171,7 @@ def test_the_broken_budget_the_readme_shows_is_what_a_user_sees(pytester: pytest
 def test_commands_shown_are_understood(place: str, command: str, pytester: pytest.Pytester) -> None:
     program, *arguments = shlex.split(command, comments=True)
     if program == "pytest":
+        pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
         given = [each for each in arguments if not each.startswith(("tests", "examples"))]
         result = pytester.runpytest("--collect-only", *given)
         assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, f"{place}\n{result.stderr}"
@@ -274,7 +275,7 @@ def test_the_messages_explained_are_those_the_package_says() -> None:
 
     for block in blocks("text"):
         if block.page == "docs/troubleshooting.md":
-            message = ".*".join(re.escape(part) for part in block.code.strip().split("…"))
+            message = ".*".join(re.escape(part) for part in block.code.rstrip("… \n").split("…"))
             assert any(re.match(message, text) for text in said), block
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, final
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.lock import LOCK
 from pytest_claude_latency.virtual_time.machine import monotonic_ns
+from pytest_claude_latency.virtual_time.members import let_others
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.schedule import Schedule
@@ -96,6 +97,7 @@ class Dial:
         if self._reads > _PATIENCE and self._ended_at is None:
             with LOCK:
                 self._schedule.creep(MICROSECOND)
+            let_others()
         return now
 
 

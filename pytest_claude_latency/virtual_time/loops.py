@@ -24,7 +24,7 @@ from pytest_claude_latency.virtual_time import places
 from pytest_claude_latency.virtual_time.dial import due
 from pytest_claude_latency.virtual_time.lock import DOOR, LOCK
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
-from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit, adoptable
+from pytest_claude_latency.virtual_time.members import MEMBERS, Member, admit, adoptable, line_up
 from pytest_claude_latency.virtual_time.schedule import Wait
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class LoopWait(Wait):
         super().__init__(instant, "an event loop with nothing to do")
         self._seat = seat
         self._loop = seat.loop
+        self.in_selector = True
 
     def files(self) -> list[int]:
         """What the loop watches besides its self-pipe."""
@@ -144,8 +145,10 @@ class LoopWait(Wait):
         return lines
 
     def wake(self) -> None:
-        """Make the selector return."""
-        self._loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
+        """Let the thread go on, and make its selector return first, if it still stands there."""
+        super().wake()
+        if self.in_selector:
+            self._loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
 
 
 def take_seat(loop: Any, world: World) -> Seat:
@@ -196,7 +199,9 @@ def _select(loop: Any, select: Callable[[float | None], Any], timeout: float | N
     """What the loop's selector does: wait until something is ready or `timeout` has passed."""
     seat = seat_of(loop)
     if seat is None:
-        return select(timeout)
+        ready = select(timeout)
+        line_up()  # if a member called in meanwhile, this thread works for its world now
+        return ready
     if seat.world.ended or not works_for(seat.world, loop):
         return _really_select(seat, select, timeout)
     loop._clock_resolution = _RESOLUTION
@@ -233,10 +238,9 @@ def _stand(seat: Seat, wait: LoopWait, select: Callable[[float | None], Any]) ->
         ready = select(None)
     finally:
         with LOCK:
-            seat.wait = None
-            seat.schedule.unpark(wait)  # if a file woke us, nobody has counted us yet
-    if wait.failure is not None:
-        raise wait.failure
+            seat.wait, wait.in_selector = None, False
+            seat.schedule.unpark(wait)  # if a file or a signal woke us, nobody has counted us yet
+    seat.schedule.stand(wait)
     return ready
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, final
 
+from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.machine import get_ident
 
 if TYPE_CHECKING:
@@ -103,6 +104,40 @@ def admit(world: World, ident: int, *, lent_by: object = None, counted: bool = F
     if not counted and member.schedule is not None:
         member.schedule.running += 1
     return member
+
+
+def arrive(world: World, promise: Wait) -> None:
+    """The calling thread is the one that was promised: a member from now on, that goes on when its turn comes."""
+    with DOOR:
+        member = admit(world, get_ident(), counted=True)
+        schedule = member.schedule
+        wait = None if schedule is None else schedule.arrive(promise, member)
+    if schedule is not None and wait is not None:
+        schedule.stand(wait)
+
+
+def line_up() -> None:
+    """The calling thread, if it is a member that runs out of turn, goes on when its turn comes."""
+    member = scheduled()
+    if member is None:
+        return
+    with DOOR:
+        schedule = member.schedule
+        wait = None if schedule is None else schedule.line_up(member)
+    if schedule is not None and wait is not None:
+        schedule.stand(wait)
+
+
+def let_others() -> None:
+    """The calling thread, if it is a member, lets those go first that are ready to go on."""
+    member = scheduled()
+    if member is None:
+        return
+    with DOOR:
+        schedule = member.schedule
+        wait = None if schedule is None else schedule.let_others(member)
+    if schedule is not None and wait is not None:
+        schedule.stand(wait)
 
 
 def dismiss(ident: int) -> None:

@@ -1,9 +1,9 @@
 """Thread pools, old and new: a worker is a member only while it runs a job of the world.
 
 Between `submit` and the start of a job nobody would count: the worker that will
-take it sleeps where it cannot be seen. So a pool gives its world credit for the
-jobs that free workers are about to take, min(queued, workers - busy), counted
-anew, under the one lock, whenever a job is submitted, begins or ends.
+take it sleeps where it cannot be seen. So a pool promises its world the jobs that free
+workers are about to take, the first min(queued, workers - busy), counted anew,
+under the one lock, whenever a job is submitted, begins or ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.lock import DOOR
 from pytest_claude_latency.virtual_time.machine import get_ident
-from pytest_claude_latency.virtual_time.members import MEMBERS, admit, dismiss
+from pytest_claude_latency.virtual_time.members import MEMBERS, arrive, dismiss
 from pytest_claude_latency.virtual_time.schedule import Schedule, Wait
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class Pool:
     def __init__(self, workers: set[Any]) -> None:
         self._workers = workers  # the executor's own set
         self._world: World | None = None
-        self._queued = 0  # jobs of that world
-        self._credit = 0
+        self._queue: list[Job] = []  # of that world
         self._busy: dict[int, Job] = {}
         self.joiners: list[Wait] = []
         self.closing = False
@@ -41,59 +40,74 @@ class Pool:
     def expect(self, job: Job) -> None:
         """A job of a member is being submitted."""
         if self._world is not job.world:
-            self._world, self._queued, self._credit = job.world, 0, 0
-        job.queued = True
-        self._queued += 1
+            self._world, self._queue = job.world, []
+        self._queue.append(job)
         self.recount()
 
     def forget(self, job: Job) -> None:
-        """The job waits no longer: it begins, or never will."""
-        if job.queued and job.world is self._world:
-            self._queued -= 1
-        job.queued = False
+        """The job will never begin."""
+        if job in self._queue:
+            self._queue.remove(job)
+            self._take_back(job)
         self.recount()
 
-    def begin(self, job: Job) -> None:
-        """The calling thread starts on the job, as a member of the job's world."""
-        ident = get_ident()
-        self._busy[ident] = job
-        if job.world is not None and ident not in MEMBERS:
-            admit(job.world, ident)
-        self.forget(job)
+    def begin(self, job: Job) -> Wait | None:
+        """The calling thread starts on the job: what it was promised as. None if it is to stay what it is."""
+        self._busy[get_ident()] = job
+        if job in self._queue:
+            self._queue.remove(job)
+        hired = job.world is not None and get_ident() not in MEMBERS
+        if not hired:
+            self._take_back(job)
+        elif job.promise is None:
+            self._promise(job)
+        self.recount()
+        return job.promise
 
     def end(self) -> None:
         """The calling thread is done with its job, to the last waiter woken."""
-        ident = get_ident()
-        self._busy.pop(ident, None)
+        self._busy.pop(get_ident(), None)
         self.recount()
         for joiner in self.joiners:
             if joiner.member is not None and joiner.member.schedule is not None:
                 joiner.member.schedule.unpark(joiner)
-        dismiss(ident)
 
     def abandon(self) -> None:
         """The pool is broken: what is queued will never begin."""
-        self._queued = 0
-        self.recount()
+        for job in tuple(self._queue):
+            self.forget(job)
 
     def occupies(self, ident: int | None) -> bool:
         """Whether that worker has a job, or may yet get one."""
-        return ident in self._busy or self._queued > 0
+        return ident in self._busy or bool(self._queue)
 
     def recount(self) -> None:
-        """Bring the world's credit up to date."""
-        schedule = self._schedule()
-        if schedule is not None:
-            busy = sum(job.occupies for job in self._busy.values())
-            credit = min(self._queued, max(0, len(self._workers) - busy))
-            schedule.credit += credit - self._credit
-            self._credit = credit
-            schedule.advance()
+        """Promise the jobs that free workers are about to take, in their order, and no others."""
+        schedule = _schedule_of(self._world)
+        if schedule is None:
+            return
+        free = len(self._workers) - sum(job.occupies for job in self._busy.values())
+        for place, job in enumerate(self._queue):
+            if place >= free:
+                self._take_back(job)
+            elif job.promise is None:
+                self._promise(job)
 
-    def _schedule(self) -> Schedule | None:
-        if self._world is None or self._world.ended or self._world.virtual is None:
-            return None
-        return self._world.virtual.schedule
+    def _promise(self, job: Job) -> None:
+        schedule = _schedule_of(job.world)
+        job.promise = Wait()
+        if schedule is not None:
+            schedule.promise(job.promise)
+
+    def _take_back(self, job: Job) -> None:
+        schedule = _schedule_of(job.world)
+        if job.promise is not None and schedule is not None:
+            schedule.withdraw(job.promise)
+        job.promise = None
+
+
+def _schedule_of(world: World | None) -> Schedule | None:
+    return None if world is None or world.ended or world.virtual is None else world.virtual.schedule
 
 
 @final
@@ -103,7 +117,7 @@ class Job:
     def __init__(self, pool: Pool, world: World | None) -> None:
         self.pool = pool
         self.world = world
-        self.queued = False
+        self.promise: Wait | None = None
         self.returned = False
 
     @property
@@ -176,12 +190,16 @@ def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any)
         original(item, *args, **kwargs)
         return
     with DOOR:
-        job.pool.begin(job)
+        promise = job.pool.begin(job)
     try:
+        if job.world is not None and promise is not None:
+            arrive(job.world, promise)
         original(item, *args, **kwargs)
     finally:
         with DOOR:
             job.pool.end()
+            if promise is not None:
+                dismiss(get_ident())
 
 
 def _shutdown(

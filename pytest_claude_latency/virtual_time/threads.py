@@ -28,6 +28,7 @@ from pytest_claude_latency.virtual_time.members import (
     Member,
     admit,
     adoptable,
+    arrive,
     dismiss,
     is_background,
     mark_background,
@@ -38,6 +39,7 @@ from pytest_claude_latency.virtual_time.schedule import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.pools import Pool
+    from pytest_claude_latency.virtual_time.schedule import Schedule
     from pytest_claude_latency.virtual_time.world import World
 
 _LIFE = "_claude_latency_life"
@@ -53,7 +55,7 @@ class Life:
     def __init__(self, world: World | None, pool: Pool | None = None) -> None:
         self.world = world
         self.pool = pool
-        self.counted = False
+        self.promise: Wait | None = None  # what a member was announced as
         self.over = False
         self.joiners: list[Wait] = []
 
@@ -82,8 +84,8 @@ class Waiter(Wait):
             self.notified = True
             if self.member is not None and self.member.schedule is not None:
                 self.member.schedule.unpark(self)
-            self._borrow()
-            self.wake()
+            elif not self._borrow():
+                self.wake()
 
     def wake(self) -> None:
         """Let the thread go on; once is enough."""
@@ -116,7 +118,7 @@ class Waiter(Wait):
         if lent or self.member is None:
             self._really_stand(timeout)
             return
-        world.block(self)
+        world.virtual.schedule.stand(self)
         if world.ended:
             rest = None if self.instant is None else (self.instant - world.virtual.dial.now()) / SECOND
             self._stand_on(rest)
@@ -135,12 +137,15 @@ class Waiter(Wait):
         elif timeout > 0:
             self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
 
-    def _borrow(self) -> None:
+    def _borrow(self) -> bool:
+        """If an outsider waits here, let it work for the notifier's world; whether it now waits for its turn there."""
         notifier = MEMBERS.get(get_ident())
-        if notifier is None or notifier.world.ended:
-            return
-        if (self.member is None or self.member.world.ended) and adoptable(self._ident):
-            admit(notifier.world, self._ident, lent_by=self._condition)
+        if notifier is None or notifier.world.ended or not adoptable(self._ident):
+            return False
+        self.member = admit(notifier.world, self._ident, lent_by=self._condition, counted=True)
+        if notifier.schedule is not None:
+            notifier.schedule.promise(self)
+        return notifier.schedule is not None
 
     def _come_back(self) -> None:
         """A thread that is no member of an active virtual world waits here: it may be called from here."""
@@ -194,18 +199,26 @@ def _start(original: Callable[[Thread], None], thread: Thread) -> None:
         original(thread)
         return
     thread.__dict__[_LIFE] = life
-    with DOOR:
-        life.counted = life.world is not None and parent.schedule is not None
-        if life.counted and parent.schedule is not None:
-            parent.schedule.running += 1
-    try:
-        with _in_reality(parent):  # until it has started: it may not be a member
+    if life.world is None:
+        with _in_reality(parent):  # until it has started: nobody counts it
             original(thread)
+    else:
+        _start_member(original, thread, life, parent.schedule)
+
+
+def _start_member(original: Callable[[Thread], None], thread: Thread, life: Life, schedule: Schedule | None) -> None:
+    if schedule is None:
+        original(thread)
+        return
+    promise = life.promise = Wait()
+    with DOOR:
+        schedule.promise(promise)
+    try:
+        original(thread)
     except BaseException:
         with DOOR:
-            if life.counted and parent.schedule is not None:
-                life.counted = False
-                parent.schedule.running -= 1
+            if promise.member is None:
+                schedule.withdraw(promise)
         raise
 
 
@@ -237,11 +250,9 @@ def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None
     """A thread's whole life, in the thread itself."""
     life = life_of(thread)
     ident = get_ident()
-    if life is not None and life.world is not None:
-        with DOOR:
-            admit(life.world, ident, counted=life.counted)
-            life.counted = False
     try:
+        if life is not None and life.world is not None:
+            arrive(life.world, life.promise or Wait())
         original(thread)
     finally:
         with DOOR:
@@ -282,7 +293,8 @@ def _join(original: Callable[..., None], thread: Thread, timeout: float | None =
 def _join_virtually(member: Member, thread: Thread, life: Life, instant: int | None) -> bool:
     """One wait for the thread's end; whether there may be more to wait for."""
     with DOOR:
-        if life.over or member.schedule is None:
+        schedule = member.schedule
+        if life.over or schedule is None:
             return False
         if life.pool is not None and not life.pool.occupies(thread.ident):
             return False  # an idle worker: whatever it waits for, it is not time
@@ -291,7 +303,7 @@ def _join_virtually(member: Member, thread: Thread, life: Life, instant: int | N
         joiners.append(wait)
         wait.park(member)
     try:
-        member.world.block(wait)
+        schedule.stand(wait)
     finally:
         with DOOR:
             joiners.remove(wait)

@@ -21,9 +21,10 @@ from trio._core import _run, _thread_cache, _wakeup_socketpair
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.dial import due
+from pytest_claude_latency.virtual_time.failures import Deadlock
 from pytest_claude_latency.virtual_time.lock import DOOR, LOCK
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
-from pytest_claude_latency.virtual_time.members import MEMBERS, admit, dismiss, scheduled
+from pytest_claude_latency.virtual_time.members import MEMBERS, arrive, dismiss, scheduled
 from pytest_claude_latency.virtual_time.pins import PINS
 from pytest_claude_latency.virtual_time.schedule import Wait
 
@@ -127,10 +128,13 @@ class RunWait(Wait):
     def __init__(self, instant: Nanoseconds | None, events: Any) -> None:
         super().__init__(instant, "a trio run with nothing to do")
         self._events = events
+        self.in_poll = True
 
     def wake(self) -> None:
-        """Make the run's poll return."""
-        self._events.force_wakeup()
+        """Let the thread go on, and make its poll return first, if it still stands there."""
+        super().wake()
+        if self.in_poll:
+            self._events.force_wakeup()
 
     def woken_by(self, pair: Any) -> bool:
         """Whether a byte in that pair ends this wait."""
@@ -237,9 +241,12 @@ def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> An
     finally:
         with LOCK:
             RunWait.parked.discard(wait)
+            wait.in_poll = False
             schedule.unpark(wait)
-    if wait.failure is not None:
-        _FAILURES[events] = wait.failure
+    try:
+        schedule.stand(wait)
+    except Deadlock as failure:
+        _FAILURES[events] = failure
     return ready
 
 
@@ -288,11 +295,10 @@ def _start_thread_soon(
     if sender is None:
         original(cache, fn, deliver, *name)
         return
-    world = sender.world
+    world, promise = sender.world, Wait()
 
     def run() -> Any:
-        with DOOR:
-            admit(world, get_ident(), counted=True)
+        arrive(world, promise)
         return fn()
 
     def delivered(outcome: Any) -> None:
@@ -304,7 +310,7 @@ def _start_thread_soon(
 
     with DOOR:
         if sender.schedule is not None:
-            sender.schedule.running += 1
+            sender.schedule.promise(promise)
     original(cache, run, delivered, *name)
 
 

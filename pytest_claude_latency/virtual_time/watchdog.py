@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BUSY_PERIOD = 0.003  # seconds between two looks while somebody waits for somebody
 _QUIET_PERIOD = 0.01
+_LONG_TURN = 20 * MILLISECOND
 _HELP = 100 * MILLISECOND
 _PATIENCE = 300 * MILLISECOND  # before a deadlock is one, if no outsider could end it
 _LONG_PATIENCE = 5 * SECOND
@@ -44,6 +45,7 @@ class WatchDog:
         self._failed = -1  # turns taken when the world was last found stuck
         self._stuck: tuple[int, Nanoseconds] | None = None  # turns taken when it began, and when
         self._helped_since: Nanoseconds | None = None
+        self._granted, self._granted_at = -1, 0  # the last turn that was given, and when it was seen
         self._bell = allocate_lock()
         self._bell.acquire()
 
@@ -84,9 +86,10 @@ class WatchDog:
         for member in counted:
             self._look_at(member, now)
         self._forget_all_but({member.ident for member in counted}, now)
+        self._pass_on(now)
         running = [member for member in counted if member not in self._schedule.excused]
         blockages = [blockage for member in running if (blockage := self._blockage_of(member))]
-        if len(blockages) == len(running) == self._schedule.running and not self._schedule.credit:
+        if len(blockages) == len(running) == self._schedule.running:
             if blockages and self._somebody_may_help(now):
                 return
             for member, blockage in zip(running, blockages, strict=True):
@@ -95,6 +98,17 @@ class WatchDog:
             self._judge(now)
         if self._schedule.watched:
             self._look_at_files(now)
+
+    def _pass_on(self, now: Nanoseconds) -> None:
+        """Give the next a turn, if the one whose turn it is is blocked for real or takes very long."""
+        schedule, member = self._schedule, self._schedule.whose_turn()
+        if self._granted != schedule.grants:
+            self._granted, self._granted_at = schedule.grants, now
+        if not schedule.ready:
+            return
+        watch = None if member is None else self._watches.get(member.ident)
+        if now - self._granted_at >= _LONG_TURN or (watch is not None and watch.blockage is not None):
+            schedule.take_from()
 
     def _blockage_of(self, member: Member) -> Blockage | None:
         return None if member.really else self._watches[member.ident].blockage
@@ -137,7 +151,7 @@ class WatchDog:
         """End the world if nothing has happened in it for long, and nothing can."""
         schedule = self._schedule
         limited = any(blockage.sight.ends_by_itself() for blockage in schedule.excused.values())
-        if limited or schedule.running or schedule.credit or schedule.earliest() is not None:
+        if limited or schedule.running or schedule.earliest() is not None:
             self._stuck = None
             return
         if self._stuck is None or self._stuck[0] != schedule.turns:

@@ -15,7 +15,7 @@ from pytest_claude_latency.virtual_time import dates, interrupts, machine
 from pytest_claude_latency.virtual_time.dial import Dial, due, whole_second
 from pytest_claude_latency.virtual_time.failures import Deadlock
 from pytest_claude_latency.virtual_time.lock import DOOR, LOCK
-from pytest_claude_latency.virtual_time.members import ANYTHING, MEMBERS, Member, admit, current
+from pytest_claude_latency.virtual_time.members import ANYTHING, MEMBERS, Member, admit, current, let_others, line_up
 from pytest_claude_latency.virtual_time.pins import PINS
 from pytest_claude_latency.virtual_time.real_waits import RealWait
 from pytest_claude_latency.virtual_time.schedule import Schedule, Wait
@@ -93,6 +93,8 @@ class World:
             if isinstance(self.clock, VirtualClock):
                 self.virtual = Virtual(self, self.clock, self._date)
             admit(self, self._entered_by).visiting = True
+            if self.virtual:
+                line_up()
             _HISTORY.active = self
         if self.virtual:
             PINS.hold()
@@ -144,7 +146,7 @@ class World:
             if wait is not None:
                 wait.park(self._caller())
         if wait is not None:
-            self.block(wait)
+            self.virtual.schedule.stand(wait)
         if self.ended:
             self._really_sleep_until(instant)
 
@@ -156,18 +158,6 @@ class World:
             member = admit(self, ident, lent_by=ANYTHING)
             member.visiting = True
         return member
-
-    def block(self, wait: Wait) -> None:
-        """Stand still in a wait that was parked; whatever interrupts it takes the count back first."""
-        try:
-            wait.block()
-        except BaseException:
-            assert self.virtual is not None
-            with LOCK:
-                self.virtual.schedule.unpark(wait)
-            raise
-        if wait.failure is not None:
-            raise wait.failure
 
     def fail(self) -> None:
         """Nothing can happen here any more: raise `Deadlock` in every thread that waits. Wants the lock."""
@@ -188,6 +178,7 @@ class World:
             machine.sleep(seconds)
         elif seconds == 0:
             dial.spin()
+            let_others()
             machine.sleep(0)
         else:
             schedule = self.virtual.schedule
