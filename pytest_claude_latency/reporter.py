@@ -112,7 +112,8 @@ class Reporter:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
         if self._session.worker or not (settings.samples or 1) > 1 or not settings.mode.measures_live:
             return None
-        if terminal is None or not terminal.isatty():
+        watched = getattr(terminal, "isatty", False)
+        if not (watched() if callable(watched) else watched):  # a method or not, by pytest's version
             return None
         from pytest_claude_latency import foresight
 
