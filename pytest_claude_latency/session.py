@@ -45,7 +45,7 @@ class Session:
         self.config = config
         self.settings = settings
         self.results: dict[tuple[str, int], TestResult] = {}
-        self.strays: list[str] = []
+        self.warnings: list[str] = []  # that belong to no test's result
         self.measured_again: list[str] = []
         self.owners: dict[tuple[Path, str], list[str]] = {}
         self.credential_missing = False
@@ -150,7 +150,7 @@ class Session:
     def _desk(self) -> Measurement | _Closed | None:
         world = virtual_time.current()
         if world is not None and world.ended and not (self._current and self._current.lives_in(world)):
-            return _Closed(world, self.strays)
+            return _Closed(world, self.warnings)
         return self._current
 
     def _replays(self) -> bool:
@@ -176,7 +176,7 @@ class _Closed:
             f"a thread called the API after its test had ended; nothing was sent\n"
             f"  thread    {threading.current_thread().name}\n"
             f"  test      {self._world.name}\n"
-            f"  request   {request.method} {request.path}\n"
+            f"  request   {request.title}\n"
             f"  do        join the thread, or shut its pool down, before the test returns"
         )
         self._strays.append(message)
