@@ -92,7 +92,7 @@ _FORMS = (
     _form(
         "a URL with a password",
         ["://"],
-        r"""(?i)://[^\s/:@"'<>]{1,99}:(?!(?:pass(?:word|wd)?|secret|pwd?|x+|\.+|\*+)@)[^\s/:@"'<>{}$]{3,199}@[\w.-]""",
+        r"""(?i)://[^\s/:@"'<>]{1,99}:(?!(?:pass(?:word|wd)?|secret|pwd?|x+|\.+|\*+)@)[^\s/:@"'<>{}$]{3,199}@(?=[\w.-])""",
     ),
     _form(
         "a URL with a key",
@@ -127,6 +127,12 @@ def conceal(text: str) -> str:
         if any(hint in text for hint in form.hints):
             text = form.pattern.sub("[credential]", text)
     return _PARAMETER.sub(r"\1[credential]", text)
+
+
+def conceal_url(url: str) -> str:
+    """The URL without user name and password, and with everything else in it that looks like a credential left out."""
+    parts = urlsplit(url)
+    return conceal(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
 
 
 def _kinds(text: str) -> Iterator[str]:

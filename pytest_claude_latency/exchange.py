@@ -37,6 +37,11 @@ class Request:
             return None
 
     @property
+    def title(self) -> str:
+        """Method and path, as messages name a request: without the query, which may hold a key."""
+        return f"{self.method} {urlsplit(self.url).path}"
+
+    @property
     def path(self) -> str:
         """Path and query of the URL, without scheme and host."""
         parts = urlsplit(self.url)

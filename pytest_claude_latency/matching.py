@@ -256,7 +256,7 @@ def miss_message(sent: Request, matcher: Matcher | None, *, recording: str, reco
     `matcher` is None where there is no recording, `recording` names its file, `record` is the command
     that would record the test.
     """
-    request = f"{sent.method} {urlsplit(sent.url).path}"  # without the query, which may hold a key
+    request = sent.title
     if matcher is None:
         head, facts = f"nothing is recorded that could answer this {request}", [_fact("missing", recording)]
     elif fitting := matcher.fitting(sent):

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import NoReturn, Protocol, final
@@ -21,6 +21,7 @@ from typing import NoReturn, Protocol, final
 import pytest
 
 from pytest_claude_latency.clock import Clock
+from pytest_claude_latency.credentials import conceal_url
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds, seconds
 from pytest_claude_latency.exchange import Exchange, Request, header
 from pytest_claude_latency.recorder import Attempt, Observed
@@ -202,8 +203,12 @@ class Measurement:
         return next((call for call in self._calls if call.goes_on_with(request)), None)
 
     def calls(self, *phases: Phase, since: int = 0) -> tuple[Call, ...]:
-        """The prompt calls sent in these phases, in the order sent; `since` leaves out the first so many requests."""
-        return tuple(measure(call.exchanges()) for call in self._made(phases, since) if _is_prompt(call))
+        """The prompt calls sent in these phases, in the order sent; `since` leaves out the first so many requests.
+
+        Their URLs are fit to be shown: a key or password in one is left out.
+        """
+        calls = (measure(call.exchanges()) for call in self._made(phases, since) if _is_prompt(call))
+        return tuple(replace(call, url=conceal_url(call.url)) for call in calls)
 
     def elapsed(self, *phases: Phase, since: int = 0) -> float | None:
         """Seconds from the first request sent to the last answer ended; None without a request."""

@@ -54,8 +54,7 @@ class Session:
         self.config = config
         self.settings = settings
         self.results: dict[tuple[str, int], TestResult] = {}
-        self.strays: list[str] = []
-        self.unfinished: list[str] = []
+        self.warnings: list[str] = []  # that belong to no test's result
         self.conclusions: tuple[Conclusion, ...] = ()
         self._ran: dict[str, Ran] = {}
         self.measured_again: list[str] = []
@@ -201,7 +200,7 @@ class Session:
     def close_staging(self) -> None:
         """What did not become a whole set goes; its tests keep the recordings they had."""
         if self._staging is not None:
-            self.unfinished += [
+            self.warnings += [
                 f"{nodeid}: {done} of {of} samples succeeded, so its recordings are as they were before"
                 for nodeid, done, of in self.staging.unfinished()
             ]
@@ -218,7 +217,7 @@ class Session:
     def _desk(self) -> Measurement | _Closed | None:
         world = virtual_time.current()
         if world is not None and world.ended and not (self._current and self._current.lives_in(world)):
-            return _Closed(world, self.strays)
+            return _Closed(world, self.warnings)
         return self._current
 
     def _replays(self) -> bool:
@@ -244,7 +243,7 @@ class _Closed:
             f"a thread called the API after its test had ended; nothing was sent\n"
             f"  thread    {threading.current_thread().name}\n"
             f"  test      {self._world.name}\n"
-            f"  request   {request.method} {request.path}\n"
+            f"  request   {request.title}\n"
             f"  do        join the thread, or shut its pool down, before the test returns"
         )
         self._strays.append(message)

@@ -55,6 +55,15 @@ class Shelf:
         )
         return Replaying(matcher, self.settings.redact, explain, self._overrun)
 
+    def unused(self, source: object) -> str | None:
+        """What to say of recorded exchanges that `source` served to nobody; None if there are none."""
+        if not isinstance(source, Replaying) or not (unused := source.matcher.unused):
+            return None
+        return (
+            f"{len(unused)} of {len(source.matcher.exchanges)} recorded exchanges were not used: {self.shown}; "
+            f"record them again: {self.command}"
+        )
+
     def keep(self, exchanges: Sequence[Exchange], begun: datetime) -> None:
         """Write what was exchanged, in place of what was recorded before; nothing if there is nothing to write.
 
@@ -90,7 +99,7 @@ class Shelf:
         end = exchange.end
         stopped = f"{end.at / 1e6:.0f}ms after it was sent" if end else "when its test ended"
         return (
-            f"the program waits for more of this {exchange.request.method} {exchange.request.path.partition('?')[0]} "
+            f"the program waits for more of this {exchange.request.title} "
             f"than was recorded\n"
             f"  recorded  the recorded program stopped reading {stopped} (it closed the stream, or a time-out of its "
             f"own fired); what the API would have sent next is not known\n"

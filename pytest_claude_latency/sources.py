@@ -72,8 +72,7 @@ class InTurn:
         recorded = next(self._left, None)
         if recorded is None:
             measurement.miss(
-                f"play: this {request.method} {request.path} is one request more than the "
-                f"{self._total} exchanges of the recording"
+                f"play: this {request.title} is one request more than the {self._total} exchanges of the recording"
             )
         return Replayed(recorded, measurement, measurement.stack, partial(self._stop, measurement))
 

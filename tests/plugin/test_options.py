@@ -47,6 +47,7 @@ def test_an_option_that_is_not_understood_is_a_usage_error(suite: Suite, option:
 
 BAD_INI = {
     "latency_mode = recrod": "*ini key latency_mode: 'recrod' is not understood; accepted: replay, record, *",
+    "latency_samples = none": "*ini key latency_samples: 'none' is not understood; accepted: a whole number*",
     "latency_clock = fast": "*ini key latency_clock: 'fast' is not understood; accepted: virtual, real*",
     "latency_cassettes = a/b": "*ini key latency_cassettes: 'a/b' is not understood; accepted: the name of a folder*",
     "latency_limits = ttfft<1s": "*ini key latency_limits: unknown metric 'ttfft'; did you mean 'ttft'?*",

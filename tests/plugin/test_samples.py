@@ -357,6 +357,16 @@ def test_a_number_of_samples_that_is_none_is_a_usage_error(suite: Suite, value: 
     )
 
 
+@pytest.mark.parametrize(("arguments", "samples"), [((), 2), (("--latency-samples=3",), 3)])
+def test_the_ini_file_may_say_how_many(suite: Suite, arguments: tuple[str, ...], samples: int) -> None:
+    suite.ini("latency_samples = 2")
+    suite.write(ONE)
+
+    suite.record(*arguments).assert_outcomes(passed=samples)
+
+    assert suite.recordings() == files("test_one", samples=samples)
+
+
 # ── recordings ──
 
 

@@ -20,7 +20,7 @@ pool = ThreadPoolExecutor(1)
 def stray():
     gate.acquire()
     try:
-        ask("stray")
+        ask("stray", client=anthropic.Anthropic(default_query={"api_key": "a-secret"}))
     except BaseException as error:
         tell(type(error).__name__)
     finally:
@@ -77,6 +77,7 @@ def test_its_request_is_blocked_and_told(suite: Suite, leave: str, following: st
         result.assert_outcomes(passed=2)
         assert suite.told == "Failed"
         result.stdout.fnmatch_lines(TOLD)
+        result.stdout.no_fnmatch_line("*a-secret*")
         assert [request.json["messages"][0]["content"] for request in suite.server.requests] == (
             ["hi", "mine"] if following == "claude_latency" else ["hi"]
         )

@@ -1,0 +1,156 @@
+"""Nothing leaks: after a latency test, however it ended, the process is as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from importlib import import_module
+from typing import Any
+
+import anthropic
+import pytest
+from respx.mocks import Mocker
+
+from pytest_claude_latency.stack import Stack
+from pytest_claude_latency.virtual_time.members import MEMBERS
+from tests.plugin.suite import Suite
+
+ENDINGS = {
+    "passes": "pass",
+    "fails": "assert False",
+    "breaks its budget": "stream('slowly')",
+    "is skipped": "pytest.skip('not now')",
+    "is interrupted": "raise KeyboardInterrupt",
+    "is interrupted in an async program": "asyncio.run(interrupted())",
+    "ends the run": "pytest.exit('enough')",
+    "times out": "subprocess.run(['sleep', '20'])",
+    "asks what was not recorded": "ask('something new')",
+    "leaves a stream open": "left.append(stream_left_open())",
+    "leaves a loop open": "left.append(asyncio.new_event_loop())",
+}
+
+SOURCE = """
+import os, signal, subprocess
+from app import ASKED
+
+left = []
+
+
+async def interrupted():
+    await asyncio.gather(asyncio.sleep(5), interrupting())
+
+
+async def interrupting():
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(5)
+
+
+def stream_left_open():
+    return anthropic.Anthropic().messages.create(**ASKED, messages=messages("slowly"), stream=True)
+
+
+@pytest.mark.timeout(0.5, method="signal")
+@pytest.mark.latency_budget(ttft="1ms")
+def test_it(claude_client):
+    time.sleep(300)
+    ENDING
+
+
+def test_next():
+    assert (time.monotonic() == pytest.approx(time.monotonic.machine(), abs=0.5))
+"""
+
+
+def _state() -> dict[str, Any]:
+    """What a latency test changes while it runs."""
+    library = Stack.of_sdk().library
+    base_client = import_module("anthropic._base_client")
+    return {
+        "authentication": [vars(kind)["auth_headers"] for kind in (anthropic.Anthropic, anthropic.AsyncAnthropic)],
+        "signatures": vars(anthropic.AnthropicBedrock)["_prepare_request"],
+        "jitter": base_client.random,
+        "senders": [vars(kind)["_send_single_request"] for kind in (library.Client, library.AsyncClient)],
+        "transports": [vars(kind)["_transport_for_url"] for kind in (library.Client, library.AsyncClient)],
+        "respx": [vars(Mocker)["handler"], vars(Mocker)["async_handler"]],
+        "routers": {name: list(mocker.routers) for name, mocker in Mocker.registry.items() if mocker.routers},
+        "members": dict(MEMBERS),
+        "threads": {thread for thread in threading.enumerate() if "run_server" not in thread.name},
+        "environment": {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        "clocks": [time.monotonic, time.sleep, time.time, asyncio.BaseEventLoop.run_forever],
+    }
+
+
+def _assert_time_is_real() -> None:
+    machine = time.monotonic.machine  # type: ignore[attr-defined]  # the shim's
+    began = machine()
+    time.sleep(0.02)
+    asyncio.run(asyncio.sleep(0.02))
+    assert machine() - began >= 0.04
+    assert time.monotonic() == pytest.approx(machine(), abs=0.5)
+    assert abs(time.time() - time.time.machine()) < 0.5  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+def test_the_process_is_as_it_was(suite: Suite, ending: str) -> None:
+    suite.write("def test_it(claude_latency):\n    stream('slowly')\n")
+    suite.record()
+    suite.write(SOURCE.replace("ENDING", ending))
+    before = _state()
+
+    try:
+        result = suite.replay()
+    except KeyboardInterrupt:
+        assert "interrupt" in ending.lower()
+    else:
+        assert "interrupt" not in ending.lower()
+        assert "exit" in ending or "passed" in result.parseoutcomes()
+
+    assert _state() == before
+    _assert_time_is_real()
+
+
+def test_other_tests_of_the_run_are_untouched(suite: Suite) -> None:
+    suite.write(
+        f"""
+import httpx, respx
+
+
+def test_measured(claude_latency):
+    stream()
+
+
+def test_reaches_a_server():
+    client = anthropic.Anthropic(base_url={suite.server.url!r}, api_key="x")
+    assert stream("unmeasured", client=client) == "Hello world"
+    assert httpx.get({suite.server.url!r}).status_code == 400
+
+
+@respx.mock
+def test_mocks():
+    respx.get("https://shop.example/").respond(418)
+    assert httpx.get("https://shop.example/").status_code == 418
+
+
+def test_waits():
+    began = time.monotonic.machine()
+    time.sleep(0.05)
+    assert time.monotonic.machine() - began >= 0.05
+
+
+def test_needs_a_key():
+    with pytest.raises(Exception, match="authentication"):
+        ask(client=anthropic.Anthropic(base_url="http://127.0.0.1:9"))
+
+
+def test_measured_again(claude_latency):
+    stream()
+"""
+    )
+    suite.record("-k", "measured").assert_outcomes(passed=2)
+    asked_before = len(suite.server.log)
+
+    suite.replay().assert_outcomes(passed=6)
+
+    assert len(suite.server.log) == asked_before + 2
