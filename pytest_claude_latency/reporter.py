@@ -29,7 +29,7 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take over what a worker has to say beside its results."""
-        self._session.strays += getattr(node, "workeroutput", {}).get(REPORTED, [])
+        self._session.warnings += getattr(node, "workeroutput", {}).get(REPORTED, [])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect what was measured."""
@@ -48,7 +48,7 @@ class Reporter:
         finally:
             self._session.close()
             if self._session.worker:
-                session.config.workeroutput[REPORTED] = self._session.strays  # type: ignore[attr-defined]  # xdist's
+                session.config.workeroutput[REPORTED] = self._session.warnings  # type: ignore[attr-defined]  # xdist's
             elif not session.config.option.collectonly and not self._write():
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
@@ -56,7 +56,7 @@ class Reporter:
         """Show the section, or the one line that says what was not judged."""
         for line in self._unwritten:
             terminalreporter.write_line(line, red=True)
-        if self._session.results or self._session.strays:
+        if self._session.results or self._session.warnings:
             from pytest_claude_latency.report import terminal
 
             terminal.write(self._summary(), terminalreporter)
@@ -79,7 +79,7 @@ class Reporter:
             mode=str(settings.mode),
             clock=str(settings.clock),
             judged=settings.judged,
-            warnings=(*self._warnings(), *self._session.strays),
+            warnings=tuple(dict.fromkeys([*self._warnings(), *self._session.warnings])),
         )
         return summarize(self._session.results.values(), run)
 
