@@ -35,7 +35,7 @@ from pytest_claude_latency.result import TestResult
 from pytest_claude_latency.selection import BUDGET
 from pytest_claude_latency.session import OVER_BUDGET, Session, replays
 from pytest_claude_latency.shelf import Shelf, shown
-from pytest_claude_latency.sources import Network, Replaying
+from pytest_claude_latency.sources import Network
 from pytest_claude_latency.staging import Place
 from pytest_claude_latency.warming import Warming
 
@@ -245,19 +245,12 @@ class Case:
 
     def _mind_unused(self) -> None:
         __tracebackhide__ = True
-        source = self.measurement.source
-        if self._spoilt or not isinstance(source, Replaying) or not (unused := source.matcher.unused):
+        if self._spoilt or cassette_of(self._item).name is not None:  # a shared recording is there for others too
             return
-        if cassette_of(self._item).name is not None:
-            return  # a shared recording is there for others too
-        every = len(source.matcher.exchanges)
-        text = (
-            f"{len(unused)} of {every} recorded exchanges were not used: {self._shelf.shown}; "
-            f"record the test again: {self._shelf.command}"
-        )
-        if self._session.settings.strict:
-            pytest.fail(f"{text} (--latency-strict)", pytrace=False)
-        self._warnings.append(text)
+        if unused := self._shelf.unused(self.measurement.source):
+            if self._session.settings.strict:
+                pytest.fail(f"{unused} (--latency-strict)", pytrace=False)
+            self._warnings.append(unused)
 
 
 def opened(session: Session, item: pytest.Item) -> Case:

@@ -19,6 +19,8 @@ from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.sdk import SDKPatches
 from pytest_claude_latency.sources import InTurn
 
+_NAME = "play(...)"
+
 
 @contextmanager
 def play(recording: Recording) -> Iterator[Latency]:
@@ -31,6 +33,7 @@ def play(recording: Recording) -> Iterator[Latency]:
         RuntimeError: the block lies inside a latency test or another `play`, which live in a time of their own.
     """
     virtual_time.install()
+    _refuse_inside(virtual_time.current())
     measured: list[Measurement] = []
     with ExitStack() as stack:
         interception = Interception(lambda: measured[0] if measured else None)
@@ -40,7 +43,7 @@ def play(recording: Recording) -> Iterator[Latency]:
         sdk.start()
         stack.callback(sdk.stop)
         interception.prove()
-        measurement = Measurement("play", VirtualClock(), InTurn(recording.exchanges), interception.stack)
+        measurement = Measurement(_NAME, VirtualClock(), InTurn(recording.exchanges), interception.stack)
         measurement.phase = Phase.BODY
         measurement.enter()
         stack.callback(measurement.leave)
@@ -49,3 +52,10 @@ def play(recording: Recording) -> Iterator[Latency]:
         stack.callback(measurement.close)
         with measurement.minding_misses():
             yield Latency(measurement)
+
+
+def _refuse_inside(world: virtual_time.World | None) -> None:
+    if world is None or world.ended:
+        return
+    outer = f"another {_NAME}" if world.name == _NAME else f"the latency test {world.name}"
+    raise RuntimeError(f"{_NAME} inside {outer}, which lives in a time of its own: call it outside")

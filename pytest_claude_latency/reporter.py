@@ -144,7 +144,7 @@ class Reporter:
             clock=str(settings.clock),
             judged=settings.judged,
             verdicts=self._session.conclusions,
-            warnings=(*self._warnings(), *self._session.warnings),
+            warnings=tuple(dict.fromkeys([*self._warnings(), *self._session.warnings])),
         )
         return summarize(self._session.results.values(), run)
 

@@ -9,8 +9,8 @@ looked at, and only those defined under rootdir.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -40,17 +40,19 @@ class WideFixtures:
 
     def __init__(self, session: Session, tests: Iterable[pytest.Item]) -> None:
         self._session = session
-        self._requested: dict[int, Any] = {}  # by identity; the values keep the definitions alive
+        # By identity. Functions as they are now: async plugins put wrappers of their own in their place.
+        self._requested: dict[int, tuple[Any, Callable[..., object]]] = {}
         for item in tests:
             info = getattr(item, "_fixtureinfo", None)
             for definitions in info.name2fixturedefs.values() if info else ():
-                self._requested.update((id(each), each) for each in definitions if each.scope != "function")
+                wide = [each for each in definitions if each.scope != "function"]
+                self._requested.update((id(each), (each, each.func)) for each in wide)
 
     def watches(self, definition: Any, request: Any) -> bool:
         """Whether a latency test requests the fixture, and it is defined under rootdir."""
         if id(definition) not in self._requested:
             return False
-        file = _file_of(definition, request)
+        file = self._file_of(definition, request)
         return file.is_relative_to(self._session.config.rootpath) and "site-packages" not in file.parts
 
     @contextmanager
@@ -58,23 +60,41 @@ class WideFixtures:
         """Around the set-up of a watched fixture: measure it, and its teardown when that comes."""
         __tracebackhide__ = True
         with self._session.failing():
-            life = _Life(self._session, definition, request)
-        definition.addfinalizer(life.conclude)  # finalizers run in reverse: this one after the fixture's own
-        with life.measured():
-            yield
-        definition.addfinalizer(life.tear_down)
+            life = _Life(self._session, _shelf(self._session, self._file_of(definition, request), definition, request))
+        finalizers: list[Callable[[], object]] = []
+        try:
+            with life.measured(), _collected(definition, finalizers):
+                yield
+        finally:
+            definition.addfinalizer(partial(life.tear_down, finalizers))
+
+    def _file_of(self, definition: Any, request: Any) -> Path:
+        """Where a fixture is defined: for an xunit hook the file of its class or module, not pytest's own."""
+        if definition.argname.startswith(tuple(_XUNIT)):
+            return Path(request.node.path)
+        _, function = self._requested[id(definition)]
+        return Path(inspect.unwrap(function).__code__.co_filename)
+
+
+@contextmanager
+def _collected(definition: Any, finalizers: list[Callable[[], object]]) -> Iterator[None]:
+    """Take the finalizers that a fixture's set-up adds: its teardown, which is to be measured as a whole."""
+    definition.addfinalizer = finalizers.append
+    try:
+        yield
+    finally:
+        del definition.addfinalizer
 
 
 @final
 class _Life:
     """One set-up and teardown of one fixture."""
 
-    def __init__(self, session: Session, definition: Any, request: Any) -> None:
+    def __init__(self, session: Session, shelf: Shelf) -> None:
         self._session = session
-        self._shelf = _shelf(session, definition, request)
+        self._shelf = shelf
         self._begun = datetime.now(UTC)
         self._spoilt = False
-        self._teardown = ExitStack()
         self._measurement = self._new_measurement()
 
     def _new_measurement(self) -> Measurement:
@@ -87,31 +107,55 @@ class _Life:
     @contextmanager
     def measured(self) -> Iterator[None]:
         """Measure what happens in this block as the fixture's."""
+        __tracebackhide__ = True
         try:
-            with self._session.during(self._measurement):
+            with self._session.during(self._measurement), self._measurement.minding_misses():
                 yield
-            self._measurement.fail_if_missed()
         except BaseException:
             self._spoilt = True
             raise
 
-    def tear_down(self) -> None:
-        """The fixture's teardown begins."""
-        self._measurement.phase = Phase.TEARDOWN
-        self._teardown.enter_context(self.measured())
-
-    def conclude(self) -> None:
-        """The fixture is torn down: keep what was recorded. A recording that could not be written is a failure."""
+    def tear_down(self, finalizers: Sequence[Callable[[], object]]) -> None:
+        """Tear the fixture down and keep what was recorded; that it could not be written is a failure."""
         __tracebackhide__ = True
-        self._teardown.close()
-        self._measurement.close()
-        if self._session.settings.mode.records and not self._measurement.replays and not self._spoilt:
+        self._measurement.phase = Phase.TEARDOWN
+        try:
+            with self.measured():
+                _run(finalizers)
+        finally:
+            self._conclude()
+
+    def _conclude(self) -> None:
+        __tracebackhide__ = True
+        measurement, settings = self._measurement, self._session.settings
+        measurement.close()
+        if self._spoilt:
+            return
+        if settings.mode.records and not measurement.replays:
             with self._session.failing():
-                self._shelf.keep(self._measurement.exchanges(), self._begun)
+                self._shelf.keep(measurement.exchanges(), self._begun)
+        if unused := self._shelf.unused(measurement.source):
+            if settings.strict:
+                pytest.fail(f"{unused} (--latency-strict)", pytrace=False)
+            self._session.warnings.append(unused)
 
 
-def _shelf(session: Session, definition: Any, request: Any) -> Shelf:
-    file = _file_of(definition, request)
+def _run(finalizers: Sequence[Callable[[], object]]) -> None:
+    """Run all of them, the last one first, as pytest does: one that fails keeps none from running."""
+    __tracebackhide__ = True
+    failures: list[BaseException] = []
+    for finalizer in reversed(finalizers):
+        try:
+            finalizer()
+        except BaseException as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise BaseExceptionGroup("several finalizers failed", failures)
+
+
+def _shelf(session: Session, file: Path, definition: Any, request: Any) -> Shelf:
     scope, name, param = definition.scope, _name_of(definition, request), _param_id(definition, request)
     path = fixture_path(file, session.settings.cassettes, scope, name, param)
     root = session.config.rootpath
@@ -140,18 +184,12 @@ def _name_of(definition: Any, request: Any) -> str:
 
 
 def _param_id(definition: Any, request: Any) -> str | None:
-    if definition.params is None:
+    """The id of the fixture's parameter, its own or one that a test gives it indirectly; None if it has none."""
+    if not hasattr(request, "param"):
         return None
     index = request.param_index
-    ids = definition.ids
+    ids = definition.ids if definition.params is not None else None
     chosen = ids(request.param) if callable(ids) else ids[index] if ids else None
     if chosen is None and isinstance(request.param, str | int | float | bool | None):
         chosen = request.param
     return f"{definition.argname}{index}" if chosen is None else str(chosen)
-
-
-def _file_of(definition: Any, request: Any) -> Path:
-    """Where a fixture is defined: for an xunit hook the file of its class or module, not pytest's own."""
-    if definition.argname.startswith(tuple(_XUNIT)):
-        return Path(request.node.path)
-    return Path(inspect.unwrap(definition.func).__code__.co_filename)

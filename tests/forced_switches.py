@@ -27,7 +27,7 @@ _PACKAGE = str(Path(virtual_time.__file__).parent)
 _LIBRARY = (
     threading.__file__,
     queue.__file__,
-    *(str(Path(package.__file__).parent) for package in (asyncio, concurrent.futures)),
+    *(str(Path(str(package.__file__)).parent) for package in (asyncio, concurrent.futures)),
 )
 _SEEN_FROM_OUTSIDE = {"watchdog.py", "real_waits.py", "sights.py", "blocked.py", "places.py"}
 _PAUSE = 0.002  # seconds: others need microseconds
@@ -68,4 +68,4 @@ def switching(at: Container[int], library: bool = False) -> Iterator[Switches]:
         yield switches
     finally:
         sys.settrace(before)
-        threading.settrace(before_in_threads)  # type: ignore[arg-type] # None where there was none
+        threading.settrace(before_in_threads)

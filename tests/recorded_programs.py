@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def call(seconds: float, prompt: str | None = None) -> Exchange:
 
 def stream(prompt: str, *arrivals: float) -> Exchange:
     """A streamed call: headers at the first instant, then a delta at each of the others."""
-    gaps = [after - before for before, after in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(arrivals)]
     return exchange(text("|".join("a" * len(gaps)), ttfb=arrivals[0], gaps=gaps), prompt, stream=True)
 
 

@@ -351,7 +351,8 @@ def a_semaphore_among_threads(waits: Waits) -> None:
 
 @ends_at(4.0)
 def a_condition_waited_for(waits: Waits) -> None:
-    condition, box = threading.Condition(), []
+    condition = threading.Condition()
+    box: list[int] = []
 
     def wait() -> None:
         with condition:

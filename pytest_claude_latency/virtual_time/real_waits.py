@@ -29,6 +29,9 @@ class RealWait:
     place: str
     seconds: float
 
+    def __str__(self) -> str:
+        return f"{self.thread} waited {self.seconds:.1f}s in reality, at {self.place}"
+
 
 @final
 class Watch:

@@ -12,7 +12,7 @@ from pytest_claude_latency.exchange import Exchange
 from tests.plugin.suite import Suite
 from tests.recorded_programs import call, calls, record, refusal, stream
 
-PROGRAMS = '''
+PROGRAMS = """
 import threading, queue, contextvars
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -66,7 +66,8 @@ async def test_the_first_of_two():
 async def test_a_hedge(start):
     async def first_token(prompt):
         client = anthropic.AsyncAnthropic()
-        async with client.messages.stream(model="claude-haiku-4-5", max_tokens=100, messages=messages(prompt)) as answer:
+        asked = {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": messages(prompt)}
+        async with client.messages.stream(**asked) as answer:
             async for _ in answer.text_stream:
                 return prompt
 
@@ -278,7 +279,7 @@ def test_threads_older_than_the_test(turn, start):
 
 def test_a_pool_left_open():
     ThreadPoolExecutor(2).submit(ask, "1").result()
-'''
+"""
 
 LONG = stream("long", 0.5, 1.0, 3.0, 5.0)
 STEADY = stream("steady", 0.5, 1.0, 1.2, 1.4, 4.0)
