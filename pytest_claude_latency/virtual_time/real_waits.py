@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WORTH_TELLING = 100 * MILLISECOND
 _POLLS_AFTER = 100 * MILLISECOND  # of waking only to wait in the same call again
-_MISSES = 10  # looks that may find such a thread awake
+_GRACE = 2  # looks that find such a thread awake, beyond those that find it waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Watch:
         self.sight = sight
         self.since = now
         self.blockage: Blockage | None = None
-        self.missed = 0
+        self._met = 1  # looks that found it waiting, and awake
+        self._missed = 0
         self.place = ""
         self.name = thread_name(member.ident)
 
@@ -51,17 +52,18 @@ class Watch:
         return sight.blocked and (sight == self.sight or sight.repeats(self.sight))
 
     def polls_on(self) -> bool:
-        """Whether a thread that has polled for long may be between two rounds."""
-        self.missed += 1
-        polled = self.blockage is not None and self.blockage.polling
-        return polled and self.missed <= _MISSES
+        """Whether a look that finds the thread awake may have come between two rounds of polling."""
+        self.blockage = None
+        self._missed += 1
+        return self._missed <= self._met + _GRACE
 
     def look_again(self, sight: Sight, now: Nanoseconds) -> None:
         """The wait goes on. It counts as one when it has outlasted whatever might only look like it."""
         from pytest_claude_latency.virtual_time import blocked, places
 
         age, polling = now - self.since, sight != self.sight
-        self.sight, self.missed = sight, 0
+        self.sight = sight
+        self._met += 1
         waiting = sight.waiting()
         if age >= blocked.least_age(waiting) and (not polling or age >= _POLLS_AFTER):
             self.blockage = blocked.Blockage(self.member.ident, sight, waiting, polling)
