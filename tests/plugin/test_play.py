@@ -38,16 +38,12 @@ def _recording(*waits: float) -> Recording:
 
 def _streamed(wait: int) -> Exchange:
     parts = [part.data for part in text("Hello |world").parts]
-    *head, first, rest, end = parts[:-4], parts[-4], parts[-3], parts[-2:]
+    opening, content, closing = b"".join(parts[:3]), b"".join(parts[3:6]), b"".join(parts[6:])
     return Exchange(
         sent=0,
         request=Request("POST", "https://api.anthropic.com/v1/messages", (), b"{}"),
         response=Response(wait // 2, 200, (("content-type", "text/event-stream; charset=utf-8"),)),
-        chunks=(
-            Chunk(wait // 2, b"".join(head[0])),
-            Chunk(wait, first + rest),
-            Chunk(wait + SECOND, b"".join(end)),
-        ),
+        chunks=(Chunk(wait // 2, opening), Chunk(wait, content), Chunk(wait + SECOND, closing)),
         end=End(wait + SECOND),
     )
 
@@ -68,7 +64,8 @@ def first_word_shown(clock: Any) -> float:
         for piece in answer.text_stream:
             if piece:
                 break
-        return clock() - asked
+    shown: float = clock() - asked
+    return shown
 
 
 @settings(max_examples=20)

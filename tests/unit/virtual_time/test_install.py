@@ -5,6 +5,7 @@ import sys
 import textwrap
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_a_forked_child_lives_in_real_time() -> None:
 
 @pytest.mark.parametrize("package", ["opentelemetry", "tqdm", "sentry_sdk", "logging"])
 def test_background_threads_of_libraries_see_real_time(world: virtual_time.World, package: str) -> None:
-    scope = {"__name__": f"{package}.inner", "told": []}
+    scope: dict[str, Any] = {"__name__": f"{package}.inner", "told": []}
     exec(
         textwrap.dedent("""
             import threading, time

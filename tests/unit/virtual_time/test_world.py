@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -106,11 +107,11 @@ def test_a_thread_started_outside_belongs_to_no_world(world: World) -> None:
     assert told == [None]
 
 
-def machine_start(target: object) -> None:
+def machine_start(target: Callable[[], object]) -> None:
     """Start a thread behind the back of `threading`."""
     import _thread
 
-    _thread.start_new_thread(target, ())  # type: ignore[arg-type]
+    _thread.start_new_thread(target, ())
 
 
 def test_a_world_goes_on_in_its_successor() -> None:
