@@ -40,36 +40,36 @@ class Watch:
     def __init__(self, member: Member, sight: Sight, now: Nanoseconds) -> None:
         self.member = member
         self.sight = sight
-        self.since = now
-        self.blockage: Blockage | None = None
-        self._met = 1  # looks that found it waiting, and awake
-        self._missed = 0
+        self.since = self.until = now
+        self.blockage: Blockage | None = None  # what the latest look saw, if that can be believed
+        self.idle = True
         self.place = ""
         self.name = thread_name(member.ident)
+        self._met = 1  # looks that found it waiting, and awake
+        self._missed = 0
 
     def goes_on(self, sight: Sight) -> bool:
-        """Whether another look sees the same wait, or the next round of a thread that polls."""
-        return sight.blocked and (sight == self.sight or sight.repeats(self.sight))
-
-    def polls_on(self) -> bool:
-        """Whether a look that finds the thread awake may have come between two rounds of polling."""
+        """Whether another look sees the same wait, or the next round of a thread that polls, or the time between."""
+        if sight.blocked and (sight == self.sight or sight.repeats(self.sight)):
+            return True
         self.blockage = None
         self._missed += 1
-        return self._missed <= self._met + _GRACE
+        return self.sight.blocked and self.sight.polls and self._missed <= self._met + _GRACE
 
     def look_again(self, sight: Sight, now: Nanoseconds) -> None:
         """The wait goes on. It counts as one when it has outlasted whatever might only look like it."""
         from pytest_claude_latency.virtual_time import blocked, places
 
+        if not (sight == self.sight or sight.repeats(self.sight)):
+            return
         age, polling = now - self.since, sight != self.sight
-        self.sight = sight
+        self.sight, self.until = sight, now
         self._met += 1
         waiting = sight.waiting()
         if age >= blocked.least_age(waiting) and (not polling or age >= _POLLS_AFTER):
             self.blockage = blocked.Blockage(self.member.ident, sight, waiting, polling)
+            self.idle = self.blockage.idle
             self.place = self.place or places.of_thread(self.member.ident)
-        else:
-            self.blockage = None
 
 
 @final
@@ -82,8 +82,8 @@ class Account:
 
     def close(self, watch: Watch, now: Nanoseconds) -> None:
         """A watched wait is over."""
-        if watch.blockage is not None and not watch.blockage.idle:
-            self._add(watch.name, watch.place, now - watch.since)
+        if not watch.idle:
+            self._add(watch.name, watch.place, (now if watch.blockage else watch.until) - watch.since)
 
     def see_files(self, waits: list[Wait], now: Nanoseconds) -> None:
         """These loops stand still for files of the outside at this look, and no others."""
