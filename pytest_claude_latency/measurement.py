@@ -214,6 +214,11 @@ class Measurement:
         attempts = [attempt for call in list(self._calls) for attempt in call.attempts]
         return tuple(attempt.exchange() for attempt in sorted(attempts, key=lambda attempt: attempt.sent))
 
+    @property
+    def met_another_loop(self) -> bool:
+        """Whether an attempt failed because its connection belonged to another event loop than the one that asked."""
+        return any(attempt.met_another_loop for call in list(self._calls) for attempt in call.attempts)
+
     def close(self) -> None:
         """Nothing follows: an answer nobody finished reading was closed by the program."""
         for call in self._calls:
