@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _WORTH_TELLING = 100 * MILLISECOND
 _POLLS_AFTER = 100 * MILLISECOND  # of waking only to wait in the same call again
+_LONG_WORK = 100 * MILLISECOND  # shorter work shall not change the order in which threads go on
 _GRACE = 2  # looks that find such a thread awake, beyond those that find it waiting
 
 
@@ -55,6 +56,10 @@ class Watch:
         self.blockage = None
         self._missed += 1
         return self.sight.blocked and self.sight.polls and self._missed <= self._met + _GRACE
+
+    def holds_up(self, now: Nanoseconds) -> bool:
+        """Whether the thread should not keep its turn: it waits for others, or for long."""
+        return self.blockage is not None and (not self.blockage.works or now - self.since >= _LONG_WORK)
 
     def look_again(self, sight: Sight, now: Nanoseconds) -> None:
         """The wait goes on. It counts as one when it has outlasted whatever might only look like it."""
