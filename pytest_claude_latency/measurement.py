@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import NoReturn, Protocol, final
+from weakref import ref
 
 import pytest
 
@@ -58,6 +59,7 @@ class Source(Protocol):
 class _Call:
     """The attempts of one SDK method invocation."""
 
+    of: Measurement
     phase: Phase
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -72,6 +74,11 @@ class _Call:
 
     def exchanges(self) -> list[Exchange]:
         return [attempt.exchange() for attempt in self.attempts]
+
+
+# SDK retries run in the context of the call they belong to, whichever loop, task or thread that is. A context lives as
+# long as its thread, so it must keep no call alive.
+_LATEST: ContextVar[ref[_Call] | None] = ContextVar("claude_latency_call", default=None)
 
 
 def _retry(request: Request) -> int:
@@ -96,8 +103,6 @@ class Measurement:
         self._origin = clock.now()
         self._calls: list[_Call] = []
         self._lock = threading.Lock()
-        # SDK retries run in the context of the call they belong to, whichever loop, task or thread that is
-        self._latest: ContextVar[_Call | None] = ContextVar("claude_latency_call", default=None)
 
     @property
     def replays(self) -> bool:
@@ -176,14 +181,15 @@ class Measurement:
         with self._lock:
             call = self._continued(attempt.request)
             if call is None:
-                call = _Call(self.phase)
+                call = _Call(self, self.phase)
                 self._calls.append(call)
             call.attempts.append(attempt)
-        self._latest.set(call)
+        _LATEST.set(ref(call))
 
     def _continued(self, request: Request) -> _Call | None:
-        latest = self._latest.get()
-        if latest is not None and latest.goes_on_with(request):
+        known = _LATEST.get()
+        latest = None if known is None else known()
+        if latest is not None and latest.of is self and latest.goes_on_with(request):
             return latest
         if _retry(request) == 0:
             return None
