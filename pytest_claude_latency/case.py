@@ -48,6 +48,10 @@ _NO_KEY = (
     "a client had no API key to call the API with\n"
     "  do        set ANTHROPIC_API_KEY or pass api_key=; a replay needs none: pytest --latency-mode=replay"
 )
+_ANOTHER_LOOP = (
+    "an async client was used on another event loop than the one that its connection belongs to, which fails with or "
+    "without this plugin; the failed attempt is part of the numbers: let each test make its client, or use one loop"
+)
 
 
 @final
@@ -192,7 +196,7 @@ class Case:
             spoilt=self._spoilt,
             judged=self._session.settings.judged,
             recording=self._recording,
-            warnings=tuple(self._warnings),
+            warnings=(*self._warnings, *([_ANOTHER_LOOP] if measurement.met_another_loop else [])),
             connecting=self._connecting,
             notes=tuple(str(wait) for wait in waits),
         )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import NoReturn, Protocol, final
+from weakref import ref
 
 import pytest
 
@@ -59,6 +60,7 @@ class Source(Protocol):
 class _Call:
     """The attempts of one SDK method invocation."""
 
+    of: Measurement
     phase: Phase
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -73,6 +75,11 @@ class _Call:
 
     def exchanges(self) -> list[Exchange]:
         return [attempt.exchange() for attempt in self.attempts]
+
+
+# SDK retries run in the context of the call they belong to, whichever loop, task or thread that is. A context lives as
+# long as its thread, so it must keep no call alive.
+_LATEST: ContextVar[ref[_Call] | None] = ContextVar("claude_latency_call", default=None)
 
 
 def _retry(request: Request) -> int:
@@ -107,8 +114,6 @@ class Measurement:
         self._origin = clock.now()
         self._calls: list[_Call] = []
         self._lock = threading.Lock()
-        # SDK retries run in the context of the call they belong to, whichever loop, task or thread that is
-        self._latest: ContextVar[_Call | None] = ContextVar("claude_latency_call", default=None)
 
     @property
     def replays(self) -> bool:
@@ -188,14 +193,15 @@ class Measurement:
         with self._lock:
             call = self._continued(attempt.request)
             if call is None:
-                call = _Call(self.phase)
+                call = _Call(self, self.phase)
                 self._calls.append(call)
             call.attempts.append(attempt)
-        self._latest.set(call)
+        _LATEST.set(ref(call))
 
     def _continued(self, request: Request) -> _Call | None:
-        latest = self._latest.get()
-        if latest is not None and latest.goes_on_with(request):
+        known = _LATEST.get()
+        latest = None if known is None else known()
+        if latest is not None and latest.of is self and latest.goes_on_with(request):
             return latest
         if _retry(request) == 0:
             return None
@@ -225,6 +231,11 @@ class Measurement:
         """Every attempt made, in the order sent."""
         attempts = [attempt for call in list(self._calls) for attempt in call.attempts]
         return tuple(attempt.exchange() for attempt in sorted(attempts, key=lambda attempt: attempt.sent))
+
+    @property
+    def met_another_loop(self) -> bool:
+        """Whether an attempt failed because its connection belonged to another event loop than the one that asked."""
+        return any(attempt.met_another_loop for call in list(self._calls) for attempt in call.attempts)
 
     def close(self) -> None:
         """Nothing follows: an answer nobody finished reading was closed by the program."""

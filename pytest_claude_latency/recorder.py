@@ -39,6 +39,7 @@ class Attempt:
         self._parts: list[tuple[Nanoseconds, bytes]] = []
         self._end: End | None = None
         self._exchange: Exchange | None = None
+        self.met_another_loop = False
 
     def now(self) -> Nanoseconds:
         """Time since it was sent."""
@@ -89,6 +90,7 @@ class Attempt:
     def finish(self, error: BaseException | None = None, closed: Literal["client"] | None = None) -> None:
         """It is over: in full, by a failure, or because the program stopped reading. The first end counts."""
         if self._end is None:
+            self.met_another_loop = isinstance(error, RuntimeError) and "loop" in str(error).lower()
             failed = isinstance(error, Exception)  # a cancellation, ^C or a miss is the program stopping, not the wire
             name = type(error).__name__ if failed else None
             self._end = End(self.now(), name, "client" if closed or (error and not failed) else None)

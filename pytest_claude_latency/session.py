@@ -84,8 +84,8 @@ class Session:
             self._interception.start()
             self._sdk = SDKPatches(self._replays, self._miss_credential)
             self._sdk.start()
-        self._interception.forget()
         self._interception.prove()
+        self._interception.forget()
         return self._interception
 
     @property
@@ -143,6 +143,8 @@ class Session:
         measurement.close()
         measurement.leave()
         self._current = None
+        if self._interception is not None:
+            self._interception.forget()
 
     @contextmanager
     def during(self, inner: Measurement) -> Iterator[None]:

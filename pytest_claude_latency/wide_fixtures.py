@@ -190,6 +190,9 @@ def _param_id(definition: Any, request: Any) -> str | None:
     index = request.param_index
     ids = definition.ids if definition.params is not None else None
     chosen = ids(request.param) if callable(ids) else ids[index] if ids else None
+    given = definition.params[index] if definition.params is not None else None
+    if chosen is None and isinstance(given, type(pytest.param())):
+        chosen = given.id
     if chosen is None and isinstance(request.param, str | int | float | bool | None):
         chosen = request.param
     return f"{definition.argname}{index}" if chosen is None else str(chosen)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import _thread  # not threading: a thread started there may be taken into a virtual world
 import email.utils
-import select
 import socket
 import zlib
 from collections import deque
@@ -31,7 +30,7 @@ from typing import Protocol, Self, TypeAlias, final
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.exchange import Request
 from tests.claude_answers import Answer, Headers, Part, count_tokens, json_answer
-from tests.claude_wire import CLOCK, Ended, Over, Wire
+from tests.claude_wire import CLOCK, Ended, Over, Wire, until_readable
 
 Chooser: TypeAlias = Callable[[Request], Answer | None]
 
@@ -156,7 +155,7 @@ class ClaudeServer:
 
     def _accept(self) -> None:
         for number in count(1):
-            readable, _, _ = select.select([self._stop, self._listener], [], [])
+            readable = until_readable([self._stop, self._listener], None)
             if self._stop in readable:
                 return
             connection, _ = self._listener.accept()

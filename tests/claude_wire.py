@@ -15,6 +15,19 @@ from pytest_claude_latency.exchange import Headers, Request, header
 Ended: TypeAlias = Literal["complete", "close", "reset", "client left", "server closed"]
 
 CLOCK = WallClock()
+_SELECTS = 1024
+
+
+def until_readable(sockets: list[socket.socket], left: float | None) -> list[socket.socket]:
+    """Which of these are readable; waits for the first, `left` seconds at most."""
+    timeout = None if left is None else max(left, 0)
+    if max(each.fileno() for each in sockets) < _SELECTS:  # exact to the microsecond, but not for every descriptor
+        return select.select(sockets, [], [], timeout)[0]
+    poll = select.poll()
+    for each in sockets:
+        poll.register(each, select.POLLIN)
+    ready = {descriptor for descriptor, _ in poll.poll(None if timeout is None else timeout * 1000)}
+    return [each for each in sockets if each.fileno() in ready]
 
 
 class Over(Exception):  # noqa: N818 - it is no error that a side leaves
@@ -73,7 +86,7 @@ class Wire:
         return data
 
     def _receive(self) -> None:
-        readable, _, _ = select.select([self._stop, self._connection], [], [])
+        readable = until_readable([self._stop, self._connection], None)
         if self._stop in readable:
             raise Over("server closed")
         try:
@@ -92,7 +105,7 @@ class Wire:
         """
         while due is None or CLOCK.now() < due:
             left = None if due is None else (due - CLOCK.now()) / SECOND
-            readable, _, _ = select.select(self._watched(), [], [], left if left is None else max(left, 0))
+            readable = until_readable(self._watched(), left)
             if self._stop in readable:
                 raise Over("server closed")
             if self._connection in readable:

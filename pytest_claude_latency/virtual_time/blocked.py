@@ -43,6 +43,11 @@ class Blockage:
         """Whether it waits for nothing that takes time."""
         return self.waiting is Waiting.IDLE
 
+    @property
+    def works(self) -> bool:
+        """Whether it waits for something outside."""
+        return self.waiting is Waiting.WORK
+
     def lasts(self) -> bool:
         """Whether the thread has not moved since."""
         now = sights.look(self.ident)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _WORTH_TELLING = 100 * MILLISECOND
 _POLLS_AFTER = 100 * MILLISECOND  # of waking only to wait in the same call again
-_MISSES = 10  # looks that may find such a thread awake
+_LONG_WORK = 100 * MILLISECOND  # shorter work shall not change the order in which threads go on
+_GRACE = 2  # looks that find such a thread awake, beyond those that find it waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +41,40 @@ class Watch:
     def __init__(self, member: Member, sight: Sight, now: Nanoseconds) -> None:
         self.member = member
         self.sight = sight
-        self.since = now
-        self.blockage: Blockage | None = None
-        self.missed = 0
+        self.since = self.until = now
+        self.blockage: Blockage | None = None  # what the latest look saw, if that can be believed
+        self.idle = True
         self.place = ""
         self.name = thread_name(member.ident)
+        self._met = 1  # looks that found it waiting, and awake
+        self._missed = 0
 
     def goes_on(self, sight: Sight) -> bool:
-        """Whether another look sees the same wait, or the next round of a thread that polls."""
-        return sight.blocked and (sight == self.sight or sight.repeats(self.sight))
+        """Whether another look sees the same wait, or the next round of a thread that polls, or the time between."""
+        if sight.blocked and (sight == self.sight or sight.repeats(self.sight)):
+            return True
+        self.blockage = None
+        self._missed += 1
+        return self.sight.blocked and self.sight.polls and self._missed <= self._met + _GRACE
 
-    def polls_on(self) -> bool:
-        """Whether a thread that has polled for long may be between two rounds."""
-        self.missed += 1
-        polled = self.blockage is not None and self.blockage.polling
-        return polled and self.missed <= _MISSES
+    def holds_up(self, now: Nanoseconds) -> bool:
+        """Whether the thread should not keep its turn: it waits for others, or for long."""
+        return self.blockage is not None and (not self.blockage.works or now - self.since >= _LONG_WORK)
 
     def look_again(self, sight: Sight, now: Nanoseconds) -> None:
         """The wait goes on. It counts as one when it has outlasted whatever might only look like it."""
         from pytest_claude_latency.virtual_time import blocked, places
 
+        if not (sight == self.sight or sight.repeats(self.sight)):
+            return
         age, polling = now - self.since, sight != self.sight
-        self.sight, self.missed = sight, 0
+        self.sight, self.until = sight, now
+        self._met += 1
         waiting = sight.waiting()
         if age >= blocked.least_age(waiting) and (not polling or age >= _POLLS_AFTER):
             self.blockage = blocked.Blockage(self.member.ident, sight, waiting, polling)
+            self.idle = self.blockage.idle
             self.place = self.place or places.of_thread(self.member.ident)
-        else:
-            self.blockage = None
 
 
 @final
@@ -80,8 +87,8 @@ class Account:
 
     def close(self, watch: Watch, now: Nanoseconds) -> None:
         """A watched wait is over."""
-        if watch.blockage is not None and not watch.blockage.idle:
-            self._add(watch.name, watch.place, now - watch.since)
+        if not watch.idle:
+            self._add(watch.name, watch.place, (now if watch.blockage else watch.until) - watch.since)
 
     def see_files(self, waits: list[Wait], now: Nanoseconds) -> None:
         """These loops stand still for files of the outside at this look, and no others."""

@@ -38,10 +38,14 @@ class Sight:
     call: str
     switches: str
 
+    @property
+    def polls(self) -> bool:
+        """Whether it is in a call that programs repeat with a limit."""
+        return _CALLS.get(self.call.partition(" ")[0]) in _LIMIT
+
     def repeats(self, earlier: Sight) -> bool:
         """Whether it waits for the same files as before, in another call of the same kind."""
-        call = self.call.split()[:3]
-        return self.blocked and _CALLS.get(call[0]) in _LIMIT and call == earlier.call.split()[:3]
+        return self.blocked and self.polls and self.call.split()[:3] == earlier.call.split()[:3]
 
     @property
     def blocked(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401  # as below
+import pkgutil
 from importlib import import_module
 
 import anthropic  # noqa: F401  # loaded before runs in this process save the modules, or each would load it anew
@@ -15,10 +17,13 @@ import pytest_claude_latency.playing
 import pytest_claude_latency.report.formats
 import pytest_claude_latency.report.terminal
 import pytest_claude_latency.wide_fixtures  # noqa: F401  # as above
+from pytest_claude_latency import virtual_time
 from pytest_claude_latency.stack import Stack
 from tests.claude_server import ClaudeServer
 from tests.plugin.suite import Suite
 
+for module in pkgutil.iter_modules(virtual_time.__path__, f"{virtual_time.__name__}."):
+    import_module(module.name)  # as above: two copies would keep two accounts of one thread
 import_module(Stack.of_sdk().name.replace("httpx", "httpcore"))  # as above: a second copy would raise errors of its own
 
 

@@ -26,23 +26,31 @@ def messages(prompt):
 
 
 def ask(prompt="hi", client=None, **more):
-    client = client or anthropic.Anthropic()
+    if client is None:
+        with anthropic.Anthropic() as client:
+            return ask(prompt, client, **more)
     return client.messages.create(messages=messages(prompt), **{**ASKED, **more}).content[0].text
 
 
 def stream(prompt="hi", client=None, **more):
-    client = client or anthropic.Anthropic()
+    if client is None:
+        with anthropic.Anthropic() as client:
+            return stream(prompt, client, **more)
     with client.messages.stream(messages=messages(prompt), **{**ASKED, **more}) as answer:
         return "".join(answer.text_stream)
 
 
 async def aask(prompt="hi", client=None, **more):
-    client = client or anthropic.AsyncAnthropic()
+    if client is None:
+        async with anthropic.AsyncAnthropic() as client:
+            return await aask(prompt, client, **more)
     return (await client.messages.create(messages=messages(prompt), **{**ASKED, **more})).content[0].text
 
 
 async def astream(prompt="hi", client=None, **more):
-    client = client or anthropic.AsyncAnthropic()
+    if client is None:
+        async with anthropic.AsyncAnthropic() as client:
+            return await astream(prompt, client, **more)
     async with client.messages.stream(messages=messages(prompt), **{**ASKED, **more}) as answer:
         return "".join([text async for text in answer.text_stream])
 

@@ -186,3 +186,27 @@ def test_closed():
 
     suite.record().assert_outcomes(passed=2)
     suite.replay().assert_outcomes(passed=2)
+
+
+def test_a_client_that_meets_another_loop_while_recording_is_told_of(suite: Suite) -> None:
+    suite.write(
+        """
+client = anthropic.AsyncAnthropic()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prompt", ["one", "two"])
+async def test_it(prompt, claude_latency):
+    assert await astream(prompt, client=client) == "Hello world"
+"""
+    )
+
+    recorded = suite.record()
+    replayed = suite.replay()
+
+    recorded.assert_outcomes(passed=2)
+    replayed.assert_outcomes(passed=2)
+    told = "warning: *test_it.py::test_it[[]two]: an async client was used on another event*"
+    recorded.stdout.fnmatch_lines([told])
+    replayed.stdout.no_fnmatch_line("*another event*")
+    assert [test["calls"][0]["attempts"] for test in suite.report["tests"]] == [1, 2]

@@ -154,3 +154,28 @@ def test_measured_again(claude_latency):
     suite.replay().assert_outcomes(passed=6)
 
     assert len(suite.server.log) == asked_before + 2
+
+
+def test_nothing_of_a_test_is_kept_when_it_is_over(suite: Suite) -> None:
+    suite.write(
+        """
+import contextvars, gc
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_it(number, claude_latency):
+    stream()
+    asyncio.run(astream())
+
+
+def test_what_is_left():
+    gc.collect()
+    kept = [each for each in gc.get_objects() if type(each).__name__ in ("Measurement", "Attempt", "Exchange", "World")]
+    assert kept == []
+    ours = [variable for variable in contextvars.copy_context() if variable.name.startswith("claude")]
+    assert len(ours) <= 1
+"""
+    )
+
+    suite.record().assert_outcomes(passed=4)
+    suite.replay().assert_outcomes(passed=4)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pickle
+import sys
+from datetime import UTC, date, datetime, timedelta, timezone
+from time import sleep, time
+
+import pytest
+
+from pytest_claude_latency.clock import VirtualClock
+from pytest_claude_latency.virtual_time import World
+
+NEW_YEAR = datetime(2031, 1, 1, 12, tzinfo=UTC)
+
+
+def test_now_follows_the_clock(world: World) -> None:
+    before = datetime.now()
+    sleep(90061.5)
+
+    assert datetime.now() - before == timedelta(days=1, hours=1, minutes=1, seconds=1, milliseconds=500)
+
+
+def test_now_in_a_zone_follows_the_clock(world: World) -> None:
+    before = datetime.now(UTC)
+    sleep(1)
+
+    assert datetime.now(timezone(timedelta(hours=5))) - before == timedelta(seconds=1)
+
+
+def test_today_follows_the_clock(world: World) -> None:
+    before = date.today()
+    sleep(86400)
+
+    assert date.today() - before == timedelta(days=1)
+    assert datetime.today().date() == date.today()
+
+
+@pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
+def test_utcnow_follows_the_clock(world: World) -> None:
+    before = datetime.utcnow()
+    sleep(1)
+
+    assert datetime.utcnow() - before == timedelta(seconds=1)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="not deprecated yet")
+def test_utcnow_is_as_deprecated_as_ever(world: World) -> None:
+    with pytest.warns(DeprecationWarning, match="utcnow") as warned:
+        datetime.utcnow()
+
+    assert warned[0].filename == __file__
+
+
+def test_all_calendars_agree(world: World) -> None:
+    assert abs(datetime.now(UTC).timestamp() - time()) < 1e-3
+
+
+def test_the_calendar_starts_now_by_default() -> None:
+    outside = datetime.now(UTC)
+    world = World(VirtualClock(), name="now")
+    world.enter()
+    inside = datetime.now(UTC)
+    world.leave()
+
+    assert timedelta(0) <= inside - outside < timedelta(minutes=1)
+
+
+def test_the_calendar_starts_where_it_is_told() -> None:
+    world = World(VirtualClock(), name="then", date=NEW_YEAR)
+    world.enter()
+    sleep(2)
+    inside = datetime.now(UTC)
+    world.leave()
+
+    assert inside == NEW_YEAR + timedelta(seconds=2)
+
+
+def test_the_calendar_goes_on_in_a_successor() -> None:
+    first = World(VirtualClock(), name="then", date=NEW_YEAR)
+    first.enter()
+    sleep(2)
+    first.leave()
+    second = first.successor()
+    second.enter()
+    sleep(1)
+    inside = datetime.now(UTC)
+    second.leave()
+
+    assert inside == NEW_YEAR + timedelta(seconds=3)
+
+
+def test_the_type_stays_the_type(world: World) -> None:
+    class Mine(datetime):
+        pass
+
+    assert type(datetime.now()) is datetime
+    assert type(Mine.now()) is Mine
+    assert pickle.loads(pickle.dumps(datetime.now())).__class__ is datetime
+
+
+def test_outside_it_is_the_calendar_of_the_machine() -> None:
+    world = World(VirtualClock(), name="then", date=NEW_YEAR)
+    world.enter()
+    world.leave()
+
+    assert datetime.now(UTC) < NEW_YEAR

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from pytest_claude_latency import virtual_time
+
+
+def python(source: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(source)], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_installing_twice_changes_nothing() -> None:
+    before = (time.sleep, threading.Condition.wait, threading.Thread.start)
+    virtual_time.install()
+
+    assert (time.sleep, threading.Condition.wait, threading.Thread.start) == before
+
+
+def test_installing_imports_nothing_that_a_program_may_not_need() -> None:
+    heavy = python("""
+        import sys
+        from pytest_claude_latency import virtual_time
+        virtual_time.install()
+        print(*{"asyncio", "trio", "uvloop", "anyio", "concurrent.futures", "socket", "ctypes"} & set(sys.modules))
+    """)
+
+    assert heavy == ""
+
+
+@pytest.mark.parametrize("first", ["install", "import"])
+def test_libraries_are_treated_whenever_they_are_imported(first: str) -> None:
+    imports = "import asyncio, concurrent.futures, queue, trio, uvloop"
+    install = "virtual_time.install()"
+    ends = python(f"""
+        from pytest_claude_latency import virtual_time
+        from pytest_claude_latency.clock import VirtualClock
+        {install if first == "install" else imports}
+        {imports if first == "install" else install}
+        world = virtual_time.World(VirtualClock(), name="fresh")
+        world.enter()
+        asyncio.run(asyncio.sleep(1))
+        uvloop.run(asyncio.sleep(1))
+        trio.run(trio.sleep, 1)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: __import__("time").sleep(1), range(4)))
+        try:
+            queue.Queue().get(timeout=1)
+        except queue.Empty:
+            print(world.clock.now())
+        world.leave()
+    """)
+
+    assert ends == "6000000000"
+
+
+def test_a_treated_module_looks_as_if_nothing_had_happened() -> None:
+    loaders = python("""
+        from pytest_claude_latency import virtual_time
+        virtual_time.install()
+        import asyncio.base_events, inspect
+        print(type(asyncio.base_events.__loader__).__name__, type(asyncio.base_events.__spec__.loader).__name__)
+        print(len(inspect.getsource(asyncio.base_events)) > 1000)
+    """)
+
+    assert loaders.split() == ["SourceFileLoader", "SourceFileLoader", "True"]
+
+
+def test_the_interpreter_exits_although_threads_were_left_parked() -> None:
+    told = python("""
+        from pytest_claude_latency import virtual_time
+        from pytest_claude_latency.clock import VirtualClock
+        virtual_time.install()
+        import asyncio, threading, time
+        from concurrent.futures import ThreadPoolExecutor
+        world = virtual_time.World(VirtualClock(), name="left")
+        world.enter()
+        ThreadPoolExecutor(1).submit(time.sleep, 0.1)
+        threading.Thread(target=time.sleep, args=(0.1,)).start()
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        world.leave()
+        print("left")
+    """)
+
+    assert told == "left"
+
+
+def test_a_forked_child_lives_in_real_time() -> None:
+    told = python("""
+        import os, time
+        from pytest_claude_latency import virtual_time
+        from pytest_claude_latency.clock import VirtualClock
+        virtual_time.install()
+        world = virtual_time.World(VirtualClock(), name="parent")
+        world.enter()
+        time.sleep(3600)
+        child = os.fork()
+        if child == 0:
+            before = time.monotonic.machine()
+            time.sleep(0.02)
+            slept = time.monotonic.machine() - before >= 0.02
+            os._exit(0 if slept and virtual_time.current() is None else 1)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), world.clock.now() == 3600 * 10**9)
+    """)
+
+    assert told == "0 True"
+
+
+@pytest.mark.parametrize("package", ["opentelemetry", "tqdm", "sentry_sdk", "logging"])
+def test_background_threads_of_libraries_see_real_time(world: virtual_time.World, package: str) -> None:
+    scope: dict[str, Any] = {"__name__": f"{package}.inner", "told": []}
+    exec(
+        textwrap.dedent("""
+            import threading, time
+            from pytest_claude_latency import virtual_time
+
+            def work():
+                told.append(virtual_time.current())
+                threading.Event().wait(0.01)
+
+            thread = threading.Thread(target=work)
+            thread.start()
+        """),
+        scope,
+    )
+    thread = scope["thread"]
+    assert isinstance(thread, threading.Thread)
+    thread.join()
+
+    assert scope["told"] == [None]
+    assert world.clock.now() == 0

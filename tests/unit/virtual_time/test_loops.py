@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_claude_latency.clock import VirtualClock
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time import World, machine
+
+
+def test_a_task_lands_on_the_very_nanosecond(world: World) -> None:
+    asyncio.run(_reach(world, 1_234_567_891))
+
+    assert world.clock.now() == 1_234_567_891
+
+
+async def _reach(world: World, instant: int) -> None:
+    await world.async_sleep_until(instant)
+
+
+def test_a_task_that_runs_alone_is_not_suspended(world: World) -> None:
+    turns = 0
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        iterations = _count_turns(loop)
+        before = iterations()
+        for second in range(1, 100):
+            await world.async_sleep_until(second * SECOND)
+        nonlocal turns
+        turns = iterations() - before
+
+    asyncio.run(main())
+
+    assert turns == 0
+    assert world.clock.now() == 99 * SECOND
+
+
+def _count_turns(loop: Any) -> Callable[[], int]:
+    turns, select = [0], loop._selector.select
+
+    def counted(timeout: float | None) -> Any:
+        turns[0] += 1
+        return select(timeout)
+
+    loop._selector.select = counted
+    return lambda: turns[0]
+
+
+@given(alone=st.integers(1, 50), timer=st.integers(1, 50))
+def test_no_wait_passes_a_timer_that_is_due_before(alone: int, timer: int) -> None:
+    world = World(VirtualClock(), name="a timer")
+    order: list[str] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(timer / 1000, order.append, "timer")
+        await world.async_sleep_until(alone * 1_000_000)
+        order.append("task")
+        await asyncio.sleep(1)
+
+    world.enter()
+    try:
+        asyncio.run(main())
+    finally:
+        world.leave()
+
+    if timer != alone:
+        assert order == (["timer", "task"] if timer < alone else ["task", "timer"])
+    assert sorted(order) == ["task", "timer"]
+
+
+def test_a_task_that_cancelled_itself_does_not_wait(world: World) -> None:
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await world.async_sleep_until(SECOND)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+
+    assert world.clock.now() == 0
+
+
+def test_the_time_of_a_loop_is_the_time_of_its_program(world: World) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await asyncio.sleep(2)
+
+        assert loop.time() - before == pytest.approx(2, abs=1e-6)
+        assert loop.time() == pytest.approx(time.monotonic(), abs=1e-6)
+
+    asyncio.run(main())
+
+
+@given(st.lists(st.integers(0, 100), max_size=8))
+def test_the_time_of_a_loop_never_goes_back(sleeps: list[int]) -> None:
+    loop = asyncio.new_event_loop()
+    readings = [loop.time()]
+    try:
+        for seconds in sleeps:
+            readings.append(_slept(loop, seconds))
+            readings.append(loop.time())
+            loop.run_until_complete(asyncio.sleep(0))
+            readings.append(loop.time())
+    finally:
+        loop.close()
+
+    assert readings == sorted(readings)
+
+
+def _slept(loop: asyncio.AbstractEventLoop, seconds: int) -> float:
+    world = World(VirtualClock(), name="one of many")
+    world.enter()
+    try:
+        loop.run_until_complete(asyncio.sleep(seconds))
+        return loop.time()
+    finally:
+        world.leave()
+
+
+def test_timers_that_a_loop_already_held_fire_when_they_are_due() -> None:
+    loop = asyncio.new_event_loop()
+    fired: list[int] = []
+    world = World(VirtualClock(), name="later")
+    loop.call_later(100, lambda: fired.append(world.clock.now()))
+    world.enter()
+    loop.run_until_complete(asyncio.sleep(60))
+    before = list(fired)
+    loop.run_until_complete(asyncio.sleep(60))
+    world.leave()
+    loop.close()
+
+    assert before == []
+    assert 99 * SECOND < fired[0] <= 100 * SECOND
+
+
+def test_a_loop_is_as_before_when_its_world_has_ended() -> None:
+    loop: Any = asyncio.new_event_loop()
+    resolution = loop._clock_resolution
+    world = World(VirtualClock(), name="brief")
+    world.enter()
+    loop.run_until_complete(asyncio.sleep(5))
+    world.leave()
+    before = machine.monotonic_ns()
+    loop.run_until_complete(asyncio.sleep(0.02))
+
+    assert machine.monotonic_ns() - before >= SECOND // 50
+    assert loop._clock_resolution == resolution
+    assert "select" not in vars(loop._selector)
+    loop.close()
+
+
+def test_a_wait_whose_world_ends_goes_on_for_real() -> None:
+    world = World(VirtualClock(), name="brief")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    world.enter()
+    thread.start()
+    future = asyncio.run_coroutine_threadsafe(_reach(world, SECOND // 20), loop)
+    before = machine.monotonic_ns()
+    world.leave()
+    future.result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+    assert machine.monotonic_ns() - before >= SECOND // 20
+
+
+def test_the_same_loop_serves_one_test_after_the_other() -> None:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    ends = []
+    for name in ("first", "second", "third"):
+        world = World(VirtualClock(), name=name)
+        world.enter()
+        asyncio.run_coroutine_threadsafe(_reach(world, 3 * SECOND), loop).result()
+        ends.append(world.clock.now())
+        world.leave()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+    assert ends == [3 * SECOND] * 3
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_portal_serves_threads(world: World, backend: str) -> None:
+    async def wait(seconds: int) -> int:
+        await world.async_sleep_until(seconds * SECOND)
+        return seconds
+
+    with anyio.from_thread.start_blocking_portal(backend) as portal:
+        futures = [portal.start_task_soon(wait, seconds) for seconds in (3, 1)]
+        first = (futures[1].result(), world.clock.now())
+        second = (futures[0].result(), world.clock.now())
+
+    assert [first, second] == [(1, SECOND), (3, 3 * SECOND)]
+
+
+def test_a_thread_started_before_a_test_does_not_speed_up_its_own_loop(world: World) -> None:
+    """It runs a loop of its own, for which no member ever called."""
+    world.sleep_until(3600 * SECOND)
+    readings: list[float] = []
+    done = machine.allocate_lock()
+    done.acquire()
+
+    def run() -> None:
+        loop = asyncio.new_event_loop()
+        readings.append(loop.time() - machine.monotonic())
+        loop.close()
+        done.release()
+
+    import _thread
+
+    _thread.start_new_thread(run, ())
+    done.acquire()
+
+    assert abs(readings[0]) < 60
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@given(spans=st.lists(st.integers(1, 10**7), min_size=1, max_size=6))
+def test_tasks_of_any_length_end_with_the_longest(backend: str, spans: list[int]) -> None:
+    world = World(VirtualClock(), name="a group")
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for span in spans:
+                group.start_soon(anyio.sleep, span / 1e6)
+
+    world.enter()
+    try:
+        anyio.run(main, backend=backend)
+        assert world.clock.now() == max(spans) * 1000
+    finally:
+        world.leave()

@@ -1,0 +1,275 @@
+"""Real work in a virtual world: never jumped past, never deadlocked. What is timed here only waits for it to happen."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.request import urlopen
+
+import anyio
+import pytest
+
+from pytest_claude_latency.clock import VirtualClock
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time import RealWait, World, machine
+
+CHILD = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers after a moment of real work, or after two seconds of its own time."""
+
+    def do_GET(self) -> None:
+        import time
+
+        if self.path == "/slow":
+            time.sleep(2)
+        else:
+            machine.sleep(0.03)
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name http.server gives it
+        pass
+
+
+def serve() -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def old_server() -> Iterator[ThreadingHTTPServer]:
+    server = serve()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def later_world(old_server: ThreadingHTTPServer) -> Iterator[World]:
+    """A world that begins when the server runs already."""
+    world = World(VirtualClock(), name="later")
+    world.enter()
+    yield world
+    world.leave()
+
+
+def get(server: ThreadingHTTPServer, path: str) -> bytes:
+    with urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=60) as answer:
+        return bytes(answer.read())
+
+
+def test_a_process_in_a_thread_is_not_jumped_past(world: World) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        subprocess.run(CHILD, check=True)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    in_time = done.wait(60)
+    thread.join()
+
+    assert in_time
+    assert world.clock.now() == 0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_process_of_a_task_is_not_jumped_past(world: World, backend: str) -> None:
+    async def main() -> None:
+        with anyio.fail_after(60):
+            await anyio.run_process(CHILD)
+
+    anyio.run(main, backend=backend)
+
+    assert world.clock.now() == 0
+
+
+def test_a_limit_shorter_than_the_work_ends_at_its_instant(world: World) -> None:
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec(*CHILD)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.wait(), timeout=0.05)
+        ended = world.clock.now()
+        await process.wait()
+
+        assert ended == SECOND // 20
+
+    asyncio.run(main())
+
+
+def test_a_server_of_the_test_takes_its_own_time(world: World) -> None:
+    server = serve()
+    answers = [get(server, "/")]
+    at_once = world.clock.now()
+    answers.append(get(server, "/slow"))
+    server.shutdown()
+    server.server_close()
+
+    assert answers == [b"ok", b"ok"]
+    assert at_once == 0
+    assert world.clock.now() == 2 * SECOND
+
+
+def test_a_thread_that_asks_an_old_server_is_not_jumped_past(
+    old_server: ThreadingHTTPServer, later_world: World
+) -> None:
+    answers: list[bytes] = []
+    thread = threading.Thread(target=lambda: answers.append(get(old_server, "/")))
+    thread.start()
+    thread.join(60)
+
+    assert answers == [b"ok"]
+    assert later_world.clock.now() == 0
+
+
+def test_a_task_that_asks_an_old_server_is_not_jumped_past(old_server: ThreadingHTTPServer, later_world: World) -> None:
+    async def main() -> bytes:
+        async with asyncio.timeout(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", old_server.server_port)
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    answer = asyncio.run(main())
+
+    assert answer.endswith(b"ok")
+    assert later_world.clock.now() == 0
+
+
+def test_files_and_names_are_looked_up_in_no_time(world: World, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60):
+            await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+            await asyncio.to_thread((tmp_path / "file").write_bytes, b"x" * 5_000_000)
+
+    asyncio.run(main())
+
+    assert world.clock.now() == 0
+
+
+def test_a_computation_is_not_jumped_past(world: World) -> None:
+    async def main() -> None:
+        timer = asyncio.create_task(asyncio.sleep(1))
+        end = machine.monotonic() + 0.1
+        while machine.monotonic() < end:
+            pass
+        computed = world.clock.now()
+        await timer
+
+        assert computed == 0
+
+    asyncio.run(main())
+
+
+def test_a_plain_lock_is_waited_for_in_virtual_time(world: World) -> None:
+    lock, ends = threading.Lock(), []
+
+    def work() -> None:
+        with lock:
+            world.sleep_until(world.clock.now() + SECOND)
+            ends.append(world.clock.now())
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert ends == [SECOND, 2 * SECOND, 3 * SECOND]
+
+
+def test_a_thread_stuck_on_a_lock_does_not_stop_the_world(world: World) -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    thread = threading.Thread(target=lock.acquire)
+    thread.start()
+    world.sleep_until(3600 * SECOND)
+    lock.release()
+    thread.join()
+
+    assert world.clock.now() == 3600 * SECOND
+
+
+def test_a_thread_that_polls_a_socket_does_not_stop_the_world(world: World) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.001)
+    stopped: list[bool] = []
+
+    def poll() -> None:
+        while not stopped:
+            try:
+                listener.accept()
+            except TimeoutError:
+                continue
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    world.sleep_until(3600 * SECOND)
+    stopped.append(True)
+    thread.join()
+    listener.close()
+
+    assert world.clock.now() == 3600 * SECOND
+
+
+def test_a_lock_with_a_limit_waits_no_faster_than_the_machine(world: World) -> None:
+    lock = threading.Lock()
+    lock.acquire()
+
+    def free() -> None:
+        world.sleep_until(SECOND // 5)
+        lock.release()
+
+    thread = threading.Thread(target=free)
+    thread.start()
+    got = lock.acquire(timeout=60)
+    thread.join()
+
+    assert got
+    assert world.clock.now() == SECOND // 5
+
+
+def test_what_cost_real_seconds_is_told_with_thread_and_line(world: World) -> None:
+    subprocess.run(CHILD, check=True)
+
+    (wait,) = world.real_waits()
+
+    assert isinstance(wait, RealWait)
+    assert wait.thread == threading.current_thread().name
+    assert Path(__file__).name in wait.place
+    assert wait.place.endswith("in test_what_cost_real_seconds_is_told_with_thread_and_line")
+    assert wait.seconds >= 0.1
+
+
+def test_virtual_waits_cost_no_real_seconds(world: World) -> None:
+    world.sleep_until(3600 * SECOND)
+
+    assert world.real_waits() == []
+
+
+def test_an_outsider_that_notifies_is_waited_for(world: World) -> None:
+    import _thread
+
+    event = threading.Event()
+
+    def notify() -> None:
+        machine.sleep(0.05)
+        event.set()
+
+    _thread.start_new_thread(notify, ())
+    event.wait()
+
+    assert world.clock.now() == 0

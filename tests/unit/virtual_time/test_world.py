@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_claude_latency import virtual_time
+from pytest_claude_latency.clock import VirtualClock, WallClock
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time import World, machine
+
+
+def test_waiting_moves_the_clock_to_the_very_nanosecond(world: World) -> None:
+    world.sleep_until(1_234_567_891)
+
+    assert world.clock.now() == 1_234_567_891
+
+
+def test_an_instant_that_has_passed_is_not_waited_for(world: World) -> None:
+    world.sleep_until(5)
+    world.sleep_until(3)
+
+    assert world.clock.now() == 5
+
+
+@given(st.lists(st.integers(0, 10**12)))
+def test_any_waits_leave_the_clock_at_the_latest(instants: list[int]) -> None:
+    world = World(VirtualClock(), name="any waits")
+    world.enter()
+    try:
+        for instant in instants:
+            world.sleep_until(instant)
+
+        assert world.clock.now() == max([0, *instants])
+    finally:
+        world.leave()
+
+
+def test_one_world_is_active_at_a_time(world: World) -> None:
+    with pytest.raises(RuntimeError, match=f"second: the world of {world.name} is still active"):
+        World(VirtualClock(), name="second").enter()
+
+
+def test_a_world_is_entered_once() -> None:
+    world = World(VirtualClock(), name="once")
+    world.enter()
+    world.leave()
+
+    with pytest.raises(RuntimeError, match="entered once"):
+        world.enter()
+
+
+def test_leaving_twice_does_nothing() -> None:
+    world = World(VirtualClock(), name="twice")
+    world.enter()
+    world.leave()
+    world.leave()
+
+    assert world.ended
+
+
+def test_the_first_member_is_an_outsider_again_after_the_end() -> None:
+    world = World(VirtualClock(), name="brief")
+    world.enter()
+    inside = virtual_time.current()
+    world.leave()
+
+    assert inside is world
+    assert virtual_time.current() is None
+
+
+def test_a_thread_started_inside_belongs_to_the_ended_world() -> None:
+    world = World(VirtualClock(), name="outlived")
+    told: list[World | None] = []
+    end = threading.Event()
+
+    def outlive() -> None:
+        end.wait()
+        told.append(virtual_time.current())
+
+    world.enter()
+    thread = threading.Thread(target=outlive)
+    thread.start()
+    world.leave()
+    end.set()
+    thread.join()
+
+    assert told == [world]
+    assert world.ended
+
+
+def test_a_thread_started_outside_belongs_to_no_world(world: World) -> None:
+    told: list[World | None] = []
+    done = machine.allocate_lock()
+    done.acquire()
+
+    def tell() -> None:
+        told.append(virtual_time.current())
+        done.release()
+
+    machine_start(tell)
+    done.acquire()
+
+    assert told == [None]
+
+
+def machine_start(target: Callable[[], object]) -> None:
+    """Start a thread behind the back of `threading`."""
+    import _thread
+
+    _thread.start_new_thread(target, ())
+
+
+def test_a_world_goes_on_in_its_successor() -> None:
+    first = World(VirtualClock(), name="in two parts")
+    first.enter()
+    first.sleep_until(3 * SECOND)
+    first.leave()
+    second = first.successor()
+    second.enter()
+    second.sleep_until(4 * SECOND)
+    second.leave()
+
+    assert second.clock.now() == 4 * SECOND
+
+
+def test_an_interrupted_wait_gives_the_clock_back(world: World) -> None:
+    event = threading.Event()
+    schedule = world.virtual.schedule  # type: ignore[union-attr]
+
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt() -> None:
+        world.sleep_until(SECOND)
+        for wait in tuple(schedule.parked):
+            wait.failure = Interrupt()
+        event.set()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(Interrupt):
+        event.wait()
+    thread.join()
+    world.sleep_until(2 * SECOND)
+
+    assert world.clock.now() == 2 * SECOND
+
+
+def test_a_thread_asleep_at_the_end_sleeps_on_for_real() -> None:
+    world = World(VirtualClock(), name="short")
+    woken = machine.allocate_lock()
+    woken.acquire()
+
+    def sleep() -> None:
+        world.sleep_until(SECOND // 20)
+        woken.release()
+
+    world.enter()
+    threading.Thread(target=sleep).start()
+    before = machine.monotonic_ns()
+    world.leave()
+    woken.acquire()
+
+    assert machine.monotonic_ns() - before >= SECOND // 20
+
+
+def test_a_world_of_real_time_waits_for_real() -> None:
+    world = World(WallClock(), name="real")
+    world.enter()
+    before = machine.monotonic_ns()
+    world.sleep_until(world.clock.now() + SECOND // 50)
+    inside = virtual_time.current()
+    world.leave()
+
+    assert machine.monotonic_ns() - before >= SECOND // 50
+    assert inside is world
+
+
+def test_a_world_of_real_time_knows_its_threads() -> None:
+    world = World(WallClock(), name="real")
+    told: list[World | None] = []
+    world.enter()
+    thread = threading.Thread(target=lambda: told.append(virtual_time.current()))
+    thread.start()
+    thread.join()
+    world.leave()
+
+    assert told == [world]
