@@ -90,7 +90,7 @@ def test_each_sample_replays_its_own_recording(suite: Suite) -> None:
     suite.replay()
 
     assert [test["calls"][0]["ttfb"] for test in suite.report["tests"]] == pytest.approx(recorded, abs=1e-6)
-    assert recorded[0] < recorded[2] < recorded[1]
+    assert recorded[1] >= 0.06
 
 
 def test_a_replay_runs_at_most_as_many_as_it_is_told(suite: Suite) -> None:
