@@ -11,21 +11,37 @@ import os
 import sys
 import time
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from pytest_claude_latency.virtual_time import imports, shims, threads, world
+from pytest_claude_latency.virtual_time import imports, shims, threads
 from pytest_claude_latency.virtual_time.failures import Deadlock, UnsupportedLoop
 from pytest_claude_latency.virtual_time.members import current
-from pytest_claude_latency.virtual_time.real_waits import RealWait
-from pytest_claude_latency.virtual_time.world import World
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.virtual_time.real_waits import RealWait
+    from pytest_claude_latency.virtual_time.world import World
 
 __all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "current", "install"]
+
+
+def __getattr__(name: str) -> Any:
+    """The names that only a run with a world needs."""
+    if name == "World":
+        from pytest_claude_latency.virtual_time.world import World
+
+        return World
+    if name == "RealWait":
+        from pytest_claude_latency.virtual_time.real_waits import RealWait
+
+        return RealWait
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def install() -> None:
     """Patch the process, once: at plugin load, before the program under test is imported."""
     if shims.install():
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=world.forget_all)
+            os.register_at_fork(after_in_child=_forget_worlds)
         threads.install(time.monotonic)
         if "queue" in sys.modules:
             sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
@@ -39,6 +55,12 @@ def install() -> None:
                 "uvloop": _treat_uvloop,
             }
         )
+
+
+def _forget_worlds() -> None:
+    world = sys.modules.get("pytest_claude_latency.virtual_time.world")
+    if world is not None:
+        world.forget_all()
 
 
 def _treat_loops(module: ModuleType) -> None:

@@ -46,7 +46,7 @@ class Blockage:
     @property
     def works(self) -> bool:
         """Whether it waits for something outside."""
-        return self.waiting is Waiting.WORK
+        return self.waiting in {Waiting.WORK, Waiting.UNKNOWN}
 
     def lasts(self) -> bool:
         """Whether the thread has not moved since."""
@@ -58,7 +58,7 @@ def least_age(waiting: Waiting) -> Nanoseconds:
     """How long a wait must have lasted to be believed."""
     if waiting is Waiting.LIMITED:  # a thread in want of the interpreter looks so too, but moves at each interval
         return max(20 * MILLISECOND, round(4 * sys.getswitchinterval() * SECOND))
-    return 0
+    return 50 * MILLISECOND if waiting is Waiting.UNKNOWN else 0  # a frame does not move during a long call either
 
 
 def at_work(wait: Wait) -> bool:
@@ -71,7 +71,7 @@ def by_work(schedule: Schedule) -> bool:
     waits = {blockage.waiting for blockage in schedule.excused.values()}
     for wait in schedule.watched:
         waits |= {_WAITING[descriptors.use(file)] for file in wait.files()}
-    if waits & {Waiting.WORK, Waiting.LIMITED}:
+    if waits & {Waiting.WORK, Waiting.LIMITED, Waiting.UNKNOWN}:
         return True
     return (Waiting.PEER in waits and outsiders_work()) or _somebody_comes(schedule)
 

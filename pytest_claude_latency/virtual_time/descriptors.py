@@ -23,6 +23,8 @@ def use(descriptor: int) -> Use:
     """Where that file's next event comes from; outside, if in doubt."""
     if descriptor == 0:
         return Use.NOBODY
+    if not _SELF.exists():
+        return Use.OUTSIDE
     connection = _socket(descriptor)
     if connection is None:
         return Use.OUTSIDE

@@ -12,6 +12,7 @@ import threading
 from types import FrameType
 from typing import TYPE_CHECKING, final
 
+from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.failures import Deadlock
 from pytest_claude_latency.virtual_time.members import MEMBERS
 
@@ -52,6 +53,14 @@ def interrupt() -> None:
         return
     if isinstance(signal.getsignal(_SIGNAL), _Handler):
         signal.pthread_kill(main.ident, _SIGNAL)
+
+
+def alarm_is_set(within: Nanoseconds) -> bool:
+    """Whether a timer of the program's own will send a signal so soon."""
+    if not hasattr(signal, "getitimer"):
+        return False
+    rest, _ = signal.getitimer(signal.ITIMER_REAL)
+    return 0 < rest * SECOND < within
 
 
 def _in_main_thread() -> bool:

@@ -124,7 +124,9 @@ class LoopWait(Wait):
         return [key.fd for key in self._seat.foreign()]
 
     def ready(self) -> bool:
-        """Whether one of these files is ready."""
+        """Whether one of these files is ready, where that can be asked."""
+        if not hasattr(select, "poll"):
+            return False
         poll = select.poll()
         for key in self._seat.foreign():
             reads, writes = key.events & EVENT_READ, key.events & EVENT_WRITE

@@ -15,7 +15,7 @@ from typing import Any
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.callers import exempt
 from pytest_claude_latency.virtual_time.dial import Dial
-from pytest_claude_latency.virtual_time.machine import get_ident
+from pytest_claude_latency.virtual_time.machine import get_ident, time_ns
 from pytest_claude_latency.virtual_time.members import MEMBERS
 
 
@@ -50,6 +50,23 @@ class Reading(Shim):
         return self._read(virtual.dial)
 
 
+class Dated(Reading):
+    """A function that reads the calendar, which may be another one in real time too."""
+
+    def __init__(self, function: Callable[..., Any], read: Callable[[Dial], Any], off: Callable[[int], Any]) -> None:
+        super().__init__(function, read)
+        self._off = off
+
+    def __call__(self) -> Any:
+        """The date, as the caller's world has it."""
+        member = MEMBERS.get(get_ident())
+        if member is None or exempt(1):
+            return self.machine()
+        if (virtual := member.world.virtual) is None:
+            return self.machine() + self._off(member.world.offset)
+        return self._read(virtual.dial)
+
+
 class Sleep(Shim):
     """`time.sleep`."""
 
@@ -77,12 +94,12 @@ class Calendar(Shim):
     def __call__(self, *args: Any) -> Any:
         """The function, of the caller's now where no moment is given."""
         member = MEMBERS.get(get_ident())
-        if member is None or (virtual := member.world.virtual) is None or exempt(1):
-            return self.machine(*args)
         given = args[self._leading :]
-        if len(args) == self._leading or given == (None,):
-            return self.machine(*args[: self._leading], self._moment(virtual.dial.time_ns() // SECOND))
-        return self.machine(*args)
+        if member is None or not (len(args) == self._leading or given == (None,)) or exempt(1):
+            return self.machine(*args)
+        world = member.world
+        now = time_ns() + world.offset if world.virtual is None else world.virtual.dial.time_ns()
+        return self.machine(*args[: self._leading], self._moment(now // SECOND))
 
 
 def install() -> bool:
@@ -96,8 +113,8 @@ def install() -> bool:
         Reading(time.monotonic_ns, Dial.monotonic_ns),
         Reading(time.perf_counter, Dial.monotonic),
         Reading(time.perf_counter_ns, Dial.monotonic_ns),
-        Reading(time.time, Dial.time),
-        Reading(time.time_ns, Dial.time_ns),
+        Dated(time.time, Dial.time, lambda offset: offset / SECOND),
+        Dated(time.time_ns, Dial.time_ns, itself),
         Calendar(time.localtime, itself, 0),
         Calendar(time.gmtime, itself, 0),
         Calendar(time.ctime, itself, 0),

@@ -27,6 +27,7 @@ class Waiting(Enum):
     PEER = auto()  # a socket whose other end is in this process
     LIMITED = auto()  # a lock with a time limit; or the interpreter's own lock
     WORK = auto()  # something real outside: it will come when it comes
+    UNKNOWN = auto()  # where only frames can be looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Sight:
 
     def ends_by_itself(self) -> bool:
         """Whether the call it is blocked in has a limit of its own."""
-        name, arguments = self._parsed()
+        name, arguments = self._parsed() if _CALLS else ("", [])
         if name == "futex":
             return arguments[3] != 0
         if name in {"poll", "epoll"}:
@@ -65,6 +66,8 @@ class Sight:
         """What the thread waits for. Costs more than the look."""
         if not self.blocked:
             return Waiting.NOTHING
+        if not _CALLS:
+            return Waiting.UNKNOWN
         name, arguments = self._parsed()
         return _WAITS[name](arguments) if name in _WAITS and self.state == "S" else Waiting.WORK
 

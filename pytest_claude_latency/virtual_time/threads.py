@@ -12,7 +12,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, final
 
@@ -172,7 +172,8 @@ def _wait(condition: Any, timeout: float | None = None) -> bool:
     finally:
         condition._acquire_restore(saved)
         if not waiter.notified:
-            condition._waiters.remove(waiter)
+            with suppress(ValueError):  # a fork clears the list
+                condition._waiters.remove(waiter)
     return waiter.notified
 
 

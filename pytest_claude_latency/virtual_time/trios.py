@@ -146,7 +146,9 @@ class RunWait(Wait):
         return [file for file in tuple(self._events._registered) if isinstance(file, int) and file not in own]
 
     def ready(self) -> bool:
-        """Whether one of these files is ready."""
+        """Whether one of these files is ready, where that can be asked."""
+        if not hasattr(select, "poll"):
+            return False
         poll = select.poll()
         for file in self.files():
             poll.register(file, self._events._registered[file].current_flags & (select.POLLIN | select.POLLOUT))

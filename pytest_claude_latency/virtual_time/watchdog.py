@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time import interrupts
 from pytest_claude_latency.virtual_time.lock import LOCK
 from pytest_claude_latency.virtual_time.machine import allocate_lock, monotonic_ns
 from pytest_claude_latency.virtual_time.members import MEMBERS, OURS, Member
@@ -30,7 +31,7 @@ _QUIET_PERIOD = 0.01
 _LONG_TURN = 3 * SECOND  # whoever does not end it then may be waiting, awake, for one that waits for its turn
 _HELP = 100 * MILLISECOND
 _PATIENCE = 300 * MILLISECOND  # before a deadlock is one, if no outsider could end it
-_LONG_PATIENCE = 5 * SECOND
+_LONG_PATIENCE = 10 * SECOND
 
 
 @final
@@ -159,18 +160,23 @@ class WatchDog:
         if limited or schedule.running or schedule.earliest() is not None:
             self._stuck = None
             return
+        patience = self._patience()
+        if patience is None:
+            self._stuck = None
+            return
         if self._stuck is None or self._stuck[0] != schedule.turns:
             self._stuck = (schedule.turns, now)
-        if self._failed != schedule.turns and now - self._stuck[1] >= self._patience():
+        if self._failed != schedule.turns and now - self._stuck[1] >= patience:
             self._failed = schedule.turns
             self._world.fail()
 
-    def _patience(self) -> Nanoseconds:
+    def _patience(self) -> Nanoseconds | None:
+        """How long to wait for somebody to come after all; None while something certainly may."""
         from pytest_claude_latency.virtual_time import blocked
 
         if self._world.deadlock is not None:
             return 0  # they have been told; who waits for nothing again is told at once
-        if blocked.by_work(self._schedule):
-            return sys.maxsize
+        if blocked.by_work(self._schedule) or interrupts.alarm_is_set(_LONG_PATIENCE):
+            return None
         files = self._schedule.watched or any(not found.idle for found in self._schedule.excused.values())
         return _LONG_PATIENCE if files or not blocked.outsiders_rest() else _PATIENCE

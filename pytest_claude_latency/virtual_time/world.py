@@ -37,7 +37,7 @@ class Virtual:
         self.dial = Dial(
             self.schedule,
             monotonic=max(machine.monotonic_ns(), _HISTORY.latest),
-            date=whole_second(machine.time_ns()) if date is None else round(date.timestamp() * 1e6) * MICROSECOND,
+            date=whole_second(machine.time_ns()) if date is None else _nanoseconds(date),
         )
 
 
@@ -75,6 +75,7 @@ class World:
         self.ended = False
         self.virtual: Virtual | None = None
         self.deadlock: str | None = None  # what the program was stuck in
+        self.offset: Nanoseconds = 0  # of the calendar from the machine's, in real time
         self._date = date
         self._entered_by: int | None = None
 
@@ -92,6 +93,9 @@ class World:
             self._entered_by = machine.get_ident()
             if isinstance(self.clock, VirtualClock):
                 self.virtual = Virtual(self, self.clock, self._date)
+            elif self._date is not None:
+                dates.install()
+                self.offset = _nanoseconds(self._date) - machine.time_ns()
             admit(self, self._entered_by).visiting = True
             if self.virtual:
                 line_up()
@@ -205,3 +209,7 @@ class World:
         now = self.clock.now if self.virtual is None else self.virtual.dial.now
         while (rest := instant - now()) > 0:
             machine.sleep(rest / SECOND)
+
+
+def _nanoseconds(date: datetime) -> Nanoseconds:
+    return round(date.timestamp() * 1e6) * MICROSECOND

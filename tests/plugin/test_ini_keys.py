@@ -103,6 +103,20 @@ def test_a_prompt_that_carries_the_date_fits_where_the_calendar_starts_as_record
     assert 981_158_400 <= seconds < 981_244_800
 
 
+def test_the_calendar_starts_as_recorded_in_real_time_too(suite: Suite) -> None:
+    suite.write(DATED)
+    suite.record()
+    _made_in(suite, "2001-02-03")
+    suite.ini("latency_date = recorded")
+
+    suite.replay("--latency-clock=real").assert_outcomes(passed=1)
+
+    moment, seconds, today = suite.told
+    assert moment.startswith("2001-02-03T")
+    assert 981_158_400 <= seconds < 981_244_800
+    assert today in ("2001-02-02", "2001-02-03", "2001-02-04")  # wherever the machine stands
+
+
 REDACTED = """
 def test_it(claude_latency):
     assert ask("I am jane@mail.example, order 4711") == "Dear john@mail.example"

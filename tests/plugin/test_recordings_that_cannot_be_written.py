@@ -214,7 +214,7 @@ def test_a_client_that_is_given_its_key_elsewhere_is_told_nothing(suite: Suite) 
     suite.write(
         """
 def test_header(claude_latency):
-    ask(client=anthropic.Anthropic(default_headers={"x-api-key": "mine"}))
+    ask(client=anthropic.Anthropic(default_headers={"X-Api-Key": "mine"}))
 
 
 def test_token(claude_latency):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.claude_answers import Answer, count_tokens, json_answer
+from tests.claude_answers import Answer, Part, count_tokens, json_answer
 from tests.claude_messages import text, tool_use
 from tests.plugin.suite import Suite
 
@@ -87,6 +87,11 @@ OTHER = {
         batch = await client.messages.batches.create(requests=[request])
         return (await client.messages.batches.retrieve(batch.id)).processing_status
     """,
+    "batch results": """
+        results = await client.messages.batches.results("msgbatch_1")
+        return [result.custom_id async for result in results]
+    """,
+    "a file's bytes": 'return (await (await client.beta.files.download("file_1")).read()).hex()',
     "files": 'return (await client.beta.files.upload(file=("note.txt", b"a note", "text/plain"))).id',
 }
 
@@ -154,7 +159,7 @@ def test_a_streamed_answer(suite: Suite, act: str) -> None:
 
 @pytest.mark.parametrize("act", OTHER.values(), ids=OTHER)
 def test_what_is_no_prompt_call_is_replayed_and_takes_its_time(suite: Suite, act: str) -> None:
-    suite.server.answers(lambda request: _elsewhere(request.path))
+    suite.server.answers(lambda request: _elsewhere(request.path, suite.server.url))
 
     _same_in_a_replay(suite, act)
 
@@ -162,15 +167,23 @@ def test_what_is_no_prompt_call_is_replayed_and_takes_its_time(suite: Suite, act
     assert suite.test("test_it")["elapsed"] >= 0.010
 
 
-def _elsewhere(path: str) -> Answer | None:
+def _elsewhere(path: str, server: str) -> Answer | None:
     """What the API says on other paths than that of messages, 5 ms after it was asked."""
-    batch = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "ended", "results_url": None}
+    results = f"{server}/v1/messages/batches/msgbatch_1/results"
+    batch = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "ended", "results_url": results}
     moments = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}
     counts = {"processing": 0, "succeeded": 1, "errored": 0, "canceled": 0, "expired": 0}
     model = {"type": "model", "id": "claude-haiku-4-5", "display_name": "Claude", "created_at": "2026-01-01T00:00:00Z"}
     page = {"data": [model], "has_more": False, "first_id": None, "last_id": None}
     if "count_tokens" in path:
         return count_tokens(7, ttfb="5ms")
+    if path.endswith("/results"):
+        result = {"custom_id": "one", "result": {"type": "canceled"}}
+        return json_answer(result, ttfb="5ms")
+    if path.endswith("/content?beta=true"):
+        return Answer(
+            headers=(("content-type", "application/octet-stream"),), ttfb=5_000_000, parts=(Part(b"\xff\x00"),)
+        )
     if "batches" in path:
         return json_answer({**batch, **moments, "request_counts": counts}, ttfb="5ms")
     if "models" in path:

@@ -224,3 +224,10 @@ def test_after(claude_latency):
 
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["requests of Claude clients are not intercepted*"])
+
+
+def test_respxs_own_plugin_is_not_needed(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    stream()\n")
+
+    suite.record("-p", "no:respx").assert_outcomes(passed=1)
+    suite.replay("-p", "no:respx").assert_outcomes(passed=1)

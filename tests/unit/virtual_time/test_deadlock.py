@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from contextlib import suppress
 from queue import Queue
@@ -99,3 +100,13 @@ def test_a_thread_that_can_still_come_is_waited_for(world: World) -> None:
     threading.Timer(3600, event.set).start()
 
     assert event.wait()
+
+
+def test_a_signal_that_is_still_to_come_is_waited_for(world: World) -> None:
+    event = threading.Event()
+    before = signal.signal(signal.SIGALRM, lambda *_: event.set())
+    signal.setitimer(signal.ITIMER_REAL, 0.6)
+    try:
+        assert event.wait()
+    finally:
+        signal.signal(signal.SIGALRM, before)

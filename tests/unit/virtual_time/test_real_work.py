@@ -17,7 +17,7 @@ import pytest
 
 from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time import RealWait, World, machine
+from pytest_claude_latency.virtual_time import RealWait, World, machine, sights
 
 CHILD = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
 
@@ -273,3 +273,43 @@ def test_an_outsider_that_notifies_is_waited_for(world: World) -> None:
     event.wait()
 
     assert world.clock.now() == 0
+
+
+@pytest.fixture
+def _frames_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where there is no `/proc`: of a thread, nothing but its frame can be seen."""
+    monkeypatch.setattr(sights, "_CALLS", {})
+
+
+@pytest.mark.usefixtures("_frames_only")
+def test_without_proc_a_process_is_not_jumped_past(world: World) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        subprocess.run(CHILD, check=True)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    in_time = done.wait(60)
+    thread.join()
+
+    assert in_time
+    assert world.clock.now() == 0
+
+
+@pytest.mark.usefixtures("_frames_only")
+def test_without_proc_a_plain_lock_is_waited_for_at_the_pace_of_the_machine(world: World) -> None:
+    lock = threading.Lock()
+
+    def work() -> None:
+        with lock:
+            world.sleep_until(world.clock.now() + SECOND // 10)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert world.clock.now() == SECOND // 5

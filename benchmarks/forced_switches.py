@@ -1,0 +1,57 @@
+"""A switch of threads forced at every step of the accounting, one after the other, for each concurrent program.
+
+The test suite tries a few steps of each program; this tries all of them, in a few minutes a program.
+
+    PYTHONPATH=. python benchmarks/forced_switches.py --stride=1 a_pool_of_two an_old_loop
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import sys
+
+from pytest_claude_latency.virtual_time import watchdog
+from tests.forced_switches import switching
+from tests.virtual_time_programs import PROGRAMS, Program
+
+HANGS_AFTER = 60  # seconds
+
+
+def wrong_ends(program: Program, stride: int, watched: bool) -> tuple[int, dict[int, float | str]]:
+    """How many steps the program takes, and where it ended wrongly if a switch was forced at some."""
+    if not watched:
+        watchdog.WatchDog.start = lambda self: None  # type: ignore[method-assign]  # alone, the accounting has no help
+    with switching((), library=True) as switches:
+        program.run()
+    wrong: dict[int, float | str] = {}
+    for step in range(1, switches.steps, stride):
+        faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
+        try:
+            with switching((step,), library=True):
+                end: float | str = program.run()
+        except Exception as error:
+            end = repr(error)
+        if end != program.ends:
+            wrong[step] = end
+    faulthandler.cancel_dump_traceback_later()
+    return switches.steps, wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("programs", nargs="*", help="their names; all, if none is given")
+    parser.add_argument("--stride", type=int, default=1, help="try every so manieth step")
+    parser.add_argument("--watched", action="store_true", help="with the watch-dog")
+    options = parser.parse_args()
+    failed = False
+    for program in PROGRAMS:
+        if not options.programs or program.name in options.programs:
+            steps, wrong = wrong_ends(program, options.stride, options.watched)
+            failed = failed or bool(wrong)
+            print(f"{program.name:<45} {steps:>5} steps  {wrong or 'right at each'}", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
