@@ -77,6 +77,8 @@ class Settings:
     date: Date
     redact: tuple[re.Pattern[str], ...]
     keep_headers: tuple[str, ...]
+    ab: bool = False
+    """Whether recorded requests are measured beside those of now; only in a live run."""
 
     @property
     def is_usual(self) -> bool:
@@ -119,7 +121,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-_SWITCHES = ("latency_budget", "latency_strict", "latency_placeholder_key")
+_SWITCHES = ("latency_budget", "latency_strict", "latency_ab", "latency_placeholder_key")
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -154,6 +156,9 @@ def declare(parser: pytest.Parser) -> None:
     )
     group.addoption("--latency-strict", action="store_true", default=None, help=strict)
     parser.addini("latency_strict", strict, type="bool", default=False)
+    ab = "in a live run, send each test's recorded requests and its current ones alternately, and compare the two"
+    group.addoption("--latency-ab", action="store_true", default=None, help=ab)
+    parser.addini("latency_ab", ab, type="bool", default=False)
     parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
     parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
     parser.addini("latency_keep_headers", "names of further headers to record", type="args")
@@ -185,6 +190,7 @@ def read(config: pytest.Config) -> Settings:
         date=Date(_choice(config, "latency_date", Date, Date.NOW)),
         redact=_patterns(config),
         keep_headers=_headers(config),
+        ab=_compares_recorded(config, mode),
     )
 
 
@@ -224,6 +230,13 @@ def _ini(config: pytest.Config, name: str) -> Any:
 
 def _flag(config: pytest.Config, name: str) -> bool:
     return bool(_given(config, name)[0])
+
+
+def _compares_recorded(config: pytest.Config, mode: Mode) -> bool:
+    """Whether a live run compares; an ini file may ask for it and be read by runs that replay."""
+    if mode is not Mode.LIVE and config.getoption("latency_ab", None):
+        raise pytest.UsageError("--latency-ab needs --latency-mode=live")
+    return mode is Mode.LIVE and _flag(config, "latency_ab")
 
 
 def _choice(config: pytest.Config, name: str, choices: type[StrEnum], default: StrEnum) -> str:

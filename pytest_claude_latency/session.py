@@ -172,13 +172,18 @@ class Session:
 
     def conclude(self, session: pytest.Session, interrupted: bool = False) -> None:
         """Draw the conclusions of a run whose last test is done, and report those that fail it."""
-        if self.worker or not any(result.percentiles for result in self.results.values()):
+        if self.worker or not (self.settings.ab or any(result.percentiles for result in self.results.values())):
             return
         from pytest_claude_latency import conclusion, ending
 
         found = conclusion.on_percentiles(
             self.results.values(), judged=self.settings.judged, strict=self.settings.strict
         )
+        if self.settings.ab:
+            from pytest_claude_latency import ab_conclusion
+
+            rules = getattr(self.settings, "rules", None)
+            found += ab_conclusion.on_pairs(self.results.values(), rules, strict=self.settings.strict)
         if interrupted:
             self.conclusions = tuple(each.not_judged(ending.INTERRUPTED) for each in found)
             return

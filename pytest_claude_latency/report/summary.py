@@ -180,7 +180,8 @@ def _figure(metric: str, found: Iterable[tuple[float | None, bool]], judgements:
 
 def _verdicts(judgements: Sequence[Judgement], conclusions: Sequence[Conclusion]) -> list[str]:
     """What became of each limit on a test."""
-    return [judgement.verdict for judgement in judgements] + [conclusion.verdict for conclusion in conclusions]
+    limits = [conclusion for conclusion in conclusions if conclusion.kind == "percentile"]
+    return [judgement.verdict for judgement in judgements] + [conclusion.verdict for conclusion in limits]
 
 
 def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement], conclusions: Sequence[Conclusion]) -> str:
@@ -188,6 +189,8 @@ def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement], con
     verdicts = set(_verdicts(judgements, conclusions))
     if "broken" in verdicts:
         return "broken"
+    if any(conclusion.verdict == "regression" for conclusion in conclusions):
+        return "regression"
     outcome = next((sample.outcome for sample in samples if sample.outcome != "passed"), None)
     if outcome is not None:
         return outcome

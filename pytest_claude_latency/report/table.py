@@ -79,6 +79,12 @@ def over_samples(summary: Summary) -> tuple[str, ...]:
     return tuple(f"{each.nodeid}: {each.headline}" for row in summary.rows for each in row.conclusions)
 
 
+def compared(summary: Summary) -> tuple[str, ...]:
+    """The comparisons among these lines, which need no budget to be judged."""
+    found = [each for row in summary.rows for each in row.conclusions if each.kind == "comparison"]
+    return tuple(f"{each.nodeid}: {each.headline}" for each in found if not each.warns)  # warnings say the others
+
+
 _FATES = {"no calls": "over no call"}
 
 

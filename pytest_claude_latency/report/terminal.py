@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.judgement import describe, headline, moments
 from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import Table, counts, elsewhere, not_judged, table
+from pytest_claude_latency.report.table import Table, compared, counts, elsewhere, not_judged, table
 
 if TYPE_CHECKING:
     import pytest
@@ -24,6 +24,7 @@ _COLOURS = {
     "broken": "red",
     "failed": "red",
     "error": "red",
+    "regression": "red",
     "kept": "green",
     "no calls": "yellow",
     "inconclusive": "yellow",
@@ -39,8 +40,11 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     if summary.run.judged:
         if summary.rows:
             _section(summary, reporter)
-    elif line := not_judged(summary):
-        reporter.write_line(line)
+    else:
+        if line := not_judged(summary):
+            reporter.write_line(line)
+        for line in compared(summary):
+            _wrapped(line, reporter, indent=0)
     for warning in summary.warnings:
         _wrapped(f"warning: {warning}", reporter, indent=0, yellow=True)
     _notes(summary.notes, reporter)
