@@ -237,10 +237,8 @@ def test_each_call_is_compared_or_named_with_the_reason(suite: Suite) -> None:
         **dict.fromkeys((f"owner::latency[ab {each}]" for each in COMPARED), FEW),
         "new::latency[ab]": "not compared",
     }
-    reasons = {
-        name: each["reason"] for name, each in zip(verdicts(suite), suite.report["verdicts"]) if "reason" in each
-    }
-    reasons = {name.removeprefix("test_it.py::test_"): reason for name, reason in reasons.items()}
+    named = zip(verdicts(suite), suite.report["verdicts"], strict=True)
+    reasons = {name.removeprefix("test_it.py::test_"): each["reason"] for name, each in named if "reason" in each}
     unreadable = reasons.pop("unreadable::latency[ab]")
     assert unreadable.startswith("cannot read the recording cassettes/test_it/test_unreadable.1.jsonl, line 1: ")
     assert reasons == {
