@@ -121,6 +121,7 @@ def _judged(call: _Call, first: bool, comparison: Comparison, strict: bool) -> C
         notes=(*comparison.notes, *call.left_out),
         fails=comparison.verdict == "regression" or (strict and open_),
         warns=open_ and first,
+        shown=first or not open_,
         value=None if after == NEVER else round(duration.seconds(int(after)), 6),
         facts={"kind": "ab", "call": call.number} | comparison.as_json() | {"left_out": call.left_out},
     )
@@ -138,7 +139,7 @@ def _not_compared(call: _Call, strict: bool) -> Conclusion:
     reason = "; ".join(each for each in reasons if each)
     which = "nothing" if call.number is None else "its call" if call.alone else f"call {call.number}"
     headline = f"{which} is {'' if call.number is None else 'not '}compared: {reason}"
-    mendable = bool(call.pairs) or any(each.mendable for each in call.obstacles)
+    missing = bool(call.pairs) or any(each.mendable for each in call.obstacles)
     return Conclusion(
         nodeid=call.nodeid,
         about=call.name,
@@ -146,7 +147,7 @@ def _not_compared(call: _Call, strict: bool) -> Conclusion:
         verdict="not compared",
         headline=headline,
         message=f"{headline}\n  {'recording':<10}{call.recording}\n{_STRICTLY}",
-        fails=strict and mendable,
-        warns=mendable,
+        fails=strict and missing,
+        warns=missing,
         facts={"kind": "ab", "call": call.number, "reason": reason},
     )

@@ -154,13 +154,13 @@ class Case:
             self._side_by_side = self._measured_side_by_side()
 
     def _measured_side_by_side(self) -> SideBySide:
-        from pytest_claude_latency.side_by_side import SideBySides
+        from pytest_claude_latency.side_by_side import Alternation
 
         cassette = cassette_of(self._item)
         file, test_id = place_of(self._item, self._identity.nodeid)
         path = path_of(file, self._session.settings.cassettes, test_id, sample=1)
-        beside = SideBySides(self._session, heads=lambda: SystemRandom().random() < 0.5)
-        return beside.of(self.measurement, path, Rules(cassette.ignore, cassette.repeat))
+        alternation = Alternation(self._session, heads=lambda: SystemRandom().random() < 0.5)
+        return alternation.of(self.measurement, path, Rules(cassette.ignore, cassette.repeat))
 
     def _judge(self) -> None:
         __tracebackhide__ = True

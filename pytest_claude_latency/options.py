@@ -77,7 +77,7 @@ class Settings:
     date: Date
     redact: tuple[re.Pattern[str], ...]
     keep_headers: tuple[str, ...]
-    ab: bool = False
+    ab: bool
     """Whether recorded requests are measured beside those of now; only in a live run."""
 
     @property

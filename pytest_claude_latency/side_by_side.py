@@ -33,8 +33,8 @@ T = TypeVar("T")
 
 
 @final
-class SideBySides:
-    """Measures the calls of tests beside their recordings; `heads` tosses a coin for which request goes first."""
+class Alternation:
+    """Sends the recorded requests of a test and its current ones; `heads` tosses a coin for which goes first."""
 
     def __init__(self, session: Session, heads: Callable[[], bool]) -> None:
         self._session = session
@@ -44,6 +44,8 @@ class SideBySides:
         """What the calls of a live measurement that has ended say beside the recording in `path`."""
         where = shown(path, self._session.config.rootpath)
         calls = sum(phase is Phase.BODY for phase, _ in ended.prompts())
+        if not calls:
+            return SideBySide(calls=0, recording=where)
         try:
             recording = Recording.load(path)
         except CassetteError as error:

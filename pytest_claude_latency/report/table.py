@@ -80,9 +80,9 @@ def over_samples(summary: Summary) -> tuple[str, ...]:
 
 
 def compared(summary: Summary) -> tuple[str, ...]:
-    """The comparisons among these lines, which need no budget to be judged."""
+    """The comparisons among these lines, which need no budget to be judged; what is warned of is said there."""
     found = [each for row in summary.rows for each in row.conclusions if each.kind == "comparison"]
-    return tuple(f"{each.nodeid}: {each.headline}" for each in found if not each.warns)  # warnings say the others
+    return tuple(f"{each.nodeid}: {each.headline}" for each in found if each.shown and not each.warns)
 
 
 _FATES = {"no calls": "over no call"}

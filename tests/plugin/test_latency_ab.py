@@ -208,6 +208,9 @@ LATER = """
 def test_new(claude_latency):
     stream()
 
+def test_silent(claude_latency):
+    pass
+
 def test_failing(claude_latency):
     stream("failing")
     assert False
@@ -224,7 +227,7 @@ def test_each_call_is_compared_or_named_with_the_reason(suite: Suite) -> None:
 
     result = compare(suite)
 
-    result.assert_outcomes(passed=8, failed=1)
+    result.assert_outcomes(passed=9, failed=1)
     assert {name.removeprefix("test_it.py::test_"): verdict for name, verdict in verdicts(suite).items()} == {
         **dict.fromkeys((f"calls::latency[ab call {call} {each}]" for call in (1, 2) for each in COMPARED), FEW),
         "calls::latency[ab call 3]": "not compared",
@@ -277,9 +280,10 @@ def router():
         tell([str(call.request.url) for call in router.calls])
 """
         + ONE.format(prompt="another quick one")
+        + "\ndef test_other():\n    pass  # the router outlives the latency test\n"
     )
 
-    compare(quick).assert_outcomes(passed=1)
+    compare(quick).assert_outcomes(passed=2)
 
     assert quick.told == []
     assert set(verdicts(quick).values()) == {FEW}

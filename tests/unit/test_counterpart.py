@@ -54,7 +54,7 @@ def found(
 def asked(each: Found) -> tuple[str, str]:
     """What the recorded and the current request say."""
     assert isinstance(each, Counterparts)
-    return tuple(side.json["messages"][0]["content"] for side in (each.recorded, each.current))  # type: ignore[return-value]  # there are two
+    return tuple(side.json["messages"][0]["content"] for side in (each.recorded, each.current))
 
 
 # ── which ──
