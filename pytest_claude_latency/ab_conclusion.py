@@ -109,7 +109,7 @@ def _readings(series: Series, metric: str) -> tuple[float, ...]:
 def _judged(call: _Call, first: bool, comparison: Comparison, strict: bool) -> Conclusion:
     """The verdict on one metric; `first` of its call's: what all of them lack is warned of once."""
     open_ = comparison.verdict == "too few runs"
-    headline = f"{call.name}: {comparison.headline()}"
+    headline = "; ".join([f"{call.name}: {comparison.headline()}", *call.left_out])
     _, after = comparison.typical
     return Conclusion(
         nodeid=call.nodeid,
@@ -118,7 +118,7 @@ def _judged(call: _Call, first: bool, comparison: Comparison, strict: bool) -> C
         verdict=comparison.verdict,
         headline=headline,
         message="\n".join([comparison.message(), *_facts(call), *([_STRICTLY] if open_ else [])]),
-        notes=(*comparison.notes, *call.left_out),
+        notes=comparison.notes if first else (),
         fails=comparison.verdict == "regression" or (strict and open_),
         warns=open_ and first,
         shown=first or not open_,

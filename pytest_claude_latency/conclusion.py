@@ -50,7 +50,12 @@ class Conclusion:
     def not_judged(self, reason: str) -> Conclusion:
         """The same where the run ended before it could be drawn."""
         headline = f"{self.about} was not judged: {reason}"
-        return replace(self, verdict="not judged", headline=headline, message="", fails=False, warns=False, value=None)
+        open_ = {"message": "", "notes": (), "fails": False, "warns": False, "value": None}
+        return self.but(verdict="not judged", headline=headline, **open_)
+
+    def but(self, **facts: Any) -> Conclusion:
+        """The same with other `facts`."""
+        return replace(self, **facts)
 
     def as_json(self) -> dict[str, Any]:
         """The conclusion in JSON types."""

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from pytest_claude_latency.arms import SideBySide
 from pytest_claude_latency.judgement import Judgement
 from pytest_claude_latency.limit import Limit
+from pytest_claude_latency.series import Mode, Pace
 from pytest_claude_latency.timeline import Call
 
 
@@ -27,6 +28,10 @@ class TestResult:
     sample: int = 1
     of: int = 1
     """How many samples of the test were to run."""
+    mode: Mode = "replay"
+    """How the test got its answers; one that was recorded was live."""
+    clock: Pace = "virtual"
+    """What its numbers were read from; `"real"` where it was live."""
     outcome: str = "passed"
     """pytest's word for the test: `passed`, `failed`, `skipped`, `error`, `xfailed`, `xpassed`."""
     elapsed: float | None = None
@@ -35,6 +40,8 @@ class TestResult:
     setup_calls: tuple[Call, ...] = ()
     """Calls made in fixtures, on which no budget is judged."""
     judgements: tuple[Judgement, ...] = ()
+    conditions: tuple[Mapping[str, str], ...] = ()
+    """What may have made each of `calls` fast or slow; empty where no baseline is used."""
     percentiles: tuple[Limit, ...] = ()
     """Limits over all samples of the test."""
     spoilt: bool = False
@@ -63,7 +70,7 @@ class TestResult:
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
             plain[name] = [asdict(each) for each in plain[name]]
         plain["side_by_side"] = self.side_by_side and self.side_by_side.as_dict()
-        return plain | {"warnings": list(self.warnings), "notes": list(self.notes)}
+        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes")}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TestResult:
@@ -73,9 +80,8 @@ class TestResult:
             "setup_calls": tuple(Call(**each) for each in plain["setup_calls"]),
             "judgements": tuple(_judgement(each) for each in plain["judgements"]),
             "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
-            "warnings": tuple(plain["warnings"]),
-            "notes": tuple(plain["notes"]),
             "side_by_side": plain["side_by_side"] and SideBySide.from_dict(plain["side_by_side"]),
+            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes")},
         }
         return cls(**{**plain, **parts})
 

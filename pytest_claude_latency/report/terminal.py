@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.judgement import describe, headline, moments
 from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import Table, compared, counts, elsewhere, not_judged, table
+from pytest_claude_latency.report.table import Table, counts, elsewhere, not_judged, table
 
 if TYPE_CHECKING:
     import pytest
@@ -25,9 +25,12 @@ _COLOURS = {
     "failed": "red",
     "error": "red",
     "regression": "red",
+    "not compared": "red",
+    "improvement": "green",
     "kept": "green",
     "no calls": "yellow",
     "inconclusive": "yellow",
+    "too few runs": "yellow",
 }
 _NOTES = 10
 """More notes than this are for `-v`."""
@@ -37,14 +40,11 @@ _GAP = "  "
 
 def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     """Write the section; where budgets are not judged, one line that says so and how to judge them."""
-    if summary.run.judged:
+    if summary.run.judged or summary.comparisons:
         if summary.rows:
             _section(summary, reporter)
-    else:
-        if line := not_judged(summary):
-            reporter.write_line(line)
-        for line in compared(summary):
-            _wrapped(line, reporter, indent=0)
+    elif line := not_judged(summary):
+        reporter.write_line(line)
     for warning in summary.warnings:
         _wrapped(f"warning: {warning}", reporter, indent=0, yellow=True)
     _notes(summary.notes, reporter)
@@ -113,7 +113,10 @@ def _details(row: Row, reporter: pytest.TerminalReporter) -> None:
     for judgement in elsewhere(row):
         _wrapped(headline(judgement), reporter, indent=2)
     for conclusion in row.conclusions:
-        _wrapped(conclusion.headline, reporter, indent=2)
+        if conclusion.shown:
+            _wrapped(conclusion.headline, reporter, indent=2)
+        for note in conclusion.notes:
+            _wrapped(f"changed: {note}", reporter, indent=4)
     if reporter.verbosity > 0:
         for sample in row.samples:
             place = f"sample {sample.sample}, " if len(row.samples) > 1 else ""

@@ -117,7 +117,7 @@ def test_the_same_request_is_no_regression_and_leaves_no_trace(quick: Suite, mon
 
     result.assert_outcomes(passed=4)
     assert verdicts(quick) == {TTFT: "unchanged", TOTAL: "unchanged"}
-    result.stdout.fnmatch_lines(["test_it.py::test_one: ab: ttft is unchanged: *, was *"])
+    result.stdout.fnmatch_lines(["test_it.py::test_one (4 samples) *unchanged", "  ab: ttft is unchanged: *, was *"])
     assert asked(quick, known) == ["a quick one"] * 12
     assert [len(test["calls"]) for test in quick.report["tests"]] == [1] * 4
     assert contents(quick) == before
@@ -151,10 +151,14 @@ def test_too_few_samples_warn_and_say_how_many_would_do(quick: Suite) -> None:
 
     warned.assert_outcomes(passed=1)
     warned.stdout.fnmatch_lines(
-        ["warning: test_it.py::test_one: ab: ttft: too few runs (1 samples before, 1", "  now); 4 would do"]
+        [
+            "  ab: ttft: too few runs (1 sample before, 1 now); 4 would do",
+            "    changed: another prompt",
+            "warning: test_it.py::test_one: ab: ttft: too few runs *",
+        ]
     )
     strict.assert_outcomes(passed=1, failed=2)
-    strict.stdout.fnmatch_lines(["ttft: too few runs (1 samples before, 1 now); 4 would do", "  (--latency-strict)"])
+    strict.stdout.fnmatch_lines(["ttft: too few runs (1 sample before, 1 now); 4 would do", "  (--latency-strict)"])
 
 
 def test_a_pair_that_was_refused_is_left_out_and_counted(quick: Suite) -> None:
@@ -250,7 +254,7 @@ def test_each_call_is_compared_or_named_with_the_reason(suite: Suite) -> None:
         "redacted::latency[ab]": "its recorded request holds [redacted]",
         "new::latency[ab]": "there is no recording: cassettes/test_it/test_new.1.jsonl",
     }
-    result.stdout.fnmatch_lines(["test_it.py::test_quotes: call 2 is not compared: its recorded request quotes*"])
+    result.stdout.fnmatch_lines(["  call 2 is not compared: its recorded request quotes an earlier answer"])
     prompts = Counter(asked(suite, known))
     assert [prompts[prompt] for prompt in ("second", "third", "two", "in the body", "shared")] == [3, 1, 3, 3, 3]
     assert [prompts[prompt] for prompt in ("in a fixture", "failing", "Call 030 901820")] == [1, 1, 1]

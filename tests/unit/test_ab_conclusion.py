@@ -86,9 +86,9 @@ def test_the_users_rules_decide_what_counts() -> None:
 def test_what_else_changed_stands_beside_the_verdict() -> None:
     sides = [Arms(1, some_arm(0.4, effort="low"), some_arm(1.4, effort="high")) for _ in range(4)]
 
-    ttft = concluded(results(*map(side_by_side, sides)))["ab ttft"]
+    ttft, total = concluded(results(*map(side_by_side, sides))).values()
 
-    assert ttft.notes == ("effort high, was low",)
+    assert (ttft.notes, total.notes) == (("effort high, was low",), ())
     assert "  changed   effort high, was low\n" in ttft.message
     assert ttft.message.endswith("  recording tests/cassettes/test_it/test_one.1.jsonl")
 
@@ -110,7 +110,7 @@ def test_a_sample_that_could_not_be_compared_is_counted_too() -> None:
 
     ttft = concluded(results(*map(side_by_side, pairs(1)), quoting))["ab ttft"]
 
-    assert ttft.notes == ("1 of 5 pairs left out: its request quotes an earlier answer",)
+    assert ttft.headline.endswith("4 now; 1 of 5 pairs left out: its request quotes an earlier answer")
 
 
 @pytest.mark.parametrize("mendable", [True, False])
