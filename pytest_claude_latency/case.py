@@ -181,20 +181,23 @@ class Case:
 
     def result(self) -> TestResult:
         """What was measured, for the reports of the run."""
-        measurement = self.measurement
+        measurement, settings = self.measurement, self._session.settings
         waits = measurement.real_waits() if measurement.replays else ()
         return TestResult(
             nodeid=self._identity.nodeid,
             sample=self._identity.sample,
             of=self._identity.of,
+            mode="replay" if measurement.replays else "live",
+            clock=settings.pace.value if measurement.replays else "real",
             outcome=self._outcome,
             elapsed=measurement.elapsed(Phase.BODY),
             calls=measurement.calls(Phase.BODY),
             setup_calls=measurement.calls(Phase.SETUP, Phase.TEARDOWN),
             judgements=self._judgements,
+            conditions=measurement.conditions(Phase.BODY) if settings.uses_baselines else (),
             percentiles=self._budget.percentiles,
             spoilt=self._spoilt,
-            judged=self._session.settings.judged,
+            judged=settings.judged,
             recording=self._recording,
             warnings=(*self._warnings, *([_ANOTHER_LOOP] if measurement.met_another_loop else [])),
             connecting=self._connecting,

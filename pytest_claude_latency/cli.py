@@ -15,12 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_claude_latency import baseline_commands, census, check, duration
+from pytest_claude_latency import baseline_commands, census, check
 from pytest_claude_latency.cassette import Recording
 from pytest_claude_latency.comparison import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.report.exports import FORMATS
 
+_RULES = (
+    ("tolerance", "X", "exact comparisons ignore changes up to this share (default: 0)"),
+    ("min-ratio", "R", "statistical comparisons: the smallest ratio that counts (default: 1.10)"),
+    ("min-shift", "D", "statistical comparisons: the smallest shift that counts (default: 25ms)"),
+)
 _FILE = "the name of a baseline, which is NAME.json in .latency/ of the project, or a path"
 
 
@@ -65,43 +70,20 @@ def _declare_compare(commands: Any) -> None:
     parser.add_argument("after", metavar="B", help="what is compared with it, likewise")
     parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: text")
     parser.add_argument("--all", action="store_true", help="show also what did not change")
-    usual = Rules()
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=usual.tolerance,
-        metavar="X",
-        help="exact comparisons ignore changes up to this share (default: 0)",
-    )
-    parser.add_argument(
-        "--min-ratio",
-        type=float,
-        default=usual.min_ratio,
-        metavar="R",
-        help="statistical comparisons: smallest ratio that counts (default: 1.10)",
-    )
-    parser.add_argument(
-        "--min-shift",
-        type=_duration,
-        default=usual.min_shift,
-        metavar="D",
-        help="statistical comparisons: smallest shift that counts (default: 25ms)",
-    )
+    for name, metavar, text in _RULES:
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
     parser.set_defaults(run=lambda chosen: _compare(parser, chosen))
 
 
-def _duration(text: str) -> duration.Nanoseconds:
-    try:
-        return duration.parse(text)
-    except LimitError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _compare(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
-    try:
-        rules = Rules(tolerance=chosen.tolerance, min_ratio=chosen.min_ratio, min_shift=chosen.min_shift)
-    except LimitError as error:
-        parser.error(str(error))
+    rules = Rules()
+    for name, _, _ in _RULES:
+        key = name.replace("-", "_")
+        if (text := getattr(chosen, key)) is not None:
+            try:
+                rules = rules.replaced(key, text)
+            except LimitError as error:
+                parser.error(f"argument --{name}: {error}")
     return baseline_commands.compare(chosen.before, chosen.after, rules, chosen.format, everything=chosen.all)
 
 

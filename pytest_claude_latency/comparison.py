@@ -30,6 +30,7 @@ MEASURED = ("ttft", "total", "elapsed")
 """What is compared where it was measured."""
 EXACT = (*MEASURED, "calls", "prompt_tokens", "output_tokens")
 """What is compared where it is exact; tokens are those of all calls of a test together."""
+_EXAMPLES = {"tolerance": "0.05 for 5 %", "min_ratio": "1.2 for a fifth"}
 _ROUNDING = 1e-9  # a ratio of 1.1 counts as one, though it went through logarithms
 
 
@@ -56,6 +57,20 @@ class Rules:
         ):
             if not least <= value < math.inf:  # false for NaN too
                 raise LimitError(f"{value!r} is no {name}; accepted: a number of at least {least}")
+
+    def replaced(self, name: str, text: str) -> Rules:
+        """These rules with one of them as a user wrote it: `("min_shift", "50ms")`, `("min_ratio", "1.2")`.
+
+        Raises:
+            LimitError: the text is not understood.
+        """
+        if name == "min_shift":
+            return replace(self, min_shift=duration.parse(text))
+        try:
+            value = float(text)
+        except ValueError:
+            raise LimitError(f"{text!r} is not understood; accepted: a number, for example {_EXAMPLES[name]}") from None
+        return replace(self, tolerance=value) if name == "tolerance" else replace(self, min_ratio=value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +131,15 @@ class Comparison:
         """What the verdict rests on: `"exact"`, or the ranks and how many samples they are of."""
         if self.evidence is None:
             return "exact"
-        sides = f"{len(self.before)} samples before, {len(self.after)} now"
         if self.verdict == "too few runs":
-            return f"{sides}; {self.needs} would do"
-        return f"{_told(self.evidence)}, {sides}"
+            return f"{self._sides()}; {self.needs} would do"
+        return f"{_told(self.evidence)}, {self._sides()}"
 
     def headline(self) -> str:
         """The verdict in one line: `"ttft slowed from 410ms to 520ms: ratio 1.27 (95 %: 1.15 to 1.40), …"`."""
         before, after = self.shown
-        sides = f"{len(self.before)} samples before, {len(self.after)} now"
         if self.verdict == "too few runs":
-            return f"{self.metric}: too few runs ({sides}); {self.needs} would do"
+            return f"{self.metric}: too few runs ({self._sides()}); {self.needs} would do"
         if self.verdict == "unchanged":
             text = f"{self.metric} is unchanged: {after}, was {before}"
         else:
@@ -156,6 +169,10 @@ class Comparison:
             facts |= {"ratio": _finite(found.ratio), "interval": [_finite(bound) for bound in found.interval]}
             facts |= {"shift": _plain(METRICS["total"], found.shift), "p": found.p, "adjusted_p": found.adjusted}
         return facts
+
+    def _sides(self) -> str:
+        noun = "sample" if len(self.before) == 1 else "samples"
+        return f"{len(self.before)} {noun} before, {len(self.after)} now"
 
     def _verb(self) -> str:
         worse = self.verdict == "regression"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.limit import Limit
@@ -25,13 +25,18 @@ class Conclusion:
     """The test, without a sample."""
     about: str
     """What was judged: `"ttft p95"`."""
+    kind: Literal["percentile", "comparison"] = "percentile"
     verdict: str
     headline: str
     """The verdict in one line."""
     message: str = ""
     """What it fails with."""
+    notes: tuple[str, ...] = ()
+    """What is shown below it: what else changed."""
     fails: bool = False
     warns: bool = False
+    shown: bool = True
+    """Whether a table shows it below its test: what did not change is only counted."""
     value: float | None = None
     """What was measured, as a number for programs: a duration in seconds."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +50,12 @@ class Conclusion:
     def not_judged(self, reason: str) -> Conclusion:
         """The same where the run ended before it could be drawn."""
         headline = f"{self.about} was not judged: {reason}"
-        return replace(self, verdict="not judged", headline=headline, message="", fails=False, warns=False, value=None)
+        open_ = {"message": "", "notes": (), "fails": False, "warns": False, "value": None}
+        return self.but(verdict="not judged", headline=headline, **open_)
+
+    def but(self, **facts: Any) -> Conclusion:
+        """The same with other `facts`."""
+        return replace(self, **facts)
 
     def as_json(self) -> dict[str, Any]:
         """The conclusion in JSON types."""

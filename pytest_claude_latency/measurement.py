@@ -10,7 +10,7 @@ program swallowed the error.
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -22,6 +22,7 @@ from weakref import ref
 import pytest
 
 from pytest_claude_latency.clock import Clock
+from pytest_claude_latency.conditions import conditions_of
 from pytest_claude_latency.credentials import conceal_url
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds, seconds
 from pytest_claude_latency.exchange import Exchange, Request, header
@@ -215,6 +216,10 @@ class Measurement:
         """
         calls = (measure(call.exchanges()) for call in self._made(phases, since) if _is_prompt(call))
         return tuple(replace(call, url=conceal_url(call.url)) for call in calls)
+
+    def conditions(self, *phases: Phase) -> tuple[Mapping[str, str], ...]:
+        """What may have made each of `calls` fast or slow."""
+        return tuple(conditions_of(call.exchanges()) for call in self._made(phases, 0) if _is_prompt(call))
 
     def elapsed(self, *phases: Phase, since: int = 0) -> float | None:
         """Seconds from the first request sent to the last answer ended; None without a request."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_claude_latency.comparison import Rules
     from pytest_claude_latency.limit import Limit
 
 GROUP = "claude-latency"
@@ -77,6 +78,17 @@ class Settings:
     date: Date
     redact: tuple[re.Pattern[str], ...]
     keep_headers: tuple[str, ...]
+    save: Path | None
+    """The baseline that this run becomes."""
+    compare: Path | None
+    """The baseline that this run is compared with."""
+    rules: Rules | None
+    """How much must change to count; None where the defaults do."""
+
+    @property
+    def uses_baselines(self) -> bool:
+        """Whether the run is compared, or kept for later ones to be compared with."""
+        return self.save is not None or self.compare is not None
 
     @property
     def is_usual(self) -> bool:
@@ -116,6 +128,21 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {"metavar": "EXPR"},
         'limits for metrics that no marker names, for example "ttft<800ms total<3s"',
     ),
+    (
+        "tolerance",
+        {"metavar": "X"},
+        "comparing two replays: ignore changes up to this share (default: 0)",
+    ),
+    (
+        "min-ratio",
+        {"metavar": "R"},
+        "comparing two live runs: the smallest ratio that counts (default: 1.10)",
+    ),
+    (
+        "min-shift",
+        {"metavar": "D"},
+        "comparing two live runs: the smallest shift that counts (default: 25ms)",
+    ),
 )
 
 
@@ -139,8 +166,15 @@ def declare(parser: pytest.Parser) -> None:
     )
     parser.addini("latency_budget", "enforce latency budgets (see --latency-budget)", type="bool", default=False)
     for name, details, text in _OPTIONS:
-        group.addoption(f"--latency-{name}", dest=f"latency_{name}", default=None, help=text, **details)
-        parser.addini(f"latency_{name}", text, type="string", default=None)
+        key = f"latency_{name.replace('-', '_')}"
+        group.addoption(f"--latency-{name}", dest=key, default=None, help=text, **details)
+        parser.addini(key, text, type="string", default=None)
+    group.addoption(
+        "--latency-save", default=None, metavar="NAME", help="keep this run's samples as a baseline: .latency/NAME.json"
+    )
+    group.addoption(
+        "--latency-compare", default=None, metavar="NAME", help="compare this run with a baseline: its name, or a path"
+    )
     group.addoption(
         "--latency-report",
         action="append",
@@ -150,7 +184,7 @@ def declare(parser: pytest.Parser) -> None:
     )
     strict = (
         "fail on what is otherwise a warning: inconclusive percentiles, recorded answers that were not used, "
-        "inherited budgets over no call"
+        "inherited budgets over no call, missing baselines, live regressions against a stored baseline"
     )
     group.addoption("--latency-strict", action="store_true", default=None, help=strict)
     parser.addini("latency_strict", strict, type="bool", default=False)
@@ -185,6 +219,9 @@ def read(config: pytest.Config) -> Settings:
         date=Date(_choice(config, "latency_date", Date, Date.NOW)),
         redact=_patterns(config),
         keep_headers=_headers(config),
+        save=_baseline(config, "latency_save"),
+        compare=_baseline(config, "latency_compare"),
+        rules=_rules(config),
     )
 
 
@@ -292,6 +329,37 @@ def _reports(config: pytest.Config) -> tuple[tuple[str, Path], ...]:
     except LatencyError as error:
         raise pytest.UsageError(f"--latency-report: {error}") from None
     return tuple((kind, config.invocation_params.dir / path) for kind, path in targets)
+
+
+def _baseline(config: pytest.Config, name: str) -> Path | None:
+    text: str | None = config.getoption(name, None)
+    if text is None:
+        return None
+    from pytest_claude_latency import baseline
+    from pytest_claude_latency.errors import LatencyError
+
+    try:
+        if name == "latency_save":
+            return baseline.path_of(config.rootpath, text)
+        return baseline.locate(config.rootpath, config.invocation_params.dir, text)
+    except LatencyError as error:
+        raise pytest.UsageError(f"--{name.replace('_', '-')}: {error}") from None
+
+
+def _rules(config: pytest.Config) -> Rules | None:
+    said = {name: _given(config, f"latency_{name}") for name in ("tolerance", "min_ratio", "min_shift")}
+    given = {name: (value, place) for name, (value, place) in said.items() if value not in (None, "")}
+    if not given:
+        return None
+    from pytest_claude_latency.comparison import Rules
+
+    rules = Rules()
+    for name, (value, place) in given.items():
+        try:
+            rules = rules.replaced(name, value)
+        except ValueError as error:
+            raise pytest.UsageError(f"{place}: {error}") from None
+    return rules
 
 
 def _patterns(config: pytest.Config) -> tuple[re.Pattern[str], ...]:

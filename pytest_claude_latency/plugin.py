@@ -44,6 +44,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings; what is not understood ends the run here."""
     session = Session(config, options.read(config))
+    if session.settings.uses_baselines:
+        session.open_history()
     config.stash[SESSION] = session
     config.pluginmanager.register(Reporter(session), "claude-latency-reporter")
     for line in options.MARKERS:
@@ -60,6 +62,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, Any]:
     """Put the samples of a latency test in its place."""
     report = yield
+    if (collected := collector.config.stash[SESSION].collected) is not None:
+        collected.note(collector, report)
     if any(isinstance(each, pytest.Function) and selection.is_latency_test(each) for each in report.result):
         from pytest_claude_latency import samples
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 from pytest_claude_latency.clock import WallClock
+from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.selection import is_marked
 from pytest_claude_latency.session import OVER_BUDGET, REPORTED, STAGED, Session
 
@@ -38,7 +39,10 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take over what a worker has to say beside its results."""
-        self._session.warnings += getattr(node, "workeroutput", {}).get(REPORTED, [])
+        said = getattr(node, "workeroutput", {}).get(REPORTED, {"warnings": [], "collected": None})
+        self._session.warnings += said["warnings"]
+        if self._session.collected is not None and said["collected"] is not None:
+            self._session.collected.join(said["collected"])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
@@ -89,14 +93,16 @@ class Reporter:
             self._session.close()
             self._close_staging()
             if self._session.worker:
-                session.config.workeroutput[REPORTED] = self._session.warnings  # type: ignore[attr-defined]  # xdist's
-            elif not session.config.option.collectonly and not self._write():
-                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+                session.config.workeroutput[REPORTED] = self._session.said()  # type: ignore[attr-defined]  # xdist's
+            elif not session.config.option.collectonly:
+                session.exitstatus = self._write() or session.exitstatus
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the section, or the one line that says what was not judged."""
         for line in self._unwritten:
             terminalreporter.write_line(line, red=True)
+        if self._session.saved:
+            terminalreporter.write_line(self._session.saved)
         if self._session.results or self._session.warnings:
             from pytest_claude_latency.report import terminal
 
@@ -125,7 +131,8 @@ class Reporter:
             terminal.ensure_newline()
             terminal.write_line(line)
 
-    def _write(self) -> bool:
+    def _write(self) -> int:
+        """Write what the run was asked to leave behind; the exit status where that failed, else 0."""
         for form, path in self._session.settings.reports:
             from pytest_claude_latency.report import formats
 
@@ -133,7 +140,17 @@ class Reporter:
                 formats.write(self._summary(), form, path)
             except OSError as error:
                 self._unwritten.append(f"--latency-report: cannot write {path}: {error.strerror or error}")
-        return not self._unwritten
+        written = not self._unwritten
+        try:
+            self._session.keep_baseline()
+        except FileError as error:
+            self._unwritten.append(f"--latency-save: {error.seen_from(self._session.config.rootpath)}")
+            written = False
+        except LatencyError as error:
+            self._unwritten.append(f"--latency-save: {error}")
+        if not written:
+            return pytest.ExitCode.INTERNAL_ERROR
+        return pytest.ExitCode.TESTS_FAILED if self._unwritten else pytest.ExitCode.OK
 
     def _summary(self) -> Summary:
         from pytest_claude_latency.report.summary import Run, summarize

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from pytest_claude_latency.judgement import Judgement
 from pytest_claude_latency.limit import Limit
+from pytest_claude_latency.series import Mode, Pace
 from pytest_claude_latency.timeline import Call
 
 
@@ -26,6 +27,10 @@ class TestResult:
     sample: int = 1
     of: int = 1
     """How many samples of the test were to run."""
+    mode: Mode = "replay"
+    """How the test got its answers; one that was recorded was live."""
+    clock: Pace = "virtual"
+    """What its numbers were read from; `"real"` where it was live."""
     outcome: str = "passed"
     """pytest's word for the test: `passed`, `failed`, `skipped`, `error`, `xfailed`, `xpassed`."""
     elapsed: float | None = None
@@ -34,6 +39,8 @@ class TestResult:
     setup_calls: tuple[Call, ...] = ()
     """Calls made in fixtures, on which no budget is judged."""
     judgements: tuple[Judgement, ...] = ()
+    conditions: tuple[Mapping[str, str], ...] = ()
+    """What may have made each of `calls` fast or slow; empty where no baseline is used."""
     percentiles: tuple[Limit, ...] = ()
     """Limits over all samples of the test."""
     spoilt: bool = False
@@ -59,7 +66,7 @@ class TestResult:
         plain = dict(vars(self))
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
             plain[name] = [asdict(each) for each in plain[name]]
-        return plain | {"warnings": list(self.warnings), "notes": list(self.notes)}
+        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes")}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TestResult:
@@ -69,8 +76,7 @@ class TestResult:
             "setup_calls": tuple(Call(**each) for each in plain["setup_calls"]),
             "judgements": tuple(_judgement(each) for each in plain["judgements"]),
             "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
-            "warnings": tuple(plain["warnings"]),
-            "notes": tuple(plain["notes"]),
+            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes")},
         }
         return cls(**{**plain, **parts})
 

@@ -25,9 +25,11 @@ from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.options import Mode, Pace, Settings
 
 if TYPE_CHECKING:
+    from pytest_claude_latency.collected import Collected
     from pytest_claude_latency.conclusion import Conclusion
     from pytest_claude_latency.ending import Ran
     from pytest_claude_latency.exchange import Request
+    from pytest_claude_latency.history import History
     from pytest_claude_latency.interception import Interception
     from pytest_claude_latency.measurement import Measurement
     from pytest_claude_latency.result import TestResult
@@ -56,6 +58,9 @@ class Session:
         self.results: dict[tuple[str, int], TestResult] = {}
         self.warnings: list[str] = []  # that belong to no test's result
         self.conclusions: tuple[Conclusion, ...] = ()
+        self.collected: Collected | None = None
+        self.history: History | None = None
+        self.saved = ""  # what is said of the baseline that was kept
         self._ran: dict[str, Ran] = {}
         self.measured_again: list[str] = []
         self.owners: dict[tuple[Path, str], list[str]] = {}
@@ -170,19 +175,72 @@ class Session:
         self.results[result.nodeid, result.sample] = result
         self._ran.setdefault(result.nodeid, Ran(report.location, {})).items[key_of(report)] = None
 
+    def open_history(self) -> None:
+        """Read the baselines that the run is compared with or changes.
+
+        Raises:
+            pytest.UsageError: one of them cannot be read.
+        """
+        from pytest_claude_latency.collected import Collected
+
+        self.collected = Collected()
+        if not self.worker:
+            from pytest_claude_latency.history import History
+
+            try:
+                self.history = History(self.settings.compare, self.settings.save, self.settings.rules)
+            except FileError as error:
+                raise pytest.UsageError(error.seen_from(self.config.rootpath)) from None
+
     def conclude(self, session: pytest.Session, interrupted: bool = False) -> None:
         """Draw the conclusions of a run whose last test is done, and report those that fail it."""
-        if self.worker or not any(result.percentiles for result in self.results.values()):
+        compares = self.history is not None and self.history.compared is not None
+        if self.worker or not (compares or any(result.percentiles for result in self.results.values())):
             return
-        from pytest_claude_latency import conclusion, ending
+        from pytest_claude_latency import ending
 
-        found = conclusion.on_percentiles(
-            self.results.values(), judged=self.settings.judged, strict=self.settings.strict
-        )
+        found = self._found()
         if interrupted:
             self.conclusions = tuple(each.not_judged(ending.INTERRUPTED) for each in found)
             return
         self.conclusions = tuple(ending.fail(found, session, self._ran))
+
+    def _found(self) -> list[Conclusion]:
+        from pytest_claude_latency import conclusion
+
+        results, strict = list(self.results.values()), self.settings.strict
+        found = conclusion.on_percentiles(results, judged=self.settings.judged, strict=strict)
+        if self.history is not None and self.history.compared is not None:
+            from pytest_claude_latency import regression
+
+            live = [result.nodeid for result in results if result.mode == "live"]
+            name = self.history.compared.stem
+            found += regression.conclusions(self.history.differences(results), name, live=live, strict=strict)
+            self.warnings += regression.said(self._gone(self.history.known), name, is_new=self.history.is_new)
+        return found
+
+    def _gone(self, known: Sequence[str]) -> list[str]:
+        return self.collected.gone(known, self.config) if self.collected is not None else []
+
+    def keep_baseline(self) -> None:
+        """Save what the run measured, if it is to be kept and nothing failed that it stands for.
+
+        Raises:
+            LatencyError: it could not be kept; what was kept before is still there.
+        """
+        if self.history is None or self.history.saved is None:
+            return
+        results = list(self.results.values())
+        if failed := [each for each in self.conclusions if each.fails]:
+            raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
+        kept = self.history.save(results, self._gone(self.history.kept), self.config.rootpath)
+        noun = "test" if kept == 1 else "tests"
+        self.saved = f"claude latency: {kept} {noun} kept as baseline {self.history.saved.stem}"
+
+    def said(self) -> dict[str, Any]:
+        """What a worker has to say beside its results."""
+        collected = None if self.collected is None else self.collected.plain()
+        return {"warnings": self.warnings, "collected": collected}
 
     def announcement(self, nodeids: Sequence[str]) -> list[str]:
         """What a run of these items, of several samples each, will cost; nothing where it costs nothing."""

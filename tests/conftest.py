@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,10 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 # for further environments: what differs there is the machine's software, which any example meets
 settings.register_profile("again", settings.get_profile("any machine"), max_examples=15)
 settings.load_profile(os.environ.get("PROPERTY_TESTS", "any machine"))
+
+# nothing here speaks TLS, and each client that loads the machine's certificates takes 60 ms for it
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+os.environ.pop("SSL_CERT_FILE", None)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from html import escape
 from pytest_claude_latency import duration
 from pytest_claude_latency.judgement import describe, message, moments
 from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import Table, counts, not_judged, over_samples, table
+from pytest_claude_latency.report.table import Table, against_baseline, counts, not_judged, over_samples, table
 from pytest_claude_latency.result import TestResult
 from pytest_claude_latency.timeline import Call
 
@@ -68,6 +68,7 @@ def render(summary: Summary) -> str:
         _table(table(summary), summary),
         _broken(summary),
         _list("Over all samples", over_samples(summary)),
+        _list("Against the baseline", against_baseline(summary)),
         _list("Warnings", summary.warnings),
         _calls(summary),
         _list("Notes", summary.notes),

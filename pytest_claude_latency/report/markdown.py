@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pytest_claude_latency.judgement import message
 from pytest_claude_latency.report.summary import Summary
-from pytest_claude_latency.report.table import counts, not_judged, over_samples, table
+from pytest_claude_latency.report.table import against_baseline, counts, not_judged, over_samples, table
 
 
 def render(summary: Summary) -> str:
@@ -20,6 +20,7 @@ def render(summary: Summary) -> str:
     if line := not_judged(summary):
         parts.append(_plain(line))
     parts += _broken(summary) + _listed("Over all samples", over_samples(summary))
+    parts += _listed("Against the baseline", against_baseline(summary))
     parts += _listed("Warnings", summary.warnings) + _listed("Notes", summary.notes)
     return "\n\n".join(part for part in parts if part) + "\n"
 

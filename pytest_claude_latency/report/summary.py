@@ -95,6 +95,8 @@ class Summary:
     setup_calls: int
     verdicts: Mapping[str, int] = field(default_factory=dict)
     """How many limits got each verdict, a limit counted once for all samples of its test."""
+    comparisons: Counter[str] = field(default_factory=Counter)
+    """How many comparisons with a baseline came to each verdict."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -118,6 +120,7 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
         calls=sum(len(result.calls) for result in ordered),
         setup_calls=sum(len(result.setup_calls) for result in ordered),
         verdicts=Counter(verdict for row in rows for verdict in _verdicts(row.judgements, row.conclusions)),
+        comparisons=Counter(each.verdict for row in rows for each in row.conclusions if each.kind == "comparison"),
         warnings=run.warnings + tuple(text for row in rows for text in _warnings(row)),
         notes=(*_said(ordered, "notes"), *(note for row in rows for note in _connecting(row))),
     )
@@ -141,6 +144,16 @@ def _row(nodeid: str, samples: tuple[TestResult, ...], conclusions: tuple[Conclu
 
 
 _WORST_FIRST: Sequence[str] = ("broken", "inconclusive", "no calls", "kept", "not measured", "not judged")
+
+_CHANGED_FIRST: Sequence[str] = (
+    "regression",
+    "improvement",
+    "too few runs",
+    "not compared",
+    "new",
+    "not judged",
+    "unchanged",
+)
 
 
 def _worst_judgements(samples: Sequence[TestResult]) -> tuple[Judgement, ...]:
@@ -180,7 +193,7 @@ def _figure(metric: str, found: Iterable[tuple[float | None, bool]], judgements:
 
 def _verdicts(judgements: Sequence[Judgement], conclusions: Sequence[Conclusion]) -> list[str]:
     """What became of each limit on a test."""
-    return [judgement.verdict for judgement in judgements] + [conclusion.verdict for conclusion in conclusions]
+    return [each.verdict for each in judgements] + [each.verdict for each in conclusions if each.kind == "percentile"]
 
 
 def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement], conclusions: Sequence[Conclusion]) -> str:
@@ -191,8 +204,11 @@ def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement], con
     outcome = next((sample.outcome for sample in samples if sample.outcome != "passed"), None)
     if outcome is not None:
         return outcome
+    compared = [conclusion for conclusion in conclusions if conclusion.kind == "comparison"]
+    if failed := [conclusion.verdict for conclusion in compared if conclusion.fails]:
+        return failed[0]
     if not verdicts:
-        return "no budget"
+        return min((each.verdict for each in compared), key=_CHANGED_FIRST.index, default="no budget")
     if "inconclusive" in verdicts:
         return "inconclusive"
     return "kept" if "kept" in verdicts else min(verdicts, key=_WORST_FIRST.index)

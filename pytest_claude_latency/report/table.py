@@ -75,8 +75,18 @@ def elsewhere(row: Row) -> list[Judgement]:
 
 
 def over_samples(summary: Summary) -> tuple[str, ...]:
-    """What was concluded at the end of the run, a line for each verdict."""
-    return tuple(f"{each.nodeid}: {each.headline}" for row in summary.rows for each in row.conclusions)
+    """What was concluded of percentiles at the end of the run, a line for each verdict."""
+    return _concluded(summary, "percentile")
+
+
+def against_baseline(summary: Summary) -> tuple[str, ...]:
+    """What changed since the baseline, a line for each."""
+    return _concluded(summary, "comparison")
+
+
+def _concluded(summary: Summary, kind: str) -> tuple[str, ...]:
+    found = [each for row in summary.rows for each in row.conclusions if each.kind == kind]
+    return tuple(f"{each.nodeid}: {text}" for each in found for text in (*[each.headline][: each.shown], *each.notes))
 
 
 _FATES = {"no calls": "over no call"}
@@ -91,6 +101,9 @@ def counts(summary: Summary) -> str:
         f"{number} {_FATES.get(verdict, verdict)}" for verdict, number in sorted(summary.verdicts.items())
     )
     parts.append(_number(summary.budgets, "budget") + (f": {fates}" if fates else ""))
+    if summary.comparisons:
+        changes = ", ".join(f"{number} {verdict}" for verdict, number in sorted(summary.comparisons.items()))
+        parts.append(f"{_number(summary.comparisons.total(), 'comparison')}: {changes}")
     return f"{', '.join(parts)} ({summary.run.mode}, {summary.run.clock} clock)"
 
 

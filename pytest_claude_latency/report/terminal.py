@@ -24,9 +24,13 @@ _COLOURS = {
     "broken": "red",
     "failed": "red",
     "error": "red",
+    "regression": "red",
+    "not compared": "red",
+    "improvement": "green",
     "kept": "green",
     "no calls": "yellow",
     "inconclusive": "yellow",
+    "too few runs": "yellow",
 }
 _NOTES = 10
 """More notes than this are for `-v`."""
@@ -36,7 +40,7 @@ _GAP = "  "
 
 def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     """Write the section; where budgets are not judged, one line that says so and how to judge them."""
-    if summary.run.judged:
+    if summary.run.judged or summary.comparisons:
         if summary.rows:
             _section(summary, reporter)
     elif line := not_judged(summary):
@@ -109,7 +113,10 @@ def _details(row: Row, reporter: pytest.TerminalReporter) -> None:
     for judgement in elsewhere(row):
         _wrapped(headline(judgement), reporter, indent=2)
     for conclusion in row.conclusions:
-        _wrapped(conclusion.headline, reporter, indent=2)
+        if conclusion.shown:
+            _wrapped(conclusion.headline, reporter, indent=2)
+        for note in conclusion.notes:
+            _wrapped(f"changed: {note}", reporter, indent=4)
     if reporter.verbosity > 0:
         for sample in row.samples:
             place = f"sample {sample.sample}, " if len(row.samples) > 1 else ""

@@ -10,6 +10,7 @@ import anthropic  # noqa: F401  # loaded before runs in this process save the mo
 import anyio._backends._asyncio  # noqa: F401  # as above
 import hypothesis  # noqa: F401  # as above
 import pytest
+import pytest_asyncio.plugin  # noqa: F401  # as above
 import respx  # noqa: F401  # as above
 
 import pytest_claude_latency.case

@@ -1,0 +1,304 @@
+"""Saving a run as a baseline, and comparing a later one with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.claude_messages import text
+from tests.plugin.suite import Suite
+
+TWO = """
+import threading
+
+
+@pytest.mark.latency_budget(total="60s")
+def test_two():
+    {body}
+
+
+def test_other(claude_latency):
+    stream("three")
+"""
+TOGETHER = """
+    threads = [threading.Thread(target=ask, args=[name]) for name in ("one", "two")]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+"""
+IN_TURN = """
+    ask("one")
+    ask("two")
+"""
+
+
+@pytest.fixture
+def kept(suite: Suite) -> Suite:
+    """A suite with a baseline `main` of two replayed tests."""
+    suite.server.answers(lambda _request: text("Hello wor|ld", ttfb="40ms", gaps=["2ms", "3ms"]))
+    suite.write(TWO.format(body=TOGETHER.strip()))
+    suite.record()
+    suite.replay("--latency-save=main").assert_outcomes(passed=2)
+    return suite
+
+
+def baseline(suite: Suite, name: str = "main") -> Path:
+    return suite.path / ".latency" / f"{name}.json"
+
+
+def kept_tests(suite: Suite) -> list[str]:
+    return [fact["test"] for fact in json.loads(baseline(suite).read_text()) if "test" in fact]
+
+
+def verdicts(suite: Suite) -> dict[str, str]:
+    return {each["name"].partition("::")[2]: each["verdict"] for each in suite.report["verdicts"]}
+
+
+def test_a_run_is_kept_and_compares_unchanged_with_itself(kept: Suite) -> None:
+    before = baseline(kept).read_bytes()
+
+    result = kept.replay("--latency-compare=main", "--latency-save=main")
+
+    assert result.ret == 0
+    assert set(verdicts(kept).values()) == {"unchanged"}
+    assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_two"]
+    assert baseline(kept).read_bytes() == before
+    result.stdout.fnmatch_lines(["*12 comparisons: 12 unchanged*"])
+
+
+def test_calls_that_no_longer_overlap_fail_the_run_under_names_of_their_own(kept: Suite) -> None:
+    kept.write(TWO.format(body=IN_TURN.strip()))
+
+    result = kept.replay("--latency-compare=main", "--junitxml=junit.xml")
+
+    result.assert_outcomes(passed=2, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "elapsed slowed from * to *",
+            "  changed   call 2 no longer overlaps call 1",
+            "test_it.py::test_two *regression",
+            "FAILED test_it.py::test_two::latency[[]elapsed against main[]] - *",
+        ]
+    )
+    assert verdicts(kept)["test_two::latency[elapsed against main]"] == "regression"
+    assert verdicts(kept)["test_other::latency[elapsed against main]"] == "unchanged"
+    failed = ElementTree.parse(kept.path / "junit.xml").findall(".//testcase[failure]")
+    assert [case.get("name") for case in failed] == ["latency[elapsed against main]"]
+
+
+def test_a_tolerance_lets_changes_pass(kept: Suite) -> None:
+    kept.write(TWO.format(body=IN_TURN.strip()))
+
+    kept.replay("--latency-compare=main", "--latency-tolerance=30").assert_outcomes(passed=2)
+
+    assert set(verdicts(kept).values()) == {"unchanged"}
+
+
+def test_a_run_that_got_slower_does_not_become_the_baseline_it_was_compared_with(kept: Suite) -> None:
+    before = baseline(kept).read_bytes()
+    kept.write(TWO.format(body=IN_TURN.strip()))
+
+    result = kept.replay("--latency-compare=main", "--latency-save=main")
+
+    assert baseline(kept).read_bytes() == before
+    result.stdout.fnmatch_lines(["--latency-save: *not kept*latency[[]elapsed against main[]]"])
+
+
+def test_nothing_is_kept_of_a_run_in_which_a_latency_test_failed(kept: Suite) -> None:
+    before = baseline(kept).read_bytes()
+    kept.write(TWO.format(body=TOGETHER.strip()).replace('stream("three")', 'stream("three")\n    assert False'))
+
+    result = kept.replay("--latency-save=main")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert baseline(kept).read_bytes() == before
+    result.stdout.fnmatch_lines(["--latency-save: *test_it.py::test_other*"])
+
+
+@pytest.mark.parametrize(
+    "selection", [("-k", "other"), ("test_it.py::test_other",), ("--deselect", "test_it.py::test_two")]
+)
+def test_a_part_of_the_tests_updates_only_what_it_ran(kept: Suite, selection: tuple[str, ...]) -> None:
+    result = kept.replay("--latency-compare=main", "--latency-save=main", *selection)
+
+    result.assert_outcomes(passed=1, deselected=0 if "::" in selection[0] else 1)
+    assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_two"]
+    result.stdout.no_fnmatch_line("*is no more*")
+
+
+def test_a_test_that_is_gone_is_said_and_dropped(kept: Suite) -> None:
+    kept.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
+    kept.record("-k", "pair")
+
+    compared = kept.replay("--latency-compare=main")
+    kept.replay("--latency-save=main")
+
+    compared.stdout.fnmatch_lines(["warning: test_it.py::test_two is in the baseline main and is no more*"])
+    assert verdicts(kept) == {}
+    assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_pair"]
+
+
+def test_what_the_baseline_does_not_know_is_new_and_fails_a_strict_run(kept: Suite) -> None:
+    kept.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
+    kept.record("-k", "pair")
+
+    lenient = kept.replay("--latency-compare=main")
+    strict = kept.replay("--latency-compare=main", "--latency-strict")
+
+    assert lenient.ret == 0
+    lenient.stdout.fnmatch_lines(["  new: the baseline main does not know this test"])
+    strict.assert_outcomes(passed=2, failed=1)
+    strict.stdout.fnmatch_lines(["FAILED test_it.py::test_pair::latency[[]against main[]]*"])
+
+
+def test_a_missing_baseline_is_said_and_fails_only_a_strict_run(kept: Suite) -> None:
+    lenient = kept.replay("--latency-compare=release")
+    strict = kept.replay("--latency-compare=release", "--latency-strict")
+
+    assert lenient.ret == 0
+    lenient.stdout.fnmatch_lines(["warning: there is no baseline release yet; pytest --latency-save=release *"])
+    assert strict.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_workers_keep_and_compare_as_one_process_does(kept: Suite) -> None:
+    alone = baseline(kept).read_bytes()
+    kept.write(TWO.format(body=IN_TURN.strip()))
+    kept.replay("--latency-compare=main")
+    said = (kept.path / "report.json").read_bytes()
+    kept.write(TWO.format(body=TOGETHER.strip()))
+
+    kept.replay("--latency-save=shared", "-n", "2").assert_outcomes(passed=2)
+    kept.write(TWO.format(body=IN_TURN.strip()))
+    compared = kept.replay("--latency-compare=main", "-n", "2")
+
+    dated = [line for line in alone.splitlines() if b'"saved"' not in line]
+    assert [line for line in baseline(kept, "shared").read_bytes().splitlines() if b'"saved"' not in line] == dated
+    assert compared.ret == pytest.ExitCode.TESTS_FAILED
+    assert (kept.path / "report.json").read_bytes() == said
+
+
+def test_what_was_measured_otherwise_is_never_compared_nor_replaced(kept: Suite) -> None:
+    before = baseline(kept).read_bytes()
+
+    compared = kept.record("--latency-compare=main", mode="live")
+    saved = kept.record("--latency-save=main", mode="live")
+
+    compared.assert_outcomes(passed=2, failed=2)
+    compared.stdout.fnmatch_lines(
+        ["not compared with the baseline main: the test was replayed on the virtual clock then and measured live now*"]
+    )
+    saved.stdout.fnmatch_lines(["--latency-save: *these are never compared*"])
+    assert baseline(kept).read_bytes() == before
+
+
+def test_a_live_run_that_got_slower_warns_and_fails_only_a_strict_one(suite: Suite) -> None:
+    suite.write("@pytest.mark.latency_budget(total='60s')\ndef test_it():\n    ask()\n")
+    suite.server.answers(lambda _request: text("fast", ttfb="1ms"))
+    suite.record("--latency-save=main", "--latency-samples=5", mode="live").assert_outcomes(passed=5)
+    suite.server.answers(lambda _request: text("slow", ttfb="700ms"))
+
+    lenient = suite.record("--latency-compare=main", "--latency-samples=5", mode="live")
+    strict = suite.record("--latency-compare=main", "--latency-samples=5", "--latency-strict", mode="live")
+
+    lenient.assert_outcomes(passed=5)
+    lenient.stdout.fnmatch_lines(["*warning: test_it.py::test_it: ttft slowed from * to *: ratio *"])
+    strict.assert_outcomes(passed=5, failed=3)
+
+
+def test_one_live_sample_is_too_few_for_a_verdict(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+    suite.record("--latency-save=main", mode="live")
+
+    result = suite.record("--latency-compare=main", mode="live")
+
+    result.assert_outcomes(passed=1)
+    assert set(verdicts(suite).values()) == {"too few runs"}
+    result.stdout.fnmatch_lines(["*too few runs (1 sample before, 1 now); 4 would do"])
+
+
+def test_the_commit_and_nothing_of_the_machine_is_kept(kept: Suite) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    subprocess.run(["git", "init", "-q"], cwd=kept.path, check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], cwd=kept.path, check=True)
+
+    kept.replay("--latency-save=other")
+
+    text_of = baseline(kept, "other").read_text()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=kept.path, check=True, capture_output=True, text=True)
+    assert f'"commit": "{commit.stdout.strip()}' in text_of
+    assert str(kept.path) not in text_of
+    assert "127.0.0.1" not in text_of
+
+
+@pytest.mark.parametrize("option", ["--latency-compare=main", "--latency-save=main"])
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda text: text[: len(text) // 2], "*cut off*"),
+        (lambda text: text.replace('"version": 1', '"version": 2'), "*newer*"),
+        (lambda text: text.replace('"unit": "s"', '"unit": "ms"'), "*seconds*"),
+        (lambda _text: "{}", "*not*"),
+    ],
+    ids=["truncated", "newer", "other units", "foreign"],
+)
+def test_a_baseline_that_cannot_be_read_ends_the_run_before_any_test(
+    suite: Suite, option: str, damage: object, reason: str
+) -> None:
+    header = '[\n{"format": "claude-latency-baseline", "version": 1, "unit": "s"},\n'
+    whole = header + '{"end": "claude-latency-baseline"}\n]\n'
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+    baseline(suite).parent.mkdir()
+    baseline(suite).write_text(damaged := damage(whole))  # type: ignore[operator]  # parametrized
+
+    result = suite.replay(option)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*.latency/main.json{reason}"])
+    assert baseline(suite).read_text() == damaged
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--latency-save=../main", "*--latency-save: '../main' is no name of a baseline; accepted: *"),
+        ("--latency-tolerance=many", "*--latency-tolerance: 'many' is not understood; accepted: a number*"),
+        ("--latency-tolerance=-1", "*--latency-tolerance: -1.0 is no tolerance; accepted: *"),
+        ("--latency-min-ratio=0.5", "*--latency-min-ratio: 0.5 is no smallest ratio; accepted: *at least 1"),
+        ("--latency-min-ratio=nan", "*--latency-min-ratio: nan is no smallest ratio*"),
+        ("--latency-min-shift=quick", "*--latency-min-shift: 'quick' is not a duration; accepted: *"),
+    ],
+)
+def test_an_option_that_is_not_understood_is_a_usage_error(suite: Suite, option: str, told: str) -> None:
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+
+    result = suite.replay(option)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([told])
+
+
+def test_a_baseline_that_cannot_be_written_is_told_and_fails_the_run(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+    suite.record()
+    (suite.path / ".latency").write_text("a file")
+
+    result = suite.replay("--latency-save=main")
+
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["--latency-save: *.latency/main.json*could not be written*"])
+
+
+def test_a_test_whose_samples_did_not_all_run_keeps_what_was_kept(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+    suite.record("--latency-samples=3")
+    suite.replay("--latency-save=main")
+    before = baseline(suite).read_bytes()
+
+    suite.replay("--latency-save=main", "test_it.py::test_it[sample-2]").assert_outcomes(passed=1)
+
+    assert baseline(suite).read_bytes() == before
