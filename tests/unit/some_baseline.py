@@ -27,11 +27,14 @@ def replayed(nodeid: str = LABEL, *calls: Call, elapsed: float = 3.0) -> Series:
     return _series(nodeid, "replay", [_sample(1, calls or (some_call(),), elapsed)])
 
 
-def live(nodeid: str = LABEL, spans: Sequence[float] = (1.0,), first: int = 1) -> Series:
-    """A sample for each span in seconds, which its one call takes in every way."""
+def live(
+    nodeid: str = LABEL, spans: Sequence[float] = (1.0,), first: int = 1, *, ttft: Sequence[float] | None = None
+) -> Series:
+    """A sample for each span in seconds, which its one call takes in every way, except for `ttft` where it is given."""
+    tokens = spans if ttft is None else ttft
     samples = [
-        _sample(number, (some_call(ttft=span, ttfa=span, total=span),), span)
-        for number, span in enumerate(spans, start=first)
+        _sample(number, (some_call(ttft=token, ttfa=token, total=span),), span)
+        for number, (span, token) in enumerate(zip(spans, tokens, strict=True), start=first)
     ]
     return _series(nodeid, "live", samples)
 
