@@ -101,9 +101,10 @@ class _Facts:
             if self._place < len(self._text):
                 raise json.JSONDecodeError("something follows the array", self._text, self._place)
             raise StopIteration
-        sign = "," if self._counted else "["
-        if not self._take(sign):
-            raise json.JSONDecodeError(f"Expecting '{sign}'", self._text, self._place)
+        if not self._counted and not self._take("["):
+            raise FaultError("it is no baseline of this plugin: a baseline is a JSON array")
+        if self._counted and not self._take(","):
+            raise json.JSONDecodeError("Expecting ','", self._text, self._place)
         self.line += self._text.count("\n", self._counted, self._place)
         self._counted = self._place
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,12 @@ def baselines() -> st.SearchStrategy[Baseline]:
     """Any baseline of a few tests with a few samples, some of whose moments never came."""
     call = st.builds(some_call, sent=spans(), ttft=st.none() | spans(), total=spans())
     sample = st.tuples(st.none() | spans(), st.lists(call, max_size=3))
-    tests = st.dictionaries(
-        node_ids(), st.tuples(st.sampled_from(["replay", "live"]), st.lists(sample, min_size=1)), max_size=3
-    )
+    mode: st.SearchStrategy[Mode] = st.sampled_from(("replay", "live"))
+    tests = st.dictionaries(node_ids(), st.tuples(mode, st.lists(sample, min_size=1)), max_size=3)
     return tests.map(_baseline)
 
 
-def _baseline(tests: Mapping[str, tuple[Mode, list[tuple[float | None, list[Call]]]]]) -> Baseline:
+def _baseline(tests: dict[str, tuple[Mode, list[tuple[float | None, list[Call]]]]]) -> Baseline:
     return baseline(
         *(
             _series(

@@ -111,7 +111,7 @@ def test_a_report_that_is_wrong_says_what_and_that_a_baseline_is_expected(
         (b"{" + b'"a":{' * 100_000, "it is no report of a run"),
         (b'{"schema": ' + b"9" * 5000 + b"}", "it is no report of a run"),
         (b"", "the file is empty"),
-        (b"<html>", "it is not JSON"),
+        (b"<html>", "it is no baseline of this plugin: a baseline is a JSON array"),
     ],
     ids=["cut off", "not UTF-8", "deep", "long", "empty", "HTML"],
 )
