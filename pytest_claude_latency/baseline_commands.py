@@ -56,13 +56,12 @@ def compare(before: str, after: str, rules: Rules, form: str, *, everything: boo
 
 def _compared(old: MeasuredFile, new: MeasuredFile, rules: Rules) -> comparisons.Compared:
     left_out = {**{nodeid: f"{outcome} before" for nodeid, outcome in old.left_out.items()}, **new.left_out}
-    before, after = old.series.keys() - left_out, new.series.keys() - left_out
+    before = {nodeid: series for nodeid, series in old.beside(new).items() if nodeid not in left_out}
+    after = {nodeid: series for nodeid, series in new.beside(old).items() if nodeid not in left_out}
     return comparisons.Compared(
-        comparisons=compare_series(
-            {nodeid: old.series[nodeid] for nodeid in before}, {nodeid: new.series[nodeid] for nodeid in after}, rules
-        ),
-        gone=tuple(sorted(before - after)),
-        new=tuple(sorted(after - before)),
+        comparisons=compare_series(before, after, rules),
+        gone=tuple(sorted(before.keys() - after.keys())),
+        new=tuple(sorted(after.keys() - before.keys())),
         left_out=tuple(f"{nodeid} ({left_out[nodeid]})" for nodeid in sorted(left_out)),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Never
 
@@ -28,11 +28,21 @@ _EXPECTED = "expected a baseline, or the JSON report of a run"
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFile:
-    """The samples of each test, by node id; of tests that are left out, pytest's word for what became of them."""
+    """The samples of each test, by node id; of tests that are left out, pytest's word for what became of them.
+
+    `tells_conditions` is whether it says what a call was made under: what is not known is no difference.
+    """
 
     path: Path
     series: Mapping[str, Series]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    tells_conditions: bool = True
+
+    def beside(self, other: MeasuredFile) -> dict[str, Series]:
+        """The samples with no more conditions than the other file tells too."""
+        if other.tells_conditions:
+            return dict(self.series)
+        return {nodeid: _without_conditions(series) for nodeid, series in self.series.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,10 @@ def load(path: Path) -> MeasuredFile:
         raise BaselineError(path, None, f"it is no report of a run; {_EXPECTED}") from None
 
 
+def _without_conditions(series: Series) -> Series:
+    return replace(series, samples=tuple(replace(sample, conditions=()) for sample in series.samples))
+
+
 def _is_object(path: Path) -> bool:
     """Whether it begins like a report. A baseline is an array; what is no file at all is told as one is read."""
     try:
@@ -92,7 +106,7 @@ def _read(path: Path, report: Mapping[str, Any]) -> MeasuredFile:
     failed = {each.nodeid: each.outcome for each in reported if each.outcome in _FAILED}
     series = series_of(each for each in reported if each.nodeid not in failed)
     left_out = {each.nodeid: each.outcome for each in reported if each.nodeid not in series} | failed
-    return MeasuredFile(path, series, left_out)
+    return MeasuredFile(path, series, left_out, tells_conditions=False)
 
 
 def _way(report: Mapping[str, Any]) -> tuple[Mode, Pace]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,19 @@ def test_the_json_report_of_a_run_is_compared_like_a_baseline(project: Path, run
     assert out.endswith(
         f"not compared: {DRAFT} (failed)\n1 test, 6 comparisons: 1 regression, 5 unchanged; 1 test not compared\n"
     )
+
+
+def test_what_a_report_does_not_tell_is_not_taken_for_a_change(project: Path, run: Any) -> None:
+    (sample,) = replayed().samples
+    known = replace(replayed(elapsed=2.0), samples=(replace(sample, conditions=({"prompt": "0f1e", "sdk": "2.x"},)),))
+    save(project, "main", known)
+    Path("report.json").write_text(json_file.render(summary_of(some_result(elapsed=4.0))), "utf-8")
+
+    forth, back = run("compare", "main", "report.json", "--all"), run("compare", "report.json", "main", "--all")
+
+    assert (forth[0], back[0]) == (1, 0)
+    assert "changed" not in forth[1].replace("unchanged", "")
+    assert "changed" not in back[1].replace("unchanged", "")
 
 
 def test_a_replay_and_a_live_run_are_never_compared(project: Path, run: Any) -> None:
