@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -419,6 +421,19 @@ def test_ids_that_the_terminal_cannot_show_are_escaped(project: Path, run: Any) 
 
     assert "gone: tests/test_a.py::test_x[\\udc80]\n" in run("compare", "main", "now")[1]
     assert "tests/test_a.py::test_x[\udc80]" in json.loads(run("export", "main", "--format=bencher")[1])
+
+
+def test_a_reader_that_has_read_enough_sees_no_error(project: Path) -> None:
+    save(project, "main", replayed())
+    code = "import sys; from pytest_claude_latency.cli import main; sys.exit(main(['list']))"
+
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+
+    assert said == b""
 
 
 @pytest.mark.parametrize("command", ["compare", "list", "merge", "export"])
