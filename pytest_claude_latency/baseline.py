@@ -163,8 +163,6 @@ def merge(parts: Sequence[tuple[Path, Baseline]]) -> Baseline:
 
 
 def _joined(known: Entry, entry: Entry, path: Path) -> Entry:
-    if known.series == entry.series:
-        return known
     try:
         refuse_other_kind(known.series, entry.series)
     except LatencyError as error:

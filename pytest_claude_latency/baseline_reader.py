@@ -7,9 +7,8 @@ the writer does not write is an error: a misspelt metric would otherwise be one 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Never, get_args
@@ -29,18 +28,23 @@ END: Final = FORMAT
 LEFT_OUT: Final = ("url", "output_tokens_per_second")
 """Of a call: see `Sample.comparable`."""
 
+# 30 years, and what a float counts exactly: nothing measured is larger, and all that is smaller can be computed with
+_BEYOND_SPANS = 1e9
+_BEYOND_COUNTS = 2**53
 _SPACE = re.compile(r"[ \t\r\n]+")
 _TEXTS = ("model", "stop_reason", "error", "closed")
 _SPANS = ("sent", "ttfb", "ttft", "ttfa", "total", "longest_gap", "tpot")
-_CALL = {field.name for field in fields(Call)} - set(LEFT_OUT)
-_ALWAYS = {"sent", "streamed", "attempts"}
+CALL: Final = frozenset(field.name for field in fields(Call)) - set(LEFT_OUT)
+"""What is kept of a call."""
+ALWAYS: Final = frozenset({"sent", "streamed", "attempts"})
+"""Of that, what every call has."""
 # kind of fact → keys it must have, keys it may have, kinds it may stand behind ("" is the first line)
 _KINDS: dict[str, tuple[set[str], set[str], set[str]]] = {
     "test": ({"test", "mode", "clock"}, set(), {"", "sample", "call"}),
     "saved": ({"saved", "commit"}, set(), {"test"}),
     "facts": ({"conditions", "facts"}, set(), {"saved", "facts"}),
     "sample": ({"sample", "elapsed"}, set(), {"saved", "facts", "sample", "call"}),
-    "call": ({"call", *_ALWAYS}, {"under", *_CALL}, {"sample", "call"}),
+    "call": ({"call", *ALWAYS}, {"under", *CALL}, {"sample", "call"}),
     "end": ({"end"}, set(), {"", "sample", "call"}),
 }
 
@@ -54,8 +58,8 @@ class Entry:
     commit: str | None
 
 
-class _FaultError(ValueError):
-    """What is wrong with a fact."""
+class FaultError(ValueError):
+    """What is wrong with one fact of a file; whoever reads the file says where."""
 
 
 def read(text: str, path: Path) -> dict[str, Entry]:
@@ -72,7 +76,7 @@ def read(text: str, path: Path) -> dict[str, Entry]:
         for fact in facts:
             entries.add(fact)
         return entries.whole()
-    except _FaultError as fault:
+    except FaultError as fault:
         raise BaselineError(path, facts.line, str(fault)) from None
     except json.JSONDecodeError as error:
         cut_off = not text[error.pos :].strip() or "Unterminated" in error.msg
@@ -97,15 +101,20 @@ class _Facts:
             if self._place < len(self._text):
                 raise json.JSONDecodeError("something follows the array", self._text, self._place)
             raise StopIteration
-        sign = "," if self._counted else "["
-        if not self._take(sign):
-            raise json.JSONDecodeError(f"Expecting '{sign}'", self._text, self._place)
+        if not self._counted and not self._take("["):
+            raise FaultError("it is no baseline of this plugin: a baseline is a JSON array")
+        if self._counted and not self._take(","):
+            raise json.JSONDecodeError("Expecting ','", self._text, self._place)
         self.line += self._text.count("\n", self._counted, self._place)
         self._counted = self._place
         try:
             fact, self._place = _DECODER.raw_decode(self._text, self._place)
         except RecursionError:
-            raise _FaultError("it is nested too deeply") from None
+            raise FaultError("it is nested too deeply") from None
+        except (json.JSONDecodeError, FaultError):
+            raise
+        except ValueError:  # Python reads no number of more than some thousand digits
+            raise FaultError("a number in it is too long") from None
         return fact
 
     def _take(self, sign: str) -> bool:
@@ -123,13 +132,13 @@ class _Facts:
 
 
 def _refuse_constant(constant: str) -> Never:
-    raise _FaultError(f"{constant} is no measurement")
+    raise FaultError(f"{constant} is no measurement")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fact = dict(pairs)
     if len(fact) != len(pairs):
-        raise _FaultError("a key stands twice")
+        raise FaultError("a key stands twice")
     return fact
 
 
@@ -138,16 +147,16 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_co
 
 def _check_header(fact: object) -> None:
     if not isinstance(fact, dict) or fact.get("format") != FORMAT:
-        raise _FaultError(f'it is no baseline of this plugin: the first fact has no "format": "{FORMAT}"')
+        raise FaultError(f'it is no baseline of this plugin: the first fact has no "format": "{FORMAT}"')
     version = fact.get("version")
     if type(version) is not int or version < 1:
-        raise _FaultError(f'"version" is {_show(version)}, expected a whole number')
+        raise FaultError(f'"version" is {_show(version)}, expected a whole number')
     if version > VERSION:
-        raise _FaultError(
+        raise FaultError(
             f"it has version {version}, this plugin reads up to {VERSION}: a newer pytest-claude-latency wrote it"
         )
     if fact.get("unit") != UNIT:
-        raise _FaultError(f'its times are in {_show(fact.get("unit"))}, expected "{UNIT}" for seconds')
+        raise FaultError(f'its times are in {_show(fact.get("unit"))}, expected "{UNIT}" for seconds')
     _check_keys(fact, {"format", "version", "unit"}, set())
 
 
@@ -168,24 +177,24 @@ class _Entries:
 
     def add(self, fact: object) -> None:
         if not isinstance(fact, dict):
-            raise _FaultError("it is not a JSON object")
+            raise FaultError("it is not a JSON object")
         kind = _kind(fact)
         required, optional, behind = _KINDS[kind]
         _check_keys(fact, required, optional)
         if self._previous not in behind:
-            raise _FaultError(f'a fact "{kind}" cannot stand behind {_behind(self._previous)}')
+            raise FaultError(f'a fact "{kind}" cannot stand behind {_behind(self._previous)}')
         getattr(self, f"_add_{kind}")(fact)
         self._previous = kind
 
     def whole(self) -> dict[str, Entry]:
         if self._previous != "end":
-            raise _FaultError(f'the file is cut off: the last fact is not "end": "{END}"')
+            raise FaultError(f'the file is cut off: the last fact is not "end": "{END}"')
         return self._done
 
     def _add_test(self, fact: dict[str, Any]) -> None:
         self._finish_test()
         if _text(fact, "test") in self._done:
-            raise _FaultError(f"the test {fact['test']} stands twice")
+            raise FaultError(f"the test {fact['test']} stands twice")
         _one_of(fact, "mode", get_args(Mode))
         _one_of(fact, "clock", get_args(Pace))
         self._test, self._facts = fact, []
@@ -200,27 +209,27 @@ class _Entries:
         _numbered(fact, "conditions", len(self._facts) + 1)
         facts = fact["facts"]
         if not isinstance(facts, dict) or not all(isinstance(value, str) for value in facts.values()):
-            raise _FaultError('"facts" is not an object of texts')
+            raise FaultError('"facts" is not an object of texts')
         self._facts.append(facts)
 
     def _add_sample(self, fact: dict[str, Any]) -> None:
         self._finish_sample()
         last = self._samples[-1].number if self._samples else 0
         if _whole(fact, "sample") <= last:
-            raise _FaultError(f'"sample" is {fact["sample"]}, expected a number above {last}')
+            raise FaultError(f'"sample" is {fact["sample"]}, expected a number above {last}')
         elapsed = fact["elapsed"]
         self._number = fact["sample"]
-        self._elapsed = None if elapsed is None else duration.nanoseconds(_seconds(fact, "elapsed"))
+        self._elapsed = None if elapsed is None else duration.nanoseconds(seconds(fact, "elapsed"))
 
     def _add_call(self, fact: dict[str, Any]) -> None:
         _numbered(fact, "call", len(self._calls) + 1)
         if "under" in fact:
             if not 1 <= _whole(fact, "under") <= len(self._facts):
-                raise _FaultError(f'"under" is {fact["under"]}, there are {len(self._facts)} conditions')
+                raise FaultError(f'"under" is {fact["under"]}, there are {len(self._facts)} conditions')
             self._under.append(self._facts[fact["under"] - 1])
-        self._calls.append(_call(fact))
+        self._calls.append(call(fact))
         if self._under and len(self._under) != len(self._calls):
-            raise _FaultError('either every call of a sample has "under", or none')
+            raise FaultError('either every call of a sample has "under", or none')
 
     def _add_end(self, fact: dict[str, Any]) -> None:
         self._finish_test()
@@ -241,14 +250,19 @@ class _Entries:
             self._samples = []
 
 
-def _call(fact: dict[str, Any]) -> Call:
-    known: dict[str, Any] = dict.fromkeys(_CALL) | {name: _value(fact, name) for name in _CALL & fact.keys()}
+def call(fact: dict[str, Any]) -> Call:
+    """The call that a fact tells of; what it does not name is None.
+
+    Raises:
+        FaultError: a value is none of its metric.
+    """
+    known: dict[str, Any] = dict.fromkeys(CALL) | {name: _value(fact, name) for name in CALL & fact.keys()}
     return Call(url="", output_tokens_per_second=None, **known)
 
 
 def _value(fact: dict[str, Any], name: str) -> Any:
     if name in _SPANS:
-        return _seconds(fact, name)
+        return seconds(fact, name)
     if name == "closed":
         return _one_of(fact, name, ("client",))
     if name == "streamed":
@@ -262,7 +276,7 @@ def _value(fact: dict[str, Any], name: str) -> Any:
 def _kind(fact: dict[str, Any]) -> str:
     kinds = [kind for kind in _KINDS if kind in fact]
     if len(kinds) != 1:
-        raise _FaultError(f"it is no fact of a baseline: expected exactly one of the keys {_names(_KINDS)}")
+        raise FaultError(f"it is no fact of a baseline: expected exactly one of the keys {_names(_KINDS)}")
     return kinds[0]
 
 
@@ -272,9 +286,9 @@ def _behind(kind: str) -> str:
 
 def _check_keys(fact: dict[str, Any], required: set[str], optional: set[str]) -> None:
     if missing := required - fact.keys():
-        raise _FaultError(f"it lacks {_names(sorted(missing))}")
+        raise FaultError(f"it lacks {_names(sorted(missing))}")
     if unknown := fact.keys() - required - optional:
-        raise _FaultError(f"it has {_names(sorted(unknown))}, which version {VERSION} does not know")
+        raise FaultError(f"it has {_names(sorted(unknown))}, which version {VERSION} does not know")
 
 
 def _names(keys: Any) -> str:
@@ -288,29 +302,34 @@ def _show(value: object) -> str:
 
 def _text(fact: dict[str, Any], key: str) -> str:
     if not isinstance(fact[key], str):
-        raise _FaultError(f'"{key}" is {_show(fact[key])}, expected a text')
+        raise FaultError(f'"{key}" is {_show(fact[key])}, expected a text')
     return str(fact[key])
 
 
 def _whole(fact: dict[str, Any], key: str) -> int:
-    if type(fact[key]) is not int or fact[key] < 0:
-        raise _FaultError(f'"{key}" is {_show(fact[key])}, expected a whole number of at least 0')
+    if type(fact[key]) is not int or not 0 <= fact[key] < _BEYOND_COUNTS:
+        raise FaultError(f'"{key}" is {_show(fact[key])}, expected a whole number of at least 0')
     return int(fact[key])
 
 
 def _numbered(fact: dict[str, Any], key: str, number: int) -> None:
     if _whole(fact, key) != number:
-        raise _FaultError(f'"{key}" is {fact[key]}, expected {number}: they are numbered from 1')
+        raise FaultError(f'"{key}" is {fact[key]}, expected {number}: they are numbered from 1')
 
 
-def _seconds(fact: dict[str, Any], key: str) -> float:
+def seconds(fact: Mapping[str, Any], key: str) -> float:
+    """What a fact says in seconds, to the microsecond.
+
+    Raises:
+        FaultError: that is no number of them.
+    """
     value = fact[key]
-    if type(value) not in (int, float) or not 0 <= value < math.inf:
-        raise _FaultError(f'"{key}" is {_show(value)}, expected seconds')
+    if type(value) not in (int, float) or not 0 <= value < _BEYOND_SPANS:
+        raise FaultError(f'"{key}" is {_show(value)}, expected seconds')
     return round(float(value), 6)
 
 
 def _one_of(fact: dict[str, Any], key: str, accepted: tuple[Any, ...]) -> Any:
     if not any(fact[key] is each or (isinstance(each, str) and fact[key] == each) for each in accepted):
-        raise _FaultError(f'"{key}" is {_show(fact[key])}, expected {" or ".join(map(_show, accepted))}')
+        raise FaultError(f'"{key}" is {_show(fact[key])}, expected {" or ".join(map(_show, accepted))}')
     return fact[key]

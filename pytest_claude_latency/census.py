@@ -1,13 +1,15 @@
-"""A census: which recordings the tests of some files use.
+"""A census: which recordings the tests of some files use, and what their folders are called.
 
 Only pytest knows which tests a file holds, and asking it runs the suite's own code; so it is asked in
 a process of its own: `take` starts that process, and this module, run as a program, is what it runs.
+So does `folder_name`, since only pytest knows which ini file is a project's; no code of the suite runs for that.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -48,6 +50,56 @@ def take(files: Iterable[Path]) -> Census:
         counted = json.loads(outcome.read_text(encoding="utf-8"))
     unreadable = {Path(path): reason for path, reason in counted["unreadable"].items()}
     return Census(frozenset(map(Path, counted["used"])), unreadable)
+
+
+_INI_KEY = "latency_cassettes"
+_INI_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+_INI_ONLY = "--ini-only"
+
+
+def folder_name(places: Sequence[Path]) -> str | None:
+    """What the ini file of these places calls folders of recordings; None if it says nothing, or cannot be read."""
+    if not any(map(_may_name_folders, {folder for place in places for folder in _at_and_above(place)})):
+        return None
+    with TemporaryDirectory() as folder:
+        outcome = Path(folder) / "folder"
+        command = [sys.executable, "-m", "pytest_claude_latency.census", _INI_ONLY, str(outcome), *map(str, places)]
+        # nothing but the ini file counts: no plugin of the project, no options that one of them may have declared
+        alone = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
+        alone["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        subprocess.run(command, capture_output=True, check=False, env=alone)
+        return outcome.read_text(encoding="utf-8") if outcome.exists() else None
+
+
+def _at_and_above(place: Path) -> tuple[Path, ...]:
+    absolute = place.absolute()
+    return absolute, *absolute.parents
+
+
+def _may_name_folders(folder: Path) -> bool:
+    """Whether it is worth asking pytest, which takes a while: most projects do not use the key."""
+    for file in _INI_FILES:
+        try:
+            if _INI_KEY.encode() in (folder / file).read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+@final
+class IniReader:
+    """A pytest plugin that notes what the ini file says, and ends pytest before it collects."""
+
+    def __init__(self, outcome: Path) -> None:
+        self._outcome = outcome
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> int:
+        """In place of the run."""
+        if found := config.getini(_INI_KEY):
+            self._outcome.write_text(str(found), encoding="utf-8")
+        return 0
 
 
 @final
@@ -92,6 +144,8 @@ def _recordings(item: pytest.Item) -> list[Path]:
 
 def main(arguments: Sequence[str]) -> int:
     """Collect the given files and write to the first argument what was found."""
+    if arguments[0] == _INI_ONLY:
+        return _read_ini(*arguments[1:])
     outcome, *files = arguments
     options = ["--collect-only", "-q", "--latency-mode=replay"]
     if importlib.util.find_spec("xdist"):
@@ -102,6 +156,11 @@ def main(arguments: Sequence[str]) -> int:
         found: dict[str, Any] = {"used": sorted(map(str, counter.used)), "unreadable": counter.unreadable}
         Path(outcome).write_text(json.dumps(found), encoding="utf-8")
     return int(status)
+
+
+def _read_ini(outcome: str, *places: str) -> int:
+    alone = ["--noconftest", "-o", "addopts=", "-o", "required_plugins=", "-p", "pytest_claude_latency.plugin"]
+    return int(pytest.main([*alone, *places], plugins=[IniReader(Path(outcome))]))
 
 
 if __name__ == "__main__":

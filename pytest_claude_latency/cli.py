@@ -1,28 +1,139 @@
 """The command `claude-latency`. Each subcommand declares its arguments here and finds its work elsewhere.
 
-Exit status: 0 all is well, 1 problems were found, 2 the command was not understood.
+Exit status: 0 all is well, 1 problems or regressions were found, 2 the command was not understood, or a file could
+not be read or written.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_claude_latency import check
+from pytest_claude_latency import baseline_commands, census, check
 from pytest_claude_latency.cassette import Recording
+from pytest_claude_latency.comparison import Rules
+from pytest_claude_latency.errors import LatencyError, LimitError
+from pytest_claude_latency.report.exports import FORMATS
+
+_RULES = (
+    ("tolerance", "X", "exact comparisons ignore changes up to this share (default: 0)"),
+    ("min-ratio", "R", "statistical comparisons: the smallest ratio that counts (default: 1.10)"),
+    ("min-shift", "D", "statistical comparisons: the smallest shift that counts (default: 25ms)"),
+)
+_FILE = "the name of a baseline, which is NAME.json in .latency/ of the project, or a path"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the outcome is its exit status."""
-    parser = argparse.ArgumentParser(prog="claude-latency", description="Work with recordings of latency tests.")
+    parser = argparse.ArgumentParser(
+        prog="claude-latency", description="Work with recordings and baselines of latency tests."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _declare_check(commands)
+    _declare_compare(commands)
+    _declare_list(commands)
+    _declare_merge(commands)
+    _declare_export(commands)
     chosen = parser.parse_args(arguments)
-    return int(chosen.run(chosen))
+    _escape_what_cannot_be_shown()
+    try:
+        status = int(chosen.run(chosen))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever reads has read enough, `head` say: what is still to come goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except (LatencyError, OSError) as error:
+        print(f"claude-latency: {error}", file=sys.stderr)
+        return 2
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """A test's id may hold characters that the terminal, or the encoding of a pipe, does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+# ── baselines ──
+
+
+def _declare_compare(commands: Any) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare two baselines: what became slower, and what did not",
+        description="Compare what was measured of each test before and now: exactly where it was replayed in "
+        "virtual time, by statistics where it was measured. Exit status 1 if something became worse.",
+    )
+    parser.add_argument("before", metavar="A", help=f"{_FILE}, or the JSON report of a run")
+    parser.add_argument("after", metavar="B", help="what is compared with it, likewise")
+    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: text")
+    parser.add_argument("--all", action="store_true", help="show also what did not change")
+    for name, metavar, text in _RULES:
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+    parser.set_defaults(run=lambda chosen: _compare(parser, chosen))
+
+
+def _compare(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
+    rules = Rules()
+    for name, _, _ in _RULES:
+        key = name.replace("-", "_")
+        if (text := getattr(chosen, key)) is not None:
+            try:
+                rules = rules.replaced(key, text)
+            except LimitError as error:
+                parser.error(f"argument --{name}: {error}")
+    return baseline_commands.compare(chosen.before, chosen.after, rules, chosen.format, everything=chosen.all)
+
+
+def _declare_list(commands: Any) -> None:
+    parser = commands.add_parser(
+        "list",
+        help="list baselines: how many tests and samples, how and when they were measured",
+        description="List the baselines of a project. Exit status 1 if one cannot be read, or there are none.",
+    )
+    parser.add_argument(
+        "place", nargs="?", type=Path, metavar="DIR", help="a project, or a folder of baselines (default: this project)"
+    )
+    parser.set_defaults(run=lambda chosen: baseline_commands.show_list(chosen.place))
+
+
+def _declare_merge(commands: Any) -> None:
+    parser = commands.add_parser(
+        "merge",
+        help="make one baseline of those that sharded jobs saved",
+        description="Make one baseline of those that the jobs of a sharded run saved. They must agree where they "
+        "hold the same sample of a test.",
+    )
+    parser.add_argument("parts", nargs="+", metavar="A", help=_FILE)
+    parser.add_argument("--output", required=True, metavar="NAME", help="the baseline to write, likewise")
+    parser.add_argument("--force", action="store_true", help="replace a baseline that is none of those merged")
+    parser.set_defaults(
+        run=lambda chosen: baseline_commands.show_merge(chosen.parts, chosen.output, force=chosen.force)
+    )
+
+
+def _declare_export(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="export a baseline to a tool that keeps a history of benchmarks",
+        description="Write the median of each metric of each test, with the lowest and highest sample, in the format "
+        "of another tool: bencher, Bencher Metric Format; github, customSmallerIsBetter of github-action-benchmark.",
+    )
+    parser.add_argument("name", metavar="NAME", help=f"{_FILE}, or the JSON report of a run")
+    parser.add_argument("--format", choices=sorted(FORMATS), required=True)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: standard output)")
+    parser.set_defaults(run=lambda chosen: baseline_commands.export(chosen.name, chosen.format, chosen.output))
+
+
+# ── recordings ──
 
 
 def _declare_check(commands: Any) -> None:
@@ -34,18 +145,23 @@ def _declare_check(commands: Any) -> None:
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help="a folder to search for recordings, or one")
     parser.add_argument("--no-collect", action="store_true", help="do not ask pytest which tests there are")
-    parser.add_argument("--cassettes", default="cassettes", metavar="DIR", help="name of the folders of recordings")
+    parser.add_argument(
+        "--cassettes",
+        metavar="DIR",
+        help="name of the folders of recordings (default: what the ini file says, else cassettes)",
+    )
     parser.set_defaults(run=lambda chosen: _check(parser, chosen))
 
 
 def _check(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
     if missing := [place for place in chosen.places if not place.exists()]:
         parser.error(f"there is no {missing[0]}")
-    found = check.find(chosen.places, chosen.cassettes)
+    folder = chosen.cassettes or census.folder_name(chosen.places) or "cassettes"
+    found = check.find(chosen.places, folder)
     if not found:
         print(f"no recordings in {' '.join(map(str, chosen.places))}")
         return 1
-    checked = check.check(found, chosen.cassettes, collect=not chosen.no_collect)
+    checked = check.check(found, folder, collect=not chosen.no_collect)
     now = datetime.now(UTC)
     for each in checked:
         print(_row(each, now))

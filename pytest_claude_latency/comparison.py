@@ -122,18 +122,29 @@ class Comparison:
         half = Fraction(1, 2)
         return percentile(self.before, half), percentile(self.after, half)
 
+    @property
+    def shown(self) -> tuple[str, str]:
+        """`typical` for people: `("410ms", "520ms")`."""
+        return _shown(METRICS[self.metric], *self.typical)
+
+    def grounds(self) -> str:
+        """What the verdict rests on: `"exact"`, or the ranks and how many samples they are of."""
+        if self.evidence is None:
+            return "exact"
+        if self.verdict == "too few runs":
+            return f"{self._sides()}; {self.needs} would do"
+        return f"{_told(self.evidence)}, {self._sides()}"
+
     def headline(self) -> str:
         """The verdict in one line: `"ttft slowed from 410ms to 520ms: ratio 1.27 (95 %: 1.15 to 1.40), …"`."""
-        before, after = _shown(METRICS[self.metric], *self.typical)
-        noun = "sample" if len(self.before) == 1 else "samples"
-        sides = f"{len(self.before)} {noun} before, {len(self.after)} now"
+        before, after = self.shown
         if self.verdict == "too few runs":
-            return f"{self.metric}: too few runs ({sides}); {self.needs} would do"
+            return f"{self.metric}: too few runs ({self._sides()}); {self.needs} would do"
         if self.verdict == "unchanged":
             text = f"{self.metric} is unchanged: {after}, was {before}"
         else:
             text = f"{self.metric} {self._verb()} from {before} to {after}"
-        return text if self.evidence is None else f"{text}: {_told(self.evidence)}, {sides}"
+        return text if self.exact else f"{text}: {self.grounds()}"
 
     def message(self) -> str:
         """What a regression fails with: the headline, and what else changed."""
@@ -158,6 +169,10 @@ class Comparison:
             facts |= {"ratio": _finite(found.ratio), "interval": [_finite(bound) for bound in found.interval]}
             facts |= {"shift": _plain(METRICS["total"], found.shift), "p": found.p, "adjusted_p": found.adjusted}
         return facts
+
+    def _sides(self) -> str:
+        noun = "sample" if len(self.before) == 1 else "samples"
+        return f"{len(self.before)} {noun} before, {len(self.after)} now"
 
     def _verb(self) -> str:
         worse = self.verdict == "regression"
@@ -197,7 +212,7 @@ def _exact(before: Series, after: Series, rules: Rules) -> Iterator[Comparison]:
     notes = [(old, change.text) for old, new in pairs for change in call_changes(old, new, tolerance)]
     said = tuple(text if len(pairs) == 1 else f"sample {old.number}: {text}" for old, text in notes)
     for metric in EXACT:
-        found = [(_reading(old, metric), _reading(new, metric)) for old, new in pairs]
+        found = [(reading(old, metric), reading(new, metric)) for old, new in pairs]
         known = [(old, new) for old, new in found if old is not None and new is not None]
         if known:
             old, new = zip(*known, strict=True)
@@ -212,8 +227,11 @@ def _exact_verdict(metric: Metric, pairs: Iterable[tuple[float, float]], toleran
     return "improvement" if changed else "unchanged"
 
 
-def _reading(sample: Sample, metric: str) -> float | None:
-    """What a sample says of a metric. Calls that the program itself gave up, a hedge say, promise no moment."""
+def reading(sample: Sample, metric: str) -> float | None:
+    """What a sample says of one of `EXACT`: nanoseconds or a count, `NEVER` where what was awaited did not come.
+
+    None where there was nothing to measure. Calls that the program itself gave up, a hedge say, promise no moment.
+    """
     if metric == "calls":
         return len(sample.calls)
     if metric == "elapsed":
@@ -293,7 +311,7 @@ def _pairs(before: Series, after: Series) -> Iterator[Pair]:
 
 
 def _readings(series: Series, metric: str) -> tuple[float, ...]:
-    return tuple(value for sample in series.samples if (value := _reading(sample, metric)) is not None)
+    return tuple(value for sample in series.samples if (value := reading(sample, metric)) is not None)
 
 
 def needed(comparisons: int, before: int = 0, after: int = 0) -> int:

@@ -177,7 +177,7 @@ def test_commands_shown_are_understood(place: str, command: str, pytester: pytes
         assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, f"{place}\n{result.stderr}"
     elif program == "claude-latency":
         pytester.mkdir("tests")
-        assert cli.main(arguments) == 1, place
+        assert cli.main(arguments) in {1, 2}, place  # understood, though there is nothing here for it to work on
     else:
         assert program in {"pip", "export", "git", "python"}, place
 

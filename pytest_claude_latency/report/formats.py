@@ -53,8 +53,17 @@ def write(summary: Summary, form: str, path: Path) -> None:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
+    put(render(summary, form), path)
+
+
+def put(text: str, path: Path) -> None:
+    """Write a text to `path`, whose folders are made where they are missing.
+
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
+    """
     # a lone surrogate, which some test ids hold, cannot be encoded; its escape also reads well in JSON
-    content = render(summary, form).encode("utf-8", "backslashreplace")
+    content = text.encode("utf-8", "backslashreplace")
     path = path.resolve()
     if path.exists() and not path.is_file():
         path.write_bytes(content)  # a pipe or a terminal, which must not be replaced by a file

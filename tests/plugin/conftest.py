@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401  # as below
 import pkgutil
-from importlib import import_module
+from importlib import import_module, metadata
+from importlib.metadata import Distribution
 
 import anthropic  # noqa: F401  # loaded before runs in this process save the modules, or each would load it anew
 import anyio._backends._asyncio  # noqa: F401  # as above
@@ -32,3 +33,19 @@ import_module(Stack.of_sdk().name.replace("httpx", "httpcore"))  # as above: a s
 def suite(pytester: pytest.Pytester, claude_server: ClaudeServer, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """An empty suite, and a server to record it against."""
     return Suite(pytester, claude_server, monkeypatch)
+
+
+class _Installed:
+    """A distribution that is installed: its files are read and parsed once."""
+
+    def __init__(self, distribution: Distribution) -> None:
+        self._distribution = distribution
+
+    def __getattr__(self, name: str) -> object:
+        value = getattr(self._distribution, name)
+        self.__dict__[name] = value
+        return value
+
+
+_INSTALLED = [_Installed(each) for each in metadata.distributions()]
+metadata.distributions = lambda: _INSTALLED  # type: ignore[assignment]  # every run asks for plugins: 50 ms of its 200

@@ -227,7 +227,7 @@ def test_minutes_pass_at_once(recording):
         stream(client=client)
 
 
-@settings(deadline=200, max_examples=2, suppress_health_check=list(HealthCheck))
+@settings(deadline=200, max_examples=2, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(recordings())
 def test_real_slowness_is_seen(recording):
     with play(recording):

@@ -226,6 +226,10 @@ def edited(change: Callable[[str], str]) -> str:
         ('"elapsed": 2.875', '"elapsed": NaN', 6, "NaN is no measurement"),
         ('"elapsed": 2.875', '"elapsed": -1', 6, '"elapsed" is -1, expected seconds'),
         ('"elapsed": 2.875', '"elapsed": 1e999', 6, '"elapsed" is Infinity, expected seconds'),
+        ('"elapsed": 2.875', '"elapsed": 1e300', 6, '"elapsed" is 1e+300, expected seconds'),
+        ('"elapsed": 2.875', f'"elapsed": {"9" * 400}', 6, '"elapsed" is 9999'),
+        ('"elapsed": 2.875', f'"elapsed": {"9" * 5000}', 6, "a number in it is too long"),
+        ('"attempts": 1', f'"attempts": {"9" * 400}', 7, '"attempts" is 9999'),
         ('"elapsed": 2.875', '"elapsed": true', 6, '"elapsed" is true, expected seconds'),
         ('"elapsed": 2.875', '"elapsed": 1, "elapsed": 2', 6, "a key stands twice"),
         ('"elapsed"', '"eIapsed"', 6, 'it lacks "elapsed"'),
@@ -385,10 +389,11 @@ def test_a_replay_and_a_live_run_are_not_merged() -> None:
         merge(shards)
 
 
-def test_shards_of_two_commits_are_of_no_known_commit() -> None:
+@pytest.mark.parametrize("sample", [1, 2])
+def test_shards_of_two_commits_are_of_no_known_commit(sample: int) -> None:
     shards = [
         (Path("a.json"), baseline(live(sample=1), commit="aa")),
-        (Path("b.json"), baseline(live(sample=2), commit="bb")),
+        (Path("b.json"), baseline(live(sample=sample), commit="bb")),
     ]
 
     assert merge(shards).entries[LABEL].commit is None

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
+from pytest_claude_latency import census
 from pytest_claude_latency.cassette import fixture_path, path_of, timestamp
 from pytest_claude_latency.cli import main
 from pytest_claude_latency.exchange import Exchange
@@ -175,16 +176,59 @@ def test_recordings_that_programs_load_by_themselves_need_no_test(
 
 
 def test_folders_of_recordings_may_have_another_name(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("pytest.ini").write_text("[pytest]\nlatency_cassettes = another\n")
+    place = path_of(Path("tests/test_a.py"), "recordings", "test_x", 1)
+    record("tests/test_a.py::test_x", path=str(place))
+
+    status = main(["check", "--cassettes=recordings", "--no-collect", "tests"])
+
+    assert status == 1
+    assert "no test uses it: there is no test_a.py beside recordings/" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("pytest.ini", "[pytest]\naddopts = --no-such-option\nlatency_cassettes = recordings\n"),
+        ("pyproject.toml", '[tool.pytest.ini_options]\nlatency_cassettes = "recordings"\n'),
+        pytest.param(
+            "pyproject.toml",
+            '[tool.pytest]\nlatency_cassettes = "recordings"\n',
+            marks=pytest.mark.skipif(pytest.version_tuple < (9,), reason="a table that pytest 9 brought"),
+        ),
+    ],
+    ids=["pytest.ini", "ini_options", "tool.pytest"],
+)
+def test_the_ini_file_says_what_folders_of_recordings_are_called(suite: Path, file: str, content: str) -> None:
+    (suite / "pytest.ini").unlink()
+    (suite / file).write_text(content)
+    (suite / "tests" / "conftest.py").write_text("raise SystemExit('code of the suite was run')\n")
+
+    assert census.folder_name([Path("tests")]) == "recordings"
+
+
+def test_check_looks_into_the_folders_that_the_ini_file_names(
+    record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_tests("def test_x(claude_latency): pass\n")
     Path("pytest.ini").write_text("[pytest]\nlatency_cassettes = recordings\n")
     for test_id in ("test_x", "test_y"):
         place = path_of(Path("tests/test_a.py"), "recordings", test_id, 1)
         record(f"tests/test_a.py::{test_id}", path=str(place))
 
-    status = main(["check", "--cassettes=recordings", "tests"])
+    status = main(["check", "tests"])
 
     assert status == 1
     assert re.findall(r"(?m)^(ok|PROBLEM)", capsys.readouterr().out) == ["ok", "PROBLEM"]
+
+
+@pytest.mark.parametrize(
+    "content", ["[pytest]\n", "[pytest]\n# latency_cassettes = recordings\n", "latency_cassettes\n"]
+)
+def test_an_ini_file_that_does_not_say_so_or_cannot_be_read_names_no_folders(suite: Path, content: str) -> None:
+    (suite / "pytest.ini").write_text(content)
+
+    assert census.folder_name([Path("tests")]) is None
 
 
 def test_a_suite_that_cannot_be_collected_at_all_is_a_problem(

@@ -9,7 +9,14 @@ from queue import Queue
 import pytest
 import trio
 
-from pytest_claude_latency.virtual_time import Deadlock, World
+from pytest_claude_latency.duration import MILLISECOND
+from pytest_claude_latency.virtual_time import Deadlock, World, watchdog
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of the test runner, of a worker say, cannot end what these programs wait for."""
+    monkeypatch.setattr(watchdog, "_LONG_PATIENCE", 900 * MILLISECOND)
 
 
 def line(error: BaseException, start: str) -> str:
