@@ -241,7 +241,7 @@ def test_the_commit_and_nothing_of_the_machine_is_kept(kept: Suite) -> None:
         (lambda text: text[: len(text) // 2], "*cut off*"),
         (lambda text: text.replace('"version": 1', '"version": 2'), "*newer*"),
         (lambda text: text.replace('"unit": "s"', '"unit": "ms"'), "*seconds*"),
-        (lambda _text: "{}", "*not*"),
+        (lambda _text: "{}", "*no baseline*"),
     ],
     ids=["truncated", "newer", "other units", "foreign"],
 )
