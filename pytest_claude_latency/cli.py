@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_claude_latency import baseline_commands, census, check
+from pytest_claude_latency import baseline_commands, census, check, suggest
 from pytest_claude_latency.cassette import Recording
 from pytest_claude_latency.comparison import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _declare_list(commands)
     _declare_merge(commands)
     _declare_export(commands)
+    _declare_suggest(commands)
     chosen = parser.parse_args(arguments)
     _escape_what_cannot_be_shown()
     try:
@@ -131,6 +132,20 @@ def _declare_export(commands: Any) -> None:
     parser.add_argument("--format", choices=sorted(FORMATS), required=True)
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: standard output)")
     parser.set_defaults(run=lambda chosen: baseline_commands.export(chosen.name, chosen.format, chosen.output))
+
+
+# ── budgets ──
+
+
+def _declare_suggest(commands: Any) -> None:
+    parser = commands.add_parser(
+        "suggest",
+        help="propose budgets from what was measured",
+        description="Propose a budget for each test in the JSON report of a run, as markers to paste: the worst sample "
+        "and 25 % more, at least 50ms more, rounded up to two digits. Exit status 1 if there is none to propose.",
+    )
+    parser.add_argument("report", metavar="REPORT", help=f"the JSON report of a run, or {_FILE}")
+    parser.set_defaults(run=lambda chosen: suggest.show(chosen.report))
 
 
 # ── recordings ──

@@ -84,6 +84,8 @@ class Settings:
     """The baseline that this run is compared with."""
     rules: Rules | None
     """How much must change to count; None where the defaults do."""
+    suggests: bool
+    """Whether budgets are proposed at the end."""
 
     @property
     def uses_baselines(self) -> bool:
@@ -146,7 +148,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-_SWITCHES = ("latency_budget", "latency_strict", "latency_placeholder_key")
+_SWITCHES = ("latency_budget", "latency_strict", "latency_suggest", "latency_placeholder_key")
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -188,6 +190,9 @@ def declare(parser: pytest.Parser) -> None:
     )
     group.addoption("--latency-strict", action="store_true", default=None, help=strict)
     parser.addini("latency_strict", strict, type="bool", default=False)
+    suggest = "propose budgets from what was measured, as markers to paste"
+    group.addoption("--latency-suggest", action="store_true", default=None, help=suggest)
+    parser.addini("latency_suggest", suggest, type="bool", default=False)
     parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
     parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
     parser.addini("latency_keep_headers", "names of further headers to record", type="args")
@@ -222,6 +227,7 @@ def read(config: pytest.Config) -> Settings:
         save=_baseline(config, "latency_save"),
         compare=_baseline(config, "latency_compare"),
         rules=_rules(config),
+        suggests=_flag(config, "latency_suggest"),
     )
 
 
