@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="claude-latency", description="Work with recordings of latency tests.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _declare_check(commands)
+    _declare_explain(commands)
     chosen = parser.parse_args(arguments)
     return int(chosen.run(chosen))
 
@@ -36,6 +37,28 @@ def _declare_check(commands: Any) -> None:
     parser.add_argument("--no-collect", action="store_true", help="do not ask pytest which tests there are")
     parser.add_argument("--cassettes", default="cassettes", metavar="DIR", help="name of the folders of recordings")
     parser.set_defaults(run=lambda chosen: _check(parser, chosen))
+
+
+def _declare_explain(commands: Any) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="where the time of recordings went, and what would make it less",
+        description="Break the time of recordings, and of the JSON reports of runs, down into parts, and list what was "
+        "found about them, each with its remedy.",
+    )
+    parser.add_argument("places", nargs="+", type=Path, metavar="FILE|DIR", help="a recording, a report, or a folder")
+    parser.add_argument("--cassettes", default="cassettes", metavar="DIR", help="name of the folders of recordings")
+    parser.set_defaults(run=lambda chosen: _explain(parser, chosen))
+
+
+def _explain(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
+    from pytest_claude_latency import explain
+
+    if missing := [place for place in chosen.places if not place.exists()]:
+        parser.error(f"there is no {missing[0]}")
+    lines, whole = explain.explain(chosen.places, chosen.cassettes)
+    print("\n".join(lines) or f"no recordings or reports in {' '.join(map(str, chosen.places))}")
+    return 0 if lines and whole else 1
 
 
 def _check(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:

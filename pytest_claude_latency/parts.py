@@ -7,12 +7,12 @@ from them. What is shown and what is written is rounded so that it still adds up
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pytest_claude_latency.critical_path import Stretch
-from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, SECOND, Nanoseconds, nanoseconds
 
 
 class Part(StrEnum):
@@ -104,6 +104,15 @@ class Breakdown:
         rounded = [Segment(each.part, _microseconds(each.start), _microseconds(each.end)) for each in self.segments]
         return {str(part): span / 1_000_000 for part, span in _sums(rounded).items()}
 
+    @classmethod
+    def from_json(cls, plain: Mapping[str, float], tokens: int | None, calls: int) -> Breakdown:
+        """What `as_json` wrote: each part as one segment. What failed is not in it."""
+        segments: list[Segment] = []
+        for name, span in plain.items():
+            start = segments[-1].end if segments else 0
+            segments.append(Segment(Part(name), start, start + nanoseconds(span)))
+        return cls(segments=tuple(segments), tokens=tokens, calls=calls)
+
     def _words(self, part: Part) -> str:
         tokens = None if self.tokens is None else f"{self.tokens} tokens"
         stalls = sum(each.part is Part.STALLED for each in self.segments)
@@ -120,6 +129,8 @@ class Breakdown:
         }[part]
 
     def _retries(self) -> str:
+        if not self.failures:
+            return "in attempts without an answer, and pauses after them"
         if self.gave_up:
             return f"in {_number(len(self.failures), 'failed attempt')} ({_listed(self.failures)})"
         return f"in {_number(len(self.failures), 'retry')} after {_listed(self.failures)}"

@@ -14,13 +14,13 @@ from typing import Final, TypeAlias
 from pytest_claude_latency.findings.account import Account
 from pytest_claude_latency.findings.between import application, new_connections, one_after_another, retries, stall
 from pytest_claude_latency.findings.counted_words import counted_words
-from pytest_claude_latency.findings.finding import Finding, Saving
+from pytest_claude_latency.findings.finding import Finding, Saving, listing
 from pytest_claude_latency.findings.model import long_thinking, slower_model
 from pytest_claude_latency.findings.output import cut_off, high_temperature, limit_far_above, much_output
 from pytest_claude_latency.findings.prompt import cache_lost, cache_written_anew, uncached_prompt
 from pytest_claude_latency.findings.streaming import not_streamed
 
-__all__ = ["RULES", "Account", "Finding", "Rule", "Saving", "find"]
+__all__ = ["RULES", "Account", "Finding", "Rule", "Saving", "find", "listing"]
 
 Rule: TypeAlias = Callable[[Account], Finding | None]
 

@@ -170,6 +170,11 @@ class Account:
         """The same with other runs to compare with, and the metrics whose limits were broken."""
         return replace(self, related=tuple(related), broken=frozenset(broken))
 
+    def request(self, place: int) -> str:
+        """How the step of a path is named that stands at this place, from 1, among all requests."""
+        number = self.order[place - 1]
+        return "another request" if number is None else f"call {number}"
+
     def matters(self, cost: Nanoseconds) -> bool:
         """Whether a time is worth speaking of: it can be felt, and is a share of the test."""
         return cost >= max(_LEAST_COST, _LEAST_SHARE * self.breakdown.total)

@@ -195,7 +195,7 @@ def application(account: Account) -> Finding | None:
     if cost < max(_LEAST_APPLICATION, _APPLICATION_SHARE * total):
         return None
     gaps = [
-        (each.end - each.start, _between(account, before.call, after.call))
+        (each.end - each.start, f"between {_request(account, before.call)} and {_request(account, after.call)}")
         for before, each, after in zip(
             account.breakdown.path, account.breakdown.path[1:], account.breakdown.path[2:], strict=False
         )
@@ -213,14 +213,8 @@ def application(account: Account) -> Finding | None:
     )
 
 
-def _between(account: Account, before: int | None, after: int | None) -> str:
-    first, last = (_numbered(account, each) for each in (before, after))
-    return f"between {first} and {last}"
-
-
-def _numbered(account: Account, call: int | None) -> str:
-    number = None if call is None else account.order[call - 1]
-    return "another request" if number is None else f"call {number}"
+def _request(account: Account, place: int | None) -> str:
+    return "the application" if place is None else account.request(place)
 
 
 def _count(number: int, noun: str) -> str:

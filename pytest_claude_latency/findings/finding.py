@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -87,6 +87,15 @@ class Finding:
             and Saving(span=duration.nanoseconds(saving["seconds"]), how=saving["how"], calls=saving["calls"]),
             calls=tuple(plain["calls"]),
         )
+
+
+def listing(findings: Iterable[Finding]) -> list[str]:
+    """The lines of these findings, each after the word."""
+    return [
+        f"{'finding' if place == 0 else '':<10}{line}"
+        for finding in findings
+        for place, line in enumerate(finding.lines())
+    ]
 
 
 def _seconds(span: Nanoseconds) -> float:
