@@ -21,8 +21,8 @@ from pytest_claude_latency.findings import Account, Finding, find, listing
 from pytest_claude_latency.parts import Breakdown, Part
 
 _LACKS = (
-    "it lacks breakdowns and findings, which need what was sent and when the answer came; what follows is only what the",
-    "metrics of its calls tell: connections, retries, stalls and the application's time are not told apart",
+    "it lacks breakdowns and findings, which need what was sent and when the answer came; what follows is only what",
+    "the metrics of its calls tell: connections, retries, stalls and the application's time are not told apart",
     "explain the recordings instead, where there are any: claude-latency explain DIR",
 )
 

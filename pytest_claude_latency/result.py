@@ -49,6 +49,11 @@ class TestResult:
     notes: tuple[str, ...] = ()
     """What a user may want to know: waits that cost real seconds."""
 
+    breakdown: Mapping[str, Any] | None = None
+    """Where its time went, in JSON types: `test`, `calls` and `text`; None where that was not asked for."""
+    findings: tuple[Mapping[str, Any], ...] = ()
+    """What was found about it, in JSON types, the costliest first."""
+
     @property
     def broken(self) -> tuple[Judgement, ...]:
         """The limits that were judged and not kept."""
@@ -59,7 +64,7 @@ class TestResult:
         plain = dict(vars(self))
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
             plain[name] = [asdict(each) for each in plain[name]]
-        return plain | {"warnings": list(self.warnings), "notes": list(self.notes)}
+        return plain | {"warnings": list(self.warnings), "notes": list(self.notes), "findings": list(self.findings)}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TestResult:
@@ -71,6 +76,7 @@ class TestResult:
             "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
             "warnings": tuple(plain["warnings"]),
             "notes": tuple(plain["notes"]),
+            "findings": tuple(plain["findings"]),
         }
         return cls(**{**plain, **parts})
 

@@ -491,6 +491,10 @@ CORPUS: Mapping[str, Entry] = {
                 triage("Where is it?", 1000, "delivery"),
                 triage("Thanks!", 2000, "praise"),
             ),
+            "a summary and a title of the same": one(
+                said(prose(30), request=asked("It came broken.", system="You summarize.")),
+                after(said("Broken", request=asked("It came broken.", system="You give titles.", max_tokens=20)), 1),
+            ),
             "two of one shape": one(
                 triage("It came broken.", 0, LONG_TEXT), triage("Where is my order?", 950, LONG_TEXT)
             ),

@@ -17,6 +17,11 @@ _KINDS = {
     "json": ("input_json_delta", "partial_json"),
 }
 _BLOCKS = {"text": "text", "thinking": "thinking", "json": "tool_use"}
+_EMPTY: dict[str, dict[str, Any]] = {
+    "text": {"text": ""},
+    "thinking": {"thinking": "", "signature": ""},
+    "tool_use": {"id": "toolu_1", "name": "look_up", "input": {}},
+}
 
 
 def ns(milliseconds: float) -> Nanoseconds:
@@ -68,17 +73,19 @@ def streamed(
     request = Request(request.method, request.url, request.headers, json.dumps(body, ensure_ascii=False).encode())
     used = used or usage()
     stop = stop if stop is not None else (pieces[-1][0] if pieces else headers)
-    start = {"model": body["model"], "usage": used | {"output_tokens": 1}}
+    start = _message(body, []) | {"usage": used | {"output_tokens": 1}}
     events: list[tuple[float, dict[str, Any]]] = [(headers, {"type": "message_start", "message": start})]
+    last, index = None, -1
     if hidden is not None:
-        events.append((hidden, _start("thinking")))
-    last = None
+        index += 1
+        events.append((hidden, _start("thinking", index)))
     for at, kind, text in pieces:
         if kind != last:
-            events.append((at, _start(_BLOCKS[kind])))
+            index += 1
+            events.append((at, _start(_BLOCKS[kind], index)))
             last = kind
         name, key = _KINDS[kind]
-        events.append((at, {"type": "content_block_delta", "index": 0, "delta": {"type": name, key: text}}))
+        events.append((at, {"type": "content_block_delta", "index": index, "delta": {"type": name, key: text}}))
     if error is None:
         events.append((stop, {"type": "message_delta", "delta": {"stop_reason": stop_reason}, "usage": used}))
         events.append((stop, {"type": "message_stop"}))
@@ -105,12 +112,8 @@ def whole(
 ) -> Exchange:
     """An answer that does not stream, whose last byte comes at `at`."""
     request = request or asked()
-    message = {
-        "model": request.json["model"],
-        "content": [{"type": "text", "text": text}] if content is None else content,
-        "stop_reason": stop_reason,
-        "usage": used or usage(),
-    }
+    message = _message(request.json, [{"type": "text", "text": text}] if content is None else content)
+    message |= {"stop_reason": stop_reason, "usage": used or usage()}
     return Exchange(
         sent=ns(sent),
         request=request,
@@ -149,8 +152,20 @@ def counting(*, sent: float = 0, at: float = 50) -> Exchange:
     return Exchange(sent=ns(sent), request=request, response=Response(ns(at), 200), end=End(ns(at)))
 
 
-def _start(kind: str) -> dict[str, Any]:
-    return {"type": "content_block_start", "index": 0, "content_block": {"type": kind}}
+def _message(body: dict[str, Any], content: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": "msg_01",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": content,
+        "stop_reason": None,
+        "stop_sequence": None,
+    }
+
+
+def _start(kind: str, index: int) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": index, "content_block": {"type": kind, **_EMPTY[kind]}}
 
 
 def _event(data: dict[str, Any]) -> bytes:

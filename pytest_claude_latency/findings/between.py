@@ -15,6 +15,7 @@ from pytest_claude_latency.findings.finding import Finding, Saving
 from pytest_claude_latency.parts import Part
 
 _LEAST_GAIN = 200 * MILLISECOND
+_TELLING = 12  # words: so long an answer is made to be read, not to choose by
 _KEPT_OPEN = 5 * SECOND  # how long the SDK's pool keeps an idle connection
 _APPLICATION_SHARE = 0.2
 _LEAST_APPLICATION = 200 * MILLISECOND
@@ -22,10 +23,10 @@ _PIECES = {"text": "text", "thinking": "thinking", "input_json": "a tool's input
 
 
 def one_after_another(account: Account) -> Finding | None:
-    """Calls that do like work ran one after another, and none quotes an answer to an earlier one.
+    """Calls ran one after another, and none quotes an answer to an earlier one.
 
     Silent where a later request holds something that an earlier answer said, goes on with its conversation, asks the
-    same again, or does other work, for which the program may have chosen by the answer.
+    same again, or does other work after a short answer, by which the program may have chosen it.
     """
     group = max(_independent_groups(account), key=_gain, default=[])
     if len(group) < 2 or not account.matters(_gain(group)) or _gain(group) < _LEAST_GAIN:
@@ -56,7 +57,7 @@ def _independent_groups(account: Account) -> list[list[PromptCall]]:
 
 
 def _could_run_together(earlier: PromptCall, later: PromptCall) -> bool:
-    if later.sent < earlier.over or earlier.timeline.model != later.timeline.model or not _is_like_work(earlier, later):
+    if later.sent < earlier.over or not (_is_like_work(earlier, later) or len(earlier.text.split()) >= _TELLING):
         return False
     before, after = earlier.body.get("messages"), later.body.get("messages")
     if before == after or not isinstance(before, list) or not isinstance(after, list):
@@ -66,7 +67,7 @@ def _could_run_together(earlier: PromptCall, later: PromptCall) -> bool:
 
 
 def _is_like_work(one: PromptCall, other: PromptCall) -> bool:
-    return all(one.body.get(name) == other.body.get(name) for name in ("system", "tools", "max_tokens"))
+    return all(one.body.get(name) == other.body.get(name) for name in ("model", "system", "tools"))
 
 
 def _sum(calls: list[PromptCall]) -> Nanoseconds:
