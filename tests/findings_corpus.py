@@ -540,6 +540,10 @@ CORPUS: Mapping[str, Entry] = {
                     sent=1000,
                 ),
             ),
+            "the same asked again, of a larger model": one(
+                said(prose(30), request=asked("It came broken.")),
+                after(said(prose(40), request=asked("It came broken.", model=SONNET)), 1),
+            ),
             "the same asked again": one(triage("It came broken.", 0), triage("It came broken.", 1000)),
             "other work, chosen by the answer perhaps": one(
                 triage("It came broken.", 0), triage("It came broken.", 1000, model=SONNET)

@@ -57,17 +57,24 @@ def _independent_groups(account: Account) -> list[list[PromptCall]]:
 
 
 def _could_run_together(earlier: PromptCall, later: PromptCall) -> bool:
-    if later.sent < earlier.over or not (_is_like_work(earlier, later) or len(earlier.text.split()) >= _TELLING):
+    if later.sent < earlier.over or not _is_unchosen(earlier, later):
         return False
     before, after = earlier.body.get("messages"), later.body.get("messages")
-    if before == after or not isinstance(before, list) or not isinstance(after, list):
+    again = before == after and _is_same(earlier, later, "system", "tools")
+    if again or not isinstance(before, list) or not isinstance(after, list):
         return False
     goes_on = len(after) > len(before) and after[: len(before)] == before
     return not goes_on and not wording.is_quoted(earlier.blocks, earlier.body, later.body)
 
 
-def _is_like_work(one: PromptCall, other: PromptCall) -> bool:
-    return all(one.body.get(name) == other.body.get(name) for name in ("model", "system", "tools"))
+def _is_unchosen(earlier: PromptCall, later: PromptCall) -> bool:
+    """Whether the program made the later call whatever the answer to the earlier one was, as far as one can tell."""
+    alike = _is_same(earlier, later, "model", "system", "tools")
+    return alike or len(earlier.text.split()) >= _TELLING
+
+
+def _is_same(one: PromptCall, other: PromptCall, *fields: str) -> bool:
+    return all(one.body.get(name) == other.body.get(name) for name in fields)
 
 
 def _sum(calls: list[PromptCall]) -> Nanoseconds:
