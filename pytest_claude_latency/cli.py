@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _declare_merge(commands)
     _declare_export(commands)
     _declare_suggest(commands)
+    _declare_explain(commands)
     chosen = parser.parse_args(arguments)
     _escape_what_cannot_be_shown()
     try:
@@ -166,6 +167,28 @@ def _declare_check(commands: Any) -> None:
         help="name of the folders of recordings (default: what the ini file says, else cassettes)",
     )
     parser.set_defaults(run=lambda chosen: _check(parser, chosen))
+
+
+def _declare_explain(commands: Any) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="where the time of recordings went, and what would make it less",
+        description="Break the time of recordings, and of the JSON reports of runs, down into parts, and list what was "
+        "found about them, each with its remedy.",
+    )
+    parser.add_argument("places", nargs="+", type=Path, metavar="FILE|DIR", help="a recording, a report, or a folder")
+    parser.add_argument("--cassettes", default="cassettes", metavar="DIR", help="name of the folders of recordings")
+    parser.set_defaults(run=lambda chosen: _explain(parser, chosen))
+
+
+def _explain(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
+    from pytest_claude_latency import explain
+
+    if missing := [place for place in chosen.places if not place.exists()]:
+        parser.error(f"there is no {missing[0]}")
+    lines, whole = explain.explain(chosen.places, chosen.cassettes)
+    print("\n".join(lines) or f"no recordings or reports in {' '.join(map(str, chosen.places))}")
+    return 0 if lines and whole else 1
 
 
 def _check(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:

@@ -75,6 +75,8 @@ class Settings:
     limits: tuple[Limit, ...]
     reports: tuple[tuple[str, Path], ...]
     strict: bool
+    explained: bool
+    """Whether findings are listed for every test."""
     date: Date
     redact: tuple[re.Pattern[str], ...]
     keep_headers: tuple[str, ...]
@@ -96,6 +98,11 @@ class Settings:
     def is_usual(self) -> bool:
         """Whether the run replays in virtual time."""
         return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
+
+    @property
+    def diagnosed(self) -> bool:
+        """Whether every test's time is broken down, not only of one that broke its budget."""
+        return self.explained or any(form == "json" for form, _ in self.reports)
 
     @property
     def clock(self) -> Pace:
@@ -148,7 +155,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-_SWITCHES = ("latency_budget", "latency_strict", "latency_suggest", "latency_placeholder_key")
+_SWITCHES = ("latency_budget", "latency_strict", "latency_explain", "latency_suggest", "latency_placeholder_key")
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -193,6 +200,9 @@ def declare(parser: pytest.Parser) -> None:
     suggest = "propose budgets from what was measured, as markers to paste"
     group.addoption("--latency-suggest", action="store_true", default=None, help=suggest)
     parser.addini("latency_suggest", suggest, type="bool", default=False)
+    explain = "list for every test where its time went and what was found, not only for broken budgets"
+    group.addoption("--latency-explain", action="store_true", default=None, help=explain)
+    parser.addini("latency_explain", explain, type="bool", default=False)
     parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
     parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
     parser.addini("latency_keep_headers", "names of further headers to record", type="args")
@@ -221,6 +231,7 @@ def read(config: pytest.Config) -> Settings:
         limits=_limits(config),
         reports=_reports(config),
         strict=_flag(config, "latency_strict"),
+        explained=_flag(config, "latency_explain"),
         date=Date(_choice(config, "latency_date", Date, Date.NOW)),
         redact=_patterns(config),
         keep_headers=_headers(config),

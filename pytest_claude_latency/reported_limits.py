@@ -15,7 +15,6 @@ from pytest_claude_latency.baseline_reader import FaultError
 from pytest_claude_latency.errors import BaselineError
 from pytest_claude_latency.limit import METRICS, Limit
 
-
 _BEYOND = 1e9
 """No limit is as large: 30 years, or a thousand million tokens."""
 
@@ -53,10 +52,10 @@ def _objects(facts: object) -> list[Mapping[str, Any]]:
 
 
 def _limit(fact: Mapping[str, Any]) -> Limit:
-    name, statistic, value = fact.get("metric"), fact.get("statistic"), fact.get("limit")
-    if name not in METRICS or type(value) not in (int, float) or not 0 <= value < _BEYOND:
+    name, statistic, value = str(fact.get("metric")), fact.get("statistic"), fact.get("limit")
+    if name not in METRICS or not isinstance(value, int | float) or not 0 <= value < _BEYOND:
         raise FaultError(f"a budget in it is not understood: {json.dumps(fact, ensure_ascii=False)[:100]}")
     if not isinstance(statistic, str | None):
         raise FaultError(f"a budget in it has no statistic that a report would have: {statistic!r}")
-    spans = METRICS[name].kind == "duration"
-    return Limit(name, statistic, duration.nanoseconds(value) if spans else value, str(fact.get("origin")))
+    is_span = METRICS[name].kind == "duration"
+    return Limit(name, statistic, duration.nanoseconds(value) if is_span else value, str(fact.get("origin")))

@@ -164,6 +164,7 @@ class Reporter:
             mode=str(settings.mode),
             clock=str(settings.clock),
             judged=settings.judged,
+            explained=settings.explained,
             verdicts=self._session.conclusions,
             warnings=tuple(dict.fromkeys([*self._warnings(), *self._session.warnings])),
         )

@@ -56,6 +56,11 @@ class TestResult:
     notes: tuple[str, ...] = ()
     """What a user may want to know: waits that cost real seconds."""
 
+    breakdown: Mapping[str, Any] | None = None
+    """Where its time went, in JSON types: `test`, `calls` and `text`; None where that was not asked for."""
+    findings: tuple[Mapping[str, Any], ...] = ()
+    """What was found about it, in JSON types, the costliest first."""
+
     @property
     def broken(self) -> tuple[Judgement, ...]:
         """The limits that were judged and not kept."""
@@ -66,7 +71,7 @@ class TestResult:
         plain = dict(vars(self))
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
             plain[name] = [asdict(each) for each in plain[name]]
-        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes")}
+        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes", "findings")}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TestResult:
@@ -76,7 +81,7 @@ class TestResult:
             "setup_calls": tuple(Call(**each) for each in plain["setup_calls"]),
             "judgements": tuple(_judgement(each) for each in plain["judgements"]),
             "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
-            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes")},
+            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes", "findings")},
         }
         return cls(**{**plain, **parts})
 

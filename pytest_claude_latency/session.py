@@ -25,10 +25,12 @@ from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.options import Mode, Pace, Settings
 
 if TYPE_CHECKING:
+    from pytest_claude_latency.accounts import Accounts
     from pytest_claude_latency.collected import Collected
     from pytest_claude_latency.conclusion import Conclusion
     from pytest_claude_latency.ending import Ran
     from pytest_claude_latency.exchange import Request
+    from pytest_claude_latency.findings import Account
     from pytest_claude_latency.history import History
     from pytest_claude_latency.interception import Interception
     from pytest_claude_latency.measurement import Measurement
@@ -65,6 +67,7 @@ class Session:
         self.measured_again: list[str] = []
         self.owners: dict[tuple[Path, str], list[str]] = {}
         self.credential_missing = False
+        self._accounts: Accounts | None = None
         self._current: Measurement | None = None
         self._staging: Path | None = None
         self._interception: Interception | None = None
@@ -92,6 +95,14 @@ class Session:
         self._interception.prove()
         self._interception.forget()
         return self._interception
+
+    def accounts_beside(self, path: Path) -> list[Account]:
+        """What the recordings beside this one tell, for findings."""
+        if self._accounts is None:
+            from pytest_claude_latency.accounts import Accounts
+
+            self._accounts = Accounts()
+        return self._accounts.beside(path)
 
     @property
     def staging(self) -> Staging:

@@ -209,7 +209,7 @@ def _tighter(proposed: Limit, existing: tuple[Limit, ...]) -> tuple[Limit, ...]:
 def with_margin(measured: Nanoseconds) -> Nanoseconds:
     """The limit for a duration: a quarter more, at least 50 ms more, rounded up to two digits."""
     enough = measured + max(math.ceil(measured * MARGIN), LEAST)
-    step = 10 ** (len(str(enough)) - 2)
+    step: int = 10 ** (len(str(enough)) - 2)
     return -(-enough // step) * step
 
 
