@@ -39,7 +39,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_the_examples_keep_their_promises_offline(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--latency-budget", "--latency-strict", "examples")
 
-    result.assert_outcomes(passed=11)
+    result.assert_outcomes(passed=18)
     assert result.ret == 0
 
 
@@ -56,7 +56,7 @@ def test_a_replay_of_the_examples_changes_no_file(pytester: pytest.Pytester, exa
 def test_every_replay_of_the_examples_writes_the_same_report(pytester: pytest.Pytester) -> None:
     for name, *how in (("one",), ("two",), ("spread", "-n2"), ("spread again", "-n2")):
         result = pytester.runpytest_subprocess("--latency-budget", f"--latency-report={name}.json", *how, "examples")
-        result.assert_outcomes(passed=11)
+        result.assert_outcomes(passed=18)
 
     assert len({path.read_bytes() for path in pytester.path.glob("*.json")}) == 1
 
