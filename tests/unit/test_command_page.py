@@ -64,7 +64,9 @@ def test_the_suggestion_shown_is_what_is_printed(project: Path, capsys: pytest.C
         some_result(LABEL, [some_call(ttft=0.4 + number / 1000)], {"ttft": "800ms"}, sample=number)
         for number in range(1, 60)
     ]
-    write_report(project / "latency.json", *results, some_result(TWO_DRAFTS, drafts, {"calls": 2, "output_tokens": 200}))
+    write_report(
+        project / "latency.json", *results, some_result(TWO_DRAFTS, drafts, {"calls": 2, "output_tokens": 200})
+    )
 
     main(["suggest", "latency.json"])
 
