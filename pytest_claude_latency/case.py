@@ -225,7 +225,7 @@ class Case:
         )
 
     def _accounts_beside(self) -> list[Account]:
-        return self._session.accounts_beside(self._shelf.path)
+        return self._session.accounts.beside(self._shelf.path)
 
     @property
     def _connecting(self) -> float | None:

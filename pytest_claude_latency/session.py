@@ -12,6 +12,7 @@ import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from pytest_claude_latency.conclusion import Conclusion
     from pytest_claude_latency.ending import Ran
     from pytest_claude_latency.exchange import Request
-    from pytest_claude_latency.findings import Account
     from pytest_claude_latency.history import History
     from pytest_claude_latency.interception import Interception
     from pytest_claude_latency.measurement import Measurement
@@ -96,13 +96,14 @@ class Session:
         self._interception.forget()
         return self._interception
 
-    def accounts_beside(self, path: Path) -> list[Account]:
-        """What the recordings beside this one tell, for findings."""
+    @property
+    def accounts(self) -> Accounts:
+        """What recordings tell, for findings; each is read once."""
         if self._accounts is None:
             from pytest_claude_latency.accounts import Accounts
 
             self._accounts = Accounts()
-        return self._accounts.beside(path)
+        return self._accounts
 
     @property
     def staging(self) -> Staging:
@@ -214,7 +215,17 @@ class Session:
         if interrupted:
             self.conclusions = tuple(each.not_judged(ending.INTERRUPTED) for each in found)
             return
-        self.conclusions = tuple(ending.fail(found, session, self._ran))
+        self.conclusions = tuple(ending.fail(map(self._explained, found), session, self._ran))
+
+    def _explained(self, conclusion: Conclusion) -> Conclusion:
+        """With where the time of the slowest sample went, if it fails for being slow."""
+        if not conclusion.fails or conclusion.verdict != "broken":
+            return conclusion
+        from pytest_claude_latency.diagnosis import of_slowest
+
+        samples = [result for result in self.results.values() if result.nodeid == conclusion.nodeid]
+        explanation = of_slowest(samples, self.config.rootpath, self.accounts)
+        return replace(conclusion, message=conclusion.message + explanation)
 
     def _found(self) -> list[Conclusion]:
         from pytest_claude_latency import conclusion

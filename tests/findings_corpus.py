@@ -28,11 +28,12 @@ class Case:
     broken: Sequence[str] = ()
     test: str = "tests/test_it.py::test_it"
     sample: int = 1
+    recorded: str = ""
 
     @property
     def account(self) -> Account:
         """The case as rules see it."""
-        account = Account.of(calls_of(self.exchanges), nodeid=self.test, sample=self.sample)
+        account = Account.of(calls_of(self.exchanges), nodeid=self.test, sample=self.sample, recorded=self.recorded)
         return account.beside([other.account for other in self.others], self.broken)
 
 
@@ -265,6 +266,7 @@ CORPUS: Mapping[str, Entry] = {
             "the length of what is given": counted("Summarize this 500-word essay in two sentences.", 60),
             "a part of what is given": counted("Explain what happens within 100 words of the start.", 60),
             "a letter that tells of words": counted("It said: the essay had 500 words. Was that right?", 20),
+            "a story about words": counted("The flyer came in 200 words, all of them wrong.", 20),
             "key words": counted("List 5 keywords for this ticket.", 5),
             "words it has": counted("Summarize this in exactly 50 words: it came broken.", 50),
             "words it has, nearly": counted("Describe the lamp in 100 words.", 95),
@@ -310,6 +312,14 @@ CORPUS: Mapping[str, Entry] = {
     ),
     "cache-written-anew": Entry(
         speaks={
+            "a time of day before the prefix": one(
+                streamed(asked("one", system="12:30 " + prose(500)), used=usage(20, written=5000)),
+                streamed(asked("two", system="12:31 " + prose(500)), used=usage(20, written=5000), sent=2000),
+            ),
+            "another system prompt behind the same tools": one(
+                streamed(asked("one", system="Be brief.", **TOOL), used=usage(20, written=5000)),
+                streamed(asked("two", system="You sell lamps.", **TOOL), used=usage(20, written=5000), sent=2000),
+            ),
             "a time of day in the prefix": one(
                 streamed(asked("one", **CACHED), used=usage(20, written=5000)),
                 streamed(asked("two", **CHANGED), used=usage(20, written=5000), sent=2000),
@@ -335,6 +345,14 @@ CORPUS: Mapping[str, Entry] = {
             "another prompt altogether": one(
                 streamed(asked("one", **CACHED), used=usage(20, written=5000)),
                 streamed(asked("two", system="Something else."), used=usage(20, written=5000), sent=2000),
+            ),
+            "too little to be worth it": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=300)),
+                streamed(asked("two", **CHANGED), used=usage(20, written=300), sent=2000),
+            ),
+            "the first broke off before the cache was ready": one(
+                streamed(asked("one", **CACHED), [], used=usage(20, written=5000), error="ReadError", stop=500),
+                streamed(asked("two", **CHANGED), used=usage(20, written=5000), sent=2000),
             ),
             "a conversation that grows": one(
                 streamed(asked("one", **CACHED), used=usage(20, written=5000)),
@@ -380,6 +398,28 @@ CORPUS: Mapping[str, Entry] = {
                 others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
                 sample=2,
             ),
+            "the run that read was recorded later": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                others=[
+                    Case(
+                        [streamed(asked("one", **CACHED), used=usage(20, read=5000))],
+                        recorded="2026-01-02T00:00:00.000Z",
+                    )
+                ],
+                sample=2,
+                recorded="2026-01-01T00:00:00.000Z",
+            ),
+            "the earlier run had no such call": one(
+                streamed(asked("one", **CACHED), used=usage(20, read=5000)),
+                streamed(asked("two"), used=usage(5020), sent=1000),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
+            "it was refused": one(
+                refused(asked("one", **CACHED), status=400),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
             "a prompt that was trimmed": one(
                 streamed(asked("one"), used=usage(300)),
                 others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
@@ -390,6 +430,9 @@ CORPUS: Mapping[str, Entry] = {
     "high-temperature": Entry(
         speaks={
             "long and warm": one(steady(5, 400, asked(temperature=1.0))),
+            "as long when as warm": one(
+                steady(5, 400, asked(temperature=1.0)), others=[other(steady(5, 390, asked(temperature=0.9)))]
+            ),
             "shorter when cool": one(
                 steady(5, 400, asked(temperature=0.9)), others=[other(steady(3, 220, asked(temperature=0.2)))]
             ),
@@ -399,6 +442,8 @@ CORPUS: Mapping[str, Entry] = {
                 said("billing", request=asked(temperature=1.0), used=usage(output=5))
             ),
             "long and cool": one(steady(5, 400, asked(temperature=0.2))),
+            "short and slow": one(steady(3, 60, asked(temperature=1.0))),
+            "long and fast": one(steady(0.7, 320, asked(temperature=1.0))),
             "long, and no temperature was asked for": one(steady(5, 400)),
             "thinking asks for it": one(
                 steady(5, 400, asked(temperature=1.0, thinking={"type": "enabled", "budget_tokens": 2048}))
@@ -451,6 +496,9 @@ CORPUS: Mapping[str, Entry] = {
             "far less to read": one(
                 steady(6, 300, asked("one", model=OPUS, system=SYSTEM), used=usage(9000, 300)),
                 others=[other(steady(2, 280, asked("two", model=HAIKU, system=SYSTEM), used=usage(500, 280)))],
+            ),
+            "faster by a blink": one(
+                steady(0.4, 60, asked(model=OPUS)), others=[other(steady(0.15, 60, asked(model=HAIKU)))]
             ),
             "hardly faster": one(
                 steady(6, 300, asked(model=OPUS)), others=[other(steady(5.5, 300, asked(model=SONNET)))]
@@ -554,6 +602,25 @@ CORPUS: Mapping[str, Entry] = {
             "in Chinese, a text of the earlier answer": one(
                 triage("灯坏了。", 0, "客户想要退款并且很生气"), triage("回复\uff1a客户想要退款", 1000)
             ),
+            "a conversation whose answers were edited": one(
+                triage("Hello!", 0, LONG_TEXT),
+                triage(
+                    "",
+                    1000,
+                    messages=[
+                        {"role": "user", "content": "Hello!"},
+                        {"role": "assistant", "content": "(left out)"},
+                        {"role": "user", "content": "And then?"},
+                    ],
+                ),
+            ),
+            "the later one failed": one(
+                triage("It came broken.", 0),
+                streamed(asked("Where is it?", system=SYSTEM), sent=1000, error="ReadError"),
+            ),
+            "together they would save a blink": one(
+                *(streamed(asked(f"{n}"), [(150, "text", "a")], headers=100, sent=200 * n) for n in range(2))
+            ),
             "one call": one(steady()),
             "too short to matter": one(
                 triage("It came broken.", 0), counting(sent=1000, at=30_000), triage("Hi", 31_100)
@@ -577,31 +644,31 @@ CORPUS: Mapping[str, Entry] = {
         speaks={
             "three calls, three connections": one(
                 *(
-                    streamed(asked(f"{n}"), connect=(1, 90), sent=1000 * n, pieces=[(400, "text", "a")])
+                    streamed(asked(f"{n}"), connect=(1, 250), sent=1000 * n, pieces=[(400, "text", "a")])
                     for n in range(3)
                 )
             ),
         },
         silent={
-            "the first call only": one(streamed(connect=(1, 90)), streamed(asked("two"), sent=1000)),
+            "the first call only": one(streamed(connect=(1, 250)), streamed(asked("two"), sent=1000)),
             "one call": one(streamed(connect=(1, 200))),
-            "side by side": one(*(streamed(asked(f"{n}"), connect=(1, 90)) for n in range(3))),
+            "side by side": one(*(streamed(asked(f"{n}"), connect=(1, 250)) for n in range(3))),
             "after a pause the pool closes what is idle": one(
-                *(streamed(asked(f"{n}"), connect=(1, 90), sent=7000 * n) for n in range(3))
+                *(streamed(asked(f"{n}"), connect=(1, 250), sent=7000 * n) for n in range(3))
             ),
             "one of three was lost": one(
-                streamed(asked("0"), connect=(1, 90)),
+                streamed(asked("0"), connect=(1, 250)),
                 streamed(asked("1"), sent=1000),
-                streamed(asked("2"), connect=(1, 90), sent=2000),
+                streamed(asked("2"), connect=(1, 250), sent=2000),
             ),
             "it took no time": one(*(streamed(asked(f"{n}"), connect=(0, 1), sent=1000 * n) for n in range(3))),
             "the answer before broke the line": one(
-                streamed(asked("0"), connect=(1, 90), error="ReadError"),
-                streamed(asked("1"), connect=(1, 90), sent=1000),
+                streamed(asked("0"), connect=(1, 250), error="ReadError"),
+                streamed(asked("1"), connect=(1, 250), sent=1000),
             ),
             "another host": one(
-                streamed(asked("0"), connect=(1, 90)),
-                streamed(replace(asked("1"), url="https://gateway.example/v1/messages"), connect=(1, 90), sent=1000),
+                streamed(asked("0"), connect=(1, 250)),
+                streamed(replace(asked("1"), url="https://gateway.example/v1/messages"), connect=(1, 250), sent=1000),
             ),
         },
     ),
@@ -613,6 +680,9 @@ CORPUS: Mapping[str, Entry] = {
         silent={
             "steady": one(steady()),
             "slow but steady": one(streamed(pieces=[(400 + 700 * place, "text", "word ") for place in range(9)])),
+            "a short one in a long test": one(
+                streamed(pieces=[*STALLED, (1350, "text", "soon")]), steady(30, request=asked("two"), sent=1400)
+            ),
             "a gap hardly above the usual": one(streamed(pieces=[*STALLED, (1150, "text", "soon")])),
             "too few pieces to know the usual": one(streamed(pieces=[(400, "text", "a"), (4000, "text", "b")])),
             "a wait for the input of a tool": one(

@@ -70,12 +70,13 @@ def _section(summary: Summary, reporter: pytest.TerminalReporter) -> None:
 def _explanations(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     from pytest_claude_latency.report.explanation import explanation
 
-    reporter.write_sep("-", "where the time went")
-    for row in summary.rows:
-        if lines := explanation(row.samples):
-            _wrapped(row.nodeid, reporter, indent=0)
-            for line in lines:
-                _wrapped(line, reporter, indent=2, hang=10)
+    explained = {row.nodeid: lines for row in summary.rows if (lines := explanation(row.samples))}
+    if explained:
+        reporter.write_sep("-", "where the time went")
+    for nodeid, lines in explained.items():
+        _wrapped(nodeid, reporter, indent=0)
+        for line in lines:
+            _wrapped(line, reporter, indent=2, hang=10)
 
 
 def _markup(verdict: str) -> dict[str, bool]:

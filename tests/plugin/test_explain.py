@@ -31,9 +31,9 @@ def test_kept():
 PIECES = [(1200 + 122 * place, "text", f"w{place} ") for place in range(51)]
 
 
-def keep(suite: Suite, name: str, *exchanges: Exchange) -> Path:
-    path = suite.path / "cassettes" / "test_it" / f"{name}.1.jsonl"
-    replace(recording(*exchanges), test=f"test_it.py::{name}").save(path)
+def keep(suite: Suite, name: str, *exchanges: Exchange, sample: int = 1) -> Path:
+    path = suite.path / "cassettes" / "test_it" / f"{name}.{sample}.jsonl"
+    replace(recording(*exchanges), test=f"test_it.py::{name}", sample=sample).save(path)
     return path
 
 
@@ -177,3 +177,50 @@ def test_a_recorded_run_is_broken_down_as_its_replay_is(suite: Suite) -> None:
     opened = round(suite.calls("test_it")[0]["breakdown"]["connection"], 6)
     assert opened == round((recorded.exchanges[0].connect.at + recorded.exchanges[0].connect.duration) / 1e9, 6)
     assert set(calls[0]["breakdown"]) == set(suite.calls("test_it")[0]["breakdown"])
+
+
+def test_a_broken_percentile_is_followed_by_where_the_time_of_its_slowest_sample_went(suite: Suite) -> None:
+    suite.write("@pytest.mark.latency_budget(total={'p50': '800ms'})\ndef test_many():\n    ask()\n")
+    exchange = asked(False, max_tokens=100)
+    for sample in range(1, 7):
+        later = 2900 if sample == 4 else 900
+        answer = replace(whole(at=later, used=usage(output=60)), request=exchange.request)
+        keep(suite, "test_many", answer, sample=sample)
+    result = suite.replay()
+
+    result.stdout.fnmatch_lines(
+        [
+            "*where the time of sample 4, the slowest, went",
+            "*  call      of 2.90s: 2.90s for 60 tokens not streamed",
+            "*  finding   not streamed: *, after 2.900s",
+        ]
+    )
+
+
+def test_under_xdist_everything_is_explained_as_without(slow: Suite) -> None:
+    slow.replay()
+    alone = slow.report
+    result = slow.replay("-n1", "--latency-explain")
+
+    assert slow.report == alone
+    result.stdout.fnmatch_lines(
+        ["*where the time went", "  finding   6.100s of the 9.220s *", "*- where the time went -*"]
+    )
+
+
+def test_a_kept_budget_loads_nothing_of_it(slow: Suite) -> None:
+    (slow.path / "conftest.py").write_text(
+        """
+import sys
+
+
+def pytest_unconfigure():
+    unwanted = ("latency.findings", "latency.breakdown", "latency.diagnosis")
+    loaded = [name for name in sys.modules if name.endswith(unwanted)]
+    print("loaded:", loaded)
+"""
+    )
+    result = slow.pytester.runpytest_subprocess("-p", "no:cacheprovider", "--latency-budget", "-k", "kept")
+
+    result.assert_outcomes(passed=1, deselected=1)
+    result.stdout.fnmatch_lines(["loaded: []"])

@@ -10,11 +10,12 @@ from hypothesis import given
 
 from pytest_claude_latency.attempts import calls_of
 from pytest_claude_latency.cassette import Recording
+from pytest_claude_latency.exchange import Exchange
 from pytest_claude_latency.findings import RULES, Account, Finding, find
 from pytest_claude_latency.strategies import recordings
 from tests.findings_corpus import CORPUS, Case, Entry, one
 from tests.unit.some_recording import recordings as any_recordings
-from tests.written_calls import asked, refused, streamed, whole
+from tests.written_calls import asked, refused, streamed, unanswered, whole
 
 SPEAKS = [
     pytest.param(rule, case, id=f"{rule}: {name}")
@@ -167,6 +168,24 @@ def test_retries_say_what_was_refused_and_when_to_come_back() -> None:
         "2.080s of the call went into 1 attempt without an answer (429, retry-after 2), 2.000s of it into pauses "
         "between them"
     )
+
+
+@pytest.mark.parametrize(
+    ("failed", "remedy"),
+    [
+        (refused(asked(stream=True), 429), "spread the requests, or raise the rate limit"),
+        (refused(asked(stream=True), 529), "the API was busy"),
+        (unanswered(asked(stream=True)), "see what lies between the program and the API"),
+    ],
+)
+def test_the_remedy_for_retries_is_for_what_was_refused(failed: Exchange, remedy: str) -> None:
+    assert found(one(failed, streamed(sent=2000)))["retries"].remedy.startswith(remedy)
+
+
+def test_a_time_to_come_back_that_is_no_number_is_not_shown() -> None:
+    case = one(refused(asked(stream=True), 429, retry_after="a secret"), streamed(sent=2000))
+
+    assert "secret" not in found(case)["retries"].fact
 
 
 def test_a_stall_says_when_and_after_what() -> None:
