@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING, final
 
 import pytest
 
+from pytest_claude_latency.arms import SideBySide
 from pytest_claude_latency.body import Body
 from pytest_claude_latency.budget import message
 from pytest_claude_latency.cassette import Recording, path_of, save_set
@@ -82,6 +84,7 @@ class Case:
         self._outcome = "passed"
         self._over_budget: BaseException | None = None
         self._warnings: list[str] = []
+        self._side_by_side: SideBySide | None = None
         self.measurement = self._measured(cassette)
         self._body = Body(item, self.measurement)
         self.latency = Latency(self.measurement, self._recording, self._accounts_beside)
@@ -151,6 +154,17 @@ class Case:
         if self._session.settings.mode.records and not self.measurement.replays and not self._spoilt:
             with self._session.failing():
                 self._shelf.keep(self.measurement.exchanges(), self._begun)
+        if self._session.settings.ab and not self._spoilt:
+            self._side_by_side = self._measured_side_by_side()
+
+    def _measured_side_by_side(self) -> SideBySide:
+        from pytest_claude_latency.side_by_side import Alternation
+
+        cassette = cassette_of(self._item)
+        file, test_id = place_of(self._item, self._identity.nodeid)
+        path = path_of(file, self._session.settings.cassettes, test_id, sample=1)
+        alternation = Alternation(self._session, heads=lambda: SystemRandom().random() < 0.5)
+        return alternation.of(self.measurement, path, Rules(cassette.ignore, cassette.repeat))
 
     def _judge(self) -> None:
         __tracebackhide__ = True
@@ -206,6 +220,7 @@ class Case:
             recording=self._recording,
             warnings=(*self._warnings, *([_ANOTHER_LOOP] if measurement.met_another_loop else [])),
             connecting=self._connecting,
+            side_by_side=self._side_by_side,
             notes=tuple(str(wait) for wait in waits),
             breakdown=None if diagnosis is None else diagnosis.breakdown(),
             findings=() if diagnosis is None else diagnosis.plain_findings(),

@@ -226,6 +226,10 @@ class Measurement:
         """The exchanges of each call of these phases, in the order sent, also of those that make no message."""
         return tuple(tuple(call.exchanges()) for call in self._made(phases, since))
 
+    def prompts(self) -> tuple[tuple[Phase, tuple[Exchange, ...]], ...]:
+        """The attempts of each prompt call, in the order sent, and the phase it was sent in. They hold credentials."""
+        return tuple((call.phase, tuple(call.exchanges())) for call in list(self._calls) if _is_prompt(call))
+
     def elapsed(self, *phases: Phase, since: int = 0) -> float | None:
         """Seconds from the first request sent to the last answer ended; None without a request."""
         exchanges = [exchange for call in self._made(phases, since) for exchange in call.exchanges()]

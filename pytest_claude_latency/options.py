@@ -80,6 +80,8 @@ class Settings:
     date: Date
     redact: tuple[re.Pattern[str], ...]
     keep_headers: tuple[str, ...]
+    ab: bool
+    """Whether recorded requests are measured beside those of now; only in a live run."""
     save: Path | None
     """The baseline that this run becomes."""
     compare: Path | None
@@ -155,7 +157,14 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-_SWITCHES = ("latency_budget", "latency_strict", "latency_explain", "latency_suggest", "latency_placeholder_key")
+_SWITCHES = (
+    "latency_budget",
+    "latency_strict",
+    "latency_explain",
+    "latency_suggest",
+    "latency_ab",
+    "latency_placeholder_key",
+)
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -203,6 +212,9 @@ def declare(parser: pytest.Parser) -> None:
     explain = "list for every test where its time went and what was found, not only for broken budgets"
     group.addoption("--latency-explain", action="store_true", default=None, help=explain)
     parser.addini("latency_explain", explain, type="bool", default=False)
+    ab = "in a live run, send each test's recorded requests and its current ones alternately, and compare the two"
+    group.addoption("--latency-ab", action="store_true", default=None, help=ab)
+    parser.addini("latency_ab", ab, type="bool", default=False)
     parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
     parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
     parser.addini("latency_keep_headers", "names of further headers to record", type="args")
@@ -235,6 +247,7 @@ def read(config: pytest.Config) -> Settings:
         date=Date(_choice(config, "latency_date", Date, Date.NOW)),
         redact=_patterns(config),
         keep_headers=_headers(config),
+        ab=_compares_recorded(config, mode),
         save=_baseline(config, "latency_save"),
         compare=_baseline(config, "latency_compare"),
         rules=_rules(config),
@@ -278,6 +291,13 @@ def _ini(config: pytest.Config, name: str) -> Any:
 
 def _flag(config: pytest.Config, name: str) -> bool:
     return bool(_given(config, name)[0])
+
+
+def _compares_recorded(config: pytest.Config, mode: Mode) -> bool:
+    """Whether a live run compares; an ini file may ask for it and be read by runs that replay."""
+    if mode is not Mode.LIVE and config.getoption("latency_ab", None):
+        raise pytest.UsageError("--latency-ab needs --latency-mode=live")
+    return mode is Mode.LIVE and _flag(config, "latency_ab")
 
 
 def _choice(config: pytest.Config, name: str, choices: type[StrEnum], default: StrEnum) -> str:

@@ -206,7 +206,7 @@ class Session:
 
     def conclude(self, session: pytest.Session, interrupted: bool = False) -> None:
         """Draw the conclusions of a run whose last test is done, and report those that fail it."""
-        compares = self.history is not None and self.history.compared is not None
+        compares = self.settings.ab or (self.history is not None and self.history.compared is not None)
         if self.worker or not (compares or any(result.percentiles for result in self.results.values())):
             return
         from pytest_claude_latency import ending
@@ -239,6 +239,10 @@ class Session:
             name = self.history.compared.stem
             found += regression.conclusions(self.history.differences(results), name, live=live, strict=strict)
             self.warnings += regression.said(self._gone(self.history.known), name, is_new=self.history.is_new)
+        if self.settings.ab:
+            from pytest_claude_latency import ab_conclusion
+
+            found += ab_conclusion.on_pairs(results, self.settings.rules, strict=strict)
         return found
 
     def _gone(self, known: Sequence[str]) -> list[str]:
