@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import pytest
 
@@ -40,6 +40,10 @@ from pytest_claude_latency.shelf import Shelf, shown
 from pytest_claude_latency.sources import Network
 from pytest_claude_latency.staging import Place
 from pytest_claude_latency.warming import Warming
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.diagnosis import Diagnosis
+    from pytest_claude_latency.findings import Account
 
 _ON_GIVEN = (
     "a latency budget cannot stand on a @given test: its examples would share one set of calls. Measure each example "
@@ -83,7 +87,7 @@ class Case:
         self._side_by_side: SideBySide | None = None
         self.measurement = self._measured(cassette)
         self._body = Body(item, self.measurement)
-        self.latency = Latency(self.measurement, self._recording)
+        self.latency = Latency(self.measurement, self._recording, self._accounts_beside)
 
     def _measured(self, cassette: Cassette) -> Measurement:
         session, name = self._session, self._item.nodeid
@@ -169,7 +173,7 @@ class Case:
         calls = self.measurement.calls(Phase.BODY)
         self._judgements = self._budget.judge(calls, self.measurement.elapsed(Phase.BODY), direct=self._direct)
         if any(judgement.broken for judgement in self._judgements):
-            self._fail(message(self._judgements, calls, self._recording))
+            self._fail(message(self._judgements, calls, self._recording) + self._diagnosis().text())
         if is_bare(self._item) and not self._budget.limits:
             self._fail(
                 f"@{BUDGET} on {self._identity.nodeid} names no limit, and none is set further out; "
@@ -197,6 +201,7 @@ class Case:
         """What was measured, for the reports of the run."""
         measurement, settings = self.measurement, self._session.settings
         waits = measurement.real_waits() if measurement.replays else ()
+        diagnosis = self._diagnosis() if self._session.settings.diagnosed else None
         return TestResult(
             nodeid=self._identity.nodeid,
             sample=self._identity.sample,
@@ -217,7 +222,25 @@ class Case:
             connecting=self._connecting,
             side_by_side=self._side_by_side,
             notes=tuple(str(wait) for wait in waits),
+            breakdown=None if diagnosis is None else diagnosis.breakdown(),
+            findings=() if diagnosis is None else diagnosis.plain_findings(),
         )
+
+    def _diagnosis(self) -> Diagnosis:
+        from pytest_claude_latency.diagnosis import Diagnosis
+
+        identity = self._identity
+        return Diagnosis.of(
+            self.measurement,
+            Phase.BODY,
+            judgements=self._judgements,
+            beside=self._accounts_beside(),
+            nodeid=identity.nodeid,
+            sample=identity.sample,
+        )
+
+    def _accounts_beside(self) -> list[Account]:
+        return self._session.accounts.beside(self._shelf.path)
 
     @property
     def _connecting(self) -> float | None:

@@ -75,6 +75,8 @@ class Settings:
     limits: tuple[Limit, ...]
     reports: tuple[tuple[str, Path], ...]
     strict: bool
+    explained: bool
+    """Whether findings are listed for every test."""
     date: Date
     redact: tuple[re.Pattern[str], ...]
     keep_headers: tuple[str, ...]
@@ -86,6 +88,8 @@ class Settings:
     """The baseline that this run is compared with."""
     rules: Rules | None
     """How much must change to count; None where the defaults do."""
+    suggests: bool
+    """Whether budgets are proposed at the end."""
 
     @property
     def uses_baselines(self) -> bool:
@@ -96,6 +100,11 @@ class Settings:
     def is_usual(self) -> bool:
         """Whether the run replays in virtual time."""
         return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
+
+    @property
+    def diagnosed(self) -> bool:
+        """Whether every test's time is broken down, not only of one that broke its budget."""
+        return self.explained or any(form == "json" for form, _ in self.reports)
 
     @property
     def clock(self) -> Pace:
@@ -148,7 +157,14 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-_SWITCHES = ("latency_budget", "latency_strict", "latency_ab", "latency_placeholder_key")
+_SWITCHES = (
+    "latency_budget",
+    "latency_strict",
+    "latency_explain",
+    "latency_suggest",
+    "latency_ab",
+    "latency_placeholder_key",
+)
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -190,6 +206,12 @@ def declare(parser: pytest.Parser) -> None:
     )
     group.addoption("--latency-strict", action="store_true", default=None, help=strict)
     parser.addini("latency_strict", strict, type="bool", default=False)
+    suggest = "propose budgets from what was measured, as markers to paste"
+    group.addoption("--latency-suggest", action="store_true", default=None, help=suggest)
+    parser.addini("latency_suggest", suggest, type="bool", default=False)
+    explain = "list for every test where its time went and what was found, not only for broken budgets"
+    group.addoption("--latency-explain", action="store_true", default=None, help=explain)
+    parser.addini("latency_explain", explain, type="bool", default=False)
     ab = "in a live run, send each test's recorded requests and its current ones alternately, and compare the two"
     group.addoption("--latency-ab", action="store_true", default=None, help=ab)
     parser.addini("latency_ab", ab, type="bool", default=False)
@@ -221,6 +243,7 @@ def read(config: pytest.Config) -> Settings:
         limits=_limits(config),
         reports=_reports(config),
         strict=_flag(config, "latency_strict"),
+        explained=_flag(config, "latency_explain"),
         date=Date(_choice(config, "latency_date", Date, Date.NOW)),
         redact=_patterns(config),
         keep_headers=_headers(config),
@@ -228,6 +251,7 @@ def read(config: pytest.Config) -> Settings:
         save=_baseline(config, "latency_save"),
         compare=_baseline(config, "latency_compare"),
         rules=_rules(config),
+        suggests=_flag(config, "latency_suggest"),
     )
 
 

@@ -59,6 +59,11 @@ class TestResult:
     notes: tuple[str, ...] = ()
     """What a user may want to know: waits that cost real seconds."""
 
+    breakdown: Mapping[str, Any] | None = None
+    """Where its time went, in JSON types: `test`, `calls` and `text`; None where that was not asked for."""
+    findings: tuple[Mapping[str, Any], ...] = ()
+    """What was found about it, in JSON types, the costliest first."""
+
     @property
     def broken(self) -> tuple[Judgement, ...]:
         """The limits that were judged and not kept."""
@@ -70,7 +75,7 @@ class TestResult:
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
             plain[name] = [asdict(each) for each in plain[name]]
         plain["side_by_side"] = self.side_by_side and self.side_by_side.as_dict()
-        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes")}
+        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes", "findings")}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TestResult:
@@ -81,7 +86,7 @@ class TestResult:
             "judgements": tuple(_judgement(each) for each in plain["judgements"]),
             "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
             "side_by_side": plain["side_by_side"] and SideBySide.from_dict(plain["side_by_side"]),
-            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes")},
+            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes", "findings")},
         }
         return cls(**{**plain, **parts})
 

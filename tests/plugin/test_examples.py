@@ -40,7 +40,7 @@ def test_the_examples_keep_their_promises_offline_and_change_no_file(pytester: p
 
     result = pytester.runpytest_subprocess("--latency-budget", "--latency-strict", "examples")
 
-    result.assert_outcomes(passed=11)
+    result.assert_outcomes(passed=18)
     assert result.ret == 0
     assert files(examples) == before
 
@@ -49,7 +49,7 @@ def test_the_examples_keep_their_promises_offline_and_change_no_file(pytester: p
 def test_every_replay_of_the_examples_writes_the_same_report(pytester: pytest.Pytester) -> None:
     for name, *how in (("alone",), ("spread", "-n2")):
         result = pytester.runpytest_subprocess("--latency-budget", f"--latency-report={name}.json", *how, "examples")
-        result.assert_outcomes(passed=11)
+        result.assert_outcomes(passed=18)
 
     assert len({path.read_bytes() for path in pytester.path.glob("*.json")}) == 1
 
