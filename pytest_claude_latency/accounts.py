@@ -23,7 +23,7 @@ def account_of(recording: Recording) -> Account:
 @final
 @dataclass(frozen=True)
 class Accounts:
-    """The accounts of recordings that were asked for so far."""
+    """The accounts of recordings, of one folder at a time: a run goes from module to module and never back."""
 
     _known: dict[tuple[Path, int], Account | None] = field(default_factory=dict)
 
@@ -34,6 +34,8 @@ class Accounts:
         except OSError:
             return None
         if key not in self._known:
+            for known in [known for known in self._known if known[0].parent != path.parent or known[0] == path]:
+                del self._known[known]
             self._known[key] = _read(path)
         return self._known[key]
 

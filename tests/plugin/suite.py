@@ -92,17 +92,21 @@ class Suite:
         path = self.path / "tox.ini"
         path.write_text("\n".join([path.read_text(), *lines, ""]), encoding="utf-8")
 
-    def run(self, *args: str, key: str | None = None, base_url: str | None = None) -> pytest.RunResult:
-        """One pytest run in this process; `report.json` holds its report."""
+    def run(
+        self, *args: str, key: str | None = None, base_url: str | None = None, report: str | None = "report.json"
+    ) -> pytest.RunResult:
+        """One pytest run in this process; the file `report` holds its report."""
         with self._monkeypatch.context() as patch:
             for name, value in {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": base_url}.items():
                 if value is not None:
                     patch.setenv(name, value)
-            return self.pytester.runpytest("-p", "no:cacheprovider", "--latency-report=report.json", *args)
+            reports = [] if report is None else [f"--latency-report={report}"]
+            return self.pytester.runpytest("-p", "no:cacheprovider", *reports, *args)
 
-    def record(self, *args: str, mode: str = "record") -> pytest.RunResult:
+    def record(self, *args: str, mode: str = "record", report: str | None = "report.json") -> pytest.RunResult:
         """Record against the test server."""
-        return self.run(f"--latency-mode={mode}", *args, key="a-key-for-tests", base_url=self.server.url)
+        mode = f"--latency-mode={mode}"
+        return self.run(mode, *args, key="a-key-for-tests", base_url=self.server.url, report=report)
 
     def replay(self, *args: str) -> pytest.RunResult:
         """Replay and judge: no key, no server, the API's own address."""

@@ -146,7 +146,7 @@ import threading
 
 gate = threading.Lock()
 gate.acquire()
-thread = threading.Thread(target=lambda: (gate.acquire(), ask("stray")))
+thread = threading.Thread(target=lambda: (gate.acquire(), ask("stray")), daemon=True)
 
 
 def test_leaves_a_thread(claude_latency):
