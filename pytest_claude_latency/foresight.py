@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -44,7 +45,15 @@ def _is_replayed(identity: Identity, root: Path, settings: Settings) -> bool:
 
 def _path(nodeid: str, sample: int, root: Path, settings: Settings) -> Path:
     file, _, test_id = nodeid.partition("::")
-    return path_of(root / file, settings.cassettes, test_id, sample)
+    return path_of(root / file, settings.cassettes, _recorded_as(test_id), sample)
+
+
+def _recorded_as(test_id: str) -> str:
+    """What the recordings of a test are called, which a variant has by its looks: a controller sees no items."""
+    varied = re.fullmatch(r"(.*)(\[|-)(~[^~\]]+)\]", test_id, re.DOTALL)
+    if varied is None:
+        return test_id
+    return varied[1] + ("]" if varied[2] == "-" else "") + varied[3]
 
 
 def _recorded_calls(nodeid: str, root: Path, settings: Settings) -> int | None:

@@ -25,6 +25,8 @@ MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
     'for example latency_budget(ttft="800ms", total="3s")',
     "latency_cassette(name=None, owner=False, ignore=(), repeat=False): how the test's recording is kept and matched",
+    "latency_variants(**fields, when=None): fields of the request body that the test is tried with, "
+    'for example latency_variants(model=["claude-haiku-4-5"], temperature=[0.2, 1.0]); run with --latency-variants',
     "latency: a latency test (set by the plugin); select with -m latency",
 )
 
@@ -84,6 +86,8 @@ class Settings:
     """The baseline that this run is compared with."""
     rules: Rules | None
     """How much must change to count; None where the defaults do."""
+    variants: bool = False
+    """Whether the variants of tests that declare them run too."""
 
     @property
     def uses_baselines(self) -> bool:
@@ -146,7 +150,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-_SWITCHES = ("latency_budget", "latency_strict", "latency_placeholder_key")
+_SWITCHES = ("latency_budget", "latency_strict", "latency_variants", "latency_placeholder_key")
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -188,6 +192,9 @@ def declare(parser: pytest.Parser) -> None:
     )
     group.addoption("--latency-strict", action="store_true", default=None, help=strict)
     parser.addini("latency_strict", strict, type="bool", default=False)
+    variants = "also run the variants of tests that declare them with @latency_variants, and set them side by side"
+    group.addoption("--latency-variants", action="store_true", default=None, help=variants)
+    parser.addini("latency_variants", variants, type="bool", default=False)
     parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
     parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
     parser.addini("latency_keep_headers", "names of further headers to record", type="args")
@@ -222,6 +229,7 @@ def read(config: pytest.Config) -> Settings:
         save=_baseline(config, "latency_save"),
         compare=_baseline(config, "latency_compare"),
         rules=_rules(config),
+        variants=_flag(config, "latency_variants"),
     )
 
 

@@ -162,6 +162,7 @@ class Reporter:
             judged=settings.judged,
             verdicts=self._session.conclusions,
             warnings=tuple(dict.fromkeys([*self._warnings(), *self._session.warnings])),
+            rules=settings.rules,
         )
         return summarize(self._session.results.values(), run)
 

@@ -23,10 +23,14 @@ class TestResult:
     __test__: ClassVar[bool] = False  # the name looks like a test class to pytest
 
     nodeid: str
-    """As pytest prints it, without the sample."""
+    """As pytest prints it, with the variant and without the sample."""
     sample: int = 1
     of: int = 1
     """How many samples of the test were to run."""
+    variant: str = ""
+    """What the test was tried with; empty where it ran as it is written."""
+    written: str = ""
+    """The node id of the test as it is written, where this is a variant of it."""
     mode: Mode = "replay"
     """How the test got its answers; one that was recorded was live."""
     clock: Pace = "virtual"
@@ -55,6 +59,11 @@ class TestResult:
     """Seconds spent on opening connections ahead of calls, in no other time; None where none was opened so."""
     notes: tuple[str, ...] = ()
     """What a user may want to know: waits that cost real seconds."""
+
+    @property
+    def succeeded(self) -> bool | None:
+        """Whether the test's own assertions held, whatever became of budgets; None where it was skipped."""
+        return None if self.outcome == "skipped" else not self.spoilt
 
     @property
     def broken(self) -> tuple[Judgement, ...]:
