@@ -59,7 +59,7 @@ _NOTHING_VARIED = (
     "the test as it is written"
 )
 FINDING = "a variant's failure is a finding, not a failure of the run"
-_REFUSALS = frozenset({400, 404, 413, 422})
+_REFUSALS = frozenset({400, 403, 404, 413, 422})
 """Statuses by which the API says that it does not take such a request, today or tomorrow."""
 
 
@@ -159,20 +159,9 @@ class Case:
         self._session.end(self.measurement)
         self._item.user_properties[:] = [*self._foreign_properties(), *self._properties()]
         self._mind_unused()
-        if self._session.settings.mode.records and not self.measurement.replays and self._is_fit_to_keep():
+        if self._session.settings.mode.records and not self.measurement.replays and self._is_fit_to_keep:
             with self._session.failing():
                 self._shelf.keep(self.measurement.exchanges(), self._begun)
-
-    def _is_fit_to_keep(self) -> bool:
-        """Whether what was recorded is what the test does. A variant may fail, if the API did its part."""
-        if not self._tried_in_vain:
-            return not self._spoilt
-        failed = [call for call in self.measurement.calls(*Phase) if call.error is not None]
-        other = [call for call in failed if call.status not in _REFUSALS and call.error != "ReadTimeout"]
-        if other:
-            why = ", ".join(dict.fromkeys(f"{call.error}, status {call.status}" for call in other))
-            self._warnings.append(f"its recording was not written, since the API could not answer: {why}")
-        return not other
 
     def _judge(self) -> None:
         __tracebackhide__ = True
@@ -191,6 +180,11 @@ class Case:
             self._fail_for_silence()
 
     # ── its outcome ──
+
+    @property
+    def _is_fit_to_keep(self) -> bool:
+        """Whether what was recorded is what the test does, with its variant where it has one."""
+        return not self._spoilt or self._tried_in_vain
 
     def note(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:
         """Learn how a phase ended: whatever fails but a budget spoils the recording."""
@@ -211,13 +205,19 @@ class Case:
     def _is_finding(self, report: pytest.TestReport) -> bool:
         """Whether a phase failed because of what the variant did to the program: that is what is to be found out.
 
-        What failed in a fixture before anything was sent is no finding, nor is what this plugin could not do.
+        What failed in a fixture before anything was sent is none, nor is what this plugin or the API could not do.
         """
         if self._identity.variant is None or not report.failed or report.when == "teardown":
             return False
         measurement = self.measurement
-        no_key = self._session.credential_missing and not measurement.replays
-        return not (measurement.misses or no_key) and (report.when == "call" or bool(measurement.mark()))
+        if measurement.misses or (not measurement.replays and self._met_an_outage()):
+            return False
+        return report.when == "call" or bool(measurement.mark())
+
+    def _met_an_outage(self) -> bool:
+        """Whether the API could not be asked, or had no answer, for reasons that are none of the variant's."""
+        failed = [call for call in self.measurement.calls(*Phase) if call.error not in (None, "ReadTimeout")]
+        return self._session.credential_missing or any(call.status not in _REFUSALS for call in failed)
 
     def result(self) -> TestResult:
         """What was measured, for the reports of the run."""

@@ -42,7 +42,9 @@ def _trials(summary: Summary) -> list[str]:
     """Each test that was tried in variants: a table, and what to make of it."""
     blocks = []
     for trial in summary.trials:
-        blocks += [code(trial.nodeid), "\n".join(_lines(trials.table(trial))), _plain(trial.recommendation())]
+        content = trials.table(trial)
+        said = [_plain(text) for text in (trial.recommendation(), *content.footnotes)]
+        blocks += [code(trial.nodeid), "\n".join(_lines(content)), *said]
     return ["### Variants", *blocks] if blocks else []
 
 
