@@ -44,8 +44,52 @@ FORMAL = """\
 Please accept our apologies for the damaged desk lamp of order A-1077, which has been refunded in full. We would be
 pleased to dispatch a replacement upon your confirmation. Postage will be borne by us."""
 
+PLACEHOLDER = """\
+I don't see any feedback in your message, only the placeholder "[feedback text]". Please share the customer's feedback,
+and I'll summarize it in two sentences."""
+
+GRINDER = """\
+The customer likes that the coffee grinder grinds evenly and is easy to clean. However, they find it so loud that it
+wakes the whole house every morning, and the lid has got a crack after only three weeks."""
+
+AT_LENGTH = """\
+Thank you so much for reaching out to us, and I am truly sorry to hear that your new toaster does not heat up!
+
+The good news is that you are well within your rights here. Our return policy gives every customer 30 days from the day
+of delivery to send an item back. Since you bought your toaster two weeks ago, you still have plenty of time: if it had
+been delivered on the 1st, for example, you could return it until the 31st of the month.
+
+As for the postage, it depends on why an item comes back. If you simply changed your mind, you would cover the return
+postage yourself. In your case the toaster is faulty, and so we pay the return postage in full. You do not need to worry
+about any costs at all.
+
+Please make sure that the item is complete before you send it. That means that everything that was in the box should go
+back into it, for example the crumb tray, the manual, and any accessories that came with it.
+
+Once your parcel has reached us, we will make your refund within 5 working days, to the card that was charged for your
+order. So if it reaches us on a Monday, you can expect the refund by the following Monday at the latest.
+
+I hope this answers your question! If there is anything else I can do for you, please do not hesitate to ask."""
+
+IN_SHORT = """\
+Yes: you can return the toaster within 30 days of delivery, as long as it is complete. Since it is faulty, we pay the
+return postage. You get your money back within 5 working days after it has reached us, on the card that was charged."""
+
+HANDOVER = """\
+**What happened:** Of order B-2207 only the green chair has come. The blue one left two days ago as a second parcel with
+GreenParcel. The customer is away from Friday on, so we asked GreenParcel to deliver it to a neighbour, Ms Okafor, at
+number 14. The green chair has a scratch; the customer keeps it, and asks for something off the price.
+
+**What is open:** GreenParcel has not confirmed the change of address yet: please ask before Friday. Somebody who may
+decide on a discount for the scratch has to write to the customer, who was promised a mail for tomorrow."""
+
 # the first phrase that a request holds decides
 ANSWERS: Mapping[str, Sequence[Block]] = {
+    "[feedback text]": [Text(PLACEHOLDER)],
+    "coffee grinder": [Text(GRINDER)],
+    "exactly 150 words": [Text(AT_LENGTH)],
+    "in at most three sentences.": [Text(IN_SHORT)],
+    "order B-2207": [Text(HANDOVER)],
     "Summarize this customer feedback": [Text(FEEDBACK)],
     "I was charged twice": [Text("billing")],
     "Where is my parcel?": [Text("shipping")],

@@ -66,7 +66,7 @@ class Answer:
     def __init__(self, *, streamed: bool) -> None:
         self.streamed = streamed
         self.deltas: list[Delta] = []
-        self.thought = False  # a stream of it held thinking, shown or not
+        self.thinking: list[Nanoseconds] = []  # when blocks of thinking began, shown or not, in a stream
         self.usage = Usage()
         self.model: str | None = None
         self.stop_reason: str | None = None
@@ -82,8 +82,8 @@ class Answer:
             case "content_block_delta":
                 self._take_delta(at, _json(event.data))
             case "content_block_start":
-                block = _get(_json(event.data), "content_block")
-                self.thought = self.thought or _get(block, "type") in _THINKING_BLOCKS
+                if _get(_get(_json(event.data), "content_block"), "type") in _THINKING_BLOCKS:
+                    self.thinking.append(at)
             case "message_start":
                 message = _get(_json(event.data), "message")
                 self.model = _text(message, "model")

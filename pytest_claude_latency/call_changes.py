@@ -16,6 +16,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.budget import METRICS, measurement
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.judgement import show
+from pytest_claude_latency.pairing import paired
 from pytest_claude_latency.sample import Sample
 from pytest_claude_latency.timeline import Call
 
@@ -87,16 +88,11 @@ def _changes(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance:
 
 
 def _paired(before: Sample, after: Sample) -> Pairs:
-    pairs: dict[int, int] = {}
-    for key in (_request, _shape, _any):
-        waiting: dict[Hashable, list[int]] = {}
-        for place in range(len(before.calls)):
-            if place not in pairs.values():
-                waiting.setdefault(key(before, place), []).append(place)
-        for place in range(len(after.calls)):
-            if place not in pairs and waiting.get(key(after, place)):
-                pairs[place] = waiting[key(after, place)].pop(0)
-    return pairs
+    return paired(_keys(before), _keys(after))
+
+
+def _keys(sample: Sample) -> list[tuple[Hashable, Hashable]]:
+    return [(_request(sample, place), _shape(sample, place)) for place in range(len(sample.calls))]
 
 
 def _request(sample: Sample, place: int) -> Hashable:
@@ -108,10 +104,6 @@ def _request(sample: Sample, place: int) -> Hashable:
 def _shape(sample: Sample, place: int) -> Hashable:
     call = sample.calls[place]
     return call.model, call.streamed
-
-
-def _any(_sample: Sample, _place: int) -> Hashable:
-    return None
 
 
 def _conditions(sample: Sample, place: int) -> Mapping[str, str]:

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import final
+from random import SystemRandom
+from typing import TYPE_CHECKING, final
 
 import pytest
 
+from pytest_claude_latency.arms import SideBySide
 from pytest_claude_latency.body import Body
 from pytest_claude_latency.budget import Budget, message
 from pytest_claude_latency.cassette import Recording, path_of, save_set
@@ -39,6 +41,10 @@ from pytest_claude_latency.shelf import Shelf, shown
 from pytest_claude_latency.sources import Network
 from pytest_claude_latency.staging import Place
 from pytest_claude_latency.warming import Warming
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.diagnosis import Diagnosis
+    from pytest_claude_latency.findings import Account
 
 _ON_GIVEN = (
     "a latency budget cannot stand on a @given test: its examples would share one set of calls. Measure each example "
@@ -92,9 +98,10 @@ class Case:
         self._outcome = "passed"
         self._over_budget: BaseException | None = None
         self._warnings: list[str] = []
+        self._side_by_side: SideBySide | None = None
         self.measurement = self._measured(cassette)
         self._body = Body(item, self.measurement)
-        self.latency = Latency(self.measurement, self._recording)
+        self.latency = Latency(self.measurement, self._recording, self._accounts_beside)
 
     def _measured(self, cassette: Cassette) -> Measurement:
         session, name = self._session, self._item.nodeid
@@ -162,6 +169,17 @@ class Case:
         if self._session.settings.mode.records and not self.measurement.replays and self._is_fit_to_keep:
             with self._session.failing():
                 self._shelf.keep(self.measurement.exchanges(), self._begun)
+        if self._session.settings.ab and not self._spoilt and self._identity.variant is None:
+            self._side_by_side = self._measured_side_by_side()
+
+    def _measured_side_by_side(self) -> SideBySide:
+        from pytest_claude_latency.side_by_side import Alternation
+
+        cassette = cassette_of(self._item)
+        file, test_id = place_of(self._item, self._identity.nodeid)
+        path = path_of(file, self._session.settings.cassettes, test_id, sample=1)
+        alternation = Alternation(self._session, heads=lambda: SystemRandom().random() < 0.5)
+        return alternation.of(self.measurement, path, Rules(cassette.ignore, cassette.repeat))
 
     def _judge(self) -> None:
         __tracebackhide__ = True
@@ -170,7 +188,7 @@ class Case:
         calls = self.measurement.calls(Phase.BODY)
         self._judgements = self._budget.judge(calls, self.measurement.elapsed(Phase.BODY), direct=self._direct)
         if any(judgement.broken for judgement in self._judgements):
-            self._fail(message(self._judgements, calls, self._recording))
+            self._fail(message(self._judgements, calls, self._recording) + self._diagnosis().text())
         if is_bare(self._item) and not self._budget.limits:
             self._fail(
                 f"@{BUDGET} on {self._identity.nodeid} names no limit, and none is set further out; "
@@ -223,6 +241,7 @@ class Case:
         """What was measured, for the reports of the run."""
         measurement, settings = self.measurement, self._session.settings
         waits = measurement.real_waits() if measurement.replays else ()
+        diagnosis = self._diagnosis() if self._session.settings.diagnosed else None
         return TestResult(
             nodeid=self._identity.nodeid,
             sample=self._identity.sample,
@@ -243,7 +262,10 @@ class Case:
             recording=self._recording,
             warnings=(*self._warnings, *self._said_of_measurement()),
             connecting=self._connecting,
+            side_by_side=self._side_by_side,
             notes=tuple(str(wait) for wait in waits),
+            breakdown=None if diagnosis is None else diagnosis.breakdown(),
+            findings=() if diagnosis is None else diagnosis.plain_findings(),
         )
 
     def _said_of_measurement(self) -> Iterator[str]:
@@ -252,6 +274,22 @@ class Case:
             yield _ANOTHER_LOOP
         if self._identity.variant is not None and measurement.mark() and not measurement.varied:
             yield _NOTHING_VARIED
+
+    def _diagnosis(self) -> Diagnosis:
+        from pytest_claude_latency.diagnosis import Diagnosis
+
+        identity = self._identity
+        return Diagnosis.of(
+            self.measurement,
+            Phase.BODY,
+            judgements=self._judgements,
+            beside=self._accounts_beside(),
+            nodeid=identity.nodeid,
+            sample=identity.sample,
+        )
+
+    def _accounts_beside(self) -> list[Account]:
+        return self._session.accounts.beside(self._shelf.path)
 
     @property
     def _connecting(self) -> float | None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_claude_latency import baseline_commands, census, check
+from pytest_claude_latency import baseline_commands, census, check, suggest
 from pytest_claude_latency.cassette import Recording
 from pytest_claude_latency.comparison import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _declare_list(commands)
     _declare_merge(commands)
     _declare_export(commands)
+    _declare_suggest(commands)
+    _declare_explain(commands)
     chosen = parser.parse_args(arguments)
     _escape_what_cannot_be_shown()
     try:
@@ -133,6 +135,20 @@ def _declare_export(commands: Any) -> None:
     parser.set_defaults(run=lambda chosen: baseline_commands.export(chosen.name, chosen.format, chosen.output))
 
 
+# ── budgets ──
+
+
+def _declare_suggest(commands: Any) -> None:
+    parser = commands.add_parser(
+        "suggest",
+        help="propose budgets from what was measured",
+        description="Propose a budget for each test in the JSON report of a run, as markers to paste: the worst sample "
+        "and 25 % more, at least 50ms more, rounded up to two digits. Exit status 1 if there is none to propose.",
+    )
+    parser.add_argument("report", metavar="REPORT", help=f"the JSON report of a run, or {_FILE}")
+    parser.set_defaults(run=lambda chosen: suggest.show(chosen.report))
+
+
 # ── recordings ──
 
 
@@ -151,6 +167,28 @@ def _declare_check(commands: Any) -> None:
         help="name of the folders of recordings (default: what the ini file says, else cassettes)",
     )
     parser.set_defaults(run=lambda chosen: _check(parser, chosen))
+
+
+def _declare_explain(commands: Any) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="where the time of recordings went, and what would make it less",
+        description="Break the time of recordings, and of the JSON reports of runs, down into parts, and list what was "
+        "found about them, each with its remedy.",
+    )
+    parser.add_argument("places", nargs="+", type=Path, metavar="FILE|DIR", help="a recording, a report, or a folder")
+    parser.add_argument("--cassettes", default="cassettes", metavar="DIR", help="name of the folders of recordings")
+    parser.set_defaults(run=lambda chosen: _explain(parser, chosen))
+
+
+def _explain(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
+    from pytest_claude_latency import explain
+
+    if missing := [place for place in chosen.places if not place.exists()]:
+        parser.error(f"there is no {missing[0]}")
+    lines, whole = explain.explain(chosen.places, chosen.cassettes)
+    print("\n".join(lines) or f"no recordings or reports in {' '.join(map(str, chosen.places))}")
+    return 0 if lines and whole else 1
 
 
 def _check(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:

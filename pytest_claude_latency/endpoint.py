@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pytest_claude_latency.exchange import Request
 
 _PROMPT_PATH = re.compile(
-    r".*(?:"
+    r"(?P<before>.*)(?:"
     r"/v1/messages"
     r"|/model/(?P<bedrock>.+)/invoke(?P<bedrock_stream>-with-response-stream)?"
     r"|/models/(?!count-tokens:)(?P<vertex>[^/]+):(?:rawPredict|(?P<vertex_stream>streamRawPredict))"
@@ -40,6 +40,23 @@ def asks_to_stream(request: Request) -> bool:
         return True
     match = _match(request)
     return match is not None and bool(match["bedrock_stream"] or match["vertex_stream"])
+
+
+def place_of(request: Request) -> tuple[str, str] | None:
+    """What stands before the endpoint in the path of a prompt call, and the endpoint; None for any other request.
+
+    What stands before is a gateway's affair, or names the project that pays.
+    """
+    match = _match(request)
+    return None if match is None else (match["before"], match[0][match.end("before") :])
+
+
+def provider_of(request: Request) -> str | None:
+    """Whose form of the API a prompt call has: `"bedrock"`, `"vertex"`, else `"anthropic"`. None if it is none."""
+    match = _match(request)
+    if match is None:
+        return None
+    return "bedrock" if match["bedrock"] else "vertex" if match["vertex"] else "anthropic"
 
 
 def _match(request: Request) -> re.Match[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -16,6 +17,7 @@ from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.identity import Identity
 from pytest_claude_latency.options import Mode, Settings
 from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.timeline import Call
 
 EVERY: Nanoseconds = 10 * SECOND
 """How often a long run tells its progress."""
@@ -29,14 +31,18 @@ def announcement(samples: Sequence[Identity], root: Path, settings: Settings) ->
         return None
     known = {nodeid: _recorded_calls(nodeid, root, settings) for nodeid in to_make}
     calls = sum(number * (known[nodeid] or 1) for nodeid, number in to_make.items() if known[nodeid] != 0)
+    written = {nodeid: number for nodeid, number in to_make.items() if _recorded_as(nodeid) == nodeid}
+    beside = _side_by_side(written, root, settings) if settings.ab else 0
+    calls += beside
     line = (
         f"claude latency: mode {settings.mode}, {_number(to_make.total(), 'sample')} of {_number(len(to_make), 'test')}"
     )
     unknown = sum(recorded is None for recorded in known.values())
+    share = f", {beside} of them for --latency-ab" if beside else ""
     if not unknown:
-        return f"{line}: {_number(calls, 'call')}, by the recordings"
+        return f"{line}: {_number(calls, 'call')}, by the recordings{share}"
     guess = "each counted as one call" if unknown > 1 else "counted as one call"
-    return f"{line}: at least {_number(calls, 'call')} ({_number(unknown, 'test')} without a recording, {guess})"
+    return f"{line}: at least {_number(calls, 'call')} ({_number(unknown, 'test')} without a recording, {guess}){share}"
 
 
 def _is_replayed(identity: Identity, root: Path, settings: Settings) -> bool:
@@ -67,6 +73,17 @@ def _recorded_calls(nodeid: str, root: Path, settings: Settings) -> int | None:
     return max(len(answered) - len(retried), min(len(answered), 1))
 
 
+def _side_by_side(samples: Mapping[str, int], root: Path, settings: Settings) -> int:
+    """How many calls it takes to measure recorded requests beside those of now: two for each that can be sent."""
+    from pytest_claude_latency.counterpart import sendable
+
+    calls = 0
+    for nodeid, number in samples.items():
+        with suppress(LatencyError):
+            calls += 2 * number * sendable(Recording.load(_path(nodeid, 1, root, settings)))
+    return calls
+
+
 def _is_retried(status: int) -> bool:
     return status in _RETRIED or status >= 500
 
@@ -93,13 +110,18 @@ def progress(results: Iterable[TestResult]) -> str:
     """Samples done, of those the tests seen so far will have, calls made and tokens spent."""
     done = list(results)
     expected = sum({result.nodeid: result.of for result in done}.values())
-    calls = [call for result in done for call in (*result.setup_calls, *result.calls)]
+    calls = [call for result in done for call in _calls(result)]
     tokens = sum((call.prompt_tokens or 0) + (call.output_tokens or 0) for call in calls)
     tests = _number(len({result.nodeid for result in done}), "test")
     return (
         f"claude latency: {len(done)} of {_number(expected, 'sample')} of {tests}, "
         f"{_number(len(calls), 'call')}, {tokens:,} tokens so far"
     )
+
+
+def _calls(result: TestResult) -> Iterable[Call]:
+    beside = () if result.side_by_side is None else result.side_by_side.sent
+    return (*result.setup_calls, *result.calls, *beside)
 
 
 def _number(number: int, noun: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from pytest_claude_latency.budget import Budget, combine, message, parse_marker
 from pytest_claude_latency.duration import ACCEPTED
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
 from pytest_claude_latency.measurement import Measurement, Phase
 from pytest_claude_latency.timeline import Call
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.findings import Account
 
 _BLOCK: Final = "claude_latency.budget(...)"
 
@@ -19,9 +23,15 @@ _BLOCK: Final = "claude_latency.budget(...)"
 class Latency:
     """The calls a test made so far, measured."""
 
-    def __init__(self, measurement: Measurement, recording: str | None = None) -> None:
+    def __init__(
+        self,
+        measurement: Measurement,
+        recording: str | None = None,
+        beside: Callable[[], Sequence[Account]] = tuple,
+    ) -> None:
         self._measurement = measurement
         self._recording = recording
+        self._beside = beside
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -59,17 +69,24 @@ class Latency:
             )
         if not limits:
             raise LimitError(f'{_BLOCK} names no limit; accepted: limits by name, such as budget(ttft="800ms")')
-        return _Block(judged, self._measurement, self._recording)
+        return _Block(judged, self._measurement, self._recording, self._beside)
 
 
 @final
 class _Block:
     """Judges what is called inside it. A class, since a generator would show the library's frames in a failure."""
 
-    def __init__(self, judged: Budget, measurement: Measurement, recording: str | None) -> None:
+    def __init__(
+        self,
+        judged: Budget,
+        measurement: Measurement,
+        recording: str | None,
+        beside: Callable[[], Sequence[Account]],
+    ) -> None:
         self._judged = judged
         self._measurement = measurement
         self._recording = recording
+        self._beside = beside
         self._start = 0
 
     def __enter__(self) -> None:
@@ -85,4 +102,9 @@ class _Block:
         elapsed = self._measurement.elapsed(*Phase, since=self._start)
         judgements = self._judged.judge(calls, elapsed, direct=True)
         if any(judgement.broken for judgement in judgements):
-            raise BudgetExceeded(message(judgements, calls, self._recording))
+            from pytest_claude_latency.diagnosis import Diagnosis
+
+            found = Diagnosis.of(
+                self._measurement, *Phase, since=self._start, judgements=judgements, beside=self._beside()
+            )
+            raise BudgetExceeded(message(judgements, calls, self._recording) + found.text())

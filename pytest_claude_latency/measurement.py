@@ -165,6 +165,7 @@ class Measurement:
         sent = self._varied(request)
         attempt = Attempt(sent, self.clock, self._origin, self.stack)
         inner = self.source.transport_for(sent, real, self)
+        attempt.foretold(getattr(inner, "connect", None))
         self._file(attempt)
         carrier = inner if sent is request else Rewritten(inner, sent, self.stack)
         observed = Observed(carrier, attempt, self.stack)
@@ -245,12 +246,24 @@ class Measurement:
         """What may have made each of `calls` fast or slow."""
         return tuple(conditions_of(call.exchanges()) for call in self._made(phases, 0) if _is_prompt(call))
 
+    def attempts(self, *phases: Phase, since: int = 0) -> tuple[tuple[Exchange, ...], ...]:
+        """The exchanges of each call of these phases, in the order sent, also of those that make no message."""
+        return tuple(tuple(call.exchanges()) for call in self._made(phases, since))
+
+    def prompts(self) -> tuple[tuple[Phase, tuple[Exchange, ...]], ...]:
+        """The attempts of each prompt call, in the order sent, and the phase it was sent in. They hold credentials."""
+        return tuple((call.phase, tuple(call.exchanges())) for call in list(self._calls) if _is_prompt(call))
+
     def elapsed(self, *phases: Phase, since: int = 0) -> float | None:
         """Seconds from the first request sent to the last answer ended; None without a request."""
         exchanges = [exchange for call in self._made(phases, since) for exchange in call.exchanges()]
         if not exchanges:
             return None
         return seconds(max(self._ended(exchange) for exchange in exchanges) - min(e.sent for e in exchanges))
+
+    def now(self) -> Nanoseconds:
+        """The time since the test began."""
+        return self.clock.now() - self._origin
 
     def mark(self) -> int:
         """Where the list of requests stands now, for `since`."""
@@ -277,7 +290,7 @@ class Measurement:
 
     def _ended(self, exchange: Exchange) -> Nanoseconds:
         if exchange.end is None:
-            return self.clock.now() - self._origin
+            return self.now()
         return exchange.sent + exchange.end.at
 
 

@@ -77,15 +77,21 @@ class Settings:
     limits: tuple[Limit, ...]
     reports: tuple[tuple[str, Path], ...]
     strict: bool
+    explained: bool
+    """Whether findings are listed for every test."""
     date: Date
     redact: tuple[re.Pattern[str], ...]
     keep_headers: tuple[str, ...]
+    ab: bool
+    """Whether recorded requests are measured beside those of now; only in a live run."""
     save: Path | None
     """The baseline that this run becomes."""
     compare: Path | None
     """The baseline that this run is compared with."""
     rules: Rules | None
     """How much must change to count; None where the defaults do."""
+    suggests: bool
+    """Whether budgets are proposed at the end."""
     variants: bool = False
     """Whether the variants of tests that declare them run too."""
 
@@ -98,6 +104,11 @@ class Settings:
     def is_usual(self) -> bool:
         """Whether the run replays in virtual time."""
         return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
+
+    @property
+    def diagnosed(self) -> bool:
+        """Whether every test's time is broken down, not only of one that broke its budget."""
+        return self.explained or any(form == "json" for form, _ in self.reports)
 
     @property
     def clock(self) -> Pace:
@@ -150,7 +161,15 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-_SWITCHES = ("latency_budget", "latency_strict", "latency_variants", "latency_placeholder_key")
+_SWITCHES = (
+    "latency_budget",
+    "latency_strict",
+    "latency_explain",
+    "latency_suggest",
+    "latency_ab",
+    "latency_variants",
+    "latency_placeholder_key",
+)
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -192,6 +211,15 @@ def declare(parser: pytest.Parser) -> None:
     )
     group.addoption("--latency-strict", action="store_true", default=None, help=strict)
     parser.addini("latency_strict", strict, type="bool", default=False)
+    suggest = "propose budgets from what was measured, as markers to paste"
+    group.addoption("--latency-suggest", action="store_true", default=None, help=suggest)
+    parser.addini("latency_suggest", suggest, type="bool", default=False)
+    explain = "list for every test where its time went and what was found, not only for broken budgets"
+    group.addoption("--latency-explain", action="store_true", default=None, help=explain)
+    parser.addini("latency_explain", explain, type="bool", default=False)
+    ab = "in a live run, send each test's recorded requests and its current ones alternately, and compare the two"
+    group.addoption("--latency-ab", action="store_true", default=None, help=ab)
+    parser.addini("latency_ab", ab, type="bool", default=False)
     variants = "also run the variants of tests that declare them with @latency_variants, and set them side by side"
     group.addoption("--latency-variants", action="store_true", default=None, help=variants)
     parser.addini("latency_variants", variants, type="bool", default=False)
@@ -223,12 +251,15 @@ def read(config: pytest.Config) -> Settings:
         limits=_limits(config),
         reports=_reports(config),
         strict=_flag(config, "latency_strict"),
+        explained=_flag(config, "latency_explain"),
         date=Date(_choice(config, "latency_date", Date, Date.NOW)),
         redact=_patterns(config),
         keep_headers=_headers(config),
+        ab=_compares_recorded(config, mode),
         save=_baseline(config, "latency_save"),
         compare=_baseline(config, "latency_compare"),
         rules=_rules(config),
+        suggests=_flag(config, "latency_suggest"),
         variants=_flag(config, "latency_variants"),
     )
 
@@ -269,6 +300,13 @@ def _ini(config: pytest.Config, name: str) -> Any:
 
 def _flag(config: pytest.Config, name: str) -> bool:
     return bool(_given(config, name)[0])
+
+
+def _compares_recorded(config: pytest.Config, mode: Mode) -> bool:
+    """Whether a live run compares; an ini file may ask for it and be read by runs that replay."""
+    if mode is not Mode.LIVE and config.getoption("latency_ab", None):
+        raise pytest.UsageError("--latency-ab needs --latency-mode=live")
+    return mode is Mode.LIVE and _flag(config, "latency_ab")
 
 
 def _choice(config: pytest.Config, name: str, choices: type[StrEnum], default: StrEnum) -> str:

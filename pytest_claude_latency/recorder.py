@@ -74,6 +74,10 @@ class Attempt:
         elif event in _OPENED and self._connecting is not None:
             self._connect = Connect(self._connecting, self.now() - self._connecting)
 
+    def foretold(self, connect: Connect | None) -> None:
+        """It is a replay, in which no connection is opened; what was recorded of one is known beforehand."""
+        self._connect = connect
+
     def answered(self, status: int, headers: Headers) -> None:
         """The response headers are here."""
         self._response = Response(self.now(), status, headers)

@@ -43,6 +43,7 @@ class Replayed:
         self, recorded: Exchange, waiter: Waiter, stack: Stack, overrun: Callable[[Exchange], NoReturn]
     ) -> None:
         self._recorded = recorded
+        self.connect = recorded.connect
         self._end = recorded.end or End(0)
         self._waiter = waiter
         self._stack = stack

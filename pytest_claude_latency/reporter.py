@@ -107,6 +107,10 @@ class Reporter:
             from pytest_claude_latency.report import terminal
 
             terminal.write(self._summary(), terminalreporter)
+        if self._session.settings.suggests and self._session.results:
+            from pytest_claude_latency.report import suggestions
+
+            suggestions.write(self._session.as_written(), terminalreporter)
 
     def _close_staging(self) -> None:
         if not self._session.worker:
@@ -160,6 +164,7 @@ class Reporter:
             mode=str(settings.mode),
             clock=str(settings.clock),
             judged=settings.judged,
+            explained=settings.explained,
             verdicts=self._session.conclusions,
             warnings=tuple(dict.fromkeys([*self._warnings(), *self._session.warnings])),
             rules=settings.rules,

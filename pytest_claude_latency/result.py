@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from pytest_claude_latency.arms import SideBySide
 from pytest_claude_latency.judgement import Judgement
 from pytest_claude_latency.limit import Limit
 from pytest_claude_latency.series import Mode, Pace
@@ -57,8 +58,15 @@ class TestResult:
     """What a user should mend: unused recordings, an inherited budget over no call."""
     connecting: float | None = None
     """Seconds spent on opening connections ahead of calls, in no other time; None where none was opened so."""
+    side_by_side: SideBySide | None = None
+    """What its calls and its recorded requests measured alternately; None where that was not asked for."""
     notes: tuple[str, ...] = ()
     """What a user may want to know: waits that cost real seconds."""
+
+    breakdown: Mapping[str, Any] | None = None
+    """Where its time went, in JSON types: `test`, `calls` and `text`; None where that was not asked for."""
+    findings: tuple[Mapping[str, Any], ...] = ()
+    """What was found about it, in JSON types, the costliest first."""
 
     @property
     def succeeded(self) -> bool | None:
@@ -75,7 +83,8 @@ class TestResult:
         plain = dict(vars(self))
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
             plain[name] = [asdict(each) for each in plain[name]]
-        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes")}
+        plain["side_by_side"] = self.side_by_side and self.side_by_side.as_dict()
+        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes", "findings")}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TestResult:
@@ -85,7 +94,8 @@ class TestResult:
             "setup_calls": tuple(Call(**each) for each in plain["setup_calls"]),
             "judgements": tuple(_judgement(each) for each in plain["judgements"]),
             "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
-            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes")},
+            "side_by_side": plain["side_by_side"] and SideBySide.from_dict(plain["side_by_side"]),
+            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes", "findings")},
         }
         return cls(**{**plain, **parts})
 

@@ -12,6 +12,7 @@ import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -25,6 +26,7 @@ from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.options import Mode, Pace, Settings
 
 if TYPE_CHECKING:
+    from pytest_claude_latency.accounts import Accounts
     from pytest_claude_latency.collected import Collected
     from pytest_claude_latency.conclusion import Conclusion
     from pytest_claude_latency.ending import Ran
@@ -65,6 +67,7 @@ class Session:
         self.measured_again: list[str] = []
         self.owners: dict[tuple[Path, str], list[str]] = {}
         self.credential_missing = False
+        self._accounts: Accounts | None = None
         self._current: Measurement | None = None
         self._staging: Path | None = None
         self._interception: Interception | None = None
@@ -92,6 +95,15 @@ class Session:
         self._interception.prove()
         self._interception.forget()
         return self._interception
+
+    @property
+    def accounts(self) -> Accounts:
+        """What recordings tell, for findings; each is read once."""
+        if self._accounts is None:
+            from pytest_claude_latency.accounts import Accounts
+
+            self._accounts = Accounts()
+        return self._accounts
 
     @property
     def staging(self) -> Staging:
@@ -198,7 +210,7 @@ class Session:
 
     def conclude(self, session: pytest.Session, interrupted: bool = False) -> None:
         """Draw the conclusions of a run whose last test is done, and report those that fail it."""
-        compares = self.history is not None and self.history.compared is not None
+        compares = self.settings.ab or (self.history is not None and self.history.compared is not None)
         if self.worker or not (compares or any(result.percentiles for result in self.results.values())):
             return
         from pytest_claude_latency import ending
@@ -207,12 +219,22 @@ class Session:
         if interrupted:
             self.conclusions = tuple(each.not_judged(ending.INTERRUPTED) for each in found)
             return
-        self.conclusions = tuple(ending.fail(found, session, self._ran))
+        self.conclusions = tuple(ending.fail(map(self._explained, found), session, self._ran))
+
+    def _explained(self, conclusion: Conclusion) -> Conclusion:
+        """With where the time of the slowest sample went, if it fails for being slow."""
+        if not conclusion.fails or conclusion.verdict != "broken":
+            return conclusion
+        from pytest_claude_latency.diagnosis import of_slowest
+
+        samples = [result for result in self.results.values() if result.nodeid == conclusion.nodeid]
+        explanation = of_slowest(samples, self.config.rootpath, self.accounts)
+        return replace(conclusion, message=conclusion.message + explanation)
 
     def _found(self) -> list[Conclusion]:
         from pytest_claude_latency import conclusion
 
-        results, strict = self._as_written(), self.settings.strict
+        results, strict = self.as_written(), self.settings.strict
         found = conclusion.on_percentiles(results, judged=self.settings.judged, strict=strict)
         if self.history is not None and self.history.compared is not None:
             from pytest_claude_latency import regression
@@ -221,9 +243,13 @@ class Session:
             name = self.history.compared.stem
             found += regression.conclusions(self.history.differences(results), name, live=live, strict=strict)
             self.warnings += regression.said(self._gone(self.history.known), name, is_new=self.history.is_new)
+        if self.settings.ab:
+            from pytest_claude_latency import ab_conclusion
+
+            found += ab_conclusion.on_pairs(results, self.settings.rules, strict=strict)
         return found
 
-    def _as_written(self) -> list[TestResult]:
+    def as_written(self) -> list[TestResult]:
         """The results of tests as they are written: baselines and percentiles know no variants."""
         return [result for result in self.results.values() if not result.variant]
 
@@ -238,7 +264,7 @@ class Session:
         """
         if self.history is None or self.history.saved is None:
             return
-        results = self._as_written()
+        results = self.as_written()
         if failed := [each for each in self.conclusions if each.fails]:
             raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
         kept = self.history.save(results, self._gone(self.history.kept), self.config.rootpath)

@@ -42,6 +42,12 @@ class Stack:
         """The stack of the installed `anthropic`, told by the library its default client derives from."""
         return _stack_of_sdk()
 
+    def client(self) -> Any:
+        """A sync client as the SDK makes them: its time-outs, the environment's proxies and certificates."""
+        import anthropic
+
+        return anthropic.DefaultHttpxClient()
+
     def is_stand_in(self, transport: object) -> bool:
         """Whether a transport is a program's own stand-in for a server, which no request leaves."""
         library = self.library

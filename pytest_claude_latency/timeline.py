@@ -26,8 +26,9 @@ Closed: TypeAlias = Literal["client"]
 class Timeline:
     """The raw facts of one call. Instants are nanoseconds since its first attempt was sent; `sent` is that instant.
 
-    `deltas` are the pieces of content that are not empty. `complete` is when `message_stop`, or the last byte of a
-    body, arrived; `ended` when the answer ended otherwise. Both are None while the answer is under way.
+    `deltas` are the pieces of content that are not empty; `thinking` is when blocks of thinking began in a stream,
+    shown or not. `complete` is when `message_stop`, or the last byte of a body, arrived; `ended` when the answer ended
+    otherwise. Both are None while the answer is under way.
     """
 
     sent: Nanoseconds = 0
@@ -38,7 +39,7 @@ class Timeline:
     status: int | None = None
     headers: Nanoseconds | None = None
     deltas: tuple[Delta, ...] = ()
-    thought: bool = False
+    thinking: tuple[Nanoseconds, ...] = ()
     complete: Nanoseconds | None = None
     ended: Nanoseconds | None = None
     usage: Usage = field(default_factory=Usage)
@@ -68,7 +69,7 @@ class Timeline:
             status=None if last.response is None else last.response.status,
             headers=None if last.response is None else since + last.response.at,
             deltas=tuple(answer.deltas),
-            thought=answer.thought,
+            thinking=tuple(answer.thinking),
             complete=answer.complete,
             ended=_ended(last, answer, since),
             usage=answer.usage,
@@ -127,7 +128,7 @@ class Timeline:
             return None
         if any(delta.kind == "thinking" for delta in self.deltas):
             return usage.output
-        if self.thought and usage.thinking is None:
+        if self.thinking and usage.thinking is None:
             return None
         return usage.output - (usage.thinking or 0)
 

@@ -32,9 +32,10 @@ from tests.plugin.conftest import suite  # noqa: F401  # a fixture
 from tests.plugin.suite import Suite
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md"]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples/README.md"]
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text("utf-8") for page in PAGES}
 README, REFERENCE = TEXTS["README.md"], TEXTS["docs/reference.md"]
+LANGUAGES = ("python", "console", "text", "ini", "yaml")
 FILE_NAME = re.compile(r"# ([\w/]+\.py)\n")
 
 
@@ -162,6 +163,35 @@ def test_the_broken_budget_the_readme_shows_is_what_a_user_sees(pytester: pytest
     (shown,) = [block for block in blocks("text") if block.page == "README.md"]
     assert together in source
     assert shown.code in result.stdout.str() + "\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "translation"),
+    [
+        ("docs/index.md", "docs/zh-CN/quick-start.md"),
+        ("docs/reduce-latency.md", "docs/zh-CN/reduce-latency.md"),
+    ],
+)
+def test_a_translation_shows_the_same_code_commands_and_numbers(page: str, translation: str) -> None:
+    shown = [(block.language, block.code) for block in blocks(*LANGUAGES) if block.page == page]
+    translated = [(block.language, block.code) for block in blocks(*LANGUAGES) if block.page == translation]
+
+    assert shown
+    assert translated == shown
+    assert rows_of_numbers(translation) == rows_of_numbers(page)
+
+
+def rows_of_numbers(page: str) -> list[str]:
+    """The rows of its tables that say what was measured."""
+    return re.findall(r"^\| `\w+` \| [\d.]+m?s \|.*$", TEXTS[page], re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page.startswith("docs/zh-CN/")])
+def test_a_translation_and_its_page_lead_to_each_other(page: str) -> None:
+    (link,) = re.findall(r"^\[English\]\((.*)\)$", TEXTS[page], re.MULTILINE)
+    original = (ROOT / page).parent.joinpath(link).resolve().relative_to(ROOT).as_posix()
+
+    assert f"[中文]({page.removeprefix('docs/')})" in TEXTS[original]
 
 
 # ── commands ──

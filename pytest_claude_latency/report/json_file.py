@@ -33,6 +33,9 @@ def render(summary: Summary) -> str:
 
 
 def _test(result: TestResult) -> dict[str, Any]:
+    calls = [call.as_json() for call in result.calls]
+    if result.breakdown is not None:
+        calls = [{**call, "breakdown": parts} for call, parts in zip(calls, result.breakdown["calls"], strict=True)]
     return {
         "nodeid": result.nodeid,
         **({"variant": result.variant, "written": result.written} if result.variant else {}),
@@ -40,9 +43,11 @@ def _test(result: TestResult) -> dict[str, Any]:
         "outcome": result.outcome,
         "elapsed": _rounded(result.elapsed),
         **({} if result.connecting is None else {"connecting": _rounded(result.connecting)}),
-        "calls": [call.as_json() for call in result.calls],
+        "calls": calls,
         "setup_calls": [call.as_json() for call in result.setup_calls],
         "budgets": [_budget(judgement, result.judged) for judgement in result.judgements],
+        "breakdown": None if result.breakdown is None else result.breakdown["test"],
+        "findings": list(result.findings),
     }
 
 

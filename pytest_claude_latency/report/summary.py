@@ -29,6 +29,8 @@ class Run:
     clock: str = "virtual"
     judged: bool = True
     """Whether budgets were judged."""
+    explained: bool = False
+    """Whether findings are listed for every test."""
     verdicts: tuple[Conclusion, ...] = ()
     """What is known only at the end of a run."""
     warnings: tuple[str, ...] = ()

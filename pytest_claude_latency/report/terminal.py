@@ -49,6 +49,8 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
         reporter.write_line(line)
     if summary.trials:
         _variants(summary, reporter)
+    if summary.run.explained:
+        _explanations(summary, reporter)
     for warning in summary.warnings:
         _wrapped(f"warning: {warning}", reporter, indent=0, yellow=True)
     _notes(summary.notes, reporter)
@@ -94,6 +96,18 @@ def _trial(trial: Trial, reporter: pytest.TerminalReporter) -> None:
         reporter.write_line(_GAP.join(_padded((name if beside else "", *facts), widths)).rstrip(), **markup)
     for footnote in content.footnotes:
         reporter.write_line(f"  {footnote}")
+
+
+def _explanations(summary: Summary, reporter: pytest.TerminalReporter) -> None:
+    from pytest_claude_latency.report.explanation import explanation
+
+    explained = {row.nodeid: lines for row in summary.rows if (lines := explanation(row.samples))}
+    if explained:
+        reporter.write_sep("-", "where the time went")
+    for nodeid, lines in explained.items():
+        _wrapped(nodeid, reporter, indent=0)
+        for line in lines:
+            _wrapped(line, reporter, indent=2, hang=10)
 
 
 def _markup(verdict: str) -> dict[str, bool]:
@@ -165,14 +179,14 @@ def _call(name: str, call: Call, reporter: pytest.TerminalReporter) -> None:
     _wrapped(moments(call), reporter, indent=4)
 
 
-def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int, **markup: bool) -> None:
+def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int, hang: int = 2, **markup: bool) -> None:
     margin = " " * indent
     for line in text.splitlines():
         parts = textwrap.wrap(
             line,
             _width(reporter),
             initial_indent=margin,
-            subsequent_indent=margin + "  ",
+            subsequent_indent=margin + " " * hang,
             break_long_words=False,  # a path is there to be copied
             break_on_hyphens=False,
         )

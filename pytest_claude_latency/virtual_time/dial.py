@@ -110,9 +110,9 @@ def due(now: Nanoseconds, seconds: float) -> Nanoseconds:
     """The instant `seconds` from now, to the microsecond.
 
     Programs compute waits from float readings; rounding takes back what floats and hairs put in.
-    Below a microsecond it is exact, and never `now` itself: a positive wait must make progress.
+    Below half a one it is exact, and never `now` itself: a positive wait must make progress.
     """
     span = round(seconds * SECOND)
-    if span < MICROSECOND:
+    if span < MICROSECOND // 2:
         return now + max(span, 1)
     return (now + span + MICROSECOND // 2) // MICROSECOND * MICROSECOND

@@ -198,12 +198,21 @@ def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
 
 
 def _select(loop: Any, select: Callable[[float | None], Any], timeout: float | None) -> Any:
-    """What the loop's selector does: wait until something is ready or `timeout` has passed."""
+    """What the loop's selector does: wait until something is ready or `timeout` has passed.
+
+    If a member called in meanwhile, from whatever world, this thread works for the member's now, when its turn comes.
+    """
+    ready = _ready(loop, select, timeout)
+    member = MEMBERS.get(get_ident())
+    if member is not None and member.wait is not None:
+        line_up()
+    return ready
+
+
+def _ready(loop: Any, select: Callable[[float | None], Any], timeout: float | None) -> Any:
     seat = seat_of(loop)
     if seat is None:
-        ready = select(timeout)
-        line_up()  # if a member called in meanwhile, this thread works for its world now
-        return ready
+        return select(timeout)
     if seat.world.ended or not works_for(seat.world, loop):
         return _really_select(seat, select, timeout)
     loop._clock_resolution = _RESOLUTION
@@ -288,7 +297,10 @@ def _lend(loop: Any, caller: Member) -> None:
     if caller.world.virtual is not None:
         take_seat(loop, caller.world)
     if loop._thread_id is not None:
-        admit(caller.world, loop._thread_id, lent_by=loop).visiting = True
+        member = admit(caller.world, loop._thread_id, lent_by=loop, counted=True)
+        member.visiting = True
+        if member.schedule is not None:
+            member.schedule.promise(Wait.of(member))
 
 
 def works_for(world: World, loop: Any) -> bool:

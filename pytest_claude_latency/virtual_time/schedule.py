@@ -39,6 +39,13 @@ class Wait:
         self._lock = allocate_lock()
         self._lock.acquire()
 
+    @classmethod
+    def of(cls, member: Member) -> Wait:
+        """The wait of a member that is about to come, for its turn."""
+        wait = cls()
+        wait.member = member
+        return wait
+
     def park(self, member: Member) -> None:
         """Give the member's count back; `Schedule.stand` must follow, outside the lock, which this wants."""
         self.member = member
@@ -163,6 +170,8 @@ class Schedule:
         """What a member that runs out of turn must stand in; None if it may go on."""
         if self._turn is not None and self._turn.member is member:
             return None
+        if member.wait is not None and member.wait in self.ready:
+            return member.wait  # the place it was promised
         return self._to_the_end(member)
 
     def let_others(self, member: Member) -> Wait | None:
@@ -204,6 +213,8 @@ class Schedule:
     def leave(self, member: Member) -> None:
         """A running member is none any more."""
         self.recall(member)
+        if member.wait is not None:
+            self._drop(member.wait)
         self.running -= 1
         self._end_turn(member)
         self.advance()

@@ -15,7 +15,9 @@ import pytest_asyncio.plugin  # noqa: F401  # as above
 import respx  # noqa: F401  # as above
 
 import pytest_claude_latency.case
+import pytest_claude_latency.diagnosis
 import pytest_claude_latency.playing
+import pytest_claude_latency.report.explanation
 import pytest_claude_latency.report.formats
 import pytest_claude_latency.report.terminal
 import pytest_claude_latency.wide_fixtures  # noqa: F401  # as above

@@ -130,6 +130,21 @@ def test_a_part_of_the_tests_updates_only_what_it_ran(kept: Suite, selection: tu
     result.stdout.no_fnmatch_line("*is no more*")
 
 
+def test_a_run_that_was_stopped_updates_what_it_ran(kept: Suite) -> None:
+    kept.write("def test_last(claude_latency):\n    ask('one')\n", "test_last")
+    kept.record("test_last.py")
+    kept.replay("--latency-save=main").assert_outcomes(passed=3)
+    kept.write("def test_fails():\n    assert False\n", "test_just_a_test")
+    kept.write(TWO.format(body=IN_TURN.strip()))
+
+    kept.replay("--latency-save=main", "-x").assert_outcomes(passed=2, failed=1)
+
+    compared = kept.replay("--latency-compare=main", "test_it.py", "test_last.py")
+    compared.assert_outcomes(passed=3)
+    assert set(verdicts(kept).values()) == {"unchanged"}
+    assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_two", "test_last.py::test_last"]
+
+
 def test_a_test_that_is_gone_is_said_and_dropped(kept: Suite) -> None:
     kept.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
     kept.record("-k", "pair")
@@ -241,7 +256,7 @@ def test_the_commit_and_nothing_of_the_machine_is_kept(kept: Suite) -> None:
         (lambda text: text[: len(text) // 2], "*cut off*"),
         (lambda text: text.replace('"version": 1', '"version": 2'), "*newer*"),
         (lambda text: text.replace('"unit": "s"', '"unit": "ms"'), "*seconds*"),
-        (lambda _text: "{}", "*not*"),
+        (lambda _text: "{}", "*no baseline*"),
     ],
     ids=["truncated", "newer", "other units", "foreign"],
 )

@@ -107,7 +107,7 @@ def test_the_measured_percentile_is_a_sample_of_the_report(ten: Suite) -> None:
     readings = sorted(test["calls"][0]["ttft"] for test in ten.report["tests"])
     assert verdict["measured"] == readings[4]
     assert (verdict["nodeid"], verdict["metric"], verdict["statistic"]) == ("test_it.py::test_it", "ttft", "p50")
-    assert (verdict["limit"], verdict["over"], verdict["samples"]) == (0.2, 0, 10)
+    assert (verdict["limit"], verdict["over"], verdict["samples"]) == (60.0, 0, 10)
 
 
 def test_a_sample_gives_its_worst_call(suite: Suite) -> None:

@@ -209,7 +209,8 @@ def test_a_recorded_file_plays_as_it_replays(suite: Suite) -> None:
     with play(recording) as measured:
         _ask()
 
-    assert [call.as_json() for call in measured.calls] == suite.calls("test_it")
+    replayed = [{name: call[name] for name in call if name != "breakdown"} for call in suite.calls("test_it")]
+    assert [call.as_json() for call in measured.calls] == replayed
 
 
 HYPOTHESIS = """

@@ -226,7 +226,7 @@ def test_a_request_in_pieces_and_in_chunks_is_read_whole(
 def test_closing_ends_answers_under_way() -> None:
     with ClaudeServer() as server, socket.create_connection(("127.0.0.1", server.port)) as raw:
         server.answer(silence())
-        raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        raw.sendall(b"GET /v1/models HTTP/1.1\r\n\r\n")
         wait_for(lambda: len(server.log) == 1)
         server.close()
 

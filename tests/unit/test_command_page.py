@@ -10,8 +10,10 @@ import pytest
 from pytest_claude_latency.cli import main
 from pytest_claude_latency.report.exports import FORMATS
 from pytest_claude_latency.series import Series
+from tests.unit.report.some_results import some_result
 from tests.unit.some_baseline import COMMIT, LABEL, live, replayed, save
 from tests.unit.some_call import some_call
+from tests.unit.test_suggest import write_report
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command.md").read_text("utf-8")
 TWO_DRAFTS = "tests/test_drafts.py::test_drafts_are_written_side_by_side"
@@ -54,6 +56,21 @@ def test_the_list_shown_is_what_is_printed(project: Path, capsys: pytest.Capture
 
     printed, shown = (re.sub(r" [\d.]+ kB", "", text) for text in (capsys.readouterr().out, blocks()[1]))
     assert printed == shown
+
+
+def test_the_suggestion_shown_is_what_is_printed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drafts = [some_call(total=2.0), some_call(sent=0.1, total=1.9)]
+    results = [
+        some_result(LABEL, [some_call(ttft=0.4 + number / 1000)], {"ttft": "800ms"}, sample=number)
+        for number in range(1, 60)
+    ]
+    write_report(
+        project / "latency.json", *results, some_result(TWO_DRAFTS, drafts, {"calls": 2, "output_tokens": 200})
+    )
+
+    main(["suggest", "latency.json"])
+
+    assert capsys.readouterr().out == blocks()[2]
 
 
 def test_the_formats_shown_are_those_there_are() -> None:

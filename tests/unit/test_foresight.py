@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_claude_latency.arms import Arms
 from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.foresight import Progress, progress
 from pytest_claude_latency.identity import Identity
 from pytest_claude_latency.result import TestResult
 from pytest_claude_latency.samples import identities
+from tests.unit.some_arms import side_by_side, some_arm
 from tests.unit.some_call import some_call
 
 
@@ -45,6 +47,16 @@ def some_results() -> list[TestResult]:
 
 def test_the_progress_line_counts_samples_calls_and_tokens() -> None:
     assert progress(some_results()) == ("claude latency: 3 of 40 samples of 2 tests, 5 calls, 5,000 tokens so far")
+
+
+def test_the_progress_line_counts_what_is_measured_side_by_side() -> None:
+    arm = some_arm(0.4)
+    beside = side_by_side(Arms(1, arm, arm), Arms(2, arm, arm), calls=2)
+    tokens = 4 * ((arm.call.prompt_tokens or 0) + (arm.call.output_tokens or 0))
+
+    said = progress([TestResult(nodeid="test_it.py::test_a", of=20, side_by_side=beside)])
+
+    assert said == f"claude latency: 1 of 20 samples of 1 test, 4 calls, {tokens} tokens so far"
 
 
 def test_progress_is_said_now_and_then_and_never_at_once() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.ranks import adjusted, larger, rarest, ratio, ratio_interval, shift
 
-MANY = settings(max_examples=600, deadline=None)
+MANY = settings(max_examples=6 * settings().max_examples)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.budget import METRICS, Judgement, Limit
 from pytest_claude_latency.result import TestResult
+from tests.unit.some_arms import sides
 from tests.unit.some_call import calls, some_call, spans
 
 LIMIT = Limit("ttft", None, 800_000_000, "@latency_budget on tests/test_a.py::test_a")
@@ -40,6 +41,7 @@ def results() -> st.SearchStrategy[TestResult]:
         judgements=st.lists(judgements(), max_size=3).map(tuple),
         judged=st.booleans(),
         recording=st.none() | st.text(),
+        side_by_side=st.none() | sides(),
         warnings=texts,
         notes=texts,
     )

@@ -11,11 +11,15 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_claude_latency import baseline_reader
+from pytest_claude_latency.ab_conclusion import on_pairs
+from pytest_claude_latency.arms import Arms
 from pytest_claude_latency.comparison import Comparison, Pair, Rules, compare, needed
 from pytest_claude_latency.comparison import judge as judge_all
 from pytest_claude_latency.limit import parse_expression
+from pytest_claude_latency.result import TestResult
 from pytest_claude_latency.sample import Sample, judge, percentile, settles, share_of, standing
 from pytest_claude_latency.series import Series
+from tests.unit.some_arms import side_by_side, some_arm
 from tests.unit.some_call import some_call
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +109,16 @@ def test_the_comparisons_shown_have_the_form_of_those_a_run_makes(verb: str) -> 
 
     (shown,) = [block for block in blocks("text") if block.startswith(f"ttft {verb}")]
     assert _form(shown.splitlines()[0]) == _form(said)
+
+
+def test_the_call_that_became_slower_beside_its_recording_is_shown_as_in_a_run() -> None:
+    pairs = [Arms(2, some_arm(0.4 + place / 100), some_arm(0.6 + place / 100)) for place in range(10)]
+    results = [TestResult(nodeid=TEST, sample=10, side_by_side=side_by_side(*pairs, calls=2))]
+
+    said = next(each.headline for each in on_pairs(results, strict=False) if each.verdict == "regression")
+
+    (shown,) = [block for block in blocks("text") if block.startswith("ab call 2")]
+    assert _form(shown) == _form(f"{said}\n")
 
 
 def _form(text: str) -> str:

@@ -178,6 +178,29 @@ def test_a_wait_whose_world_ends_goes_on_for_real() -> None:
     assert machine.monotonic_ns() - before >= SECOND // 20
 
 
+def test_an_old_loop_waits_for_its_turn_in_every_test_it_serves() -> None:
+    order: list[str] = []
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    for _ in range(3):
+        world = World(VirtualClock(), name="it takes its turn")
+        world.enter()
+        loop.call_soon_threadsafe(order.append, "the loop")
+        for _ in range(20):
+            machine.sleep(0.002)  # a loop that does not wait for its turn comes now
+        order.append("the caller")
+        later = threading.Thread(target=order.append, args=["a thread started later"])
+        later.start()
+        later.join()
+        world.leave()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+    assert order == 3 * ["the caller", "the loop", "a thread started later"]
+
+
 def test_the_same_loop_serves_one_test_after_the_other() -> None:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

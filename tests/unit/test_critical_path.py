@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_claude_latency.critical_path import critical_path
+
+SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=8)
+
+
+def test_no_calls_have_no_path() -> None:
+    assert critical_path([]) == ()
+
+
+@given(SPANS)
+def test_the_path_leads_from_the_first_to_the_last_instant_without_gap_and_along_the_calls(
+    made: list[tuple[int, int]],
+) -> None:
+    first = min(start for start, _ in made)
+    spans = [(start - first, start - first + length) for start, length in made]
+
+    path = critical_path(spans)
+
+    assert path[0].start == 0
+    assert path[-1].end == max(end for _, end in spans)
+    assert all(earlier.end == later.start for earlier, later in pairwise(path))
+    for each in path:
+        if each.call is not None:
+            start, end = spans[each.call - 1]
+            assert start == each.start
+            assert each.end <= end
