@@ -61,7 +61,7 @@ def by_model(request: Request) -> Answer | None:
     model = request.json["model"]
     if model == OPUS:
         return text("Bye", model=model)
-    return text("Hello wor|ld", ttfb="1ms" if model == SONNET else "60ms", model=model)
+    return text("Hello wor|ld", ttfb="1ms" if model == SONNET else "200ms", model=model)
 
 
 @pytest.fixture
@@ -394,6 +394,12 @@ def test_samples_tell_a_difference_from_chance(suite: Suite) -> None:
     found = variants(suite)
     assert [each["samples"] for each in found.values()] == [4, 4]
     assert found[BY_SONNET]["against_as_written"]["verdict"] == "faster"
+
+
+def test_a_live_run_says_what_variants_will_cost_by_their_recordings(tried: Suite) -> None:
+    result = tried.record("--latency-variants", "--latency-samples=2", "-k", "sonnet", mode="live")
+
+    result.stdout.fnmatch_lines(["claude latency: mode live, 2 samples of 1 test: 2 calls, by the recordings"])
 
 
 def test_a_baseline_knows_no_variants(tried: Suite) -> None:
