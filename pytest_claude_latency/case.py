@@ -14,7 +14,7 @@ import pytest
 
 from pytest_claude_latency.arms import SideBySide
 from pytest_claude_latency.body import Body
-from pytest_claude_latency.budget import message
+from pytest_claude_latency.budget import Budget, message
 from pytest_claude_latency.cassette import Recording, path_of, save_set
 from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import seconds
@@ -29,6 +29,7 @@ from pytest_claude_latency.markers import (
     is_bare,
     place_of,
     promises_directly,
+    variants_of,
 )
 from pytest_claude_latency.matching import Rules
 from pytest_claude_latency.measurement import Measurement, Phase
@@ -59,6 +60,14 @@ _ANOTHER_LOOP = (
     "without this plugin; the failed attempt is part of the numbers: let each test make its client, or use one loop"
 )
 
+_NOTHING_VARIED = (
+    "the variant changed no call: none fits its when=, or all of them were like it already; the numbers are those of "
+    "the test as it is written"
+)
+FINDING = "a variant's failure is a finding, not a failure of the run"
+_REFUSALS = frozenset({400, 403, 404, 413, 422})
+"""Statuses by which the API says that it does not take such a request, today or tomorrow."""
+
 
 @final
 class Case:
@@ -75,12 +84,17 @@ class Case:
         self._item = item
         self._identity = identity_of(item)
         self._budget = budget_of(item, session.settings.limits)
+        if self._identity.variant is not None:
+            self._budget = Budget()
+        else:
+            variants_of(item)  # what is not understood is an error in every run
         self._direct = promises_directly(item)
         cassette = cassette_of(item)
         self._shelf = shelf_of(item, cassette, session)
         self._judgements: tuple[Judgement, ...] = self._budget.unjudged()
         self._begun = datetime.now(UTC)
         self._spoilt = False
+        self._tried_in_vain = False
         self._outcome = "passed"
         self._over_budget: BaseException | None = None
         self._warnings: list[str] = []
@@ -95,10 +109,11 @@ class Case:
         borrowed = cassette.name is not None and not cassette.owner
         if not replays(session.settings.mode, self._shelf.exists, borrowed):
             warming = Warming(stack) if self._identity.of > 1 else None
-            return Measurement(name, WallClock(), Network(), stack, warming=warming)
+            return Measurement(name, WallClock(), Network(), stack, warming=warming, variant=self._identity.variant)
         recording = self._shelf.load()
         source = self._shelf.replaying(recording, Rules(cassette.ignore, cassette.repeat))
-        return Measurement(name, session.clock(), source, stack, self._date(recording))
+        date, variant = self._date(recording), self._identity.variant
+        return Measurement(name, session.clock(), source, stack, date, variant=variant)
 
     def _date(self, recording: Recording | None) -> datetime | None:
         if recording is None or self._session.settings.date is not Date.RECORDED:
@@ -151,10 +166,10 @@ class Case:
         self._session.end(self.measurement)
         self._item.user_properties[:] = [*self._foreign_properties(), *self._properties()]
         self._mind_unused()
-        if self._session.settings.mode.records and not self.measurement.replays and not self._spoilt:
+        if self._session.settings.mode.records and not self.measurement.replays and self._is_fit_to_keep:
             with self._session.failing():
                 self._shelf.keep(self.measurement.exchanges(), self._begun)
-        if self._session.settings.ab and not self._spoilt:
+        if self._session.settings.ab and not self._spoilt and self._identity.variant is None:
             self._side_by_side = self._measured_side_by_side()
 
     def _measured_side_by_side(self) -> SideBySide:
@@ -168,7 +183,7 @@ class Case:
 
     def _judge(self) -> None:
         __tracebackhide__ = True
-        if not self._session.settings.judged:
+        if not self._session.settings.judged or self._identity.variant is not None:
             return
         calls = self.measurement.calls(Phase.BODY)
         self._judgements = self._budget.judge(calls, self.measurement.elapsed(Phase.BODY), direct=self._direct)
@@ -184,9 +199,17 @@ class Case:
 
     # ── its outcome ──
 
+    @property
+    def _is_fit_to_keep(self) -> bool:
+        """Whether what was recorded is what the test does, with its variant where it has one."""
+        return not self._spoilt or self._tried_in_vain
+
     def note(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:
         """Learn how a phase ended: whatever fails but a budget spoils the recording."""
         error = excinfo.value if excinfo else None
+        if self._is_finding(report):
+            self._tried_in_vain = True
+            report.outcome, report.wasxfail = "skipped", FINDING  # as pytest's own do
         self._outcome = _outcome(report) or self._outcome
         if error is not None and self._is_about_budgets(error):
             setattr(report, OVER_BUDGET, True)
@@ -197,6 +220,23 @@ class Case:
         if report.failed and self._session.credential_missing and not self.measurement.replays:
             report.sections.append(("claude latency", _NO_KEY))
 
+    def _is_finding(self, report: pytest.TestReport) -> bool:
+        """Whether a phase failed because of what the variant did to the program: that is what is to be found out.
+
+        What failed in a fixture before anything was sent is none, nor is what this plugin or the API could not do.
+        """
+        if self._identity.variant is None or not report.failed or report.when == "teardown":
+            return False
+        measurement = self.measurement
+        if measurement.misses or (not measurement.replays and self._met_an_outage()):
+            return False
+        return report.when == "call" or bool(measurement.mark())
+
+    def _met_an_outage(self) -> bool:
+        """Whether the API could not be asked, or had no answer, for reasons that are none of the variant's."""
+        failed = [call for call in self.measurement.calls(*Phase) if call.error not in (None, "ReadTimeout")]
+        return self._session.credential_missing or any(call.status not in _REFUSALS for call in failed)
+
     def result(self) -> TestResult:
         """What was measured, for the reports of the run."""
         measurement, settings = self.measurement, self._session.settings
@@ -206,6 +246,8 @@ class Case:
             nodeid=self._identity.nodeid,
             sample=self._identity.sample,
             of=self._identity.of,
+            variant=self._identity.variant.name if self._identity.variant else "",
+            written=self._identity.written,
             mode="replay" if measurement.replays else "live",
             clock=settings.pace.value if measurement.replays else "real",
             outcome=self._outcome,
@@ -218,13 +260,20 @@ class Case:
             spoilt=self._spoilt,
             judged=settings.judged,
             recording=self._recording,
-            warnings=(*self._warnings, *([_ANOTHER_LOOP] if measurement.met_another_loop else [])),
+            warnings=(*self._warnings, *self._said_of_measurement()),
             connecting=self._connecting,
             side_by_side=self._side_by_side,
             notes=tuple(str(wait) for wait in waits),
             breakdown=None if diagnosis is None else diagnosis.breakdown(),
             findings=() if diagnosis is None else diagnosis.plain_findings(),
         )
+
+    def _said_of_measurement(self) -> Iterator[str]:
+        measurement = self.measurement
+        if measurement.met_another_loop:
+            yield _ANOTHER_LOOP
+        if self._identity.variant is not None and measurement.mark() and not measurement.varied:
+            yield _NOTHING_VARIED
 
     def _diagnosis(self) -> Diagnosis:
         from pytest_claude_latency.diagnosis import Diagnosis
@@ -311,7 +360,15 @@ def never_begun(item: pytest.Item, report: pytest.TestReport) -> TestResult:
     """The result of a test that was skipped by its marks, or whose marker or recording was not understood."""
     identity = identity_of(item)
     outcome = _outcome(report) or "error"
-    return TestResult(nodeid=identity.nodeid, sample=identity.sample, of=identity.of, outcome=outcome, spoilt=True)
+    return TestResult(
+        nodeid=identity.nodeid,
+        sample=identity.sample,
+        of=identity.of,
+        variant=identity.variant.name if identity.variant else "",
+        written=identity.written,
+        outcome=outcome,
+        spoilt=True,
+    )
 
 
 def _outcome(report: pytest.TestReport) -> str | None:
@@ -335,7 +392,7 @@ def shelf_of(item: pytest.Item, cassette: Cassette, session: Session) -> Shelf:
     path = path_of(file, session.settings.cassettes, test_id, identity.sample)
     if cassette.name is not None:
         nodeid = _owner(session.owners.get((file, cassette.name), []), cassette.name, path)
-    command = session.record_command(nodeid)
+    command = session.record_command(nodeid, variants=identity.variant is not None)
     save = _save(session, identity, file, test_id)
     return Shelf(path, nodeid, shown(path, session.config.rootpath), command, save, session.settings, identity.sample)
 

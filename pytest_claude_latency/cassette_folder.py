@@ -70,8 +70,9 @@ def _test_name(test_id: str) -> str:
 
 def _safe(identity: str, altered: bool = False) -> str:
     """A name every file system holds and none confuses with that of another id."""
-    names, bracket, parameters = identity.partition("[")
-    name = ".".join(names.split("::")) + bracket + parameters
+    names = re.split(r"[\[~]", identity, maxsplit=1)[0]  # "~" opens the name of a variant
+    parameters = identity[len(names) :]
+    name = ".".join(names.split("::")) + parameters
     safe = re.sub(r"[^\w\-.\[\]@+=,~() ]|^[.\s]|[.\s]\Z", "_", name)
     if _DEVICES.match(safe):
         safe = "_" + safe

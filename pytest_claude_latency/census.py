@@ -147,7 +147,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[0] == _INI_ONLY:
         return _read_ini(*arguments[1:])
     outcome, *files = arguments
-    options = ["--collect-only", "-q", "--latency-mode=replay"]
+    options = ["--collect-only", "-q", "--latency-mode=replay", "--latency-variants"]
     if importlib.util.find_spec("xdist"):
         options.append("-n0")  # the controller of a distributed run collects nothing
     counter = Counter()

@@ -18,6 +18,10 @@ class LimitError(LatencyError, ValueError):
     """A limit that is not understood: unknown metric, bad unit, negative or NaN value."""
 
 
+class VariantError(LatencyError, ValueError):
+    """Variants that are not understood, or that a request cannot be made into."""
+
+
 class FileError(LatencyError):
     """A file that cannot be used: which one, at which line (None: as a whole), and why."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -30,7 +31,8 @@ def announcement(samples: Sequence[Identity], root: Path, settings: Settings) ->
         return None
     known = {nodeid: _recorded_calls(nodeid, root, settings) for nodeid in to_make}
     calls = sum(number * (known[nodeid] or 1) for nodeid, number in to_make.items() if known[nodeid] != 0)
-    beside = _side_by_side(to_make, root, settings) if settings.ab else 0
+    written = {nodeid: number for nodeid, number in to_make.items() if _recorded_as(nodeid) == nodeid}
+    beside = _side_by_side(written, root, settings) if settings.ab else 0
     calls += beside
     line = (
         f"claude latency: mode {settings.mode}, {_number(to_make.total(), 'sample')} of {_number(len(to_make), 'test')}"
@@ -49,7 +51,15 @@ def _is_replayed(identity: Identity, root: Path, settings: Settings) -> bool:
 
 def _path(nodeid: str, sample: int, root: Path, settings: Settings) -> Path:
     file, _, test_id = nodeid.partition("::")
-    return path_of(root / file, settings.cassettes, test_id, sample)
+    return path_of(root / file, settings.cassettes, _recorded_as(test_id), sample)
+
+
+def _recorded_as(test_id: str) -> str:
+    """What the recordings of a test are called, which a variant has by its looks: a controller sees no items."""
+    varied = re.fullmatch(r"(.*)(\[|-)(~[^~\]]+)\]", test_id, re.DOTALL)
+    if varied is None:
+        return test_id
+    return varied[1] + ("]" if varied[2] == "-" else "") + varied[3]
 
 
 def _recorded_calls(nodeid: str, root: Path, settings: Settings) -> int | None:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_claude_latency.budget import Budget, combine
-from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.errors import LimitError, VariantError
 from pytest_claude_latency.identity import identity_of
 from pytest_claude_latency.limit import Limit, parse_marker
-from pytest_claude_latency.selection import BUDGET, CASSETTE
+from pytest_claude_latency.selection import BUDGET, CASSETTE, VARIANTS
+from pytest_claude_latency.variant import Variant, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,29 @@ def cassette_of(item: pytest.Item) -> Cassette:
         _check_cassette(mark, place, set(known))
         chosen = {**mark.kwargs, **chosen}
     cassette = Cassette(**{**chosen, "ignore": tuple(chosen.get("ignore", ()))})
+    if identity_of(item).variant is not None:  # it has recordings of its own
+        return replace(cassette, name=None, owner=False)
     if cassette.owner and cassette.name is None:
         raise LimitError(
             f"@{CASSETTE} on {identity_of(item).nodeid}: owner=True needs name=, the name of the recording it writes"
         )
     return cassette
+
+
+def variants_of(item: pytest.Item) -> tuple[Variant, ...]:
+    """The variants that the test declares; the marker that stands closest decides.
+
+    Raises:
+        VariantError: a marker is not understood; names its place and the accepted forms.
+    """
+    declared = [
+        (parse(mark.args, mark.kwargs, f"@{VARIANTS} on {place}"), place) for mark, place in _marks(item, VARIANTS)
+    ]
+    closest = [variant for variants, place in declared if place == declared[0][1] for variant in variants]
+    named = {variant.name: variant for variant in closest}
+    if twice := next((each for each in closest if each != named[each.name]), None):
+        raise VariantError(f"@{VARIANTS} on {declared[0][1]}: {twice.name} is declared twice, with another when=")
+    return tuple(named.values())
 
 
 def _check_cassette(mark: pytest.Mark, place: str, known: set[str]) -> None:
@@ -144,7 +163,9 @@ def place_of(item: pytest.Item, nodeid: str) -> tuple[Path, str]:
     Raises:
         LimitError: a `latency_cassette` is not understood.
     """
-    name = cassette_of(item).name
+    name, identity = cassette_of(item).name, identity_of(item)
+    if identity.variant is not None:
+        return item.path, identity.test_id
     return (item.path, nodeid.partition("::")[2]) if name is None else (shared_file(item), name)
 
 

@@ -102,11 +102,16 @@ def _read(path: Path, report: Mapping[str, Any]) -> MeasuredFile:
     tests = report.get("tests")
     if not isinstance(tests, list):
         raise FaultError('it has no list "tests"')
-    reported = [_test(test, place, mode, clock) for place, test in enumerate(tests, 1)]
+    reported = [_test(test, place, mode, clock) for place, test in enumerate(tests, 1) if not _is_variant(test)]
     failed = {each.nodeid: each.outcome for each in reported if each.outcome in _FAILED}
     series = series_of(each for each in reported if each.nodeid not in failed)
     left_out = {each.nodeid: each.outcome for each in reported if each.nodeid not in series} | failed
     return MeasuredFile(path, series, left_out, tells_conditions=False)
+
+
+def _is_variant(test: object) -> bool:
+    """Whether it was only tried; what is compared is the test as it is written."""
+    return isinstance(test, dict) and bool(test.get("variant"))
 
 
 def _way(report: Mapping[str, Any]) -> tuple[Mode, Pace]:

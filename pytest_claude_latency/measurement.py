@@ -25,10 +25,13 @@ from pytest_claude_latency.clock import Clock
 from pytest_claude_latency.conditions import conditions_of
 from pytest_claude_latency.credentials import conceal_url
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds, seconds
+from pytest_claude_latency.errors import VariantError
 from pytest_claude_latency.exchange import Exchange, Request, header
 from pytest_claude_latency.recorder import Attempt, Observed
+from pytest_claude_latency.rewriting import Rewritten
 from pytest_claude_latency.stack import Stack, Transport
 from pytest_claude_latency.timeline import Call, is_prompt_call, measure
+from pytest_claude_latency.variant import Variant
 from pytest_claude_latency.virtual_time import World
 from pytest_claude_latency.warming import Warming
 
@@ -101,11 +104,15 @@ class Measurement:
         date: datetime | None = None,
         *,
         warming: Warming | None = None,
+        variant: Variant | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
         self.source = source
         self.warming = warming
+        self.variant = variant
+        self.varied = 0
+        """How many requests the variant changed."""
         self.phase = Phase.SETUP
         self.misses: list[str] = []
         self.stack = stack
@@ -155,12 +162,29 @@ class Measurement:
 
     def transport_for(self, request: Request, real: Transport) -> Transport:
         """Answer a request and observe it."""
-        attempt = Attempt(request, self.clock, self._origin, self.stack)
-        inner = self.source.transport_for(request, real, self)
+        sent = self._varied(request)
+        attempt = Attempt(sent, self.clock, self._origin, self.stack)
+        inner = self.source.transport_for(sent, real, self)
         attempt.foretold(getattr(inner, "connect", None))
         self._file(attempt)
-        observed = Observed(inner, attempt, self.stack)
+        carrier = inner if sent is request else Rewritten(inner, sent, self.stack)
+        observed = Observed(carrier, attempt, self.stack)
         return observed if self.warming is None else self.warming.ahead_of(observed, attempt, inner)
+
+    def _varied(self, request: Request) -> Request:
+        """What is sent in place of `request`."""
+        if self.variant is None or not is_prompt_call(request):
+            return request
+        try:
+            sent = self.variant.applied(request)
+        except VariantError as error:
+            self.miss(
+                f"{self.variant.name} cannot be tried on this {request.title}: {error}\n"
+                f"  test      {self.name}\n"
+                f"  do        leave this call out with when={{...}}, or the variant out of @latency_variants"
+            )
+        self.varied += sent is not request
+        return sent
 
     def miss(self, message: str) -> NoReturn:
         """Stop a program that asks for what nothing may answer.

@@ -25,6 +25,8 @@ MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
     'for example latency_budget(ttft="800ms", total="3s")',
     "latency_cassette(name=None, owner=False, ignore=(), repeat=False): how the test's recording is kept and matched",
+    "latency_variants(combinations={}, when=None, **fields): fields of the request body that the test is tried with, "
+    'for example latency_variants(model=["claude-haiku-4-5"], temperature=[0.2, 1.0]); run with --latency-variants',
     "latency: a latency test (set by the plugin); select with -m latency",
 )
 
@@ -90,6 +92,8 @@ class Settings:
     """How much must change to count; None where the defaults do."""
     suggests: bool
     """Whether budgets are proposed at the end."""
+    variants: bool = False
+    """Whether the variants of tests that declare them run too."""
 
     @property
     def uses_baselines(self) -> bool:
@@ -163,6 +167,7 @@ _SWITCHES = (
     "latency_explain",
     "latency_suggest",
     "latency_ab",
+    "latency_variants",
     "latency_placeholder_key",
 )
 
@@ -215,6 +220,9 @@ def declare(parser: pytest.Parser) -> None:
     ab = "in a live run, send each test's recorded requests and its current ones alternately, and compare the two"
     group.addoption("--latency-ab", action="store_true", default=None, help=ab)
     parser.addini("latency_ab", ab, type="bool", default=False)
+    variants = "also run the variants of tests that declare them with @latency_variants, and set them side by side"
+    group.addoption("--latency-variants", action="store_true", default=None, help=variants)
+    parser.addini("latency_variants", variants, type="bool", default=False)
     parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
     parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
     parser.addini("latency_keep_headers", "names of further headers to record", type="args")
@@ -252,6 +260,7 @@ def read(config: pytest.Config) -> Settings:
         compare=_baseline(config, "latency_compare"),
         rules=_rules(config),
         suggests=_flag(config, "latency_suggest"),
+        variants=_flag(config, "latency_variants"),
     )
 
 

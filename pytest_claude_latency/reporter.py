@@ -110,7 +110,7 @@ class Reporter:
         if self._session.settings.suggests and self._session.results:
             from pytest_claude_latency.report import suggestions
 
-            suggestions.write(self._session.results.values(), terminalreporter)
+            suggestions.write(self._session.as_written(), terminalreporter)
 
     def _close_staging(self) -> None:
         if not self._session.worker:
@@ -167,6 +167,7 @@ class Reporter:
             explained=settings.explained,
             verdicts=self._session.conclusions,
             warnings=tuple(dict.fromkeys([*self._warnings(), *self._session.warnings])),
+            rules=settings.rules,
         )
         return summarize(self._session.results.values(), run)
 

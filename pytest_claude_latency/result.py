@@ -24,10 +24,14 @@ class TestResult:
     __test__: ClassVar[bool] = False  # the name looks like a test class to pytest
 
     nodeid: str
-    """As pytest prints it, without the sample."""
+    """As pytest prints it, with the variant and without the sample."""
     sample: int = 1
     of: int = 1
     """How many samples of the test were to run."""
+    variant: str = ""
+    """What the test was tried with; empty where it ran as it is written."""
+    written: str = ""
+    """The node id of the test as it is written, where this is a variant of it."""
     mode: Mode = "replay"
     """How the test got its answers; one that was recorded was live."""
     clock: Pace = "virtual"
@@ -63,6 +67,11 @@ class TestResult:
     """Where its time went, in JSON types: `test`, `calls` and `text`; None where that was not asked for."""
     findings: tuple[Mapping[str, Any], ...] = ()
     """What was found about it, in JSON types, the costliest first."""
+
+    @property
+    def succeeded(self) -> bool | None:
+        """Whether the test's own assertions held, whatever became of budgets; None where it was skipped."""
+        return None if self.outcome == "skipped" else not self.spoilt
 
     @property
     def broken(self) -> tuple[Judgement, ...]:

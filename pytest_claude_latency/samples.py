@@ -1,8 +1,7 @@
 """Samples as items: a latency test that is to run several times becomes so many items of its own.
 
-They are made where a collector hands in what it found, so that everything that
-selects, orders or distributes items (`-k`, `--lf`, ids on the command line,
-xdist) meets them like parametrized tests. The sample is the last parametrization.
+They are made where a collector hands in what it found, as parametrized tests are. So are the variants of a test, each
+of which has samples of its own. The sample is the last parametrization, the variant the one before.
 """
 
 from __future__ import annotations
@@ -11,26 +10,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from typing import Any
-from unittest import TestCase
 
 import pytest
 
 from pytest_claude_latency.cassette import samples as recorded_samples
+from pytest_claude_latency.clones import clone
 from pytest_claude_latency.errors import LatencyError
-from pytest_claude_latency.identity import Identity, give, identity_of, is_given
-from pytest_claude_latency.markers import budget_of, place_of
+from pytest_claude_latency.identity import Identity, give, give_variant, identity_of, is_given
+from pytest_claude_latency.markers import budget_of, place_of, variants_of
 from pytest_claude_latency.options import Mode, Settings
 from pytest_claude_latency.sample import never_settled
 from pytest_claude_latency.selection import is_latency_test
 
 
 def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: Settings) -> None:
-    """Put an item for each sample in the place of each latency test that a collector found.
+    """Put an item for each variant and sample in the place of each latency test that a collector found.
 
-    A test that the command line names by its parameters and without a sample stands beside them, or pytest would not
-    find what it was asked for. It goes when the session hands in all that was named.
+    A test that the command line names by its parameters or variant and without a sample stands beside them, or pytest
+    would not find what it was asked for. It goes when the session hands in all that was named.
     """
     chosen = () if isinstance(collector, pytest.Session) else collector.config.args
     report.result = _expanded(report.result, settings, {argument.partition("::")[2] for argument in chosen})
@@ -42,10 +40,11 @@ def _expanded(found: Sequence[Any], settings: Settings, named: Set[str]) -> list
         if not isinstance(node, pytest.Function) or not _is_whole(node):
             expanded.append(node)
             continue
-        clones = _samples(node, settings)
-        if clones != [node] and "[" in node.name and node.nodeid.partition("::")[2] in named:
-            expanded.append(node)
-        expanded += clones
+        for each in _as_written_and_varied(node, settings):
+            asked_for = "[" in each.name and each.nodeid.partition("::")[2] in named
+            expanded += [each] if asked_for else []
+            if not asked_for or len(_numbers(each, settings)) > 1:
+                expanded += _samples(each, settings)
     return expanded
 
 
@@ -54,25 +53,49 @@ def settle(items: list[pytest.Item], settings: Settings) -> None:
     there: set[str] = set()
     settled: list[pytest.Item] = []
     for item in items:
-        for each in _samples(item, settings) if isinstance(item, pytest.Function) and _is_whole(item) else [item]:
-            if identity_of(each).of == 1 or each.nodeid not in there:
+        for each in _items(item, settings):
+            identity = identity_of(each)
+            if (identity.of == 1 and identity.variant is None) or each.nodeid not in there:
                 there.add(each.nodeid)
                 settled.append(each)
     items[:] = settled
 
 
+def _items(item: pytest.Item, settings: Settings) -> list[pytest.Item]:
+    """The items that run what `item` stands for."""
+    if not isinstance(item, pytest.Function) or not _is_whole(item):
+        return [item]
+    return [sample for each in _as_written_and_varied(item, settings) for sample in _samples(each, settings)]
+
+
 def _is_whole(item: pytest.Item) -> bool:
-    """Whether an item still stands for all samples of a latency test."""
+    """Whether an item still stands for all samples of a latency test, or of a variant of one."""
     return not is_given(item) and is_latency_test(item)
+
+
+def _as_written_and_varied(item: pytest.Function, settings: Settings) -> list[pytest.Function]:
+    """The test as it is written, and its variants where the run asks for them."""
+    if not settings.variants or identity_of(item).variant is not None:
+        return [item]
+    varied = [item]
+    with suppress(LatencyError):  # a marker that is not understood is said when the test is set up
+        for variant in variants_of(item):
+            varied.append(clone(item, variant.name))
+            give_variant(varied[-1], item.nodeid, variant)
+    return varied
 
 
 def _samples(item: pytest.Function, settings: Settings) -> list[pytest.Function]:
     """The items that run the test's samples: itself where there is one."""
-    numbers = _numbers(item, settings)
+    numbers, whole = _numbers(item, settings), identity_of(item)
     if len(numbers) == 1:
-        give(item, Identity(item.nodeid, numbers[0]))
+        give(item, replace(whole, sample=numbers[0]))
         return [item]
-    return [_clone(item, Identity(item.nodeid, number, len(numbers))) for number in numbers]
+    clones = []
+    for number in numbers:
+        clones.append(clone(item, f"sample-{number}"))
+        give(clones[-1], replace(whole, sample=number, of=len(numbers)))
+    return clones
 
 
 def _numbers(item: pytest.Function, settings: Settings) -> Sequence[int]:
@@ -85,67 +108,6 @@ def _numbers(item: pytest.Function, settings: Settings) -> Sequence[int]:
         paths = recorded_samples(file, settings.cassettes, test_id)
         recorded = [int(path.name.removesuffix(".jsonl").rpartition(".")[2]) for path in paths]
     return recorded[: settings.samples] or [1]
-
-
-def _clone(item: pytest.Function, identity: Identity) -> pytest.Function:
-    source: Any = item
-    name = f"sample-{identity.sample}"
-    spec = _callspec(source, name)
-    clone: pytest.Function = _kind(type(item)).from_parent(
-        item.parent,
-        name=f"{item.originalname}[{spec.id}]",
-        callspec=spec,
-        fixtureinfo=source._fixtureinfo,
-        keywords=_keywords(source, name),
-        originalname=item.originalname,
-    )
-    clone.own_markers[:] = item.own_markers
-    clone.extra_keyword_matches.update(item.extra_keyword_matches)
-    clone.user_properties += item.user_properties
-    give(clone, identity)
-    return clone
-
-
-def _callspec(item: Any, name: str) -> Any:
-    """The item's parameters and the sample behind them; pytest makes node ids of this."""
-    given = getattr(item, "callspec", None)
-    if given is None:
-        from _pytest import python
-
-        kind: Any = getattr(python, "CallSpec", None) or python.CallSpec2
-        given = kind()
-    return replace(given, _idlist=[*given._idlist, name])
-
-
-def _keywords(item: Any, name: str) -> dict[str, Any]:
-    """What the item itself added to its keywords; those of its parents come with them."""
-    inherited = set(item.parent.keywords) | {item.name}
-    return {key: item.keywords[key] for key in item.keywords if key not in inherited} | {name: True}
-
-
-class _OwnName:
-    """A `TestCase` method under another name than its class knows it by."""
-
-    def _getinstance(self: Any) -> TestCase:
-        instance: TestCase = self.parent.obj(self.originalname)
-        return instance
-
-    def runtest(self: Any) -> None:
-        shown, self.name = self.name, self.originalname
-        try:
-            super().runtest()  # type: ignore[misc]  # of the item's class
-        finally:
-            self.name = shown
-
-
-@cache
-def _kind(kind: type[pytest.Function]) -> type[pytest.Function]:
-    """The class of an item's clones: its own, but for those that make an instance by the item's name."""
-    from _pytest.unittest import TestCaseFunction
-
-    if not issubclass(kind, TestCaseFunction):
-        return kind
-    return type(kind.__name__, (_OwnName, kind), {})
 
 
 def identities(nodeids: Sequence[str]) -> Iterator[Identity]:
@@ -161,7 +123,7 @@ def unsettled(items: Sequence[pytest.Item], settings: Settings) -> list[str]:
     numbers = Counter(identity_of(item).nodeid for item in items)
     said: dict[str, None] = {}
     for item in items:
-        if not is_latency_test(item):
+        if not is_latency_test(item) or identity_of(item).variant is not None:
             continue
         with suppress(LatencyError):  # said when the test is set up
             for limit in budget_of(item, settings.limits).percentiles:

@@ -8,13 +8,16 @@ import pytest
 
 BUDGET = "latency_budget"
 CASSETTE = "latency_cassette"
+VARIANTS = "latency_variants"
 SELECTED = "latency"
 FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
 
 
 def is_latency_test(item: pytest.Item) -> bool:
-    """Whether the test carries a budget or uses one of the fixtures."""
-    return item.get_closest_marker(BUDGET) is not None or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    """Whether the test carries a budget or variants, or uses one of the fixtures."""
+    if item.get_closest_marker(BUDGET) is not None or item.get_closest_marker(VARIANTS) is not None:
+        return True
+    return not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def mark(items: Iterable[pytest.Item]) -> list[pytest.Item]:

@@ -130,11 +130,15 @@ class Session:
         except LatencyError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
 
-    def record_command(self, nodeid: str) -> str:
-        """What a user types where pytest was started to record this test, or the tests of this file or folder."""
+    def record_command(self, nodeid: str, *, variants: bool = False) -> str:
+        """What a user types where pytest was started to record this test, or the tests of this file or folder.
+
+        With `variants`, the test is one that only a run of variants has.
+        """
         path, separator, test = nodeid.partition("::")
         there = Path(os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)).as_posix()
-        return f"pytest --latency-mode=record {shlex.quote(there + separator + test)}"
+        asked = " --latency-variants" if variants else ""
+        return f"pytest --latency-mode=record{asked} {shlex.quote(there + separator + test)}"
 
     def close(self) -> None:
         """Leave HTTP, time and the SDK as they were, also after an interrupted test."""
@@ -230,7 +234,7 @@ class Session:
     def _found(self) -> list[Conclusion]:
         from pytest_claude_latency import conclusion
 
-        results, strict = list(self.results.values()), self.settings.strict
+        results, strict = self.as_written(), self.settings.strict
         found = conclusion.on_percentiles(results, judged=self.settings.judged, strict=strict)
         if self.history is not None and self.history.compared is not None:
             from pytest_claude_latency import regression
@@ -245,6 +249,10 @@ class Session:
             found += ab_conclusion.on_pairs(results, self.settings.rules, strict=strict)
         return found
 
+    def as_written(self) -> list[TestResult]:
+        """The results of tests as they are written: baselines and percentiles know no variants."""
+        return [result for result in self.results.values() if not result.variant]
+
     def _gone(self, known: Sequence[str]) -> list[str]:
         return self.collected.gone(known, self.config) if self.collected is not None else []
 
@@ -256,7 +264,7 @@ class Session:
         """
         if self.history is None or self.history.saved is None:
             return
-        results = list(self.results.values())
+        results = self.as_written()
         if failed := [each for each in self.conclusions if each.fails]:
             raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
         kept = self.history.save(results, self._gone(self.history.kept), self.config.rootpath)

@@ -11,6 +11,7 @@ from html import escape
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.judgement import describe, message, moments
+from pytest_claude_latency.report import trials
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import Table, against_baseline, counts, not_judged, over_samples, table
 from pytest_claude_latency.result import TestResult
@@ -66,6 +67,7 @@ def render(summary: Summary) -> str:
         f"<h1>Claude latency</h1><p>{escape(counts(summary))}</p>",
         f"<p>{escape(unjudged)}</p>" if unjudged else "",
         _table(table(summary), summary),
+        _variants(summary),
         _broken(summary),
         _list("Over all samples", over_samples(summary)),
         _list("Against the baseline", against_baseline(summary)),
@@ -89,6 +91,20 @@ def _row(row: Row, cells: tuple[str, ...]) -> str:
     middle = "".join(f"<td>{escape(fact)}</td>" for fact in facts)
     kind = escape(verdict.replace(" ", "-"))
     return f'<tr><td><code>{escape(nodeid)}</code></td>{middle}<td class="{kind}">{escape(verdict)}</td></tr>'
+
+
+def _variants(summary: Summary) -> str:
+    """Each test that was tried in variants: a table, and what to make of it."""
+    blocks = []
+    for trial in summary.trials:
+        content = trials.table(trial)
+        head = "".join(f"<th>{escape(header)}</th>" for header in content.headers)
+        rows = ["".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in content.cells]
+        said = (trial.recommendation(), *content.footnotes)
+        blocks += [f"<p><code>{escape(trial.nodeid)}</code></p>", f"<table><thead><tr>{head}</tr></thead><tbody>"]
+        blocks += [f"<tr>{row}</tr>" for row in rows]
+        blocks += ["</tbody></table>", *(f"<p>{escape(text)}</p>" for text in said)]
+    return "<h2>Variants</h2>\n" + "\n".join(blocks) if blocks else ""
 
 
 def _broken(summary: Summary) -> str:

@@ -27,6 +27,7 @@ def render(summary: Summary) -> str:
         "clock": summary.run.clock,
         "tests": [_test(result) for result in summary.results],
         "verdicts": [conclusion.as_json() for conclusion in summary.run.verdicts],
+        **({"variants": [trial.as_json() for trial in summary.trials]} if summary.trials else {}),
     }
     return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -37,6 +38,7 @@ def _test(result: TestResult) -> dict[str, Any]:
         calls = [{**call, "breakdown": parts} for call, parts in zip(calls, result.breakdown["calls"], strict=True)]
     return {
         "nodeid": result.nodeid,
+        **({"variant": result.variant, "written": result.written} if result.variant else {}),
         "sample": result.sample,
         "outcome": result.outcome,
         "elapsed": _rounded(result.elapsed),

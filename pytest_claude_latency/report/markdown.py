@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 
 from pytest_claude_latency.judgement import message
+from pytest_claude_latency.report import trials
 from pytest_claude_latency.report.summary import Summary
-from pytest_claude_latency.report.table import against_baseline, counts, not_judged, over_samples, table
+from pytest_claude_latency.report.table import Table, against_baseline, counts, not_judged, over_samples, table
 
 
 def render(summary: Summary) -> str:
@@ -19,7 +20,7 @@ def render(summary: Summary) -> str:
     parts = ["## Claude latency", _table(summary) if summary.rows else "", _plain(counts(summary))]
     if line := not_judged(summary):
         parts.append(_plain(line))
-    parts += _broken(summary) + _listed("Over all samples", over_samples(summary))
+    parts += _trials(summary) + _broken(summary) + _listed("Over all samples", over_samples(summary))
     parts += _listed("Against the baseline", against_baseline(summary))
     parts += _listed("Warnings", summary.warnings) + _listed("Notes", summary.notes)
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -27,11 +28,24 @@ def render(summary: Summary) -> str:
 
 def _table(summary: Summary) -> str:
     content = table(summary)
+    notes = [f"\n{_plain(footnote)}" for footnote in content.footnotes]
+    return "\n".join([*_lines(content), *notes])
+
+
+def _lines(content: Table) -> list[str]:
     header = "| " + " | ".join(content.headers) + " |"
     rule = "|:--|" + "--:|" * (len(content.headers) - 2) + ":--|"
-    rows = [_row(cells) for cells in content.cells]
-    notes = [f"\n{_plain(footnote)}" for footnote in content.footnotes]
-    return "\n".join([header, rule, *rows, *notes])
+    return [header, rule, *map(_row, content.cells)]
+
+
+def _trials(summary: Summary) -> list[str]:
+    """Each test that was tried in variants: a table, and what to make of it."""
+    blocks = []
+    for trial in summary.trials:
+        content = trials.table(trial)
+        said = [_plain(text) for text in (trial.recommendation(), *content.footnotes)]
+        blocks += [code(trial.nodeid), "\n".join(_lines(content)), *said]
+    return ["### Variants", *blocks] if blocks else []
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from pytest_claude_latency import duration
+from pytest_claude_latency.comparison import Rules
 from pytest_claude_latency.conclusion import Conclusion
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.judgement import NO_CALL, Judgement
 from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.trial import Trial, trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class Run:
     """What is known only at the end of a run."""
     warnings: tuple[str, ...] = ()
     """What makes the numbers of the whole run misleading."""
+    rules: Rules | None = None
+    """How much variants must differ to count; None where the defaults do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Summary:
     results: tuple[TestResult, ...]
     """By node id and sample."""
     rows: tuple[Row, ...]
+    """Of tests as they are written."""
     calls: int
     setup_calls: int
     verdicts: Mapping[str, int] = field(default_factory=dict)
@@ -101,6 +106,8 @@ class Summary:
     """How many comparisons with a baseline came to each verdict."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    """Tests that were tried in variants."""
 
     @property
     def budgets(self) -> int:
@@ -111,20 +118,26 @@ class Summary:
 def summarize(results: Iterable[TestResult], run: Run) -> Summary:
     """The summary of `results`, in whatever order they came in."""
     ordered = tuple(sorted(results, key=lambda result: (result.nodeid, result.sample)))
+    written = tuple(result for result in ordered if not result.variant)
     rows = tuple(
         _row(nodeid, tuple(samples), tuple(each for each in run.verdicts if each.nodeid == nodeid))
-        for nodeid, samples in groupby(ordered, key=lambda each: each.nodeid)
+        for nodeid, samples in groupby(written, key=lambda each: each.nodeid)
     )
     return Summary(
         run=run,
         results=ordered,
         rows=rows,
-        calls=sum(len(result.calls) for result in ordered),
-        setup_calls=sum(len(result.setup_calls) for result in ordered),
+        calls=sum(len(result.calls) for result in written),
+        setup_calls=sum(len(result.setup_calls) for result in written),
         verdicts=Counter(verdict for row in rows for verdict in _verdicts(row.judgements, row.conclusions)),
         comparisons=Counter(each.verdict for row in rows for each in row.conclusions if each.kind == "comparison"),
-        warnings=run.warnings + tuple(text for row in rows for text in _warnings(row)),
+        warnings=(
+            *run.warnings,
+            *(text for row in rows for text in _warnings(row)),
+            *_said((result for result in ordered if result.variant), "warnings"),
+        ),
         notes=(*_said(ordered, "notes"), *(note for row in rows for note in _connecting(row))),
+        trials=trials(ordered, run.rules),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_claude_latency.judgement import describe, headline, moments
+from pytest_claude_latency.report import trials
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import Table, counts, elsewhere, not_judged, table
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_claude_latency.timeline import Call
+    from pytest_claude_latency.trial import Trial
 
 _COLOURS = {
     "broken": "red",
@@ -45,6 +47,8 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
             _section(summary, reporter)
     elif line := not_judged(summary):
         reporter.write_line(line)
+    if summary.trials:
+        _variants(summary, reporter)
     if summary.run.explained:
         _explanations(summary, reporter)
     for warning in summary.warnings:
@@ -65,6 +69,33 @@ def _section(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     for footnote in content.footnotes:
         reporter.write_line(footnote)
     _wrapped(counts(summary), reporter, indent=0, **_markup("broken" if summary.verdicts.get("broken") else "kept"))
+
+
+def _variants(summary: Summary, reporter: pytest.TerminalReporter) -> None:
+    """Each test that was tried in variants: a table, and what to make of it."""
+    reporter.write_sep("=", "claude latency: variants")
+    for trial in summary.trials:
+        _wrapped(trial.nodeid, reporter, indent=0, bold=True)
+        _trial(trial, reporter)
+        _wrapped(trial.recommendation(), reporter, indent=2)
+
+
+def _trial(trial: Trial, reporter: pytest.TerminalReporter) -> None:
+    """The table of a trial. Names are there to be read whole: where they leave no room, they get lines of their own."""
+    content = trials.table(trial)
+    widths = column_widths(content, _width(reporter))
+    beside = widths[0] >= max(columns(cells[0]) for cells in content.cells)
+    if not beside:
+        widths[0] = columns(content.headers[0])
+    best = trial.fastest.name if trial.fastest else ""
+    reporter.write_line(_GAP.join(_padded(content.headers, widths)).rstrip())
+    for name, *facts in content.cells:
+        markup = _markup("kept") if name == best else {}
+        if not beside:
+            reporter.write_line(name, **markup)
+        reporter.write_line(_GAP.join(_padded((name if beside else "", *facts), widths)).rstrip(), **markup)
+    for footnote in content.footnotes:
+        reporter.write_line(f"  {footnote}")
 
 
 def _explanations(summary: Summary, reporter: pytest.TerminalReporter) -> None:

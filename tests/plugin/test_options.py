@@ -53,6 +53,7 @@ BAD_INI = {
     "latency_limits = ttfft<1s": "*ini key latency_limits: unknown metric 'ttfft'; did you mean 'ttft'?*",
     "latency_budget = maybe": "*ini key latency_budget: invalid truth value 'maybe'; accepted: true, *",
     "latency_strict = maybe": "*ini key latency_strict: invalid truth value 'maybe'; accepted: true, *",
+    "latency_variants = maybe": "*ini key latency_variants: invalid truth value 'maybe'; accepted: true, *",
     "latency_placeholder_key = maybe": "*ini key latency_placeholder_key: invalid truth value 'maybe'; accepted: *",
     "latency_date = today": "*ini key latency_date: 'today' is not understood; accepted: now, recorded*",
     "latency_redact = (": "*ini key latency_redact: '(' is not a regular expression*",

@@ -21,9 +21,10 @@ from tests.unit.some_recording import answering, recording
 FILE = Path("tests/test_triage.py")
 _NAMES = st.text("abAB_.1", min_size=1, max_size=4)
 _IDS = st.builds(
-    lambda names, parameters: "::".join(names) + parameters,
+    lambda names, parameters, variant: "::".join(names) + parameters + variant,
     st.lists(_NAMES | st.sampled_from(["con", "TestA", "Testa", "setUp"]), min_size=1, max_size=3),
     st.just("") | st.text("aA:./\\é\u0065\u0301 -?*[]0123", max_size=6).map("[{}]".format),
+    st.just("") | st.text("aA.01=/,", min_size=1, max_size=4).map("~{}".format),
 )
 
 
@@ -39,6 +40,8 @@ def _on_any_disk(path: Path) -> str:
         ("test_label[en]", "test_label[en]"),
         ("test_label[en-1.5-a b]", "test_label[en-1.5-a b]"),
         ("TestTriage::test_label[en]", "TestTriage.test_label[en]"),
+        ("test_label[en]~temperature=0.2", "test_label[en]~temperature=0.2"),
+        ("TestTriage::test_label~model=claude-3.5,top_p=0.9", "TestTriage.test_label~model=claude-3.5,top_p=0.9"),
         ("TestTriage::TestDeep::test_label", "TestTriage.TestDeep.test_label"),
     ],
 )

@@ -32,6 +32,8 @@ def results() -> st.SearchStrategy[TestResult]:
         TestResult,
         nodeid=st.text(),
         sample=st.integers(1, 99),
+        variant=st.text(),
+        written=st.text(),
         outcome=st.sampled_from(["passed", "failed", "skipped"]),
         elapsed=st.none() | spans(),
         calls=many_calls,
