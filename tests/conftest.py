@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("ANTHROPIC_") or name.lower().endswith("_proxy") or name == "CI":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_bytecode_of_test_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is written twice within a second, at the same length, would be run as it was first."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def slower_model(account: Account) -> Finding | None:
         rule="slower-model",
         fact=f"{account.name(worst)} took {duration.show(worst.breakdown.total)} with {worst.timeline.model}; for like "
         f"work {model} took {duration.show(_median(others))}",
-        remedy=f"try {model}, and see that its answers are still good enough",
+        remedy=f"{model}, and see that its answers are still good enough",
         cost=gain,
         guide=1,
         saving=Saving(span=gain, how=f"with {model}", calls=len(others)),

@@ -116,7 +116,7 @@ def high_temperature(account: Account) -> Finding | None:
         rule="high-temperature",
         fact=f"{account.name(worst)} answered with {worst.output_tokens} tokens at temperature "
         f"{worst.body['temperature']:g}" + account.and_others(found),
-        remedy="try a temperature of about 0.2, which sometimes gives more focused and shorter answers",
+        remedy="a temperature of about 0.2, which sometimes gives more focused and shorter answers",
         cost=sum(call.generating for call in found),
         guide=2,
         saving=Saving(span=round(worst.generating * share), how="at the low temperature", calls=len(cool))
