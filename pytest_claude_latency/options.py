@@ -64,7 +64,7 @@ class Date(StrEnum):
     RECORDED = "recorded"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the class would be made twice, in every run of every suite
 class Settings:
     """How this run measures."""
 

@@ -20,7 +20,6 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time import places
 from pytest_claude_latency.virtual_time.dial import due
 from pytest_claude_latency.virtual_time.lock import DOOR, LOCK
 from pytest_claude_latency.virtual_time.machine import get_ident, monotonic_ns
@@ -137,6 +136,7 @@ class LoopWait(Wait):
         """The loop's tasks and where they wait."""
         from asyncio import all_tasks
 
+        from pytest_claude_latency.virtual_time import places
         from pytest_claude_latency.virtual_time.deadlock import line
 
         lines = []
