@@ -81,7 +81,7 @@ def _passed_alone(seat: Seat, instant: Nanoseconds) -> bool:
             return True
         if not (schedule.free_until(instant) and seat.idle_until(instant) and current() is seat.world):
             return False
-        if getattr(current_task(), "_must_cancel", True):
+        if getattr(current_task(seat.loop), "_must_cancel", True):
             return False
         schedule.jump_to(instant)
         return True
