@@ -114,7 +114,7 @@ class WatchDog:
             self._granted, self._granted_at = schedule.grants, now
         if not schedule.ready:
             return
-        watch = None if member is None else self._watches.get(member.ident)
+        watch = None if member is None or member.really else self._watches.get(member.ident)
         if now - self._granted_at >= _LONG_TURN or (watch is not None and watch.holds_up(now)):
             schedule.take_from()
 

@@ -17,7 +17,8 @@ import pytest
 
 from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time import RealWait, World, machine, sights
+from pytest_claude_latency.virtual_time import RealWait, World, machine, sights, threads
+from pytest_claude_latency.virtual_time.members import MEMBERS
 
 CHILD = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
 
@@ -273,6 +274,26 @@ def test_an_outsider_that_notifies_is_waited_for(world: World) -> None:
     event.wait()
 
     assert world.clock.now() == 0
+
+
+def test_who_waits_for_the_interpreter_keeps_its_turn(world: World) -> None:
+    order: list[str] = []
+    told, started = threading.Event(), machine.allocate_lock()
+
+    def work() -> None:
+        told.wait()
+        order.append("who was told")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    started.acquire()
+    told.set()
+    with threads._in_reality(MEMBERS[machine.get_ident()]):
+        started.acquire(timeout=0.4)  # as where a worker takes its time to start
+    order.append("who waited")
+    thread.join()
+
+    assert order == ["who waited", "who was told"]
 
 
 @pytest.fixture
