@@ -131,6 +131,7 @@ class Matcher:
         self._lock = Lock()
         self._taken: dict[Key, int] = {}
         self._fitting: dict[Key, list[int]] = {}
+        self._places = {id(exchange): place for place, exchange in enumerate(self.exchanges)}
         for place, exchange in enumerate(self.exchanges):
             self._fitting.setdefault(key_of(exchange.request, rules), []).append(place)
 
@@ -149,6 +150,10 @@ class Matcher:
                 return None
             self._taken[key] = taken + 1
         return self.exchanges[fitting[taken % len(fitting)]]
+
+    def place_of(self, taken: Exchange) -> int:
+        """Where an exchange that was handed out stands in the recording, from 0."""
+        return self._places[id(taken)]
 
     def fitting(self, sent: Request) -> tuple[int, ...]:
         """The numbers, from 1, of the exchanges that fit a request, used or not."""

@@ -166,6 +166,7 @@ class Measurement:
         attempt = Attempt(sent, self.clock, self._origin, self.stack)
         inner = self.source.transport_for(sent, real, self)
         attempt.foretold(getattr(inner, "connect", None))
+        attempt.place = getattr(inner, "place", 0)
         self._file(attempt)
         carrier = inner if sent is request else Rewritten(inner, sent, self.stack)
         observed = Observed(carrier, attempt, self.stack)
@@ -286,7 +287,10 @@ class Measurement:
                 attempt.finish(closed="client")
 
     def _made(self, phases: Sequence[Phase], since: int) -> Iterable[_Call]:
-        return [call for call in self._calls[since:] if call.phase in phases]
+        made = [call for call in self._calls[since:] if call.phase in phases]
+        if self.replays:  # which of two threads is first at one instant may depend on the machine
+            made.sort(key=lambda call: (call.attempts[0].sent, call.attempts[0].place))
+        return made
 
     def _ended(self, exchange: Exchange) -> Nanoseconds:
         if exchange.end is None:

@@ -40,6 +40,7 @@ class Attempt:
         self._end: End | None = None
         self._exchange: Exchange | None = None
         self.met_another_loop = False
+        self.place = 0  # in the recording that answers it, which orders what is sent at one instant
 
     def now(self) -> Nanoseconds:
         """Time since it was sent."""

@@ -40,9 +40,16 @@ class Replayed:
     """The transport that serves one recorded exchange to one request, at the recorded offsets."""
 
     def __init__(
-        self, recorded: Exchange, waiter: Waiter, stack: Stack, overrun: Callable[[Exchange], NoReturn]
+        self,
+        recorded: Exchange,
+        waiter: Waiter,
+        stack: Stack,
+        overrun: Callable[[Exchange], NoReturn],
+        *,
+        place: int = 0,
     ) -> None:
         self._recorded = recorded
+        self.place = place  # in its recording
         self.connect = recorded.connect
         self._end = recorded.end or End(0)
         self._waiter = waiter

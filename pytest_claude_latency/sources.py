@@ -51,7 +51,8 @@ class Replaying:
         recorded = self.matcher.take(shown)
         if recorded is None:
             measurement.miss(self.explain(shown))
-        return Replayed(recorded, measurement, measurement.stack, partial(self._stop, measurement))
+        stop, place = partial(self._stop, measurement), self.matcher.place_of(recorded)
+        return Replayed(recorded, measurement, measurement.stack, stop, place=place)
 
     def _stop(self, measurement: Measurement, exchange: Exchange) -> NoReturn:
         measurement.miss(self.overrun(exchange))

@@ -16,6 +16,8 @@ from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.exchange import Chunk, End, Exchange, Response
 from pytest_claude_latency.stack import Stack
 from pytest_claude_latency.strategies import recordings
+from tests.claude_messages import text
+from tests.plugin.suite import Suite
 
 library: Any = Stack.of_sdk().library
 
@@ -127,3 +129,27 @@ def test_recording_what_a_replay_serves_gives_the_recording_back(
     for each, asked in zip(observed, recording.exchanges, strict=True):
         assert each.request.content == asked.request.content
         assert each.request.url == asked.request.url
+
+
+def test_calls_sent_at_one_instant_are_told_in_the_order_they_were_recorded(suite: Suite) -> None:
+    slow = text("slow", ttfb="80ms")
+    suite.server.answers(lambda request: slow if b"second" in request.content else text("quick", ttfb="5ms"))
+    body = """
+import threading
+
+
+def test_it(claude_latency):
+    {body}
+"""
+    suite.write(body.format(body='ask("first"); ask("second")'))
+    suite.record()
+    together = """threads = [threading.Thread(target=ask, args=[prompt]) for prompt in ("second", "first")]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]"""
+    suite.write(body.format(body=together))
+
+    suite.replay().assert_outcomes(passed=1)
+
+    first, second = suite.calls("test_it")
+    assert first["sent"] == second["sent"] == 0.0
+    assert first["ttfb"] < second["ttfb"]
