@@ -161,15 +161,15 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-_SWITCHES = (
-    "latency_budget",
-    "latency_strict",
-    "latency_explain",
-    "latency_suggest",
-    "latency_ab",
-    "latency_variants",
-    "latency_placeholder_key",
-)
+_SWITCHES = {
+    "strict": "fail on what is otherwise a warning: inconclusive percentiles, recorded answers that were not used, "
+    "inherited budgets over no call, missing baselines, live regressions against a stored baseline",
+    "suggest": "propose budgets from what was measured, as markers to paste",
+    "explain": "list for every test where its time went and what was found, not only for broken budgets",
+    "ab": "in a live run, send each test's recorded requests and its current ones alternately, and compare the two",
+    "variants": "also run the variants of tests that declare them with @latency_variants, and set them side by side",
+}
+_TRUE_OR_FALSE = frozenset({"latency_budget", "latency_placeholder_key", *(f"latency_{name}" for name in _SWITCHES)})
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -205,24 +205,9 @@ def declare(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="write a report: .json, .html, .md, or FORMAT:FILE; may be given more than once",
     )
-    strict = (
-        "fail on what is otherwise a warning: inconclusive percentiles, recorded answers that were not used, "
-        "inherited budgets over no call, missing baselines, live regressions against a stored baseline"
-    )
-    group.addoption("--latency-strict", action="store_true", default=None, help=strict)
-    parser.addini("latency_strict", strict, type="bool", default=False)
-    suggest = "propose budgets from what was measured, as markers to paste"
-    group.addoption("--latency-suggest", action="store_true", default=None, help=suggest)
-    parser.addini("latency_suggest", suggest, type="bool", default=False)
-    explain = "list for every test where its time went and what was found, not only for broken budgets"
-    group.addoption("--latency-explain", action="store_true", default=None, help=explain)
-    parser.addini("latency_explain", explain, type="bool", default=False)
-    ab = "in a live run, send each test's recorded requests and its current ones alternately, and compare the two"
-    group.addoption("--latency-ab", action="store_true", default=None, help=ab)
-    parser.addini("latency_ab", ab, type="bool", default=False)
-    variants = "also run the variants of tests that declare them with @latency_variants, and set them side by side"
-    group.addoption("--latency-variants", action="store_true", default=None, help=variants)
-    parser.addini("latency_variants", variants, type="bool", default=False)
+    for name, text in _SWITCHES.items():
+        group.addoption(f"--latency-{name}", action="store_true", default=None, help=text)
+        parser.addini(f"latency_{name}", text, type="bool", default=False)
     parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
     parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
     parser.addini("latency_keep_headers", "names of further headers to record", type="args")
@@ -294,7 +279,7 @@ def _ini(config: pytest.Config, name: str) -> Any:
     try:
         return config.getini(name)
     except (ValueError, TypeError, pytest.UsageError) as error:  # which of them depends on pytest's version
-        accepted = "; accepted: true, false" if name in _SWITCHES else ""
+        accepted = "; accepted: true, false" if name in _TRUE_OR_FALSE else ""
         raise pytest.UsageError(f"ini key {name}: {error}{accepted}") from None
 
 

@@ -53,28 +53,25 @@ def _of(comparison: Comparison, name: str, live: bool, strict: bool) -> Conclusi
 
 def _new(nodeid: str, name: str, strict: bool) -> Conclusion:
     headline = f"new: the baseline {name} does not know this test"
-    return Conclusion(
-        nodeid=nodeid,
-        about=f"against {name}",
-        kind="comparison",
-        verdict="new",
-        headline=headline,
-        message=f"{headline}\n  do        pytest --latency-save={name} keeps it\n  (--latency-strict)",
-        fails=strict,
-        facts={"kind": "comparison", "baseline": name},
-    )
+    mend = f"pytest --latency-save={name} keeps it\n  (--latency-strict)"
+    return _of_whole_test(nodeid, name, "new", headline, mend, fails=strict)
 
 
 def _other_kind(nodeid: str, ways: str, name: str) -> Conclusion:
     headline = f"not compared with the baseline {name}: the test {ways}, and these are never compared"
+    mend = "compare with a baseline that was measured in the same way"
+    return _of_whole_test(nodeid, name, "not compared", headline, mend, fails=True)
+
+
+def _of_whole_test(nodeid: str, name: str, verdict: str, headline: str, mend: str, *, fails: bool) -> Conclusion:
     return Conclusion(
         nodeid=nodeid,
         about=f"against {name}",
         kind="comparison",
-        verdict="not compared",
+        verdict=verdict,
         headline=headline,
-        message=f"{headline}\n  do        compare with a baseline that was measured in the same way",
-        fails=True,
+        message=f"{headline}\n  do        {mend}",
+        fails=fails,
         facts={"kind": "comparison", "baseline": name},
     )
 
