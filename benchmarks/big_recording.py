@@ -14,8 +14,8 @@ import anthropic
 from streams import ASK, exchange, frames, recording
 
 from pytest_claude_latency import Recording, play
-from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import MICROSECOND, MILLISECOND
+from pytest_claude_latency.virtual_time.clock import WallClock
 
 SIZES = (1_000, 10_000, 100_000)
 STEPS = ("save", "load", "replay", "measure")

@@ -15,8 +15,8 @@ from itertools import product
 from random import Random
 from statistics import mean, median
 
-from pytest_claude_latency import ranks
-from pytest_claude_latency.comparison import MEASURED, Pair, judge
+from pytest_claude_latency.comparison import mann_whitney
+from pytest_claude_latency.comparison.comparison import MEASURED, Pair, judge
 from pytest_claude_latency.duration import MILLISECOND
 
 TESTS = 200
@@ -103,7 +103,7 @@ def by_median(pairs: Sequence[Pair]) -> set[str]:
 
 
 def by_plain_ranks(pairs: Sequence[Pair]) -> set[str]:
-    return {pair.nodeid for pair in pairs if ranks.larger(pair.before, pair.after) < 0.05}
+    return {pair.nodeid for pair in pairs if mann_whitney.larger(pair.before, pair.after) < 0.05}
 
 
 RULES: Mapping[str, Callable[[Sequence[Pair]], set[str]]] = {

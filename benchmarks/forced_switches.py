@@ -11,7 +11,7 @@ import argparse
 import faulthandler
 import sys
 
-from pytest_claude_latency.virtual_time import watchdog
+from pytest_claude_latency.virtual_time.watch import watchdog
 from tests.forced_switches import switching
 from tests.virtual_time_programs import PROGRAMS, Program
 

@@ -13,8 +13,8 @@ import anthropic
 from streams import exchange, frames, read, read_async, recording
 
 from pytest_claude_latency import play
-from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time.clock import WallClock
 
 CALLS = 30
 CHUNKS = 60

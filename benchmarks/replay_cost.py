@@ -23,7 +23,7 @@ from streams import HEADERS, URL, exchange, frames, read, read_async, recording
 
 from pytest_claude_latency import play
 from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, Nanoseconds
-from pytest_claude_latency.stack import Stack
+from pytest_claude_latency.http.library import Stack
 
 CHUNKS = 200
 STREAMS = 10

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import MILLISECOND
+from pytest_claude_latency.virtual_time.clock import WallClock
 
 ROUNDS = 25
 TARGET = 15.0  # ms

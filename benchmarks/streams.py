@@ -8,9 +8,9 @@ from typing import Any
 
 import anthropic
 
-from pytest_claude_latency.cassette import Recording
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
-from pytest_claude_latency.exchange import Chunk, End, Exchange, Request, Response
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 
 HEADERS = (("content-type", "text/event-stream; charset=utf-8"), ("request-id", "req_011CBenchmark"))
 URL = "https://api.anthropic.com/v1/messages"

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_claude_latency.exchange import Request
+from pytest_claude_latency.messages_api.exchange import Request
 from tests.claude_answers import Answer
 from tests.claude_messages import Block, Text, ToolUse
 from tests.claude_server import ClaudeServer

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.cassette import Recording
+    from pytest_claude_latency.cassettes.recording import Recording
     from pytest_claude_latency.errors import (
         BudgetExceeded,
         CassetteError,
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         LatencyError,
         LimitError,
     )
-    from pytest_claude_latency.latency import Latency
-    from pytest_claude_latency.playing import play
-    from pytest_claude_latency.timeline import Call
+    from pytest_claude_latency.measurement.latency import Latency
+    from pytest_claude_latency.measurement.play import play
+    from pytest_claude_latency.metrics.timeline import Call
 
 __all__ = [
     "BudgetExceeded",
@@ -36,7 +36,12 @@ __all__ = [
     "play",
 ]
 
-_HOMES = {"Call": "timeline", "Latency": "latency", "Recording": "cassette", "play": "playing"}
+_HOMES = {
+    "Call": "metrics.timeline",
+    "Latency": "measurement.latency",
+    "Recording": "cassettes.recording",
+    "play": "measurement.play",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.comparison import Rules
-    from pytest_claude_latency.limit import Limit
+    from pytest_claude_latency.budgets.limit import Limit
+    from pytest_claude_latency.comparison.comparison import Rules
 
 GROUP = "claude-latency"
 PLACEHOLDER_KEY = "placeholder-of-a-replay"
@@ -338,9 +338,9 @@ def _limits(config: pytest.Config) -> tuple[Limit, ...]:
     value, place = _given(config, "latency_limits")
     if not value:
         return ()
-    from pytest_claude_latency.budget import Budget
+    from pytest_claude_latency.budgets.budget import Budget
+    from pytest_claude_latency.budgets.limit import parse_expression
     from pytest_claude_latency.errors import LimitError
-    from pytest_claude_latency.limit import parse_expression
 
     try:
         return Budget(parse_expression(value, place)).limits
@@ -366,7 +366,7 @@ def _baseline(config: pytest.Config, name: str) -> Path | None:
     text: str | None = config.getoption(name, None)
     if text is None:
         return None
-    from pytest_claude_latency import baseline
+    from pytest_claude_latency.baselines import baseline
     from pytest_claude_latency.errors import LatencyError
 
     try:
@@ -382,7 +382,7 @@ def _rules(config: pytest.Config) -> Rules | None:
     given = {name: (value, place) for name, (value, place) in said.items() if value not in (None, "")}
     if not given:
         return None
-    from pytest_claude_latency.comparison import Rules
+    from pytest_claude_latency.comparison.comparison import Rules
 
     rules = Rules()
     for name, (value, place) in given.items():
@@ -407,7 +407,7 @@ def _headers(config: pytest.Config) -> tuple[str, ...]:
     names: list[str] = _ini(config, "latency_keep_headers")
     if not names:
         return ()
-    from pytest_claude_latency.redaction import is_never_kept
+    from pytest_claude_latency.cassettes.redaction import is_never_kept
 
     for name in names:
         if is_never_kept(name):

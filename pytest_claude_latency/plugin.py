@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_claude_latency import options, selection, virtual_time
-from pytest_claude_latency.fixtures import CASE, async_claude_client, claude_client, claude_latency
-from pytest_claude_latency.reporter import Reporter
-from pytest_claude_latency.session import REPORTED, Session
+from pytest_claude_latency import options, virtual_time
+from pytest_claude_latency.collection import selection
+from pytest_claude_latency.run.fixtures import CASE, async_claude_client, claude_client, claude_latency
+from pytest_claude_latency.run.reporter import Reporter
+from pytest_claude_latency.run.session import REPORTED, Session
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.wide_fixtures import WideFixtures
+    from pytest_claude_latency.run.scoped_fixtures import WideFixtures
 
 __all__ = ["async_claude_client", "claude_client", "claude_latency"]
 
@@ -65,9 +66,9 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
     if (collected := collector.config.stash[SESSION].collected) is not None:
         collected.note(collector, report)
     if any(isinstance(each, pytest.Function) and selection.is_latency_test(each) for each in report.result):
-        from pytest_claude_latency import samples
+        from pytest_claude_latency.collection import sampling
 
-        samples.expand(report, collector, collector.config.stash[SESSION].settings)
+        sampling.expand(report, collector, collector.config.stash[SESSION].settings)
     return report
 
 
@@ -75,10 +76,10 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark latency tests before `-m` selects."""
     if any(map(selection.is_latency_test, items)):
-        from pytest_claude_latency import markers, samples
+        from pytest_claude_latency.collection import markers, sampling
 
         session = config.stash[SESSION]
-        samples.settle(items, session.settings)
+        sampling.settle(items, session.settings)
         session.owners = markers.owners(selection.mark(items))
         if session.settings.mode.records:
             markers.let_owners_go_first(items)
@@ -88,7 +89,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Watch the wider-scoped fixtures of the selected latency tests."""
     selected = [item for item in session.items if selection.is_marked(item)]
     if selected:
-        from pytest_claude_latency.wide_fixtures import WideFixtures
+        from pytest_claude_latency.run.scoped_fixtures import WideFixtures
 
         session.config.stash[WIDE] = WideFixtures(session.config.stash[SESSION], selected)
 
@@ -108,9 +109,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin the test's world before its first fixture; marks that skip a test have spoken by now."""
     __tracebackhide__ = True
     if selection.is_marked(item):
-        from pytest_claude_latency import case
+        from pytest_claude_latency.run import measured_item
 
-        item.stash[CASE] = current = case.opened(item.config.stash[SESSION], item)
+        item.stash[CASE] = current = measured_item.opened(item.config.stash[SESSION], item)
         item.stash[SETUP].enter_context(current.setting_up())
 
 
@@ -157,7 +158,7 @@ def pytest_runtest_makereport(
             setattr(report, REPORTED, current.result().as_dict())
             del item.stash[CASE]
     elif report.when == "setup" and not report.passed and selection.is_marked(item):
-        from pytest_claude_latency import case
+        from pytest_claude_latency.run import measured_item
 
-        setattr(report, REPORTED, case.never_begun(item, report).as_dict())
+        setattr(report, REPORTED, measured_item.never_begun(item, report).as_dict())
     return report

@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias, final
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.exchange import Request
+from pytest_claude_latency.messages_api.exchange import Request
 from tests.claude_answers import Answer, Headers, Part, count_tokens, json_answer
 from tests.claude_wire import CLOCK, Ended, Over, Wire, until_readable
 

@@ -8,9 +8,9 @@ import struct
 from collections.abc import Iterator
 from typing import Literal, TypeAlias, final
 
-from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import SECOND, Nanoseconds
-from pytest_claude_latency.exchange import Headers, Request, header
+from pytest_claude_latency.messages_api.exchange import Headers, Request, header
+from pytest_claude_latency.virtual_time.clock import WallClock
 
 Ended: TypeAlias = Literal["complete", "close", "reset", "client left", "server closed"]
 

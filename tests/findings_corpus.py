@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from pytest_claude_latency.attempts import calls_of
-from pytest_claude_latency.exchange import End, Exchange, Request
-from pytest_claude_latency.findings import Account
+from pytest_claude_latency.diagnosis.rules import Account
+from pytest_claude_latency.messages_api.exchange import End, Exchange, Request
+from pytest_claude_latency.messages_api.retries import calls_of
 from tests.written_calls import HAIKU, OPUS, SONNET, asked, counting, ns, refused, streamed, unanswered, usage, whole
 
 WORDS = ("word " * 600).split()

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.virtual_time import machine
+from pytest_claude_latency.virtual_time.scheduling import real_clock
 
 _PACKAGE = str(Path(virtual_time.__file__).parent)
 _LIBRARY = (
@@ -50,7 +50,7 @@ class Switches:
         if event == "line":
             self.steps += 1
             if self.steps in self._at:
-                machine.sleep(_PAUSE)
+                real_clock.sleep(_PAUSE)
         return self._line
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import anthropic
 
-from pytest_claude_latency.cassette import Recording, path_of
-from pytest_claude_latency.exchange import Chunk, End, Exchange, Request, Response
+from pytest_claude_latency.cassettes.recording import Recording, path_of
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 from tests.claude_answers import Answer, status
 from tests.claude_messages import text
 

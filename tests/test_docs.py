@@ -23,10 +23,10 @@ import pytest
 
 import pytest_claude_latency
 from pytest_claude_latency import cli, strategies
-from pytest_claude_latency.latency import Latency
+from pytest_claude_latency.collection.selection import FIXTURES
+from pytest_claude_latency.measurement.latency import Latency
+from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.report.formats import parse_target
-from pytest_claude_latency.selection import FIXTURES
-from pytest_claude_latency.timeline import Call
 from tests.claude_messages import text
 from tests.plugin.conftest import suite  # noqa: F401  # a fixture
 from tests.plugin.suite import Suite

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time.clock import VirtualClock
 
 virtual_time.install()
 

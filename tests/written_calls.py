@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.exchange import Chunk, Connect, End, Exchange, Request, Response
+from pytest_claude_latency.messages_api.exchange import Chunk, Connect, End, Exchange, Request, Response
 
 URL = "https://api.anthropic.com/v1/messages"
 HAIKU, SONNET, OPUS = "claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-6"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_claude_latency.findings import Finding, listing
-from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.diagnosis.rules import Finding, listing
+from pytest_claude_latency.results.result import TestResult
 
 
 def explanation(samples: Sequence[TestResult]) -> list[str]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from pytest_claude_latency.budget import METRICS
-from pytest_claude_latency.comparison import EXACT, reading
+from pytest_claude_latency.budgets.budget import METRICS
+from pytest_claude_latency.comparison.comparison import EXACT, reading
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.sample import NEVER, percentile
-from pytest_claude_latency.series import Series
+from pytest_claude_latency.metrics.sample import NEVER, percentile
+from pytest_claude_latency.metrics.series import Series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

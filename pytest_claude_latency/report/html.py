@@ -10,12 +10,12 @@ from __future__ import annotations
 from html import escape
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.judgement import describe, message, moments
-from pytest_claude_latency.report import trials
+from pytest_claude_latency.budgets.judgement import describe, message, moments
+from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import Table, against_baseline, counts, not_judged, over_samples, table
-from pytest_claude_latency.result import TestResult
-from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.results.result import TestResult
 
 _STYLE = """
 :root { color-scheme: light dark;
@@ -97,7 +97,7 @@ def _variants(summary: Summary) -> str:
     """Each test that was tried in variants: a table, and what to make of it."""
     blocks = []
     for trial in summary.trials:
-        content = trials.table(trial)
+        content = variants.table(trial)
         head = "".join(f"<th>{escape(header)}</th>" for header in content.headers)
         rows = ["".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in content.cells]
         said = (trial.recommendation(), *content.footnotes)

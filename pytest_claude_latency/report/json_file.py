@@ -11,10 +11,10 @@ import json
 from typing import Any
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.judgement import Judgement
-from pytest_claude_latency.limit import METRICS
+from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.budgets.limit import METRICS
 from pytest_claude_latency.report.summary import Summary
-from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.results.result import TestResult
 
 SCHEMA = 1
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pytest_claude_latency.judgement import message
-from pytest_claude_latency.report import trials
+from pytest_claude_latency.budgets.judgement import message
+from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Summary
 from pytest_claude_latency.report.table import Table, against_baseline, counts, not_judged, over_samples, table
 
@@ -42,7 +42,7 @@ def _trials(summary: Summary) -> list[str]:
     """Each test that was tried in variants: a table, and what to make of it."""
     blocks = []
     for trial in summary.trials:
-        content = trials.table(trial)
+        content = variants.table(trial)
         said = [_plain(text) for text in (trial.recommendation(), *content.footnotes)]
         blocks += [code(trial.nodeid), "\n".join(_lines(content)), *said]
     return ["### Variants", *blocks] if blocks else []

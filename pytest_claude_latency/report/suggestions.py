@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from pytest_claude_latency.judgement import show
-from pytest_claude_latency.limit import METRICS
-from pytest_claude_latency.suggestion import Proposal, Suggestion, Suggestions, of_results
+from pytest_claude_latency.budgets.judgement import show
+from pytest_claude_latency.budgets.limit import METRICS
+from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestion, Suggestions, of_results
 
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_claude_latency.result import TestResult
+    from pytest_claude_latency.results.result import TestResult
 
 _RULE = "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits."
 _USUAL = "# Of a p95 it is what these samples show at 95 % that p95 keeps, and the same margin."

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.comparison import Rules
-from pytest_claude_latency.conclusion import Conclusion
+from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement
+from pytest_claude_latency.comparison.comparison import Rules
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.judgement import NO_CALL, Judgement
-from pytest_claude_latency.result import TestResult
-from pytest_claude_latency.trial import Trial, trials
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.results.variant_ranking import Trial, trials
+from pytest_claude_latency.results.verdict import Conclusion
 
 
 @dataclass(frozen=True, kw_only=True)

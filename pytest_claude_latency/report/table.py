@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.judgement import Judgement
+from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.report.summary import Figure, Row, Summary
 
 Span: TypeAlias = Literal["total", "elapsed"]

@@ -11,16 +11,16 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pytest_claude_latency.judgement import describe, headline, moments
-from pytest_claude_latency.report import trials
+from pytest_claude_latency.budgets.judgement import describe, headline, moments
+from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import Table, counts, elsewhere, not_judged, table
 
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_claude_latency.timeline import Call
-    from pytest_claude_latency.trial import Trial
+    from pytest_claude_latency.metrics.timeline import Call
+    from pytest_claude_latency.results.variant_ranking import Trial
 
 _COLOURS = {
     "broken": "red",
@@ -82,7 +82,7 @@ def _variants(summary: Summary, reporter: pytest.TerminalReporter) -> None:
 
 def _trial(trial: Trial, reporter: pytest.TerminalReporter) -> None:
     """The table of a trial. Names are there to be read whole: where they leave no room, they get lines of their own."""
-    content = trials.table(trial)
+    content = variants.table(trial)
     widths = column_widths(content, _width(reporter))
     beside = widths[0] >= max(columns(cells[0]) for cells in content.cells)
     if not beside:

@@ -13,9 +13,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.cassette import Recording
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
-from pytest_claude_latency.exchange import Exchange
+from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.strategies import attempt, content, timing
 from pytest_claude_latency.strategies.envelope import Envelope, Number, Range, Span, ToolInputs, number, switch
 

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
-from pytest_claude_latency.exchange import Chunk, End, Exchange, Headers, Request, Response, header
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Headers, Request, Response, header
 from pytest_claude_latency.strategies import content, timing
 from pytest_claude_latency.strategies.envelope import Envelope
 from pytest_claude_latency.strategies.message import ERRORS, encoded, error

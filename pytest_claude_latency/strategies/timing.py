@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from hypothesis import strategies as st
 
 from pytest_claude_latency.duration import MICROSECOND
-from pytest_claude_latency.exchange import Chunk
+from pytest_claude_latency.messages_api.exchange import Chunk
 from pytest_claude_latency.strategies.envelope import Envelope
 from pytest_claude_latency.strategies.message import Json, Message, encoded, holds_content
 

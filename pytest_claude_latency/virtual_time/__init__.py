@@ -13,13 +13,13 @@ import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_claude_latency.virtual_time import imports, shims, threads
-from pytest_claude_latency.virtual_time.failures import Deadlock, UnsupportedLoop
-from pytest_claude_latency.virtual_time.members import current
+from pytest_claude_latency.virtual_time.patches import import_hook, threads, time_module
+from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
+from pytest_claude_latency.virtual_time.scheduling.members import current
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.real_waits import RealWait
-    from pytest_claude_latency.virtual_time.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
 
 __all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "current", "install"]
 
@@ -27,11 +27,11 @@ __all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "current", "insta
 def __getattr__(name: str) -> Any:
     """The names that only a run with a world needs."""
     if name == "World":
-        from pytest_claude_latency.virtual_time.world import World
+        from pytest_claude_latency.virtual_time.scheduling.world import World
 
         return World
     if name == "RealWait":
-        from pytest_claude_latency.virtual_time.real_waits import RealWait
+        from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
 
         return RealWait
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -39,13 +39,13 @@ def __getattr__(name: str) -> Any:
 
 def install() -> None:
     """Patch the process, once: at plugin load, before the program under test is imported."""
-    if shims.install():
+    if time_module.install():
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_forget_worlds)
         threads.install(time.monotonic)
         if "queue" in sys.modules:
             sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
-        imports.on_import(
+        import_hook.on_import(
             {
                 "concurrent.futures.thread": _treat_pools,
                 "asyncio.base_events": _treat_loops,
@@ -58,42 +58,42 @@ def install() -> None:
 
 
 def _forget_worlds() -> None:
-    world = sys.modules.get("pytest_claude_latency.virtual_time.world")
+    world = sys.modules.get("pytest_claude_latency.virtual_time.scheduling.world")
     if world is not None:
         world.forget_all()
 
 
 def _treat_loops(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time import loops
+    from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
-    loops.install_loops(module)
+    asyncio_loops.install_loops(module)
 
 
 def _treat_selector_loops(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time import loops
+    from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
-    loops.install_wake_up(module.BaseSelectorEventLoop)
+    asyncio_loops.install_wake_up(module.BaseSelectorEventLoop)
 
 
 def _treat_proactor_loops(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time import loops
+    from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
-    loops.install_wake_up(module.BaseProactorEventLoop)
+    asyncio_loops.install_wake_up(module.BaseProactorEventLoop)
 
 
 def _treat_pools(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time import pools
+    from pytest_claude_latency.virtual_time.patches import thread_pools
 
-    pools.install(module)
+    thread_pools.install(module)
 
 
 def _treat_trio(_: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time import trios
+    from pytest_claude_latency.virtual_time.patches import trio_runs
 
-    trios.install()
+    trio_runs.install()
 
 
 def _treat_uvloop(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time import uvloops
+    from pytest_claude_latency.virtual_time.patches import uvloop_loops
 
-    uvloops.install(module)
+    uvloop_loops.install(module)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pytest_claude_latency.virtual_time.lock import DOOR
-from pytest_claude_latency.virtual_time.machine import get_ident
-from pytest_claude_latency.virtual_time.members import MEMBERS, admit, adoptable
+from pytest_claude_latency.virtual_time.scheduling.lock import DOOR
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable
+from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import World
 
 _GUESTS = "_claude_latency_guests"  # on a condition: the threads that waited there as outsiders
 _CALL = "_claude_latency_call"  # on a condition: the world that called them

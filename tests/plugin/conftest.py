@@ -14,15 +14,15 @@ import pytest
 import pytest_asyncio.plugin  # noqa: F401  # as above
 import respx  # noqa: F401  # as above
 
-import pytest_claude_latency.case
-import pytest_claude_latency.diagnosis
-import pytest_claude_latency.playing
+import pytest_claude_latency.measurement.diagnosis
+import pytest_claude_latency.measurement.play
 import pytest_claude_latency.report.explanation
 import pytest_claude_latency.report.formats
 import pytest_claude_latency.report.terminal
-import pytest_claude_latency.wide_fixtures  # noqa: F401  # as above
+import pytest_claude_latency.run.measured_item
+import pytest_claude_latency.run.scoped_fixtures  # noqa: F401  # as above
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.stack import Stack
+from pytest_claude_latency.http.library import Stack
 from tests.claude_server import ClaudeServer
 from tests.plugin.suite import Suite
 

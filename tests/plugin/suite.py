@@ -8,8 +8,8 @@ from typing import Any, final
 
 import pytest
 
-from pytest_claude_latency.exchange import Request
-from pytest_claude_latency.timeline import is_prompt_call
+from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.metrics.timeline import is_prompt_call
 from tests.claude_answers import Answer
 from tests.claude_messages import text
 from tests.claude_server import ClaudeServer

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import anthropic
 import pytest
 
-from pytest_claude_latency.stack import Stack
+from pytest_claude_latency.http.library import Stack
 from tests.claude_answers import status
 from tests.claude_messages import text
 from tests.plugin.suite import Suite

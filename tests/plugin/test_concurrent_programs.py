@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.exchange import Exchange
+from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.plugin.suite import Suite
 from tests.recorded_programs import call, calls, record, refusal, stream
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.cassette import Recording
-from pytest_claude_latency.cli import main
-from pytest_claude_latency.exchange import Exchange
+from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.cli.command import main
+from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.plugin.suite import Suite
 from tests.unit.some_recording import recording
 from tests.written_calls import refused, streamed, usage, whole

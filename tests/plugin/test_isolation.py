@@ -13,8 +13,8 @@ import anthropic
 import pytest
 from respx.mocks import Mocker
 
-from pytest_claude_latency.stack import Stack
-from pytest_claude_latency.virtual_time.members import MEMBERS
+from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from tests.plugin.suite import Suite
 
 ENDINGS = {

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_claude_latency import ab_conclusion, side_by_side  # noqa: F401  # loaded before runs save the modules
-from pytest_claude_latency.exchange import Request, header
-from pytest_claude_latency.timeline import is_prompt_call
+from pytest_claude_latency.ab import runner, verdicts as _verdicts  # noqa: F401  # loaded before runs save the modules
+from pytest_claude_latency.messages_api.exchange import Request, header
+from pytest_claude_latency.metrics.timeline import is_prompt_call
 from tests.claude_answers import Answer, status
 from tests.claude_messages import text
 from tests.plugin.suite import Suite

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anthropic
 import pytest
 
-from pytest_claude_latency.stack import Stack
+from pytest_claude_latency.http.library import Stack
 from tests.plugin.suite import Suite
 
 AUDIT = """

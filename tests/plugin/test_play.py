@@ -15,8 +15,8 @@ from hypothesis import given, settings
 
 from pytest_claude_latency import BudgetExceeded, Recording, play
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.exchange import Chunk, End, Exchange, Request, Response
-from pytest_claude_latency.stack import Stack
+from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 from pytest_claude_latency.strategies import recordings
 from tests.claude_messages import text
 from tests.plugin.suite import Suite

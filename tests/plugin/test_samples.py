@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency import foresight
+from pytest_claude_latency.run import cost_estimate
 from tests.claude_messages import text
 from tests.plugin.suite import Suite
 
@@ -542,7 +542,7 @@ def test_a_long_live_run_shows_its_progress_where_someone_watches(
 def pytest_collection_finish(session):
     session.config.pluginmanager.get_plugin("terminalreporter").isatty = lambda: {terminal}
 """)
-    monkeypatch.setattr(foresight, "EVERY", 0)
+    monkeypatch.setattr(cost_estimate, "EVERY", 0)
 
     result = suite.record("--latency-samples=2", mode="live")
 

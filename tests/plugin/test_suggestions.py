@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_claude_latency.cli import main
+from pytest_claude_latency.cli.command import main
 from tests.claude_messages import text
 from tests.plugin.suite import Suite
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_claude_latency.stack import Stack
+from pytest_claude_latency.http.library import Stack
 from tests.plugin.suite import Suite
 
 LIBRARY = Stack.of_sdk().name

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency.exchange import Request, header
-from pytest_claude_latency.timeline import is_prompt_call
+from pytest_claude_latency.messages_api.exchange import Request, header
+from pytest_claude_latency.metrics.timeline import is_prompt_call
 from tests.claude_answers import Answer, status
 from tests.claude_messages import text
 from tests.plugin.suite import Suite
@@ -431,7 +431,7 @@ def check(suite: Suite) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         "-c",
-        "import sys; from pytest_claude_latency.cli import main; sys.exit(main(sys.argv[1:]))",
+        "import sys; from pytest_claude_latency.cli.command import main; sys.exit(main(sys.argv[1:]))",
     ]
     return subprocess.run([*command, "check", "."], capture_output=True, text=True, cwd=suite.path, check=False)
 

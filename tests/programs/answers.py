@@ -10,7 +10,7 @@ import anthropic
 
 from pytest_claude_latency import Recording
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
-from pytest_claude_latency.exchange import Chunk, End, Exchange, Request, Response
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 
 MODEL = "claude-haiku-4-5"
 USAGE = {"input_tokens": 9, "output_tokens": 1}

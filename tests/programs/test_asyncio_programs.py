@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from pytest_claude_latency import play
-from pytest_claude_latency.stack import Stack
+from pytest_claude_latency.http.library import Stack
 from tests.programs.answers import recording, refused, streamed, whole
 from tests.programs.claude import aask, ask, read, words
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.arms import Arm, Arms, NotCompared, SideBySide
+from pytest_claude_latency.ab.pairs import Arm, Arms, NotCompared, SideBySide
 from tests.unit.some_call import calls, some_call
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.baseline import Baseline, path_of
-from pytest_claude_latency.baseline_reader import Entry
-from pytest_claude_latency.sample import Sample
-from pytest_claude_latency.series import Mode, Series
-from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.baselines.baseline import Baseline, path_of
+from pytest_claude_latency.baselines.reader import Entry
+from pytest_claude_latency.metrics.sample import Sample
+from pytest_claude_latency.metrics.series import Mode, Series
+from pytest_claude_latency.metrics.timeline import Call
 from tests.unit.report.some_results import node_ids
 from tests.unit.some_call import some_call, spans
 

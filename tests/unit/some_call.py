@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.metrics.timeline import Call
 
 _ORDINARY = Call(
     model="claude-haiku-4-5",

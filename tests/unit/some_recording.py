@@ -8,9 +8,18 @@ from itertools import accumulate
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.cassette import Recording
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
-from pytest_claude_latency.exchange import Chunk, Connect, End, Exchange, Headers, Request, Response, canonical
+from pytest_claude_latency.messages_api.exchange import (
+    Chunk,
+    Connect,
+    End,
+    Exchange,
+    Headers,
+    Request,
+    Response,
+    canonical,
+)
 
 HEADER = (
     '{"format": "claude-latency-cassette", "version": 1, "test": "tests/test_summary.py::test_summary_is_prompt", '

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_claude_latency.ab_conclusion import on_pairs
-from pytest_claude_latency.arms import Arm, Arms, NotCompared, SideBySide
-from pytest_claude_latency.comparison import Rules
-from pytest_claude_latency.conclusion import Conclusion
+from pytest_claude_latency.ab.pairs import Arm, Arms, NotCompared, SideBySide
+from pytest_claude_latency.ab.verdicts import on_pairs
+from pytest_claude_latency.comparison.comparison import Rules
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.results.verdict import Conclusion
 from tests.unit.some_arms import side_by_side, some_arm
 
 TEST = "tests/test_it.py::test_one"

@@ -8,7 +8,7 @@ import execnet
 import pytest
 from hypothesis import given
 
-from pytest_claude_latency.arms import Arms, SideBySide
+from pytest_claude_latency.ab.pairs import Arms, SideBySide
 from tests.unit.some_arms import side_by_side, sides, some_arm
 
 

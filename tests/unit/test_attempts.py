@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from pytest_claude_latency.attempts import calls_of
-from pytest_claude_latency.cassette import Recording
-from pytest_claude_latency.exchange import End, Exchange, Response
+from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.messages_api.exchange import End, Exchange, Response
+from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.strategies import recordings
 from tests.written_calls import asked, ns, refused, streamed, unanswered, whole
 

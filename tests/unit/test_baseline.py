@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency import baseline_reader
-from pytest_claude_latency.baseline import Baseline, commit_of, gone, locate, merge, path_of
-from pytest_claude_latency.comparison import compare
+from pytest_claude_latency.baselines import reader
+from pytest_claude_latency.baselines.baseline import Baseline, commit_of, gone, locate, merge, path_of
+from pytest_claude_latency.comparison.comparison import compare
 from pytest_claude_latency.errors import BaselineError, LatencyError
-from pytest_claude_latency.result import TestResult
-from pytest_claude_latency.sample import Sample
-from pytest_claude_latency.series import Mode, Pace, Series, series_of
+from pytest_claude_latency.metrics.sample import Sample
+from pytest_claude_latency.metrics.series import Mode, Pace, Series, series_of
+from pytest_claude_latency.results.result import TestResult
 from tests.unit.report.some_results import node_ids
 from tests.unit.some_call import some_call, spans
 
@@ -49,7 +49,7 @@ def baseline(*results: Result, saved: str = SAVED, commit: str | None = "3f2a9c"
 
 
 def read(text: str) -> Baseline:
-    return Baseline(baseline_reader.read(text, Path(".latency/main.json")))
+    return Baseline(reader.read(text, Path(".latency/main.json")))
 
 
 @pytest.fixture

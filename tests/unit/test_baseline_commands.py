@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.baseline import Baseline, merge
-from pytest_claude_latency.cli import main
+from pytest_claude_latency.baselines.baseline import Baseline, merge
+from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.report import json_file
 from tests.unit.report.some_results import some_result, summary_of
@@ -425,7 +425,7 @@ def test_ids_that_the_terminal_cannot_show_are_escaped(project: Path, run: Any) 
 
 def test_a_reader_that_has_read_enough_sees_no_error(project: Path) -> None:
     save(project, "main", replayed())
-    code = "import sys; from pytest_claude_latency.cli import main; sys.exit(main(['list']))"
+    code = "import sys; from pytest_claude_latency.cli.command import main; sys.exit(main(['list']))"
 
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

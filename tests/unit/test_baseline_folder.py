@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.baseline_folder import folder_of, kept_in, root_of
+from pytest_claude_latency.baselines.folder import folder_of, kept_in, root_of
 from pytest_claude_latency.errors import LatencyError
 from tests.unit.some_baseline import live, save
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.attempts import calls_of
-from pytest_claude_latency.breakdown import of_call, of_test
-from pytest_claude_latency.cassette import Recording
+from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.diagnosis.attribution import of_call, of_test
+from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.duration import SECOND, nanoseconds
-from pytest_claude_latency.exchange import Exchange
-from pytest_claude_latency.parts import Breakdown, Part
+from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.messages_api.retries import calls_of
+from pytest_claude_latency.metrics.timeline import measure
 from pytest_claude_latency.strategies import recordings
-from pytest_claude_latency.timeline import measure
 from tests.unit.some_recording import recordings as any_recordings
 from tests.written_calls import asked, counting, ns, refused, streamed, unanswered, usage, whole
 

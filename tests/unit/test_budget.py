@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budget import (
+from pytest_claude_latency.budgets.budget import (
     METRICS,
     Budget,
     Judgement,
@@ -20,7 +20,7 @@ from pytest_claude_latency.budget import (
     parse_marker,
 )
 from pytest_claude_latency.errors import LimitError
-from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.metrics.timeline import Call
 from tests.unit.some_call import calls, some_call
 
 MARKER = "@latency_budget on tests/test_triage.py::test_label"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.call_changes import CallChange, beyond, call_changes
-from pytest_claude_latency.sample import Sample
-from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.comparison.call_changes import CallChange, beyond, call_changes
+from pytest_claude_latency.metrics.sample import Sample
+from pytest_claude_latency.metrics.timeline import Call
 from tests.unit.some_call import some_call
 
 NONE = Decimal(0)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.cassette import Recording, dumps, loads, timestamp
+from pytest_claude_latency.cassettes.recording import Recording, dumps, loads, timestamp
 from pytest_claude_latency.errors import CassetteError, CredentialError
-from pytest_claude_latency.exchange import Chunk, Connect, End, Exchange, Request, Response
+from pytest_claude_latency.messages_api.exchange import Chunk, Connect, End, Exchange, Request, Response
 from tests.unit.some_recording import HEADER, LINES, TEXT, answering, asking, recording, recordings
 
 HERE = Path("tests/cassettes/test_summary/test_summary_is_prompt.1.jsonl")

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.cassette import dumps, save_set
-from pytest_claude_latency.cassette_folder import fixture_id, fixture_path, path_of, replace_files, samples
+from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, path_of, replace_files, samples
+from pytest_claude_latency.cassettes.recording import dumps, save_set
 from pytest_claude_latency.errors import CassetteWriteError, CredentialError
 from tests.unit.some_recording import answering, recording
 

@@ -13,9 +13,9 @@ from typing import Any
 import anthropic
 import pytest
 
-from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import MILLISECOND, SECOND
-from pytest_claude_latency.exchange import Request, header
+from pytest_claude_latency.messages_api.exchange import Request, header
+from pytest_claude_latency.virtual_time.clock import WallClock
 from tests.claude_answers import Encoding, hang_up, json_answer, redirect, silence, status
 from tests.claude_messages import Usage, frame, text, thinking, tool_use
 from tests.claude_server import ClaudeServer

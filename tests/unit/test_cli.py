@@ -10,10 +10,10 @@ from typing import TypeAlias
 
 import pytest
 
-from pytest_claude_latency import census
-from pytest_claude_latency.cassette import fixture_path, path_of, timestamp
-from pytest_claude_latency.cli import main
-from pytest_claude_latency.exchange import Exchange
+from pytest_claude_latency.cassettes.recording import fixture_path, path_of, timestamp
+from pytest_claude_latency.cli import recordings_in_use
+from pytest_claude_latency.cli.command import main
+from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.unit.some_recording import answering, recording
 
 Record: TypeAlias = Callable[..., Path]
@@ -204,7 +204,7 @@ def test_the_ini_file_says_what_folders_of_recordings_are_called(suite: Path, fi
     (suite / file).write_text(content)
     (suite / "tests" / "conftest.py").write_text("raise SystemExit('code of the suite was run')\n")
 
-    assert census.folder_name([Path("tests")]) == "recordings"
+    assert recordings_in_use.folder_name([Path("tests")]) == "recordings"
 
 
 def test_check_looks_into_the_folders_that_the_ini_file_names(
@@ -228,7 +228,7 @@ def test_check_looks_into_the_folders_that_the_ini_file_names(
 def test_an_ini_file_that_does_not_say_so_or_cannot_be_read_names_no_folders(suite: Path, content: str) -> None:
     (suite / "pytest.ini").write_text(content)
 
-    assert census.folder_name([Path("tests")]) is None
+    assert recordings_in_use.folder_name([Path("tests")]) is None
 
 
 def test_a_suite_that_cannot_be_collected_at_all_is_a_problem(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.cli import main
+from pytest_claude_latency.cli.command import main
+from pytest_claude_latency.metrics.series import Series
 from pytest_claude_latency.report.exports import FORMATS
-from pytest_claude_latency.series import Series
 from tests.unit.report.some_results import some_result
 from tests.unit.some_baseline import COMMIT, LABEL, live, replayed, save
 from tests.unit.some_call import some_call

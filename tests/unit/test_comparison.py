@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.comparison import EXACT, Comparison, Pair, Rules, compare, judge, needed
+from pytest_claude_latency.comparison.comparison import EXACT, Comparison, Pair, Rules, compare, judge, needed
 from pytest_claude_latency.errors import LatencyError, LimitError
-from pytest_claude_latency.sample import Sample
-from pytest_claude_latency.series import Mode, Pace, Series
-from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.metrics.sample import Sample
+from pytest_claude_latency.metrics.series import Mode, Pace, Series
+from pytest_claude_latency.metrics.timeline import Call
 from tests.unit.some_call import some_call
 
 MS = 1_000_000

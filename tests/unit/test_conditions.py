@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.conditions import conditions_of, differences
-from pytest_claude_latency.exchange import Chunk, End, Exchange, Headers, Request, Response
-from pytest_claude_latency.sample import Sample
-from pytest_claude_latency.series import Series
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Headers, Request, Response
+from pytest_claude_latency.metrics.conditions import conditions_of, differences
+from pytest_claude_latency.metrics.sample import Sample
+from pytest_claude_latency.metrics.series import Series
 from tests.unit.some_call import some_call
 
 URL = "https://api.anthropic.com/v1/messages"

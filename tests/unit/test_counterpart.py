@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency.cassette import Recording
-from pytest_claude_latency.counterpart import (
+from pytest_claude_latency.ab.recorded_request import (
     Counterparts,
     Found,
     Obstacle,
@@ -20,9 +19,10 @@ from pytest_claude_latency.counterpart import (
     prompts,
     sendable,
 )
+from pytest_claude_latency.cassettes.matching import EXACT, Rules
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.exchange import Exchange, Headers, Request, Response
-from pytest_claude_latency.matching import EXACT, Rules
+from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request, Response
 from tests.unit.some_recording import answering, asking, recording
 
 LOGIN = ("x-api-key", "a-key-for-tests")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.credentials import Finding, conceal, find_credentials, refuse_credentials
+from pytest_claude_latency.cassettes.secrets import Finding, conceal, find_credentials, refuse_credentials
 from pytest_claude_latency.errors import CredentialError
-from pytest_claude_latency.exchange import Exchange, Request, Response
+from pytest_claude_latency.messages_api.exchange import Exchange, Request, Response
 from tests.unit.some_recording import answering, asking, recording
 
 # Written in two halves, so that no scanner takes this file for a leak.

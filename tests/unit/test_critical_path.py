@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.critical_path import critical_path
+from pytest_claude_latency.diagnosis.critical_path import critical_path
 
 SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=8)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.event_stream import Decoder
-from pytest_claude_latency.sse import Event
+from pytest_claude_latency.messages_api.aws_event_stream import Decoder
+from pytest_claude_latency.messages_api.sse import Event
 from tests.aws_frames import CHUNK, OTHER_HEADERS, chunk, exception, frame
 
 PING = {"type": "ping"}

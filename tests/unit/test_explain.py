@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency.cli import main
-from pytest_claude_latency.exchange import Exchange
+from pytest_claude_latency.cli.command import main
+from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.unit.some_call import some_call
 from tests.unit.some_recording import recording
 from tests.written_calls import asked, refused, streamed, usage, whole

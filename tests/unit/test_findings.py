@@ -8,10 +8,10 @@ import re
 import pytest
 from hypothesis import given
 
-from pytest_claude_latency.attempts import calls_of
-from pytest_claude_latency.cassette import Recording
-from pytest_claude_latency.exchange import Exchange
-from pytest_claude_latency.findings import RULES, Account, Finding, find
+from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.diagnosis.rules import RULES, Account, Finding, find
+from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.strategies import recordings
 from tests.findings_corpus import CORPUS, Case, Entry, one
 from tests.unit.some_recording import recordings as any_recordings

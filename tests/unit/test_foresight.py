@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_claude_latency.arms import Arms
-from pytest_claude_latency.clock import VirtualClock
+from pytest_claude_latency.ab.pairs import Arms
+from pytest_claude_latency.collection.identity import Identity
+from pytest_claude_latency.collection.sampling import identities
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.foresight import Progress, progress
-from pytest_claude_latency.identity import Identity
-from pytest_claude_latency.result import TestResult
-from pytest_claude_latency.samples import identities
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.run.cost_estimate import Progress, progress
+from pytest_claude_latency.virtual_time.clock import VirtualClock
 from tests.unit.some_arms import side_by_side, some_arm
 from tests.unit.some_call import some_call
 

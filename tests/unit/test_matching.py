@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.exchange import Exchange, Request
-from pytest_claude_latency.matching import ABSENT, Difference, Matcher, Rules, differences, fits, miss_message, nearest
+from pytest_claude_latency.cassettes.matching import (
+    ABSENT,
+    Difference,
+    Matcher,
+    Rules,
+    differences,
+    fits,
+    miss_message,
+    nearest,
+)
+from pytest_claude_latency.messages_api.exchange import Exchange, Request
 from tests.unit.some_recording import JSON_VALUES, answering, asking
 
 MESSAGES = "https://api.anthropic.com/v1/messages"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency import measured_file
+from pytest_claude_latency.baselines import measured_file
+from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.errors import BaselineError
-from pytest_claude_latency.measured_file import load
 from pytest_claude_latency.report import json_file
-from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.results.result import TestResult
 from tests.unit.report.some_results import some_result, summary_of
 from tests.unit.some_baseline import DRAFT, LABEL, live, replayed, save
 from tests.unit.some_call import some_call

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.exchange import Chunk, End, Exchange, Request, Response
-from pytest_claude_latency.timeline import measure
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
+from pytest_claude_latency.metrics.timeline import measure
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 DELTAS = {"thinking_delta": "thinking", "text_delta": "text", "signature_delta": "signature"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.pairing import Keys, paired
+from pytest_claude_latency.comparison.call_pairing import Keys, paired
 
 calls = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), max_size=6)
 

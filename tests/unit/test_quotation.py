@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.ab.quotes import quotes_an_answer
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.exchange import Chunk, Exchange, Request
-from pytest_claude_latency.quotation import quotes_an_answer
+from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Request
 from tests.claude_answers import Answer
 from tests.claude_messages import text, thinking, tool_use
 from tests.unit.some_recording import answering, asking

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.ranks import adjusted, larger, rarest, ratio, ratio_interval, shift
+from pytest_claude_latency.comparison.mann_whitney import adjusted, larger, rarest, ratio, ratio_interval, shift
 
 MANY = settings(max_examples=6 * settings().max_examples)
 

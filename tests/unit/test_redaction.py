@@ -13,10 +13,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_claude_latency import event_stream, sse
-from pytest_claude_latency.cassette import Recording
-from pytest_claude_latency.exchange import Request
-from pytest_claude_latency.redaction import keep_headers, redact, redact_json, redact_request, redact_text, stretches
+from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.cassettes.redaction import (
+    keep_headers,
+    redact,
+    redact_json,
+    redact_request,
+    redact_text,
+    stretches,
+)
+from pytest_claude_latency.messages_api import aws_event_stream, sse
+from pytest_claude_latency.messages_api.exchange import Request
 from tests.unit.some_recording import answering, asking, recording
 
 DIGITS = [re.compile(r"\d{3,}")]
@@ -392,7 +399,7 @@ def test_an_aws_event_stream_is_redacted_inside_its_frames() -> None:
 
     each = redact(recording(answering(body[:100], body[100:400], body[400:])), MAIL)
 
-    events = [json.loads(each.data) for each in event_stream.Decoder().feed(b"".join(chunks(each)))]
+    events = [json.loads(each.data) for each in aws_event_stream.Decoder().feed(b"".join(chunks(each)))]
     assert [each["delta"]["text"] for each in events] == ["I am [reda", "cted]", " 12345"]
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budget import METRICS, Judgement, Limit
-from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.budgets.budget import METRICS, Judgement, Limit
+from pytest_claude_latency.results.result import TestResult
 from tests.unit.some_arms import sides
 from tests.unit.some_call import calls, some_call, spans
 

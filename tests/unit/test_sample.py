@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pytest_claude_latency.budgets.limit import METRICS, Limit, parse_expression
 from pytest_claude_latency.errors import LatencyError, LimitError
-from pytest_claude_latency.limit import METRICS, Limit, parse_expression
-from pytest_claude_latency.sample import (
+from pytest_claude_latency.metrics.sample import (
     NEVER,
     PercentileJudgement,
     Sample,

@@ -11,7 +11,7 @@ from anthropic._streaming import SSEDecoder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.sse import Decoder, Event
+from pytest_claude_latency.messages_api.sse import Decoder, Event
 
 
 def decode(*pieces: bytes) -> list[Event]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.cassette import Recording, path_of
+from pytest_claude_latency.cassettes.recording import Recording, path_of
+from pytest_claude_latency.cassettes.staging import Place, Staging
 from pytest_claude_latency.errors import CassetteWriteError, CredentialError
-from pytest_claude_latency.staging import Place, Staging
 from tests.unit.some_recording import answering, asking, recording
 
 NODEID = "tests/test_summary.py::test_summary_is_prompt"

@@ -10,15 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_claude_latency import baseline_reader
-from pytest_claude_latency.ab_conclusion import on_pairs
-from pytest_claude_latency.arms import Arms
-from pytest_claude_latency.comparison import Comparison, Pair, Rules, compare, needed
-from pytest_claude_latency.comparison import judge as judge_all
-from pytest_claude_latency.limit import parse_expression
-from pytest_claude_latency.result import TestResult
-from pytest_claude_latency.sample import Sample, judge, percentile, settles, share_of, standing
-from pytest_claude_latency.series import Series
+from pytest_claude_latency.ab.pairs import Arms
+from pytest_claude_latency.ab.verdicts import on_pairs
+from pytest_claude_latency.baselines import reader
+from pytest_claude_latency.budgets.limit import parse_expression
+from pytest_claude_latency.comparison.comparison import Comparison, Pair, Rules, compare, needed
+from pytest_claude_latency.comparison.comparison import judge as judge_all
+from pytest_claude_latency.metrics.sample import Sample, judge, percentile, settles, share_of, standing
+from pytest_claude_latency.metrics.series import Series
+from pytest_claude_latency.results.result import TestResult
 from tests.unit.some_arms import side_by_side, some_arm
 from tests.unit.some_call import some_call
 
@@ -142,7 +142,7 @@ def test_the_run_with_too_few_samples_shown_is_what_a_run_says() -> None:
 def test_the_file_shown_is_a_baseline() -> None:
     (shown,) = blocks("json")
 
-    entries = baseline_reader.read(shown, Path(".latency/main.json"))
+    entries = reader.read(shown, Path(".latency/main.json"))
 
     assert [sample.elapsed for sample in entries[TEST].series.samples] == [2_881_004_000, 2_410_377_000]
     assert json.loads(shown)[0]["unit"] == "s"

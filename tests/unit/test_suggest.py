@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency.cli import main
-from pytest_claude_latency.conclusion import on_percentiles
-from pytest_claude_latency.limit import parse_expression
+from pytest_claude_latency.budgets.limit import parse_expression
+from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.report.json_file import render
-from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.results.verdict import on_percentiles
 from tests.unit.report.some_results import some_result, summary_of
 from tests.unit.some_baseline import DRAFT, LABEL, replayed, save
 

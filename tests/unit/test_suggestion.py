@@ -9,12 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency import duration
+from pytest_claude_latency.budgets.limit import METRICS, Lifted, Limit, parse_expression, parse_marker
 from pytest_claude_latency.duration import MILLISECOND, SECOND
-from pytest_claude_latency.limit import METRICS, Lifted, Limit, parse_expression, parse_marker
-from pytest_claude_latency.sample import Sample, share_of, standing
-from pytest_claude_latency.series import Series
-from pytest_claude_latency.suggestion import Suggestion, Suggestions, as_marker, of_results, suggest, with_margin
-from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.metrics.sample import Sample, share_of, standing
+from pytest_claude_latency.metrics.series import Series
+from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.results.budget_suggestion import (
+    Suggestion,
+    Suggestions,
+    as_marker,
+    of_results,
+    suggest,
+    with_margin,
+)
 from tests.unit.report.some_results import some_result
 from tests.unit.some_baseline import DRAFT, LABEL, live, replayed
 from tests.unit.some_call import some_call

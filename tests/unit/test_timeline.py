@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
-from pytest_claude_latency.exchange import Chunk, End, Exchange, Request, Response
-from pytest_claude_latency.timeline import Call, Delta, Timeline, is_prompt_call, measure
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
+from pytest_claude_latency.metrics.timeline import Call, Delta, Timeline, is_prompt_call, measure
 from tests import aws_frames
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"

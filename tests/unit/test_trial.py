@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency.report.trials import table
-from pytest_claude_latency.result import TestResult
-from pytest_claude_latency.trial import Trial, trials
+from pytest_claude_latency.report.variants import table
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.results.variant_ranking import Trial, trials
 from tests.unit.some_call import some_call
 
 TEST = "test_it.py::test_it"

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pytest_claude_latency.errors import LatencyError, VariantError
-from pytest_claude_latency.exchange import Headers, Request, canonical
-from pytest_claude_latency.variant import Variant, parse
+from pytest_claude_latency.measurement.variant import Variant, parse
+from pytest_claude_latency.messages_api.exchange import Headers, Request, canonical
 
 ORIGIN = "@latency_variants on test_it.py::test_it"
 BODY = {

@@ -10,12 +10,12 @@ from typing import Any
 import anthropic
 import pytest
 
-from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.interception import Interception
-from pytest_claude_latency.measurement import Measurement, Phase
-from pytest_claude_latency.sources import Network
-from pytest_claude_latency.warming import Warming
+from pytest_claude_latency.http.connection_warmup import Warming
+from pytest_claude_latency.http.interception import Interception
+from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.sources import Network
+from pytest_claude_latency.virtual_time.clock import WallClock
 from tests.claude_messages import text
 from tests.claude_server import ClaudeServer, Served
 

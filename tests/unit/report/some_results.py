@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budget import combine, parse_marker
+from pytest_claude_latency.budgets.budget import combine, parse_marker
+from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.report.summary import Run, Summary, summarize
-from pytest_claude_latency.result import TestResult
-from pytest_claude_latency.timeline import Call
+from pytest_claude_latency.results.result import TestResult
 from tests.unit.some_call import some_call
 
 

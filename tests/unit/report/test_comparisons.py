@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.comparison import EXACT, Comparison, Verdict, compare
+from pytest_claude_latency.comparison.comparison import EXACT, Comparison, Verdict, compare
+from pytest_claude_latency.metrics.series import Series
 from pytest_claude_latency.report.comparisons import NOTHING, Compared, as_json, counts, markdown, rows, text_lines
-from pytest_claude_latency.series import Series
 from tests.unit.report.some_results import node_ids
 from tests.unit.some_baseline import DRAFT, LABEL, live, replayed
 from tests.unit.some_call import some_call

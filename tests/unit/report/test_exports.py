@@ -5,10 +5,10 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from pytest_claude_latency.baseline import Baseline
+from pytest_claude_latency.baselines.baseline import Baseline
+from pytest_claude_latency.metrics.sample import NEVER
+from pytest_claude_latency.metrics.series import Series
 from pytest_claude_latency.report.exports import FORMATS, bencher, github, points
-from pytest_claude_latency.sample import NEVER
-from pytest_claude_latency.series import Series
 from tests.unit.some_baseline import DRAFT, LABEL, baselines, live, never, replayed
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.conclusion import Conclusion
 from pytest_claude_latency.report import json_file
-from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.results.verdict import Conclusion
 from tests.unit.report.some_results import some_result, summary_of
 from tests.unit.some_call import some_call
 from tests.unit.test_result import results

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency.budget import combine, parse_marker
+from pytest_claude_latency.budgets.budget import combine, parse_marker
 from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
-from pytest_claude_latency.result import TestResult
+from pytest_claude_latency.results.result import TestResult
 from tests.unit.report.some_results import some_result, summary_of
 from tests.unit.some_call import some_call
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.virtual_time.clock import VirtualClock
 
 virtual_time.install()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.clock import WallClock
 from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time.clock import WallClock
 from tests.virtual_time_programs import PROGRAMS, Program, Waits
 
 SCALE = 0.04  # real seconds for one of a program's

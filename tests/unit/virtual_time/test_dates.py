@@ -7,8 +7,8 @@ from time import sleep, time
 
 import pytest
 
-from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.virtual_time.clock import VirtualClock
 
 NEW_YEAR = datetime(2031, 1, 1, 12, tzinfo=UTC)
 

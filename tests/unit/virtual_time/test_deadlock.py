@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.virtual_time import Deadlock, World, watchdog
+from pytest_claude_latency.virtual_time import Deadlock, World
+from pytest_claude_latency.virtual_time.watch import watchdog
 
 
 @pytest.fixture(autouse=True)

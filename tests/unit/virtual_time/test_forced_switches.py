@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pytest_claude_latency.virtual_time import watchdog
+from pytest_claude_latency.virtual_time.watch import watchdog
 from tests.forced_switches import switching
 from tests.virtual_time_programs import PROGRAMS, Program
 

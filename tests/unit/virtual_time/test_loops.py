@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time import World, machine
+from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.virtual_time.clock import VirtualClock
+from pytest_claude_latency.virtual_time.scheduling import real_clock
 
 
 def test_a_task_lands_on_the_very_nanosecond(world: World) -> None:
@@ -152,10 +153,10 @@ def test_a_loop_is_as_before_when_its_world_has_ended() -> None:
     world.enter()
     loop.run_until_complete(asyncio.sleep(5))
     world.leave()
-    before = machine.monotonic_ns()
+    before = real_clock.monotonic_ns()
     loop.run_until_complete(asyncio.sleep(0.02))
 
-    assert machine.monotonic_ns() - before >= SECOND // 50
+    assert real_clock.monotonic_ns() - before >= SECOND // 50
     assert loop._clock_resolution == resolution
     assert "select" not in vars(loop._selector)
     loop.close()
@@ -168,14 +169,14 @@ def test_a_wait_whose_world_ends_goes_on_for_real() -> None:
     world.enter()
     thread.start()
     future = asyncio.run_coroutine_threadsafe(_reach(world, SECOND // 20), loop)
-    before = machine.monotonic_ns()
+    before = real_clock.monotonic_ns()
     world.leave()
     future.result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
 
-    assert machine.monotonic_ns() - before >= SECOND // 20
+    assert real_clock.monotonic_ns() - before >= SECOND // 20
 
 
 def test_an_old_loop_waits_for_its_turn_in_every_test_it_serves() -> None:
@@ -188,7 +189,7 @@ def test_an_old_loop_waits_for_its_turn_in_every_test_it_serves() -> None:
         world.enter()
         loop.call_soon_threadsafe(order.append, "the loop")
         for _ in range(20):
-            machine.sleep(0.002)  # a loop that does not wait for its turn comes now
+            real_clock.sleep(0.002)  # a loop that does not wait for its turn comes now
         order.append("the caller")
         later = threading.Thread(target=order.append, args=["a thread started later"])
         later.start()
@@ -237,12 +238,12 @@ def test_a_thread_started_before_a_test_does_not_speed_up_its_own_loop(world: Wo
     """It runs a loop of its own, for which no member ever called."""
     world.sleep_until(3600 * SECOND)
     readings: list[float] = []
-    done = machine.allocate_lock()
+    done = real_clock.allocate_lock()
     done.acquire()
 
     def run() -> None:
         loop = asyncio.new_event_loop()
-        readings.append(loop.time() - machine.monotonic())
+        readings.append(loop.time() - real_clock.monotonic())
         loop.close()
         done.release()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hypothesis import example, given, settings
 
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.clock import VirtualClock
+from pytest_claude_latency.virtual_time.clock import VirtualClock
 from tests.program_trees import (
     Aside,
     Call,

@@ -15,10 +15,13 @@ from urllib.request import urlopen
 import anyio
 import pytest
 
-from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time import RealWait, World, machine, sights, threads
-from pytest_claude_latency.virtual_time.members import MEMBERS
+from pytest_claude_latency.virtual_time import RealWait, World
+from pytest_claude_latency.virtual_time.clock import VirtualClock
+from pytest_claude_latency.virtual_time.patches import threads
+from pytest_claude_latency.virtual_time.scheduling import real_clock
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
+from pytest_claude_latency.virtual_time.watch import thread_state
 
 CHILD = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
 
@@ -32,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/slow":
             time.sleep(2)
         else:
-            machine.sleep(0.03)
+            real_clock.sleep(0.03)
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()
@@ -164,8 +167,8 @@ def test_files_and_names_are_looked_up_in_no_time(world: World, tmp_path: Path) 
 def test_a_computation_is_not_jumped_past(world: World) -> None:
     async def main() -> None:
         timer = asyncio.create_task(asyncio.sleep(1))
-        end = machine.monotonic() + 0.1
-        while machine.monotonic() < end:
+        end = real_clock.monotonic() + 0.1
+        while real_clock.monotonic() < end:
             pass
         computed = world.clock.now()
         await timer
@@ -267,7 +270,7 @@ def test_an_outsider_that_notifies_is_waited_for(world: World) -> None:
     event = threading.Event()
 
     def notify() -> None:
-        machine.sleep(0.05)
+        real_clock.sleep(0.05)
         event.set()
 
     _thread.start_new_thread(notify, ())
@@ -278,7 +281,7 @@ def test_an_outsider_that_notifies_is_waited_for(world: World) -> None:
 
 def test_who_waits_for_the_interpreter_keeps_its_turn(world: World) -> None:
     order: list[str] = []
-    told, started = threading.Event(), machine.allocate_lock()
+    told, started = threading.Event(), real_clock.allocate_lock()
 
     def work() -> None:
         told.wait()
@@ -288,7 +291,7 @@ def test_who_waits_for_the_interpreter_keeps_its_turn(world: World) -> None:
     thread.start()
     started.acquire()
     told.set()
-    with threads._in_reality(MEMBERS[machine.get_ident()]):
+    with threads._in_reality(MEMBERS[real_clock.get_ident()]):
         started.acquire(timeout=0.4)  # as where a worker takes its time to start
     order.append("who waited")
     thread.join()
@@ -299,7 +302,7 @@ def test_who_waits_for_the_interpreter_keeps_its_turn(world: World) -> None:
 @pytest.fixture
 def _frames_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where there is no `/proc`: of a thread, nothing but its frame can be seen."""
-    monkeypatch.setattr(sights, "_CALLS", {})
+    monkeypatch.setattr(thread_state, "_CALLS", {})
 
 
 @pytest.mark.usefixtures("_frames_only")

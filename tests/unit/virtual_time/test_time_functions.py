@@ -13,10 +13,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.clock import VirtualClock
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time import World, machine
-from pytest_claude_latency.virtual_time.callers import EXEMPT
+from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.virtual_time.clock import VirtualClock
+from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT
+from pytest_claude_latency.virtual_time.scheduling import real_clock
 
 CLOCKS = [monotonic, perf_counter, now]
 WHOLE_CLOCKS = [time.monotonic_ns, time.perf_counter_ns, time.time_ns]
@@ -122,11 +123,11 @@ def test_calendars_follow_too(world: World) -> None:
 
 def test_outsiders_see_the_time_of_the_machine(world: World) -> None:
     seen: list[float] = []
-    done = machine.allocate_lock()
+    done = real_clock.allocate_lock()
     done.acquire()
 
     def look() -> None:
-        seen.append(monotonic() - machine.monotonic())
+        seen.append(monotonic() - real_clock.monotonic())
         done.release()
 
     sleep(3600)
@@ -145,7 +146,7 @@ def test_exempt_callers_see_the_time_of_the_machine(world: World, package: str) 
 
     exec("import time; seen = time.monotonic()", scope)
 
-    assert abs(float(scope["seen"]) - machine.monotonic()) < 60
+    assert abs(float(scope["seen"]) - real_clock.monotonic()) < 60
 
 
 def test_after_a_world_the_machine_is_back() -> None:
@@ -153,11 +154,11 @@ def test_after_a_world_the_machine_is_back() -> None:
     world.enter()
     sleep(3600)
     world.leave()
-    before = machine.monotonic_ns()
+    before = real_clock.monotonic_ns()
     sleep(0.01)
 
-    assert machine.monotonic_ns() - before >= SECOND // 100
-    assert abs(monotonic() - machine.monotonic()) < 60
+    assert real_clock.monotonic_ns() - before >= SECOND // 100
+    assert abs(monotonic() - real_clock.monotonic()) < 60
 
 
 def test_no_world_reads_earlier_than_the_one_before() -> None:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.clock import VirtualClock, WallClock
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time import World, machine
+from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.virtual_time.clock import VirtualClock, WallClock
+from pytest_claude_latency.virtual_time.scheduling import real_clock
 
 
 def test_waiting_moves_the_clock_to_the_very_nanosecond(world: World) -> None:
@@ -94,7 +95,7 @@ def test_a_thread_started_inside_belongs_to_the_ended_world() -> None:
 
 def test_a_thread_started_outside_belongs_to_no_world(world: World) -> None:
     told: list[World | None] = []
-    done = machine.allocate_lock()
+    done = real_clock.allocate_lock()
     done.acquire()
 
     def tell() -> None:
@@ -152,7 +153,7 @@ def test_an_interrupted_wait_gives_the_clock_back(world: World) -> None:
 
 def test_a_thread_asleep_at_the_end_sleeps_on_for_real() -> None:
     world = World(VirtualClock(), name="short")
-    woken = machine.allocate_lock()
+    woken = real_clock.allocate_lock()
     woken.acquire()
 
     def sleep() -> None:
@@ -161,22 +162,22 @@ def test_a_thread_asleep_at_the_end_sleeps_on_for_real() -> None:
 
     world.enter()
     threading.Thread(target=sleep).start()
-    before = machine.monotonic_ns()
+    before = real_clock.monotonic_ns()
     world.leave()
     woken.acquire()
 
-    assert machine.monotonic_ns() - before >= SECOND // 20
+    assert real_clock.monotonic_ns() - before >= SECOND // 20
 
 
 def test_a_world_of_real_time_waits_for_real() -> None:
     world = World(WallClock(), name="real")
     world.enter()
-    before = machine.monotonic_ns()
+    before = real_clock.monotonic_ns()
     world.sleep_until(world.clock.now() + SECOND // 50)
     inside = virtual_time.current()
     world.leave()
 
-    assert machine.monotonic_ns() - before >= SECOND // 50
+    assert real_clock.monotonic_ns() - before >= SECOND // 50
     assert inside is world
 
 

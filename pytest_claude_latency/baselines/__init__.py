@@ -1,0 +1,1 @@
+"""Baselines: the samples of one run, kept to compare later runs with."""

@@ -1,0 +1,101 @@
+"""Regressions: what a run concludes from its baseline.
+
+Where two replays differ, the program or its recordings do, and the run fails. A live run against a stored baseline
+only warns: the API's own speed may have changed between the two sessions, and nothing inside one of them can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.baselines.history import Difference
+from pytest_claude_latency.budgets.limit import METRICS
+from pytest_claude_latency.comparison.comparison import Comparison
+from pytest_claude_latency.metrics.sample import NEVER
+from pytest_claude_latency.results.verdict import Conclusion
+
+_DRIFT = "measured in another session: the API may have been slower as a whole"
+
+
+def conclusions(difference: Difference, name: str, *, live: Iterable[str], strict: bool) -> list[Conclusion]:
+    """The verdicts on a run beside the baseline `name`, in the order of the tests' ids.
+
+    `live` are the tests whose regressions only warn, unless under `strict`.
+    """
+    warned = set(live)
+    found = [_of(each, name, each.nodeid in warned, strict) for each in difference.comparisons]
+    found += [_new(nodeid, name, strict) for nodeid in difference.new]
+    found += [_other_kind(nodeid, ways, name) for nodeid, ways in difference.other_kind]
+    return list(_told_once(sorted(found, key=lambda each: (each.nodeid, not each.shown))))
+
+
+def _of(comparison: Comparison, name: str, live: bool, strict: bool) -> Conclusion:
+    worse = comparison.verdict == "regression"
+    hint = [f"  {'':<10}{_DRIFT}"] if live else []
+    strictly = ["  (--latency-strict)"] if live and strict else []
+    headline = comparison.headline()
+    return Conclusion(
+        nodeid=comparison.nodeid,
+        about=f"{comparison.metric} against {name}",
+        kind="comparison",
+        verdict=comparison.verdict,
+        headline=headline,
+        message="\n".join([comparison.message(), f"  {'baseline':<10}{name}", *hint, *strictly]),
+        notes=comparison.notes,
+        fails=worse and (strict or not live),
+        warns=worse and live,
+        shown=comparison.verdict != "unchanged",
+        value=_value(comparison),
+        facts={"kind": "comparison", "baseline": name} | comparison.as_json(),
+    )
+
+
+def _new(nodeid: str, name: str, strict: bool) -> Conclusion:
+    headline = f"new: the baseline {name} does not know this test"
+    mend = f"pytest --latency-save={name} keeps it\n  (--latency-strict)"
+    return _of_whole_test(nodeid, name, "new", headline, mend, fails=strict)
+
+
+def _other_kind(nodeid: str, ways: str, name: str) -> Conclusion:
+    headline = f"not compared with the baseline {name}: the test {ways}, and these are never compared"
+    mend = "compare with a baseline that was measured in the same way"
+    return _of_whole_test(nodeid, name, "not compared", headline, mend, fails=True)
+
+
+def _of_whole_test(nodeid: str, name: str, verdict: str, headline: str, mend: str, *, fails: bool) -> Conclusion:
+    return Conclusion(
+        nodeid=nodeid,
+        about=f"against {name}",
+        kind="comparison",
+        verdict=verdict,
+        headline=headline,
+        message=f"{headline}\n  do        {mend}",
+        fails=fails,
+        facts={"kind": "comparison", "baseline": name},
+    )
+
+
+def _told_once(found: Iterable[Conclusion]) -> Iterator[Conclusion]:
+    """What is the same for all metrics of a test is shown with the first."""
+    told: set[tuple[str, object]] = set()
+    for conclusion in found:
+        few, notes = (conclusion.nodeid, "too few runs"), (conclusion.nodeid, conclusion.notes)
+        repeated = conclusion.verdict == "too few runs" and few in told
+        yield conclusion.but(shown=conclusion.shown and not repeated, notes=() if notes in told else conclusion.notes)
+        told |= {(conclusion.nodeid, conclusion.verdict), notes}
+
+
+def _value(comparison: Comparison) -> float | None:
+    _, after = comparison.typical
+    if after == NEVER:
+        return None
+    return round(duration.seconds(round(after)), 6) if METRICS[comparison.metric].kind == "duration" else after
+
+
+def said(gone: Iterable[str], name: str, *, is_new: bool) -> list[str]:
+    """What is said of a whole comparison: that there is no baseline yet, and which of its tests are no more."""
+    nothing = [f"there is no baseline {name} yet; pytest --latency-save={name} keeps this run as one"] if is_new else []
+    return nothing + [
+        f"{nodeid} is in the baseline {name} and is no more; --latency-save={name} drops it" for nodeid in gone
+    ]

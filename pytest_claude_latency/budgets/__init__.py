@@ -1,0 +1,1 @@
+"""Budgets: what limits there are, and whether measurements keep them."""

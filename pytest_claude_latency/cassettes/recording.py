@@ -1,0 +1,205 @@
+"""A cassette: one recording, and the JSON lines it is kept in.
+
+A recording is read strictly: a line or key that version 1 does not know is an error, not a
+thing to skip, since a misspelt `"txet"` would otherwise change what is replayed without a
+word. A new key or kind of line is a new version.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, path_of, replace_files, samples
+from pytest_claude_latency.cassettes.reader import FORMAT, MAX_MICROSECONDS, VERSION, read
+from pytest_claude_latency.cassettes.secrets import refuse_credentials
+from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
+from pytest_claude_latency.errors import CassetteError
+from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request
+
+__all__ = ["Recording", "dumps", "fixture_id", "fixture_path", "loads", "path_of", "samples", "save_set", "timestamp"]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_ASCII_ENCODER = json.JSONEncoder()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """What one sample of one test asked and was answered, and when.
+
+    `test` is the node id without the sample, `recorded` the moment the test began
+    (`timestamp`), `anthropic` the version of the SDK. Instants are kept to the microsecond.
+    """
+
+    test: str
+    sample: int = 1
+    recorded: str
+    anthropic: str
+    exchanges: tuple[Exchange, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path | str) -> Recording:
+        """The recording in a file.
+
+        Raises:
+            CassetteError: there is none, or it cannot be read: which line, and why.
+        """
+        path = Path(path)
+        try:
+            text = path.read_bytes().decode()
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise CassetteError(path, line, "it is not UTF-8") from None
+        except FileNotFoundError:
+            raise CassetteError(path, None, "there is no such file") from None
+        except OSError as error:
+            raise CassetteError(path, None, error.strerror or str(error)) from error
+        return loads(text, path)
+
+    def save(self, path: Path | str) -> None:
+        """Write the recording to a file, whole or not at all. Folders are made.
+
+        Raises:
+            CredentialError: something in it looks like a credential; nothing was written.
+            CassetteWriteError: it could not be written; what was there is still there.
+        """
+        refuse_credentials(self, self.test)
+        replace_files({Path(path): dumps(self)})
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment as recordings keep it: UTC, to the millisecond: `"2026-11-22T11:30:00.000Z"`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def save_set(recordings: Sequence[Recording], test_file: Path, folder: str, test_id: str) -> None:
+    """Replace all samples of a test by these, as one set: samples recorded earlier and not among them go.
+
+    Raises:
+        CredentialError: something in one looks like a credential; nothing was written.
+        CassetteWriteError: one could not be written; the old set is still there, whole.
+    """
+    for recording in recordings:
+        refuse_credentials(recording, recording.test)
+    texts = {path_of(test_file, folder, test_id, each.sample): dumps(each) for each in recordings}
+    replace_files(texts, stale=[path for path in samples(test_file, folder, test_id) if path not in texts])
+
+
+def loads(text: str, path: Path) -> Recording:
+    """The recording in `text`. `path` is where it came from, for messages.
+
+    Raises:
+        CassetteError: it cannot be read: which line, and why.
+    """
+    header, exchanges = read(text, path)
+    return Recording(
+        test=header["test"],
+        sample=header["sample"],
+        recorded=header["recorded"],
+        anthropic=header["anthropic"],
+        exchanges=exchanges,
+    )
+
+
+def dumps(recording: Recording) -> str:
+    """The recording as JSON lines.
+
+    Raises:
+        ValueError: it holds what no test can have recorded: an exchange without end, time running backwards.
+    """
+    return "".join(map(_line, _facts(recording)))
+
+
+def _line(fact: dict[str, Any]) -> str:
+    line = _ENCODER.encode(fact)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: JSON can say it, UTF-8 cannot
+        line = _ASCII_ENCODER.encode(fact)
+    return line + "\n"
+
+
+def _facts(recording: Recording) -> Iterator[dict[str, Any]]:
+    yield {
+        "format": FORMAT,
+        "version": VERSION,
+        "test": recording.test,
+        "sample": recording.sample,
+        "recorded": recording.recorded,
+        "anthropic": recording.anthropic,
+    }
+    _check_order([exchange.sent for exchange in recording.exchanges])
+    for number, exchange in enumerate(recording.exchanges, 1):
+        yield from _exchange_facts(number, exchange)
+
+
+def _exchange_facts(number: int, exchange: Exchange) -> Iterator[dict[str, Any]]:
+    connect, response, end = exchange.connect, exchange.response, exchange.end
+    if end is None:
+        raise ValueError(f"exchange {number} has no end: it is still under way")
+    if exchange.chunks and response is None:
+        raise ValueError(f"exchange {number} has a body and no response")
+    heads = [head.at for head in (connect, response) if head is not None]
+    _check_order([*heads, *(chunk.at for chunk in exchange.chunks), end.at])
+    request = exchange.request
+    yield {
+        "request": number,
+        "at": _milliseconds(exchange.sent),
+        "method": request.method,
+        "url": request.url,
+        "headers": _headers(request.headers),
+        **_body(request),
+    }
+    if connect is not None:
+        yield {"connect": number, "at": _milliseconds(connect.at), "ms": _milliseconds(connect.duration)}
+    if response is not None:
+        at = _milliseconds(response.at)
+        yield {"response": number, "at": at, "status": response.status, "headers": _headers(response.headers)}
+    for chunk in exchange.chunks:
+        yield {"chunk": number, "at": _milliseconds(chunk.at), **_text("text", chunk.data)}
+    how = {"error": end.error, "closed": end.closed}
+    yield {"end": number, "at": _milliseconds(end.at)} | {key: value for key, value in how.items() if value is not None}
+
+
+def _check_order(instants: list[Nanoseconds]) -> None:
+    if instants != sorted(instants):
+        raise ValueError("the instants of a recording never run backwards")
+
+
+def _milliseconds(span: Nanoseconds) -> float:
+    microseconds = (span + MICROSECOND // 2) // MICROSECOND
+    if not 0 <= microseconds <= MAX_MICROSECONDS:
+        raise ValueError(f"{span} ns is no time a recording can hold")
+    return microseconds / 1000  # up to the limit its shortest decimal form is exact
+
+
+def _headers(headers: Headers) -> object:
+    named = dict(headers)
+    return named if len(named) == len(headers) else [list(pair) for pair in headers]
+
+
+def _body(request: Request) -> dict[str, Any]:
+    if not request.content:
+        return {}
+    try:
+        value = json.loads(request.content, parse_constant=_refuse)
+        json.dumps(value, allow_nan=False)  # 1e999 is read as infinity
+    except (ValueError, RecursionError):
+        return _text("body", request.content)
+    return {"json": value}
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _text(key: str, data: bytes) -> dict[str, str]:
+    try:
+        return {key: data.decode()}
+    except UnicodeDecodeError:
+        return {"base64": b64encode(data).decode()}

@@ -1,0 +1,204 @@
+"""Redaction: what never reaches disk.
+
+Headers are kept by an allow-list: what nobody thought of is left out. What the user's
+patterns match in a body becomes `[redacted]`, in recordings and, before they are matched, in outgoing requests; so
+redacting what is redacted already must change nothing, or an answer that a program quotes would no longer fit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import Field, replace
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from pytest_claude_latency.messages_api.body_text import (
+    ByteEdit,
+    Document,
+    Edit,
+    Passage,
+    Path,
+    is_protocol,
+    passages,
+    placed,
+)
+from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Headers, Request, canonical
+
+PLACEHOLDER = "[redacted]"
+
+_KEPT = {"content-type", "anthropic-version", "anthropic-beta", "request-id", "server-timing"}
+_KEPT |= {"retry-after", "retry-after-ms", "x-should-retry"}  # the SDK's back-off obeys them
+_KEPT_PREFIX = "anthropic-ratelimit-"
+_NEVER = re.compile(
+    r"authorization|.*-authorization|x-api-key|api-key|.*cookie2?|.*organization.*|.*workspace.*|x-amz-security-token"
+    # These speak of the bytes on the wire; a recording holds them decoded.
+    r"|content-encoding|content-length|transfer-encoding"
+)
+
+
+class Recorded(Protocol):
+    """A dataclass that holds exchanges."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """In the order they were sent."""
+        ...
+
+
+RecordedT = TypeVar("RecordedT", bound=Recorded)
+
+
+def keep_headers(
+    headers: Iterable[tuple[str, str]], *, status: int | None = None, also: Collection[str] = ()
+) -> Headers:
+    """The headers a recording keeps, names in lower case. `also` names more, but never a credential.
+
+    `status` is that of an answer, None for a request: where a redirection points must be kept for it to be followed.
+    """
+    redirected = status is not None and 300 <= status < 400
+    wanted = _KEPT | {name.lower() for name in also} | ({"location"} if redirected else set())
+    named = ((name.lower(), value) for name, value in headers)
+    return tuple(
+        (name, value)
+        for name, value in named
+        if (name in wanted or name.startswith(_KEPT_PREFIX)) and not is_never_kept(name)
+    )
+
+
+def is_never_kept(name: str) -> bool:
+    """Whether a header is left out of every recording, whatever a user asks for."""
+    return _NEVER.fullmatch(name.lower()) is not None
+
+
+def redact(recording: RecordedT, patterns: Sequence[re.Pattern[str]]) -> RecordedT:
+    """The recording with `[redacted]` in place of what the patterns match in its bodies.
+
+    Only strings of JSON change, no keys and no numbers. Chunks keep their number and their offsets. A match that is
+    spread over several deltas is found; `[redacted]` is then spread over those it would leave empty.
+    """
+    if not patterns:
+        return recording
+    return replace(recording, exchanges=tuple(_redact_exchange(each, patterns) for each in recording.exchanges))
+
+
+def redact_request(request: Request, patterns: Sequence[re.Pattern[str]]) -> Request:
+    """The request as it would be recorded, for matching."""
+    try:
+        value = json.loads(request.content)
+    except (ValueError, RecursionError):
+        text = request.content.decode(errors="surrogateescape")
+        content = redact_text(text, patterns).encode(errors="surrogateescape")
+    else:
+        content = canonical(json.dumps(redact_json(value, patterns)).encode())
+    return replace(request, content=content) if content != request.content else request
+
+
+def redact_json(value: Any, patterns: Sequence[re.Pattern[str]], path: Path = ()) -> Any:
+    """A JSON value with `[redacted]` in place of what the patterns match in its strings."""
+    if isinstance(value, str):
+        return value if is_protocol(path) else redact_text(value, patterns)
+    if isinstance(value, dict):
+        return {key: redact_json(inner, patterns, (*path, key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [redact_json(inner, patterns, (*path, index)) for index, inner in enumerate(value)]
+    return value
+
+
+def redact_text(text: str, patterns: Sequence[re.Pattern[str]]) -> str:
+    """A text with `[redacted]` in place of what the patterns match."""
+    return _Masked(text, stretches(text, patterns)).text
+
+
+def stretches(text: str, patterns: Sequence[re.Pattern[str]]) -> list[tuple[int, int]]:
+    """What of a text is to become `[redacted]`: disjoint stretches, in their order.
+
+    The patterns are asked again about what that would leave, until they find nothing new: the
+    outcome is one that redacting again does not change.
+    """
+    found = {match.span() for match in re.finditer(re.escape(PLACEHOLDER), text)}
+    while True:
+        masked = _Masked(text, sorted(found))
+        matches = [match.span() for pattern in patterns for match in pattern.finditer(masked.text) if match[0]]
+        new = {masked.original(*match) for match in matches} - found
+        if not new:
+            return masked.stretches
+        found = set(_merged(sorted(found | new)))
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted spans with those that overlap made one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in spans:
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
+
+
+class _Masked:
+    """A text with the placeholder in place of some stretches, and the way back."""
+
+    def __init__(self, text: str, stretches: list[tuple[int, int]]) -> None:
+        self.stretches = stretches
+        self._starts: list[int] = []  # where in `self.text` each placeholder begins
+        pieces: list[str] = []
+        length = before = 0
+        for start, end in stretches:
+            self._starts.append(length + start - before)
+            pieces += [text[before:start], PLACEHOLDER]
+            length, before = self._starts[-1] + len(PLACEHOLDER), end
+        self.text = "".join([*pieces, text[before:]])
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """A span of the masked text as one of the original; placeholders it touches count whole."""
+        return self._unmasked(start, 0), self._unmasked(end - 1, 1)
+
+    def _unmasked(self, position: int, side: int) -> int:
+        """Where a character of the masked text begins (`side` 0) or ends (1) in the original."""
+        place = bisect_right(self._starts, position) - 1
+        if place < 0:
+            return position + side
+        behind = position - self._starts[place] - len(PLACEHOLDER)
+        return self.stretches[place][side] if behind < 0 else self.stretches[place][1] + behind + side
+
+
+def _redact_exchange(exchange: Exchange, patterns: Sequence[re.Pattern[str]]) -> Exchange:
+    body = b"".join(chunk.data for chunk in exchange.chunks)
+    edits = placed(edit for passage in passages(body) for edit in _edits(passage, patterns))
+    request = redact_request(exchange.request, patterns)
+    return replace(exchange, request=request, chunks=tuple(_cut_alike(exchange.chunks, edits)))
+
+
+def _edits(passage: Passage, patterns: Sequence[re.Pattern[str]]) -> list[tuple[Document, Edit]]:
+    found = [
+        part.stretch(start, end)
+        for part in passage.parts()
+        for start, end in stretches(part.text, patterns)
+        if part.text[start:end] != PLACEHOLDER
+    ]
+    return passage.replace(found, PLACEHOLDER) if found else []
+
+
+def _cut_alike(chunks: Iterable[Chunk], edits: Sequence[ByteEdit]) -> Iterator[Chunk]:
+    """The edited body in as many chunks, cut where it was cut; an edit belongs to the chunk it begins in."""
+    coming = list(reversed(edits))
+    position = 0
+    for chunk in chunks:
+        end = position + len(chunk.data)
+        data = b""
+        at = position
+        while coming and coming[-1].start < end:
+            edit = coming[-1]
+            if edit.start >= position:
+                data += chunk.data[at - position : edit.start - position] + edit.new
+            at = min(edit.end, end)
+            if edit.end > end:
+                break  # the next chunk loses its share of it
+            coming.pop()
+        yield replace(chunk, data=data + chunk.data[at - position :])
+        position = end

@@ -1,0 +1,1 @@
+"""Comparison: what changed between two sets of samples, exactly or statistically."""

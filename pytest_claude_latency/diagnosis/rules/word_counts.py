@@ -1,0 +1,99 @@
+"""The rule about prompts that ask for a number of words.
+
+What counts is a number of words that is asked for, in English or Chinese, not one that is given: a
+phrase must stand in a sentence that asks for something, and in a form that sets the length of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from pytest_claude_latency.diagnosis import prompt_text
+from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.diagnosis.trace import Account, PromptCall
+
+_NEARLY = 0.1
+_N = r"(?P<words>\d{1,3}(?:,\d{3})+|\d{2,5}|[2-9])"
+_WORDS = rf"{_N} words\b(?! (?:of|or (?:phrases|sentences))\b)"
+_KINDS = "answer|reply|response|summary|description|paragraph|essay|text|story|abstract|e-?mail|message|overview|note"
+_LIMITS = (
+    "at most|no more than|not more than|no longer than|not exceed|exceeding|up to|within|under|below|less than|"
+    "fewer than|max|max of|max:|maximum|maximum of|maximum:|limit of|limited to|limit (?:it|yourself) to|"
+    r"limit (?:your|the) \w+ to|keep (?:it|this) to|keep (?:your|the) \w+ to"
+)
+_EXACT = (
+    rf"\b(?:in|using|use|write|(?:{_KINDS}) of|exactly|about)(?: exactly| precisely| about| around)? {_WORDS}",
+    r"\b(?:write|draft|compose|give|produce|provide|as|in|into)(?: me| us)? an? (?:\w+ )?"
+    rf"{_N}-words? (?:\w+ )?(?:{_KINDS})\b",
+    rf"[用以写约好] ?(?:一[篇段个])?{_N} ?个?[字词](?![以之])",
+)
+_AT_MOST = (
+    rf"\b(?:{_LIMITS}) {_WORDS}",
+    rf"\b{_N} words (?:or (?:less|fewer)|max|maximum|at most|or under)\b",
+    rf"(?:不超过|不要超过|最多|不多于|少于|限制在|控制在) ?{_N} ?个?[字词]",
+    rf"{_N} ?个?[字词](?:以内|之内|以下)",
+)
+_ASKS = re.compile(
+    r"\b(?:summari[sz]e|describe|explain|write|answer|reply|respond|draft|compose|rewrite|rephrase|keep|limit|use|be|"
+    r"make|give|tell|shorten|condense|your|length|outline|review|introduce|please|produce|provide)\b"
+    r"|[写答述说概总介请用限控]",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile("[^.!?\n\u3002\uff01\uff1f]+")  # full stops and the like, of both scripts
+
+
+class _Asked(NamedTuple):
+    """A number of words that was asked for."""
+
+    phrase: str
+    number: int
+    at_most: bool
+
+    def is_met(self, got: int) -> bool:
+        """Whether an answer of so many words has, nearly, what was asked for."""
+        enough = self.at_most or got >= self.number * (1 - _NEARLY)
+        return enough and got <= self.number * (1 + _NEARLY)
+
+
+def counted_words(account: Account) -> Finding | None:
+    """The prompt asks for a number of words, and the answer has another.
+
+    Silent about numbers of anything else, and of words that are given rather than asked for; and where the answer has
+    as many words as it should.
+    """
+    for call in account.calls:
+        asked = _asked(call) if _is_whole_prose(call) else None
+        if asked is None or asked.is_met(got := _count(call.text, asked.phrase)):
+            continue
+        return Finding(
+            rule="counted-words",
+            fact=f'the prompt of {account.name(call)} asks for a number of words ("{asked.phrase}"), and the answer '
+            f"has {got}",
+            remedy="ask for a number of sentences or paragraphs: models count tokens, not words",
+            cost=call.generating,
+            guide=2,
+            calls=(call.number,),
+        )
+    return None
+
+
+def _is_whole_prose(call: PromptCall) -> bool:
+    return call.answered and call.is_prose and call.timeline.stop_reason in ("end_turn", "stop_sequence")
+
+
+def _asked(call: PromptCall) -> _Asked | None:
+    sentences = (each for text in prompt_text.instructions(call.body) for each in _SENTENCE.findall(text))
+    for sentence in sentences:
+        if not _ASKS.search(sentence):
+            continue
+        for at_most, patterns in ((True, _AT_MOST), (False, _EXACT)):
+            for pattern in patterns:
+                if match := re.search(pattern, sentence, re.IGNORECASE):
+                    return _Asked(match[0].strip(), int(match["words"].replace(",", "")), at_most)
+    return None
+
+
+def _count(text: str, phrase: str) -> int:
+    """Words as the phrase's language counts them: in Chinese, characters."""
+    return len(text.split()) if phrase.isascii() else sum("\u3400" <= char <= "\u9fff" for char in text)

@@ -1,0 +1,1 @@
+"""HTTP: where requests of the program are met, recorded and answered."""

@@ -1,0 +1,38 @@
+"""Rewriting: a request goes out with another body than the program gave it.
+
+Only what is sent changes. The request that the program made, and finds again at its response, is still its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from pytest_claude_latency.http.library import Stack, Transport
+from pytest_claude_latency.messages_api.exchange import Request
+
+_OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
+
+
+@final
+class Rewritten:
+    """A transport to which every request goes with the body of `request`."""
+
+    def __init__(self, inner: Transport, request: Request, stack: Stack) -> None:
+        self._inner = inner
+        self._content = request.content
+        self._stack = stack
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a sync client's request."""
+        return self._inner.handle_request(self._with_body(request))
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer an async client's request."""
+        return await self._inner.handle_async_request(self._with_body(request))
+
+    def _with_body(self, request: Any) -> Any:
+        headers = [
+            (name, value) for name, value in request.headers.raw if name.decode("latin-1").lower() not in _OF_THE_BODY
+        ]
+        kind = self._stack.library.Request
+        return kind(request.method, request.url, headers=headers, content=self._content, extensions=request.extensions)

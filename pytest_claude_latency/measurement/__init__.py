@@ -1,0 +1,1 @@
+"""Measurement: what one test's calls took, from exchanges to calls."""

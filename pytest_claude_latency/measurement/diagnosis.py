@@ -1,0 +1,102 @@
+"""A diagnosis: where the time of a test that has just run went, and why.
+
+It is made only where someone will read it: under a broken budget, for a JSON report, and where the run
+explains every test. A test that keeps its budget pays nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.diagnosis.recorded_traces import Accounts
+from pytest_claude_latency.diagnosis.rules import Account, Finding, find, listing
+from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.results.result import TestResult
+
+_MOST: Final = 3
+"""So many findings stand under a broken budget."""
+
+
+@final
+@dataclass(frozen=True)
+class Diagnosis:
+    """The account of what was measured, what was found about it, and the judgements it stands under."""
+
+    account: Account
+    findings: tuple[Finding, ...]
+    judgements: Sequence[Judgement]
+
+    @classmethod
+    def of(
+        cls,
+        measurement: Measurement,
+        *phases: Phase,
+        judgements: Sequence[Judgement],
+        beside: Iterable[Account],
+        since: int = 0,
+        nodeid: str = "",
+        sample: int = 1,
+    ) -> Diagnosis:
+        """The diagnosis of the calls sent in these phases; `since` leaves out the first so many requests.
+
+        `beside` are the accounts of other recordings, to compare with.
+        """
+        calls = measurement.attempts(*phases, since=since)
+        account = Account.of(calls, nodeid=nodeid, sample=sample, now=measurement.now())
+        account = account.beside(beside, {judgement.metric for judgement in judgements if judgement.broken})
+        return cls(account, find(account), judgements)
+
+    def text(self) -> str:
+        """What a failing message ends with: the breakdowns its limits are about, and the worst findings."""
+        account = self.account
+        if not account.order:
+            return ""
+        lines = [_whole(account)]
+        if len(account.order) > 1:
+            deciding = sorted({each.call for each in self.judgements if each.broken and each.call is not None})
+            lines += [f"{f'call {number}':<10}{account.calls[number - 1].breakdown.text()}" for number in deciding]
+        return _section("where the time went", [*lines, *_worst(self.findings)])
+
+    def breakdown(self) -> dict[str, Any]:
+        """Where time went, in JSON types: in the whole `test`, in each of its `calls`, and as `text`."""
+        account = self.account
+        return {
+            "test": account.breakdown.as_json(),
+            "calls": [call.breakdown.as_json() for call in account.calls],
+            "text": account.breakdown.text() if account.order else "",
+        }
+
+    def plain_findings(self) -> tuple[dict[str, Any], ...]:
+        """What was found, in JSON types."""
+        return tuple(finding.as_json() for finding in self.findings)
+
+
+def of_slowest(samples: Iterable[TestResult], root: Path, accounts: Accounts) -> str:
+    """What a message about all samples of a test ends with: where the time of the slowest went, by its recording.
+
+    Empty where none was recorded, as in a live run.
+    """
+    timed = ((sample.elapsed or 0.0, -sample.sample, sample.recording) for sample in samples if sample.recording)
+    _, number, recording = max(timed, default=(0.0, 0, None))
+    if recording is None or (account := accounts.at(path := root / recording)) is None or not account.order:
+        return ""
+    found = find(account.beside(accounts.beside(path)))
+    return _section(f"where the time of sample {-number}, the slowest, went", [_whole(account), *_worst(found)])
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    return "\n\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def _whole(account: Account) -> str:
+    return f"{'test' if len(account.order) > 1 else 'call':<10}{account.breakdown.text()}"
+
+
+def _worst(findings: Sequence[Finding]) -> list[str]:
+    left = len(findings) - _MOST
+    more = f"{'':<10}and {left} more: pytest --latency-explain lists them"
+    return [*listing(findings[:_MOST]), *([more] if left > 0 else [])]

@@ -1,0 +1,1 @@
+"""The Messages API on the wire: requests, answers and their streams."""

@@ -1,0 +1,75 @@
+"""Attempts: which exchanges of a recording belong to one call.
+
+While a test runs, the SDK's context tells which request retries which. A recording keeps no
+such mark, so the attempts of a call are found by what the SDK does: it sends the same body
+again, to the same place, after a failure that it retries, once that failure is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from pytest_claude_latency.duration import SECOND, Nanoseconds
+from pytest_claude_latency.messages_api.endpoints import asks_to_stream
+from pytest_claude_latency.messages_api.exchange import Exchange, header
+
+Attempts: TypeAlias = tuple[Exchange, ...]
+"""The exchanges of one call, in the order they were sent; the last one is the answer's."""
+
+_RETRIED = frozenset({408, 409, 429})
+_LONGEST_PAUSE: Nanoseconds = 65 * SECOND
+"""The SDK obeys a `retry-after` of up to a minute; what comes later is a call of its own."""
+
+
+def calls_of(exchanges: Iterable[Exchange]) -> tuple[Attempts, ...]:
+    """The calls that these exchanges make up, in the order they were sent."""
+    calls: list[list[Exchange]] = []
+    for exchange in sorted(exchanges, key=lambda each: each.sent):
+        begun = next((call for call in calls if _goes_on(call[-1], exchange)), None)
+        if begun is None:
+            calls.append([exchange])
+        else:
+            begun.append(exchange)
+    return tuple(tuple(call) for call in calls)
+
+
+def failure(exchange: Exchange) -> str | None:
+    """Why an attempt brought no answer: its status, or the exception's name; None where it did."""
+    if exchange.response is not None and exchange.response.status >= 400:
+        return str(exchange.response.status)
+    if exchange.end is not None and exchange.end.error is not None:
+        return exchange.end.error
+    return None
+
+
+def is_redirect(exchange: Exchange) -> bool:
+    """Whether it only sent the client elsewhere: a step of an attempt, not an attempt."""
+    return exchange.response is not None and 300 <= exchange.response.status < 400
+
+
+def ended(exchange: Exchange, now: Nanoseconds) -> Nanoseconds:
+    """When its answer had ended, since the start of the test; `now` while it is under way."""
+    return now if exchange.end is None else exchange.sent + exchange.end.at
+
+
+def _goes_on(last: Exchange, exchange: Exchange) -> bool:
+    if last.request.content != exchange.request.content or last.request.method != exchange.request.method:
+        return False
+    if is_redirect(last):
+        return last.request.url != exchange.request.url and last.sent <= exchange.sent
+    if last.end is None or last.request.url != exchange.request.url or not _is_retried(last):
+        return False
+    return 0 <= exchange.sent - ended(last, exchange.sent) <= _LONGEST_PAUSE
+
+
+def _is_retried(exchange: Exchange) -> bool:
+    """Whether the SDK tries again after it. What breaks off in mid-stream is handed to the program instead."""
+    if exchange.response is None:
+        return exchange.end is not None and exchange.end.error is not None
+    told = header(exchange.response.headers, "x-should-retry")
+    status = exchange.response.status
+    if status < 400:
+        broke = exchange.end is not None and exchange.end.error is not None
+        return broke and not asks_to_stream(exchange.request)
+    return told == "true" or (told != "false" and (status in _RETRIED or status >= 500))

@@ -1,0 +1,121 @@
+"""Conditions: what may make a call fast or slow, other than the program and the API's mood.
+
+Two sets of measurements can be compared only as far as these agree; where they do not, a comparison
+says so beside its verdict. The prompt itself is never kept, only a hash of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from pytest_claude_latency.messages_api import aws_event_stream, sse
+from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
+from pytest_claude_latency.metrics.series import Series
+
+_PROMPT = ("system", "messages", "tools", "tool_choice")
+
+
+def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
+    """The facts about one call that are known, from its attempts in the order they were sent.
+
+    `speed` and `service_tier` as the answer names them, else as they were asked for; `thinking` and `effort` as asked
+    for; `prompt_cache`, `"warm"` if some of the prompt was read from it, `"cold"` if it was only written;
+    `sdk`, the line of the anthropic package (`"2.x"`); `prompt`, a hash.
+    """
+    request, usage = attempts[0].request, _usage(attempts[-1])
+    body = request.json if isinstance(request.json, dict) else {}
+    facts = {
+        "speed": usage.get("speed") or body.get("speed"),
+        "service_tier": usage.get("service_tier") or body.get("service_tier"),
+        "thinking": _thinking(body.get("thinking")),
+        "effort": _get(body.get("output_config"), "effort"),
+        "prompt_cache": _prompt_cache(usage),
+        "sdk": _sdk_line(request),
+        "prompt": _prompt_hash(body),
+    }
+    return {name: fact for name, fact in facts.items() if isinstance(fact, str) and fact}
+
+
+def differences(before: Series, after: Series) -> tuple[str, ...]:
+    """What was different between two series of one test, other than its timing: `"effort high, was low"`."""
+    was, now = _facts(before), _facts(after)
+    return tuple(
+        "another prompt" if name == "prompt" else f"{name} {_either(now, name)}, was {_either(was, name)}"
+        for name in sorted(was | now)
+        if was.get(name) != now.get(name)
+    )
+
+
+def _facts(series: Series) -> dict[str, set[str]]:
+    """The values of each fact over all calls. Only first calls tell the prompt: later ones may quote live answers."""
+    facts: dict[str, set[str]] = {}
+    for sample in series.samples:
+        models = [{"model": call.model} for call in sample.calls if call.model is not None]
+        for place, known in enumerate((*sample.conditions, *models)):
+            for name, value in known.items():
+                if name != "prompt" or place == 0:
+                    facts.setdefault(name, set()).add(value)
+    return facts
+
+
+def _either(facts: Mapping[str, set[str]], name: str) -> str:
+    return " or ".join(sorted(facts.get(name, {"not set"})))
+
+
+def _thinking(asked: object) -> str | None:
+    """`"adaptive"`, `"disabled"`, `"enabled 2048"`."""
+    kind, most = _get(asked, "type"), _get(asked, "budget_tokens")
+    return f"{kind} {most}" if kind and most else kind
+
+
+def _prompt_cache(usage: Mapping[str, Any]) -> str | None:
+    if usage.get("cache_read_input_tokens"):
+        return "warm"
+    return "cold" if usage.get("cache_creation_input_tokens") else None
+
+
+def _sdk_line(request: Request) -> str | None:
+    version = header(request.headers, "x-stainless-package-version")
+    return f"{version.partition('.')[0]}.x" if version else None
+
+
+def _prompt_hash(body: Mapping[str, Any]) -> str | None:
+    prompt = {name: body[name] for name in _PROMPT if name in body}
+    text = json.dumps(prompt, sort_keys=True)  # keys in one order, all ASCII: the same on every machine
+    return sha256(text.encode()).hexdigest()[:12] if prompt else None
+
+
+def _usage(exchange: Exchange) -> Mapping[str, Any]:
+    """The API's own account of the answer; empty where it gave none."""
+    content_type = (exchange.response and header(exchange.response.headers, "content-type")) or ""
+    if content_type.startswith(aws_event_stream.MEDIA_TYPE):
+        message = _message(aws_event_stream.Decoder(), exchange)
+    elif content_type.startswith("text/event-stream"):
+        message = _message(sse.Decoder(), exchange)
+    else:
+        message = _json(b"".join(chunk.data for chunk in exchange.chunks))
+    usage = _get(message, "usage")
+    return usage if isinstance(usage, dict) else {}
+
+
+def _message(decoder: sse.Decoder | aws_event_stream.Decoder, exchange: Exchange) -> Any:
+    """The message as a stream announces it, at its beginning."""
+    for chunk in exchange.chunks:
+        for event in decoder.feed(chunk.data):
+            if event.name == "message_start":
+                return _get(_json(event.data), "message")
+    return None
+
+
+def _json(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _get(value: object, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None

@@ -1,0 +1,117 @@
+"""Series: all samples of one test in one run, and how they were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, Protocol, TypeAlias
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.metrics.sample import Sample
+from pytest_claude_latency.metrics.timeline import Call
+
+Mode: TypeAlias = Literal["replay", "live"]
+Pace: TypeAlias = Literal["virtual", "real"]
+
+_USED = ("passed", "xpassed")
+
+
+class Measured(Protocol):
+    """What a test's result tells of one sample."""
+
+    @property
+    def nodeid(self) -> str:
+        """As pytest prints it, without the sample."""
+        ...
+
+    @property
+    def sample(self) -> int:
+        """Its number, from 1."""
+        ...
+
+    @property
+    def outcome(self) -> str:
+        """pytest's word for it."""
+        ...
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds; None where no answer ended."""
+        ...
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Those of the test body."""
+        ...
+
+    @property
+    def mode(self) -> Mode:
+        """How this test got its answers; one that was recorded was live."""
+        ...
+
+    @property
+    def clock(self) -> Pace:
+        """The clock of its world; `"real"` where it was live."""
+        ...
+
+    @property
+    def conditions(self) -> tuple[Mapping[str, str], ...]:
+        """For each of `calls` what `conditions.conditions_of` tells of it; empty where that is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """All samples of one test, in the order of their numbers, as other runs can be compared with."""
+
+    nodeid: str
+    mode: Mode
+    clock: Pace
+    samples: tuple[Sample, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether another run of the same program and recordings gives the same numbers."""
+        return self.mode == "replay" and self.clock == "virtual"
+
+    @property
+    def kind(self) -> str:
+        """How it was measured, in words: `"replayed on the virtual clock"`."""
+        return "measured live" if self.mode == "live" else f"replayed on the {self.clock} clock"
+
+
+def series_of(results: Iterable[Measured]) -> dict[str, Series]:
+    """What a run measured of each test that passed, by node id.
+
+    Raises:
+        LatencyError: the samples of a test were measured in different ways.
+    """
+    used = [result for result in results if result.outcome in _USED]
+    ordered = sorted(used, key=lambda result: (result.nodeid, result.sample))
+    return {nodeid: _series(nodeid, list(samples)) for nodeid, samples in groupby(ordered, lambda each: each.nodeid)}
+
+
+def refuse_other_kind(before: Series, after: Series) -> None:
+    """Two ways to measure are two clocks: numbers of one say nothing about the other.
+
+    Raises:
+        LatencyError: the two series of a test were measured in different ways.
+    """
+    if before.kind != after.kind:
+        raise LatencyError(f"{after.nodeid} was {before.kind} before and {after.kind} now; these are never compared")
+
+
+def _series(nodeid: str, results: Sequence[Measured]) -> Series:
+    ways = {(result.mode, result.clock) for result in results}
+    if len(ways) > 1:
+        raise LatencyError(f"{nodeid}: some of its samples were replayed and some were not; these are never mixed")
+    mode, clock = ways.pop()
+    return Series(nodeid=nodeid, mode=mode, clock=clock, samples=tuple(map(_sample, results)))
+
+
+def _sample(result: Measured) -> Sample:
+    elapsed = None if result.elapsed is None else duration.nanoseconds(result.elapsed)
+    conditions = tuple(dict(each) for each in result.conditions)
+    return Sample(number=result.sample, elapsed=elapsed, calls=result.calls, conditions=conditions).comparable()

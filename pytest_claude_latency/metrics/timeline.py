@@ -1,0 +1,238 @@
+"""Timelines: when each part of a call's answer arrived, and the metrics that follow.
+
+`Timeline` keeps the raw facts of a call as whole nanoseconds since its first
+attempt was sent, and derives every metric from them. `Call` is what users and
+reports see of it: plain values, durations as float seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+from pytest_claude_latency.duration import SECOND, Nanoseconds
+from pytest_claude_latency.messages_api.answer import Answer, Delta, Usage, read, succeeded
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call, requested_model
+from pytest_claude_latency.messages_api.exchange import Exchange
+
+__all__ = ["Call", "Delta", "Timeline", "Usage", "is_prompt_call", "measure"]
+
+Closed: TypeAlias = Literal["client"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """The raw facts of one call. Instants are nanoseconds since its first attempt was sent; `sent` is that instant.
+
+    `deltas` are the pieces of content that are not empty; `thinking` is when blocks of thinking began in a stream,
+    shown or not. `complete` is when `message_stop`, or the last byte of a body, arrived; `ended` when the answer ended
+    otherwise. Both are None while the answer is under way.
+    """
+
+    sent: Nanoseconds = 0
+    url: str = ""
+    model: str | None = None
+    attempts: int = 1
+    streamed: bool = True
+    status: int | None = None
+    headers: Nanoseconds | None = None
+    deltas: tuple[Delta, ...] = ()
+    thinking: tuple[Nanoseconds, ...] = ()
+    complete: Nanoseconds | None = None
+    ended: Nanoseconds | None = None
+    usage: Usage = field(default_factory=Usage)
+    stop_reason: str | None = None
+    error: str | None = None
+    closed: Closed | None = None
+
+    @classmethod
+    def of(cls, attempts: Sequence[Exchange]) -> Timeline:
+        """The facts in the exchanges of one call, in the order they were sent; the last one is the answer's.
+
+        Raises:
+            ValueError: there is no exchange.
+        """
+        if not attempts:
+            raise ValueError("a call has at least one attempt")
+        first, last = attempts[0], attempts[-1]
+        since = last.sent - first.sent
+        answer = read(last, since)
+        error = _error(last, answer)
+        return cls(
+            sent=first.sent,
+            url=first.request.url,
+            model=answer.model or requested_model(first.request),
+            attempts=1 + sum(not _redirects(exchange) for exchange in attempts[:-1]),
+            streamed=answer.streamed,
+            status=None if last.response is None else last.response.status,
+            headers=None if last.response is None else since + last.response.at,
+            deltas=tuple(answer.deltas),
+            thinking=tuple(answer.thinking),
+            complete=answer.complete,
+            ended=_ended(last, answer, since),
+            usage=answer.usage,
+            stop_reason=answer.stop_reason,
+            error=error,
+            closed=last.end.closed if last.end is not None and answer.complete is None and error is None else None,
+        )
+
+    @property
+    def ttfb(self) -> Nanoseconds | None:
+        """Time to first byte: to the response headers of the answering attempt. None if there were none."""
+        return self.headers
+
+    @property
+    def ttft(self) -> Nanoseconds | None:
+        """Time to first token: to the first content, thinking included. None if no content came.
+
+        A call that does not stream has its first token in hand only with its last.
+        """
+        return self.deltas[0].at if self.deltas else None
+
+    @property
+    def ttfa(self) -> Nanoseconds | None:
+        """Time to first answer token: to the first content that is not thinking. None if none came."""
+        return next((delta.at for delta in self.deltas if delta.kind != "thinking"), None)
+
+    @property
+    def total(self) -> Nanoseconds | None:
+        """Time to the complete answer, or to the moment it ended without being one. None while it is under way."""
+        return self.complete if self.complete is not None else self.ended
+
+    @property
+    def longest_gap(self) -> Nanoseconds | None:
+        """The longest wait between two consecutive pieces of content. None with fewer than two, or no stream."""
+        if not self.streamed:
+            return None
+        return max((later.at - earlier.at for earlier, later in pairwise(self.deltas)), default=None)
+
+    @property
+    def tpot(self) -> Nanoseconds | None:
+        """Time per output token after the first, to the nanosecond.
+
+        Counts the tokens that were shown: thinking that was not is left out. None without a stream, with fewer than
+        two tokens, and where the answer ended before their number was known.
+        """
+        tokens = self._shown_tokens
+        if not self.streamed or tokens is None or tokens < 2 or not self.deltas:
+            return None
+        return round((self.deltas[-1].at - self.deltas[0].at) / (tokens - 1))
+
+    @property
+    def _shown_tokens(self) -> int | None:
+        """How many of the output tokens the deltas held; None where that is not known."""
+        usage = self.usage
+        if usage.output is None or not usage.final:
+            return None
+        if any(delta.kind == "thinking" for delta in self.deltas):
+            return usage.output
+        if self.thinking and usage.thinking is None:
+            return None
+        return usage.output - (usage.thinking or 0)
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """All tokens of the prompt: uncached, read from the cache and written to it. None if the API gave no number."""
+        if self.usage.input is None:
+            return None
+        return self.usage.input + (self.usage.cache_read or 0) + (self.usage.cache_write or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call as the application saw it.
+
+    Durations are float seconds since its first attempt was sent, None where the metric does not exist; `sent` is the
+    offset from the start of the test. `round(seconds * 1e9)` gives back the exact nanoseconds.
+    """
+
+    model: str | None
+    url: str
+    streamed: bool
+    status: int | None
+    attempts: int
+    sent: float
+    ttfb: float | None
+    ttft: float | None
+    ttfa: float | None
+    total: float | None
+    longest_gap: float | None
+    tpot: float | None
+    output_tokens_per_second: float | None
+    prompt_tokens: int | None
+    input_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    output_tokens: int | None
+    thinking_tokens: int | None
+    stop_reason: str | None
+    error: str | None
+    closed: Closed | None
+
+    def as_json(self) -> dict[str, str | int | float | bool | None]:
+        """Its fields as JSON values, durations rounded to the microsecond. `Call(**fields)` restores it."""
+        return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def measure(attempts: Sequence[Exchange]) -> Call:
+    """What one call's exchanges amount to: its attempts in the order they were sent, the answering one last.
+
+    An exchange that is still under way gives the facts so far.
+
+    Raises:
+        ValueError: there is no exchange.
+    """
+    timeline = Timeline.of(attempts)
+    usage = timeline.usage
+    return Call(
+        model=timeline.model,
+        url=timeline.url,
+        streamed=timeline.streamed,
+        status=timeline.status,
+        attempts=timeline.attempts,
+        sent=timeline.sent / SECOND,
+        ttfb=_seconds(timeline.ttfb),
+        ttft=_seconds(timeline.ttft),
+        ttfa=_seconds(timeline.ttfa),
+        total=_seconds(timeline.total),
+        longest_gap=_seconds(timeline.longest_gap),
+        tpot=_seconds(timeline.tpot),
+        output_tokens_per_second=SECOND / timeline.tpot if timeline.tpot else None,
+        prompt_tokens=timeline.prompt_tokens,
+        input_tokens=usage.input,
+        cache_read_tokens=usage.cache_read,
+        cache_write_tokens=usage.cache_write,
+        output_tokens=usage.output,
+        thinking_tokens=usage.thinking,
+        stop_reason=timeline.stop_reason,
+        error=timeline.error,
+        closed=timeline.closed,
+    )
+
+
+def _seconds(span: Nanoseconds | None) -> float | None:
+    return None if span is None else span / SECOND
+
+
+def _redirects(exchange: Exchange) -> bool:
+    """Whether it only sent the client elsewhere: a step of an attempt, not an attempt."""
+    return exchange.response is not None and 300 <= exchange.response.status < 400
+
+
+def _ended(exchange: Exchange, answer: Answer, since: Nanoseconds) -> Nanoseconds | None:
+    if answer.failed is not None:
+        return answer.failed
+    return None if exchange.end is None else since + exchange.end.at
+
+
+def _error(exchange: Exchange, answer: Answer) -> str | None:
+    """What the application gets to know of a failure: the API's name for it, the exception's, or the status."""
+    if answer.failed is not None:
+        return answer.error
+    if exchange.end is not None and exchange.end.error is not None:
+        return exchange.end.error
+    if exchange.response is None or succeeded(exchange):
+        return None
+    return answer.error or f"HTTP {exchange.response.status}"

@@ -1,0 +1,1 @@
+"""Results: what a run found out about its tests."""

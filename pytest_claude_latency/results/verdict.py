@@ -1,0 +1,110 @@
+"""Conclusions: verdicts known only when the last test is done, since they are about all samples of a test.
+
+One that fails the run is reported as a failure with a name of its own, behind
+the test it is about: `tests/test_x.py::test_y::latency[ttft p95]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, Literal
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.budgets.limit import Limit
+from pytest_claude_latency.metrics.sample import NEVER, PercentileJudgement, Sample, judge
+from pytest_claude_latency.results.result import TestResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conclusion:
+    """One verdict on a test, from the whole run."""
+
+    nodeid: str
+    """The test, without a sample."""
+    about: str
+    """What was judged: `"ttft p95"`."""
+    kind: Literal["percentile", "comparison"] = "percentile"
+    verdict: str
+    headline: str
+    """The verdict in one line."""
+    message: str = ""
+    """What it fails with."""
+    notes: tuple[str, ...] = ()
+    """What is shown below it: what else changed."""
+    fails: bool = False
+    warns: bool = False
+    shown: bool = True
+    """Whether a table shows it below its test: what did not change is only counted."""
+    value: float | None = None
+    """What was measured, as a number for programs: a duration in seconds."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the JSON report says of it beside test and verdict."""
+
+    @property
+    def name(self) -> str:
+        """The node id it fails under."""
+        return f"{self.nodeid}::latency[{self.about}]"
+
+    def not_judged(self, reason: str) -> Conclusion:
+        """The same where the run ended before it could be drawn."""
+        headline = f"{self.about} was not judged: {reason}"
+        open_ = {"message": "", "notes": (), "fails": False, "warns": False, "value": None}
+        return self.but(verdict="not judged", headline=headline, **open_)
+
+    def but(self, **facts: Any) -> Conclusion:
+        """The same with other `facts`."""
+        return replace(self, **facts)
+
+    def as_json(self) -> dict[str, Any]:
+        """The conclusion in JSON types."""
+        return {"nodeid": self.nodeid, "name": self.name} | dict(self.facts) | {"verdict": self.verdict}
+
+
+def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool) -> list[Conclusion]:
+    """What all samples together say of each percentile a test promises, in the order of the tests' ids.
+
+    Under `strict` what the samples cannot settle fails too.
+    """
+    ordered = sorted(results, key=lambda result: (result.nodeid, result.sample))
+    found: list[Conclusion] = []
+    for nodeid, group in groupby(ordered, key=lambda result: result.nodeid):
+        samples = list(group)
+        limits = {limit.text(): limit for sample in samples for limit in sample.percentiles}
+        found += [_concluded(nodeid, limit, samples, judged, strict) for limit in limits.values()]
+    return found
+
+
+def _concluded(nodeid: str, limit: Limit, samples: Sequence[TestResult], judged: bool, strict: bool) -> Conclusion:
+    ran = [sample for sample in samples if sample.outcome != "skipped"]
+    judgement = judge(limit, [_sample(sample) for sample in ran if not sample.spoilt])
+    conclusion = _of(nodeid, judgement, strict)
+    spoilt = sum(sample.spoilt for sample in ran)
+    if not judged:
+        return conclusion.not_judged("the run judges no budgets")
+    if spoilt:
+        return conclusion.not_judged(f"{spoilt} of {len(ran)} samples ended before they were done")
+    return conclusion if ran else conclusion.not_judged("no sample ran")
+
+
+def _of(nodeid: str, judgement: PercentileJudgement, strict: bool) -> Conclusion:
+    unsettled = judgement.verdict in ("inconclusive", "not measured")
+    measured = judgement.measured
+    known = measured is not None and measured < NEVER
+    return Conclusion(
+        nodeid=nodeid,
+        about=judgement.name,
+        verdict=judgement.verdict,
+        headline=judgement.headline(),
+        message=judgement.message() + ("\n  (--latency-strict)" if unsettled else ""),
+        fails=judgement.broken or (strict and unsettled),
+        warns=unsettled,
+        value=round(duration.seconds(int(measured)), 6) if measured is not None and known else None,
+        facts={"kind": "percentile"} | judgement.as_json(),
+    )
+
+
+def _sample(result: TestResult) -> Sample:
+    elapsed = None if result.elapsed is None else duration.nanoseconds(result.elapsed)
+    return Sample(number=result.sample, elapsed=elapsed, calls=result.calls)

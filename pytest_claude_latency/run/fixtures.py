@@ -1,0 +1,59 @@
+"""What tests ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import anthropic
+
+    from pytest_claude_latency.measurement.latency import Latency
+    from pytest_claude_latency.run.measured_item import Case
+
+CASE: pytest.StashKey[Case] = pytest.StashKey()
+"""The latency test that an item is running as."""
+
+
+@pytest.fixture
+def claude_latency(request: pytest.FixtureRequest) -> Latency:
+    """The test's own measurements so far: `.calls`, `.setup_calls`, `.elapsed`, and `.budget(**limits)`."""
+    return _case(request).latency
+
+
+@pytest.fixture
+def claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.Anthropic]:
+    """An `anthropic.Anthropic`, closed after the test. A replay needs no key."""
+    import anthropic
+
+    _case(request)
+    with anthropic.Anthropic() as client:
+        yield client
+
+
+@pytest.fixture
+def async_claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.AsyncAnthropic]:
+    """An `anthropic.AsyncAnthropic`, closed on the test's own loop. A replay needs no key."""
+    import anthropic
+
+    _case(request)
+    client = anthropic.AsyncAnthropic()
+    yield client
+    if not client.is_closed():  # the test ran no loop of its own, made one by hand, or its loop goes on
+        with suppress(RuntimeError):  # what is left may belong to a loop that is gone
+            asyncio.run(client.close())
+
+
+def _case(request: pytest.FixtureRequest) -> Case:
+    current: Case | None = request.node.stash.get(CASE, None)
+    if current is None:
+        pytest.fail(
+            f"{request.fixturename} makes its test a latency test, which has to be known before the test begins; "
+            f"name it among the test's arguments or in @pytest.mark.usefixtures, not in getfixturevalue",
+            pytrace=False,
+        )
+    return current

@@ -1,0 +1,1 @@
+"""Patches: how threads, loops, pools and the time module follow a world."""

@@ -1,0 +1,1 @@
+"""Scheduling: who runs, who waits until when, and what the clock reads."""
