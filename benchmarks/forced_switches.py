@@ -12,8 +12,8 @@ import faulthandler
 import sys
 
 from pytest_claude_latency.virtual_time.watch import watchdog
-from tests.forced_switches import switching
-from tests.virtual_time_programs import PROGRAMS, Program
+from tests.support.forced_switches import switching
+from tests.support.virtual_time_programs import PROGRAMS, Program
 
 HANGS_AFTER = 60  # seconds
 

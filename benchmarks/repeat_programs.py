@@ -21,8 +21,8 @@ from pathlib import Path
 from tests.plugin.suite import APP, HEADER
 from tests.plugin.test_concurrent_programs import PROGRAMS as SUITE
 from tests.plugin.test_concurrent_programs import RECORDED
-from tests.recorded_programs import record
-from tests.virtual_time_programs import PROGRAMS
+from tests.support.recorded_programs import record
+from tests.support.virtual_time_programs import PROGRAMS
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_claude_latency.messages_api.exchange import Request
-from tests.claude_answers import Answer
-from tests.claude_messages import Block, Text, ToolUse
-from tests.claude_server import ClaudeServer
-from tests.latency_profiles import count_tokens, profile
+from tests.support.claude_answers import Answer
+from tests.support.claude_messages import Block, Text, ToolUse
+from tests.support.claude_server import ClaudeServer
+from tests.support.latency_profiles import count_tokens, profile
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.claude_server import ClaudeServer
+from tests.support.claude_server import ClaudeServer
 
 # no test depends on how fast the machine is, or on what else it does
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -60,7 +60,7 @@ def test_the_source_distribution_holds_all_that_its_tests_need(built: list[Path]
         "docs/architecture.md",
         "examples/support_desk/drafts.py",
         "pytest_claude_latency/py.typed",
-        "tests/claude_server.py",
+        "tests/support/claude_server.py",
     } <= names
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.metrics.timeline import is_prompt_call
-from tests.claude_answers import Answer
-from tests.claude_messages import text
-from tests.claude_server import ClaudeServer
+from tests.support.claude_answers import Answer
+from tests.support.claude_messages import text
+from tests.support.claude_server import ClaudeServer
 
 APP = """
 import json, pathlib

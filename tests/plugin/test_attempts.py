@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.claude_answers import redirect, status
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import redirect, status
+from tests.support.claude_messages import text
 
 SIDE_BY_SIDE = {
     "tasks": "asyncio.run(tasks())",

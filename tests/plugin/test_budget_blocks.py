@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 SLOW = text("Hello wor|ld", ttfb="150ms", gaps=["2ms", "3ms"])
 QUICK = text("Hello wor|ld", ttfb="1ms")

@@ -9,9 +9,9 @@ import anthropic
 import pytest
 
 from pytest_claude_latency.http.library import Stack
-from tests.claude_answers import status
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import status
+from tests.support.claude_messages import text
 
 LIBRARY = Stack.of_sdk().name
 MAJOR = int(anthropic.__version__.partition(".")[0])

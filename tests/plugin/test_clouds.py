@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.aws_frames import chunk
-from tests.claude_answers import Answer
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.aws_frames import chunk
+from tests.support.claude_answers import Answer
+from tests.support.claude_messages import text
 
 CLOUDS = {
     "Bedrock": ("Bedrock", "aws_region='us-east-1'", "base_url=LIVE, api_key='x'"),

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.plugin.suite import Suite
-from tests.recorded_programs import call, calls, record, refusal, stream
+from tests.support.recorded_programs import call, calls, record, refusal, stream
 
 PROGRAMS = """
 import threading, queue, contextvars

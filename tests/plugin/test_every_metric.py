@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.claude_answers import Answer, Timetable, hang_up, status
-from tests.claude_messages import Text, Thinking, Usage, message, text
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import Answer, Timetable, hang_up, status
+from tests.support.claude_messages import Text, Thinking, Usage, message, text
 
 ANSWER = message(
     Thinking("Let me |see"),

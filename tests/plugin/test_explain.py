@@ -12,8 +12,8 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.plugin.suite import Suite
-from tests.unit.some_recording import recording
-from tests.written_calls import refused, streamed, usage, whole
+from tests.support.some_recording import recording
+from tests.support.written_calls import refused, streamed, usage, whole
 
 SLOW = """
 @pytest.mark.latency_budget(ttft="800ms", total="3s")

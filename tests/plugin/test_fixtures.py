@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.claude_messages import Usage, text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import Usage, text
 
 
 def test_a_test_sees_its_own_measurements(suite: Suite) -> None:

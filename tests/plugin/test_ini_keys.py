@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 AT_IMPORT = """
 import os

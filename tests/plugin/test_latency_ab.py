@@ -10,12 +10,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_claude_latency.ab import runner, verdicts as _verdicts  # noqa: F401  # loaded before runs save the modules
+import pytest_claude_latency.ab.runner
+import pytest_claude_latency.ab.verdicts  # noqa: F401  # loaded before runs save the modules
 from pytest_claude_latency.messages_api.exchange import Request, header
 from pytest_claude_latency.metrics.timeline import is_prompt_call
-from tests.claude_answers import Answer, status
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import Answer, status
+from tests.support.claude_messages import text
 
 ONE = """
 def test_one(claude_latency):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 ONE_TEST = """
 @pytest.mark.latency_budget(ttft="10ms")

@@ -18,8 +18,8 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.http.library import Stack
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 from pytest_claude_latency.strategies import recordings
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 CLIENT = anthropic.Anthropic(timeout=None)  # making one takes the SDK a while
 FAILURES: Any = (anthropic.APIError, Stack.of_sdk().library.TransportError)

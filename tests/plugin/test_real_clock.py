@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 PROGRAM = """
 @pytest.mark.latency_budget(total="9s", elapsed="9s")

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 KEY = "sk-ant-api03-Zm9vYmFyYmF6cXV4" * 2
 

@@ -16,8 +16,8 @@ from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.http.library import Stack
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Response
 from pytest_claude_latency.strategies import recordings
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 library: Any = Stack.of_sdk().library
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_claude_latency.run import cost_estimate
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 LABELS = """
 def test_one(claude_latency):

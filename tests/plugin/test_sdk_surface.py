@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.claude_answers import Answer, Part, count_tokens, json_answer
-from tests.claude_messages import text, tool_use
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import Answer, Part, count_tokens, json_answer
+from tests.support.claude_messages import text, tool_use
 
 ASKED = 'model="claude-haiku-4-5", max_tokens=100, messages=messages("hi")'
 

@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
-from tests.claude_answers import status
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import status
+from tests.support.claude_messages import text
 
 KEY = "sk-ant-api03-the-secret-7391"
 OTHERS = {

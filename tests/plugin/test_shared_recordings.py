@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 SHARED = """
 shared = pytest.mark.latency_cassette(name="greeting")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_claude_latency.cli.command import main
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 SOURCE = """
 @pytest.mark.latency_budget(ttft="1s")

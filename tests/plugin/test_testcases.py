@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 SYNC = """
 @pytest.mark.latency_budget(calls=1, ttft="30ms")

@@ -11,9 +11,9 @@ import pytest
 
 from pytest_claude_latency.messages_api.exchange import Request, header
 from pytest_claude_latency.metrics.timeline import is_prompt_call
-from tests.claude_answers import Answer, status
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import Answer, status
+from tests.support.claude_messages import text
 
 SONNET, OPUS, HAIKU = "claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"
 

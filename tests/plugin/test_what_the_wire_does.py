@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.claude_answers import Answer, hang_up, redirect, silence, status
-from tests.claude_messages import Text, Thinking, ToolUse, message, text
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import Answer, hang_up, redirect, silence, status
+from tests.support.claude_messages import Text, Thinking, ToolUse, message, text
 
 OUTCOME = """
 import json, pathlib

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.claude_answers import silence
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import silence
+from tests.support.claude_messages import text
 
 SLOW = text("one |two |three |four", ttfb="20ms", gaps=["20ms", "60ms", "60ms", "60ms"])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 LADDER = """
 pytestmark = pytest.mark.latency_budget(ttft="5s", total="5s", ttfb="5s", attempts=5)

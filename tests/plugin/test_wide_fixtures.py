@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.claude_messages import text
 from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
 
 SCOPES = """
 @pytest.fixture(scope="SCOPE")

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_claude_latency import play
 from pytest_claude_latency.http.library import Stack
-from tests.programs.answers import recording, refused, streamed, whole
-from tests.programs.claude import aask, ask, read, words
+from tests.support.program_answers import recording, refused, streamed, whole
+from tests.support.program_claude import aask, ask, read, words
 
 MICROSECOND = 1e-6
 """Float readings run late by less; what is measured is exact."""

@@ -13,8 +13,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 import pytest
 
 from pytest_claude_latency import play
-from tests.programs.answers import recording, whole
-from tests.programs.claude import aask, ask
+from tests.support.program_answers import recording, whole
+from tests.support.program_claude import aask, ask
 
 MICROSECOND = 1e-6
 

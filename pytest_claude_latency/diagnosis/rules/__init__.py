@@ -2,7 +2,7 @@
 
 Each rule is a function that looks at an `Account` and says one `Finding`, or nothing. To add a rule,
 write the function and add it to `RULES`; hold it against calls where it must speak, and against more
-where it must be silent, in `tests/findings_corpus.py`. A finding that does not apply is worse than none.
+where it must be silent, in `tests/support/findings_corpus.py`. A finding that does not apply is worse than none.
 """
 
 from __future__ import annotations

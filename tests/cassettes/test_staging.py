@@ -1,0 +1,129 @@
+"""Samples that wait for the last of their set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_claude_latency.cassettes.recording import Recording, path_of
+from pytest_claude_latency.cassettes.staging import Place, Staging
+from pytest_claude_latency.errors import CassetteWriteError, CredentialError
+from tests.support.some_recording import answering, asking, recording
+
+NODEID = "tests/test_summary.py::test_summary_is_prompt"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "staging").mkdir()
+    return tmp_path
+
+
+def place(folder: Path, of: int = 3, *, add: bool = False, test_id: str = "test_one") -> Place:
+    return Place(NODEID, folder / "test_it.py", "cassettes", test_id, of, add)
+
+
+def recorded(sample: int) -> Recording:
+    return recording(answering(b"data"), sample=sample)
+
+
+def take(folder: Path, *numbers: int, of: int = 3, add: bool = False) -> None:
+    for number in numbers:
+        Staging(folder / "staging").take([recorded(number)], place(folder, of, add=add), number)
+
+
+def begin_another_run(folder: Path) -> None:
+    (folder / "staging").rename(folder / "of-an-earlier-run")
+    (folder / "staging").mkdir()
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "cassettes").rglob("*") if path.is_file())
+
+
+def test_nothing_is_written_before_the_last_sample_has_come(folder: Path) -> None:
+    take(folder, 3, 1)
+
+    assert written(folder) == []
+    assert list(Staging(folder / "staging").unfinished()) == [(NODEID, 2, 3)]
+
+
+def test_the_last_sample_brings_the_set_whichever_it_is(folder: Path) -> None:
+    take(folder, 3, 1, 2)
+
+    assert written(folder) == ["test_one.1.jsonl", "test_one.2.jsonl", "test_one.3.jsonl"]
+    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2)) == recorded(2)
+    assert list(Staging(folder / "staging").unfinished()) == []
+
+
+def test_samples_of_a_larger_set_go(folder: Path) -> None:
+    take(folder, 1, 2, 3, of=3)
+    begin_another_run(folder)
+
+    take(folder, 1, 2, of=2)
+
+    assert written(folder) == ["test_one.1.jsonl", "test_one.2.jsonl"]
+
+
+def test_a_sample_that_comes_again_replaces_itself(folder: Path) -> None:
+    take(folder, 1, 2, 3)
+    again = recording(answering(b"other data"), sample=2)
+
+    Staging(folder / "staging").take([again], place(folder), 2)
+
+    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2)) == again
+
+
+def test_a_set_that_is_completed_keeps_what_was_there(folder: Path) -> None:
+    take(folder, 1, 2, of=2)
+    begin_another_run(folder)
+
+    take(folder, 3, of=3, add=True)
+
+    assert written(folder) == ["test_one.1.jsonl", "test_one.2.jsonl", "test_one.3.jsonl"]
+
+
+def test_samples_without_a_request_count_and_are_not_written(folder: Path) -> None:
+    take(folder, 1, of=2)
+
+    Staging(folder / "staging").take([], place(folder, 2), 2)
+
+    assert written(folder) == ["test_one.1.jsonl"]
+
+
+def test_tests_with_like_names_do_not_mix(folder: Path) -> None:
+    take(folder, 1, of=2)
+
+    Staging(folder / "staging").take([recorded(2)], place(folder, 2, test_id="test_One"), 2)
+
+    assert written(folder) == []
+
+
+def test_a_set_that_another_worker_is_writing_is_left_to_it(folder: Path) -> None:
+    take(folder, 1, 2)
+    (waiting,) = (folder / "staging").iterdir()
+    (waiting / "publishing").mkdir()
+
+    take(folder, 3)
+
+    assert written(folder) == []
+
+
+def test_what_looks_like_a_credential_is_refused_before_it_waits(folder: Path) -> None:
+    secret = recording(answering(request=asking(b"{}", url="https://api.anthropic.com/?key=sk-ant-api03-" + "A" * 95)))
+
+    with pytest.raises(CredentialError):
+        Staging(folder / "staging").take([secret], place(folder), 1)
+
+    assert list((folder / "staging").iterdir()) == []
+
+
+def test_a_set_that_cannot_be_written_leaves_the_old_one(folder: Path) -> None:
+    (folder / "cassettes").write_text("a file stands where the folder should")
+
+    with pytest.raises(CassetteWriteError):
+        take(folder, 1, of=1)
+
+    assert (folder / "cassettes").read_text() == "a file stands where the folder should"
+    assert [done for _, done, _ in Staging(folder / "staging").unfinished()] == [1]

@@ -1,0 +1,166 @@
+"""`claude-latency explain`: what it says of recordings and of reports."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_claude_latency.cli.command import main
+from pytest_claude_latency.messages_api.exchange import Exchange
+from tests.support.some_call import some_call
+from tests.support.some_recording import recording
+from tests.support.written_calls import asked, refused, streamed, usage, whole
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def record(name: str, *exchanges: Exchange, sample: int = 1) -> str:
+    path = Path("cassettes/test_it") / f"{name}.{sample}.jsonl"
+    replace(recording(*exchanges), test=f"test_it.py::{name}", sample=sample).save(path)
+    return str(path)
+
+
+def report(**more: Any) -> str:
+    call = some_call(ttft=0.412, ttfa=1.0, total=2.875, output_tokens=96).as_json()
+    test = {"nodeid": "test_it.py::test_a", "sample": 2, "elapsed": 2.875, "calls": [call]} | more
+    Path("report.json").write_text(json.dumps({"schema": 1, "mode": "replay", "clock": "virtual", "tests": [test]}))
+    return "report.json"
+
+
+def test_a_recording_is_broken_down_with_what_was_found(capsys: Capture) -> None:
+    path = record(
+        "test_a",
+        refused(asked(stream=True), at=920),
+        streamed(sent=1920, pieces=[(1200, "text", "a"), (7300, "text", "b")]),
+    )
+
+    assert main(["explain", path]) == 0
+    assert capsys.readouterr().out == (
+        f"{path}\n"
+        "  test_it.py::test_a\n"
+        "  call      of 9.22s: 6.10s generating 96 tokens, 1.92s in one retry after a 529, 1.20s to the first token\n"
+        "  finding   1.920s of the call went into 1 attempt without an answer (529), 1.000s of it into pauses between "
+        "them\n"
+        "            try: the API was busy: record again for a measurement without, and give users a time-out they can "
+        "live with\n"
+    )
+
+
+def test_calls_are_broken_down_each_and_together_with_the_critical_path(capsys: Capture) -> None:
+    path = record(
+        "test_a",
+        streamed(asked("one")),
+        streamed(asked("two"), pieces=[(300, "text", "a")]),
+        streamed(asked("three"), sent=1000),
+    )
+
+    assert main(["explain", path]) == 0
+    assert capsys.readouterr().out.splitlines()[2:7] == [
+        "  test      of 1.90s: 1.00s generating 192 tokens, 0.80s to first tokens, 0.10s in the application",
+        "  call 1    of 900ms: 500ms generating 96 tokens, 400ms to the first token (claude-haiku-4-5, sent at 0ms)",
+        "  call 2    of 300ms: 300ms to the first token (claude-haiku-4-5, sent at 0ms)",
+        "  call 3    of 900ms: 500ms generating 96 tokens, 400ms to the first token (claude-haiku-4-5, sent at 1000ms)",
+        "  path      call 1, the application, call 3",
+    ]
+
+
+def test_one_recording_is_held_against_those_beside_it(capsys: Capture) -> None:
+    slow = record("test_a", streamed(asked(model="claude-opus-4-6"), pieces=[(6000, "text", "a")]))
+    record("test_b", streamed(asked(model="claude-haiku-4-5"), pieces=[(600, "text", "a")]))
+
+    assert main(["explain", slow]) == 0
+    assert "saves about 5.400s with claude-haiku-4-5 (estimate from 1 recorded call)" in capsys.readouterr().out
+
+
+def test_a_folder_is_explained_file_by_file(capsys: Capture) -> None:
+    record("test_a", whole(at=500, used=usage(output=3)))
+    record("test_a", whole(at=600, used=usage(output=3)), sample=2)
+    report(breakdown={"waiting": 2.875}, findings=[])
+
+    assert main(["explain", "."]) == 0
+    out = capsys.readouterr().out
+    assert out.count("no findings") == 3
+    assert "test_it.py::test_a, sample 2\n  call      of 600ms: 600ms for 3 tokens not streamed\n" in out
+    assert "report.json (replay, virtual clock)\n" in out
+
+
+def test_a_report_tells_what_its_run_found(capsys: Capture) -> None:
+    finding = {
+        "rule": "stall",
+        "fact": "it stalled",
+        "remedy": "record again",
+        "guide": None,
+        "cost": 2.0,
+        "saving": {"seconds": 1.9, "how": "without it", "calls": 1},
+        "calls": [1],
+    }
+    path = report(breakdown={"waiting": 0.412, "answering": 0.463, "stalled": 2.0}, findings=[finding])
+
+    assert main(["explain", path]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "report.json (replay, virtual clock)",
+        "  test_it.py::test_a, sample 2",
+        "    test      of 2.88s: 2.00s in one stall, 0.47s generating 96 tokens, 0.41s to the first token",
+        "    finding   it stalled",
+        "              try: record again",
+        "              saves about 1.900s without it (estimate from 1 recorded call)",
+    ]
+
+
+def test_a_report_without_breakdowns_says_what_it_lacks(capsys: Capture) -> None:
+    path = report()
+
+    assert main(["explain", path]) == 0
+    out = capsys.readouterr().out
+    assert "it lacks breakdowns and findings" in out
+    assert "call 1    of 2.88s: 1.88s generating 96 tokens, 0.59s thinking, 0.41s to the first token" in out
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"schema": 1}', '{"schema": 1, "tests": [{"nodeid": "a", "calls": [1]}]}']
+)
+def test_a_file_that_is_no_report_is_told(text: str, capsys: Capture) -> None:
+    Path("other.json").write_text(text)
+
+    assert main(["explain", "other.json"]) == 1
+    assert capsys.readouterr().out == "cannot read other.json: it is no JSON report of a run\n"
+
+
+def test_json_files_of_others_in_a_folder_are_left_alone(capsys: Capture) -> None:
+    record("test_a", streamed())
+    Path("package.json").write_text('{"name": "mine"}')
+
+    assert main(["explain", "."]) == 0
+    assert "package.json" not in capsys.readouterr().out
+
+
+def test_a_recording_that_cannot_be_read_is_told_and_the_others_are_explained(capsys: Capture) -> None:
+    record("test_b", streamed())
+    Path("cassettes/test_it/test_a.1.jsonl").write_text("{}\n")
+
+    assert main(["explain", "cassettes"]) == 1
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith("cannot read the recording cassettes/test_it/test_a.1.jsonl, line 1: ")
+    assert any("test_b" in line for line in others)
+
+
+def test_a_folder_without_anything_to_explain_is_told(capsys: Capture) -> None:
+    assert main(["explain", "."]) == 1
+    assert capsys.readouterr().out == "no recordings or reports in .\n"
+
+
+def test_a_place_that_is_not_there_is_a_mistake_of_the_command(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["explain", "nowhere"])
+
+    assert left.value.code == 2
+    assert "there is no nowhere" in capsys.readouterr().err

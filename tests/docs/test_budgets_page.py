@@ -1,0 +1,76 @@
+"""What docs/budgets.md shows is what the package says and does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_claude_latency.budgets.budget import METRICS, combine, message, parse_expression, parse_marker
+from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.report.summary import Run, summarize
+from pytest_claude_latency.report.table import HEADERS, counts, not_judged
+from tests.support.some_call import some_call
+from tests.support.some_results import some_result
+
+PAGE = (Path(__file__).parents[2] / "docs" / "budgets.md").read_text("utf-8")
+MARKER = "@latency_budget on tests/test_triage.py::test_label"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_every_metric_is_in_a_table_with_the_direction_it_is_judged_in() -> None:
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (at most|at least) \|", PAGE, re.MULTILINE)
+
+    told = {name: direction for names, direction in rows for name in re.findall(r"\w+", names)}
+    assert told == {name: metric.direction for name, metric in METRICS.items()}
+
+
+def test_the_failure_shown_is_the_failure_a_test_gives() -> None:
+    calls = [some_call(), some_call(ttft=1.24, ttfa=1.24), some_call()]
+    budget = combine([parse_marker({"ttft": "800ms"}, MARKER)])
+
+    text = message(budget.judge(calls, 2.875, direct=True), calls, "tests/cassettes/test_triage/test_label.1.jsonl")
+
+    assert f"{text}\n" in blocks("text")
+
+
+def test_the_misspelt_marker_shown_is_refused_in_those_words() -> None:
+    with pytest.raises(LimitError) as refused:
+        parse_marker({"tftt": "1s"}, MARKER)
+
+    (shown,) = [block for block in blocks("text") if "tftt" in block]
+    assert str(refused.value).startswith(shown.partition(", …")[0])
+
+
+def test_the_limits_shown_for_the_command_line_are_understood() -> None:
+    (expression,) = re.findall(r'--latency-limits="(.*?)"', PAGE)
+
+    assert [limit.text() for limit in parse_expression(expression, "--latency-limits")] == expression.split()
+
+
+def test_the_section_shown_has_the_columns_and_counts_of_the_report() -> None:
+    results = [
+        some_result("tests/test_a.py::test_a", limits={"ttft": "800ms", "total": "3s"}),
+        some_result("tests/test_b.py::test_b", limits={"ttft": "400ms"}),
+    ]
+
+    (section,) = [block for block in blocks("text") if "verdict" in block]
+
+    lines = section.splitlines()
+    assert tuple(lines[0].split()) == HEADERS
+    assert lines[-1] == counts(summarize(results, Run()))
+
+
+def test_the_line_shown_for_a_run_that_does_not_judge_is_the_one_it_prints() -> None:
+    result = some_result(limits={"ttft": "800ms", "total": "3s"}, judged=False)
+
+    assert f"{not_judged(summarize([result], Run(judged=False)))}\n" in blocks("text")
+
+
+def test_the_python_shown_compiles() -> None:
+    for block in blocks("python"):
+        compile(block, "docs/budgets.md", "exec")

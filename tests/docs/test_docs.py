@@ -1,0 +1,318 @@
+"""README and docs: what they show runs, what they name exists, and what exists is named.
+
+A Python block whose first line is a comment with a file name (`# tests/test_summary.py`) is a whole file. All
+those files are one project, which is recorded and replayed here. Other Python blocks are parts, and compile.
+In a console block, lines after `$` are commands.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import pytest_claude_latency
+from pytest_claude_latency import cli, strategies
+from pytest_claude_latency.collection.selection import FIXTURES
+from pytest_claude_latency.measurement.latency import Latency
+from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.report.formats import parse_target
+from tests.plugin.conftest import suite  # noqa: F401  # a fixture
+from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples/README.md"]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text("utf-8") for page in PAGES}
+README, REFERENCE = TEXTS["README.md"], TEXTS["docs/reference.md"]
+LANGUAGES = ("python", "console", "text", "ini", "yaml")
+FILE_NAME = re.compile(r"# ([\w/]+\.py)\n")
+
+
+class Names(NamedTuple):
+    """What a user finds in `pytest --help` and `pytest --markers`."""
+
+    options: set[str]
+    ini_keys: set[str]
+    markers: set[str]
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> Names:
+    folder = tmp_path_factory.mktemp("names")
+    said = {
+        option: subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", option],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for option in ("--help", "--markers")
+    }
+    return Names(
+        options=set(re.findall(r"^  (--(?:no-)?latency-[a-z-]+)", said["--help"], re.MULTILINE)),
+        ini_keys=set(re.findall(r"^  (latency_[a-z_]+) \(", said["--help"], re.MULTILINE)),
+        markers=set(re.findall(r"^@pytest\.mark\.(latency\w*(?:\(.*?\))?):", said["--markers"], re.MULTILINE)),
+    )
+
+
+class Block(NamedTuple):
+    page: str
+    line: int
+    language: str
+    code: str
+
+    @property
+    def file(self) -> str | None:
+        """The file it is, if it is a whole one."""
+        name = FILE_NAME.match(self.code)
+        return name[1] if name and self.language == "python" else None
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks(*languages: str) -> list[Block]:
+    return [
+        Block(page, content.count("\n", 0, fence.start()) + 1, fence[1], fence[2])
+        for page, content in TEXTS.items()
+        for fence in re.finditer(r"^```(\w*)\n(.*?)^```$", content, re.MULTILINE | re.DOTALL)
+        if fence[1] in languages
+    ]
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every command shown in a console block, after the place that shows it."""
+    return [
+        (str(block), line) for block in blocks("console") for line in re.findall(r"^\$ (.*)$", block.code, re.MULTILINE)
+    ]
+
+
+def named(pattern: str, page: str) -> set[str]:
+    """What the first cells of the page's tables name."""
+    cells = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(pattern, cell)}
+
+
+def section(title: str) -> str:
+    """One section of the reference."""
+    (_, rest) = REFERENCE.split(f"# {title}\n")
+    return re.split(r"^##+ ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+# ── code ──
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_shown_compiles(block: Block) -> None:
+    compile(block.code, str(block), "exec")
+
+
+def test_a_file_shown_twice_is_the_same_file() -> None:
+    shown: dict[str, set[str]] = {}
+    for block in blocks("python"):
+        if block.file:
+            shown.setdefault(block.file, set()).add(block.code)
+
+    assert {file for file, codes in shown.items() if len(codes) > 1} == set()
+
+
+def test_the_project_shown_is_recorded_and_replayed_and_keeps_its_budgets(suite: Suite) -> None:  # noqa: F811  # the fixture
+    files = {block.file: block.code for block in blocks("python") if block.file}
+    for file, code in files.items():
+        path = suite.path / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code.replace("settings(", "settings(max_examples=10, "), encoding="utf-8")
+    suite.pytester.syspathinsert()
+    suite.server.answers(
+        lambda request: text("A refund is due.| It is paid within a week.", ttfb="5ms", gaps=["5ms", "5ms"])
+    )
+
+    recorded = suite.record("-m", "latency")
+    suite.server.close()
+    replayed = suite.replay()
+
+    tests = sum(len(re.findall(r"^def test_", code, re.MULTILINE)) for code in files.values())
+    recorded.assert_outcomes(passed=tests - 1, deselected=1)  # the property test makes its own answers
+    replayed.assert_outcomes(passed=tests)
+    promised = re.findall(r"^tests/cassettes/\S+\.jsonl$", TEXTS["docs/recording.md"], re.MULTILINE)
+    assert set(suite.recordings()) >= {path for path in promised if "test_triage" not in path}
+    assert "tests/cassettes/@shared/lamp.1.jsonl" in suite.recordings()
+
+
+def test_the_broken_budget_the_readme_shows_is_what_a_user_sees(pytester: pytest.Pytester) -> None:
+    examples = shutil.copytree(ROOT / "examples", pytester.path / "examples")
+    application = examples / "support_desk" / "drafts.py"
+    together = "await asyncio.gather(*(_draft(client, ticket, tone) for tone in tones))"
+    source = application.read_text("utf-8")
+    application.write_text(source.replace(together, "[await _draft(client, ticket, tone) for tone in tones]"), "utf-8")
+
+    result = pytester.runpytest_subprocess("--latency-budget", "examples", "-k", "side_by_side")
+
+    (shown,) = [block for block in blocks("text") if block.page == "README.md"]
+    assert together in source
+    assert shown.code in result.stdout.str() + "\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "translation"),
+    [
+        ("docs/index.md", "docs/zh-CN/quick-start.md"),
+        ("docs/reduce-latency.md", "docs/zh-CN/reduce-latency.md"),
+    ],
+)
+def test_a_translation_shows_the_same_code_commands_and_numbers(page: str, translation: str) -> None:
+    shown = [(block.language, block.code) for block in blocks(*LANGUAGES) if block.page == page]
+    translated = [(block.language, block.code) for block in blocks(*LANGUAGES) if block.page == translation]
+
+    assert shown
+    assert translated == shown
+    assert rows_of_numbers(translation) == rows_of_numbers(page)
+
+
+def rows_of_numbers(page: str) -> list[str]:
+    """The rows of its tables that say what was measured."""
+    return re.findall(r"^\| `\w+` \| [\d.]+m?s \|.*$", TEXTS[page], re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page.startswith("docs/zh-CN/")])
+def test_a_translation_and_its_page_lead_to_each_other(page: str) -> None:
+    (link,) = re.findall(r"^\[English\]\((.*)\)$", TEXTS[page], re.MULTILINE)
+    original = (ROOT / page).parent.joinpath(link).resolve().relative_to(ROOT).as_posix()
+
+    assert f"[中文]({page.removeprefix('docs/')})" in TEXTS[original]
+
+
+# ── commands ──
+
+
+@pytest.mark.parametrize(("place", "command"), commands())
+def test_commands_shown_are_understood(place: str, command: str, pytester: pytest.Pytester) -> None:
+    program, *arguments = shlex.split(command, comments=True)
+    if program == "pytest":
+        pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+        given = [each for each in arguments if not each.startswith(("tests", "examples"))]
+        result = pytester.runpytest("--collect-only", *given)
+        assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, f"{place}\n{result.stderr}"
+    elif program == "claude-latency":
+        pytester.mkdir("tests")
+        assert cli.main(arguments) in {1, 2}, place  # understood, though there is nothing here for it to work on
+    else:
+        assert program in {"pip", "export", "git", "python"}, place
+
+
+def test_the_readme_shows_two_commands_to_try() -> None:
+    main_job, tests = (block.code for block in blocks("bash") if block.page == "README.md")
+
+    assert "--latency-budget examples" in main_job
+    assert '".[test]"' in tests
+    assert all(command.startswith("python3 -m venv ") and command.count("\n") == 1 for command in (main_job, tests))
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_options_and_ini_keys_named_anywhere_exist(page: str, names: Names) -> None:
+    options = set(re.findall(r"--(?:no-)?latency-[a-z-]*[a-z]", TEXTS[page]))
+    keys = set(re.findall(r"(?<![\w@./])latency_[a-z_]++(?!\(|\.py)", TEXTS[page]))
+
+    assert options <= names.options
+    assert keys <= names.ini_keys | {"latency_budget", "latency_cassette"}
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_report_targets_named_anywhere_are_understood(page: str) -> None:
+    for target in re.findall(r"--latency-report=([^\s`]+)", TEXTS[page]):
+        if target != "FILE":
+            parse_target(target)
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if not page.startswith("docs/")])
+def test_links_between_files_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", TEXTS[page]):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+# ── the reference ──
+
+
+def test_the_reference_has_every_option_and_no_other(names: Names) -> None:
+    assert named(r"`(--[a-z-]+)", section("Options")) == names.options
+
+
+def test_the_reference_has_every_ini_key_and_no_other(names: Names) -> None:
+    rows = section("Options") + section("Ini keys without an option")
+
+    assert set(re.findall(r"^\|[^|]*?(?:\|[^|]*?)?`(latency_\w+)` \|", rows, re.MULTILINE)) == names.ini_keys
+
+
+def test_the_reference_has_every_marker_as_pytest_shows_it(names: Names) -> None:
+    assert set(re.findall(r"^`(latency.*)`$", section("Markers"), re.MULTILINE)) == names.markers
+
+
+def test_the_reference_has_every_fixture() -> None:
+    assert named(r"^`(\w+)`$", section("Fixtures")) == FIXTURES
+
+
+def test_the_reference_has_every_field_of_a_call_in_its_order() -> None:
+    shown = re.findall(r"^\| `(\w+)` \|", section("`Call`"), re.MULTILINE)
+
+    assert shown == [field.name for field in dataclasses.fields(Call)]
+
+
+def test_the_reference_has_everything_a_test_can_ask_of_its_measurements() -> None:
+    public = {name for name in vars(Latency) if not name.startswith("_")}
+
+    assert named(r"`\.(\w+)", section("`Latency`")) == public
+
+
+def test_the_reference_has_every_public_name() -> None:
+    names = section("Public names")
+    shown = named(r"`([A-Za-z]+)`", names)
+
+    assert shown == set(pytest_claude_latency.__all__)
+    assert set(re.findall(r"`(\w+)`", names.partition("latency.strategies`:")[2].splitlines()[0])) == set(
+        strategies.__all__
+    )
+
+
+def test_the_arguments_of_strategies_shown_are_theirs_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", TEXTS["docs/property-tests.md"], re.MULTILINE)
+    parameters = inspect.signature(strategies.recordings).parameters
+
+    assert {name for name, _ in rows} == set(parameters)
+    assert all(
+        ast.literal_eval(default.strip("`")) == parameters[name].default
+        for name, default in rows
+        if default.startswith("`")
+    )
+
+
+# ── messages ──
+
+
+def test_the_messages_explained_are_those_the_package_says() -> None:
+    said = [text for path in (ROOT / "pytest_claude_latency").rglob("*.py") for text in texts(path)]
+
+    for block in blocks("text"):
+        if block.page == "docs/troubleshooting.md":
+            message = ".*".join(re.escape(part) for part in block.code.rstrip("… \n").split("…"))
+            assert any(re.match(message, text) for text in said), block
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Every text in a module, with `…` for what it fills in."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value

@@ -1,0 +1,150 @@
+"""Connections opened ahead of the requests that would have had to open them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import pytest
+
+from pytest_claude_latency.duration import MILLISECOND
+from pytest_claude_latency.http.connection_warmup import Warming
+from pytest_claude_latency.http.interception import Interception
+from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.sources import Network
+from pytest_claude_latency.virtual_time.clock import WallClock
+from tests.support.claude_messages import text
+from tests.support.claude_server import ClaudeServer, Served
+
+ASKED: dict[str, Any] = {
+    "model": "claude-haiku-4-5",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "hi"}],
+}
+
+
+@pytest.fixture
+def measurement(claude_server: ClaudeServer) -> Iterator[Measurement]:
+    """A live measurement that warms connections, of whatever the test sends."""
+    desk: list[Measurement] = []
+    interception = Interception(lambda: desk[0] if desk else None)
+    interception.start()
+    stack = interception.stack
+    measurement = Measurement("test", WallClock(), Network(), stack, warming=Warming(stack))
+    measurement.enter()
+    desk.append(measurement)
+    yield measurement
+    measurement.close()
+    measurement.leave()
+    interception.stop()
+
+
+def client(server: ClaudeServer, **more: Any) -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=server.url, api_key="a-key-for-tests", max_retries=0, **more)
+
+
+def asked(server: ClaudeServer) -> list[str]:
+    return [f"{served.request.method} {served.request.path}" for served in server.log]
+
+
+def header_names(served: Served) -> set[str]:
+    return {name.lower() for name, _ in served.request.headers}
+
+
+def test_the_first_request_of_a_client_finds_its_connection_open(
+    claude_server: ClaudeServer, measurement: Measurement
+) -> None:
+    claude_server.answer(text("Hello wor|ld"))
+    with client(claude_server) as claude:
+        claude.messages.create(**ASKED)
+
+    assert asked(claude_server) == ["GET /", "POST /v1/messages"]
+    assert {served.connection for served in claude_server.log} == {1}
+    (exchange,) = measurement.exchanges()
+    assert exchange.connect is None
+    assert measurement.warming is not None
+    assert len(measurement.warming.took) == 1
+
+
+def test_what_opens_it_carries_no_credential_and_no_body(claude_server: ClaudeServer, measurement: Measurement) -> None:
+    claude_server.answer(text("Hello wor|ld"))
+    with client(claude_server) as claude:
+        claude.messages.create(**ASKED)
+
+    ahead, asking = claude_server.log
+    assert header_names(ahead).isdisjoint({"x-api-key", "authorization", "content-length", "cookie"})
+    assert not header_names(asking).isdisjoint({"x-api-key", "authorization"})
+    assert ahead.request.content == b""
+
+
+def test_a_connection_that_is_open_is_used_again(claude_server: ClaudeServer, measurement: Measurement) -> None:
+    claude_server.answer(text("Hello wor|ld"), text("Hello wor|ld"))
+    with client(claude_server) as claude:
+        claude.messages.create(**ASKED)
+        claude.messages.create(**ASKED)
+
+    assert asked(claude_server) == ["GET /", "POST /v1/messages", "POST /v1/messages"]
+
+
+def test_calls_at_the_same_time_each_find_a_connection_open(
+    claude_server: ClaudeServer, measurement: Measurement
+) -> None:
+    claude_server.answer(*(text("Hello wor|ld", ttfb="50ms") for _ in range(3)))
+
+    async def program() -> None:
+        async with anthropic.AsyncAnthropic(base_url=claude_server.url, api_key="test") as claude:
+            await asyncio.gather(*(claude.messages.create(**ASKED) for _ in range(3)))
+
+    asyncio.run(program())
+
+    assert len(measurement.calls(Phase.SETUP)) == 3
+    assert [exchange.connect for exchange in measurement.exchanges()] == [None] * 3
+    assert sorted(asked(claude_server)) == ["GET /"] * 3 + ["POST /v1/messages"] * 3
+
+
+def test_the_time_it_took_is_in_no_other(
+    claude_server: ClaudeServer, measurement: Measurement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Warming, "note", lambda warming, attempt: time.sleep(0.05))
+    claude_server.answer(text("Hello wor|ld"))
+    with client(claude_server) as claude:
+        claude.messages.create(**ASKED)
+
+    (exchange,) = measurement.exchanges()
+    assert exchange.sent >= 50 * MILLISECOND  # its stopwatches start when the connection is open
+
+
+def test_a_server_that_cannot_be_reached_is_an_error_of_the_request_itself(
+    claude_server: ClaudeServer, measurement: Measurement
+) -> None:
+    claude_server.close()
+    with client(claude_server) as claude, pytest.raises(anthropic.APIConnectionError):
+        claude.messages.create(**ASKED)
+
+    (exchange,) = measurement.exchanges()
+    assert exchange.end is not None
+    assert exchange.end.error == "ConnectError"
+    assert measurement.warming is not None
+    assert measurement.warming.took == []
+
+
+def test_a_transport_without_a_pool_is_left_alone(claude_server: ClaudeServer, measurement: Measurement) -> None:
+    library = measurement.stack.library
+
+    class Passing(library.BaseTransport):  # type: ignore[misc, name-defined]  # known when it runs
+        def __init__(self) -> None:
+            self._real = library.HTTPTransport()
+
+        def handle_request(self, request: Any) -> Any:
+            return self._real.handle_request(request)
+
+    claude_server.answer(text("Hello wor|ld"))
+    with client(claude_server, http_client=library.Client(transport=Passing())) as claude:
+        claude.messages.create(**ASKED)
+
+    assert asked(claude_server) == ["POST /v1/messages"]
+    (exchange,) = measurement.exchanges()
+    assert exchange.connect is not None

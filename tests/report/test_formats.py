@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.report import formats
+from tests.support.some_results import some_result, summary_of
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "path"),
+    [
+        ("report.json", "json", "report.json"),
+        ("out/r.html", "html", "out/r.html"),
+        ("r.HTM", "html", "r.HTM"),
+        ("r.md", "markdown", "r.md"),
+        ("json:r.txt", "json", "r.txt"),
+        ("md:-odd:name", "markdown", "-odd:name"),
+        ("Markdown:r", "markdown", "r"),
+        ("html:r.json", "html", "r.json"),
+        ("C:\\out\\r.json", "json", "C:\\out\\r.json"),
+        ("out/a:b.json", "json", "out/a:b.json"),
+    ],
+)
+def test_a_report_is_chosen_by_its_prefix_or_else_its_suffix(text: str, form: str, path: str) -> None:
+    assert formats.parse_target(text) == (form, Path(path))
+
+
+@pytest.mark.parametrize("text", ["", "report", "report.xml", "xml:report.json", "json:", ".json", "r.json.gz"])
+def test_an_unknown_report_is_refused_with_what_is_known(text: str) -> None:
+    with pytest.raises(LimitError) as refused:
+        formats.parse_target(text)
+
+    assert str(refused.value) == (
+        f"{text!r} names no report; accepted: a file that ends in .json, .html or .md, "
+        "or FORMAT:FILE with json, html or markdown as FORMAT"
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "start"), [("json", '{\n  "schema": 1,'), ("html", "<!DOCTYPE html>"), ("markdown", "## Claude latency")]
+)
+def test_every_format_is_written_in_a_folder_that_is_made_for_it(tmp_path: Path, form: str, start: str) -> None:
+    path = tmp_path / "new" / "folder" / "report"
+
+    formats.write(summary_of(some_result()), form, path)
+
+    assert path.read_text("utf-8").startswith(start)
+    assert [each.name for each in path.parent.iterdir()] == ["report"]
+
+
+def test_a_report_replaces_the_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("x" * 100_000)
+
+    formats.write(summary_of(), "json", path)
+
+    assert json.loads(path.read_text("utf-8"))["tests"] == []
+
+
+def test_a_write_that_fails_leaves_the_last_report_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("the last report")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        formats.write(summary_of(), "json", path)
+
+    assert path.read_text() == "the last report"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    ordinary = tmp_path / "ordinary"
+    ordinary.write_text("")
+
+    formats.write(summary_of(), "json", tmp_path / "r.json")
+
+    assert (tmp_path / "r.json").stat().st_mode == ordinary.stat().st_mode
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    link.symlink_to(target)
+
+    formats.write(summary_of(), "json", link)
+
+    assert link.is_symlink()
+    assert json.loads(target.read_text("utf-8"))["schema"] == 1
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+
+    formats.write(summary_of(), "json", pipe)
+
+    reader.join(10)
+    assert json.loads(received[0])["schema"] == 1
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_characters_that_cannot_be_encoded_are_escaped(tmp_path: Path) -> None:
+    nodeid = "a.py::t[\ud83d]"
+
+    formats.write(summary_of(some_result(nodeid)), "json", tmp_path / "r.json")
+
+    assert json.loads((tmp_path / "r.json").read_text("utf-8"))["tests"][0]["nodeid"] == nodeid

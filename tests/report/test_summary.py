@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_claude_latency.report.summary import Figure
+from tests.support.some_call import some_call
+from tests.support.some_results import some_result, summary_of
+
+MS = 1_000_000
+
+
+def test_a_row_shows_the_worst_call_of_the_worst_sample() -> None:
+    first = some_result(calls=[some_call(ttft=0.4), some_call(ttft=0.7)], limits={"ttft": "1s"}, sample=1)
+    second = some_result(calls=[some_call(ttft=0.9), some_call(ttft=0.2)], limits={"ttft": "1s"}, sample=2)
+
+    (row,) = summary_of(first, second).rows
+
+    assert row.figures["ttft"] == Figure(900 * MS, 1000 * MS)
+    assert row.judgements == second.judgements
+
+
+def test_a_row_of_an_at_least_limit_keeps_the_smallest_measurement() -> None:
+    limits = {"output_tokens_per_second": 10}
+    fast, slow = (some_result(calls=[some_call(output_tokens_per_second=rate)], limits=limits) for rate in (90, 30))
+
+    (row,) = summary_of(fast, slow).rows
+
+    assert row.judgements == slow.judgements
+
+
+@pytest.mark.parametrize("broken", [1, 2, 3])
+def test_one_broken_sample_breaks_the_row(broken: int) -> None:
+    times = [1.4 if sample == broken else 0.4 for sample in (1, 2, 3)]
+    samples = [
+        some_result(calls=[some_call(ttft=ttft)], limits={"ttft": "1s"}, sample=sample)
+        for sample, ttft in enumerate(times, start=1)
+    ]
+
+    summary = summary_of(*samples)
+
+    assert summary.rows[0].verdict == "broken"
+    assert summary.verdicts == {"broken": 1}
+
+
+@pytest.mark.parametrize(
+    ("limits", "facts", "verdict"),
+    [
+        ({"ttft": "1s"}, {}, "kept"),
+        ({"ttft": "1s", "total": "1s"}, {}, "broken"),
+        ({}, {}, "no budget"),
+        ({"ttft": "1s"}, {"calls": [], "direct": False}, "no calls"),
+        ({"ttft": "1s"}, {"judged": False}, "not judged"),
+        ({"ttft": "1s"}, {"outcome": "failed"}, "failed"),
+        ({"ttft": "1s"}, {"outcome": "skipped"}, "skipped"),
+        ({"tpot": "1s"}, {"calls": [some_call(tpot=None)]}, "not measured"),
+        ({"tpot": "1s", "total": "9s"}, {"calls": [some_call(tpot=None)]}, "kept"),
+        ({"calls": 0, "ttft": "1s"}, {"calls": []}, "kept"),
+    ],
+)
+def test_the_verdict_of_a_row(limits: dict[str, Any], facts: dict[str, Any], verdict: str) -> None:
+    (row,) = summary_of(some_result(limits=limits, **facts)).rows
+
+    assert row.verdict == verdict
+
+
+def test_a_missing_first_token_is_worse_than_any_number_in_the_row() -> None:
+    calls = [some_call(ttft=0.4), some_call(ttft=None)]
+
+    (row,) = summary_of(some_result(calls=calls, limits={"ttft": "1s"})).rows
+
+    assert row.figures["ttft"] == Figure(None, 1000 * MS, broken=True)
+
+
+def test_without_a_limit_a_missing_first_token_leaves_the_others_to_be_shown() -> None:
+    (row,) = summary_of(some_result(calls=[some_call(ttft=0.4), some_call(ttft=None)])).rows
+
+    assert row.figures["ttft"] == Figure(400 * MS, None)
+
+
+def test_a_limit_counts_once_for_all_samples_of_its_test() -> None:
+    samples = [some_result(limits={"ttft": "1s", "total": "9s"}, sample=number) for number in (1, 2, 3)]
+    other = some_result("tests/test_other.py::test_other", limits={"ttft": "1s"})
+
+    summary = summary_of(*samples, other)
+
+    assert (len(summary.rows), summary.calls, summary.budgets) == (2, 4, 3)
+
+
+def test_budgets_of_a_run_that_does_not_judge_count_as_not_judged_whatever_they_hold() -> None:
+    broken = some_result(limits={"ttft": "1ms"}, judged=False)
+
+    summary = summary_of(broken, judged=False)
+
+    assert summary.verdicts == {"not judged": 1}
+    assert not summary.rows[0].broken
+
+
+def test_an_inherited_budget_over_no_call_is_warned_of_with_its_place() -> None:
+    silent = some_result("tests/test_a.py::test_a", [], {"ttft": "1s"}, direct=False)
+
+    (warning,) = summary_of(silent).warnings
+
+    assert warning == (
+        "tests/test_a.py::test_a: ttft<1s promises nothing: no prompt call was made "
+        "(@latency_budget on tests/test_a.py::test_a)"
+    )
+
+
+def test_a_sample_without_a_call_counts_before_one_that_kept_the_limit() -> None:
+    silent = some_result(calls=[], limits={"ttft": "1s"}, direct=False, sample=1)
+    kept = some_result(limits={"ttft": "1s"}, sample=2)
+
+    assert summary_of(silent, kept).verdicts == {"no calls": 1}
+
+
+def test_a_limit_that_nothing_could_be_measured_for_is_warned_of() -> None:
+    (warning,) = summary_of(some_result(calls=[some_call(tpot=None)], limits={"tpot": "1s"})).warnings
+
+    assert "tpot<1s promises nothing: no call has a value for tpot" in warning
+
+
+def test_a_limit_that_one_sample_could_measure_is_not_warned_of() -> None:
+    samples = [some_result(calls=[some_call(tpot=tpot)], limits={"tpot": "1s"}) for tpot in (None, 0.01)]
+
+    summary = summary_of(*samples)
+
+    assert summary.warnings == ()
+    assert summary.verdicts == {"kept": 1}
+
+
+def test_promising_no_call_and_making_none_is_not_warned_of() -> None:
+    assert summary_of(some_result(calls=[], limits={"calls": 0, "ttft": "1s"})).warnings == ()
+
+
+def test_what_every_sample_says_is_said_once_and_the_run_speaks_first() -> None:
+    samples = [some_result("a.py::t", warnings=("stale",), notes=("slow",), sample=number) for number in (1, 2)]
+
+    summary = summary_of(*samples, warnings=("workers load each other",))
+
+    assert summary.warnings == ("workers load each other", "a.py::t: stale")
+    assert summary.notes == ("a.py::t: slow",)
+
+
+def test_calls_of_fixtures_are_counted_apart() -> None:
+    summary = summary_of(some_result(setup_calls=(some_call(), some_call())))
+
+    assert (summary.calls, summary.setup_calls) == (1, 2)
+
+
+@given(st.permutations([(nodeid, sample) for nodeid in ("b.py::t", "a.py::t[x]", "a.py::t") for sample in (1, 2, 10)]))
+def test_any_order_of_arrival_gives_the_same_summary(arrivals: list[tuple[str, int]]) -> None:
+    results = [some_result(nodeid, limits={"ttft": "1s"}, sample=sample) for nodeid, sample in arrivals]
+
+    assert summary_of(*results) == summary_of(*sorted(results, key=lambda result: (result.nodeid, result.sample)))
+
+
+def test_samples_stand_by_number() -> None:
+    summary = summary_of(*(some_result(sample=sample) for sample in (10, 2, 1)))
+
+    assert [result.sample for result in summary.results] == [1, 2, 10]

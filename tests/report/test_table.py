@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_claude_latency.budgets.budget import combine, parse_marker
+from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
+from pytest_claude_latency.results.result import TestResult
+from tests.support.some_call import some_call
+from tests.support.some_results import some_result, summary_of
+
+NOT_STREAMED = {"streamed": False, "ttft": 0.7, "ttfa": 0.7, "total": 0.7}
+
+
+def cells(*results: TestResult) -> dict[str, str]:
+    content = table(summary_of(*results))
+    return dict(zip(content.headers, content.cells[0], strict=True))
+
+
+def test_a_row_reads_from_the_test_to_its_verdict() -> None:
+    assert cells(some_result(limits={"ttft": "800ms", "total": "3s"})) == {
+        "test": "tests/test_triage.py::test_label",
+        "calls": "1",
+        "TTFT": "412ms/800ms",
+        "total": "2.875s/3s",
+        "tokens": "96",
+        "verdict": "kept",
+    }
+
+
+def test_a_row_without_limits_shows_its_measurements_alone() -> None:
+    row = cells(some_result())
+
+    assert (row["TTFT"], row["total"], row["verdict"]) == ("412ms", "2.875s", "no budget")
+
+
+def test_a_row_of_several_samples_says_how_many() -> None:
+    assert cells(some_result("a.py::t", sample=1), some_result("a.py::t", sample=2))["test"] == "a.py::t (2 samples)"
+
+
+def test_a_first_token_that_never_came_reads_none() -> None:
+    assert cells(some_result(calls=[some_call(ttft=None)], limits={"ttft": "1s"}))["TTFT"] == "none/1s"
+
+
+def test_no_call_leaves_nothing_to_show_but_the_limit() -> None:
+    row = cells(some_result(calls=[], limits={"ttft": "1s"}, direct=False))
+
+    assert (row["calls"], row["TTFT"], row["total"], row["tokens"]) == ("0", "-/1s", "", "")
+
+
+def test_a_first_token_that_came_with_the_last_is_marked_and_explained() -> None:
+    content = table(summary_of(some_result(calls=[some_call(ttft=0.2), some_call(**NOT_STREAMED)])))
+
+    assert content.cells[0][2] == "700ms*"
+    assert content.footnotes[0] == "* not streamed: the first token comes with the last"
+
+
+def test_a_streamed_first_token_is_not_marked_because_a_faster_call_did_not_stream() -> None:
+    content = table(summary_of(some_result(calls=[some_call(ttft=0.9), some_call(**NOT_STREAMED)])))
+
+    assert content.cells[0][2] == "900ms"
+    assert not any(footnote.startswith("*") for footnote in content.footnotes)
+
+
+@pytest.mark.parametrize(
+    ("calls", "limits", "shown"),
+    [
+        (1, {}, "2.000s"),
+        (2, {}, "6.000s+"),
+        (2, {"total": "3s"}, "2.000s/3s"),
+        (1, {"elapsed": "9s"}, "6.000s+/9s"),
+        (2, {"total": "3s", "elapsed": "7s"}, "6.000s+/7s"),
+        (2, {"total": "2100ms", "elapsed": "7s"}, "2.000s/2.1s"),
+        (2, {"total": "1s", "elapsed": "7s"}, "2.000s/1s"),
+    ],
+)
+def test_the_column_total_shows_elapsed_where_that_tells_more(calls: int, limits: dict[str, Any], shown: str) -> None:
+    result = some_result(calls=[some_call(total=2.0)] * calls, limits=limits, elapsed=6.0)
+
+    assert cells(result)["total"] == shown
+
+
+def test_broken_limits_without_a_column_are_found_elsewhere() -> None:
+    calls = [some_call(total=2.0), some_call()]
+    limits = {"ttft": "1ms", "total": "1ms", "elapsed": "2s", "calls": 1, "output_tokens": 999}
+
+    (row,) = summary_of(some_result(calls=calls, limits=limits)).rows
+
+    assert [judgement.limit.text() for judgement in elsewhere(row)] == ["elapsed<2s", "calls<1"]
+
+
+def test_counts_tell_tests_calls_and_the_fate_of_every_limit() -> None:
+    kept = some_result("a.py::a", limits={"ttft": "1s", "total": "1s"})
+    silent = some_result("a.py::b", [], {"ttft": "1s"}, direct=False, setup_calls=(some_call(),))
+
+    text = counts(summary_of(kept, silent, mode="live", clock="real"))
+
+    assert text == ("2 tests, 1 call, 1 call in set-up, 3 budgets: 1 broken, 1 kept, 1 over no call (live, real clock)")
+
+
+@pytest.mark.parametrize(
+    ("limits", "line"),
+    [
+        ({}, None),
+        ({"ttft": "1s"}, "1 latency budget was not judged; pytest --latency-budget judges it"),
+        ({"ttft": "1s", "calls": 2}, "2 latency budgets were not judged; pytest --latency-budget judges them"),
+    ],
+)
+def test_budgets_that_were_not_judged_are_counted_with_the_command_that_judges_them(
+    limits: dict[str, Any], line: str | None
+) -> None:
+    assert not_judged(summary_of(some_result(limits=limits, judged=False), judged=False)) == line
+
+
+def test_a_run_that_judges_names_no_command_for_a_test_that_failed_before_its_budget() -> None:
+    unjudged = combine([parse_marker({"ttft": "1s"}, "@latency_budget on a.py::t")]).unjudged()
+    failed = TestResult(nodeid="a.py::t", outcome="failed", judgements=unjudged)
+
+    assert not_judged(summary_of(failed)) is None

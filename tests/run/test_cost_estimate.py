@@ -1,0 +1,72 @@
+"""What is said before and during a run that calls the API many times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_claude_latency.ab.pairs import Arms
+from pytest_claude_latency.collection.identity import Identity
+from pytest_claude_latency.collection.sampling import identities
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.run.cost_estimate import Progress, progress
+from pytest_claude_latency.virtual_time.clock import VirtualClock
+from tests.support.some_arms import side_by_side, some_arm
+from tests.support.some_call import some_call
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "meant"),
+    [
+        ("test_it.py::test_one[sample-3]", Identity("test_it.py::test_one", 3)),
+        ("test_it.py::test_one[en-sample-12]", Identity("test_it.py::test_one[en]", 12)),
+        (
+            "a/test_it.py::TestIt::test_one[a-sample-1-sample-2]",
+            Identity("a/test_it.py::TestIt::test_one[a-sample-1]", 2),
+        ),
+        ("test_it.py::test_one", None),
+        ("test_it.py::test_one[en]", None),
+        ("test_it.py::test_one[sample-x]", None),
+        ("test_it.py::test_one[example-1]", None),
+    ],
+)
+def test_samples_are_told_by_their_node_ids(nodeid: str, meant: Identity | None) -> None:
+    assert list(identities([nodeid])) == ([] if meant is None else [meant])
+
+
+def some_results() -> list[TestResult]:
+    call = some_call(prompt_tokens=1000, output_tokens=200)
+    return [
+        TestResult(nodeid="test_it.py::test_a", sample=1, of=20, calls=(call, call)),
+        TestResult(nodeid="test_it.py::test_a", sample=2, of=20, calls=(call,), setup_calls=(call,)),
+        TestResult(nodeid="test_it.py::test_b", sample=1, of=20, calls=(replace(call, prompt_tokens=None),)),
+    ]
+
+
+def test_the_progress_line_counts_samples_calls_and_tokens() -> None:
+    assert progress(some_results()) == ("claude latency: 3 of 40 samples of 2 tests, 5 calls, 5,000 tokens so far")
+
+
+def test_the_progress_line_counts_what_is_measured_side_by_side() -> None:
+    arm = some_arm(0.4)
+    beside = side_by_side(Arms(1, arm, arm), Arms(2, arm, arm), calls=2)
+    tokens = 4 * ((arm.call.prompt_tokens or 0) + (arm.call.output_tokens or 0))
+
+    said = progress([TestResult(nodeid="test_it.py::test_a", of=20, side_by_side=beside)])
+
+    assert said == f"claude latency: 1 of 20 samples of 1 test, 4 calls, {tokens} tokens so far"
+
+
+def test_progress_is_said_now_and_then_and_never_at_once() -> None:
+    clock, said = VirtualClock(), list[str]()
+    line = Progress(clock, said.append, every=10 * SECOND)
+    results = {(result.nodeid, result.sample): result for result in some_results()}
+    counts = []
+    for _ in range(25):
+        line.note(results)
+        counts.append(len(said))
+        clock.advance_to(clock.now() + SECOND)
+
+    assert counts == [0] * 10 + [1] * 10 + [2] * 5

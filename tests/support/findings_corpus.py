@@ -1,0 +1,730 @@
+"""The corpus that rules are held against: calls where a rule must speak, and more where it must be silent.
+
+Each rule has an entry under the name of its finding. A case is what a test exchanged, with a name that says why the
+rule should speak or keep silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from pytest_claude_latency.diagnosis.rules import Account
+from pytest_claude_latency.messages_api.exchange import End, Exchange, Request
+from pytest_claude_latency.messages_api.retries import calls_of
+from tests.support.written_calls import (
+    HAIKU,
+    OPUS,
+    SONNET,
+    asked,
+    counting,
+    ns,
+    refused,
+    streamed,
+    unanswered,
+    usage,
+    whole,
+)
+
+WORDS = ("word " * 600).split()
+SYSTEM = "You sort the tickets of a small shop."
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a test exchanged, other runs to compare it with, and the metrics whose limits it broke."""
+
+    exchanges: Sequence[Exchange]
+    others: Sequence[Case] = ()
+    broken: Sequence[str] = ()
+    test: str = "tests/test_it.py::test_it"
+    sample: int = 1
+    recorded: str = ""
+
+    @property
+    def account(self) -> Account:
+        """The case as rules see it."""
+        account = Account.of(calls_of(self.exchanges), nodeid=self.test, sample=self.sample, recorded=self.recorded)
+        return account.beside([other.account for other in self.others], self.broken)
+
+
+class Entry(NamedTuple):
+    """The cases of one rule, by what is special about them."""
+
+    speaks: Mapping[str, Case]
+    silent: Mapping[str, Case]
+
+
+def one(*exchanges: Exchange, **more: Any) -> Case:
+    """A case of these exchanges."""
+    return Case(exchanges, **more)
+
+
+def other(*exchanges: Exchange, test: str = "tests/test_it.py::test_other") -> Case:
+    """Another test's run."""
+    return Case(exchanges, test=test)
+
+
+def said(text: str, **more: Any) -> Exchange:
+    """A streamed answer with this text."""
+    half = len(text) // 2
+    return streamed(pieces=[(400, "text", text[:half]), (900, "text", text[half:])], **more)
+
+
+def steady(seconds: float = 5, tokens: int = 400, request: Request | None = None, **more: Any) -> Exchange:
+    """A streamed answer that comes evenly, from 400 ms on, for so many seconds."""
+    step = seconds * 1000 / 50
+    pieces = [(400 + step * place, "text", f"w{place} ") for place in range(51)]
+    return streamed(request, pieces, **{"used": usage(output=tokens), **more})
+
+
+def prose(words: int) -> str:
+    """A text of so many words."""
+    return " ".join(WORDS[:words])
+
+
+def counted(prompt: str, words: int | str, **more: Any) -> Case:
+    """A prompt and the number of words, or the text, of its answer."""
+    return one(said(words if isinstance(words, str) else prose(words), request=asked(prompt, **more)))
+
+
+def triage(ticket: str, sent: float, answer: str = "billing", **more: Any) -> Exchange:
+    """One of several calls that sort tickets, each on its own."""
+    return streamed(
+        asked(ticket, system=SYSTEM, **more),
+        [(400, "text", answer), (900, "text", ".")],
+        sent=sent,
+        used=usage(output=5),
+    )
+
+
+def after(exchange: Exchange, seconds: float) -> Exchange:
+    """The same, sent so much later."""
+    return replace(exchange, sent=exchange.sent + ns(seconds * 1000))
+
+
+CACHED: dict[str, Any] = {"system": [{"type": "text", "text": prose(500), "cache_control": {"type": "ephemeral"}}]}
+CHANGED: dict[str, Any] = {
+    "system": [{"type": "text", "text": prose(500) + " 12:31", "cache_control": {"type": "ephemeral"}}]
+}
+TOOL: dict[str, Any] = {"tools": [{"name": "look_up", "description": "An order.", "input_schema": {"type": "object"}}]}
+STALLED = [(400 + 50 * place, "text", "word ") for place in range(8)]
+LONG_TEXT = "It came broken, and they ask for their money."
+
+CORPUS: Mapping[str, Entry] = {
+    "not-streamed": Entry(
+        speaks={
+            "a long answer": one(whole(at=2900, used=usage(output=96))),
+            "one of several": one(streamed(), whole(asked("two"), sent=1000, at=2900)),
+            "a short one whose first token was promised earlier": one(
+                whole(at=300, used=usage(output=4)), broken=["ttft"]
+            ),
+        },
+        silent={
+            "streamed": one(steady()),
+            "a short answer": one(whole(at=900, text="billing", used=usage(output=3))),
+            "a fast answer": one(whole(at=500, used=usage(output=60))),
+            "only the total was promised, of a short one": one(whole(at=500, used=usage(output=4)), broken=["total"]),
+            "the use of a tool, which a program needs whole": one(
+                whole(
+                    asked(**TOOL),
+                    at=2900,
+                    content=[{"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"number": "A-1042"}}],
+                    stop_reason="tool_use",
+                )
+            ),
+            "a format for programs": one(
+                whole(asked(output_config={"format": {"type": "json_schema", "schema": {}}}), at=2900)
+            ),
+            "an error": one(refused(status=400, at=2900)),
+        },
+    ),
+    "much-output": Entry(
+        speaks={
+            "a long answer": one(steady(5, 400)),
+            "beside a retry that took less": one(refused(asked(stream=True), at=100), steady(5, 400, sent=600)),
+        },
+        silent={
+            "a short answer": one(steady(0.4, 20)),
+            "a long answer that was fast": one(steady(0.7, 150)),
+            "few tokens, slowly": one(steady(3, 40)),
+            "most of it was waiting": one(
+                streamed(pieces=[(6000, "text", "a"), (7500, "text", "b")], used=usage(output=120))
+            ),
+            "most of it was thinking": one(
+                streamed(
+                    pieces=[(400, "thinking", "Hm"), (6000, "text", "a"), (7500, "text", "b")],
+                    used=usage(output=500, thinking=380),
+                )
+            ),
+            "the input of a tool": one(
+                streamed(
+                    asked(**TOOL),
+                    [(400 + 100 * place, "json", '{"a') for place in range(50)],
+                    used=usage(output=400),
+                    stop_reason="tool_use",
+                )
+            ),
+            "not streamed, so nobody knows": one(whole(at=6000, used=usage(output=400))),
+        },
+    ),
+    "cut-off": Entry(
+        speaks={
+            "in mid-sentence": one(said("Your parcel is on its", stop_reason="max_tokens")),
+            "not streamed": one(whole(text="Your parcel is. And then", stop_reason="max_tokens")),
+        },
+        silent={
+            "it ended by itself": one(said("Your parcel is on its")),
+            "a stop sequence ended it": one(said("Your parcel", stop_reason="stop_sequence")),
+            "one token of a choice": one(said("B", request=asked(max_tokens=1), stop_reason="max_tokens")),
+            "the cache was warmed": one(
+                streamed(asked(max_tokens=0), [], stop=320, used=usage(output=0), stop_reason="max_tokens")
+            ),
+            "it used a tool": one(said("I look it up", request=asked(**TOOL), stop_reason="tool_use")),
+            "the line broke": one(streamed(error="ReadError")),
+        },
+    ),
+    "limit-far-above": Entry(
+        speaks={
+            "three like answers": one(
+                *(
+                    after(
+                        said("Short.", request=asked(f"{n}", system=SYSTEM, max_tokens=4096), used=usage(output=40)), n
+                    )
+                    for n in range(3)
+                )
+            ),
+            "other samples show it": one(
+                said("Short.", request=asked(max_tokens=4096), used=usage(output=40)),
+                others=[
+                    Case([said("Short.", request=asked(max_tokens=4096), used=usage(output=50))], sample=n)
+                    for n in (2, 3)
+                ],
+            ),
+        },
+        silent={
+            "one answer is no usage": one(said("Short.", request=asked(max_tokens=4096), used=usage(output=40))),
+            "near what answers use": one(
+                *(
+                    after(said("a", request=asked(f"{n}", system=SYSTEM, max_tokens=400), used=usage(output=200)), n)
+                    for n in range(4)
+                )
+            ),
+            "one answer of the four was long": one(
+                *(
+                    after(
+                        said("a", request=asked(f"{n}", system=SYSTEM, max_tokens=4096), used=usage(output=tokens)), n
+                    )
+                    for n, tokens in enumerate((40, 50, 40, 3000))
+                )
+            ),
+            "low anyway": one(
+                *(
+                    after(said("a", request=asked(f"{n}", system=SYSTEM, max_tokens=100), used=usage(output=5)), n)
+                    for n in range(4)
+                )
+            ),
+            "thinking needs room": one(
+                *(
+                    after(
+                        said(
+                            "a",
+                            request=asked(
+                                f"{n}",
+                                system=SYSTEM,
+                                max_tokens=8192,
+                                thinking={"type": "enabled", "budget_tokens": 4096},
+                            ),
+                            used=usage(output=60),
+                        ),
+                        n,
+                    )
+                    for n in range(4)
+                )
+            ),
+            "tools take what they take": one(
+                *(
+                    after(said("a", request=asked(f"{n}", max_tokens=8192, **TOOL), used=usage(output=60)), n)
+                    for n in range(4)
+                )
+            ),
+            "the others do other work": one(
+                *(
+                    after(said("a", request=asked(f"{n}", system=f"{n}", max_tokens=4096), used=usage(output=60)), n)
+                    for n in range(4)
+                )
+            ),
+        },
+    ),
+    "counted-words": Entry(
+        speaks={
+            "exactly": counted("Summarize this in exactly 50 words: it came broken.", 71),
+            "in so many": counted("Describe the lamp in 100 words.", 64),
+            "at most": counted("Explain the return policy. Use no more than 30 words.", 44),
+            "or less": counted("Answer in 25 words or less.", 40),
+            "a so-many-word text": counted("Write a 200-word summary of the ticket.", 120),
+            "in the system prompt": counted("It came broken.", 90, system="Keep your answer under 40 words."),
+            "in Chinese": counted("请用50个字总结这段反馈。", "灯坏了" * 30),
+            "a limit in Chinese": counted("总结这段反馈\uff0c不超过20字。", "灯坏了" * 30),
+        },
+        silent={
+            "describe the 50 states": counted("Describe the 50 states.", 200),
+            "sentences": counted("Summarize this customer feedback in 2 sentences: it came broken.", 71),
+            "paragraphs": counted("Explain the return policy in three paragraphs, with 2 examples.", 150),
+            "in a few words": counted("Describe the lamp in a few words.", 30),
+            "in your own words": counted("Explain it in your own words, in 3 points.", 80),
+            "words that are given": counted("Translate these 10 words into French: lamp, table.", 30),
+            "the length of what is given": counted("Summarize this 500-word essay in two sentences.", 60),
+            "a part of what is given": counted("Explain what happens within 100 words of the start.", 60),
+            "a letter that tells of words": counted("It said: the essay had 500 words. Was that right?", 20),
+            "a story about words": counted("The flyer came in 200 words, all of them wrong.", 20),
+            "key words": counted("List 5 keywords for this ticket.", 5),
+            "words it has": counted("Summarize this in exactly 50 words: it came broken.", 50),
+            "words it has, nearly": counted("Describe the lamp in 100 words.", 95),
+            "a limit it keeps": counted("Answer in 25 words or less.", 12),
+            "an article of so many characters in Chinese": counted("请总结这篇500字的文章。", "灯坏了" * 10),
+            "a format for programs": counted(
+                "Describe the lamp in 100 words.", 20, output_config={"format": {"type": "json_schema"}}
+            ),
+            "the limit cut it off": one(
+                said("Your parcel", request=asked("Describe the lamp in 100 words."), stop_reason="max_tokens")
+            ),
+            "asked by an earlier message": one(
+                said(
+                    prose(9),
+                    request=asked(
+                        messages=[
+                            {"role": "user", "content": "Describe the lamp in 100 words."},
+                            {"role": "assistant", "content": prose(100)},
+                            {"role": "user", "content": "Thanks! And its colour?"},
+                        ]
+                    ),
+                )
+            ),
+        },
+    ),
+    "uncached-prompt": Entry(
+        speaks={
+            "a long prompt": one(streamed(pieces=[(1900, "text", "a"), (2000, "text", "b")], used=usage(12_000))),
+            "each of two": one(
+                streamed(asked("one"), [(900, "text", "a")], used=usage(8000)),
+                streamed(asked("two"), [(900, "text", "a")], used=usage(8000), sent=1000),
+            ),
+        },
+        silent={
+            "a short prompt": one(streamed(pieces=[(1900, "text", "a")], used=usage(900))),
+            "read from the cache": one(streamed(pieces=[(1900, "text", "a")], used=usage(500, read=12_000))),
+            "written to it, for others": one(streamed(pieces=[(1900, "text", "a")], used=usage(500, written=12_000))),
+            "its first token came soon": one(
+                streamed(pieces=[(250, "text", "a"), (900, "text", "b")], headers=200, used=usage(12_000))
+            ),
+            "no usage was given": one(streamed(pieces=[(1900, "text", "a")], error="ReadError")),
+        },
+    ),
+    "cache-written-anew": Entry(
+        speaks={
+            "a time of day before the prefix": one(
+                streamed(asked("one", system="12:30 " + prose(500)), used=usage(20, written=5000)),
+                streamed(asked("two", system="12:31 " + prose(500)), used=usage(20, written=5000), sent=2000),
+            ),
+            "another system prompt behind the same tools": one(
+                streamed(asked("one", system="Be brief.", **TOOL), used=usage(20, written=5000)),
+                streamed(asked("two", system="You sell lamps.", **TOOL), used=usage(20, written=5000), sent=2000),
+            ),
+            "a time of day in the prefix": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                streamed(asked("two", **CHANGED), used=usage(20, written=5000), sent=2000),
+            ),
+        },
+        silent={
+            "the second reads it": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                streamed(asked("two", **CACHED), used=usage(20, read=5000), sent=2000),
+            ),
+            "side by side": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                streamed(asked("two", **CHANGED), used=usage(20, written=5000), sent=10),
+            ),
+            "the cache had expired": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                streamed(asked("two", **CACHED), used=usage(20, written=5000), sent=400_000),
+            ),
+            "another model has another cache": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                streamed(asked("two", model=SONNET, **CACHED), used=usage(20, written=5000), sent=2000),
+            ),
+            "another prompt altogether": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                streamed(asked("two", system="Something else."), used=usage(20, written=5000), sent=2000),
+            ),
+            "too little to be worth it": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=300)),
+                streamed(asked("two", **CHANGED), used=usage(20, written=300), sent=2000),
+            ),
+            "the first broke off before the cache was ready": one(
+                streamed(asked("one", **CACHED), [], used=usage(20, written=5000), error="ReadError", stop=500),
+                streamed(asked("two", **CHANGED), used=usage(20, written=5000), sent=2000),
+            ),
+            "a conversation that grows": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                streamed(asked("two", **CACHED), used=usage(20, read=5000, written=2000), sent=2000),
+            ),
+        },
+    ),
+    "cache-lost": Entry(
+        speaks={
+            "the prefix changed": one(
+                streamed(asked("one", **CHANGED), used=usage(5020)),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
+            "it expired": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
+        },
+        silent={
+            "it reads still": one(
+                streamed(asked("one", **CACHED), used=usage(20, read=5000)),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
+            "it never read": one(
+                streamed(asked("one", **CACHED), used=usage(5020)),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(5020))])],
+                sample=2,
+            ),
+            "the first run, which others follow": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))], sample=2)],
+            ),
+            "another test read": one(
+                streamed(asked("one", **CACHED), used=usage(5020)),
+                others=[other(streamed(asked("one", **CACHED), used=usage(20, read=5000)))],
+                sample=2,
+            ),
+            "another model": one(
+                streamed(asked("one", model=SONNET, **CACHED), used=usage(5020)),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
+            "the run that read was recorded later": one(
+                streamed(asked("one", **CACHED), used=usage(20, written=5000)),
+                others=[
+                    Case(
+                        [streamed(asked("one", **CACHED), used=usage(20, read=5000))],
+                        recorded="2026-01-02T00:00:00.000Z",
+                    )
+                ],
+                sample=2,
+                recorded="2026-01-01T00:00:00.000Z",
+            ),
+            "the earlier run had no such call": one(
+                streamed(asked("one", **CACHED), used=usage(20, read=5000)),
+                streamed(asked("two"), used=usage(5020), sent=1000),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
+            "it was refused": one(
+                refused(asked("one", **CACHED), status=400),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
+            "a prompt that was trimmed": one(
+                streamed(asked("one"), used=usage(300)),
+                others=[Case([streamed(asked("one", **CACHED), used=usage(20, read=5000))])],
+                sample=2,
+            ),
+        },
+    ),
+    "high-temperature": Entry(
+        speaks={
+            "long and warm": one(steady(5, 400, asked(temperature=1.0))),
+            "as long when as warm": one(
+                steady(5, 400, asked(temperature=1.0)), others=[other(steady(5, 390, asked(temperature=0.9)))]
+            ),
+            "shorter when cool": one(
+                steady(5, 400, asked(temperature=0.9)), others=[other(steady(3, 220, asked(temperature=0.2)))]
+            ),
+        },
+        silent={
+            "temperature 1.0 with a short answer": one(
+                said("billing", request=asked(temperature=1.0), used=usage(output=5))
+            ),
+            "long and cool": one(steady(5, 400, asked(temperature=0.2))),
+            "short and slow": one(steady(3, 60, asked(temperature=1.0))),
+            "long and fast": one(steady(0.7, 320, asked(temperature=1.0))),
+            "long, and no temperature was asked for": one(steady(5, 400)),
+            "thinking asks for it": one(
+                steady(5, 400, asked(temperature=1.0, thinking={"type": "enabled", "budget_tokens": 2048}))
+            ),
+            "as long when cool": one(
+                steady(5, 400, asked(temperature=1.0)), others=[other(steady(5, 390, asked(temperature=0.0)))]
+            ),
+            "the input of a tool": one(
+                streamed(
+                    asked(temperature=1.0, **TOOL),
+                    [(400 + 100 * place, "json", "12") for place in range(50)],
+                    used=usage(output=400),
+                    stop_reason="tool_use",
+                )
+            ),
+        },
+    ),
+    "slower-model": Entry(
+        speaks={
+            "the same question": one(
+                steady(6, 300, asked(model=OPUS)), others=[other(steady(2, 280, asked(model=HAIKU)))]
+            ),
+            "the same system prompt": one(
+                steady(6, 300, asked("one", model=SONNET, system=SYSTEM)),
+                others=[other(steady(2, 280, asked("two", model=HAIKU, system=SYSTEM)))],
+            ),
+            "in the same test": one(
+                steady(6, 300, asked("one", model=SONNET, system=SYSTEM)),
+                steady(2, 280, asked("two", model=HAIKU, system=SYSTEM), sent=7000),
+            ),
+        },
+        silent={
+            "a bigger model on other work": one(
+                steady(6, 300, asked("one", model=OPUS, system="You write contracts.")),
+                others=[other(steady(2, 280, asked("two", model=HAIKU, system=SYSTEM)))],
+            ),
+            "another question": one(
+                steady(6, 300, asked("one", model=OPUS)), others=[other(steady(2, 280, asked("two", model=HAIKU)))]
+            ),
+            "a faster model that says far less": one(
+                steady(6, 300, asked(model=OPUS)), others=[other(steady(1, 60, asked(model=HAIKU)))]
+            ),
+            "a faster model that was cut off": one(
+                steady(6, 300, asked(model=OPUS)),
+                others=[other(steady(2, 280, asked(model=HAIKU), stop_reason="max_tokens"))],
+            ),
+            "a faster model that failed": one(
+                steady(6, 300, asked(model=OPUS)), others=[other(steady(2, 280, asked(model=HAIKU), error="ReadError"))]
+            ),
+            "far less to read": one(
+                steady(6, 300, asked("one", model=OPUS, system=SYSTEM), used=usage(9000, 300)),
+                others=[other(steady(2, 280, asked("two", model=HAIKU, system=SYSTEM), used=usage(500, 280)))],
+            ),
+            "faster by a blink": one(
+                steady(0.4, 60, asked(model=OPUS)), others=[other(steady(0.15, 60, asked(model=HAIKU)))]
+            ),
+            "hardly faster": one(
+                steady(6, 300, asked(model=OPUS)), others=[other(steady(5.5, 300, asked(model=SONNET)))]
+            ),
+            "the same model was faster then": one(
+                steady(6, 300, asked(model=OPUS)), others=[other(steady(2, 280, asked(model=OPUS)))]
+            ),
+            "it thought, the other did not": one(
+                steady(6, 300, asked(model=OPUS, thinking={"type": "enabled", "budget_tokens": 2048})),
+                others=[other(steady(2, 280, asked(model=HAIKU)))],
+            ),
+            "a retry made it slow": one(
+                refused(asked(model=OPUS, stream=True), at=4000),
+                steady(2, 280, asked(model=OPUS), sent=5000),
+                others=[other(steady(2, 280, asked(model=HAIKU)))],
+            ),
+        },
+    ),
+    "long-thinking": Entry(
+        speaks={
+            "shown": one(streamed(pieces=[(400, "thinking", "Hm"), (3000, "text", "a"), (3500, "text", "b")])),
+            "not shown": one(streamed(hidden=400, pieces=[(3000, "text", "a"), (3500, "text", "b")])),
+        },
+        silent={
+            "no thinking": one(streamed(pieces=[(3000, "text", "a"), (3500, "text", "b")])),
+            "a short thought": one(streamed(pieces=[(400, "thinking", "Hm"), (900, "text", "a"), (3500, "text", "b")])),
+            "most of the wait was before it": one(streamed(pieces=[(4000, "thinking", "Hm"), (5200, "text", "a")])),
+            "a thought behind the answer": one(
+                streamed(pieces=[(400, "text", "a"), (900, "thinking", "Hm"), (3000, "text", "b")])
+            ),
+            "not streamed, so nobody knows when": one(whole(at=5000, used=usage(output=500, thinking=400))),
+        },
+    ),
+    "one-after-another": Entry(
+        speaks={
+            "three tickets": one(
+                triage("It came broken.", 0),
+                triage("Where is it?", 1000, "delivery"),
+                triage("Thanks!", 2000, "praise"),
+            ),
+            "a summary and a title of the same": one(
+                said(prose(30), request=asked("It came broken.", system="You summarize.")),
+                after(said("Broken", request=asked("It came broken.", system="You give titles.", max_tokens=20)), 1),
+            ),
+            "two of one shape": one(
+                triage("It came broken.", 0, LONG_TEXT), triage("Where is my order?", 950, LONG_TEXT)
+            ),
+        },
+        silent={
+            "side by side": one(triage("It came broken.", 0), triage("Where is it?", 5)),
+            "a text of the earlier answer stands in the later request": one(
+                triage("It came broken.", 0, LONG_TEXT), triage(f"Translate: {LONG_TEXT}", 1000)
+            ),
+            "a part of the earlier answer": one(
+                triage("Read this.", 0, "The buyer is Ada Lovelace of London."),
+                triage("Write a letter to Lovelace.", 1000),
+            ),
+            "a short answer as a word of the later request": one(
+                triage("It came broken.", 0, "billing"), triage("Draft a reply of the team for billing.", 1000)
+            ),
+            "a value of a structured answer": one(
+                triage("It came broken.", 0, '{"kind": "refund", "order": 1042'), triage("Order 1042?", 1000)
+            ),
+            "a conversation": one(
+                triage("Hello!", 0, LONG_TEXT),
+                triage(
+                    "",
+                    1000,
+                    messages=[
+                        {"role": "user", "content": "Hello!"},
+                        {"role": "assistant", "content": LONG_TEXT},
+                        {"role": "user", "content": "And then?"},
+                    ],
+                ),
+            ),
+            "the result of a tool it asked for": one(
+                streamed(asked("Where is A-1?", **TOOL), [(400, "json", '{"number": "A-1"}')], stop_reason="tool_use"),
+                streamed(
+                    asked(
+                        messages=[
+                            {"role": "user", "content": "Where is A-1?"},
+                            {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "input": {}}]},
+                            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1"}]},
+                        ],
+                        **TOOL,
+                    ),
+                    sent=1000,
+                ),
+            ),
+            "the same asked again, of a larger model": one(
+                said(prose(30), request=asked("It came broken.")),
+                after(said(prose(40), request=asked("It came broken.", model=SONNET)), 1),
+            ),
+            "the same asked again": one(triage("It came broken.", 0), triage("It came broken.", 1000)),
+            "other work, chosen by the answer perhaps": one(
+                triage("It came broken.", 0), triage("It came broken.", 1000, model=SONNET)
+            ),
+            "another prompt": one(
+                triage("It came broken.", 0), streamed(asked("Is it day?", system="You know the time."), sent=1000)
+            ),
+            "in Chinese, a text of the earlier answer": one(
+                triage("灯坏了。", 0, "客户想要退款并且很生气"), triage("回复\uff1a客户想要退款", 1000)
+            ),
+            "a conversation whose answers were edited": one(
+                triage("Hello!", 0, LONG_TEXT),
+                triage(
+                    "",
+                    1000,
+                    messages=[
+                        {"role": "user", "content": "Hello!"},
+                        {"role": "assistant", "content": "(left out)"},
+                        {"role": "user", "content": "And then?"},
+                    ],
+                ),
+            ),
+            "the later one failed": one(
+                triage("It came broken.", 0),
+                streamed(asked("Where is it?", system=SYSTEM), sent=1000, error="ReadError"),
+            ),
+            "together they would save a blink": one(
+                *(streamed(asked(f"{n}"), [(150, "text", "a")], headers=100, sent=200 * n) for n in range(2))
+            ),
+            "one call": one(steady()),
+            "too short to matter": one(
+                triage("It came broken.", 0), counting(sent=1000, at=30_000), triage("Hi", 31_100)
+            ),
+        },
+    ),
+    "retries": Entry(
+        speaks={
+            "an overload": one(refused(asked(stream=True), at=920), streamed(sent=1920)),
+            "a rate limit": one(refused(asked(stream=True), 429, at=80, retry_after="2"), streamed(sent=2080)),
+            "a line that broke": one(unanswered(asked(stream=True)), streamed(sent=600)),
+        },
+        silent={
+            "answered at once": one(streamed()),
+            "asked twice by the program": one(streamed(), streamed(sent=1000)),
+            "a stream that broke off, and is no retry": one(streamed(error="ReadError"), streamed(sent=1000)),
+            "tokens were counted before": one(counting(), streamed(sent=60)),
+        },
+    ),
+    "new-connections": Entry(
+        speaks={
+            "three calls, three connections": one(
+                *(
+                    streamed(asked(f"{n}"), connect=(1, 250), sent=1000 * n, pieces=[(400, "text", "a")])
+                    for n in range(3)
+                )
+            ),
+        },
+        silent={
+            "the first call only": one(streamed(connect=(1, 250)), streamed(asked("two"), sent=1000)),
+            "one call": one(streamed(connect=(1, 200))),
+            "side by side": one(*(streamed(asked(f"{n}"), connect=(1, 250)) for n in range(3))),
+            "after a pause the pool closes what is idle": one(
+                *(streamed(asked(f"{n}"), connect=(1, 250), sent=7000 * n) for n in range(3))
+            ),
+            "one of three was lost": one(
+                streamed(asked("0"), connect=(1, 250)),
+                streamed(asked("1"), sent=1000),
+                streamed(asked("2"), connect=(1, 250), sent=2000),
+            ),
+            "it took no time": one(*(streamed(asked(f"{n}"), connect=(0, 1), sent=1000 * n) for n in range(3))),
+            "the answer before broke the line": one(
+                streamed(asked("0"), connect=(1, 250), error="ReadError"),
+                streamed(asked("1"), connect=(1, 250), sent=1000),
+            ),
+            "another host": one(
+                streamed(asked("0"), connect=(1, 250)),
+                streamed(replace(asked("1"), url="https://gateway.example/v1/messages"), connect=(1, 250), sent=1000),
+            ),
+        },
+    ),
+    "stall": Entry(
+        speaks={
+            "a gap in mid-answer": one(streamed(pieces=[*STALLED, (3750, "text", "at last")])),
+            "silence before it broke off": one(streamed(pieces=STALLED, stop=10_750, error="ReadTimeout")),
+        },
+        silent={
+            "steady": one(steady()),
+            "slow but steady": one(streamed(pieces=[(400 + 700 * place, "text", "word ") for place in range(9)])),
+            "a short one in a long test": one(
+                streamed(pieces=[*STALLED, (1350, "text", "soon")]), steady(30, request=asked("two"), sent=1400)
+            ),
+            "a gap hardly above the usual": one(streamed(pieces=[*STALLED, (1150, "text", "soon")])),
+            "too few pieces to know the usual": one(streamed(pieces=[(400, "text", "a"), (4000, "text", "b")])),
+            "a wait for the input of a tool": one(
+                streamed(asked(**TOOL), [*STALLED, (4000, "json", '{"number": "A-1042"}')], stop_reason="tool_use")
+            ),
+            "thinking between": one(
+                streamed(pieces=[(400 + 50 * place, "thinking", "hm ") for place in range(8)] + [(3000, "text", "a")])
+            ),
+            "the program stopped reading": one(
+                replace(streamed(pieces=STALLED, stop=9000, error="x"), end=End(ns(9000), closed="client"))
+            ),
+            "not streamed": one(whole(at=9000)),
+        },
+    ),
+    "application": Entry(
+        speaks={
+            "between two calls": one(streamed(asked("one")), streamed(asked("two"), sent=2400)),
+            "while it read on": one(streamed(ended=2900)),
+        },
+        silent={
+            "one call": one(streamed()),
+            "calls at once one after the other": one(streamed(asked("one")), streamed(asked("two"), sent=901)),
+            "little of a long test": one(steady(8), streamed(asked("two"), sent=8700)),
+            "a pause of the SDK's": one(refused(asked(stream=True), at=100), streamed(sent=8000)),
+            "beside a call that took as long": one(
+                streamed(asked("one")), steady(5, request=asked("slow")), streamed(asked("two"), sent=2400)
+            ),
+            "other requests took it": one(
+                streamed(asked("one")), counting(sent=905, at=2000), streamed(asked("two"), sent=2910)
+            ),
+        },
+    ),
+}

@@ -1,0 +1,71 @@
+"""Forces a switch of threads at chosen steps of the accounting.
+
+Repetition does not find accounting bugs: the windows are a few instructions
+wide. A trace function counts the lines of `virtual_time` that a program
+executes, in whatever thread, and at the chosen ones stands still for real until
+everybody else has gone as far as they can. Stepping through all of them one
+after the other tries every window once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import queue
+import sys
+import threading
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pytest_claude_latency import virtual_time
+from pytest_claude_latency.virtual_time.scheduling import real_clock
+
+_PACKAGE = str(Path(virtual_time.__file__).parent)
+_LIBRARY = (
+    threading.__file__,
+    queue.__file__,
+    *(str(Path(str(package.__file__)).parent) for package in (asyncio, concurrent.futures)),
+)
+_SEEN_FROM_OUTSIDE = {"watchdog.py", "real_waits.py", "thread_state.py", "blocked_threads.py", "source_location.py"}
+_PAUSE = 0.002  # seconds: others need microseconds
+
+
+class Switches:
+    """Counts steps, and pauses at those in `at`."""
+
+    def __init__(self, at: Container[int], library: bool) -> None:
+        self.steps = 0
+        self._at = at
+        self._where = (_PACKAGE, *_LIBRARY) if library else _PACKAGE
+
+    def trace(self, frame: FrameType, event: str, _: object) -> Any:
+        """The trace function of every frame; only the package's own are traced by line."""
+        name = frame.f_code.co_filename
+        return self._line if name.startswith(self._where) and Path(name).name not in _SEEN_FROM_OUTSIDE else None
+
+    def _line(self, frame: FrameType, event: str, _: object) -> Any:
+        if event == "line":
+            self.steps += 1
+            if self.steps in self._at:
+                real_clock.sleep(_PAUSE)
+        return self._line
+
+
+@contextmanager
+def switching(at: Container[int], library: bool = False) -> Iterator[Switches]:
+    """Trace this thread and those started in the block; pause at these steps.
+
+    With `library`, the steps of `threading`, `queue`, `asyncio` and `concurrent.futures` count too.
+    """
+    switches = Switches(at, library)
+    before, before_in_threads = sys.gettrace(), threading.gettrace()
+    threading.settrace(switches.trace)
+    sys.settrace(switches.trace)
+    try:
+        yield switches
+    finally:
+        sys.settrace(before)
+        threading.settrace(before_in_threads)

@@ -1,0 +1,69 @@
+"""Recordings written by hand for programs whose calls wait for each other: who asks what, and how long it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import anthropic
+
+from pytest_claude_latency.cassettes.recording import Recording, path_of
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
+from tests.support.claude_answers import Answer, status
+from tests.support.claude_messages import text
+
+URL = "https://api.anthropic.com/v1/messages"
+
+
+def calls(*seconds: float) -> list[Exchange]:
+    """Calls that do not stream; the prompt is the number of seconds the answer takes."""
+    return [call(each) for each in seconds]
+
+
+def call(seconds: float, prompt: str | None = None) -> Exchange:
+    """One call, whose whole answer comes after so many seconds."""
+    answer = text("Hello", ttfb=seconds).unstreamed
+    assert answer is not None
+    return exchange(answer, prompt or f"{seconds:g}")
+
+
+def stream(prompt: str, *arrivals: float) -> Exchange:
+    """A streamed call: headers at the first instant, then a delta at each of the others."""
+    gaps = [after - before for before, after in pairwise(arrivals)]
+    return exchange(text("|".join("a" * len(gaps)), ttfb=arrivals[0], gaps=gaps), prompt, stream=True)
+
+
+def refusal(code: int, seconds: float, prompt: str, retry_after: float | None = None) -> Exchange:
+    """An error of the API after so many seconds."""
+    return exchange(status(code, retry_after=retry_after, ttfb=seconds), prompt)
+
+
+def exchange(answer: Answer, prompt: str, **more: Any) -> Exchange:
+    """The answer as it would have been recorded."""
+    body = {
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": prompt}],
+        "model": "claude-haiku-4-5",
+        **more,
+    }
+    instants = list(accumulate([answer.ttfb, *(part.gap for part in answer.parts)]))
+    return Exchange(
+        sent=0,
+        request=Request("POST", URL, (("anthropic-version", "2023-06-01"),), json.dumps(body).encode()),
+        response=Response(answer.ttfb, answer.status or 200, answer.headers),
+        chunks=tuple(Chunk(at, part.data) for at, part in zip(instants[1:], answer.parts, strict=True)),
+        end=End(instants[-1] + answer.end),
+    )
+
+
+def record(test_file: Path, test: str, exchanges: Iterable[Exchange]) -> None:
+    """Write them as the recording of a test of that file."""
+    Recording(
+        test=f"{test_file.name}::{test}",
+        recorded="2026-11-22T11:30:00.000Z",
+        anthropic=anthropic.__version__,
+        exchanges=tuple(exchanges),
+    ).save(path_of(test_file, "cassettes", test, 1))

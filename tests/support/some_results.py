@@ -1,0 +1,45 @@
+"""Results of tests as reports meet them, judged by the package's own budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pytest_claude_latency.budgets.budget import combine, parse_marker
+from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.report.summary import Run, Summary, summarize
+from pytest_claude_latency.results.result import TestResult
+from tests.support.some_call import some_call
+
+
+def some_result(
+    nodeid: str = "tests/test_triage.py::test_label",
+    calls: Sequence[Call] = (some_call(),),
+    limits: dict[str, Any] | None = None,
+    *,
+    direct: bool = True,
+    **facts: Any,
+) -> TestResult:
+    """What `calls` make of `limits`; `elapsed` is the end of the last call unless it is among `facts`."""
+    ends = [call.sent + (call.total or 0.0) for call in calls]
+    elapsed = facts.pop("elapsed", max(ends, default=None))
+    budget = combine([parse_marker(limits or {}, f"@latency_budget on {nodeid}")])
+    judgements = budget.judge(calls, elapsed, direct=direct)
+    outcome = "failed" if any(judgement.broken for judgement in judgements) else "passed"
+    known = {"outcome": outcome, "calls": tuple(calls), "elapsed": elapsed, "judgements": judgements}
+    return TestResult(nodeid=nodeid, **{**known, **facts})
+
+
+def summary_of(*results: TestResult, **run: Any) -> Summary:
+    """Their summary, in a run that is an ordinary replay but for `run`."""
+    return summarize(results, Run(**run))
+
+
+def node_ids() -> st.SearchStrategy[str]:
+    """Ids of any characters that pytest lets pass, markup of every kind among them."""
+    parts = st.sampled_from(["|", "`", "<b>", "</td>", "&amp;", "*", "_x_", "[", "]", "\\", "测试", "é", "::", "a"])
+    return st.lists(
+        parts | st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=5), min_size=1, max_size=12
+    ).map("".join)
