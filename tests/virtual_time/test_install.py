@@ -42,7 +42,7 @@ def test_libraries_are_treated_whenever_they_are_imported(first: str) -> None:
     install = "virtual_time.install()"
     ends = python(f"""
         from pytest_claude_latency import virtual_time
-        from pytest_claude_latency.clock import VirtualClock
+        from pytest_claude_latency.virtual_time.clock import VirtualClock
         {install if first == "install" else imports}
         {imports if first == "install" else install}
         world = virtual_time.World(VirtualClock(), name="fresh")
@@ -77,7 +77,7 @@ def test_a_treated_module_looks_as_if_nothing_had_happened() -> None:
 def test_the_interpreter_exits_although_threads_were_left_parked() -> None:
     told = python("""
         from pytest_claude_latency import virtual_time
-        from pytest_claude_latency.clock import VirtualClock
+        from pytest_claude_latency.virtual_time.clock import VirtualClock
         virtual_time.install()
         import asyncio, threading, time
         from concurrent.futures import ThreadPoolExecutor
@@ -97,7 +97,7 @@ def test_a_forked_child_lives_in_real_time() -> None:
     told = python("""
         import os, time
         from pytest_claude_latency import virtual_time
-        from pytest_claude_latency.clock import VirtualClock
+        from pytest_claude_latency.virtual_time.clock import VirtualClock
         virtual_time.install()
         world = virtual_time.World(VirtualClock(), name="parent")
         world.enter()
