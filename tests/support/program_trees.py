@@ -148,7 +148,7 @@ class Runner:
         self._world = world
         self.spans: list[Span] = []
 
-    async def in_tasks(self, tree: Tree) -> None:  # noqa: C901  # one case for each kind of tree
+    async def in_tasks(self, tree: Tree) -> None:  # one case for each kind of tree
         """Run a tree as tasks of the running loop."""
         match tree:
             case Call(ms):
