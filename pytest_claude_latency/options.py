@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_claude_latency.settings import Date, Mode, Pace, Settings
+
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
     from pytest_claude_latency.comparison.comparison import Rules
 
 GROUP = "claude-latency"
-PLACEHOLDER_KEY = "placeholder-of-a-replay"
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
     'for example latency_budget(ttft="800ms", total="3s")',
@@ -29,91 +29,6 @@ MARKERS = (
     'for example latency_variants(model=["claude-haiku-4-5"], temperature=[0.2, 1.0]); run with --latency-variants',
     "latency: a latency test (set by the plugin); select with -m latency",
 )
-
-
-class Mode(StrEnum):
-    """Where answers come from, and whether they are written down."""
-
-    REPLAY = "replay"
-    RECORD = "record"
-    RECORD_MISSING = "record-missing"
-    LIVE = "live"
-
-    @property
-    def records(self) -> bool:
-        """Whether recordings may be written."""
-        return self in (Mode.RECORD, Mode.RECORD_MISSING)
-
-    @property
-    def measures_live(self) -> bool:
-        """Whether the API may be called."""
-        return self is not Mode.REPLAY
-
-
-class Pace(StrEnum):
-    """The pace of a replay."""
-
-    VIRTUAL = "virtual"
-    REAL = "real"
-
-
-class Date(StrEnum):
-    """Where the calendar of a replay starts."""
-
-    NOW = "now"
-    RECORDED = "recorded"
-
-
-@dataclass(frozen=True)  # no slots: the class would be made twice, in every run of every suite
-class Settings:
-    """How this run measures."""
-
-    judged: bool
-    mode: Mode
-    pace: Pace
-    samples: int | None
-    """How many samples of each test run; None where that was not said."""
-    cassettes: str
-    limits: tuple[Limit, ...]
-    reports: tuple[tuple[str, Path], ...]
-    strict: bool
-    explained: bool
-    """Whether findings are listed for every test."""
-    date: Date
-    redact: tuple[re.Pattern[str], ...]
-    keep_headers: tuple[str, ...]
-    ab: bool
-    """Whether recorded requests are measured beside those of now; only in a live run."""
-    save: Path | None
-    """The baseline that this run becomes."""
-    compare: Path | None
-    """The baseline that this run is compared with."""
-    rules: Rules | None
-    """How much must change to count; None where the defaults do."""
-    suggests: bool
-    """Whether budgets are proposed at the end."""
-    variants: bool = False
-    """Whether the variants of tests that declare them run too."""
-
-    @property
-    def uses_baselines(self) -> bool:
-        """Whether the run is compared, or kept for later ones to be compared with."""
-        return self.save is not None or self.compare is not None
-
-    @property
-    def is_usual(self) -> bool:
-        """Whether the run replays in virtual time."""
-        return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
-
-    @property
-    def diagnosed(self) -> bool:
-        """Whether every test's time is broken down, not only of one that broke its budget."""
-        return self.explained or any(form == "json" for form, _ in self.reports)
-
-    @property
-    def clock(self) -> Pace:
-        """The clock that the run's numbers are read from."""
-        return Pace.REAL if self.mode.measures_live else self.pace
 
 
 _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -255,16 +170,6 @@ def wants_placeholder_key(early_config: pytest.Config) -> bool:
         return False
     given = getattr(early_config.known_args_namespace, "latency_mode", None)
     return (given or _ini(early_config, "latency_mode") or Mode.REPLAY) == Mode.REPLAY
-
-
-def set_placeholder_key() -> None:
-    """Let code that reads the environment find a key."""
-    os.environ["ANTHROPIC_API_KEY"] = PLACEHOLDER_KEY
-
-
-def drop_placeholder_key() -> None:
-    """Leave the environment as it was."""
-    os.environ.pop("ANTHROPIC_API_KEY", None)
 
 
 def _given(config: pytest.Config, name: str) -> tuple[Any, str]:

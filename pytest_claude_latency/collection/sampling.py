@@ -21,7 +21,7 @@ from pytest_claude_latency.collection.markers import budget_of, place_of, varian
 from pytest_claude_latency.collection.selection import is_latency_test
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.metrics.sample import never_settled
-from pytest_claude_latency.options import Mode, Settings
+from pytest_claude_latency.settings import Mode, Settings
 
 
 def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: Settings) -> None:

@@ -11,6 +11,7 @@ range in every replay.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import wraps
@@ -19,13 +20,22 @@ from inspect import iscoroutinefunction
 from typing import Any, final
 from unittest import mock
 
-from pytest_claude_latency.options import PLACEHOLDER_KEY
-
+PLACEHOLDER_KEY = "placeholder-of-a-replay"
 _HEADERS = {"Authorization": f"Bearer {PLACEHOLDER_KEY}"}
 _MIDDLE = 0.5
 _CLOUDS = "anthropic.lib."
 _LOGINS = {"_prepare_request": None, "_get_azure_ad_token": PLACEHOLDER_KEY}
 """Methods by which clients of clouds sign in, and what they say in a replay. Neither is there on the API's own."""
+
+
+def set_placeholder_key() -> None:
+    """Put a key where code that reads the environment finds it."""
+    os.environ["ANTHROPIC_API_KEY"] = PLACEHOLDER_KEY
+
+
+def drop_placeholder_key() -> None:
+    """Leave the environment as it was."""
+    os.environ.pop("ANTHROPIC_API_KEY", None)
 
 
 @final

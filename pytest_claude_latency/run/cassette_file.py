@@ -15,7 +15,7 @@ from pytest_claude_latency.cassettes.recording import Recording, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
 from pytest_claude_latency.measurement.sources import Replaying
 from pytest_claude_latency.messages_api.exchange import Exchange
-from pytest_claude_latency.options import Settings
+from pytest_claude_latency.settings import Settings
 
 
 @final

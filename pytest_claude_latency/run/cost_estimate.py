@@ -15,8 +15,8 @@ from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.metrics.timeline import Call
-from pytest_claude_latency.options import Mode, Settings
 from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.settings import Mode, Settings
 from pytest_claude_latency.virtual_time.clock import Clock
 
 EVERY: Nanoseconds = 10 * SECOND

@@ -35,11 +35,11 @@ from pytest_claude_latency.http.connection_warmup import Warming
 from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
 from pytest_claude_latency.measurement.sources import Network
-from pytest_claude_latency.options import Date, Mode
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run.cassette_file import Shelf, shown
 from pytest_claude_latency.run.item_body import Body
-from pytest_claude_latency.run.session import OVER_BUDGET, Session, replays
+from pytest_claude_latency.run.session import OVER_BUDGET, Session
+from pytest_claude_latency.settings import Date, Mode
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Case:
         session, name = self._session, self._item.nodeid
         stack = session.interception().stack
         borrowed = cassette.name is not None and not cassette.owner
-        if not replays(session.settings.mode, self._shelf.exists, borrowed):
+        if not session.settings.mode.replays(recorded=self._shelf.exists, borrowed=borrowed):
             warming = Warming(stack) if self._identity.of > 1 else None
             return Measurement(name, WallClock(), Network(), stack, warming=warming, variant=self._identity.variant)
         recording = self._shelf.load()

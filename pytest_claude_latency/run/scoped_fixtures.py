@@ -23,7 +23,7 @@ from pytest_claude_latency.cassettes.recording import Recording, fixture_id, fix
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
 from pytest_claude_latency.measurement.sources import Network
 from pytest_claude_latency.run.cassette_file import Shelf, shown
-from pytest_claude_latency.run.session import Session, replays
+from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 _XUNIT = {
@@ -100,7 +100,7 @@ class _Life:
     def _new_measurement(self) -> Measurement:
         session, name = self._session, self._shelf.subject
         stack = session.interception().stack
-        if not replays(session.settings.mode, self._shelf.exists, borrowed=False):
+        if not session.settings.mode.replays(recorded=self._shelf.exists, borrowed=False):
             return Measurement(name, WallClock(), Network(), stack)
         return Measurement(name, session.clock(), self._shelf.replaying(self._shelf.load(), Rules()), stack)
 

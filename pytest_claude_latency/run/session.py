@@ -22,7 +22,7 @@ import pytest
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.errors import FileError, LatencyError
-from pytest_claude_latency.options import Mode, Pace, Settings
+from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
 if TYPE_CHECKING:
@@ -342,10 +342,3 @@ class _Closed:
         )
         self._strays.append(message)
         raise pytest.fail.Exception(message, pytrace=False)
-
-
-def replays(mode: Mode, recorded: bool, borrowed: bool) -> bool:
-    """Whether a test is replayed: `recorded` says that its recording exists, `borrowed` that another test owns it."""
-    if mode is Mode.RECORD_MISSING:
-        return recorded or borrowed
-    return mode is Mode.REPLAY or (mode is Mode.RECORD and borrowed)

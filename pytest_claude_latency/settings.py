@@ -1,0 +1,110 @@
+"""Settings: how a run measures, as frozen values that every part of the package may read.
+
+They know nothing of pytest. `options` makes them from the command line and the ini file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.budgets.limit import Limit
+    from pytest_claude_latency.comparison.comparison import Rules
+
+
+class Mode(StrEnum):
+    """Where answers come from, and whether they are written down."""
+
+    REPLAY = "replay"
+    RECORD = "record"
+    RECORD_MISSING = "record-missing"
+    LIVE = "live"
+
+    @property
+    def records(self) -> bool:
+        """Whether recordings may be written."""
+        return self in (Mode.RECORD, Mode.RECORD_MISSING)
+
+    @property
+    def measures_live(self) -> bool:
+        """Whether the API may be called."""
+        return self is not Mode.REPLAY
+
+    def replays(self, *, recorded: bool, borrowed: bool) -> bool:
+        """Return whether this mode replays a test.
+
+        `recorded` says that a recording exists, `borrowed` that another test owns it.
+        """
+        if self is Mode.RECORD_MISSING:
+            return recorded or borrowed
+        return self is Mode.REPLAY or (self is Mode.RECORD and borrowed)
+
+
+class Pace(StrEnum):
+    """The pace of a replay."""
+
+    VIRTUAL = "virtual"
+    REAL = "real"
+
+
+class Date(StrEnum):
+    """Where the calendar of a replay starts."""
+
+    NOW = "now"
+    RECORDED = "recorded"
+
+
+@dataclass(frozen=True)  # no slots: the class would be made twice, in every run of every suite
+class Settings:
+    """How this run measures."""
+
+    judged: bool
+    mode: Mode
+    pace: Pace
+    samples: int | None
+    """How many samples of each test run; None where that was not said."""
+    cassettes: str
+    limits: tuple[Limit, ...]
+    reports: tuple[tuple[str, Path], ...]
+    strict: bool
+    explained: bool
+    """Whether findings are listed for every test."""
+    date: Date
+    redact: tuple[re.Pattern[str], ...]
+    keep_headers: tuple[str, ...]
+    ab: bool
+    """Whether recorded requests are measured beside those of now; only in a live run."""
+    save: Path | None
+    """The baseline that this run becomes."""
+    compare: Path | None
+    """The baseline that this run is compared with."""
+    rules: Rules | None
+    """How much must change to count; None where the defaults do."""
+    suggests: bool
+    """Whether budgets are proposed at the end."""
+    variants: bool = False
+    """Whether the variants of tests that declare them run too."""
+
+    @property
+    def uses_baselines(self) -> bool:
+        """Whether the run is compared, or kept for later ones to be compared with."""
+        return self.save is not None or self.compare is not None
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether the run replays in virtual time."""
+        return self.mode is Mode.REPLAY and self.pace is Pace.VIRTUAL
+
+    @property
+    def diagnosed(self) -> bool:
+        """Whether every test's time is broken down, not only of one that broke its budget."""
+        return self.explained or any(form == "json" for form, _ in self.reports)
+
+    @property
+    def clock(self) -> Pace:
+        """The clock that the run's numbers are read from."""
+        return Pace.REAL if self.mode.measures_live else self.pace
