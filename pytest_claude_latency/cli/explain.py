@@ -15,8 +15,8 @@ from typing import Any
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.check import find as find_recordings
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
-from pytest_claude_latency.diagnosis.recorded_traces import Accounts, account_of
-from pytest_claude_latency.diagnosis.rules import Account, Finding, find, listing
+from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trace_of
+from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.errors import CassetteError
 
@@ -35,10 +35,10 @@ def explain(places: Iterable[Path], folder: str) -> tuple[list[str], bool]:
     places = list(places)
     reports = _reports(places)
     recordings = [path for path in find_recordings(places, folder) if path not in reports]
-    accounts, lines, whole = Accounts(), list[str](), True
+    recorded_traces, lines, whole = RecordedTraces(), list[str](), True
     for path in recordings:
         try:
-            explained = _recording(path, accounts, recordings)
+            explained = _recording(path, recorded_traces, recordings)
         except CassetteError as error:
             explained, whole = [str(error)], False
         lines += [*explained, ""]
@@ -53,37 +53,37 @@ def explain(places: Iterable[Path], folder: str) -> tuple[list[str], bool]:
 # ── recordings ──
 
 
-def _recording(path: Path, accounts: Accounts, recordings: Sequence[Path]) -> list[str]:
+def _recording(path: Path, recorded_traces: RecordedTraces, recordings: Sequence[Path]) -> list[str]:
     recording = Recording.load(path)
     others = {*recordings, *path.parent.glob("*.jsonl")} - {path}
-    account = account_of(recording).beside(accounts.of(others))
+    trace = trace_of(recording).compared_with(recorded_traces.read(others))
     sample = "" if recording.sample == 1 else f", sample {recording.sample}"
-    return [f"{path}", f"  {recording.test}{sample}", *(f"  {line}" for line in explained(account))]
+    return [f"{path}", f"  {recording.test}{sample}", *(f"  {line}" for line in explained(trace))]
 
 
-def explained(account: Account) -> list[str]:
+def explained(trace: Trace) -> list[str]:
     """The breakdown of a run and of each of its calls, its critical path and all findings about it."""
-    if not account.order:
+    if not trace.order:
         return ["no calls"]
-    several = len(account.order) > 1
-    lines = [f"{'test' if several else 'call':<10}{account.breakdown.text()}"]
+    several = len(trace.order) > 1
+    lines = [f"{'test' if several else 'call':<10}{trace.breakdown.text()}"]
     if several:
-        lines += [_call(account, call.number) for call in account.calls]
-        lines.append(f"{'path':<10}{_path(account)}")
-    return [*lines, *(listing(find(account)) or ["no findings"])]
+        lines += [_call(trace, call.number) for call in trace.calls]
+        lines.append(f"{'path':<10}{_path(trace)}")
+    return [*lines, *(listing(find(trace)) or ["no findings"])]
 
 
-def _call(account: Account, number: int) -> str:
-    call = account.calls[number - 1]
-    sent = (call.sent - account.calls[0].sent) // MILLISECOND
+def _call(trace: Trace, number: int) -> str:
+    call = trace.calls[number - 1]
+    sent = (call.sent - trace.calls[0].sent) // MILLISECOND
     return f"{f'call {number}':<10}{call.breakdown.text()} ({call.timeline.model or 'model unknown'}, sent at {sent}ms)"
 
 
-def _path(account: Account) -> str:
+def _path(trace: Trace) -> str:
     """The critical path in words; steps that took less than a hundredth of it are left out."""
-    least = account.breakdown.total / 100
-    steps = [step for step in account.breakdown.path if step.end - step.start >= least]
-    return ", ".join("the application" if step.call is None else account.request(step.call) for step in steps)
+    least = trace.breakdown.total / 100
+    steps = [step for step in trace.breakdown.path if step.end - step.start >= least]
+    return ", ".join("the application" if step.call is None else trace.request(step.call) for step in steps)
 
 
 # ── reports ──

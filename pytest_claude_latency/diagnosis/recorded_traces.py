@@ -1,4 +1,4 @@
-"""Accounts of recordings: what files tell of a test's runs, each read once, so that runs can be compared."""
+"""Traces of recordings: each file is read once, so that the runs of a test can be compared cheaply."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from pathlib import Path
 from typing import final
 
 from pytest_claude_latency.cassettes.recording import Recording
-from pytest_claude_latency.diagnosis.rules import Account
+from pytest_claude_latency.diagnosis.trace import Trace
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.retries import calls_of
 
 
-def account_of(recording: Recording) -> Account:
-    """What a recording tells. It does not say which calls fixtures made: all count as the test's."""
-    return Account.of(
+def trace_of(recording: Recording) -> Trace:
+    """Return the trace of a recording. It does not say which calls fixtures made, so all count as the test's."""
+    return Trace.of(
         calls_of(recording.exchanges), nodeid=recording.test, sample=recording.sample, recorded=recording.recorded
     )
 
 
 @final
 @dataclass(frozen=True)
-class Accounts:
-    """The accounts of recordings, of one folder at a time: a run goes from module to module and never back."""
+class RecordedTraces:
+    """A cache of the traces of one folder's recordings.
 
-    _known: dict[tuple[Path, int], Account | None] = field(default_factory=dict)
+    One folder at a time is enough: a run goes from test module to test module and never back.
+    """
 
-    def at(self, path: Path) -> Account | None:
-        """The account of one recording; None if it cannot be read. What was replaced is read again."""
+    _cached: dict[tuple[Path, int], Trace | None] = field(default_factory=dict)
+
+    def at(self, path: Path) -> Trace | None:
+        """Return the trace of one recording; None if it cannot be read."""
         try:
-            key = path, path.stat().st_mtime_ns
+            key = path, path.stat().st_mtime_ns  # a recording that was written again since is read again
         except OSError:
             return None
-        if key not in self._known:
-            for known in [known for known in self._known if known[0].parent != path.parent or known[0] == path]:
-                del self._known[known]
-            self._known[key] = _read(path)
-        return self._known[key]
+        if key not in self._cached:
+            for old_key in list(self._cached):
+                if old_key[0].parent != path.parent or old_key[0] == path:
+                    del self._cached[old_key]
+            try:
+                self._cached[key] = trace_of(Recording.load(path))
+            except CassetteError:
+                self._cached[key] = None
+        return self._cached[key]
 
-    def beside(self, path: Path) -> list[Account]:
-        """Those of the other recordings in the folder of `path`: other samples, and other tests of its module."""
-        return self.of(other for other in path.parent.glob("*.jsonl") if other != path)
+    def others_in_folder(self, path: Path) -> list[Trace]:
+        """Return the traces of the other recordings in the folder of `path`: other samples, other tests."""
+        return self.read(sibling for sibling in path.parent.glob("*.jsonl") if sibling != path)
 
-    def of(self, paths: Iterable[Path]) -> list[Account]:
-        """Those of these recordings that can be read, in the order of their names."""
-        return [account for path in sorted(paths) if (account := self.at(path)) is not None]
-
-
-def _read(path: Path) -> Account | None:
-    try:
-        return account_of(Recording.load(path))
-    except CassetteError:
-        return None
+    def read(self, paths: Iterable[Path]) -> list[Trace]:
+        """Return the traces of those recordings that can be read, in the order of their paths."""
+        return [trace for path in sorted(paths) if (trace := self.at(path)) is not None]

@@ -1,7 +1,6 @@
-"""An account: all that is known of one run of a test, for rules to look at.
+"""The trace of one run of a test: everything that rules may look at.
 
-It is made of exchanges and of nothing else, so that findings about a recording, and about what a
-run has just measured, come from one piece of code.
+It is made of exchanges alone, so the same code finds facts in a recording and in what a run has just measured.
 """
 
 from __future__ import annotations
@@ -122,7 +121,7 @@ class PromptCall:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class Trace:
     """One run of one test: its calls in the order they were sent, and where its time went.
 
     `related` are other runs to compare with, of this test and of others; `broken` names the metrics whose limits it
@@ -136,7 +135,7 @@ class Account:
     breakdown: Breakdown = _NO_TIME
     order: tuple[int | None, ...] = ()
     """For each call of the breakdown's path its number among the prompt calls; None for one that makes no message."""
-    related: tuple[Account, ...] = ()
+    related: tuple[Trace, ...] = ()
     broken: frozenset[str] = frozenset()
 
     @classmethod
@@ -148,8 +147,8 @@ class Account:
         sample: int = 1,
         recorded: str = "",
         now: Nanoseconds | None = None,
-    ) -> Account:
-        """The account of these calls, those that make no message among them. For `now` see `attribution.of_call`."""
+    ) -> Trace:
+        """The trace of these calls, those that make no message among them. For `now` see `attribution.of_call`."""
         whole = attribution.of_test(calls, now)
         prompts = [attempts for attempts in calls if is_prompt_call(attempts[0].request)]
         numbers = {id(attempts): number for number, attempts in enumerate(prompts, 1)}
@@ -165,7 +164,7 @@ class Account:
             order=tuple(numbers.get(id(attempts)) for attempts in calls),
         )
 
-    def beside(self, related: Iterable[Account], broken: Iterable[str] = ()) -> Account:
+    def compared_with(self, related: Iterable[Trace], broken: Iterable[str] = ()) -> Trace:
         """The same with other runs to compare with, and the metrics whose limits were broken."""
         return replace(self, related=tuple(related), broken=frozenset(broken))
 
@@ -189,7 +188,7 @@ class Account:
 
     def like(self, call: PromptCall) -> list[PromptCall]:
         """Answered calls of this and related runs that do work like `call`'s on prompts of like length; not itself."""
-        everywhere = (each for account in (self, *self.related) for each in account.calls)
+        everywhere = (each for trace in (self, *self.related) for each in trace.calls)
         return [
             each
             for each in everywhere

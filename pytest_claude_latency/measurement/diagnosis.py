@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from pytest_claude_latency.budgets.judgement import Judgement
-from pytest_claude_latency.diagnosis.recorded_traces import Accounts
-from pytest_claude_latency.diagnosis.rules import Account, Finding, find, listing
+from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces
+from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
 from pytest_claude_latency.results.result import TestResult
 
@@ -24,9 +24,9 @@ _MOST: Final = 3
 @final
 @dataclass(frozen=True)
 class Diagnosis:
-    """The account of what was measured, what was found about it, and the judgements it stands under."""
+    """The trace of what was measured, what was found about it, and the judgements it stands under."""
 
-    account: Account
+    trace: Trace
     findings: tuple[Finding, ...]
     judgements: Sequence[Judgement]
 
@@ -36,38 +36,38 @@ class Diagnosis:
         measurement: Measurement,
         *phases: Phase,
         judgements: Sequence[Judgement],
-        beside: Iterable[Account],
+        related: Iterable[Trace],
         since: int = 0,
         nodeid: str = "",
         sample: int = 1,
     ) -> Diagnosis:
         """The diagnosis of the calls sent in these phases; `since` leaves out the first so many requests.
 
-        `beside` are the accounts of other recordings, to compare with.
+        `related` are the traces of other recordings, to compare with.
         """
         calls = measurement.attempts(*phases, since=since)
-        account = Account.of(calls, nodeid=nodeid, sample=sample, now=measurement.now())
-        account = account.beside(beside, {judgement.metric for judgement in judgements if judgement.broken})
-        return cls(account, find(account), judgements)
+        trace = Trace.of(calls, nodeid=nodeid, sample=sample, now=measurement.now())
+        trace = trace.compared_with(related, {judgement.metric for judgement in judgements if judgement.broken})
+        return cls(trace, find(trace), judgements)
 
     def text(self) -> str:
         """What a failing message ends with: the breakdowns its limits are about, and the worst findings."""
-        account = self.account
-        if not account.order:
+        trace = self.trace
+        if not trace.order:
             return ""
-        lines = [_whole(account)]
-        if len(account.order) > 1:
+        lines = [_whole(trace)]
+        if len(trace.order) > 1:
             deciding = sorted({each.call for each in self.judgements if each.broken and each.call is not None})
-            lines += [f"{f'call {number}':<10}{account.calls[number - 1].breakdown.text()}" for number in deciding]
+            lines += [f"{f'call {number}':<10}{trace.calls[number - 1].breakdown.text()}" for number in deciding]
         return _section("where the time went", [*lines, *_worst(self.findings)])
 
     def breakdown(self) -> dict[str, Any]:
         """Where time went, in JSON types: in the whole `test`, in each of its `calls`, and as `text`."""
-        account = self.account
+        trace = self.trace
         return {
-            "test": account.breakdown.as_json(),
-            "calls": [call.breakdown.as_json() for call in account.calls],
-            "text": account.breakdown.text() if account.order else "",
+            "test": trace.breakdown.as_json(),
+            "calls": [call.breakdown.as_json() for call in trace.calls],
+            "text": trace.breakdown.text() if trace.order else "",
         }
 
     def plain_findings(self) -> tuple[dict[str, Any], ...]:
@@ -75,25 +75,25 @@ class Diagnosis:
         return tuple(finding.as_json() for finding in self.findings)
 
 
-def of_slowest(samples: Iterable[TestResult], root: Path, accounts: Accounts) -> str:
+def of_slowest(samples: Iterable[TestResult], root: Path, recorded_traces: RecordedTraces) -> str:
     """What a message about all samples of a test ends with: where the time of the slowest went, by its recording.
 
     Empty where none was recorded, as in a live run.
     """
     timed = ((sample.elapsed or 0.0, -sample.sample, sample.recording) for sample in samples if sample.recording)
     _, number, recording = max(timed, default=(0.0, 0, None))
-    if recording is None or (account := accounts.at(path := root / recording)) is None or not account.order:
+    if recording is None or (trace := recorded_traces.at(path := root / recording)) is None or not trace.order:
         return ""
-    found = find(account.beside(accounts.beside(path)))
-    return _section(f"where the time of sample {-number}, the slowest, went", [_whole(account), *_worst(found)])
+    found = find(trace.compared_with(recorded_traces.others_in_folder(path)))
+    return _section(f"where the time of sample {-number}, the slowest, went", [_whole(trace), *_worst(found)])
 
 
 def _section(title: str, lines: Iterable[str]) -> str:
     return "\n\n" + "\n".join([title, *(f"  {line}" for line in lines)])
 
 
-def _whole(account: Account) -> str:
-    return f"{'test' if len(account.order) > 1 else 'call':<10}{account.breakdown.text()}"
+def _whole(trace: Trace) -> str:
+    return f"{'test' if len(trace.order) > 1 else 'call':<10}{trace.breakdown.text()}"
 
 
 def _worst(findings: Sequence[Finding]) -> list[str]:

@@ -14,7 +14,7 @@ from pytest_claude_latency.measurement.measurement import Measurement, Phase
 from pytest_claude_latency.metrics.timeline import Call
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.diagnosis.rules import Account
+    from pytest_claude_latency.diagnosis.rules import Trace
 
 _BLOCK: Final = "claude_latency.budget(...)"
 
@@ -27,11 +27,11 @@ class Latency:
         self,
         measurement: Measurement,
         recording: str | None = None,
-        beside: Callable[[], Sequence[Account]] = tuple,
+        related: Callable[[], Sequence[Trace]] = tuple,
     ) -> None:
         self._measurement = measurement
         self._recording = recording
-        self._beside = beside
+        self._related = related
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -69,7 +69,7 @@ class Latency:
             )
         if not limits:
             raise LimitError(f'{_BLOCK} names no limit; accepted: limits by name, such as budget(ttft="800ms")')
-        return _Block(judged, self._measurement, self._recording, self._beside)
+        return _Block(judged, self._measurement, self._recording, self._related)
 
 
 @final
@@ -81,12 +81,12 @@ class _Block:
         judged: Budget,
         measurement: Measurement,
         recording: str | None,
-        beside: Callable[[], Sequence[Account]],
+        related: Callable[[], Sequence[Trace]],
     ) -> None:
         self._judged = judged
         self._measurement = measurement
         self._recording = recording
-        self._beside = beside
+        self._related = related
         self._start = 0
 
     def __enter__(self) -> None:
@@ -105,6 +105,6 @@ class _Block:
             from pytest_claude_latency.measurement.diagnosis import Diagnosis
 
             found = Diagnosis.of(
-                self._measurement, *Phase, since=self._start, judgements=judgements, beside=self._beside()
+                self._measurement, *Phase, since=self._start, judgements=judgements, related=self._related()
             )
             raise BudgetExceeded(message(judgements, calls, self._recording) + found.text())

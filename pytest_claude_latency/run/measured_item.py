@@ -43,7 +43,7 @@ from pytest_claude_latency.settings import Date, Mode
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.diagnosis.rules import Account
+    from pytest_claude_latency.diagnosis.rules import Trace
     from pytest_claude_latency.measurement.diagnosis import Diagnosis
 
 _ON_GIVEN = (
@@ -101,7 +101,7 @@ class Case:
         self._side_by_side: SideBySide | None = None
         self.measurement = self._measured(cassette)
         self._body = Body(item, self.measurement)
-        self.latency = Latency(self.measurement, self._recording, self._accounts_beside)
+        self.latency = Latency(self.measurement, self._recording, self._related_traces)
 
     def _measured(self, cassette: Cassette) -> Measurement:
         session, name = self._session, self._item.nodeid
@@ -283,13 +283,13 @@ class Case:
             self.measurement,
             Phase.BODY,
             judgements=self._judgements,
-            beside=self._accounts_beside(),
+            related=self._related_traces(),
             nodeid=identity.nodeid,
             sample=identity.sample,
         )
 
-    def _accounts_beside(self) -> list[Account]:
-        return self._session.accounts.beside(self._shelf.path)
+    def _related_traces(self) -> list[Trace]:
+        return self._session.recorded_traces.others_in_folder(self._shelf.path)
 
     @property
     def _connecting(self) -> float | None:

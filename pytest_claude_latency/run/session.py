@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.baselines.collected_tests import Collected
     from pytest_claude_latency.baselines.history import History
     from pytest_claude_latency.cassettes.staging import Staging
-    from pytest_claude_latency.diagnosis.recorded_traces import Accounts
+    from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces
     from pytest_claude_latency.http.interception import Interception
     from pytest_claude_latency.http.library import Transport
     from pytest_claude_latency.http.sdk_patches import SDKPatches
@@ -67,7 +67,7 @@ class Session:
         self.measured_again: list[str] = []
         self.owners: dict[tuple[Path, str], list[str]] = {}
         self.credential_missing = False
-        self._accounts: Accounts | None = None
+        self._recorded_traces: RecordedTraces | None = None
         self._current: Measurement | None = None
         self._staging: Path | None = None
         self._interception: Interception | None = None
@@ -97,13 +97,13 @@ class Session:
         return self._interception
 
     @property
-    def accounts(self) -> Accounts:
+    def recorded_traces(self) -> RecordedTraces:
         """What recordings tell, for findings; each is read once."""
-        if self._accounts is None:
-            from pytest_claude_latency.diagnosis.recorded_traces import Accounts
+        if self._recorded_traces is None:
+            from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces
 
-            self._accounts = Accounts()
-        return self._accounts
+            self._recorded_traces = RecordedTraces()
+        return self._recorded_traces
 
     @property
     def staging(self) -> Staging:
@@ -228,7 +228,7 @@ class Session:
         from pytest_claude_latency.measurement.diagnosis import of_slowest
 
         samples = [result for result in self.results.values() if result.nodeid == conclusion.nodeid]
-        explanation = of_slowest(samples, self.config.rootpath, self.accounts)
+        explanation = of_slowest(samples, self.config.rootpath, self.recorded_traces)
         return replace(conclusion, message=conclusion.message + explanation)
 
     def _found(self) -> list[Conclusion]:

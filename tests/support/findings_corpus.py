@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from pytest_claude_latency.diagnosis.rules import Account
+from pytest_claude_latency.diagnosis.rules import Trace
 from pytest_claude_latency.messages_api.exchange import End, Exchange, Request
 from pytest_claude_latency.messages_api.retries import calls_of
 from tests.support.written_calls import (
@@ -43,10 +43,10 @@ class Case:
     recorded: str = ""
 
     @property
-    def account(self) -> Account:
+    def trace(self) -> Trace:
         """The case as rules see it."""
-        account = Account.of(calls_of(self.exchanges), nodeid=self.test, sample=self.sample, recorded=self.recorded)
-        return account.beside([other.account for other in self.others], self.broken)
+        trace = Trace.of(calls_of(self.exchanges), nodeid=self.test, sample=self.sample, recorded=self.recorded)
+        return trace.compared_with([other.trace for other in self.others], self.broken)
 
 
 class Entry(NamedTuple):

@@ -1,6 +1,6 @@
 """Findings: why a test is slow, and what would make it faster.
 
-Each rule is a function that looks at an `Account` and says one `Finding`, or nothing. To add a rule,
+Each rule is a function that looks at an `Trace` and says one `Finding`, or nothing. To add a rule,
 write the function and add it to `RULES`; hold it against calls where it must speak, and against more
 where it must be silent, in `tests/support/findings_corpus.py`. A finding that does not apply is worse than none.
 """
@@ -24,11 +24,11 @@ from pytest_claude_latency.diagnosis.rules.parallelism import (
 from pytest_claude_latency.diagnosis.rules.prompt_cache import cache_lost, cache_written_anew, uncached_prompt
 from pytest_claude_latency.diagnosis.rules.streaming import not_streamed
 from pytest_claude_latency.diagnosis.rules.word_counts import counted_words
-from pytest_claude_latency.diagnosis.trace import Account
+from pytest_claude_latency.diagnosis.trace import Trace
 
-__all__ = ["RULES", "Account", "Finding", "Rule", "Saving", "find", "listing"]
+__all__ = ["RULES", "Finding", "Rule", "Saving", "Trace", "find", "listing"]
 
-Rule: TypeAlias = Callable[[Account], Finding | None]
+Rule: TypeAlias = Callable[[Trace], Finding | None]
 
 RULES: Final[tuple[Rule, ...]] = (
     not_streamed,
@@ -50,8 +50,8 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def find(account: Account) -> tuple[Finding, ...]:
+def find(trace: Trace) -> tuple[Finding, ...]:
     """What the rules find, the costliest first. Calls side by side cost no more than the test took."""
-    found = [finding for rule in RULES if (finding := rule(account)) is not None]
-    capped = [replace(each, cost=min(each.cost, account.breakdown.total)) for each in found]
+    found = [finding for rule in RULES if (finding := rule(trace)) is not None]
+    capped = [replace(each, cost=min(each.cost, trace.breakdown.total)) for each in found]
     return tuple(sorted(capped, key=lambda each: -each.cost))

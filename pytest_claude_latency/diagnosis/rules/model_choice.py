@@ -7,7 +7,7 @@ from statistics import median_low
 from pytest_claude_latency import duration
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding, Saving
-from pytest_claude_latency.diagnosis.trace import Account, PromptCall, numbers
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 
 _FASTER = 0.75
@@ -16,13 +16,13 @@ _MOSTLY = 0.5
 _LEAST_THINKING = SECOND
 
 
-def slower_model(account: Account) -> Finding | None:
+def slower_model(trace: Trace) -> Finding | None:
     """The recordings hold a faster model for like work.
 
     Silent where the faster one did other work: another system prompt, other tools, a prompt or an answer of another
     length.
     """
-    pairs = [(call, _faster(account, call)) for call in account.calls]
+    pairs = [(call, _faster(trace, call)) for call in trace.calls]
     found = [(_gain(call, others), call, others) for call, others in pairs if others]
     if not found:
         return None
@@ -30,7 +30,7 @@ def slower_model(account: Account) -> Finding | None:
     model = others[0].timeline.model
     return Finding(
         rule="slower-model",
-        fact=f"{account.name(worst)} took {duration.show(worst.breakdown.total)} with {worst.timeline.model}; for like "
+        fact=f"{trace.name(worst)} took {duration.show(worst.breakdown.total)} with {worst.timeline.model}; for like "
         f"work {model} took {duration.show(_median(others))}",
         remedy=f"{model}, and see that its answers are still good enough",
         cost=gain,
@@ -40,12 +40,12 @@ def slower_model(account: Account) -> Finding | None:
     )
 
 
-def _faster(account: Account, call: PromptCall) -> list[PromptCall]:
+def _faster(trace: Trace, call: PromptCall) -> list[PromptCall]:
     """The calls of the fastest other model for like work, if that is much faster."""
     if not call.answered:
         return []
     by_model: dict[str, list[PromptCall]] = {}
-    for each in account.like(call):
+    for each in trace.like(call):
         if each.timeline.model and each.timeline.model != call.timeline.model and _is_as_much(call, each):
             by_model.setdefault(each.timeline.model, []).append(each)
     if not by_model:
@@ -78,9 +78,9 @@ def _median(calls: list[PromptCall]) -> Nanoseconds:
     return median_low(map(_time, calls))
 
 
-def long_thinking(account: Account) -> Finding | None:
+def long_thinking(trace: Trace) -> Finding | None:
     """Thinking took most of the wait for the answer. Silent where it took little time, or was little of it."""
-    found = [call for call in account.calls if _thought_long(call)]
+    found = [call for call in trace.calls if _thought_long(call)]
     if not found:
         return None
     worst = max(found, key=_thinking)
@@ -90,7 +90,7 @@ def long_thinking(account: Account) -> Finding | None:
     return Finding(
         rule="long-thinking",
         fact=f"thinking took {duration.show(_thinking(worst))}{counted} of the {duration.show(wait)} until the answer "
-        f"of {account.name(worst)} began" + account.and_others(found),
+        f"of {trace.name(worst)} began" + trace.and_others(found),
         remedy="lower the effort or the budget for thinking, or take a model without",
         cost=sum(map(_thinking, found)),
         calls=numbers(found),

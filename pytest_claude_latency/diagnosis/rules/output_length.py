@@ -7,7 +7,7 @@ from statistics import median_low
 from pytest_claude_latency import duration
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding, Saving
-from pytest_claude_latency.diagnosis.trace import Account, PromptCall, numbers
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import SECOND
 
 _MOSTLY = 0.5
@@ -21,20 +21,20 @@ _HIGH, _LOW = 0.8, 0.4
 _LONG = 300
 
 
-def much_output(account: Account) -> Finding | None:
+def much_output(trace: Trace) -> Finding | None:
     """Most of the time of a call went into generating its answer.
 
     Silent about short answers, those that were fast all the same, the input of tools and formats.
     """
-    found = [call for call in account.calls if _is_mostly_output(call)]
+    found = [call for call in trace.calls if _is_mostly_output(call)]
     if not found:
         return None
     worst = max(found, key=lambda call: call.breakdown.of(Part.ANSWERING))
     span, tokens = worst.breakdown.of(Part.ANSWERING), worst.breakdown.tokens or 0
     return Finding(
         rule="much-output",
-        fact=f"{duration.show(span)} of the {duration.show(worst.breakdown.total)} of {account.name(worst)} went into "
-        f"{tokens} tokens of output ({tokens * SECOND / span:.0f} tokens/s)" + account.and_others(found),
+        fact=f"{duration.show(span)} of the {duration.show(worst.breakdown.total)} of {trace.name(worst)} went into "
+        f"{tokens} tokens of output ({tokens * SECOND / span:.0f} tokens/s)" + trace.and_others(found),
         remedy="ask for a shorter answer, in sentences or paragraphs",
         cost=sum(call.breakdown.of(Part.ANSWERING) for call in found),
         guide=2,
@@ -49,11 +49,11 @@ def _is_mostly_output(call: PromptCall) -> bool:
     return long and call.is_prose
 
 
-def cut_off(account: Account) -> Finding | None:
+def cut_off(trace: Trace) -> Finding | None:
     """`max_tokens` ended an answer. Silent where it leaves room for a word or two only, as a choice needs."""
     found = [
         call
-        for call in account.calls
+        for call in trace.calls
         if call.answered and call.timeline.stop_reason == "max_tokens" and _limit(call) > _BY_DESIGN
     ]
     if not found:
@@ -62,8 +62,8 @@ def cut_off(account: Account) -> Finding | None:
     where = " in mid-sentence" if worst.text[-1:].isalnum() else ""
     return Finding(
         rule="cut-off",
-        fact=f"max_tokens={_limit(worst)} cut {account.name(worst)} off{where}: what was measured is not the whole "
-        f"answer{account.and_others(found)}",
+        fact=f"max_tokens={_limit(worst)} cut {trace.name(worst)} off{where}: what was measured is not the whole "
+        f"answer{trace.and_others(found)}",
         remedy="raise the limit, or ask for less",
         cost=sum(call.generating for call in found),
         guide=2,
@@ -71,13 +71,13 @@ def cut_off(account: Account) -> Finding | None:
     )
 
 
-def limit_far_above(account: Account) -> Finding | None:
+def limit_far_above(trace: Trace) -> Finding | None:
     """`max_tokens` is far above what the answers of like calls used.
 
     Silent about few answers, with tools or thinking, which need room, and where an answer came near the limit.
     """
-    for call in account.calls:
-        alike = [each for each in (call, *account.like(call)) if _ended_by_itself(each)]
+    for call in trace.calls:
+        alike = [each for each in (call, *trace.like(call)) if _ended_by_itself(each)]
         if len(alike) < _ENOUGH_ANSWERS or not _ended_by_itself(call):
             continue
         most = max(each.output_tokens for each in alike)
@@ -85,7 +85,7 @@ def limit_far_above(account: Account) -> Finding | None:
             continue
         return Finding(
             rule="limit-far-above",
-            fact=f"max_tokens is {_limit(call)}, and {len(alike)} answers of {account.name(call)} and its like used at "
+            fact=f"max_tokens is {_limit(call)}, and {len(alike)} answers of {trace.name(call)} and its like used at "
             f"most {most} tokens",
             remedy=f"lower it, to {_round_up(2 * most)} say: no answer becomes faster, but none can run away",
             cost=0,
@@ -100,22 +100,22 @@ def _ended_by_itself(call: PromptCall) -> bool:
     return plain and call.answered and call.timeline.stop_reason in ("end_turn", "stop_sequence")
 
 
-def high_temperature(account: Account) -> Finding | None:
+def high_temperature(trace: Trace) -> Finding | None:
     """A long answer at a high temperature that was asked for.
 
     Silent about short ones, where thinking asks for that temperature, and where like calls at a low one answered as
     long.
     """
-    found = [call for call in account.calls if _is_long_and_warm(call) and not _is_as_long_when_cool(account, call)]
+    found = [call for call in trace.calls if _is_long_and_warm(call) and not _is_as_long_when_cool(trace, call)]
     if not found:
         return None
     worst = max(found, key=lambda call: call.generating)
-    cool = _cool(account, worst)
+    cool = _cool(trace, worst)
     share = 1 - median_low(each.output_tokens for each in cool) / worst.output_tokens if cool else 0.0
     return Finding(
         rule="high-temperature",
-        fact=f"{account.name(worst)} answered with {worst.output_tokens} tokens at temperature "
-        f"{worst.body['temperature']:g}" + account.and_others(found),
+        fact=f"{trace.name(worst)} answered with {worst.output_tokens} tokens at temperature "
+        f"{worst.body['temperature']:g}" + trace.and_others(found),
         remedy="a temperature of about 0.2, which sometimes gives more focused and shorter answers",
         cost=sum(call.generating for call in found),
         guide=2,
@@ -133,18 +133,18 @@ def _is_long_and_warm(call: PromptCall) -> bool:
     return warm and long and call.answered and call.is_prose and not call.thinks
 
 
-def _cool(account: Account, call: PromptCall) -> list[PromptCall]:
+def _cool(trace: Trace, call: PromptCall) -> list[PromptCall]:
     return [
         each
-        for each in account.like(call)
+        for each in trace.like(call)
         if each.output_tokens
         and isinstance(temperature := each.body.get("temperature"), int | float)
         and temperature <= _LOW
     ]
 
 
-def _is_as_long_when_cool(account: Account, call: PromptCall) -> bool:
-    cool = _cool(account, call)
+def _is_as_long_when_cool(trace: Trace, call: PromptCall) -> bool:
+    cool = _cool(trace, call)
     return bool(cool) and median_low(each.output_tokens for each in cool) > 0.9 * call.output_tokens
 
 

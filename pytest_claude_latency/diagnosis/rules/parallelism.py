@@ -9,7 +9,7 @@ from pytest_claude_latency.diagnosis import prompt_text
 from pytest_claude_latency.diagnosis.attribution import stalls, usual_gap
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding, Saving
-from pytest_claude_latency.diagnosis.trace import Account, PromptCall, numbers
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.exchange import header
 from pytest_claude_latency.messages_api.retries import failure
@@ -22,14 +22,14 @@ _LEAST_APPLICATION = 200 * MILLISECOND
 _PIECES = {"text": "text", "thinking": "thinking", "input_json": "a tool's input"}
 
 
-def one_after_another(account: Account) -> Finding | None:
+def one_after_another(trace: Trace) -> Finding | None:
     """Calls ran one after another, and none quotes an answer to an earlier one.
 
     Silent where a later request holds something that an earlier answer said, goes on with its conversation, asks the
     same again, or does other work after a short answer, by which the program may have chosen it.
     """
-    group = max(_independent_groups(account), key=_gain, default=[])
-    if len(group) < 2 or not account.matters(_gain(group)) or _gain(group) < _LEAST_GAIN:
+    group = max(_independent_groups(trace), key=_gain, default=[])
+    if len(group) < 2 or not trace.matters(_gain(group)) or _gain(group) < _LEAST_GAIN:
         return None
     longest = max(call.breakdown.total for call in group)
     return Finding(
@@ -45,10 +45,10 @@ def one_after_another(account: Account) -> Finding | None:
     )
 
 
-def _independent_groups(account: Account) -> list[list[PromptCall]]:
+def _independent_groups(trace: Trace) -> list[list[PromptCall]]:
     """Runs of calls, one after another, each of them independent of all before it in its run."""
     groups: list[list[PromptCall]] = []
-    for call in account.calls:
+    for call in trace.calls:
         if groups and call.answered and all(_could_run_together(each, call) for each in groups[-1]):
             groups[-1].append(call)
         else:
@@ -89,15 +89,15 @@ def _range(numbers: tuple[int, ...]) -> str:
     return f"{numbers[0]} and {numbers[1]}" if len(numbers) == 2 else f"{numbers[0]} to {numbers[-1]}"
 
 
-def retries(account: Account) -> Finding | None:
+def retries(trace: Trace) -> Finding | None:
     """Attempts were refused or broke off, and were made again after a pause."""
-    found = [call for call in account.calls if call.breakdown.failures]
+    found = [call for call in trace.calls if call.breakdown.failures]
     cost = sum(call.breakdown.of(Part.REFUSED, Part.BACK_OFF) for call in found)
     if not found:
         return None
     refusals = [refusal for call in found for refusal in _refusals(call)]
     shown = ", ".join(dict.fromkeys(refusals))
-    where = account.name(found[0]) if len(found) == 1 else f"{len(found)} calls"
+    where = trace.name(found[0]) if len(found) == 1 else f"{len(found)} calls"
     pauses = sum(call.breakdown.of(Part.BACK_OFF) for call in found)
     return Finding(
         rule="retries",
@@ -130,7 +130,7 @@ def _against(refusals: list[str]) -> str:
     return "see what lies between the program and the API; record again for a measurement without"
 
 
-def new_connections(account: Account) -> Finding | None:
+def new_connections(trace: Trace) -> Finding | None:
     """Each call opened a connection of its own.
 
     Silent about the first, and where no connection was free: calls side by side, another host, a pause after which
@@ -138,12 +138,12 @@ def new_connections(account: Account) -> Finding | None:
     """
     again = [
         call
-        for place, call in enumerate(account.calls)
-        if any(_left_open(earlier, call) for earlier in account.calls[:place])
+        for place, call in enumerate(trace.calls)
+        if any(_left_open(earlier, call) for earlier in trace.calls[:place])
     ]
     opened = [call for call in again if call.attempts[0].connect is not None]
     cost = sum(call.breakdown.of(Part.CONNECTION) for call in opened)
-    if not opened or len(opened) < len(again) or not account.matters(cost):
+    if not opened or len(opened) < len(again) or not trace.matters(cost):
         return None
     return Finding(
         rule="new-connections",
@@ -167,20 +167,20 @@ def _host(call: PromptCall) -> str:
     return urlsplit(call.attempts[0].request.url).netloc
 
 
-def stall(account: Account) -> Finding | None:
+def stall(trace: Trace) -> Finding | None:
     """An answer stopped in its middle for far longer than between its other pieces."""
-    found = [call for call in account.calls if call.breakdown.of(Part.STALLED)]
+    found = [call for call in trace.calls if call.breakdown.of(Part.STALLED)]
     cost = sum(call.breakdown.of(Part.STALLED) for call in found)
-    if not found or not account.matters(cost):
+    if not found or not trace.matters(cost):
         return None
     worst = max(found, key=lambda call: max(_stalls(call), key=lambda each: each[1])[1])
     place, gap = max(_stalls(worst), key=lambda each: each[1])
     deltas, usual = worst.timeline.deltas, usual_gap(worst.timeline.deltas) or 0
     return Finding(
         rule="stall",
-        fact=f"{account.name(worst)} stalled for {duration.show(gap)}, {duration.show(deltas[place].at)} after it was "
+        fact=f"{trace.name(worst)} stalled for {duration.show(gap)}, {duration.show(deltas[place].at)} after it was "
         f"sent, behind piece {place + 1} of {len(deltas)} ({_PIECES[deltas[place].kind]}); the usual gap is "
-        f"{duration.show(usual)}" + account.and_others(found),
+        f"{duration.show(usual)}" + trace.and_others(found),
         remedy="record again: if it comes back, tell the API's support the request id; show readers that it goes on",
         cost=cost,
         saving=Saving(span=max(gap - usual, 0), how="without it", calls=1),
@@ -196,16 +196,16 @@ def _stalls(call: PromptCall) -> list[tuple[int, Nanoseconds]]:
     return found if call.timeline.error is None else [*found, last]
 
 
-def application(account: Account) -> Finding | None:
+def application(trace: Trace) -> Finding | None:
     """The program itself took much of the time, while it waited for no request."""
-    cost = account.breakdown.of(Part.APPLICATION)
-    total = account.breakdown.total
+    cost = trace.breakdown.of(Part.APPLICATION)
+    total = trace.breakdown.total
     if cost < max(_LEAST_APPLICATION, _APPLICATION_SHARE * total):
         return None
     gaps = [
-        (each.end - each.start, f"between {_request(account, before.call)} and {_request(account, after.call)}")
+        (each.end - each.start, f"between {_request(trace, before.call)} and {_request(trace, after.call)}")
         for before, each, after in zip(
-            account.breakdown.path, account.breakdown.path[1:], account.breakdown.path[2:], strict=False
+            trace.breakdown.path, trace.breakdown.path[1:], trace.breakdown.path[2:], strict=False
         )
         if each.call is None
     ]
@@ -221,8 +221,8 @@ def application(account: Account) -> Finding | None:
     )
 
 
-def _request(account: Account, place: int | None) -> str:
-    return "the application" if place is None else account.request(place)
+def _request(trace: Trace, place: int | None) -> str:
+    return "the application" if place is None else trace.request(place)
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pytest_claude_latency import duration
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding
-from pytest_claude_latency.diagnosis.trace import Account, PromptCall, numbers
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND
 
 _LONG = 4000
@@ -18,21 +18,21 @@ _KEPT = 300 * SECOND  # how long the API keeps what was cached and not read, unl
 _PREFIX: Final = ("tools", "system", "messages")
 
 
-def uncached_prompt(account: Account) -> Finding | None:
+def uncached_prompt(trace: Trace) -> Finding | None:
     """A long prompt that nothing of was read from the cache.
 
     Silent about short ones, those that were cached, the first of several that writes what the others read, and where
     the first token came soon all the same.
     """
-    found = [call for call in account.calls if _is_long_and_uncached(call)]
+    found = [call for call in trace.calls if _is_long_and_uncached(call)]
     if not found:
         return None
     worst = max(found, key=lambda call: call.breakdown.of(Part.WAITING))
     waited = worst.breakdown.of(Part.WAITING)
     return Finding(
         rule="uncached-prompt",
-        fact=f"the prompt of {account.name(worst)} has {worst.prompt_tokens} tokens, none of them read from the cache; "
-        f"its first token took {duration.show(waited)}" + account.and_others(found),
+        fact=f"the prompt of {trace.name(worst)} has {worst.prompt_tokens} tokens, none of them read from the cache; "
+        f"its first token took {duration.show(waited)}" + trace.and_others(found),
         remedy="trim the prompt, or cache the part of it that stays the same",
         cost=sum(call.breakdown.of(Part.WAITING) for call in found),
         guide=2,
@@ -45,13 +45,13 @@ def _is_long_and_uncached(call: PromptCall) -> bool:
     return uncached and call.answered and call.breakdown.of(Part.WAITING) >= _LEAST_WAIT
 
 
-def cache_written_anew(account: Account) -> Finding | None:
+def cache_written_anew(trace: Trace) -> Finding | None:
     """The cache is written by one call after the other, and read by none.
 
     Silent where a later call reads it, where calls ran side by side and none could have, and where it had expired.
     """
-    for earlier in account.calls:
-        later = next((call for call in account.calls if _could_have_read(earlier, call)), None)
+    for earlier in trace.calls:
+        later = next((call for call in trace.calls if _could_have_read(earlier, call)), None)
         if later is None:
             continue
         place = first_difference(earlier.body, later.body)
@@ -84,21 +84,21 @@ def _begin_alike(one: PromptCall, other: PromptCall) -> bool:
     return texts[0][:200] == texts[1][:200] or texts[0][-100:] == texts[1][-100:]
 
 
-def cache_lost(account: Account) -> Finding | None:
+def cache_lost(trace: Trace) -> Finding | None:
     """A call of this test read its prompt from the cache before, and does not now.
 
     Silent where no earlier run of the test is known, where it never read, and where model or prompt became others
     altogether.
     """
-    for call in account.calls:
-        before = _earlier(account, call)
+    for call in trace.calls:
+        before = _earlier(trace, call)
         if before is None or call.cache_read or not call.answered:
             continue
         place = first_difference(before.body, call.body)
         what = "nothing in it changed, so it had expired" if place is None else f"what changed first in it is {place}"
         return Finding(
             rule="cache-lost",
-            fact=f"{account.name(call)} read {before.cache_read} tokens of its prompt from the cache before, and reads "
+            fact=f"{trace.name(call)} read {before.cache_read} tokens of its prompt from the cache before, and reads "
             f"none now: {what}",
             remedy="keep the beginning of the prompt the same, to the letter"
             if place
@@ -110,10 +110,10 @@ def cache_lost(account: Account) -> Finding | None:
     return None
 
 
-def _earlier(account: Account, call: PromptCall) -> PromptCall | None:
+def _earlier(trace: Trace, call: PromptCall) -> PromptCall | None:
     """The same call of the last earlier run that read from the cache."""
     runs = sorted(
-        (run for run in account.related if run.nodeid == account.nodeid and _is_before(run, account)),
+        (run for run in trace.related if run.nodeid == trace.nodeid and _is_before(run, trace)),
         key=lambda run: (run.recorded, run.sample),
     )
     for run in reversed(runs):
@@ -126,10 +126,10 @@ def _earlier(account: Account, call: PromptCall) -> PromptCall | None:
     return None
 
 
-def _is_before(run: Account, account: Account) -> bool:
-    if run.recorded and account.recorded and run.recorded != account.recorded:
-        return run.recorded < account.recorded
-    return run.sample < account.sample
+def _is_before(run: Trace, trace: Trace) -> bool:
+    if run.recorded and trace.recorded and run.recorded != trace.recorded:
+        return run.recorded < trace.recorded
+    return run.sample < trace.sample
 
 
 def first_difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pytest_claude_latency.diagnosis import prompt_text
 from pytest_claude_latency.diagnosis.finding import Finding
-from pytest_claude_latency.diagnosis.trace import Account, PromptCall
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace
 
 _NEARLY = 0.1
 _N = r"(?P<words>\d{1,3}(?:,\d{3})+|\d{2,5}|[2-9])"
@@ -56,19 +56,19 @@ class _Asked(NamedTuple):
         return enough and got <= self.number * (1 + _NEARLY)
 
 
-def counted_words(account: Account) -> Finding | None:
+def counted_words(trace: Trace) -> Finding | None:
     """The prompt asks for a number of words, and the answer has another.
 
     Silent about numbers of anything else, and of words that are given rather than asked for; and where the answer has
     as many words as it should.
     """
-    for call in account.calls:
+    for call in trace.calls:
         asked = _asked(call) if _is_whole_prose(call) else None
         if asked is None or asked.is_met(got := _count(call.text, asked.phrase)):
             continue
         return Finding(
             rule="counted-words",
-            fact=f'the prompt of {account.name(call)} asks for a number of words ("{asked.phrase}"), and the answer '
+            fact=f'the prompt of {trace.name(call)} asks for a number of words ("{asked.phrase}"), and the answer '
             f"has {got}",
             remedy="ask for a number of sentences or paragraphs: models count tokens, not words",
             cost=call.generating,

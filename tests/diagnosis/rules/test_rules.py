@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from pytest_claude_latency.cassettes.recording import Recording
-from pytest_claude_latency.diagnosis.rules import RULES, Account, Finding, find
+from pytest_claude_latency.diagnosis.rules import RULES, Finding, Trace, find
 from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.strategies import recordings
@@ -30,7 +30,7 @@ SILENT = [
 
 
 def found(case: Case) -> dict[str, Finding]:
-    return {each.rule: each for each in find(case.account)}
+    return {each.rule: each for each in find(case.trace)}
 
 
 def speaking(rule: str, name: str) -> Finding:
@@ -59,9 +59,9 @@ def test_the_corpus_has_every_rule() -> None:
 def test_a_finding_is_named_after_its_rule() -> None:
     for entry in CORPUS.values():
         for case in entry.speaks.values():
-            account = case.account
+            trace = case.trace
             for rule in RULES:
-                finding = rule(account)
+                finding = rule(trace)
                 assert finding is None or finding.rule == rule.__name__.replace("_", "-")
 
 
@@ -87,23 +87,23 @@ def test_a_finding_is_read_back_from_json_as_it_was(rule: str, case: Case) -> No
 def test_the_costliest_finding_comes_first() -> None:
     case = one(refused(asked(stream=True), at=3000), streamed(sent=4000, stop_reason="max_tokens"))
 
-    assert [each.rule for each in find(case.account)] == ["retries", "cut-off"]
+    assert [each.rule for each in find(case.trace)] == ["retries", "cut-off"]
 
 
 @given(any_recordings())
 def test_no_recording_is_too_odd_to_look_at(recording: Recording) -> None:
-    account = Account.of(calls_of(recording.exchanges))
-    rules = [each.rule for each in find(account.beside([account]))]
+    trace = Trace.of(calls_of(recording.exchanges))
+    rules = [each.rule for each in find(trace.compared_with([trace]))]
 
     assert len(rules) == len(set(rules))
 
 
 @given(recordings(streamed=None, thinking=None, tools=None, errors=True, drops=True, retries=True, calls=(1, 3)))
 def test_a_finding_is_about_no_more_time_than_its_calls_took(recording: Recording) -> None:
-    account = Account.of(calls_of(recording.exchanges))
+    trace = Trace.of(calls_of(recording.exchanges))
 
-    for finding in find(account):
-        calls = [account.calls[number - 1] for number in finding.calls]
+    for finding in find(trace):
+        calls = [trace.calls[number - 1] for number in finding.calls]
         assert finding.cost <= sum(call.breakdown.total for call in calls) or finding.rule == "application"
 
 
