@@ -50,13 +50,19 @@ class CassetteError(FileError):
     what = "cannot read the recording"
 
 
-class CassetteWriteError(FileError):
-    """A recording that could not be written: which file, and why. What was there before is still there."""
+class FileWriteError(FileError):
+    """A file that could not be written: which one, and why. What was there before is still there."""
 
-    what = "cannot write the recording"
+    what = "cannot write the file"
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(path, None, reason)
+
+
+class CassetteWriteError(FileWriteError):
+    """A recording that could not be written: which file, and why. What was there before is still there."""
+
+    what = "cannot write the recording"
 
 
 class BaselineError(FileError):

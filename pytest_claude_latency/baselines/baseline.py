@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_claude_latency import duration
+from pytest_claude_latency.atomic_files import replace_files
 from pytest_claude_latency.baselines.reader import END, FORMAT, LEFT_OUT, UNIT, VERSION, Entry, read
-from pytest_claude_latency.cassettes.paths import replace_files
-from pytest_claude_latency.errors import BaselineError, CassetteWriteError, LatencyError
+from pytest_claude_latency.errors import BaselineError, FileWriteError, LatencyError
 from pytest_claude_latency.metrics.series import Measured, Series, refuse_other_kind, series_of
 from pytest_claude_latency.metrics.timeline import Call
 
@@ -82,7 +82,7 @@ class Baseline:
         """
         try:
             replace_files({path: self.dumps()})
-        except CassetteWriteError as error:
+        except FileWriteError as error:
             raise BaselineError(error.path, None, f"it could not be written: {error.reason}") from error
 
     def dumps(self) -> str:

@@ -1,4 +1,4 @@
-"""Where recordings lie, and how their files are written: whole or not at all.
+"""Where recordings lie.
 
 A name is made from the test's id alone, never from what else is in the folder, so
 every machine and every worker finds the same one. What a file system cannot hold, or
@@ -7,15 +7,9 @@ cannot tell apart, is replaced and a hash of the id added: two tests never share
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-
-from pytest_claude_latency.errors import CassetteWriteError
 
 _LONGEST = 100  # bytes: the narrowest file systems hold 143, and ".<sample>.jsonl" and a temporary suffix follow
 _HASH_LIKE = re.compile(r"-[0-9a-f]{8}\Z")
@@ -102,85 +96,3 @@ def _usual_class(name: str) -> str:
     """The one spelling of a class name that needs no hash: `TestTriage`, for every way to write it."""
     folded = name.lower()
     return "Test" + folded[4:].capitalize() if folded.startswith("test") else folded.capitalize()
-
-
-def replace_files(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None:
-    """Write every text to its file and remove the stale files, all or nothing. Folders are made.
-
-    Raises:
-        CassetteWriteError: a file could not be written; everything is as it was before.
-    """
-    written: dict[Path, Path] = {}
-    try:
-        for path, text in texts.items():
-            written[path] = _beside(path, "new")
-            with _naming(path):
-                _write(written[path], text)
-        _swap(written, [path for path in stale if path not in written])
-    finally:
-        for temporary in written.values():
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the recording where the system names a temporary file, or none."""
-    try:
-        yield
-    except OSError as error:
-        raise CassetteWriteError(path, error.strerror or str(error)) from error
-
-
-def _beside(path: Path, what: str) -> Path:
-    return path.with_name(f".{secrets.token_hex(8)}.{what}")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _swap(written: Mapping[Path, Path], stale: Iterable[Path]) -> None:
-    """Put new files in the place of old ones; what takes no space on the disk can always be taken back."""
-    kept: dict[Path, Path] = {}
-    placed: list[Path] = []
-    try:
-        for path, new in written.items():
-            with _naming(path):
-                _keep(path, kept)
-                placed.append(path)
-                new.replace(path)
-        for path in stale:
-            with _naming(path):
-                _keep(path, kept)
-                path.unlink(missing_ok=True)
-    except BaseException:
-        _take_back(placed, kept)
-        raise
-    for old in kept.values():
-        with suppress(OSError):
-            old.unlink()
-
-
-def _take_back(placed: Iterable[Path], kept: Mapping[Path, Path]) -> None:
-    for path in placed:
-        if path not in kept:
-            path.unlink(missing_ok=True)
-    for path, old in kept.items():
-        old.replace(path)
-        old.unlink(missing_ok=True)  # a file replaced by a link to itself leaves the link
-
-
-def _keep(path: Path, kept: dict[Path, Path]) -> None:
-    if not path.exists():
-        return
-    old = _beside(path, "old")
-    try:
-        old.hardlink_to(path)  # the file itself stays in place, also if the process dies here
-    except OSError:  # a file system without links
-        path.rename(old)
-    kept[path] = old

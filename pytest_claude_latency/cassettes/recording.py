@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, path_of, replace_files, samples
+from pytest_claude_latency.atomic_files import replace_files
+from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, path_of, samples
 from pytest_claude_latency.cassettes.reader import FORMAT, MAX_MICROSECONDS, VERSION, read
 from pytest_claude_latency.cassettes.secrets import refuse_credentials
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
-from pytest_claude_latency.errors import CassetteError
+from pytest_claude_latency.errors import CassetteError, CassetteWriteError, FileWriteError
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request
 
 __all__ = ["Recording", "dumps", "fixture_id", "fixture_path", "loads", "path_of", "samples", "save_set", "timestamp"]
@@ -69,7 +70,7 @@ class Recording:
             CassetteWriteError: it could not be written; what was there is still there.
         """
         refuse_credentials(self, self.test)
-        replace_files({Path(path): dumps(self)})
+        _replace({Path(path): dumps(self)})
 
 
 def timestamp(moment: datetime) -> str:
@@ -77,8 +78,12 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def save_set(recordings: Sequence[Recording], test_file: Path, folder: str, test_id: str) -> None:
-    """Replace all samples of a test by these, as one set: samples recorded earlier and not among them go.
+def save_set(
+    recordings: Sequence[Recording], test_file: Path, folder: str, test_id: str, *, keep_others: bool = False
+) -> None:
+    """Replace all samples of a test by these, as one set.
+
+    Samples recorded earlier that are not among them are removed, unless `keep_others`.
 
     Raises:
         CredentialError: something in one looks like a credential; nothing was written.
@@ -86,8 +91,15 @@ def save_set(recordings: Sequence[Recording], test_file: Path, folder: str, test
     """
     for recording in recordings:
         refuse_credentials(recording, recording.test)
-    texts = {path_of(test_file, folder, test_id, each.sample): dumps(each) for each in recordings}
-    replace_files(texts, stale=[path for path in samples(test_file, folder, test_id) if path not in texts])
+    texts = {path_of(test_file, folder, test_id, recording.sample): dumps(recording) for recording in recordings}
+    _replace(texts, stale=[] if keep_others else samples(test_file, folder, test_id))
+
+
+def _replace(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None:
+    try:
+        replace_files(texts, stale)
+    except FileWriteError as error:
+        raise CassetteWriteError(error.path, error.reason) from error
 
 
 def loads(text: str, path: Path) -> Recording:

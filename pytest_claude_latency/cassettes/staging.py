@@ -8,7 +8,6 @@ the set, so that what fails there fails a test.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import final
 
-from pytest_claude_latency.cassettes.paths import replace_files
+from pytest_claude_latency.atomic_files import write_file
 from pytest_claude_latency.cassettes.recording import Recording, dumps, path_of, save_set
 from pytest_claude_latency.cassettes.secrets import refuse_credentials
 
@@ -61,8 +60,9 @@ class Staging:
             refuse_credentials(recording, recording.test)
         waiting = self._waiting(place)
         waiting.mkdir(parents=True, exist_ok=True)
-        _write(waiting / _TEST, f"{place.of}\n{place.nodeid}")
-        _write(waiting / f"{sample}.jsonl", "".join(map(dumps, recordings)))
+        # Another worker that reads these must see them whole.
+        write_file(waiting / _TEST, f"{place.of}\n{place.nodeid}".encode("utf-8", "surrogatepass"))
+        write_file(waiting / f"{sample}.jsonl", "".join(map(dumps, recordings)).encode("utf-8", "surrogatepass"))
         if self._is_whole(waiting, place):
             with _claim(waiting) as claimed:
                 if claimed:
@@ -87,18 +87,8 @@ class Staging:
 
     def _publish(self, waiting: Path, place: Place) -> None:
         recordings = [Recording.load(file) for file in waiting.glob("*.jsonl") if file.stat().st_size]
-        if place.add:
-            replace_files({place.path(each.sample): dumps(each) for each in recordings})
-        else:
-            save_set(recordings, place.test_file, place.folder, place.test_id)
+        save_set(recordings, place.test_file, place.folder, place.test_id, keep_others=place.add)
         (waiting / _PUBLISHED).touch()
-
-
-def _write(path: Path, text: str) -> None:
-    """Another worker sees the file whole or not at all."""
-    beside = path.with_name(f".{secrets.token_hex(8)}")
-    beside.write_bytes(text.encode("utf-8", "surrogatepass"))
-    beside.replace(path)
 
 
 @contextmanager

@@ -13,13 +13,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.baselines.baseline import Baseline, locate, merge
 from pytest_claude_latency.baselines.folder import Kept, folder_of, kept_in, root_of
 from pytest_claude_latency.baselines.measured_file import MeasuredFile, load
 from pytest_claude_latency.comparison.comparison import Rules
 from pytest_claude_latency.comparison.comparison import compare as compare_series
 from pytest_claude_latency.errors import LatencyError
-from pytest_claude_latency.report import comparisons, exports, formats
+from pytest_claude_latency.report import comparisons, exports
 from pytest_claude_latency.report.markdown import code
 
 _WIDTH = 120
@@ -147,7 +148,7 @@ def _write(text: str, output: Path, source: Path) -> None:
     if output.exists() and output.samefile(source):
         raise LatencyError(f"{output} is what is exported; --output must name another file")
     try:
-        formats.put(text, output)
+        write_text(output, text)
     except OSError as error:
         raise LatencyError(f"cannot write {output}: {error.strerror or error}") from error
 

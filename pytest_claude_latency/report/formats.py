@@ -1,15 +1,11 @@
-"""Report files: which format a target asks for, and how any of them reaches the disk.
-
-A file appears whole or not at all: it is written beside its place and moved
-there, so that a run that is interrupted leaves the last report readable.
-"""
+"""Report files: which format a target asks for."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.report import html, json_file, markdown
 from pytest_claude_latency.report.summary import Summary
@@ -53,26 +49,4 @@ def write(summary: Summary, form: str, path: Path) -> None:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
-    put(render(summary, form), path)
-
-
-def put(text: str, path: Path) -> None:
-    """Write a text to `path`, whose folders are made where they are missing.
-
-    Raises:
-        OSError: it cannot be written; what was there before is untouched.
-    """
-    # a lone surrogate, which some test ids hold, cannot be encoded; its escape also reads well in JSON
-    content = text.encode("utf-8", "backslashreplace")
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)  # a pipe or a terminal, which must not be replaced by a file
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    write_text(path, render(summary, form))
