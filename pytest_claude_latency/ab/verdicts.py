@@ -18,7 +18,7 @@ from pytest_claude_latency.metrics import conditions
 from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.metrics.series import Series
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.results.verdict import Conclusion
+from pytest_claude_latency.results.verdict import RunVerdict
 
 _COMPARED = ("ttft", "total")
 _STRICTLY = "  (--latency-strict)"
@@ -52,7 +52,7 @@ class _Call:
         return [f"{reasons.count(reason)} of {of} pairs left out: {reason}" for reason in dict.fromkeys(reasons)]
 
 
-def on_pairs(results: Iterable[TestResult], rules: Rules | None = None, *, strict: bool) -> list[Conclusion]:
+def on_pairs(results: Iterable[TestResult], rules: Rules | None = None, *, strict: bool) -> list[RunVerdict]:
     """The verdicts on each call that was measured side by side, and what was not compared, by the tests' ids.
 
     Too few samples for a verdict, and a call that has no recorded one yet, warn, and fail under `strict`.
@@ -107,12 +107,12 @@ def _readings(series: Series, metric: str) -> tuple[float, ...]:
     return tuple(value for value in found if value is not None)
 
 
-def _judged(call: _Call, first: bool, comparison: Comparison, strict: bool) -> Conclusion:
+def _judged(call: _Call, first: bool, comparison: Comparison, strict: bool) -> RunVerdict:
     """The verdict on one metric; `first` of its call's: what all of them lack is warned of once."""
     open_ = comparison.verdict == "too few runs"
     headline = "; ".join([f"{call.name}: {comparison.headline()}", *call.left_out])
     _, after = comparison.typical
-    return Conclusion(
+    return RunVerdict(
         nodeid=call.nodeid,
         about=f"{call.name} {comparison.metric}",
         kind="comparison",
@@ -135,13 +135,13 @@ def _facts(call: _Call) -> Iterator[str]:
         yield f"  {'' if place else 'left out':<10}{text}"
 
 
-def _not_compared(call: _Call, strict: bool) -> Conclusion:
+def _not_compared(call: _Call, strict: bool) -> RunVerdict:
     reasons = dict.fromkeys([each.reason for each in call.obstacles] + [pair.failure for pair in call.pairs])
     reason = "; ".join(each for each in reasons if each)
     which = "nothing" if call.number is None else "its call" if call.alone else f"call {call.number}"
     headline = f"{which} is {'' if call.number is None else 'not '}compared: {reason}"
     missing = bool(call.pairs) or any(each.mendable for each in call.obstacles)
-    return Conclusion(
+    return RunVerdict(
         nodeid=call.nodeid,
         about=call.name,
         kind="comparison",

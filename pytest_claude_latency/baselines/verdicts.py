@@ -7,18 +7,19 @@ only warns: the API's own speed may have changed between the two sessions, and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.baselines.history import Difference
 from pytest_claude_latency.budgets.limit import METRICS
 from pytest_claude_latency.comparison.comparison import Comparison
 from pytest_claude_latency.metrics.sample import NEVER
-from pytest_claude_latency.results.verdict import Conclusion
+from pytest_claude_latency.results.verdict import RunVerdict
 
 _DRIFT = "measured in another session: the API may have been slower as a whole"
 
 
-def conclusions(difference: Difference, name: str, *, live: Iterable[str], strict: bool) -> list[Conclusion]:
+def on_baseline(difference: Difference, name: str, *, live: Iterable[str], strict: bool) -> list[RunVerdict]:
     """The verdicts on a run beside the baseline `name`, in the order of the tests' ids.
 
     `live` are the tests whose regressions only warn, unless under `strict`.
@@ -30,12 +31,12 @@ def conclusions(difference: Difference, name: str, *, live: Iterable[str], stric
     return list(_told_once(sorted(found, key=lambda each: (each.nodeid, not each.shown))))
 
 
-def _of(comparison: Comparison, name: str, live: bool, strict: bool) -> Conclusion:
+def _of(comparison: Comparison, name: str, live: bool, strict: bool) -> RunVerdict:
     worse = comparison.verdict == "regression"
     hint = [f"  {'':<10}{_DRIFT}"] if live else []
     strictly = ["  (--latency-strict)"] if live and strict else []
     headline = comparison.headline()
-    return Conclusion(
+    return RunVerdict(
         nodeid=comparison.nodeid,
         about=f"{comparison.metric} against {name}",
         kind="comparison",
@@ -51,20 +52,20 @@ def _of(comparison: Comparison, name: str, live: bool, strict: bool) -> Conclusi
     )
 
 
-def _new(nodeid: str, name: str, strict: bool) -> Conclusion:
+def _new(nodeid: str, name: str, strict: bool) -> RunVerdict:
     headline = f"new: the baseline {name} does not know this test"
     mend = f"pytest --latency-save={name} keeps it\n  (--latency-strict)"
     return _of_whole_test(nodeid, name, "new", headline, mend, fails=strict)
 
 
-def _other_kind(nodeid: str, ways: str, name: str) -> Conclusion:
+def _other_kind(nodeid: str, ways: str, name: str) -> RunVerdict:
     headline = f"not compared with the baseline {name}: the test {ways}, and these are never compared"
     mend = "compare with a baseline that was measured in the same way"
     return _of_whole_test(nodeid, name, "not compared", headline, mend, fails=True)
 
 
-def _of_whole_test(nodeid: str, name: str, verdict: str, headline: str, mend: str, *, fails: bool) -> Conclusion:
-    return Conclusion(
+def _of_whole_test(nodeid: str, name: str, verdict: str, headline: str, mend: str, *, fails: bool) -> RunVerdict:
+    return RunVerdict(
         nodeid=nodeid,
         about=f"against {name}",
         kind="comparison",
@@ -76,14 +77,16 @@ def _of_whole_test(nodeid: str, name: str, verdict: str, headline: str, mend: st
     )
 
 
-def _told_once(found: Iterable[Conclusion]) -> Iterator[Conclusion]:
+def _told_once(found: Iterable[RunVerdict]) -> Iterator[RunVerdict]:
     """What is the same for all metrics of a test is shown with the first."""
     told: set[tuple[str, object]] = set()
-    for conclusion in found:
-        few, notes = (conclusion.nodeid, "too few runs"), (conclusion.nodeid, conclusion.notes)
-        repeated = conclusion.verdict == "too few runs" and few in told
-        yield conclusion.but(shown=conclusion.shown and not repeated, notes=() if notes in told else conclusion.notes)
-        told |= {(conclusion.nodeid, conclusion.verdict), notes}
+    for run_verdict in found:
+        few, notes = (run_verdict.nodeid, "too few runs"), (run_verdict.nodeid, run_verdict.notes)
+        repeated = run_verdict.verdict == "too few runs" and few in told
+        yield replace(
+            run_verdict, shown=run_verdict.shown and not repeated, notes=() if notes in told else run_verdict.notes
+        )
+        told |= {(run_verdict.nodeid, run_verdict.verdict), notes}
 
 
 def _value(comparison: Comparison) -> float | None:

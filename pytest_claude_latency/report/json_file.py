@@ -26,7 +26,7 @@ def render(summary: Summary) -> str:
         "mode": summary.run.mode,
         "clock": summary.run.clock,
         "tests": [_test(result) for result in summary.results],
-        "verdicts": [conclusion.as_json() for conclusion in summary.run.verdicts],
+        "verdicts": [run_verdict.as_json() for run_verdict in summary.run.verdicts],
         **({"variants": [trial.as_json() for trial in summary.trials]} if summary.trials else {}),
     }
     return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

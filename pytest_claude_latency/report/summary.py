@@ -18,7 +18,7 @@ from pytest_claude_latency.comparison.comparison import Rules
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.variant_ranking import Trial, trials
-from pytest_claude_latency.results.verdict import Conclusion
+from pytest_claude_latency.results.verdict import RunVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Run:
     """Whether budgets were judged."""
     explained: bool = False
     """Whether findings are listed for every test."""
-    verdicts: tuple[Conclusion, ...] = ()
+    verdicts: tuple[RunVerdict, ...] = ()
     """What is known only at the end of a run."""
     warnings: tuple[str, ...] = ()
     """What makes the numbers of the whole run misleading."""
@@ -70,7 +70,7 @@ class Row:
     judgements: tuple[Judgement, ...]
     """For each limit, the judgement of the sample that did worst."""
     verdict: str
-    conclusions: tuple[Conclusion, ...] = ()
+    run_verdicts: tuple[RunVerdict, ...] = ()
     """What is known of it only at the end of the run."""
 
     @property
@@ -129,8 +129,8 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
         rows=rows,
         calls=sum(len(result.calls) for result in written),
         setup_calls=sum(len(result.setup_calls) for result in written),
-        verdicts=Counter(verdict for row in rows for verdict in _verdicts(row.judgements, row.conclusions)),
-        comparisons=Counter(each.verdict for row in rows for each in row.conclusions if each.kind == "comparison"),
+        verdicts=Counter(verdict for row in rows for verdict in _verdicts(row.judgements, row.run_verdicts)),
+        comparisons=Counter(each.verdict for row in rows for each in row.run_verdicts if each.kind == "comparison"),
         warnings=(
             *run.warnings,
             *(text for row in rows for text in _warnings(row)),
@@ -141,7 +141,7 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
     )
 
 
-def _row(nodeid: str, samples: tuple[TestResult, ...], conclusions: tuple[Conclusion, ...]) -> Row:
+def _row(nodeid: str, samples: tuple[TestResult, ...], run_verdicts: tuple[RunVerdict, ...]) -> Row:
     judgements = _worst_judgements(samples)
     calls = [call for sample in samples for call in sample.calls]
     return Row(
@@ -153,8 +153,8 @@ def _row(nodeid: str, samples: tuple[TestResult, ...], conclusions: tuple[Conclu
             "elapsed": _figure("elapsed", [(sample.elapsed, True) for sample in samples], judgements),
         },
         judgements=judgements,
-        verdict=_verdict(samples, judgements, conclusions),
-        conclusions=conclusions,
+        verdict=_verdict(samples, judgements, run_verdicts),
+        run_verdicts=run_verdicts,
     )
 
 
@@ -206,21 +206,21 @@ def _figure(metric: str, found: Iterable[tuple[float | None, bool]], judgements:
     return Figure(duration.nanoseconds(worst[0]), limit, broken, streamed=worst[1])
 
 
-def _verdicts(judgements: Sequence[Judgement], conclusions: Sequence[Conclusion]) -> list[str]:
+def _verdicts(judgements: Sequence[Judgement], run_verdicts: Sequence[RunVerdict]) -> list[str]:
     """What became of each limit on a test."""
-    return [each.verdict for each in judgements] + [each.verdict for each in conclusions if each.kind == "percentile"]
+    return [each.verdict for each in judgements] + [each.verdict for each in run_verdicts if each.kind == "percentile"]
 
 
-def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement], conclusions: Sequence[Conclusion]) -> str:
+def _verdict(samples: Sequence[TestResult], judgements: Sequence[Judgement], run_verdicts: Sequence[RunVerdict]) -> str:
     """One word for the row: a test that failed by itself says so, since its limits saw only part of its calls."""
-    verdicts = set(_verdicts(judgements, conclusions))
+    verdicts = set(_verdicts(judgements, run_verdicts))
     if "broken" in verdicts:
         return "broken"
     outcome = next((sample.outcome for sample in samples if sample.outcome != "passed"), None)
     if outcome is not None:
         return outcome
-    compared = [conclusion for conclusion in conclusions if conclusion.kind == "comparison"]
-    if failed := [conclusion.verdict for conclusion in compared if conclusion.fails]:
+    compared = [run_verdict for run_verdict in run_verdicts if run_verdict.kind == "comparison"]
+    if failed := [run_verdict.verdict for run_verdict in compared if run_verdict.fails]:
         return failed[0]
     if not verdicts:
         return min((each.verdict for each in compared), key=_CHANGED_FIRST.index, default="no budget")
@@ -239,7 +239,7 @@ def _warnings(row: Row) -> list[str]:
         for judgement in row.judgements
         if judgement.verdict == "not measured"
     ]
-    said += [f"{row.nodeid}: {each.headline}" for each in row.conclusions if each.warns]
+    said += [f"{row.nodeid}: {each.headline}" for each in row.run_verdicts if each.warns]
     return said
 
 

@@ -85,7 +85,7 @@ def against_baseline(summary: Summary) -> tuple[str, ...]:
 
 
 def _concluded(summary: Summary, kind: str) -> tuple[str, ...]:
-    found = [each for row in summary.rows for each in row.conclusions if each.kind == kind]
+    found = [each for row in summary.rows for each in row.run_verdicts if each.kind == kind]
     return tuple(f"{each.nodeid}: {text}" for each in found for text in (*[each.headline][: each.shown], *each.notes))
 
 

@@ -157,10 +157,10 @@ def _start(text: str, width: int) -> str:
 def _details(row: Row, reporter: pytest.TerminalReporter) -> None:
     for judgement in elsewhere(row):
         _wrapped(headline(judgement), reporter, indent=2)
-    for conclusion in row.conclusions:
-        if conclusion.shown:
-            _wrapped(conclusion.headline, reporter, indent=2)
-        for note in conclusion.notes:
+    for run_verdict in row.run_verdicts:
+        if run_verdict.shown:
+            _wrapped(run_verdict.headline, reporter, indent=2)
+        for note in run_verdict.notes:
             _wrapped(f"changed: {note}", reporter, indent=4)
     if reporter.verbosity > 0:
         for sample in row.samples:

@@ -1,7 +1,7 @@
-"""Conclusions: verdicts known only when the last test is done, since they are about all samples of a test.
+"""Run verdicts: verdicts that need all samples of a test, so they are known only when the last test is done.
 
-One that fails the run is reported as a failure with a name of its own, behind
-the test it is about: `tests/test_x.py::test_y::latency[ttft p95]`.
+A verdict that fails the run is reported as a failure of its own, named after its test:
+`tests/test_x.py::test_y::latency[ttft p95]`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_claude_latency.results.result import TestResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conclusion:
+class RunVerdict:
     """One verdict on a test, from the whole run."""
 
     nodeid: str
@@ -47,28 +47,31 @@ class Conclusion:
         """The node id it fails under."""
         return f"{self.nodeid}::latency[{self.about}]"
 
-    def not_judged(self, reason: str) -> Conclusion:
-        """The same where the run ended before it could be drawn."""
-        headline = f"{self.about} was not judged: {reason}"
-        open_ = {"message": "", "notes": (), "fails": False, "warns": False, "value": None}
-        return self.but(verdict="not judged", headline=headline, **open_)
-
-    def but(self, **facts: Any) -> Conclusion:
-        """The same with other `facts`."""
-        return replace(self, **facts)
+    def not_judged(self, reason: str) -> RunVerdict:
+        """Return the verdict that stands where there is a reason not to judge: it neither fails nor warns."""
+        return replace(
+            self,
+            verdict="not judged",
+            headline=f"{self.about} was not judged: {reason}",
+            message="",
+            notes=(),
+            fails=False,
+            warns=False,
+            value=None,
+        )
 
     def as_json(self) -> dict[str, Any]:
-        """The conclusion in JSON types."""
+        """Return the verdict in JSON types."""
         return {"nodeid": self.nodeid, "name": self.name} | dict(self.facts) | {"verdict": self.verdict}
 
 
-def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool) -> list[Conclusion]:
+def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool) -> list[RunVerdict]:
     """What all samples together say of each percentile a test promises, in the order of the tests' ids.
 
     Under `strict` what the samples cannot settle fails too.
     """
     ordered = sorted(results, key=lambda result: (result.nodeid, result.sample))
-    found: list[Conclusion] = []
+    found: list[RunVerdict] = []
     for nodeid, group in groupby(ordered, key=lambda result: result.nodeid):
         samples = list(group)
         limits = {limit.text(): limit for sample in samples for limit in sample.percentiles}
@@ -76,23 +79,23 @@ def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool)
     return found
 
 
-def _concluded(nodeid: str, limit: Limit, samples: Sequence[TestResult], judged: bool, strict: bool) -> Conclusion:
+def _concluded(nodeid: str, limit: Limit, samples: Sequence[TestResult], judged: bool, strict: bool) -> RunVerdict:
     ran = [sample for sample in samples if sample.outcome != "skipped"]
     judgement = judge(limit, [_sample(sample) for sample in ran if not sample.spoilt])
-    conclusion = _of(nodeid, judgement, strict)
+    run_verdict = _of(nodeid, judgement, strict)
     spoilt = sum(sample.spoilt for sample in ran)
     if not judged:
-        return conclusion.not_judged("the run judges no budgets")
+        return run_verdict.not_judged("the run judges no budgets")
     if spoilt:
-        return conclusion.not_judged(f"{spoilt} of {len(ran)} samples ended before they were done")
-    return conclusion if ran else conclusion.not_judged("no sample ran")
+        return run_verdict.not_judged(f"{spoilt} of {len(ran)} samples ended before they were done")
+    return run_verdict if ran else run_verdict.not_judged("no sample ran")
 
 
-def _of(nodeid: str, judgement: PercentileJudgement, strict: bool) -> Conclusion:
+def _of(nodeid: str, judgement: PercentileJudgement, strict: bool) -> RunVerdict:
     unsettled = judgement.verdict in ("inconclusive", "not measured")
     measured = judgement.measured
     known = measured is not None and measured < NEVER
-    return Conclusion(
+    return RunVerdict(
         nodeid=nodeid,
         about=judgement.name,
         verdict=judgement.verdict,

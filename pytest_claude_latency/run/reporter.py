@@ -165,7 +165,7 @@ class Reporter:
             clock=str(settings.clock),
             judged=settings.judged,
             explained=settings.explained,
-            verdicts=self._session.conclusions,
+            verdicts=self._session.run_verdicts,
             warnings=tuple(dict.fromkeys([*self._warnings(), *self._session.warnings])),
             rules=settings.rules,
         )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.measurement.measurement import Measurement
     from pytest_claude_latency.messages_api.exchange import Request
     from pytest_claude_latency.results.result import TestResult
-    from pytest_claude_latency.results.verdict import Conclusion
+    from pytest_claude_latency.results.verdict import RunVerdict
     from pytest_claude_latency.run.verdict_reports import Ran
 
 REPORTED = "claude_latency"
@@ -59,7 +59,7 @@ class Session:
         self.settings = settings
         self.results: dict[tuple[str, int], TestResult] = {}
         self.warnings: list[str] = []  # that belong to no test's result
-        self.conclusions: tuple[Conclusion, ...] = ()
+        self.run_verdicts: tuple[RunVerdict, ...] = ()
         self.collected: Collected | None = None
         self.history: History | None = None
         self.saved = ""  # what is said of the baseline that was kept
@@ -209,7 +209,7 @@ class Session:
                 raise pytest.UsageError(error.seen_from(self.config.rootpath)) from None
 
     def conclude(self, session: pytest.Session, interrupted: bool = False) -> None:
-        """Draw the conclusions of a run whose last test is done, and report those that fail it."""
+        """Judge a run whose last test is done, and report the verdicts that fail it."""
         compares = self.settings.ab or (self.history is not None and self.history.compared is not None)
         if self.worker or not (compares or any(result.percentiles for result in self.results.values())):
             return
@@ -217,21 +217,21 @@ class Session:
 
         found = self._found()
         if interrupted:
-            self.conclusions = tuple(each.not_judged(verdict_reports.INTERRUPTED) for each in found)
+            self.run_verdicts = tuple(each.not_judged(verdict_reports.INTERRUPTED) for each in found)
             return
-        self.conclusions = tuple(verdict_reports.fail(map(self._explained, found), session, self._ran))
+        self.run_verdicts = tuple(verdict_reports.fail(map(self._explained, found), session, self._ran))
 
-    def _explained(self, conclusion: Conclusion) -> Conclusion:
+    def _explained(self, run_verdict: RunVerdict) -> RunVerdict:
         """With where the time of the slowest sample went, if it fails for being slow."""
-        if not conclusion.fails or conclusion.verdict != "broken":
-            return conclusion
+        if not run_verdict.fails or run_verdict.verdict != "broken":
+            return run_verdict
         from pytest_claude_latency.measurement.diagnosis import of_slowest
 
-        samples = [result for result in self.results.values() if result.nodeid == conclusion.nodeid]
+        samples = [result for result in self.results.values() if result.nodeid == run_verdict.nodeid]
         explanation = of_slowest(samples, self.config.rootpath, self.recorded_traces)
-        return replace(conclusion, message=conclusion.message + explanation)
+        return replace(run_verdict, message=run_verdict.message + explanation)
 
-    def _found(self) -> list[Conclusion]:
+    def _found(self) -> list[RunVerdict]:
         from pytest_claude_latency.results import verdict
 
         results, strict = self.as_written(), self.settings.strict
@@ -241,7 +241,7 @@ class Session:
 
             live = [result.nodeid for result in results if result.mode == "live"]
             name = self.history.compared.stem
-            found += verdicts.conclusions(self.history.differences(results), name, live=live, strict=strict)
+            found += verdicts.on_baseline(self.history.differences(results), name, live=live, strict=strict)
             self.warnings += verdicts.said(self._gone(self.history.known), name, is_new=self.history.is_new)
         if self.settings.ab:
             from pytest_claude_latency.ab import verdicts as ab_verdicts
@@ -265,7 +265,7 @@ class Session:
         if self.history is None or self.history.saved is None:
             return
         results = self.as_written()
-        if failed := [each for each in self.conclusions if each.fails]:
+        if failed := [each for each in self.run_verdicts if each.fails]:
             raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
         kept = self.history.save(results, self._gone(self.history.kept), self.config.rootpath)
         noun = "test" if kept == 1 else "tests"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency.results.verdict import Conclusion
+from pytest_claude_latency.results.verdict import RunVerdict
 
 INTERRUPTED = "the run was interrupted"
 
@@ -33,48 +33,48 @@ def key_of(report: pytest.TestReport) -> Any:
     return getattr(report, "id", report.nodeid)
 
 
-def fail(conclusions: Iterable[Conclusion], session: pytest.Session, ran: Mapping[str, Ran]) -> Iterator[Conclusion]:
-    """Report the failures among `conclusions`, until the run has had as many as it was to have.
+def fail(run_verdicts: Iterable[RunVerdict], session: pytest.Session, ran: Mapping[str, Ran]) -> Iterator[RunVerdict]:
+    """Report the failures among `run_verdicts`, until the run has as many as `--maxfail` allows.
 
-    Yields each conclusion as it stands in the end: where the run stopped before, as one not drawn.
+    Yields each verdict as it stands in the end: those that come after the run stopped are not judged.
     """
-    for conclusion in conclusions:
+    for run_verdict in run_verdicts:
         if session.shouldfail or session.shouldstop:
-            yield conclusion.not_judged(INTERRUPTED)
+            yield run_verdict.not_judged(INTERRUPTED)
             continue
-        if conclusion.fails:
-            _report(conclusion, session, ran[conclusion.nodeid])
-        yield conclusion
+        if run_verdict.fails:
+            _report(run_verdict, session, ran[run_verdict.nodeid])
+        yield run_verdict
 
 
-def _report(conclusion: Conclusion, session: pytest.Session, ran: Ran) -> None:
+def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
     config = session.config
     file, line, name = ran.location
-    location = (file, line, f"{_without_sample(name, conclusion)}::latency[{conclusion.about}]")
+    location = (file, line, f"{_without_sample(name, run_verdict)}::latency[{run_verdict.about}]")
     session.testscollected += 1  # or the terminal would show more than 100 %
     for when in ("call", "teardown"):
         report = pytest.TestReport(
-            nodeid=conclusion.name,
+            nodeid=run_verdict.name,
             location=location,
             keywords={},
             outcome="failed" if when == "call" else "passed",
-            longrepr=_shown(conclusion, location) if when == "call" else None,
+            longrepr=_shown(run_verdict, location) if when == "call" else None,
             when=when,
-            user_properties=list(_properties(conclusion)),
+            user_properties=list(_properties(run_verdict)),
         )
         config.hook.pytest_runtest_logreport(report=report)
         _mind_last_failed(config, report, ran)
 
 
-def _without_sample(name: str, conclusion: Conclusion) -> str:
+def _without_sample(name: str, run_verdict: RunVerdict) -> str:
     """The test's name as pytest's headlines show it: class and function joined by a dot."""
-    return ".".join(conclusion.nodeid.split("::")[1:]) or name
+    return ".".join(run_verdict.nodeid.split("::")[1:]) or name
 
 
-def _shown(conclusion: Conclusion, location: tuple[str, int | None, str]) -> Any:
+def _shown(run_verdict: RunVerdict, location: tuple[str, int | None, str]) -> Any:
     """A failure that shows its message and no traceback, and lies where the test does."""
     try:
-        raise pytest.fail.Exception(conclusion.message, pytrace=False)
+        raise pytest.fail.Exception(run_verdict.message, pytrace=False)
     except pytest.fail.Exception:
         shown: Any = pytest.ExceptionInfo.from_current().getrepr(style="value")
     if shown.reprcrash is not None:
@@ -82,15 +82,15 @@ def _shown(conclusion: Conclusion, location: tuple[str, int | None, str]) -> Any
     return shown
 
 
-def _properties(conclusion: Conclusion) -> Iterator[tuple[str, object]]:
+def _properties(run_verdict: RunVerdict) -> Iterator[tuple[str, object]]:
     """Scalars for JUnit."""
-    if conclusion.value is not None:
-        yield f"latency.{conclusion.about.replace(' ', '.')}", conclusion.value
-    yield "latency.verdict", conclusion.verdict
+    if run_verdict.value is not None:
+        yield f"latency.{run_verdict.about.replace(' ', '.')}", run_verdict.value
+    yield "latency.verdict", run_verdict.verdict
 
 
 def _mind_last_failed(config: pytest.Config, report: pytest.TestReport, ran: Ran) -> None:
-    """`--lf` reruns items; a conclusion is none, so the samples it was drawn from stand for it."""
+    """`--lf` reruns items; a run verdict is none, so the samples it rests on stand for it."""
     last_failed = getattr(config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
     if isinstance(last_failed, dict):
         last_failed.pop(key_of(report), None)

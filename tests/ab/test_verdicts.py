@@ -12,7 +12,7 @@ from pytest_claude_latency.ab.verdicts import on_pairs
 from pytest_claude_latency.comparison.comparison import Rules
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.results.verdict import Conclusion
+from pytest_claude_latency.results.verdict import RunVerdict
 from tests.support.some_arms import side_by_side, some_arm
 
 TEST = "tests/test_it.py::test_one"
@@ -28,7 +28,7 @@ def pairs(shift: float, *, number: int = 1, of: int = 4) -> list[Arms]:
     return [Arms(number, some_arm(0.4 + place / 100), some_arm(0.4 + shift + place / 100)) for place in range(of)]
 
 
-def concluded(measured: Sequence[TestResult], *, strict: bool = False) -> dict[str, Conclusion]:
+def concluded(measured: Sequence[TestResult], *, strict: bool = False) -> dict[str, RunVerdict]:
     return {each.about: each for each in on_pairs(measured, strict=strict)}
 
 

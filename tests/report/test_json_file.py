@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.report import json_file
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.results.verdict import Conclusion
+from pytest_claude_latency.results.verdict import RunVerdict
 from tests.results.test_result import results
 from tests.support.some_call import some_call
 from tests.support.some_results import some_result, summary_of
@@ -20,7 +20,7 @@ def report(*args: Any, **run: Any) -> Any:
 
 def test_the_report_has_the_keys_of_schema_1() -> None:
     result = some_result(limits={"ttft": "800ms"}, elapsed=2.875)
-    late = Conclusion(nodeid=result.nodeid, about="ttft p95", verdict="kept", headline="", facts={"kind": "percentile"})
+    late = RunVerdict(nodeid=result.nodeid, about="ttft p95", verdict="kept", headline="", facts={"kind": "percentile"})
 
     content = report(result, verdicts=(late,))
 
