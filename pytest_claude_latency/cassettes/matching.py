@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from pytest_claude_latency.cassettes.secrets import conceal
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
+from pytest_claude_latency.plurals import number_of
 
 Key: TypeAlias = Hashable
 _INDEX = re.compile(r"\[([^\[\]]+)\]")
@@ -289,7 +290,7 @@ def _nearest_lines(sent: Request, matcher: Matcher, recording: str) -> list[str]
     place = nearest(requests, sent, matcher.rules) or 0
     found = differences(requests[place], sent, matcher.rules)
     used = " (already used)" if matcher.is_used(place + 1) else ""
-    places = "one place" if len(found) == 1 else f"{len(found)} places"
+    places = number_of(len(found), "place", one="one")
     lines = [_fact("nearest", f"exchange {place + 1} of {recording}{used} differs in {places}:")]
     width = max(len(each.path) for each in found[:_PLACES])
     for each in found[:_PLACES]:

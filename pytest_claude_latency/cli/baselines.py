@@ -20,6 +20,7 @@ from pytest_claude_latency.baselines.measured_file import MeasuredFile, load
 from pytest_claude_latency.comparison.comparison import Rules
 from pytest_claude_latency.comparison.comparison import compare as compare_series
 from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report import comparisons, exports
 from pytest_claude_latency.report.markdown import code
 
@@ -125,7 +126,7 @@ def show_merge(parts: Sequence[str], output: str, *, force: bool) -> int:
     _refuse_folder(target)
     merged.save(target)
     samples = sum(len(series.samples) for series in merged.series.values())
-    print(f"{target}: {len(merged.entries)} tests, {samples} samples")
+    print(f"{target}: {number_of(len(merged.entries), 'test')}, {number_of(samples, 'sample')}")
     return 0
 
 

@@ -20,6 +20,7 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli import baselines, check, recordings_in_use, suggest
 from pytest_claude_latency.comparison.comparison import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report.exports import FORMATS
 
 _RULES = (
@@ -216,7 +217,7 @@ def _row(checked: check.Checked, now: datetime) -> str:
 
 def _age(recording: Recording, now: datetime) -> str:
     days = max((now - datetime.fromisoformat(recording.recorded)).days, 0)
-    return "1 day" if days == 1 else f"{days} days"
+    return number_of(days, "day")
 
 
 def _summary(checked: Sequence[check.Checked]) -> str:
@@ -224,5 +225,4 @@ def _summary(checked: Sequence[check.Checked]) -> str:
     lines = Counter(f"{each.recording.anthropic.partition('.')[0]}.x" for each in checked if each.recording)
     sdk = f", anthropic {', '.join(f'{line}: {lines[line]}' for line in sorted(lines))}" if lines else ""
     problems = sum(bool(each.problems) for each in checked)
-    noun = "recording" if len(checked) == 1 else "recordings"
-    return f"{len(checked)} {noun}{sdk}; {problems or 'none'} with problems"
+    return f"{number_of(len(checked), 'recording')}{sdk}; {problems or 'none'} with problems"

@@ -25,6 +25,7 @@ from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.metrics import conditions
 from pytest_claude_latency.metrics.sample import LEVEL, NEVER, Sample, percentile
 from pytest_claude_latency.metrics.series import Series, refuse_other_kind
+from pytest_claude_latency.plurals import number_of
 
 Verdict: TypeAlias = Literal["regression", "improvement", "unchanged", "too few runs"]
 
@@ -173,8 +174,7 @@ class Comparison:
         return facts
 
     def _sides(self) -> str:
-        noun = "sample" if len(self.before) == 1 else "samples"
-        return f"{len(self.before)} {noun} before, {len(self.after)} now"
+        return f"{number_of(len(self.before), 'sample')} before, {len(self.after)} now"
 
     def _verb(self) -> str:
         worse = self.verdict == "regression"

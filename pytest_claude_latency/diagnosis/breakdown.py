@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from pytest_claude_latency.diagnosis.critical_path import Stretch
 from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, SECOND, Nanoseconds, nanoseconds
+from pytest_claude_latency.plurals import number_of
 
 
 class Part(StrEnum):
@@ -122,7 +123,7 @@ class Breakdown:
             Part.WAITING: first if self.answered else "waiting for an answer",
             Part.THINKING: "thinking",
             Part.ANSWERING: f"generating {tokens or 'the answer'}",
-            Part.STALLED: f"in {_number(stalls, 'stall')}",
+            Part.STALLED: f"in {number_of(stalls, 'stall', one='one')}",
             Part.WHOLE: f"for {tokens or 'an answer'} not streamed",
             Part.OTHER: "in other requests",
             Part.APPLICATION: "in the application",
@@ -132,8 +133,8 @@ class Breakdown:
         if not self.failures:
             return "in attempts without an answer, and pauses after them"
         if self.gave_up:
-            return f"in {_number(len(self.failures), 'failed attempt')} ({_listed(self.failures)})"
-        return f"in {_number(len(self.failures), 'retry')} after {_listed(self.failures)}"
+            return f"in {number_of(len(self.failures), 'failed attempt', one='one')} ({_listed(self.failures)})"
+        return f"in {number_of(len(self.failures), 'retry', one='one')} after {_listed(self.failures)}"
 
 
 def merged(segments: Iterable[Segment], total: Nanoseconds) -> Iterator[Segment]:
@@ -187,12 +188,6 @@ def _show(count: int, unit: Nanoseconds) -> str:
     if unit == 10 * MILLISECOND:
         return f"{count / 100:.2f}s"
     return f"{count}ms" if unit == MILLISECOND else f"{count / 1000:.3f}ms"
-
-
-def _number(number: int, noun: str) -> str:
-    if number == 1:
-        return f"one {noun}"
-    return f"{number} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{number} {noun}s"
 
 
 def _listed(failures: Sequence[str]) -> str:

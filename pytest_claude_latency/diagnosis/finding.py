@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.plurals import number_of
 
 GUIDE: Final[Mapping[int, str]] = {
     1: "choose the right model",
@@ -30,7 +31,7 @@ class Saving:
 
     def text(self) -> str:
         """One line."""
-        basis = "1 recorded call" if self.calls == 1 else f"{self.calls} recorded calls"
+        basis = number_of(self.calls, "recorded call")
         return f"saves about {duration.show(self.span)} {self.how} (estimate from {basis})"
 
 

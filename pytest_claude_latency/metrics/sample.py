@@ -20,6 +20,7 @@ from pytest_claude_latency.budgets.limit import METRICS, Limit, Metric
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.plurals import number_of
 
 Standing: TypeAlias = Literal["kept", "broken", "inconclusive", "not measured"]
 
@@ -280,8 +281,7 @@ def never_settled(limit: Limit, samples: int) -> str | None:
     share = share_of(limit.statistic or "")
     if can_keep(samples, share):
         return None
-    noun = "sample" if samples == 1 else "samples"
     return (
-        f"{limit.text()} cannot be shown to hold by {samples} {noun}: "
+        f"{limit.text()} cannot be shown to hold by {number_of(samples, 'sample')}: "
         f"{limit.statistic} needs {settles(0, 0, share)} ({limit.origin})"
     )

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.budget import METRICS
 from pytest_claude_latency.comparison.comparison import Comparison, Verdict
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report.markdown import code
 
 HEADERS = ("metric", "before", "now", "change", "verdict", "evidence")
@@ -82,12 +83,16 @@ def rows(comparisons: Iterable[Comparison]) -> tuple[Row, ...]:
 def counts(compared: Compared) -> str:
     """One line: how much was compared, and what became of it."""
     number = Counter(each.verdict for each in compared.comparisons)
-    fates = ", ".join(_number(number[verdict], verdict) for verdict in _VERDICTS if number[verdict])
+    fates = ", ".join(
+        number_of(number[verdict], verdict) if verdict in _CHANGES else f"{number[verdict]} {verdict}"
+        for verdict in _VERDICTS
+        if number[verdict]
+    )
     tests = len({each.nodeid for each in compared.comparisons})
-    first = f"{_number(tests, 'test')}, {_number(number.total(), 'comparison')}: {fates}" if tests else NOTHING
+    first = f"{number_of(tests, 'test')}, {number_of(number.total(), 'comparison')}: {fates}" if tests else NOTHING
     if needs := [each.needs for each in compared.comparisons if each.needs is not None]:
         first += f" ({max(needs)} samples a side would do)"
-    others = [f"{_number(len(ids), 'test')} {what}" for what, ids in _others(compared)]
+    others = [f"{number_of(len(ids), 'test')} {what}" for what, ids in _others(compared)]
     return "; ".join([first, *others])
 
 
@@ -209,8 +214,3 @@ def _others(compared: Compared) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Tests that were not compared, under a word for each kind that there is."""
     named = {"gone": compared.gone, "new": compared.new, "not compared": compared.left_out}
     return ((what, tests) for what, tests in named.items() if tests)
-
-
-def _number(number: int, noun: str) -> str:
-    plural = noun if number == 1 or noun in ("unchanged", "too few runs") else f"{noun}s"
-    return f"{number} {plural}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.budgets.judgement import show
 from pytest_claude_latency.budgets.limit import METRICS
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestion, Suggestions, of_results
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def _rules(suggestions: Suggestions) -> Iterator[str]:
 
 
 def _block(suggestion: Suggestion) -> Iterator[str]:
-    count = "1 sample" if suggestion.samples == 1 else f"{suggestion.samples} samples"
-    yield f"# {suggestion.nodeid}: {count}, {suggestion.kind}"
+    yield f"# {suggestion.nodeid}: {number_of(suggestion.samples, 'sample')}, {suggestion.kind}"
     for proposal in suggestion.proposals:
         yield f"#   {proposal.metric:<8} {_fact(proposal)}{_existing(proposal)}"
     if suggestion.changes:

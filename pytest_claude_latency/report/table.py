@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report.summary import Figure, Row, Summary
 
 Span: TypeAlias = Literal["total", "elapsed"]
@@ -94,16 +95,16 @@ _FATES = {"no calls": "over no call"}
 
 def counts(summary: Summary) -> str:
     """One line: how many tests, calls and limits, and what became of the limits."""
-    parts = [_number(len(summary.rows), "test"), _number(summary.calls, "call")]
+    parts = [number_of(len(summary.rows), "test"), number_of(summary.calls, "call")]
     if summary.setup_calls:
-        parts.append(f"{_number(summary.setup_calls, 'call')} in set-up")
+        parts.append(f"{number_of(summary.setup_calls, 'call')} in set-up")
     fates = ", ".join(
         f"{number} {_FATES.get(verdict, verdict)}" for verdict, number in sorted(summary.verdicts.items())
     )
-    parts.append(_number(summary.budgets, "budget") + (f": {fates}" if fates else ""))
+    parts.append(number_of(summary.budgets, "budget") + (f": {fates}" if fates else ""))
     if summary.comparisons:
         changes = ", ".join(f"{number} {verdict}" for verdict, number in sorted(summary.comparisons.items()))
-        parts.append(f"{_number(summary.comparisons.total(), 'comparison')}: {changes}")
+        parts.append(f"{number_of(summary.comparisons.total(), 'comparison')}: {changes}")
     return f"{', '.join(parts)} ({summary.run.mode}, {summary.run.clock} clock)"
 
 
@@ -114,7 +115,3 @@ def not_judged(summary: Summary) -> str | None:
         return None
     were, them = ("budget was", "it") if number == 1 else ("budgets were", "them")
     return f"{number} latency {were} not judged; pytest --latency-budget judges {them}"
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

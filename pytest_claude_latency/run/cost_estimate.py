@@ -15,6 +15,7 @@ from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.settings import Mode, Settings
 from pytest_claude_latency.virtual_time.clock import Clock
@@ -34,15 +35,15 @@ def announcement(samples: Sequence[Identity], root: Path, settings: Settings) ->
     written = {nodeid: number for nodeid, number in to_make.items() if _recorded_as(nodeid) == nodeid}
     beside = _side_by_side(written, root, settings) if settings.ab else 0
     calls += beside
-    line = (
-        f"claude latency: mode {settings.mode}, {_number(to_make.total(), 'sample')} of {_number(len(to_make), 'test')}"
-    )
+    tests = number_of(len(to_make), "test")
+    line = f"claude latency: mode {settings.mode}, {number_of(to_make.total(), 'sample')} of {tests}"
     unknown = sum(recorded is None for recorded in known.values())
     share = f", {beside} of them for --latency-ab" if beside else ""
     if not unknown:
-        return f"{line}: {_number(calls, 'call')}, by the recordings{share}"
+        return f"{line}: {number_of(calls, 'call')}, by the recordings{share}"
     guess = "each counted as one call" if unknown > 1 else "counted as one call"
-    return f"{line}: at least {_number(calls, 'call')} ({_number(unknown, 'test')} without a recording, {guess}){share}"
+    unrecorded = number_of(unknown, "test")
+    return f"{line}: at least {number_of(calls, 'call')} ({unrecorded} without a recording, {guess}){share}"
 
 
 def _is_replayed(identity: Identity, root: Path, settings: Settings) -> bool:
@@ -112,17 +113,13 @@ def progress(results: Iterable[TestResult]) -> str:
     expected = sum({result.nodeid: result.of for result in done}.values())
     calls = [call for result in done for call in _calls(result)]
     tokens = sum((call.prompt_tokens or 0) + (call.output_tokens or 0) for call in calls)
-    tests = _number(len({result.nodeid for result in done}), "test")
+    tests = number_of(len({result.nodeid for result in done}), "test")
     return (
-        f"claude latency: {len(done)} of {_number(expected, 'sample')} of {tests}, "
-        f"{_number(len(calls), 'call')}, {tokens:,} tokens so far"
+        f"claude latency: {len(done)} of {number_of(expected, 'sample')} of {tests}, "
+        f"{number_of(len(calls), 'call')}, {tokens:,} tokens so far"
     )
 
 
 def _calls(result: TestResult) -> Iterable[Call]:
     beside = () if result.side_by_side is None else result.side_by_side.sent
     return (*result.setup_calls, *result.calls, *beside)
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -22,6 +22,7 @@ import pytest
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
@@ -268,8 +269,7 @@ class Session:
         if failed := [each for each in self.run_verdicts if each.fails]:
             raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
         kept = self.history.save(results, self._gone(self.history.kept), self.config.rootpath)
-        noun = "test" if kept == 1 else "tests"
-        self.saved = f"claude latency: {kept} {noun} kept as baseline {self.history.saved.stem}"
+        self.saved = f"claude latency: {number_of(kept, 'test')} kept as baseline {self.history.saved.stem}"
 
     def said(self) -> dict[str, Any]:
         """What a worker has to say beside its results."""

@@ -178,7 +178,7 @@ def test_the_section_stands_in_a_real_run(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
         from pytest_claude_latency.report import terminal
-        from tests.unit.report.some_results import some_result, summary_of
+        from tests.support.some_results import some_result, summary_of
 
         def pytest_terminal_summary(terminalreporter):
             terminal.write(summary_of(some_result("t.py::t", limits={"ttft": "800ms"})), terminalreporter)

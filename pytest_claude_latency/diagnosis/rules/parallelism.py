@@ -13,6 +13,7 @@ from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.exchange import header
 from pytest_claude_latency.messages_api.retries import failure
+from pytest_claude_latency.plurals import number_of
 
 _LEAST_GAIN = 200 * MILLISECOND
 _TELLING = 12  # words: so long an answer is made to be read, not to choose by
@@ -101,7 +102,7 @@ def retries(trace: Trace) -> Finding | None:
     pauses = sum(call.breakdown.of(Part.BACK_OFF) for call in found)
     return Finding(
         rule="retries",
-        fact=f"{duration.show(cost)} of {where} went into {_count(len(refusals), 'attempt')} without an answer "
+        fact=f"{duration.show(cost)} of {where} went into {number_of(len(refusals), 'attempt')} without an answer "
         f"({shown}), {duration.show(pauses)} of it into pauses between them",
         remedy=_against(refusals),
         cost=cost,
@@ -147,7 +148,8 @@ def new_connections(trace: Trace) -> Finding | None:
         return None
     return Finding(
         rule="new-connections",
-        fact=f"{_count(len(opened), 'call')} after the first opened a new connection, which took {duration.show(cost)}",
+        fact=f"{number_of(len(opened), 'call')} after the first opened a new connection, "
+        f"which took {duration.show(cost)}",
         remedy="share one client among the calls",
         cost=cost,
         saving=Saving(span=cost, how="with one client", calls=len(opened)),
@@ -223,7 +225,3 @@ def application(trace: Trace) -> Finding | None:
 
 def _request(trace: Trace, place: int | None) -> str:
     return "the application" if place is None else trace.request(place)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
