@@ -20,6 +20,7 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import DOOR, LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, Member, admit, adoptable, line_up
@@ -319,20 +320,10 @@ def works_for(world: World, loop: Any) -> bool:
 def install_loops(loops: Any) -> None:
     """Patch `asyncio.base_events`."""
     loops.BaseEventLoop.time = _time
-    _wrap(loops.BaseEventLoop, "run_forever", _run_forever)
-    _wrap(loops.BaseEventLoop, "call_soon_threadsafe", _call_soon_threadsafe)
+    wrap(loops.BaseEventLoop, "run_forever", _run_forever)
+    wrap(loops.BaseEventLoop, "call_soon_threadsafe", _call_soon_threadsafe)
 
 
 def install_wake_up(cls: Any) -> None:
     """Patch how loops of this class are woken from other threads."""
-    _wrap(cls, "_write_to_self", _write_to_self)
-
-
-def _wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:
-    original = getattr(cls, name)
-
-    @functools.wraps(original)
-    def wrapped(loop: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapper(original, loop, *args, **kwargs)
-
-    setattr(cls, name, wrapped)
+    wrap(cls, "_write_to_self", _write_to_self)

@@ -8,11 +8,11 @@ under the one lock, whenever a job is submitted, begins or ends.
 
 from __future__ import annotations
 
-import functools
 import queue
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
+from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.lock import DOOR
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
@@ -248,14 +248,4 @@ def install(module: Any) -> None:
         (module._WorkItem, "__init__", _new_item),
         (module._WorkItem, "run", _run),
     ):
-        _wrap(owner, name, wrapper)
-
-
-def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def wrapped(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return wrapper(original, self, *args, **kwargs)
-
-    setattr(owner, name, wrapped)
+        wrap(owner, name, wrapper)

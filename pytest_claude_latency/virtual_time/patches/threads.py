@@ -8,7 +8,6 @@ the member's world until it waits on the same condition again.
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import calls
 from pytest_claude_latency.virtual_time.patches.exempt_callers import BACKGROUND, exempt, package
+from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import DOOR
 from pytest_claude_latency.virtual_time.scheduling.members import (
@@ -333,14 +333,4 @@ def install(monotonic: Callable[[], float]) -> None:
         (Thread, "join", _join),
         (Thread, "is_alive", _is_alive),
     ):
-        _wrap(cls, name, wrapper)
-
-
-def _wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:
-    original = getattr(cls, name)
-
-    @functools.wraps(original)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapper(original, self, *args, **kwargs)
-
-    setattr(cls, name, wrapped)
+        wrap(cls, name, wrapper)

@@ -8,7 +8,6 @@ past threads and sub-processes.
 
 from __future__ import annotations
 
-import functools
 import select
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -20,6 +19,7 @@ import trio
 from trio._core import _run, _thread_cache, _wakeup_socketpair
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
 from pytest_claude_latency.virtual_time.scheduling.lock import DOOR, LOCK
@@ -347,14 +347,4 @@ def install() -> None:
         (_wakeup_socketpair.WakeupSocketpair, "wakeup_thread_and_signal_safe", _wake_up),
         (_thread_cache.ThreadCache, "start_thread_soon", _start_thread_soon),
     ):
-        _wrap(cls, name, wrapper)
-
-
-def _wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:
-    original = getattr(cls, name)
-
-    @functools.wraps(original)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapper(original, self, *args, **kwargs)
-
-    setattr(cls, name, wrapped)
+        wrap(cls, name, wrapper)
