@@ -12,9 +12,9 @@ from itertools import groupby
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.ab.pairs import Arm, Arms, NotCompared
-from pytest_claude_latency.budgets.limit import METRICS
+from pytest_claude_latency.comparison import condition_changes
 from pytest_claude_latency.comparison.comparison import Comparison, Pair, Rules, judge
-from pytest_claude_latency.metrics import conditions
+from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.metrics.series import Series
 from pytest_claude_latency.results.result import TestResult
@@ -88,7 +88,7 @@ def _calls(results: Iterable[TestResult]) -> Iterator[_Call]:
 def _comparable(call: _Call) -> Iterator[Pair]:
     before = _series(call, [pair.recorded for pair in call.compared])
     after = _series(call, [pair.current for pair in call.compared])
-    notes = conditions.differences(before, after)
+    notes = condition_changes.differences(before, after)
     for metric in _COMPARED:
         old, new = _readings(before, metric), _readings(after, metric)
         if old and new and {*old, *new} != {NEVER}:

@@ -12,8 +12,9 @@ from typing import Any
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.baselines.reader import FaultError
-from pytest_claude_latency.budgets.limit import METRICS, Limit
+from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.errors import BaselineError
+from pytest_claude_latency.metrics.metric import METRICS
 
 _BEYOND = 1e9
 """No limit is as large: 30 years, or a thousand million tokens."""

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.baselines.history import Difference
-from pytest_claude_latency.budgets.limit import METRICS
 from pytest_claude_latency.comparison.comparison import Comparison
+from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.results.verdict import RunVerdict
 

@@ -13,19 +13,17 @@ from typing import TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement, Verdict, message
-from pytest_claude_latency.budgets.limit import METRICS, Lifted, Limit, Metric, parse_expression, parse_marker
+from pytest_claude_latency.budgets.limit import Lifted, Limit, parse_expression, parse_marker
+from pytest_claude_latency.metrics.metric import METRICS, Metric, measurement
 from pytest_claude_latency.metrics.timeline import Call
 
 __all__ = [
-    "METRICS",
     "Budget",
     "Judgement",
     "Lifted",
     "Limit",
-    "Metric",
     "Verdict",
     "combine",
-    "measurement",
     "message",
     "parse_expression",
     "parse_marker",
@@ -112,11 +110,3 @@ def _verdict(limit: Limit, measured: int | float | None, call: int | None, of: i
     if measured is None:
         return Judgement(limit, None, call, of, "broken", metric.absent)
     return Judgement(limit, measured, call, of, "broken" if metric.worse(measured, limit.value) else "kept")
-
-
-def measurement(metric: Metric, call: Call) -> int | float | None:
-    """A call's metric in the unit limits have: whole nanoseconds, a count, tokens per second. None: it has none."""
-    value: int | float | None = getattr(call, metric.name)
-    if value is None:
-        return metric.unreported
-    return duration.nanoseconds(value) if metric.kind == "duration" else value

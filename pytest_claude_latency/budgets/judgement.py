@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.limit import METRICS, Limit, Metric
+from pytest_claude_latency.budgets.limit import Limit
+from pytest_claude_latency.metrics.call_text import describe, milliseconds, moments
+from pytest_claude_latency.metrics.metric import METRICS, RATE_UNIT, show
 from pytest_claude_latency.metrics.timeline import Call
 
 Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not judged"]
 
-_RATE_UNIT = " tokens/s"
 NO_CALL = "no prompt call was made"
 
 
@@ -116,7 +117,7 @@ def headline(judgement: Judgement) -> str:
         return f"{metric.name} has no value, {judgement.reason}: it breaks the budget of {limit.value_text()}"
     verb = "were" if metric.kind == "count" else "was"
     side = "over" if judgement.at_most else "under"
-    miss = show(metric, abs(judgement.measured - limit.value)).removesuffix(_RATE_UNIT)
+    miss = show(metric, abs(judgement.measured - limit.value)).removesuffix(RATE_UNIT)
     return f"{metric.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {limit.value_text()}"
 
 
@@ -128,53 +129,14 @@ def _measured(judgement: Judgement) -> str:
     text = show(metric, measured)
     if text != show(metric, judgement.limit.value):
         return text
-    return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured}{_RATE_UNIT}"
-
-
-def show(metric: Metric, measured: int | float) -> str:
-    """A measurement for people: `1.240s`, `310`, `31.2 tokens/s`."""
-    if metric.kind == "duration":
-        return duration.show(int(measured))
-    if metric.kind == "count":
-        return f"{measured}"
-    return (f"{measured:.1f}" if measured >= 1 else f"{measured:.2g}") + _RATE_UNIT
-
-
-def describe(call: Call) -> str:
-    """What kind of call it was, and how it ended where that was not in full."""
-    facts = [call.model or "model unknown", "streamed" if call.streamed else "not streamed"]
-    if not call.streamed and call.ttft is not None:
-        facts[-1] += " (its first token came with its last)"
-    if call.attempts > 1:
-        facts.append(f"{call.attempts} attempts")
-    if call.error is not None:
-        facts.append(f"ended by {call.error}")
-    if call.closed is not None:
-        facts.append(f"closed by the {call.closed}")
-    return ", ".join(facts)
-
-
-def moments(call: Call) -> str:
-    """The moments of one call, in milliseconds since it was sent."""
-    reached: list[tuple[str, float | None]] = [("sent", 0.0), ("headers", call.ttfb)]
-    if call.streamed:
-        reached.append(("first token", call.ttft))
-    if call.streamed and call.ttfa != call.ttft:
-        reached.append(("first answer token", call.ttfa))
-    reached.append(("end", call.total))
-    shown = [f"{name} {_milliseconds(at)}" for name, at in reached if at is not None]
-    return " · ".join(shown if call.total is not None else [*shown, "not ended"])
+    return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured}{RATE_UNIT}"
 
 
 def _overview(calls: Sequence[Call], most: int = 8) -> list[str]:
     """A line for each call, on the clock of the test; of many calls the first ones."""
     lines = []
     for number, call in enumerate(calls[:most], start=1):
-        end = "not ended" if call.total is None else f"end {_milliseconds(call.sent + call.total)}"
+        end = "not ended" if call.total is None else f"end {milliseconds(call.sent + call.total)}"
         label = "timeline" if number == 1 else ""
-        lines.append(_line(label, f"call {number}  sent {_milliseconds(call.sent)} · {end}", call.model or ""))
+        lines.append(_line(label, f"call {number}  sent {milliseconds(call.sent)} · {end}", call.model or ""))
     return lines if len(calls) <= most else [*lines, _line("", f"and {len(calls) - most} more")]
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f}ms"

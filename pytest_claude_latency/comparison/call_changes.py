@@ -13,10 +13,9 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.budget import METRICS, measurement
-from pytest_claude_latency.budgets.judgement import show
 from pytest_claude_latency.comparison.call_pairing import paired
 from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.metrics.metric import METRICS, measurement, show
 from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.timeline import Call
 

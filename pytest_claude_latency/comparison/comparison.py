@@ -16,14 +16,13 @@ from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.budget import METRICS, Metric
-from pytest_claude_latency.budgets.judgement import show
-from pytest_claude_latency.comparison import mann_whitney
+from pytest_claude_latency.comparison import condition_changes, mann_whitney
 from pytest_claude_latency.comparison.call_changes import beyond, call_changes
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError, LimitError
-from pytest_claude_latency.metrics import conditions
-from pytest_claude_latency.metrics.sample import LEVEL, NEVER, Sample, percentile
+from pytest_claude_latency.metrics.metric import METRICS, Metric, show
+from pytest_claude_latency.metrics.percentiles import LEVEL, percentile
+from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.metrics.series import Series, refuse_other_kind
 from pytest_claude_latency.plurals import number_of
 
@@ -305,7 +304,7 @@ def _judged(
 
 
 def _pairs(before: Series, after: Series) -> Iterator[Pair]:
-    notes = conditions.differences(before, after)
+    notes = condition_changes.differences(before, after)
     for metric in MEASURED:
         old, new = _readings(before, metric), _readings(after, metric)
         if old and new:

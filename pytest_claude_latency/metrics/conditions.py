@@ -13,7 +13,6 @@ from typing import Any
 
 from pytest_claude_latency.messages_api import aws_event_stream, sse
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
-from pytest_claude_latency.metrics.series import Series
 
 _PROMPT = ("system", "messages", "tools", "tool_choice")
 
@@ -37,32 +36,6 @@ def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
         "prompt": _prompt_hash(body),
     }
     return {name: fact for name, fact in facts.items() if isinstance(fact, str) and fact}
-
-
-def differences(before: Series, after: Series) -> tuple[str, ...]:
-    """What was different between two series of one test, other than its timing: `"effort high, was low"`."""
-    was, now = _facts(before), _facts(after)
-    return tuple(
-        "another prompt" if name == "prompt" else f"{name} {_either(now, name)}, was {_either(was, name)}"
-        for name in sorted(was | now)
-        if was.get(name) != now.get(name)
-    )
-
-
-def _facts(series: Series) -> dict[str, set[str]]:
-    """The values of each fact over all calls. Only first calls tell the prompt: later ones may quote live answers."""
-    facts: dict[str, set[str]] = {}
-    for sample in series.samples:
-        models = [{"model": call.model} for call in sample.calls if call.model is not None]
-        for place, known in enumerate((*sample.conditions, *models)):
-            for name, value in known.items():
-                if name != "prompt" or place == 0:
-                    facts.setdefault(name, set()).add(value)
-    return facts
-
-
-def _either(facts: Mapping[str, set[str]], name: str) -> str:
-    return " or ".join(sorted(facts.get(name, {"not set"})))
 
 
 def _thinking(asked: object) -> str | None:

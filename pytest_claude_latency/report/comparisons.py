@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.budget import METRICS
 from pytest_claude_latency.comparison.comparison import Comparison, Verdict
+from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report.markdown import code
 

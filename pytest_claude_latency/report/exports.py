@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from pytest_claude_latency.budgets.budget import METRICS
 from pytest_claude_latency.comparison.comparison import EXACT, reading
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.metrics.sample import NEVER, percentile
+from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.percentiles import percentile
+from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.metrics.series import Series
 
 

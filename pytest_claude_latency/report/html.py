@@ -10,7 +10,8 @@ from __future__ import annotations
 from html import escape
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.judgement import describe, message, moments
+from pytest_claude_latency.budgets.judgement import message
+from pytest_claude_latency.metrics.call_text import describe, moments
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Row, Summary

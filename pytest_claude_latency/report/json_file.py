@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import Judgement
-from pytest_claude_latency.budgets.limit import METRICS
+from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.report.summary import Summary
 from pytest_claude_latency.results.result import TestResult
 

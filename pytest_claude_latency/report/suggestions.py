@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from pytest_claude_latency.budgets.judgement import show
-from pytest_claude_latency.budgets.limit import METRICS
+from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestion, Suggestions, of_results
 

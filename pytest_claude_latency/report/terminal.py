@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pytest_claude_latency.budgets.judgement import describe, headline, moments
+from pytest_claude_latency.budgets.judgement import headline
+from pytest_claude_latency.metrics.call_text import describe, moments
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import Table, counts, elsewhere, not_judged, table

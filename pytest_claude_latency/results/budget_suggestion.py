@@ -14,10 +14,11 @@ from itertools import groupby
 from typing import Final
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.limit import METRICS, Limit
+from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
-from pytest_claude_latency.metrics.sample import can_keep, share_of, standing
+from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.percentiles import can_keep, share_of, standing
 from pytest_claude_latency.metrics.series import Series, series_of
 from pytest_claude_latency.results.result import TestResult
 

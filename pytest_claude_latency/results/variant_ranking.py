@@ -14,9 +14,10 @@ from itertools import groupby
 from typing import Any
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.limit import METRICS
 from pytest_claude_latency.comparison.comparison import Comparison, Pair, Rules, judge, reading
-from pytest_claude_latency.metrics.sample import NEVER, Sample, percentile
+from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.percentiles import percentile
+from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.results.result import TestResult
 
 RANKED_BY = "elapsed"

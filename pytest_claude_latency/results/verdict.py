@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.limit import Limit
-from pytest_claude_latency.metrics.sample import NEVER, PercentileJudgement, Sample, judge
+from pytest_claude_latency.budgets.percentile_judgement import PercentileJudgement, judge
+from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.results.result import TestResult
 
 

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency.budgets.budget import (
-    METRICS,
     Budget,
     Judgement,
     Lifted,
@@ -20,6 +19,7 @@ from pytest_claude_latency.budgets.budget import (
     parse_marker,
 )
 from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.timeline import Call
 from tests.support.some_call import calls, some_call
 

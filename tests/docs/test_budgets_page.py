@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.budgets.budget import METRICS, combine, message, parse_expression, parse_marker
+from pytest_claude_latency.budgets.budget import combine, message, parse_expression, parse_marker
 from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.report.summary import Run, summarize
 from pytest_claude_latency.report.table import HEADERS, counts, not_judged
 from tests.support.some_call import some_call

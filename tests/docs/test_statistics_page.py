@@ -14,9 +14,11 @@ from pytest_claude_latency.ab.pairs import Arms
 from pytest_claude_latency.ab.verdicts import on_pairs
 from pytest_claude_latency.baselines import reader
 from pytest_claude_latency.budgets.limit import parse_expression
+from pytest_claude_latency.budgets.percentile_judgement import judge
 from pytest_claude_latency.comparison.comparison import Comparison, Pair, Rules, compare, needed
 from pytest_claude_latency.comparison.comparison import judge as judge_all
-from pytest_claude_latency.metrics.sample import Sample, judge, percentile, settles, share_of, standing
+from pytest_claude_latency.metrics.percentiles import percentile, settles, share_of, standing
+from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.series import Series
 from pytest_claude_latency.results.result import TestResult
 from tests.support.some_arms import side_by_side, some_arm

@@ -8,10 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Headers, Request, Response
-from pytest_claude_latency.metrics.conditions import conditions_of, differences
-from pytest_claude_latency.metrics.sample import Sample
-from pytest_claude_latency.metrics.series import Series
-from tests.support.some_call import some_call
+from pytest_claude_latency.metrics.conditions import conditions_of
 
 URL = "https://api.anthropic.com/v1/messages"
 SSE: Headers = (("content-type", "text/event-stream; charset=utf-8"),)
@@ -32,14 +29,6 @@ def streamed(**usage: Any) -> bytes:
     said = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": '"usage": {"speed": "fast"}'}}
     frames = [("ping", {"type": "ping"}), ("message_start", start), ("content_block_delta", said)]
     return "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in frames).encode()
-
-
-def series(**facts: str) -> Series:
-    sample = Sample(calls=(some_call(),), conditions=(facts,))
-    return Series(nodeid="tests/test_a.py::test_a", mode="live", clock="real", samples=(sample,))
-
-
-# ── of a call ──
 
 
 def test_a_plain_call_tells_its_prompt_only() -> None:
@@ -129,49 +118,3 @@ def test_the_hash_of_any_prompt_is_of_all_that_the_model_reads_and_of_nothing_el
     assert conditions_of([exchange(reordered | {"max_tokens": 5, "stream": True})])["prompt"] == hashed
     for name, text in prompt.items():
         assert conditions_of([exchange(prompt | {name: text + "!"})])["prompt"] != hashed
-
-
-# ── of two series ──
-
-
-def test_equal_conditions_are_no_difference() -> None:
-    assert differences(series(effort="low", prompt="abc"), series(effort="low", prompt="abc")) == ()
-
-
-def test_conditions_that_differ_are_named_with_what_they_were() -> None:
-    found = differences(series(effort="low", prompt="abc"), series(speed="fast", prompt="def"))
-
-    assert found == ("effort not set, was low", "another prompt", "speed fast, was not set")
-
-
-def test_a_model_that_answered_is_a_condition() -> None:
-    sonnet = Sample(calls=(some_call(model="claude-sonnet-4-5"),))
-    other = Series(nodeid="tests/test_a.py::test_a", mode="live", clock="real", samples=(sonnet,))
-
-    assert differences(series(), other) == ("model claude-sonnet-4-5, was claude-haiku-4-5",)
-
-
-def test_several_values_of_a_condition_are_all_named() -> None:
-    calls = (some_call(), some_call())
-    mixed = Sample(calls=calls, conditions=({"prompt_cache": "cold"}, {"prompt_cache": "warm"}))
-    warm = Sample(calls=calls, conditions=({"prompt_cache": "warm"}, {"prompt_cache": "warm"}))
-    before, after = (
-        Series(nodeid="tests/test_a.py::test_a", mode="live", clock="real", samples=(each,)) for each in (warm, mixed)
-    )
-
-    assert differences(before, after) == ("prompt_cache cold or warm, was warm",)
-
-
-def test_later_prompts_may_quote_live_answers_and_do_not_count() -> None:
-    calls = (some_call(), some_call())
-    before, after = (
-        Series(
-            nodeid="tests/test_a.py::test_a",
-            mode="live",
-            clock="real",
-            samples=(Sample(calls=calls, conditions=({"prompt": "first"}, {"prompt": later})),),
-        )
-        for later in ("one", "other")
-    )
-
-    assert differences(before, after) == ()

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.limit import METRICS, Lifted, Limit, parse_expression, parse_marker
+from pytest_claude_latency.budgets.limit import Lifted, Limit, parse_expression, parse_marker
 from pytest_claude_latency.duration import MILLISECOND, SECOND
-from pytest_claude_latency.metrics.sample import Sample, share_of, standing
+from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.percentiles import share_of, standing
+from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.series import Series
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.results.budget_suggestion import (

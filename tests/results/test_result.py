@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budgets.budget import METRICS, Judgement, Limit
+from pytest_claude_latency.budgets.budget import Judgement, Limit
+from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.results.result import TestResult
 from tests.support.some_arms import sides
 from tests.support.some_call import calls, some_call, spans

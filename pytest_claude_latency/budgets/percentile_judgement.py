@@ -1,0 +1,124 @@
+"""Judgements of percentile limits: one limit held against all samples of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.budgets.limit import Limit
+from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.percentiles import Standing, can_keep, percentile, settles, share_of, standing
+from pytest_claude_latency.metrics.sample import NEVER, Sample
+from pytest_claude_latency.plurals import number_of
+
+
+@dataclass(frozen=True, slots=True)
+class PercentileJudgement:
+    """One percentile limit held against all samples of a test.
+
+    `measured` is the percentile in nanoseconds, `NEVER` where it is of samples in which what was awaited did not come,
+    None where there was nothing to measure. `settled_by` is how many samples would settle it, were none further over.
+    """
+
+    limit: Limit
+    measured: float | None
+    over: int
+    of: int
+    verdict: Standing
+    settled_by: int
+
+    @property
+    def broken(self) -> bool:
+        """Whether the promise was shown to be broken."""
+        return self.verdict == "broken"
+
+    @property
+    def name(self) -> str:
+        """What was judged: `"ttft p95"`."""
+        return f"{self.limit.metric} {self.limit.statistic}"
+
+    def headline(self) -> str:
+        """The verdict in one line."""
+        limit = self.limit.value_text()
+        if self.measured is None:
+            return f"{self.name} has no value: no sample has one for {self.limit.metric}"
+        count = f"{self.over} of {self.of} over {limit}"
+        if self.verdict == "inconclusive":
+            none_over = " with none over" if self.over else ""
+            more = f"{self.settled_by - self.of} more{none_over}"
+            return f"{count}: {self.limit.statistic} needs {self.settled_by} samples; {more}"
+        if self.verdict == "kept":
+            return f"{self.name} was {self._shown()}, within the budget of {limit} ({count})"
+        if self.measured == NEVER:
+            return f"{self.name} has no value, {METRICS[self.limit.metric].absent}: it breaks the budget of {limit}"
+        miss = duration.show(int(self.measured - self.limit.value))
+        return f"{self.name} was {self._shown()}, {miss} over the budget of {limit}"
+
+    def message(self) -> str:
+        """What a broken or inconclusive promise fails with."""
+        evidence = f"{self.over} of {self.of} samples over {self.limit.value_text()}"
+        return "\n".join(
+            [
+                self.headline(),
+                f"  {'budget':<10}{self.limit.text():<27}  {self.limit.origin}",
+                f"  {'measured':<10}{self._shown():<27}  {evidence}",
+            ]
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The judgement as JSON values, durations in seconds to the microsecond."""
+        known = self.measured is not None and self.measured < NEVER
+        return {
+            "metric": self.limit.metric,
+            "statistic": self.limit.statistic,
+            "limit": duration.seconds(int(self.limit.value)),
+            "measured": round(duration.seconds(int(self.measured or 0)), 6) if known else None,
+            "over": self.over,
+            "samples": self.of,
+            "verdict": self.verdict,
+            "settled_by": self.settled_by,
+            "origin": self.limit.origin,
+        }
+
+    def _shown(self) -> str:
+        if self.measured is None or self.measured == NEVER:
+            return str(METRICS[self.limit.metric].absent or "not measured")
+        text = duration.show(int(self.measured))
+        return duration.exact(int(self.measured)) if text == duration.show(int(self.limit.value)) else text
+
+
+def judge(limit: Limit, samples: Sequence[Sample]) -> PercentileJudgement:
+    """Hold a percentile limit against the samples of a test; those with nothing to measure are left out.
+
+    Raises:
+        LimitError: the limit is no percentile.
+    """
+    share = share_of(limit.statistic or "")
+    found = [sample.reading(METRICS[limit.metric]) for sample in samples]
+    readings = [reading for reading in found if reading is not None]
+    over = sum(reading > limit.value for reading in readings)
+    if not readings:
+        return PercentileJudgement(limit, None, 0, 0, "not measured", settles(0, 0, share))
+    verdict = standing(over, len(readings), share)
+    needed = settles(over, len(readings), share)
+    return PercentileJudgement(limit, percentile(readings, share), over, len(readings), verdict, needed)
+
+
+def never_settled(limit: Limit, samples: int) -> str | None:
+    """Why `samples` runs of a test can never show that it keeps a percentile limit; None if they can.
+
+    Raises:
+        LatencyError: the number of samples is not at least 1.
+    """
+    if samples < 1:
+        raise LatencyError(f"{samples} samples cannot be judged; expected at least 1")
+    share = share_of(limit.statistic or "")
+    if can_keep(samples, share):
+        return None
+    return (
+        f"{limit.text()} cannot be shown to hold by {number_of(samples, 'sample')}: "
+        f"{limit.statistic} needs {settles(0, 0, share)} ({limit.origin})"
+    )

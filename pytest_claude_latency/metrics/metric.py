@@ -1,0 +1,83 @@
+"""Metrics: what can be measured, limited and compared, and how a measured value reads.
+
+Each is a row of `METRICS`; how it is read, compared and shown follows from the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.metrics.timeline import Call
+
+RATE_UNIT: Final = " tokens/s"
+Kind: TypeAlias = Literal["duration", "count", "rate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Something a limit can be set on, and what it means for a call not to have it."""
+
+    name: str
+    kind: Kind
+    scope: Literal["call", "test"] = "call"
+    direction: Literal["at most", "at least"] = "at most"
+    absent: str | None = None
+    """What did not happen where the metric is None: that breaks a limit. None: such a call is not judged."""
+    unreported: int | None = None
+    """What a call counts as that does not report the metric."""
+
+    @property
+    def sign(self) -> str:
+        """The sign between metric and limit: `<` for at most, `>` for at least."""
+        return "<" if self.direction == "at most" else ">"
+
+    @property
+    def accepted(self) -> str:
+        """The forms a limit of this metric may take in a marker."""
+        if self.kind == "duration":
+            return f'{duration.ACCEPTED}, or percentiles of these ({{"p95": "1.2s"}})'
+        return "a whole number, such as 300" if self.kind == "count" else "a number of tokens per second, such as 40"
+
+    def worse(self, one: float, other: float) -> bool:
+        """Whether `one` is further on the wrong side than `other`."""
+        return one > other if self.direction == "at most" else one < other
+
+
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("ttfb", "duration", absent="no response came"),
+        Metric("ttft", "duration", absent="no token came"),
+        Metric("ttfa", "duration", absent="no answer token came"),
+        Metric("total", "duration", absent="the answer had not ended"),
+        Metric("longest_gap", "duration"),
+        Metric("tpot", "duration"),
+        Metric("output_tokens", "count"),
+        Metric("prompt_tokens", "count"),
+        Metric("attempts", "count"),
+        Metric("output_tokens_per_second", "rate", direction="at least"),
+        Metric("cache_read_tokens", "count", direction="at least", unreported=0),
+        Metric("elapsed", "duration", scope="test", absent="no answer had ended"),
+        Metric("calls", "count", scope="test"),
+    )
+}
+
+
+def measurement(metric: Metric, call: Call) -> int | float | None:
+    """A call's metric in the unit limits have: whole nanoseconds, a count, tokens per second. None: it has none."""
+    value: int | float | None = getattr(call, metric.name)
+    if value is None:
+        return metric.unreported
+    return duration.nanoseconds(value) if metric.kind == "duration" else value
+
+
+def show(metric: Metric, measured: int | float) -> str:
+    """A measurement for people: `1.240s`, `310`, `31.2 tokens/s`."""
+    if metric.kind == "duration":
+        return duration.show(int(measured))
+    if metric.kind == "count":
+        return f"{measured}"
+    return (f"{measured:.1f}" if measured >= 1 else f"{measured:.2g}") + RATE_UNIT
