@@ -1,0 +1,99 @@
+"""The checks that a change must pass. `nox` runs them all, `nox --list` names them, `nox -s lint` runs one.
+
+Each Python and each line of the SDK gets one whole run of the tests, which is what 25 minutes on two cores allow. The
+README's own command is the run on the newest of both. The workflow on GitHub runs every pair.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+LOWEST = "lowest"
+SDK_LINES = {LOWEST: LOWEST, "anthropic-0": "anthropic<1", "anthropic-1": "anthropic<2", "newest": "anthropic"}
+
+README_COMMAND = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+nox.needs_version = ">=2025.2.9"
+nox.options.error_on_missing_interpreters = False  # the results at the end say which Pythons were skipped
+nox.options.download_python = "never"
+
+
+def use_pythons_of_pyenv() -> None:
+    """Put each Python of pyenv on PATH: the commands that pyenv puts there refuse the versions that are not chosen."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    folders = [str(folder) for python in PYTHONS for folder in versions.glob(f"{python}.*/bin")]
+    os.environ["PATH"] = os.pathsep.join([*reversed(folders), os.environ["PATH"]])
+
+
+def is_installed(python: str) -> bool:
+    """Return whether this Python runs and can make the environments of the README's commands."""
+    command = shutil.which(f"python{python}")
+    return command is not None and not subprocess.run([command, "-c", "import ensurepip, venv"], check=False).returncode
+
+
+use_pythons_of_pyenv()
+INSTALLED = [python for python in PYTHONS if is_installed(python)]
+
+
+def planned_tests() -> list[str]:
+    """Return one session of tests for each Python and each line of the SDK; README's command is the newest of both."""
+    older_lines = [line for line in SDK_LINES if line != "newest"]
+    pairs = [(INSTALLED[number % len(INSTALLED)], line) for number, line in enumerate(older_lines)]
+    pairs += [(python, "newest") for python in INSTALLED[len(older_lines) : -1]]
+    pairs += [(python, "newest") for python in PYTHONS if python not in INSTALLED]  # nox reports each as skipped
+    return [f"tests-{python}({line})" for python, line in pairs]
+
+
+nox.options.sessions = ["lint", "docs", *planned_tests(), "readme"]
+
+
+def lowest_requirements() -> list[str]:
+    """Return the oldest versions that `pyproject.toml` allows users to have."""
+    dependencies: list[str] = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]
+    return [dependency.replace(">=", "==") for dependency in dependencies]
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("sdk", list(SDK_LINES.values()), ids=list(SDK_LINES))
+def tests(session: nox.Session, sdk: str) -> None:
+    """Run the tests, the slow ones too, on one Python with one line of the SDK."""
+    session.install("--editable", ".[test]", *(lowest_requirements() if sdk == LOWEST else [sdk]))
+    session.run("python", "-m", "pip", "list", "--format=freeze")
+    # fewer examples of each property: what differs here is the software, which any example meets
+    session.env["PROPERTY_TESTS"] = "again"
+    session.run("python", "-m", "pytest", "-n", "2", "--timeout", "300", "-m", "", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def readme(session: nox.Session) -> None:
+    """Run the two commands of the README as they are printed, with the newest Python for `python3`."""
+    for command in README_COMMAND.findall(Path("README.md").read_text("utf-8")):
+        session.log(command.rstrip())
+        newest = f'python3() {{ command python{INSTALLED[-1]} "$@"; }}'
+        session.run("bash", "-euo", "pipefail", "-c", f"{newest}\n{command}", external=True, silent=False)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting, types and the directions of imports."""
+    session.install("--editable", ".[test,lint]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a broken link is an error."""
+    session.install(".[docs]")
+    session.run(
+        "mkdocs", "build", "--quiet", "--strict", "--site-dir", session.create_tmp(), env={"NO_MKDOCS_2_WARNING": "1"}
+    )
