@@ -1,103 +1,111 @@
-"""Side by side: after a test has ended, its recorded requests and its current ones are sent in pairs.
+"""The A/B run of one test: after it has ended, its recorded requests and its current ones are sent in pairs.
 
-Each pair goes out in random order over one connection of a client of its own, so that host, moment and connection are
-the same for both and only what is asked differs. Nothing of it is the test's: not its calls, not its time, and nothing
-is written.
+The two requests of a pair go out in random order over one connection of one client, so that host, moment and
+connection are the same for both, and only the requests differ. The test itself does not see them: they are not among
+its calls, take none of its time, and are not recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, final
 
-from pytest_claude_latency.ab.pairs import Arm, Arms, NotCompared, SideBySide
 from pytest_claude_latency.ab.recorded_request import Counterparts, Found, Obstacle, counterparts
 from pytest_claude_latency.cassettes.matching import Rules
+from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cassettes.secrets import conceal_url
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.http.connection_warmup import Warming
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
 from pytest_claude_latency.measurement.sources import Network
-from pytest_claude_latency.messages_api.exchange import Exchange, Request
+from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.metrics.conditions import conditions_of
 from pytest_claude_latency.metrics.timeline import measure
-from pytest_claude_latency.run.cassette_file import shown
-from pytest_claude_latency.run.session import Session
+from pytest_claude_latency.results.ab_pairs import ABPair, ABSample, MeasuredRequest, NotCompared
 from pytest_claude_latency.virtual_time.clock import WallClock
-
-T = TypeVar("T")
 
 
 @final
-class Alternation:
-    """Sends the recorded requests of a test and its current ones; `heads` tosses a coin for which goes first."""
+class ABRunner:
+    """Sends the recorded requests of tests and their current requests, and measures both."""
 
-    def __init__(self, session: Session, heads: Callable[[], bool]) -> None:
-        self._session = session
-        self._heads = heads
+    def __init__(
+        self,
+        root: Path,
+        redact: tuple[re.Pattern[str], ...],
+        during: Callable[[Measurement], AbstractContextManager[None]],
+        recorded_first: Callable[[], bool],
+    ) -> None:
+        self._root = root
+        self._redact = redact
+        self._during = during
+        """Opens a block in which a measurement of its own takes the place of the test's."""
+        self._recorded_first = recorded_first
+        """Decides for each pair which request goes first: a coin, so that neither gains by its place."""
 
-    def of(self, ended: Measurement, path: Path, rules: Rules) -> SideBySide:
-        """What the calls of a live measurement that has ended say beside the recording in `path`."""
-        where = shown(path, self._session.config.rootpath)
-        calls = sum(phase is Phase.BODY for phase, _ in ended.prompts())
+    def run(self, test: Measurement, path: Path, rules: Rules) -> ABSample:
+        """Compare the calls of `test`, a live measurement that has ended, with the recording in `path`."""
+        recording_name = shown(path, self._root)
+        calls = sum(phase is Phase.BODY for phase, _ in test.prompts())
         if not calls:
-            return SideBySide(calls=0, recording=where)
+            return ABSample(calls=0, recording=recording_name)
         try:
             recording = Recording.load(path)
         except CassetteError as error:
-            why = error.seen_from(self._session.config.rootpath) if path.exists() else f"there is no recording: {where}"
-            return SideBySide(calls=calls, recording=where, not_compared=(NotCompared(None, why, mendable=True),))
-        found = dict(enumerate(self._found(recording, ended, rules), 1))
-        pairs = {number: each for number, each in found.items() if isinstance(each, Counterparts)}
-        obstacles = [(number, each) for number, each in found.items() if isinstance(each, Obstacle)]
-        return SideBySide(
+            reason = error.seen_from(self._root) if path.exists() else f"there is no recording: {recording_name}"
+            not_compared = (NotCompared(None, reason, mendable=True),)
+            return ABSample(calls=calls, recording=recording_name, not_compared=not_compared)
+        to_send: dict[int, Counterparts] = {}
+        left_out: list[NotCompared] = []
+        for number, answer in enumerate(self._requests(recording, test, rules), 1):
+            if isinstance(answer, Obstacle):
+                left_out.append(NotCompared(number, answer.reason, answer.mendable))
+            else:
+                to_send[number] = answer
+        return ABSample(
             calls=calls,
-            recording=where,
-            pairs=tuple(self._measured(pairs, ended) if pairs else ()),
-            not_compared=tuple(NotCompared(number, each.reason, each.mendable) for number, each in obstacles),
+            recording=recording_name,
+            pairs=tuple(self._measure(to_send, test)) if to_send else (),
+            not_compared=tuple(left_out),
         )
 
-    def _found(self, recording: Recording, ended: Measurement, rules: Rules) -> list[Found]:
-        """What there is to send for each call of the body, in their order."""
-        made = ended.prompts()
-        last = [attempts[-1] for _, attempts in made]
-        found = counterparts(recording, last, ended.exchanges(), rules, self._session.settings.redact)
-        return [each for each, (phase, _) in zip(found, made, strict=True) if phase is Phase.BODY]
+    def _requests(self, recording: Recording, test: Measurement, rules: Rules) -> list[Found]:
+        """Return what there is to send for each call of the body, in their order."""
+        made = test.prompts()
+        last_attempts = [attempts[-1] for _, attempts in made]
+        answers = counterparts(recording, last_attempts, test.exchanges(), rules, self._redact)
+        return [answer for answer, (phase, _) in zip(answers, made, strict=True) if phase is Phase.BODY]
 
-    def _measured(self, pairs: Mapping[int, Counterparts], ended: Measurement) -> Iterator[Arms]:
-        stack = ended.stack
-        measurement = Measurement(ended.name, WallClock(), Network(), stack, warming=Warming(stack))
-        kept: list[bool] = []  # whether the recorded request went first
-        with self._session.during(measurement), stack.client() as client:
+    def _measure(self, pairs: Mapping[int, Counterparts], test: Measurement) -> Iterator[ABPair]:
+        stack = test.stack
+        measurement = Measurement(test.name, WallClock(), Network(), stack, warming=Warming(stack))
+        recorded_first: list[bool] = []
+        with self._during(measurement), stack.client() as client:
             for pair in pairs.values():
-                kept.append(self._heads())
-                for request in _in_order(pair.recorded, pair.current, kept[-1]):
+                recorded_first.append(self._recorded_first())
+                requests = (pair.recorded, pair.current) if recorded_first[-1] else (pair.current, pair.recorded)
+                for request in requests:
                     _send(request, client, measurement)
         measurement.close()
-        arms = [_arm(attempts) for _, attempts in measurement.prompts()]
-        for number, one, other, as_named in zip(pairs, arms[::2], arms[1::2], kept, strict=True):
-            yield Arms(number, *_in_order(one, other, as_named))
-
-
-def _in_order(one: T, other: T, kept: bool) -> tuple[T, T]:
-    return (one, other) if kept else (other, one)
+        measured = [
+            MeasuredRequest(replace(call := measure(attempts), url=conceal_url(call.url)), conditions_of(attempts))
+            for _, attempts in measurement.prompts()
+        ]
+        for number, first, second, in_order in zip(pairs, measured[::2], measured[1::2], recorded_first, strict=True):
+            yield ABPair(number, first, second) if in_order else ABPair(number, second, first)
 
 
 def _send(request: Request, client: Any, measurement: Measurement) -> None:
-    """Send it once, below everything that intercepts requests or repeats them, and read its answer to the end."""
+    """Send a request once and read its answer to the end, below everything that intercepts requests or repeats them."""
     raw = client.build_request(request.method, request.url, headers=list(request.headers), content=request.content)
     transport = measurement.transport_for(request, client._transport_for_url(raw.url))
-    with suppress(Exception):  # it is noted how the attempt ended
+    with suppress(Exception):  # the attempt itself notes how it ended
         response = transport.handle_request(raw)
         for _ in response.stream:
             pass
         response.close()
-
-
-def _arm(attempts: Sequence[Exchange]) -> Arm:
-    call = measure(attempts)
-    return Arm(replace(call, url=conceal_url(call.url)), conditions_of(attempts))

@@ -42,6 +42,11 @@ def fixture_id(scope: str, fixture: str, param: str | None = None) -> str:
     return f"@{scope}.{fixture}" if param is None else f"@{scope}.{fixture}[{param}]"
 
 
+def shown(path: Path, root: Path) -> str:
+    """Return a path as messages show it: relative to rootdir, with slashes on every system."""
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
 def samples(test_file: Path, folder: str, test_id: str) -> list[Path]:
     """The recorded samples of a test, in their order. Empty if it was never recorded."""
     name = re.compile(re.escape(_test_name(test_id)) + r"\.([1-9]\d*)\.jsonl")

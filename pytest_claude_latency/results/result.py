@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from pytest_claude_latency.ab.pairs import SideBySide
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.metrics.series import Mode, Pace
 from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.results.ab_pairs import ABSample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class TestResult:
     """What a user should mend: unused recordings, an inherited budget over no call."""
     connecting: float | None = None
     """Seconds spent on opening connections ahead of calls, in no other time; None where none was opened so."""
-    side_by_side: SideBySide | None = None
+    ab_sample: ABSample | None = None
     """What its calls and its recorded requests measured alternately; None where that was not asked for."""
     notes: tuple[str, ...] = ()
     """What a user may want to know: waits that cost real seconds."""
@@ -83,7 +83,7 @@ class TestResult:
         plain = dict(vars(self))
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
             plain[name] = [asdict(each) for each in plain[name]]
-        plain["side_by_side"] = self.side_by_side and self.side_by_side.as_dict()
+        plain["ab_sample"] = self.ab_sample and self.ab_sample.as_dict()
         return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes", "findings")}
 
     @classmethod
@@ -94,7 +94,7 @@ class TestResult:
             "setup_calls": tuple(Call(**each) for each in plain["setup_calls"]),
             "judgements": tuple(_judgement(each) for each in plain["judgements"]),
             "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
-            "side_by_side": plain["side_by_side"] and SideBySide.from_dict(plain["side_by_side"]),
+            "ab_sample": plain["ab_sample"] and ABSample.from_dict(plain["ab_sample"]),
             **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes", "findings")},
         }
         return cls(**{**plain, **parts})

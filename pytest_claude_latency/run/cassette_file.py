@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -106,8 +105,3 @@ class Shelf:
             f"  recording {self.shown}\n"
             f"  record    {self.command}"
         )
-
-
-def shown(path: Path, root: Path) -> str:
-    """A path relative to rootdir, with slashes on every system."""
-    return Path(os.path.relpath(path, root)).as_posix()

@@ -121,5 +121,5 @@ def progress(results: Iterable[TestResult]) -> str:
 
 
 def _calls(result: TestResult) -> Iterable[Call]:
-    beside = () if result.side_by_side is None else result.side_by_side.sent
+    beside = () if result.ab_sample is None else result.ab_sample.sent
     return (*result.setup_calls, *result.calls, *beside)

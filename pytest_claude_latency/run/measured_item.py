@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, final
 
 import pytest
 
-from pytest_claude_latency.ab.pairs import SideBySide
 from pytest_claude_latency.budgets.budget import Budget, message
 from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement
 from pytest_claude_latency.cassettes.matching import Rules
+from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording, path_of, save_set
 from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import Identity, identity_of
@@ -35,8 +35,9 @@ from pytest_claude_latency.http.connection_warmup import Warming
 from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
 from pytest_claude_latency.measurement.sources import Network
+from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.run.cassette_file import Shelf, shown
+from pytest_claude_latency.run.cassette_file import Shelf
 from pytest_claude_latency.run.item_body import Body
 from pytest_claude_latency.run.session import OVER_BUDGET, Session
 from pytest_claude_latency.settings import Date, Mode
@@ -98,7 +99,7 @@ class Case:
         self._outcome = "passed"
         self._over_budget: BaseException | None = None
         self._warnings: list[str] = []
-        self._side_by_side: SideBySide | None = None
+        self._ab_sample: ABSample | None = None
         self.measurement = self._measured(cassette)
         self._body = Body(item, self.measurement)
         self.latency = Latency(self.measurement, self._recording, self._related_traces)
@@ -170,16 +171,22 @@ class Case:
             with self._session.failing():
                 self._shelf.keep(self.measurement.exchanges(), self._begun)
         if self._session.settings.ab and not self._spoilt and self._identity.variant is None:
-            self._side_by_side = self._measured_side_by_side()
+            self._ab_sample = self._measure_pairs()
 
-    def _measured_side_by_side(self) -> SideBySide:
-        from pytest_claude_latency.ab.runner import Alternation
+    def _measure_pairs(self) -> ABSample:
+        from pytest_claude_latency.ab.runner import ABRunner
 
         cassette = cassette_of(self._item)
         file, test_id = place_of(self._item, self._identity.nodeid)
         path = path_of(file, self._session.settings.cassettes, test_id, sample=1)
-        alternation = Alternation(self._session, heads=lambda: SystemRandom().random() < 0.5)
-        return alternation.of(self.measurement, path, Rules(cassette.ignore, cassette.repeat))
+        session = self._session
+        runner = ABRunner(
+            session.config.rootpath,
+            session.settings.redact,
+            session.during,
+            recorded_first=lambda: SystemRandom().random() < 0.5,
+        )
+        return runner.run(self.measurement, path, Rules(cassette.ignore, cassette.repeat))
 
     def _judge(self) -> None:
         __tracebackhide__ = True
@@ -262,7 +269,7 @@ class Case:
             recording=self._recording,
             warnings=(*self._warnings, *self._said_of_measurement()),
             connecting=self._connecting,
-            side_by_side=self._side_by_side,
+            ab_sample=self._ab_sample,
             notes=tuple(str(wait) for wait in waits),
             breakdown=None if diagnosis is None else diagnosis.breakdown(),
             findings=() if diagnosis is None else diagnosis.plain_findings(),

@@ -19,10 +19,11 @@ from typing import Any, final
 import pytest
 
 from pytest_claude_latency.cassettes.matching import Rules
+from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording, fixture_id, fixture_path
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
 from pytest_claude_latency.measurement.sources import Network
-from pytest_claude_latency.run.cassette_file import Shelf, shown
+from pytest_claude_latency.run.cassette_file import Shelf
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_claude_latency.ab.pairs import Arms
 from pytest_claude_latency.ab.verdicts import on_pairs
 from pytest_claude_latency.baselines import reader
 from pytest_claude_latency.budgets.limit import parse_expression
@@ -20,9 +19,10 @@ from pytest_claude_latency.comparison.comparison import judge as judge_all
 from pytest_claude_latency.metrics.percentiles import percentile, settles, share_of, standing
 from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.series import Series
+from pytest_claude_latency.results.ab_pairs import ABPair
 from pytest_claude_latency.results.result import TestResult
-from tests.support.some_arms import side_by_side, some_arm
 from tests.support.some_call import some_call
+from tests.support.some_pairs import ab_sample, some_request
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "statistics.md").read_text("utf-8")
@@ -114,8 +114,8 @@ def test_the_comparisons_shown_have_the_form_of_those_a_run_makes(verb: str) -> 
 
 
 def test_the_call_that_became_slower_beside_its_recording_is_shown_as_in_a_run() -> None:
-    pairs = [Arms(2, some_arm(0.4 + place / 100), some_arm(0.6 + place / 100)) for place in range(10)]
-    results = [TestResult(nodeid=TEST, sample=10, side_by_side=side_by_side(*pairs, calls=2))]
+    pairs = [ABPair(2, some_request(0.4 + place / 100), some_request(0.6 + place / 100)) for place in range(10)]
+    results = [TestResult(nodeid=TEST, sample=10, ab_sample=ab_sample(*pairs, calls=2))]
 
     said = next(each.headline for each in on_pairs(results, strict=False) if each.verdict == "regression")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pytest_claude_latency.budgets.budget import Judgement, Limit
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.results.result import TestResult
-from tests.support.some_arms import sides
 from tests.support.some_call import calls, some_call, spans
+from tests.support.some_pairs import ab_samples
 
 LIMIT = Limit("ttft", None, 800_000_000, "@latency_budget on tests/test_a.py::test_a")
 
@@ -42,7 +42,7 @@ def results() -> st.SearchStrategy[TestResult]:
         judgements=st.lists(judgements(), max_size=3).map(tuple),
         judged=st.booleans(),
         recording=st.none() | st.text(),
-        side_by_side=st.none() | sides(),
+        ab_sample=st.none() | ab_samples(),
         warnings=texts,
         notes=texts,
     )

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_claude_latency.ab.pairs import Arms
 from pytest_claude_latency.collection.identity import Identity
 from pytest_claude_latency.collection.sampling import identities
 from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.results.ab_pairs import ABPair
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run.cost_estimate import Progress, progress
 from pytest_claude_latency.virtual_time.clock import VirtualClock
-from tests.support.some_arms import side_by_side, some_arm
 from tests.support.some_call import some_call
+from tests.support.some_pairs import ab_sample, some_request
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_the_progress_line_counts_samples_calls_and_tokens() -> None:
     assert progress(some_results()) == ("claude latency: 3 of 40 samples of 2 tests, 5 calls, 5,000 tokens so far")
 
 
-def test_the_progress_line_counts_what_is_measured_side_by_side() -> None:
-    arm = some_arm(0.4)
-    beside = side_by_side(Arms(1, arm, arm), Arms(2, arm, arm), calls=2)
-    tokens = 4 * ((arm.call.prompt_tokens or 0) + (arm.call.output_tokens or 0))
+def test_the_progress_line_counts_what_is_measure_pairs() -> None:
+    request = some_request(0.4)
+    sample = ab_sample(ABPair(1, request, request), ABPair(2, request, request), calls=2)
+    tokens = 4 * ((request.call.prompt_tokens or 0) + (request.call.output_tokens or 0))
 
-    said = progress([TestResult(nodeid="test_it.py::test_a", of=20, side_by_side=beside)])
+    said = progress([TestResult(nodeid="test_it.py::test_a", of=20, ab_sample=sample)])
 
     assert said == f"claude latency: 1 of 20 samples of 1 test, 4 calls, {tokens} tokens so far"
 
