@@ -7,6 +7,7 @@ cannot tell apart, is replaced and a hash of the id added: two tests never share
 
 from __future__ import annotations
 
+import os
 import re
 from hashlib import sha256
 from pathlib import Path

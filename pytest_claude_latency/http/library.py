@@ -107,10 +107,6 @@ class Stack:
         error: Exception = kind(message, request=request)
         return error
 
-    def is_error(self, error: BaseException) -> bool:
-        """Whether the error is one this library raises for a failed transfer."""
-        return isinstance(error, self.library.TransportError | self.library.DecodingError)
-
 
 @cache
 def _stack_of_sdk() -> Stack:
