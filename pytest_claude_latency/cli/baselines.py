@@ -22,6 +22,7 @@ from pytest_claude_latency.comparison.comparison import compare as compare_serie
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report import comparisons, exports
+from pytest_claude_latency.report.columns import column_widths, columns_of, line_of
 from pytest_claude_latency.report.markdown import code
 
 _WIDTH = 120
@@ -83,11 +84,10 @@ def show_list(place: Path | None) -> int:
         print(f"no baselines in {folder}")
         return 1
     rows = [_HEADERS, *(_cells(each) for each in kept)]
-    readable = [row for row in rows if len(row) == len(_HEADERS)]
-    widths = [max(map(len, column)) for column in zip(*readable, strict=True)]
-    widths[0] = max(len(row[0]) for row in rows)
+    widths = column_widths(row for row in rows if len(row) == len(_HEADERS))
+    widths[0] = max(columns_of(row[0]) for row in rows)
     for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip())
+        print(line_of(row, widths[: len(row)]))
     return 1 if any(each.problem for each in kept) else 0
 
 

@@ -1,7 +1,7 @@
 """Comparisons as people and programs read them: text, a Markdown table, JSON values.
 
-Nothing here is printed or written, so that a run and the command show the same. In text, what did not change is a
-number in the last line: among a hundred tests, the two that became slower are what a reader looks for.
+Nothing here is printed or written, so that a run and the command show the same. In text, what did not change is only
+a number in the last line: among a hundred tests, a reader looks for the two that became slower.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -18,18 +18,20 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.comparison.comparison import Comparison, Verdict
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.report.columns import GAP, column_widths, line_of
 from pytest_claude_latency.report.markdown import code
 
 HEADERS = ("metric", "before", "now", "change", "verdict", "evidence")
-_VERDICTS: Sequence[Verdict] = ("regression", "improvement", "unchanged", "too few runs")
+_NUMBERS = range(1, 4)
+"""The places of `HEADERS` under which numbers stand."""
+_CHANGES: tuple[Verdict, ...] = ("regression", "improvement")
+_VERDICTS: tuple[Verdict, ...] = (*_CHANGES, "unchanged", "too few runs")
 NOTHING = "no test was measured on both sides"
-_CHANGES = ("regression", "improvement")
-_GAP = "  "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """Two sets of measurements held against each other.
+    """Two sets of measurements, compared.
 
     `gone` and `new` are the node ids of tests that only one side has, `left_out` those of tests that could not be
     compared, each with the reason: `"tests/test_x.py::test_y (failed)"`.
@@ -42,13 +44,19 @@ class Compared:
 
     @property
     def regressions(self) -> tuple[Comparison, ...]:
-        """What became worse."""
-        return tuple(each for each in self.comparisons if each.verdict == "regression")
+        """The comparisons of what became worse."""
+        return tuple(comparison for comparison in self.comparisons if comparison.verdict == "regression")
+
+    @property
+    def not_compared(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The tests that were not compared, under a word for each reason that occurs."""
+        reasons = {"gone": self.gone, "new": self.new, "not compared": self.left_out}
+        return tuple((reason, tests) for reason, tests in reasons.items() if tests)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One comparison as cells of text; `change` is empty where there is none to tell."""
+    """One comparison as cells of text; `change` is empty where the two values are equal or not both numbers."""
 
     nodeid: str
     metric: str
@@ -61,7 +69,7 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """In the order of `HEADERS`."""
+        """The cells in the order of `HEADERS`."""
         return self.metric, self.before, self.now, self.change, self.verdict, self.evidence
 
 
@@ -73,130 +81,23 @@ class Line(NamedTuple):
 
 
 def rows(comparisons: Iterable[Comparison]) -> tuple[Row, ...]:
-    """The cells of each comparison."""
+    """Return the cells of each comparison."""
     return tuple(
-        Row(each.nodeid, each.metric, *each.shown, _change(each), each.verdict, each.grounds(), each.notes)
-        for each in comparisons
+        Row(
+            comparison.nodeid,
+            comparison.metric,
+            *comparison.shown,
+            _change(comparison),
+            comparison.verdict,
+            comparison.grounds(),
+            comparison.notes,
+        )
+        for comparison in comparisons
     )
-
-
-def counts(compared: Compared) -> str:
-    """One line: how much was compared, and what became of it."""
-    number = Counter(each.verdict for each in compared.comparisons)
-    fates = ", ".join(
-        number_of(number[verdict], verdict) if verdict in _CHANGES else f"{number[verdict]} {verdict}"
-        for verdict in _VERDICTS
-        if number[verdict]
-    )
-    tests = len({each.nodeid for each in compared.comparisons})
-    first = f"{number_of(tests, 'test')}, {number_of(number.total(), 'comparison')}: {fates}" if tests else NOTHING
-    if needs := [each.needs for each in compared.comparisons if each.needs is not None]:
-        first += f" ({max(needs)} samples a side would do)"
-    others = [f"{number_of(len(ids), 'test')} {what}" for what, ids in _others(compared)]
-    return "; ".join([first, *others])
-
-
-# ── text ──
-
-
-def text_lines(compared: Compared, *, width: int, everything: bool = False) -> list[Line]:
-    """A table by test, what else changed beneath each, tests of one side only, and the counts.
-
-    Shown are regressions and improvements; with `everything` every comparison. Lines keep to `width` characters,
-    except where a test's id is longer.
-    """
-    shown = [row for row in rows(compared.comparisons) if everything or row.verdict in _CHANGES]
-    lines: list[Line] = []
-    if shown:
-        widths = [max(map(len, column)) for column in zip(HEADERS, *(row.cells for row in shown), strict=True)]
-        lines.append(Line(_GAP + _joined(HEADERS, widths)))
-        for nodeid, group in groupby(shown, key=lambda row: row.nodeid):
-            lines += _test_lines(nodeid, list(group), widths, width)
-    lines += [Line(f"{what}: {test}") for what, tests in _others(compared) for test in tests]
-    return [*lines, *map(Line, _wrapped(counts(compared), "", "  ", width))]
-
-
-def _test_lines(nodeid: str, of: Sequence[Row], widths: Sequence[int], width: int) -> Iterator[Line]:
-    yield Line(nodeid)
-    for row in of:
-        line = _GAP + _joined(row.cells, widths)
-        if len(line) <= width:
-            yield Line(line, row.verdict)
-            continue
-        yield Line(_GAP + _joined(row.cells[:-1], widths[:-1]), row.verdict)
-        yield from map(Line, _wrapped(row.evidence, " " * 6, " " * 6, width))
-    for place, note in enumerate(_notes(of)):
-        yield from map(Line, _wrapped(note, f"    {'' if place else 'changed':<10}", " " * 14, width))
-
-
-def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Words to the left, numbers to the right."""
-    numbers = range(1, 4)
-    pairs = enumerate(zip(cells, widths, strict=True))
-    return _GAP.join(
-        f"{cell:>{size}}" if place in numbers else f"{cell:<{size}}" for place, (cell, size) in pairs
-    ).rstrip()
-
-
-def _notes(of: Iterable[Row]) -> tuple[str, ...]:
-    """What else changed about a test, which all its metrics say alike."""
-    return tuple(dict.fromkeys(note for row in of for note in row.notes))
-
-
-def _wrapped(text: str, first: str, others: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text,
-        max(width, 40),
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-# ── Markdown and JSON ──
-
-
-def markdown(compared: Compared, *, everything: bool = False) -> str:
-    """The same as a table for the summary page of a CI job; without a title, with a line break at its end."""
-    shown = [row for row in rows(compared.comparisons) if everything or row.verdict in _CHANGES]
-    parts = [_table(shown)] if shown else []
-    for nodeid, group in groupby(shown, key=lambda row: row.nodeid):
-        if notes := _notes(group):
-            parts.append("\n".join([f"{code(nodeid)} changed:\n", *(f"- {code(note)}" for note in notes)]))
-    if others := [f"- {what}: {code(test)}" for what, tests in _others(compared) for test in tests]:
-        parts.append("\n".join(others))
-    return "\n\n".join([*parts, counts(compared)]) + "\n"
-
-
-def _table(shown: Iterable[Row]) -> str:
-    header, rule = " | ".join(("test", *HEADERS)), "|:--|:--|--:|--:|--:|:--|:--|"
-    lines = [f"| {code(row.nodeid, in_table=True)} | {' | '.join(_marked(row))} |" for row in shown]
-    return "\n".join([f"| {header} |", rule, *lines])
-
-
-def _marked(row: Row) -> Iterator[str]:
-    for cell in row.cells:
-        yield f"**{cell}**" if cell == "regression" else cell
-
-
-def as_json(compared: Compared) -> dict[str, Any]:
-    """The same as JSON values: durations in seconds, what never came null."""
-    number = Counter(each.verdict for each in compared.comparisons)
-    return {
-        "comparisons": [{"nodeid": each.nodeid} | each.as_json() for each in compared.comparisons],
-        "gone": list(compared.gone),
-        "new": list(compared.new),
-        "left_out": list(compared.left_out),
-        "counts": {verdict: number[verdict] for verdict in _VERDICTS},
-    }
-
-
-# ── cells ──
 
 
 def _change(comparison: Comparison) -> str:
-    """By how much the values shown differ: spans in percent, counts in numbers; empty where they do not."""
+    """Return how far the two shown values are apart: durations in percent, counts in numbers."""
     before, after = comparison.typical
     if before == after or math.inf in (before, after):
         return ""
@@ -204,13 +105,106 @@ def _change(comparison: Comparison) -> str:
         return f"{after - before:+g}"
     if before == 0:
         return f"+{duration.show(int(after))}"
-    share = (after - before) / before * 100
-    if abs(share) < 0.05:
-        return "+<0.1 %" if share > 0 else "-<0.1 %"
-    return f"{share:+.1f} %" if abs(share) < 10 else f"{share:+.0f} %"
+    percent = (after - before) / before * 100
+    if abs(percent) < 0.05:
+        return "+<0.1 %" if percent > 0 else "-<0.1 %"
+    return f"{percent:+.1f} %" if abs(percent) < 10 else f"{percent:+.0f} %"
 
 
-def _others(compared: Compared) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Tests that were not compared, under a word for each kind that there is."""
-    named = {"gone": compared.gone, "new": compared.new, "not compared": compared.left_out}
-    return ((what, tests) for what, tests in named.items() if tests)
+def counts(compared: Compared) -> str:
+    """Return one line that says how much was compared, and how often each verdict occurs."""
+    number = Counter(comparison.verdict for comparison in compared.comparisons)
+    verdicts = ", ".join(
+        number_of(number[verdict], verdict) if verdict in _CHANGES else f"{number[verdict]} {verdict}"
+        for verdict in _VERDICTS
+        if number[verdict]
+    )
+    tests = len({comparison.nodeid for comparison in compared.comparisons})
+    line = f"{number_of(tests, 'test')}, {number_of(number.total(), 'comparison')}: {verdicts}" if tests else NOTHING
+    if needs := [comparison.needs for comparison in compared.comparisons if comparison.needs is not None]:
+        line += f" ({max(needs)} samples a side would be enough)"
+    return "; ".join([line, *(f"{number_of(len(ids), 'test')} {reason}" for reason, ids in compared.not_compared)])
+
+
+# ── text ──
+
+
+def text_lines(compared: Compared, *, width: int, everything: bool = False) -> list[Line]:
+    """Return a table by test with what else changed, then the tests of one side only, and the counts.
+
+    Shown are regressions and improvements; with `everything` every comparison. Lines keep to `width` characters,
+    except where a test's id is longer.
+    """
+    shown = [row for row in rows(compared.comparisons) if everything or row.verdict in _CHANGES]
+    lines: list[Line] = []
+    if shown:
+        widths = column_widths([HEADERS, *(row.cells for row in shown)])
+        lines.append(Line(GAP + line_of(HEADERS, widths, _NUMBERS)))
+    for nodeid, test_rows in _by_test(shown):
+        lines.append(Line(nodeid))
+        for row in test_rows:
+            line = GAP + line_of(row.cells, widths, _NUMBERS)
+            if len(line) <= width:
+                lines.append(Line(line, row.verdict))
+                continue
+            lines.append(Line(GAP + line_of(row.cells[:-1], widths[:-1], _NUMBERS), row.verdict))
+            lines += _wrapped(row.evidence, " " * 6, " " * 6, width)
+        for place, note in enumerate(_notes(test_rows)):
+            lines += _wrapped(note, f"    {'' if place else 'changed':<10}", " " * 14, width)
+    lines += [Line(f"{reason}: {test}") for reason, tests in compared.not_compared for test in tests]
+    return [*lines, *_wrapped(counts(compared), "", "  ", width)]
+
+
+def _by_test(shown: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    return ((nodeid, list(group)) for nodeid, group in groupby(shown, key=lambda row: row.nodeid))
+
+
+def _notes(test_rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return what else changed about a test. All its metrics say the same, so it is shown once."""
+    return tuple(dict.fromkeys(note for row in test_rows for note in row.notes))
+
+
+def _wrapped(text: str, first: str, following: str, width: int) -> Iterator[Line]:
+    lines = textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=first,
+        subsequent_indent=following,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return map(Line, lines)
+
+
+# ── Markdown and JSON ──
+
+
+def markdown(compared: Compared, *, everything: bool = False) -> str:
+    """Return the same as a table for the summary page of a CI job; without a title, with a line break at its end."""
+    shown = [row for row in rows(compared.comparisons) if everything or row.verdict in _CHANGES]
+    parts = []
+    if shown:
+        lines = [f"| {' | '.join(('test', *HEADERS))} |", "|:--|:--|--:|--:|--:|:--|:--|"]
+        for row in shown:
+            cells = [f"**{cell}**" if cell == "regression" else cell for cell in row.cells]
+            lines.append(f"| {code(row.nodeid, in_table=True)} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    for nodeid, test_rows in _by_test(shown):
+        if notes := _notes(test_rows):
+            parts.append("\n".join([f"{code(nodeid)} changed:\n", *(f"- {code(note)}" for note in notes)]))
+    if compared.not_compared:
+        items = [f"- {reason}: {code(test)}" for reason, tests in compared.not_compared for test in tests]
+        parts.append("\n".join(items))
+    return "\n\n".join([*parts, counts(compared)]) + "\n"
+
+
+def as_json(compared: Compared) -> dict[str, Any]:
+    """Return the same as JSON values: durations in seconds; null stands for what never came."""
+    number = Counter(comparison.verdict for comparison in compared.comparisons)
+    return {
+        "comparisons": [{"nodeid": comparison.nodeid} | comparison.as_json() for comparison in compared.comparisons],
+        "gone": list(compared.gone),
+        "new": list(compared.new),
+        "left_out": list(compared.left_out),
+        "counts": {verdict: number[verdict] for verdict in _VERDICTS},
+    }

@@ -82,7 +82,7 @@ def test_what_did_not_change_is_only_a_number_unless_everything_is_asked_for() -
 def test_too_few_runs_say_how_many_would_do() -> None:
     few = compared([live(LABEL, FAST[:2])], [live(LABEL, SLOW[:2])])
 
-    assert text(few) == ["1 test, 3 comparisons: 3 too few runs (4 samples a side would do)"]
+    assert text(few) == ["1 test, 3 comparisons: 3 too few runs (4 samples a side would be enough)"]
     assert {row.evidence for row in rows(few.comparisons)} == {"2 samples before, 2 now; 4 would do"}
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency.report import terminal
+from pytest_claude_latency.report.columns import columns_of
 from pytest_claude_latency.report.summary import Summary
 from tests.support.some_call import some_call
 from tests.support.some_results import node_ids, some_result, summary_of
@@ -149,14 +150,6 @@ def test_a_long_id_keeps_its_file_and_the_end_of_its_name() -> None:
     assert name.endswith(":test_label[german-long]")
 
 
-@given(node_ids(), st.integers(0, 60))
-def test_any_id_is_cut_to_the_columns_there_are(text: str, width: int) -> None:
-    short = terminal.shorten(text, max(width, 3))
-
-    assert terminal.columns(short) <= max(width, 3)
-    assert short == text if terminal.columns(text) <= max(width, 3) else "…" in short
-
-
 @given(st.lists(node_ids(), min_size=1, max_size=4), st.integers(80, 160), st.integers(0, 1))
 def test_any_row_fits_the_terminal(nodeids: list[str], width: int, verbosity: int) -> None:
     calls = [some_call(ttft=11.5, total=100.25, ttfa=12.0), some_call(streamed=False)]
@@ -166,12 +159,7 @@ def test_any_row_fits_the_terminal(nodeids: list[str], width: int, verbosity: in
     section = shown(summary, fullwidth=width, verbosity=verbosity).text.partition("\ntests")[0]
 
     table = [line for line in section.splitlines() if not line.startswith("warning")]
-    assert max(map(terminal.columns, table)) < width
-
-
-def test_chinese_characters_take_two_columns_each() -> None:
-    assert terminal.columns("测试.py::test") == len("测试.py::test") + 2
-    assert terminal.columns("e\u0301") == 1
+    assert max(map(columns_of, table)) < width
 
 
 def test_the_section_stands_in_a_real_run(pytester: pytest.Pytester) -> None:

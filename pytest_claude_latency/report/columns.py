@@ -1,0 +1,56 @@
+"""Columns: a table in a terminal, its cells padded to the columns that they take up there."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Container, Iterable, Sequence
+
+GAP = "  "
+_NARROWEST = 16
+"""What is left of the first column in the narrowest terminal."""
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns the text takes: Chinese or Japanese characters take two, combining ones none."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)
+
+
+def column_widths(rows: Iterable[Sequence[str]], available: int | None = None) -> list[int]:
+    """Return the width of each column; the first one gets what the others leave of `available`."""
+    widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
+    if available is None:
+        return widths
+    rest = available - sum(widths[1:]) - len(GAP) * (len(widths) - 1)
+    return [min(widths[0], max(rest, _NARROWEST)), *widths[1:]]
+
+
+def padded(cells: Sequence[str], widths: Sequence[int], numbers: Container[int] = ()) -> list[str]:
+    """Return the cells, each filled up to its width: those at the places `numbers` on the left, others on the right."""
+    filled = []
+    for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        space = " " * (width - columns_of(cell))
+        filled.append(space + cell if place in numbers else cell + space)
+    return filled
+
+
+def line_of(cells: Sequence[str], widths: Sequence[int], numbers: Container[int] = ()) -> str:
+    """Return the padded cells as one line, without space at its end."""
+    return GAP.join(padded(cells, widths, numbers)).rstrip()
+
+
+def shorten(text: str, width: int) -> str:
+    """Return the text in at most `width` columns; a longer one loses its middle, and keeps more of its end."""
+    if columns_of(text) <= width:
+        return text
+    head, tail = (width - 1) // 3, width - 1 - (width - 1) // 3
+    return f"{_start(text, head)}…{_start(text[::-1], tail)[::-1]}"
+
+
+def _start(text: str, width: int) -> str:
+    """Return as much of the start of the text as fits in `width` columns."""
+    taken = 0
+    for position, char in enumerate(text):
+        taken += columns_of(char)
+        if taken > width:
+            return text[:position]
+    return text
