@@ -23,7 +23,7 @@ from streams import HEADERS, URL, exchange, frames, read, read_async, recording
 
 from pytest_claude_latency import play
 from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, Nanoseconds
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 
 CHUNKS = 200
 STREAMS = 10
@@ -64,7 +64,7 @@ class BareHttpcore2(HTTPCoreMocker):
 
 @contextmanager
 def bare() -> Iterator[None]:
-    using = "httpcore" if Stack.of_sdk().name == "httpx" else BareHttpcore2.name
+    using = "httpcore" if HTTPLibrary.of_sdk().name == "httpx" else BareHttpcore2.name
     with respx.mock(using=using) as router:
         router.post(URL).mock(side_effect=lambda request: httpx.Response(200, headers=HEADERS, stream=Chunks()))
         yield
@@ -121,6 +121,6 @@ def compare(kind: str, work: Callable[[], list[Nanoseconds]]) -> None:
 
 if __name__ == "__main__":
     gc.disable()  # between the rounds only: a collection hits whichever side it falls into
-    print(f"a stream of {CHUNKS} chunks, anthropic {anthropic.__version__} on {Stack.of_sdk().name}")
+    print(f"a stream of {CHUNKS} chunks, anthropic {anthropic.__version__} on {HTTPLibrary.of_sdk().name}")
     compare("sync", read_all)
     compare("async", read_all_async)

@@ -20,9 +20,9 @@ from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cassettes.secrets import conceal_url
 from pytest_claude_latency.errors import CassetteError
-from pytest_claude_latency.http.connection_warmup import Warming
+from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
-from pytest_claude_latency.measurement.sources import Network
+from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.metrics.conditions import conditions_of
 from pytest_claude_latency.metrics.timeline import measure
@@ -82,10 +82,10 @@ class ABRunner:
         return [answer for answer, (phase, _) in zip(answers, made, strict=True) if phase is Phase.BODY]
 
     def _measure(self, pairs: Mapping[int, Counterparts], test: Measurement) -> Iterator[ABPair]:
-        stack = test.stack
-        measurement = Measurement(test.name, WallClock(), Network(), stack, warming=Warming(stack))
+        library = test.library
+        measurement = Measurement(test.name, WallClock(), LiveSource(), library, warmup=ConnectionWarmup(library))
         recorded_first: list[bool] = []
-        with self._during(measurement), stack.client() as client:
+        with self._during(measurement), library.client() as client:
             for pair in pairs.values():
                 recorded_first.append(self._recorded_first())
                 requests = (pair.recorded, pair.current) if recorded_first[-1] else (pair.current, pair.recorded)

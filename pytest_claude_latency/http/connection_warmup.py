@@ -1,4 +1,4 @@
-"""Warming: a connection is opened ahead of the request that would have had to open it.
+"""Connection warm-up: a connection is opened ahead of the request that would have had to open it.
 
 The first connection of a client is not a sample's fault, and with several
 samples would decide every percentile. What opens it is a `GET` of the host's
@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Any, final
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.http.library import Stack, Transport
-from pytest_claude_latency.http.recorder import Attempt, Observed
+from pytest_claude_latency.http.library import HTTPLibrary, Transport
+from pytest_claude_latency.http.recorder import Attempt, ObservedTransport
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time.clock import WallClock
 
@@ -24,21 +24,21 @@ _KEPT_HEADERS = ("user-agent", "anthropic-version")  # by which a user's respx r
 
 
 @final
-class Warming:
+class ConnectionWarmup:
     """Opens connections for the requests of one measurement."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.took: list[Nanoseconds] = []
+    def __init__(self, library: HTTPLibrary) -> None:
+        self.library = library
+        self.durations: list[Nanoseconds] = []
         """What each connection took."""
 
     def ahead_of(self, observed: Transport, attempt: Attempt, real: Any) -> Transport:
         """A transport that sees to the connection, and only then lets the attempt begin."""
-        return _Warmed(self, observed, attempt, real)
+        return _WarmingTransport(self, observed, attempt, real)
 
     def needs(self, transport: Any, request: Any) -> bool:
         """Whether a request would have to open a connection."""
-        return self.stack.opens_connection(transport, request.url)
+        return self.library.opens_connection(transport, request.url)
 
     def request(self, request: Any) -> Any:
         """What is sent ahead of `request`, to the same host."""
@@ -46,53 +46,53 @@ class Warming:
         times = request.extensions.get("timeout", {})
         within = {kind: min(times.get(kind) or _LONGEST, _LONGEST) for kind in ("connect", "read", "write", "pool")}
         url = request.url.join("/")
-        return self.stack.library.Request("GET", url, headers=headers, extensions={"timeout": within})
+        return self.library.module.Request("GET", url, headers=headers, extensions={"timeout": within})
 
     def attempt(self, ahead: Any) -> Attempt:
         """An attempt of no call, which tells what opening the connection took."""
-        return Attempt(Request(ahead.method, str(ahead.url)), WallClock(), 0, self.stack)
+        return Attempt(Request(ahead.method, str(ahead.url)), WallClock(), 0, self.library)
 
     def note(self, attempt: Attempt) -> None:
         """The connection is open, if it could be opened: the request that follows meets its own error."""
         connect = attempt.exchange().connect
         if connect is not None:
-            self.took.append(connect.duration)
+            self.durations.append(connect.duration)
 
 
 @final
-class _Warmed:
+class _WarmingTransport:
     """The client's own transport, observed, with its connection opened ahead."""
 
-    def __init__(self, warming: Warming, observed: Transport, attempt: Attempt, real: Any) -> None:
-        self._warming = warming
+    def __init__(self, warmup: ConnectionWarmup, observed: Transport, attempt: Attempt, real: Any) -> None:
+        self._warmup = warmup
         self._observed = observed
         self._attempt = attempt
         self._real = real
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
-        warming = self._warming
-        if warming.needs(self._real, request):
-            ahead = warming.request(request)
-            attempt = warming.attempt(ahead)
+        warmup = self._warmup
+        if warmup.needs(self._real, request):
+            ahead = warmup.request(request)
+            attempt = warmup.attempt(ahead)
             with suppress(Exception):
-                response = Observed(self._real, attempt, warming.stack).handle_request(ahead)
+                response = ObservedTransport(self._real, attempt, warmup.library).handle_request(ahead)
                 response.read()
                 response.close()
-            warming.note(attempt)
+            warmup.note(attempt)
             self._attempt.begin_now()
         return self._observed.handle_request(request)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
-        warming = self._warming
-        if warming.needs(self._real, request):
-            ahead = warming.request(request)
-            attempt = warming.attempt(ahead)
+        warmup = self._warmup
+        if warmup.needs(self._real, request):
+            ahead = warmup.request(request)
+            attempt = warmup.attempt(ahead)
             with suppress(Exception):
-                response = await Observed(self._real, attempt, warming.stack).handle_async_request(ahead)
+                response = await ObservedTransport(self._real, attempt, warmup.library).handle_async_request(ahead)
                 await response.aread()
                 await response.aclose()
-            warming.note(attempt)
+            warmup.note(attempt)
             self._attempt.begin_now()
         return await self._observed.handle_async_request(request)

@@ -20,7 +20,7 @@ from respx.mocks import Mocker
 from respx.models import AllMockedAssertionError, PassThrough
 
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.http.library import Stack, Transport
+from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, canonical
 
@@ -30,7 +30,7 @@ _SERVICE = "claude_latency"
 _PROBE_URL = "https://interception-probe.invalid/v1/messages"
 
 
-class Desk(Protocol):
+class Responder(Protocol):
     """Who is asked what to do with a request while interception is active."""
 
     def transport_for(self, request: Request, real: Transport) -> Transport:
@@ -131,13 +131,13 @@ class Interception:
     """The respx router through which every request of a Claude client passes, once `start`ed.
 
     It is started once per run and stays; what becomes of a request is the
-    current desk's affair. With no desk, requests go on untouched.
+    current responder's affair. With no responder, requests go on untouched.
     """
 
-    def __init__(self, desk: Callable[[], Desk | None]) -> None:
-        self._desk = desk
-        self.stack = Stack.of_sdk()
-        self._mocker = _mocker(self.stack.name)
+    def __init__(self, responder: Callable[[], Responder | None]) -> None:
+        self._responder = responder
+        self.library = HTTPLibrary.of_sdk()
+        self._mocker = _mocker(self.library.name)
         self._router = respx.MockRouter(assert_all_called=False, using=self._mocker.name)
         self._route = self._router.route().mock(side_effect=self._answer)
         self._bystanders = [
@@ -146,7 +146,7 @@ class Interception:
         ]
 
     def start(self) -> None:
-        """Patch the stack's clients, unless a router of the same kind already did."""
+        """Patch the library's clients, unless a router of the same kind already did."""
         self._router.start()
         for patch in self._bystanders:
             patch.start()
@@ -175,20 +175,20 @@ class Interception:
         """A router's own handler for all but our requests on their way to the network, which it lets pass."""
 
         def handle(mocker: type[Mocker], request: httpx.Request) -> Any:
-            if addressed_to_claude(request) and self._desk() is not None:
+            if addressed_to_claude(request) and self._responder() is not None:
                 raise PassThrough("a Claude call that is being measured", request=request, origin=self._route)
             return handler.__func__(mocker, request)
 
         return handle
 
     def _ask(self, raw: Any, real: Any) -> Transport | None:
-        desk = self._desk()
-        if desk is None or self.stack.is_stand_in(real):
+        responder = self._responder()
+        if responder is None or self.library.is_stand_in(real):
             return None
-        return desk.transport_for(as_request(raw), real)
+        return responder.transport_for(as_request(raw), real)
 
     def _replying(self, status: int) -> Any:
-        return self.stack.library.MockTransport(lambda request: self.stack.library.Response(status))
+        return self.library.module.MockTransport(lambda request: self.library.module.Response(status))
 
     def prove(self) -> None:
         """Make sure that interception is live.
@@ -199,22 +199,22 @@ class Interception:
         if not self.is_live():
             raise InterceptionError(
                 f"requests of Claude clients are not intercepted: something replaced `_send_single_request` of "
-                f"{self.stack.name}'s clients after this plugin patched it; nothing was sent. Expected to find the "
-                f"plugin's own; look for a plugin, fixture or conftest that patches {self.stack.name} and undo it "
+                f"{self.library.name}'s clients after this plugin patched it; nothing was sent. Expected to find the "
+                f"plugin's own; look for a plugin, fixture or conftest that patches {self.library.name} and undo it "
                 f"before latency tests"
             )
 
     def is_live(self) -> bool:
         """Whether a request made now, sync or async, would be met here: proved by sending one each way."""
-        library = self.stack.library
+        module = self.library.module
         headers = {"anthropic-version": "probe"}
-        with library.Client(transport=self._replying(500), trust_env=False) as client:  # 500: nobody intercepted
+        with module.Client(transport=self._replying(500), trust_env=False) as client:  # 500: nobody intercepted
             sync_answer = client.post(_PROBE_URL, headers=headers)
         async_answer = _run(self._async_probe(headers))
         return (sync_answer.status_code, async_answer.status_code) == (204, 204)
 
     async def _async_probe(self, headers: dict[str, str]) -> Any:
-        async with self.stack.library.AsyncClient(transport=self._replying(500), trust_env=False) as client:
+        async with self.library.module.AsyncClient(transport=self._replying(500), trust_env=False) as client:
             return await client.post(_PROBE_URL, headers=headers)
 
 

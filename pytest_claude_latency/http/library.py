@@ -28,19 +28,19 @@ class Transport(Protocol):
 
 
 @final
-class Stack:
+class HTTPLibrary:
     """The HTTP library the installed SDK uses: `httpx` or `httpx2`."""
 
-    def __init__(self, library: ModuleType) -> None:
-        self.library = library
-        self.name = library.__name__
-        self._sync_body = type("SyncBody", (_SyncBody, library.SyncByteStream), {})
-        self._async_body = type("AsyncBody", (_AsyncBody, library.AsyncByteStream), {})
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.name = module.__name__
+        self._sync_body = type("SyncBody", (_SyncBody, module.SyncByteStream), {})
+        self._async_body = type("AsyncBody", (_AsyncBody, module.AsyncByteStream), {})
 
     @classmethod
-    def of_sdk(cls) -> Stack:
-        """The stack of the installed `anthropic`, told by the library its default client derives from."""
-        return _stack_of_sdk()
+    def of_sdk(cls) -> HTTPLibrary:
+        """The library of the installed `anthropic`, told by the library its default client derives from."""
+        return _library_of_sdk()
 
     def client(self) -> Any:
         """A sync client as the SDK makes them: its time-outs, the environment's proxies and certificates."""
@@ -50,8 +50,8 @@ class Stack:
 
     def is_stand_in(self, transport: object) -> bool:
         """Whether a transport is a program's own stand-in for a server, which no request leaves."""
-        library = self.library
-        return isinstance(transport, library.MockTransport | library.ASGITransport | library.WSGITransport)
+        module = self.module
+        return isinstance(transport, module.MockTransport | module.ASGITransport | module.WSGITransport)
 
     def opens_connection(self, transport: object, url: Any) -> bool:
         """Whether a request sent now would have to open a connection.
@@ -59,7 +59,7 @@ class Stack:
         False, too, where that cannot be told: the transport has no pool of this library's.
         """
         open_ones = getattr(getattr(transport, "_pool", None), "connections", None)
-        if open_ones is None or not isinstance(transport, self.library.HTTPTransport | self.library.AsyncHTTPTransport):
+        if open_ones is None or not isinstance(transport, self.module.HTTPTransport | self.module.AsyncHTTPTransport):
             return False
         core = importlib.import_module(self.name.replace("httpx", "httpcore"))
         origin = core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path).origin
@@ -69,7 +69,7 @@ class Stack:
 
     def response(self, status: int, headers: Headers, stream: Any) -> Any:
         """A response of this library over a byte stream made by `sync_body` or `async_body`."""
-        return self.library.Response(status, headers=list(headers), stream=stream)
+        return self.module.Response(status, headers=list(headers), stream=stream)
 
     def sync_body(self, parts: Iterator[bytes], close: Callable[[], None]) -> Any:
         """A byte stream of this library that hands out `parts` and calls `close` when it is closed."""
@@ -91,29 +91,29 @@ class Stack:
                 pieces.append(b"")
                 yield part
 
-        response = self.library.Response(200, headers=list(headers), content=feed())
+        response = self.module.Response(200, headers=list(headers), content=feed())
         try:
             for piece in response.iter_bytes():
                 pieces[-1] += piece
-        except self.library.DecodingError:
+        except self.module.DecodingError:
             pass  # the program met the same error in its own stream, where it is recorded
         return pieces
 
     def error(self, name: str, message: str, request: Any) -> Exception:
         """The library's own exception called `name`; its `TransportError` where it has none of that name."""
-        kind = getattr(self.library, name, None)
-        if not (isinstance(kind, type) and issubclass(kind, self.library.TransportError | self.library.DecodingError)):
-            kind, message = self.library.TransportError, f"{name}: {message}"
+        kind = getattr(self.module, name, None)
+        if not (isinstance(kind, type) and issubclass(kind, self.module.TransportError | self.module.DecodingError)):
+            kind, message = self.module.TransportError, f"{name}: {message}"
         error: Exception = kind(message, request=request)
         return error
 
 
 @cache
-def _stack_of_sdk() -> Stack:
+def _library_of_sdk() -> HTTPLibrary:
     import anthropic
 
     packages = [base.__module__.partition(".")[0] for base in anthropic.DefaultHttpxClient.__mro__]
-    return Stack(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
+    return HTTPLibrary(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
 
 
 class _SyncBody:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Literal, final
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.http.library import Stack, Transport
+from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.messages_api.exchange import (
     Chunk,
     Connect,
@@ -36,10 +36,10 @@ _OPENED = (
 class Attempt:
     """One HTTP attempt as it happens. Instants count from when it was sent."""
 
-    def __init__(self, request: Request, clock: Clock, origin: Nanoseconds, stack: Stack) -> None:
+    def __init__(self, request: Request, clock: Clock, origin: Nanoseconds, library: HTTPLibrary) -> None:
         self.request = request
         self._clock = clock
-        self._stack = stack
+        self._library = library
         self._start = clock.now()
         self.sent = self._start - origin
         self._connecting: Nanoseconds | None = None
@@ -122,18 +122,18 @@ class Attempt:
         headers = self._response.headers if self._response else ()
         data = [part for _, part in parts]
         if (header(headers, "content-encoding") or "identity") != "identity":
-            data = self._stack.decoded(headers, data)
+            data = self._library.decoded(headers, data)
         return (Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
 
 
 @final
-class Observed:
+class ObservedTransport:
     """A transport that notes in an `Attempt` what passes through it."""
 
-    def __init__(self, inner: Transport, attempt: Attempt, stack: Stack) -> None:
+    def __init__(self, inner: Transport, attempt: Attempt, library: HTTPLibrary) -> None:
         self._inner = inner
         self._attempt = attempt
-        self._stack = stack
+        self._library = library
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
@@ -145,7 +145,7 @@ class Observed:
             raise
         stream = response.stream
         self._attempt.answered(response.status_code, tuple(response.headers.multi_items()))
-        response.stream = self._stack.sync_body(self._pass_on(stream), self._closing(stream))
+        response.stream = self._library.sync_body(self._pass_on(stream), self._closing(stream))
         return response
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -158,7 +158,7 @@ class Observed:
             raise
         stream = response.stream
         self._attempt.answered(response.status_code, tuple(response.headers.multi_items()))
-        response.stream = self._stack.async_body(self._pass_on_async(stream), self._closing_async(stream))
+        response.stream = self._library.async_body(self._pass_on_async(stream), self._closing_async(stream))
         return response
 
     def _pass_on(self, stream: Any) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NoReturn, Protocol, final
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds, nanoseconds
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.exchange import End, Exchange
 from pytest_claude_latency.virtual_time.clock import Clock
 
@@ -36,14 +36,14 @@ class Waiter(Protocol):
 
 
 @final
-class Replayed:
+class ReplayTransport:
     """The transport that serves one recorded exchange to one request, at the recorded offsets."""
 
     def __init__(
         self,
         recorded: Exchange,
         waiter: Waiter,
-        stack: Stack,
+        library: HTTPLibrary,
         overrun: Callable[[Exchange], NoReturn],
         *,
         place: int = 0,
@@ -53,7 +53,7 @@ class Replayed:
         self.connect = recorded.connect
         self._end = recorded.end or End(0)
         self._waiter = waiter
-        self._stack = stack
+        self._library = library
         self._overrun = overrun
         self._start = waiter.clock.now()
 
@@ -61,18 +61,18 @@ class Replayed:
         """Answer a sync client's request."""
         for instant in self._headers(request):
             self._waiter.sleep_until(instant)
-        return self._response(self._stack.sync_body(self._play(request), lambda: None))
+        return self._response(self._library.sync_body(self._play(request), lambda: None))
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
         for instant in self._headers(request):
             await self._waiter.async_sleep_until(instant)
-        return self._response(self._stack.async_body(self._play_async(request), _nothing_to_close))
+        return self._response(self._library.async_body(self._play_async(request), _nothing_to_close))
 
     def _response(self, stream: Any) -> Any:
         response = self._recorded.response
         assert response is not None  # `_headers` raises where none was recorded
-        return self._stack.response(response.status, response.headers, stream)
+        return self._library.response(response.status, response.headers, stream)
 
     def _play(self, request: Any) -> Iterator[bytes]:
         now, wait = self._waiter.clock.now, self._waiter.sleep_until
@@ -124,7 +124,7 @@ class Replayed:
         allowed = self._allowed(error, request)
         if allowed is not None and due - since > allowed:
             yield since + allowed
-            raise self._stack.error(error, f"no answer for {allowed / 1e9:g} s", request)
+            raise self._library.error(error, f"no answer for {allowed / 1e9:g} s", request)
         yield due
 
     def _break_off(self, since: Nanoseconds, request: Any) -> Iterator[Nanoseconds]:
@@ -133,7 +133,7 @@ class Replayed:
         if failure is not None and failure not in _TIMEOUTS:
             patience = "ConnectTimeout" if failure == "ConnectError" else "ReadTimeout"
             yield from self._in_time(since, self._start + self._end.at, patience, request)
-            raise self._stack.error(failure, "as recorded", request)
+            raise self._library.error(failure, "as recorded", request)
         yield from self._fall_silent(since, failure or "ReadTimeout", request)
 
     def _fall_silent(self, since: Nanoseconds, error: str, request: Any) -> Iterator[Nanoseconds]:
@@ -146,7 +146,7 @@ class Replayed:
         patience = self._start + self._end.at + SLACK
         if allowed is not None and since + allowed <= patience:
             yield since + allowed
-            raise self._stack.error(error, f"no answer for {allowed / 1e9:g} s", request)
+            raise self._library.error(error, f"no answer for {allowed / 1e9:g} s", request)
         yield patience
         self._overrun(self._recorded)
 

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from pytest_claude_latency.http.library import Stack, Transport
+from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.messages_api.exchange import Request
 
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 
 
 @final
-class Rewritten:
+class RewritingTransport:
     """A transport to which every request goes with the body of `request`."""
 
-    def __init__(self, inner: Transport, request: Request, stack: Stack) -> None:
+    def __init__(self, inner: Transport, request: Request, library: HTTPLibrary) -> None:
         self._inner = inner
         self._content = request.content
-        self._stack = stack
+        self._library = library
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
@@ -34,5 +34,5 @@ class Rewritten:
         headers = [
             (name, value) for name, value in request.headers.raw if name.decode("latin-1").lower() not in _OF_THE_BODY
         ]
-        kind = self._stack.library.Request
+        kind = self._library.module.Request
         return kind(request.method, request.url, headers=headers, content=self._content, extensions=request.extensions)

@@ -24,10 +24,10 @@ import pytest
 from pytest_claude_latency.cassettes.secrets import conceal_url
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds, seconds
 from pytest_claude_latency.errors import VariantError
-from pytest_claude_latency.http.connection_warmup import Warming
-from pytest_claude_latency.http.library import Stack, Transport
-from pytest_claude_latency.http.recorder import Attempt, Observed
-from pytest_claude_latency.http.rewriting import Rewritten
+from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
+from pytest_claude_latency.http.library import HTTPLibrary, Transport
+from pytest_claude_latency.http.recorder import Attempt, ObservedTransport
+from pytest_claude_latency.http.rewriting import RewritingTransport
 from pytest_claude_latency.measurement.variant import Variant
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
 from pytest_claude_latency.metrics.conditions import conditions_of
@@ -100,22 +100,22 @@ class Measurement:
         name: str,
         clock: Clock,
         source: Source,
-        stack: Stack,
+        library: HTTPLibrary,
         date: datetime | None = None,
         *,
-        warming: Warming | None = None,
+        warmup: ConnectionWarmup | None = None,
         variant: Variant | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
         self.source = source
-        self.warming = warming
+        self.warmup = warmup
         self.variant = variant
         self.varied = 0
         """How many requests the variant changed."""
         self.phase = Phase.SETUP
         self.misses: list[str] = []
-        self.stack = stack
+        self.library = library
         self._date = date
         self._told = 0
         self._worlds: list[World] = []
@@ -163,14 +163,14 @@ class Measurement:
     def transport_for(self, request: Request, real: Transport) -> Transport:
         """Answer a request and observe it."""
         sent = self._varied(request)
-        attempt = Attempt(sent, self.clock, self._origin, self.stack)
+        attempt = Attempt(sent, self.clock, self._origin, self.library)
         inner = self.source.transport_for(sent, real, self)
         attempt.foretold(getattr(inner, "connect", None))
         attempt.place = getattr(inner, "place", 0)
         self._file(attempt)
-        carrier = inner if sent is request else Rewritten(inner, sent, self.stack)
-        observed = Observed(carrier, attempt, self.stack)
-        return observed if self.warming is None else self.warming.ahead_of(observed, attempt, inner)
+        carrier = inner if sent is request else RewritingTransport(inner, sent, self.library)
+        observed = ObservedTransport(carrier, attempt, self.library)
+        return observed if self.warmup is None else self.warmup.ahead_of(observed, attempt, inner)
 
     def _varied(self, request: Request) -> Request:
         """What is sent in place of `request`."""

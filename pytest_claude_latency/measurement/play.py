@@ -16,7 +16,7 @@ from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.http.sdk_patches import SDKPatches
 from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
-from pytest_claude_latency.measurement.sources import InTurn
+from pytest_claude_latency.measurement.sources import SequentialSource
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 
 _NAME = "play(...)"
@@ -43,7 +43,7 @@ def play(recording: Recording) -> Iterator[Latency]:
         sdk.start()
         stack.callback(sdk.stop)
         interception.prove()
-        measurement = Measurement(_NAME, VirtualClock(), InTurn(recording.exchanges), interception.stack)
+        measurement = Measurement(_NAME, VirtualClock(), SequentialSource(recording.exchanges), interception.library)
         measurement.phase = Phase.BODY
         measurement.enter()
         stack.callback(measurement.leave)

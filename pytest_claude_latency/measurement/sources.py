@@ -1,7 +1,7 @@
 """Sources: what answers the requests of a measurement.
 
-`Replaying` serves what was recorded for the test, `InTurn` any recording given
-as a value, and `Network` lets requests go where they were going.
+`CassetteSource` serves what was recorded for the test, `SequentialSource` any recording given
+as a value, and `LiveSource` lets requests go where they were going.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import ClassVar, NoReturn, final
 from pytest_claude_latency.cassettes.matching import Matcher
 from pytest_claude_latency.cassettes.redaction import redact_request
 from pytest_claude_latency.http.library import Transport
-from pytest_claude_latency.http.replay import Replayed
+from pytest_claude_latency.http.replay import ReplayTransport
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
 
 
 @final
-class Network:
+class LiveSource:
     """Requests go to whatever server the client names."""
 
     replays = False
@@ -33,7 +33,7 @@ class Network:
 
 @final
 @dataclass(frozen=True)
-class Replaying:
+class CassetteSource:
     """Each request gets the first recorded exchange that fits it and was not used yet."""
 
     replays: ClassVar[bool] = True
@@ -52,14 +52,14 @@ class Replaying:
         if recorded is None:
             measurement.miss(self.explain(shown))
         stop, place = partial(self._stop, measurement), self.matcher.place_of(recorded)
-        return Replayed(recorded, measurement, measurement.stack, stop, place=place)
+        return ReplayTransport(recorded, measurement, measurement.library, stop, place=place)
 
     def _stop(self, measurement: Measurement, exchange: Exchange) -> NoReturn:
         measurement.miss(self.overrun(exchange))
 
 
 @final
-class InTurn:
+class SequentialSource:
     """The exchanges of a recording, one for each request in turn, whatever it asks."""
 
     replays = True
@@ -75,7 +75,7 @@ class InTurn:
             measurement.miss(
                 f"play: this {request.title} is one request more than the {self._total} exchanges of the recording"
             )
-        return Replayed(recorded, measurement, measurement.stack, partial(self._stop, measurement))
+        return ReplayTransport(recorded, measurement, measurement.library, partial(self._stop, measurement))
 
     def _stop(self, measurement: Measurement, exchange: Exchange) -> NoReturn:
         measurement.miss("play: the program reads on where the recorded one stopped reading")

@@ -12,7 +12,7 @@ from typing import final
 from pytest_claude_latency.cassettes.matching import Matcher, Rules, miss_message
 from pytest_claude_latency.cassettes.recording import Recording, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
-from pytest_claude_latency.measurement.sources import Replaying
+from pytest_claude_latency.measurement.sources import CassetteSource
 from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.settings import Settings
 
@@ -46,17 +46,17 @@ class Shelf:
         """
         return Recording.load(self.path) if self.exists else None
 
-    def replaying(self, recording: Recording | None, rules: Rules) -> Replaying:
+    def replaying(self, recording: Recording | None, rules: Rules) -> CassetteSource:
         """The source that serves `recording`, or whose every answer is that nothing was recorded."""
         matcher = Matcher(recording.exchanges if recording else (), rules)
         explain = partial(
             miss_message, matcher=matcher if recording else None, recording=self.shown, record=self.command
         )
-        return Replaying(matcher, self.settings.redact, explain, self._overrun)
+        return CassetteSource(matcher, self.settings.redact, explain, self._overrun)
 
     def unused(self, source: object) -> str | None:
         """What to say of recorded exchanges that `source` served to nobody; None if there are none."""
-        if not isinstance(source, Replaying) or not (unused := source.matcher.unused):
+        if not isinstance(source, CassetteSource) or not (unused := source.matcher.unused):
             return None
         return (
             f"{len(unused)} of {len(source.matcher.exchanges)} recorded exchanges were not used: {self.shown}; "

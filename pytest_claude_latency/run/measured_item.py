@@ -31,10 +31,10 @@ from pytest_claude_latency.collection.markers import (
 from pytest_claude_latency.collection.selection import BUDGET
 from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.errors import BudgetExceeded, LatencyError
-from pytest_claude_latency.http.connection_warmup import Warming
+from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
-from pytest_claude_latency.measurement.sources import Network
+from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run.cassette_file import Shelf
@@ -106,15 +106,15 @@ class Case:
 
     def _measured(self, cassette: Cassette) -> Measurement:
         session, name = self._session, self._item.nodeid
-        stack = session.interception().stack
+        library = session.interception().library
         borrowed = cassette.name is not None and not cassette.owner
         if not session.settings.mode.replays(recorded=self._shelf.exists, borrowed=borrowed):
-            warming = Warming(stack) if self._identity.of > 1 else None
-            return Measurement(name, WallClock(), Network(), stack, warming=warming, variant=self._identity.variant)
+            warmup = ConnectionWarmup(library) if self._identity.of > 1 else None
+            return Measurement(name, WallClock(), LiveSource(), library, warmup=warmup, variant=self._identity.variant)
         recording = self._shelf.load()
         source = self._shelf.replaying(recording, Rules(cassette.ignore, cassette.repeat))
         date, variant = self._date(recording), self._identity.variant
-        return Measurement(name, session.clock(), source, stack, date, variant=variant)
+        return Measurement(name, session.clock(), source, library, date, variant=variant)
 
     def _date(self, recording: Recording | None) -> datetime | None:
         if recording is None or self._session.settings.date is not Date.RECORDED:
@@ -300,8 +300,8 @@ class Case:
 
     @property
     def _connecting(self) -> float | None:
-        warming = self.measurement.warming
-        return seconds(sum(warming.took)) if warming is not None and warming.took else None
+        warmup = self.measurement.warmup
+        return seconds(sum(warmup.durations)) if warmup is not None and warmup.durations else None
 
     def _foreign_properties(self) -> list[tuple[str, object]]:
         return [each for each in self._item.user_properties if not each[0].startswith("latency.")]

@@ -22,7 +22,7 @@ from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording, fixture_id, fixture_path
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
-from pytest_claude_latency.measurement.sources import Network
+from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.run.cassette_file import Shelf
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.virtual_time.clock import WallClock
@@ -100,10 +100,10 @@ class _Life:
 
     def _new_measurement(self) -> Measurement:
         session, name = self._session, self._shelf.subject
-        stack = session.interception().stack
+        library = session.interception().library
         if not session.settings.mode.replays(recorded=self._shelf.exists, borrowed=False):
-            return Measurement(name, WallClock(), Network(), stack)
-        return Measurement(name, session.clock(), self._shelf.replaying(self._shelf.load(), Rules()), stack)
+            return Measurement(name, WallClock(), LiveSource(), library)
+        return Measurement(name, session.clock(), self._shelf.replaying(self._shelf.load(), Rules()), library)
 
     @contextmanager
     def measured(self) -> Iterator[None]:

@@ -89,7 +89,7 @@ class Session:
             from pytest_claude_latency.http.interception import Interception
             from pytest_claude_latency.http.sdk_patches import SDKPatches
 
-            self._interception = Interception(self._desk)
+            self._interception = Interception(self._responder)
             self._interception.start()
             self._sdk = SDKPatches(self._replays, self._miss_credential)
             self._sdk.start()
@@ -308,15 +308,15 @@ class Session:
         begun: str = getattr(self.config, "workerinput", {}).get(REPORTED, "")
         return path.exists() and Recording.load(path).recorded >= begun
 
-    def _desk(self) -> Measurement | _Closed | None:
+    def _responder(self) -> Measurement | _Closed | None:
         world = virtual_time.current()
         if world is not None and world.ended and not (self._current and self._current.lives_in(world)):
             return _Closed(world, self.warnings)
         return self._current
 
     def _replays(self) -> bool:
-        desk = self._desk()
-        return desk is not None and desk.replays
+        responder = self._responder()
+        return responder is not None and responder.replays
 
     def _miss_credential(self) -> None:
         self.credential_missing = self._current is not None

@@ -11,10 +11,10 @@ import anthropic
 import pytest
 
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.http.connection_warmup import Warming
+from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
-from pytest_claude_latency.measurement.sources import Network
+from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.virtual_time.clock import WallClock
 from tests.support.claude_messages import text
 from tests.support.claude_server import ClaudeServer, Served
@@ -29,13 +29,13 @@ ASKED: dict[str, Any] = {
 @pytest.fixture
 def measurement(claude_server: ClaudeServer) -> Iterator[Measurement]:
     """A live measurement that warms connections, of whatever the test sends."""
-    desk: list[Measurement] = []
-    interception = Interception(lambda: desk[0] if desk else None)
+    responder: list[Measurement] = []
+    interception = Interception(lambda: responder[0] if responder else None)
     interception.start()
-    stack = interception.stack
-    measurement = Measurement("test", WallClock(), Network(), stack, warming=Warming(stack))
+    library = interception.library
+    measurement = Measurement("test", WallClock(), LiveSource(), library, warmup=ConnectionWarmup(library))
     measurement.enter()
-    desk.append(measurement)
+    responder.append(measurement)
     yield measurement
     measurement.close()
     measurement.leave()
@@ -65,8 +65,8 @@ def test_the_first_request_of_a_client_finds_its_connection_open(
     assert {served.connection for served in claude_server.log} == {1}
     (exchange,) = measurement.exchanges()
     assert exchange.connect is None
-    assert measurement.warming is not None
-    assert len(measurement.warming.took) == 1
+    assert measurement.warmup is not None
+    assert len(measurement.warmup.durations) == 1
 
 
 def test_what_opens_it_carries_no_credential_and_no_body(claude_server: ClaudeServer, measurement: Measurement) -> None:
@@ -108,7 +108,7 @@ def test_calls_at_the_same_time_each_find_a_connection_open(
 def test_the_time_it_took_is_in_no_other(
     claude_server: ClaudeServer, measurement: Measurement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Warming, "note", lambda warming, attempt: time.sleep(0.05))
+    monkeypatch.setattr(ConnectionWarmup, "note", lambda warmup, attempt: time.sleep(0.05))
     claude_server.answer(text("Hello wor|ld"))
     with client(claude_server) as claude:
         claude.messages.create(**ASKED)
@@ -127,22 +127,22 @@ def test_a_server_that_cannot_be_reached_is_an_error_of_the_request_itself(
     (exchange,) = measurement.exchanges()
     assert exchange.end is not None
     assert exchange.end.error == "ConnectError"
-    assert measurement.warming is not None
-    assert measurement.warming.took == []
+    assert measurement.warmup is not None
+    assert measurement.warmup.durations == []
 
 
 def test_a_transport_without_a_pool_is_left_alone(claude_server: ClaudeServer, measurement: Measurement) -> None:
-    library = measurement.stack.library
+    module = measurement.library.module
 
-    class Passing(library.BaseTransport):  # type: ignore[misc, name-defined]  # known when it runs
+    class Passing(module.BaseTransport):  # type: ignore[misc, name-defined]  # known when it runs
         def __init__(self) -> None:
-            self._real = library.HTTPTransport()
+            self._real = module.HTTPTransport()
 
         def handle_request(self, request: Any) -> Any:
             return self._real.handle_request(request)
 
     claude_server.answer(text("Hello wor|ld"))
-    with client(claude_server, http_client=library.Client(transport=Passing())) as claude:
+    with client(claude_server, http_client=module.Client(transport=Passing())) as claude:
         claude.messages.create(**ASKED)
 
     assert asked(claude_server) == ["POST /v1/messages"]

@@ -22,13 +22,15 @@ import pytest_claude_latency.report.terminal
 import pytest_claude_latency.run.measured_item
 import pytest_claude_latency.run.scoped_fixtures  # noqa: F401  # as above
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite
 from tests.support.claude_server import ClaudeServer
 
 for module in pkgutil.walk_packages(virtual_time.__path__, f"{virtual_time.__name__}."):
     import_module(module.name)  # as above: two copies would keep two accounts of one thread
-import_module(Stack.of_sdk().name.replace("httpx", "httpcore"))  # as above: a second copy would raise errors of its own
+import_module(
+    HTTPLibrary.of_sdk().name.replace("httpx", "httpcore")
+)  # as above: a second copy would raise errors of its own
 
 
 @pytest.fixture

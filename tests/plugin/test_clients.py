@@ -8,12 +8,12 @@ from importlib.util import find_spec
 import anthropic
 import pytest
 
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import status
 from tests.support.claude_messages import text
 
-LIBRARY = Stack.of_sdk().name
+LIBRARY = HTTPLibrary.of_sdk().name
 MAJOR = int(anthropic.__version__.partition(".")[0])
 
 has_middleware = pytest.mark.skipif(

@@ -13,7 +13,7 @@ import anthropic
 import pytest
 from respx.mocks import Mocker
 
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from tests.plugin.suite import Suite
 
@@ -65,7 +65,7 @@ def test_next():
 
 def _state() -> dict[str, Any]:
     """What a latency test changes while it runs."""
-    library = Stack.of_sdk().library
+    library = HTTPLibrary.of_sdk().module
     base_client = import_module("anthropic._base_client")
     return {
         "authentication": [vars(kind)["auth_headers"] for kind in (anthropic.Anthropic, anthropic.AsyncAnthropic)],

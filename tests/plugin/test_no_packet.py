@@ -5,7 +5,7 @@ from __future__ import annotations
 import anthropic
 import pytest
 
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite
 
 AUDIT = """
@@ -26,7 +26,7 @@ sys.addaudithook(noted)
 SOURCE = f"""
 import os, socket
 import httpx, respx
-import {Stack.of_sdk().name} as stack
+import {HTTPLibrary.of_sdk().name} as stack
 
 LIVE = os.environ.get("ANTHROPIC_BASE_URL")
 AWS = {{"base_url": LIVE}} if LIVE else {{}}

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 
 from pytest_claude_latency import BudgetExceeded, Recording, play
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 from pytest_claude_latency.strategies import recordings
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
 CLIENT = anthropic.Anthropic(timeout=None)  # making one takes the SDK a while
-FAILURES: Any = (anthropic.APIError, Stack.of_sdk().library.TransportError)
+FAILURES: Any = (anthropic.APIError, HTTPLibrary.of_sdk().module.TransportError)
 ASKED: Any = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
 
 

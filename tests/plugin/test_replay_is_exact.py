@@ -13,13 +13,13 @@ from hypothesis import given, settings
 
 from pytest_claude_latency import Recording, play
 from pytest_claude_latency.duration import SECOND, Nanoseconds
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Response
 from pytest_claude_latency.strategies import recordings
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
-library: Any = Stack.of_sdk().library
+library: Any = HTTPLibrary.of_sdk().module
 
 ANYTHING = recordings(
     streamed=None, thinking=None, tools=None, errors=True, drops=True, retries=True, calls=(1, 3), deltas=(1, 3)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite
 
-LIBRARY = Stack.of_sdk().name
+LIBRARY = HTTPLibrary.of_sdk().name
 
 FIXTURE = f"""
 import httpx, respx

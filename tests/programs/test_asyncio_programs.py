@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from pytest_claude_latency import play
-from pytest_claude_latency.http.library import Stack
+from pytest_claude_latency.http.library import HTTPLibrary
 from tests.support.program_answers import recording, refused, streamed, whole
 from tests.support.program_claude import aask, ask, read, words
 
@@ -139,7 +139,7 @@ def test_a_time_out_fires_when_virtual_time_reaches_it(limited: Callable[[], Cor
 
 
 def test_a_gap_longer_than_the_clients_time_out_ends_the_stream_as_live() -> None:
-    timeout = Stack.of_sdk().library.ReadTimeout
+    timeout = HTTPLibrary.of_sdk().module.ReadTimeout
 
     async def program() -> float:
         asked = 0.0
