@@ -1,8 +1,8 @@
 """README and docs: what they show runs, what they name exists, and what exists is named.
 
-A Python block whose first line is a comment with a file name (`# tests/test_summary.py`) is a whole file. All
-those files are one project, which is recorded and replayed here. Other Python blocks are parts, and compile.
-In a console block, lines after `$` are commands.
+A block whose first line is a comment with a file name (`# tests/test_summary.py`) is a complete file. All those
+files are one project, which is recorded and replayed here; those of the README are a project of their own too.
+Other Python blocks are parts of a file, and compile. In a console block, lines after `$` are commands.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from pytest_claude_latency.report.formats import parse_target
 from tests.plugin.conftest import suite  # noqa: F401  # a fixture
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
+from tests.support.claude_server import ClaudeServer
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples/README.md"]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples/README.md"]
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text("utf-8") for page in PAGES}
 README, REFERENCE = TEXTS["README.md"], TEXTS["docs/reference.md"]
 LANGUAGES = ("python", "console", "text", "ini", "yaml")
-FILE_NAME = re.compile(r"# ([\w/]+\.py)\n")
+FILE_NAME = re.compile(r"# ([\w/]+\.(?:py|ini))\n")
 
 
 class Names(NamedTuple):
@@ -75,9 +76,9 @@ class Block(NamedTuple):
 
     @property
     def file(self) -> str | None:
-        """The file it is, if it is a whole one."""
+        """The path of the complete file that the block shows; `None` if it shows a part of one."""
         name = FILE_NAME.match(self.code)
-        return name[1] if name and self.language == "python" else None
+        return name[1] if name else None
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -121,15 +122,47 @@ def test_python_shown_compiles(block: Block) -> None:
 
 def test_a_file_shown_twice_is_the_same_file() -> None:
     shown: dict[str, set[str]] = {}
-    for block in blocks("python"):
+    for block in blocks("python", "ini"):
         if block.file:
             shown.setdefault(block.file, set()).add(block.code)
 
     assert {file for file, codes in shown.items() if len(codes) > 1} == set()
 
 
+def test_the_quick_start_of_the_readme_runs_as_printed_in_an_empty_folder(
+    pytester: pytest.Pytester, claude_server: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for block in blocks("python", "ini"):
+        if block.page == "README.md" and block.file:
+            path = pytester.path / block.file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.code, encoding="utf-8")
+    claude_server.answers(lambda request: text("A refund is due.", ttfb="5ms"))
+    _, _, record, replay, *_ = [command for place, command in commands() if place.startswith("README.md:")]
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key-for-tests")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", claude_server.url)
+    recorded = run_shown(record, pytester)
+    claude_server.close()
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+    replayed = run_shown(replay, pytester)
+
+    recorded.assert_outcomes(passed=1)
+    assert (pytester.path / "tests/cassettes/test_summary/test_summary_is_prompt.1.jsonl").exists()
+    replayed.assert_outcomes(passed=1)
+    replayed.stdout.fnmatch_lines(["*test_summary_is_prompt*"])
+
+
+def run_shown(command: str, pytester: pytest.Pytester) -> pytest.RunResult:
+    """Run a `pytest` command as a user's shell does, so that Python does not look for modules in the current folder."""
+    program, *arguments = shlex.split(command, comments=True)
+    assert program == "pytest"
+    return pytester.run(Path(sys.executable).with_name("pytest"), *arguments)
+
+
 def test_the_project_shown_is_recorded_and_replayed_and_keeps_its_budgets(suite: Suite) -> None:  # noqa: F811  # the fixture
-    files = {block.file: block.code for block in blocks("python") if block.file}
+    files = {block.file: block.code for block in blocks("python") if block.file}  # `suite` has its own ini file
     for file, code in files.items():
         path = suite.path / file
         path.parent.mkdir(exist_ok=True)
@@ -209,7 +242,7 @@ def test_commands_shown_are_understood(place: str, command: str, pytester: pytes
         pytester.mkdir("tests")
         assert cli.main(arguments) in {1, 2}, place  # understood, though there is nothing here for it to work on
     else:
-        assert program in {"pip", "export", "git", "python"}, place
+        assert program.removeprefix(".venv/bin/") in {"pip", "export", "git", "python", "nox", "bash"}, place
 
 
 def test_the_readme_shows_two_commands_to_try() -> None:
