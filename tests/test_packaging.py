@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"anthropic", "httpx", "httpx2", "hypothesis", "respx", "trio", "uvloop"}
+HEAVY = {"anthropic", "httpx", "httpx2", "hypothesis", "msgspec", "respx", "trio", "uvloop"}
 
 BUILD = """
 import sys
@@ -78,10 +78,10 @@ def test_the_command_is_installed() -> None:
     assert ended.value.code == 0
 
 
-def test_users_need_four_packages_beside_it() -> None:
+def test_users_need_these_packages_besides() -> None:
     needed = [each for each in requires("pytest-claude-latency") or [] if "extra ==" not in each]
 
-    assert {each.partition(">=")[0] for each in needed} == {"pytest", "anthropic", "respx", "hypothesis"}
+    assert {each.partition(">=")[0] for each in needed} == {"pytest", "anthropic", "respx", "hypothesis", "msgspec"}
 
 
 @pytest.mark.parametrize("module", ["pytest_claude_latency", "pytest_claude_latency.plugin"])
@@ -113,8 +113,8 @@ def test_public_names_resolve_when_they_are_first_used(name: str) -> None:
 def test_a_name_it_does_not_have_is_an_attribute_error() -> None:
     import pytest_claude_latency
 
-    with pytest.raises(AttributeError, match="has no attribute 'cassettes'"):
-        _ = pytest_claude_latency.cassettes
+    with pytest.raises(AttributeError, match="has no attribute 'recordings'"):
+        _ = pytest_claude_latency.recordings
 
 
 def test_it_can_be_switched_off(pytester: pytest.Pytester) -> None:

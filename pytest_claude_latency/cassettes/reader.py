@@ -1,7 +1,6 @@
-"""The reader of recordings: JSON lines to exchanges, each line checked on its own and in its place.
+"""The reader of cassettes: JSON lines, each a struct of its kind, put together to exchanges.
 
-It accepts what the writer writes, and what a careful hand edits: keys in any order, `connect` and
-`headers` left out. Everything else is an error that names the line.
+All that version 1 does not know is an error that names the line.
 """
 
 from __future__ import annotations
@@ -11,9 +10,11 @@ import re
 from base64 import b64decode
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Never
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
+from msgspec import UNSET, Meta, UnsetType, field
+
+from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.exchange import (
     Chunk,
@@ -25,11 +26,97 @@ from pytest_claude_latency.messages_api.exchange import (
     Response,
     canonical,
 )
+from pytest_claude_latency.strict_json import (
+    JSONFaultError,
+    JSONLines,
+    Line,
+    check_format,
+    convert,
+    key_list,
+    kind_of,
+    show,
+)
 
 FORMAT = "claude-latency-cassette"
 VERSION = 1
 MAX_MICROSECONDS = 10**15  # 31 years: up to here a float of milliseconds holds three decimals exactly
 
+Milliseconds: TypeAlias = Annotated[
+    float, Meta(ge=0, le=MAX_MICROSECONDS / 1000, description="milliseconds from 0 to 31 years")
+]
+HeaderForms: TypeAlias = Annotated[
+    dict[str, str] | list[tuple[str, str]], Meta(description="an object of texts or an array of pairs of texts")
+]
+"""An array where a name repeats, which an object cannot hold."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+class Header(Line, frozen=True):
+    """The first line."""
+
+    format: str
+    version: int
+    test: str
+    sample: Annotated[int, Meta(ge=1, description="a whole number from 1")]
+    recorded: str
+    anthropic: str
+
+
+class RequestLine(Line, frozen=True):
+    """What was sent. A request has one body, in one of three forms, or none."""
+
+    request: int
+    at: Milliseconds
+    method: str
+    url: str
+    headers: HeaderForms = field(default_factory=dict)
+    json: Any | UnsetType = UNSET
+    body: str | UnsetType = UNSET
+    base64: str | UnsetType = UNSET
+
+
+class ConnectLine(Line, frozen=True):
+    """A connection that had to be opened."""
+
+    connect: int
+    at: Milliseconds
+    ms: Milliseconds
+
+
+class ResponseLine(Line, frozen=True):
+    """Status and headers."""
+
+    response: int
+    at: Milliseconds
+    status: Annotated[int, Meta(ge=100, le=599, description="a whole number from 100 to 599")]
+    headers: HeaderForms = field(default_factory=dict)
+
+
+class ChunkLine(Line, frozen=True):
+    """Bytes of the answer."""
+
+    chunk: int
+    at: Milliseconds
+    text: str | UnsetType = UNSET
+    base64: str | UnsetType = UNSET
+
+
+class EndLine(Line, frozen=True):
+    """How the exchange ended."""
+
+    end: int
+    at: Milliseconds
+    error: str | UnsetType = UNSET
+    closed: Annotated[Literal["client"], Meta(description='"client"')] | UnsetType = UNSET
+
+
+_LINES: dict[str, type[Line]] = {
+    "request": RequestLine,
+    "connect": ConnectLine,
+    "response": ResponseLine,
+    "chunk": ChunkLine,
+    "end": EndLine,
+}
 # kind of line → kinds it may stand behind ("" is the header, "end" the end of the exchange before)
 _FOLLOWS = {
     "request": {"", "end"},
@@ -38,115 +125,48 @@ _FOLLOWS = {
     "chunk": {"response", "chunk"},
     "end": {"request", "connect", "response", "chunk"},
 }
-# kind of line → keys it must have, keys it may have
-_KEYS: dict[str, tuple[set[str], set[str]]] = {
-    "request": ({"request", "at", "method", "url"}, {"headers", "json", "body", "base64"}),
-    "connect": ({"connect", "at", "ms"}, set()),
-    "response": ({"response", "at", "status"}, {"headers"}),
-    "chunk": ({"chunk", "at"}, {"text", "base64"}),
-    "end": ({"end", "at"}, {"error", "closed"}),
-}
-_HEADER_KEYS = {"format", "version", "test", "sample", "recorded", "anthropic"}
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-class _FaultError(ValueError):
-    """What is wrong with a line."""
-
-
-def read(text: str, path: Path) -> tuple[dict[str, Any], tuple[Exchange, ...]]:
-    """The header and the exchanges of a recording.
+def read(text: str, path: Path) -> tuple[Header, tuple[Exchange, ...]]:
+    """Return the header and the exchanges of a recording. `path` is where it came from, for messages.
 
     Raises:
         CassetteError: it cannot be read: which line, and why.
     """
-    if not text.strip():
-        raise CassetteError(path, None, "the file is empty")
-    lines = text.removesuffix("\n").split("\n")
-    exchanges = _Exchanges()
-    header: dict[str, Any] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            fact = _fact(line)
-            if number == 1:
+    lines, exchanges = JSONLines(text), _Exchanges()
+    header: Header | None = None
+    try:
+        for fact in lines:
+            if header is None:
                 header = _header(fact)
             else:
                 exchanges.add(fact)
-        except _FaultError as fault:
-            cut_off = number == len(lines) and not text.endswith("\n") and isinstance(fault.__cause__, ValueError)
-            raise CassetteError(path, number, "the file is cut off in this line" if cut_off else str(fault)) from None
+        assert header is not None  # a text without lines is refused
+        return header, exchanges.complete()
+    except JSONFaultError as fault:
+        raise CassetteError(path, lines.number, str(fault)) from None
+
+
+def _header(fact: dict[str, Any]) -> Header:
+    check_format(fact, FORMAT, VERSION, "a recording")
+    header = convert(fact, Header)
     try:
-        return header, exchanges.whole()
-    except _FaultError as fault:
-        raise CassetteError(path, len(lines), str(fault)) from None
-
-
-def _refuse_constant(constant: str) -> Never:
-    raise _FaultError(f"{constant} is no JSON number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fact = dict(pairs)
-    if len(fact) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in fact if keys.count(key) > 1)
-        raise _FaultError(f'the key "{twice}" stands twice')
-    return fact
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
-
-
-def _fact(line: str) -> dict[str, Any]:
-    if not line.strip():
-        raise _FaultError("the line is empty")
-    try:
-        fact = _DECODER.decode(line)
-    except _FaultError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise _FaultError(f"it is not JSON ({error})") from error
-    if not isinstance(fact, dict):
-        raise _FaultError("it is not a JSON object")
-    return fact
-
-
-def _header(fact: dict[str, Any]) -> dict[str, Any]:
-    if fact.get("format") != FORMAT:
-        raise _FaultError(f'it is not a recording of this plugin: the first line has no "format": "{FORMAT}"')
-    version = fact.get("version")
-    if type(version) is not int or version < 1:
-        raise _FaultError(f'"version" is {_show(version)}, expected a whole number')
-    if version > VERSION:
-        raise _FaultError(
-            f"it has version {version}, this plugin reads up to {VERSION}: a newer pytest-claude-latency wrote it"
-        )
-    _check_keys(fact, _HEADER_KEYS, set())
-    for key in ("test", "recorded", "anthropic"):
-        _string(fact, key)
-    if _whole(fact, "sample") < 1:
-        raise _FaultError(f'"sample" is {fact["sample"]}, samples count from 1')
-    _check_moment(fact["recorded"])
-    return fact
-
-
-def _check_moment(moment: str) -> None:
-    try:
-        if not _MOMENT.fullmatch(moment):
+        if not _MOMENT.fullmatch(header.recorded):
             raise ValueError
-        datetime.fromisoformat(moment)
+        datetime.fromisoformat(header.recorded)
     except ValueError:
-        raise _FaultError(f'"recorded" is {_show(moment)}, expected a moment like "2026-11-22T11:30:00.000Z"') from None
+        expected = 'a moment like "2026-11-22T11:30:00.000Z"'
+        raise JSONFaultError(f'"recorded" is {show(header.recorded)}, expected {expected}') from None
+    return header
 
 
 class _Exchanges:
     """The exchanges read so far, and the one that is being read."""
 
     def __init__(self) -> None:
-        self._done: list[Exchange] = []
-        self._previous = ""
-        self._last_sent: Nanoseconds = 0
-        self._last: Nanoseconds = 0
+        self._complete: list[Exchange] = []
+        self._previous = ""  # the kind of the line above; "" is the header
+        self._latest: Nanoseconds = 0  # the instant of the line above, in its exchange
         self._sent: Nanoseconds = 0
         self._request = Request("", "")
         self._connect: Connect | None = None
@@ -154,153 +174,96 @@ class _Exchanges:
         self._chunks: list[Chunk] = []
 
     def add(self, fact: dict[str, Any]) -> None:
-        kind = _kind(fact)
-        _check_keys(fact, *_KEYS[kind])
+        kind = kind_of(fact, _LINES, "a recording")
+        line = convert(fact, _LINES[kind])
         if self._previous not in _FOLLOWS[kind]:
-            behind = f'a line "{self._previous}"' if self._previous else "the first line"
-            raise _FaultError(f'a line "{kind}" cannot stand behind {behind}')
-        number = len(self._done) + 1
-        if _whole(fact, kind) != number:
-            raise _FaultError(f'"{kind}" is {fact[kind]}, expected {number}: exchanges are numbered from 1, each whole')
-        getattr(self, f"_add_{kind}")(fact)
+            above = f'a line "{self._previous}"' if self._previous else "the first line"
+            raise JSONFaultError(f'a line "{kind}" cannot stand behind {above}')
+        number = len(self._complete) + 1
+        if fact[kind] != number:
+            raise JSONFaultError(
+                f'"{kind}" is {fact[kind]}, expected {number}: exchanges are numbered from 1, each whole'
+            )
+        match line:
+            case RequestLine():
+                self._sent = _nanoseconds(line.at, "at", self._sent, "its exchange was sent before the one above")
+                self._latest, self._connect, self._response, self._chunks = 0, None, None, []
+                self._request = Request(line.method, line.url, _headers(line.headers), _content(line))
+            case ConnectLine():
+                self._connect = Connect(self._moment(line.at), _nanoseconds(line.ms, "ms"))
+            case ResponseLine():
+                self._response = Response(self._moment(line.at), line.status, _headers(line.headers))
+            case ChunkLine():
+                self._chunks.append(Chunk(self._moment(line.at), _chunk_data(line)))
+            case EndLine():
+                self._finish(line)
         self._previous = kind
 
-    def whole(self) -> tuple[Exchange, ...]:
+    def complete(self) -> tuple[Exchange, ...]:
         if self._previous not in ("", "end"):
-            raise _FaultError(f'the file is cut off: exchange {len(self._done) + 1} has no line "end"')
-        return tuple(self._done)
+            raise JSONFaultError(f'the file is cut off: exchange {len(self._complete) + 1} has no line "end"')
+        return tuple(self._complete)
 
-    def _add_request(self, fact: dict[str, Any]) -> None:
-        self._sent = _time(fact, "at", self._sent, "its exchange was sent before the one above")
-        self._last = 0
-        self._connect, self._response, self._chunks = None, None, []
-        self._request = Request(_string(fact, "method"), _string(fact, "url"), _headers(fact), _content(fact))
-
-    def _add_connect(self, fact: dict[str, Any]) -> None:
-        self._connect = Connect(self._moment(fact), _time(fact, "ms"))
-
-    def _add_response(self, fact: dict[str, Any]) -> None:
-        at, status = self._moment(fact), _whole(fact, "status")
-        if not 100 <= status <= 599:
-            raise _FaultError(f'"status" is {status}, expected 100 to 599')
-        self._response = Response(at, status, _headers(fact))
-
-    def _add_chunk(self, fact: dict[str, Any]) -> None:
-        at = self._moment(fact)
-        if ("text" in fact) == ("base64" in fact):
-            raise _FaultError('a chunk has either "text" or "base64"')
-        self._chunks.append(Chunk(at, _data(fact, "text") if "text" in fact else _base64(fact)))
-
-    def _add_end(self, fact: dict[str, Any]) -> None:
-        at, error, closed = self._moment(fact), fact.get("error"), fact.get("closed")
-        if "error" in fact and not _string(fact, "error"):
-            raise _FaultError('"error" is empty, expected the name of an exception')
-        if "closed" in fact and closed != "client":
-            raise _FaultError(f'"closed" is {_show(closed)}, expected "client"')
-        if error and closed:
-            raise _FaultError('an end has "error" or "closed", not both')
-        end = End(at, error, closed)
+    def _finish(self, line: EndLine) -> None:
+        if line.error == "":
+            raise JSONFaultError('"error" is empty, expected the name of an exception')
+        if line.error is not UNSET and line.closed is not UNSET:
+            raise JSONFaultError('an end has "error" or "closed", not both')
+        end = End(self._moment(line.at), line.error or None, line.closed or None)
         chunks = tuple(self._chunks)
-        self._done.append(Exchange(self._sent, self._request, self._connect, self._response, chunks, end))
+        self._complete.append(Exchange(self._sent, self._request, self._connect, self._response, chunks, end))
 
-    def _moment(self, fact: dict[str, Any]) -> Nanoseconds:
-        self._last = _time(fact, "at", self._last, "time never runs backwards within an exchange")
-        return self._last
-
-
-def _kind(fact: dict[str, Any]) -> str:
-    kinds = [kind for kind in _KEYS if kind in fact]
-    if len(kinds) != 1:
-        raise _FaultError(f"it is no line of a recording: expected exactly one of the keys {_names(_KEYS)}")
-    return kinds[0]
+    def _moment(self, at: float) -> Nanoseconds:
+        self._latest = _nanoseconds(at, "at", self._latest, "time never runs backwards within an exchange")
+        return self._latest
 
 
-def _check_keys(fact: dict[str, Any], required: set[str], optional: set[str]) -> None:
-    keys = fact.keys()
-    if missing := required - keys:
-        raise _FaultError(f"it lacks {_names(sorted(missing))}")
-    if unknown := keys - required - optional:
-        raise _FaultError(f"it has {_names(sorted(unknown))}, which version {VERSION} does not know")
-
-
-def _names(keys: Any) -> str:
-    return ", ".join(f'"{key}"' for key in keys)
-
-
-def _show(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:39] + "…"
-
-
-def _string(fact: dict[str, Any], key: str) -> str:
-    value = fact[key]
-    if not isinstance(value, str):
-        raise _FaultError(f'"{key}" is {_show(value)}, expected a text')
-    return value
-
-
-def _whole(fact: dict[str, Any], key: str) -> int:
-    value = fact[key]
-    if type(value) is not int:
-        raise _FaultError(f'"{key}" is {_show(value)}, expected a whole number')
-    return value
-
-
-def _time(fact: dict[str, Any], key: str, earliest: Nanoseconds = 0, reason: str = "") -> Nanoseconds:
-    """Milliseconds as nanoseconds, without the error floats bring in."""
-    value = fact[key]
-    if type(value) not in (int, float):
-        raise _FaultError(f'"{key}" is {_show(value)}, expected milliseconds')
-    if not 0 <= value <= MAX_MICROSECONDS / 1000:
-        raise _FaultError(f'"{key}" is {_show(value)}, expected milliseconds from 0 to 31 years')
-    microseconds: int = round(value * 1000)
-    if microseconds / 1000 != value:
-        raise _FaultError(f'"{key}" is {_show(value)}, expected at most three decimals')
+def _nanoseconds(milliseconds: float, key: str, earliest: Nanoseconds = 0, reason: str = "") -> Nanoseconds:
+    """Milliseconds as nanoseconds, without the error that floats bring in."""
+    microseconds: int = round(milliseconds * 1000)
+    if microseconds / 1000 != milliseconds:
+        raise JSONFaultError(f'"{key}" is {show(milliseconds)}, expected at most three decimals')
     if microseconds * MICROSECOND < earliest:
-        raise _FaultError(f'"{key}" is {_show(value)}, after {earliest / 1_000_000}: {reason}')
+        raise JSONFaultError(f'"{key}" is {show(milliseconds)}, after {earliest / MILLISECOND}: {reason}')
     return microseconds * MICROSECOND
 
 
-def _headers(fact: dict[str, Any]) -> Headers:
-    """Headers are an object; where a name repeats, which an object cannot hold, an array of pairs."""
-    headers = fact.get("headers", {})
-    pairs = list(headers.items()) if isinstance(headers, dict) else headers
-    if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
-        raise _FaultError('"headers" is not an object of texts, nor an array of pairs of texts')
-    return tuple((name, value) for name, value in pairs)
+def _headers(headers: HeaderForms) -> Headers:
+    return tuple(headers.items() if isinstance(headers, dict) else headers)
 
 
-def _is_pair(pair: object) -> bool:
-    return isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(each, str) for each in pair)
-
-
-def _content(fact: dict[str, Any]) -> bytes:
-    forms = [key for key in ("json", "body", "base64") if key in fact]
+def _content(line: RequestLine) -> bytes:
+    bodies = {"json": line.json, "body": line.body, "base64": line.base64}
+    forms = [form for form, body in bodies.items() if body is not UNSET]
     if len(forms) > 1:
-        raise _FaultError(f"a request has one body, it has {_names(forms)}")
-    if "json" in fact:
-        return _json(fact["json"])
-    return _data(fact, "body") if "body" in fact else _base64(fact) if forms else b""
-
-
-def _json(value: Any) -> bytes:
+        raise JSONFaultError(f"a request has one body, it has {key_list(forms)}")
+    if line.body is not UNSET:
+        return _utf8("body", line.body)
+    if line.base64 is not UNSET:
+        return _from_base64(line.base64)
+    if line.json is UNSET:
+        return b""
     try:
-        return canonical(json.dumps(value, allow_nan=False).encode())
+        return canonical(json.dumps(line.json, allow_nan=False).encode())
     except ValueError:
-        raise _FaultError('"json" holds a number that is too large') from None
+        raise JSONFaultError('"json" holds a number that is too large') from None
 
 
-def _data(fact: dict[str, Any], key: str) -> bytes:
+def _chunk_data(line: ChunkLine) -> bytes:
+    if (line.text is UNSET) == (line.base64 is UNSET):
+        raise JSONFaultError('a chunk has either "text" or "base64"')
+    return _utf8("text", line.text) if line.text is not UNSET else _from_base64(str(line.base64))
+
+
+def _utf8(key: str, text: str) -> bytes:
     try:
-        return _string(fact, key).encode()
+        return text.encode()
     except UnicodeEncodeError:
-        raise _FaultError(f'"{key}" holds half a surrogate pair, which UTF-8 cannot hold') from None
+        raise JSONFaultError(f'"{key}" holds half a surrogate pair, which UTF-8 cannot hold') from None
 
 
-def _base64(fact: dict[str, Any]) -> bytes:
+def _from_base64(text: str) -> bytes:
     try:
-        return b64decode(_string(fact, "base64"), validate=True)
-    except _FaultError:
-        raise
+        return b64decode(text, validate=True)
     except ValueError:
-        raise _FaultError('"base64" is not base64') from None
+        raise JSONFaultError('"base64" is not base64') from None

@@ -22,6 +22,7 @@ from pytest_claude_latency.cassettes.secrets import refuse_credentials
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError, CassetteWriteError, FileWriteError
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request
+from pytest_claude_latency.strict_json import read_text
 
 __all__ = ["Recording", "dumps", "fixture_id", "fixture_path", "loads", "path_of", "samples", "save_set", "timestamp"]
 
@@ -51,16 +52,7 @@ class Recording:
             CassetteError: there is none, or it cannot be read: which line, and why.
         """
         path = Path(path)
-        try:
-            text = path.read_bytes().decode()
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            raise CassetteError(path, line, "it is not UTF-8") from None
-        except FileNotFoundError:
-            raise CassetteError(path, None, "there is no such file") from None
-        except OSError as error:
-            raise CassetteError(path, None, error.strerror or str(error)) from error
-        return loads(text, path)
+        return loads(read_text(path, CassetteError), path)
 
     def save(self, path: Path | str) -> None:
         """Write the recording to a file, whole or not at all. Folders are made.
@@ -110,10 +102,10 @@ def loads(text: str, path: Path) -> Recording:
     """
     header, exchanges = read(text, path)
     return Recording(
-        test=header["test"],
-        sample=header["sample"],
-        recorded=header["recorded"],
-        anthropic=header["anthropic"],
+        test=header.test,
+        sample=header.sample,
+        recorded=header.recorded,
+        anthropic=header.anthropic,
         exchanges=exchanges,
     )
 

@@ -1,0 +1,198 @@
+"""Strict JSON: how the files of this package are read.
+
+What the writer does not write is an error, never skipped: a misspelt key would otherwise change what a
+file means without a word. So a key that is unknown or stands twice is refused, and NaN and Infinity are.
+Values become typed structs by way of msgspec. Its own JSON reader is not used: it accepts a key that
+stands twice, and refuses half a surrogate pair, which a prompt may hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Never, TypeVar, final, get_args, get_type_hints
+
+import msgspec
+
+from pytest_claude_latency.errors import FileError
+
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "an array",
+    "object": "an object",
+    "null": "null",
+}
+_PLACE = re.compile(r"(?P<message>.*) - at `\$\.?(?P<path>.*)`", re.DOTALL)
+_LONGEST_SHOWN = 40  # characters of a value in a message
+
+
+class JSONFaultError(ValueError):
+    """What is wrong with a piece of a file. Whoever reads the file says where."""
+
+
+class NotJSONError(JSONFaultError):
+    """The text is not JSON at all, which may mean that it is cut off."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the structs for one JSON object of a file."""
+
+
+@final
+class JSONLines:
+    """The lines of a text, each a JSON object. `number` is that of the latest line; None for the file as a whole.
+
+    Iterating raises `JSONFaultError` where a line is empty, is not a JSON object or is cut off.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.number: int | None = None
+        self._text = text
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        if not self._text.strip():
+            raise JSONFaultError("the file is empty")
+        lines = self._text.removesuffix("\n").split("\n")
+        for self.number, line in enumerate(lines, 1):
+            if not line.strip():
+                raise JSONFaultError("the line is empty")
+            try:
+                value = parse(line)
+            except NotJSONError:
+                if self.number == len(lines) and not self._text.endswith("\n"):
+                    raise NotJSONError("the file is cut off in this line") from None
+                raise
+            if not isinstance(value, dict):
+                raise JSONFaultError("it is not a JSON object")
+            yield value
+
+
+def read_text(path: Path, error: type[FileError]) -> str:
+    """Return the text of a file.
+
+    Raises:
+        FileError: there is none, or it is not UTF-8: an `error`, which says in which line.
+    """
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as fault:
+        raise error(path, fault.object.count(b"\n", 0, fault.start) + 1, "it is not UTF-8") from None
+    except FileNotFoundError:
+        raise error(path, None, "there is no such file") from None
+    except OSError as fault:
+        raise error(path, None, fault.strerror or str(fault)) from fault
+
+
+def parse(text: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        NotJSONError: it is not JSON.
+        JSONFaultError: a key stands twice in an object, or a number is NaN, infinite or too long.
+    """
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise NotJSONError(f"it is not JSON ({error})") from error
+    except JSONFaultError:
+        raise
+    except RecursionError:
+        raise JSONFaultError("it is nested too deeply") from None
+    except ValueError:  # Python reads no number of more than some thousand digits
+        raise JSONFaultError("a number in it is too long") from None
+
+
+def convert(value: object, struct: type[_Struct]) -> _Struct:
+    """Return a JSON value as a struct.
+
+    Raises:
+        JSONFaultError: a key is missing or unknown, or its value has another type than that of the field.
+    """
+    try:
+        return msgspec.convert(value, struct)
+    except msgspec.ValidationError as error:
+        raise JSONFaultError(_explain(str(error), value, struct)) from None
+
+
+def check_format(fact: Mapping[str, Any], name: str, version: int, what: str) -> None:
+    """Refuse the first object of a file that is not `what` (`"a recording"`) in a version up to this one.
+
+    Raises:
+        JSONFaultError: `"format"` is not `name`, or `"version"` is no whole number or a newer one.
+    """
+    if fact.get("format") != name:
+        raise JSONFaultError(f'it is not {what} of this plugin: the first line has no "format": "{name}"')
+    written = fact.get("version")
+    if type(written) is not int or written < 1:
+        raise JSONFaultError(f'"version" is {show(written)}, expected a whole number')
+    if written > version:
+        reason = "a newer pytest-claude-latency wrote it"
+        raise JSONFaultError(f"it has version {written}, this plugin reads up to {version}: {reason}")
+
+
+def kind_of(fact: Mapping[str, Any], kinds: Iterable[str], what: str) -> str:
+    """Return the key that says which kind of line an object is.
+
+    Raises:
+        JSONFaultError: it has none of the keys, or several.
+    """
+    keys = [kind for kind in kinds if kind in fact]
+    if len(keys) != 1:
+        raise JSONFaultError(f"it is no line of {what}: expected exactly one of the keys {key_list(kinds)}")
+    return keys[0]
+
+
+def show(value: object) -> str:
+    """Return a value as JSON for a message, cut if it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def key_list(keys: Iterable[str]) -> str:
+    """Return keys for a message: `"at", "status"`."""
+    return ", ".join(f'"{key}"' for key in keys)
+
+
+def _refuse_constant(constant: str) -> Never:
+    raise JSONFaultError(f"{constant} is no JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in value if keys.count(key) > 1)
+        raise JSONFaultError(f'the key "{twice}" stands twice')
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+def _explain(message: str, value: object, struct: type[msgspec.Struct]) -> str:
+    """Put what msgspec says into the words of this package: msgspec names types of Python, and no values.
+
+    A field whose type has a `Meta(description=...)` says itself what is expected of it.
+    """
+    place = _PLACE.fullmatch(message)
+    key = re.split(r"[.\[]", place["path"], maxsplit=1)[0] if place else ""
+    if not key:
+        if missing := re.fullmatch(r"Object missing required field `(.*)`", message):
+            return f'it lacks "{missing[1]}"'
+        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL)
+        return f'it has the unknown key "{unknown[1]}"' if unknown else "it is not a JSON object"
+    hint = get_type_hints(struct, include_extras=True)[key]
+    details = [detail for form in (hint, *get_args(hint)) for detail in getattr(form, "__metadata__", ())]
+    expected = next((detail.description for detail in details if detail.description), None)
+    if expected is None:
+        names = re.findall(r"(\w+)(?: \||`)", message.partition(", got")[0])
+        expected = " or ".join(_TYPES.get(name, name) for name in names)
+    shown = show(value[key]) if isinstance(value, dict) else "there"
+    return f'"{key}" is {shown}, expected {expected}'

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from msgspec import UNSET, Meta, UnsetType
+
+from pytest_claude_latency.strict_json import JSONFaultError, JSONLines, Line, NotJSONError, convert, kind_of, parse
+from tests.support.some_recording import JSON_VALUES
+
+
+class Fact(Line, frozen=True):
+    name: str
+    count: Annotated[int, Meta(ge=1, description="a whole number from 1")] = 1
+    share: float | None = None
+    closed: Annotated[Literal["client"], Meta(description='"client"')] | UnsetType = UNSET
+
+
+def test_a_value_becomes_a_struct_of_its_type() -> None:
+    assert convert({"name": "a", "share": 1}, Fact) == Fact(name="a", count=1, share=1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({}, 'it lacks "name"'),
+        ({"name": "a", "nmae": "b"}, 'it has the unknown key "nmae"'),
+        ({"name": 1}, '"name" is 1, expected a text'),
+        ({"name": None}, '"name" is null, expected a text'),
+        ({"name": "a", "count": 0}, '"count" is 0, expected a whole number from 1'),
+        ({"name": "a", "count": 1.0}, '"count" is 1.0, expected a whole number from 1'),
+        ({"name": "a", "count": True}, '"count" is true, expected a whole number from 1'),
+        ({"name": "a", "share": "half"}, '"share" is "half", expected a number or null'),
+        ({"name": "a", "closed": "server"}, '"closed" is "server", expected "client"'),
+        ([], "it is not a JSON object"),
+    ],
+)
+def test_what_is_not_of_its_type_is_named_with_its_key(value: object, reason: str) -> None:
+    with pytest.raises(JSONFaultError) as caught:
+        convert(value, Fact)
+
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": 1, "b": {"c": 1, "c": 1}}', 'the key "c" stands twice'),
+        ('{"a": NaN}', "NaN is no JSON number"),
+        ("[-Infinity]", "-Infinity is no JSON number"),
+        ("[" * 200_000, "it is nested too deeply"),
+        ("1" * 5_000, "a number in it is too long"),
+        ("{} {}", "it is not JSON"),
+    ],
+)
+def test_json_that_a_lenient_reader_accepts_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(JSONFaultError, match=reason):
+        parse(text)
+
+
+@given(JSON_VALUES)
+def test_any_json_value_is_read_as_it_was_written(value: Any) -> None:
+    assert parse(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("", None, "the file is empty"),
+        ("{}\n\n{}\n", 2, "the line is empty"),
+        ("{}\n[]\n", 2, "it is not a JSON object"),
+        ('{}\n{"a": 1', 2, "the file is cut off in this line"),
+        ('{"a": 1\n{}', 1, "it is not JSON"),
+    ],
+)
+def test_a_line_that_is_no_json_object_is_named_by_its_number(text: str, line: int | None, reason: str) -> None:
+    lines = JSONLines(text)
+
+    with pytest.raises(JSONFaultError, match=reason):
+        list(lines)
+
+    assert lines.number == line
+
+
+def test_a_line_has_one_kind() -> None:
+    assert kind_of({"end": 1, "at": 2}, ["request", "end"], "a recording") == "end"
+    with pytest.raises(JSONFaultError, match='expected exactly one of the keys "request", "end"'):
+        kind_of({"end": 1, "request": 1}, ["request", "end"], "a recording")
+
+
+def test_what_is_not_json_is_told_from_json_that_is_refused() -> None:
+    with pytest.raises(NotJSONError):
+        parse("{")
