@@ -15,15 +15,14 @@ import pytest
 from pytest_claude_latency import options, virtual_time
 from pytest_claude_latency.collection import selection
 from pytest_claude_latency.run.fixtures import CASE, async_claude_client, claude_client, claude_latency
-from pytest_claude_latency.run.reporter import Reporter
-from pytest_claude_latency.run.session import REPORTED, Session
+from pytest_claude_latency.run.reporter import Reporter, WorkerReporter
+from pytest_claude_latency.run.session import REPORTED, SESSION, Session
 
 if TYPE_CHECKING:
     from pytest_claude_latency.run.scoped_fixtures import WideFixtures
 
 __all__ = ["async_claude_client", "claude_client", "claude_latency"]
 
-SESSION: pytest.StashKey[Session] = pytest.StashKey()
 WIDE: pytest.StashKey[WideFixtures] = pytest.StashKey()
 SETUP: pytest.StashKey[ExitStack] = pytest.StashKey()
 
@@ -47,10 +46,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings; what is not understood ends the run here."""
     session = Session(config, options.read(config))
-    if session.settings.uses_baselines:
-        session.open_history()
     config.stash[SESSION] = session
-    config.pluginmanager.register(Reporter(session), "claude-latency-reporter")
+    reporter = WorkerReporter(session) if session.is_worker else Reporter(session)
+    config.pluginmanager.register(reporter, "claude-latency-reporter")
     for line in options.MARKERS:
         config.addinivalue_line("markers", line)
 
@@ -65,7 +63,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, Any]:
     """Put the samples of a latency test in its place."""
     report = yield
-    if (collected := collector.config.stash[SESSION].collected) is not None:
+    if (collected := collector.config.stash[SESSION].collected_tests) is not None:
         collected.note(collector, report)
     if any(isinstance(each, pytest.Function) and selection.is_latency_test(each) for each in report.result):
         from pytest_claude_latency.collection import sampling
@@ -82,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
         session = config.stash[SESSION]
         sampling.settle(items, session.settings)
-        session.owners = markers.owners(selection.mark(items))
+        config.stash[markers.OWNERS] = markers.owners(selection.mark(items))
         if session.settings.mode.records:
             markers.let_owners_go_first(items)
 

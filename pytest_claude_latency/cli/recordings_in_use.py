@@ -137,8 +137,8 @@ class Counter:
 
 def _recordings(item: pytest.Item) -> list[Path]:
     """The first sample of the item's recording; nothing if it is no latency test."""
-    from pytest_claude_latency import plugin  # only the process that collects needs them
     from pytest_claude_latency.collection import markers, selection  # only the process that collects needs them
+    from pytest_claude_latency.run.session import SESSION
 
     if not selection.is_latency_test(item):
         return []
@@ -147,7 +147,7 @@ def _recordings(item: pytest.Item) -> list[Path]:
         file, test_id = markers.place_of(item, nodeid)
     except LatencyError:  # said when the test is set up
         file, test_id = item.path, nodeid.partition("::")[2]
-    return [path_of(file, item.config.stash[plugin.SESSION].settings.cassettes, test_id, 1)]
+    return [path_of(file, item.config.stash[SESSION].settings.cassettes, test_id, 1)]
 
 
 def main(arguments: Sequence[str]) -> int:

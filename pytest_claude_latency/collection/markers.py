@@ -7,7 +7,7 @@ order is set here: parameter, function, class (derived before base), module.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -21,6 +21,9 @@ from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.collection.selection import BUDGET, CASSETTE, VARIANTS
 from pytest_claude_latency.errors import LimitError, VariantError
 from pytest_claude_latency.measurement.variant import Variant, parse
+
+OWNERS: pytest.StashKey[Mapping[tuple[Path, str], list[str]]] = pytest.StashKey()
+"""The tests that write each shared recording, as `owners` returns them, in the stash of the config."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, final
 
 from pytest_claude_latency.budgets.judgement import Judgement
-from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.measurement.measurement import Measurement, Phase
-from pytest_claude_latency.results.result import TestResult
 
 _MOST: Final = 3
 """So many findings stand under a broken budget."""
@@ -75,17 +72,14 @@ class Diagnosis:
         return tuple(finding.as_json() for finding in self.findings)
 
 
-def of_slowest(samples: Iterable[TestResult], root: Path, recorded_traces: RecordedTraces) -> str:
-    """What a message about all samples of a test ends with: where the time of the slowest went, by its recording.
+def of_recording(trace: Trace | None, related: Iterable[Trace], title: str) -> str:
+    """Return what a message ends with that is about one recorded sample, under `title`; empty where nothing is known.
 
-    Empty where none was recorded, as in a live run.
+    `related` are the traces of other recordings, to compare with.
     """
-    timed = ((sample.elapsed or 0.0, -sample.sample, sample.recording) for sample in samples if sample.recording)
-    _, number, recording = max(timed, default=(0.0, 0, None))
-    if recording is None or (trace := recorded_traces.at(path := root / recording)) is None or not trace.order:
+    if trace is None or not trace.order:
         return ""
-    found = find(trace.compared_with(recorded_traces.others_in_folder(path)))
-    return _section(f"where the time of sample {-number}, the slowest, went", [_whole(trace), *_worst(found)])
+    return _section(title, [_whole(trace), *_worst(find(trace.compared_with(related)))])
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

@@ -99,12 +99,12 @@ class Progress:
         self._every = every
         self._said = clock.now()
 
-    def note(self, results: Mapping[tuple[str, int], TestResult]) -> None:
+    def note(self, results: Iterable[TestResult]) -> None:
         """A sample is done; `results` are all so far."""
         now = self._clock.now()
         if now - self._said >= self._every:
             self._said = now
-            self._write(progress(results.values()))
+            self._write(progress(results))
 
 
 def progress(results: Iterable[TestResult]) -> str:

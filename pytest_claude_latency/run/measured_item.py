@@ -20,6 +20,7 @@ from pytest_claude_latency.cassettes.recording import Recording, path_of, save_s
 from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import Identity, identity_of
 from pytest_claude_latency.collection.markers import (
+    OWNERS,
     Cassette,
     budget_of,
     cassette_of,
@@ -106,7 +107,7 @@ class Case:
 
     def _measured(self, cassette: Cassette) -> Measurement:
         session, name = self._session, self._item.nodeid
-        library = session.interception().library
+        library = session.current.interception().library
         borrowed = cassette.name is not None and not cassette.owner
         if not session.settings.mode.replays(recorded=self._shelf.exists, borrowed=borrowed):
             warmup = ConnectionWarmup(library) if self._identity.of > 1 else None
@@ -114,7 +115,7 @@ class Case:
         recording = self._shelf.load()
         source = self._shelf.replaying(recording, Rules(cassette.ignore, cassette.repeat))
         date, variant = self._date(recording), self._identity.variant
-        return Measurement(name, session.clock(), source, library, date, variant=variant)
+        return Measurement(name, session.current.replay_clock(), source, library, date, variant=variant)
 
     def _date(self, recording: Recording | None) -> datetime | None:
         if recording is None or self._session.settings.date is not Date.RECORDED:
@@ -125,8 +126,7 @@ class Case:
 
     def begin(self) -> None:
         """Before the first fixture: the test's world begins."""
-        self._session.credential_missing = False
-        self._session.begin(self.measurement)
+        self._session.current.begin(self.measurement)
 
     @contextmanager
     def setting_up(self) -> Iterator[None]:
@@ -164,7 +164,7 @@ class Case:
     def _conclude(self) -> None:
         __tracebackhide__ = True
         self._body.restore()
-        self._session.end(self.measurement)
+        self._session.current.end(self.measurement)
         self._item.user_properties[:] = [*self._foreign_properties(), *self._properties()]
         self._mind_unused()
         if self._session.settings.mode.records and not self.measurement.replays and self._is_fit_to_keep:
@@ -183,7 +183,7 @@ class Case:
         runner = ABRunner(
             session.config.rootpath,
             session.settings.redact,
-            session.during,
+            session.current.during,
             recorded_first=lambda: SystemRandom().random() < 0.5,
         )
         return runner.run(self.measurement, path, Rules(cassette.ignore, cassette.repeat))
@@ -224,7 +224,7 @@ class Case:
         if report.passed:
             return
         self._spoilt = True
-        if report.failed and self._session.credential_missing and not self.measurement.replays:
+        if report.failed and self._session.current.credential_missing and not self.measurement.replays:
             report.sections.append(("claude latency", _NO_KEY))
 
     def _is_finding(self, report: pytest.TestReport) -> bool:
@@ -242,7 +242,7 @@ class Case:
     def _met_an_outage(self) -> bool:
         """Whether the API could not be asked, or had no answer, for reasons that are none of the variant's."""
         failed = [call for call in self.measurement.calls(*Phase) if call.error not in (None, "ReadTimeout")]
-        return self._session.credential_missing or any(call.status not in _REFUSALS for call in failed)
+        return self._session.current.credential_missing or any(call.status not in _REFUSALS for call in failed)
 
     def result(self) -> TestResult:
         """What was measured, for the reports of the run."""
@@ -398,7 +398,7 @@ def shelf_of(item: pytest.Item, cassette: Cassette, session: Session) -> Shelf:
     file, test_id = place_of(item, nodeid)
     path = path_of(file, session.settings.cassettes, test_id, identity.sample)
     if cassette.name is not None:
-        nodeid = _owner(session.owners.get((file, cassette.name), []), cassette.name, path)
+        nodeid = _owner(item.config.stash.get(OWNERS, {}).get((file, cassette.name), []), cassette.name, path)
     command = session.record_command(nodeid, variants=identity.variant is not None)
     save = _save(session, identity, file, test_id)
     return Shelf(path, nodeid, shown(path, session.config.rootpath), command, save, session.settings, identity.sample)

@@ -100,17 +100,18 @@ class _Life:
 
     def _new_measurement(self) -> Measurement:
         session, name = self._session, self._shelf.subject
-        library = session.interception().library
+        library = session.current.interception().library
         if not session.settings.mode.replays(recorded=self._shelf.exists, borrowed=False):
             return Measurement(name, WallClock(), LiveSource(), library)
-        return Measurement(name, session.clock(), self._shelf.replaying(self._shelf.load(), Rules()), library)
+        source = self._shelf.replaying(self._shelf.load(), Rules())
+        return Measurement(name, session.current.replay_clock(), source, library)
 
     @contextmanager
     def measured(self) -> Iterator[None]:
         """Measure what happens in this block as the fixture's."""
         __tracebackhide__ = True
         try:
-            with self._session.during(self._measurement), self._measurement.minding_misses():
+            with self._session.current.during(self._measurement), self._measurement.minding_misses():
                 yield
         except BaseException:
             self._spoilt = True
@@ -138,7 +139,7 @@ class _Life:
         if unused := self._shelf.unused(measurement.source):
             if settings.strict:
                 pytest.fail(f"{unused} (--latency-strict)", pytrace=False)
-            self._session.warnings.append(unused)
+            self._session.warn(unused)
 
 
 def _run(finalizers: Sequence[Callable[[], object]]) -> None:
@@ -167,10 +168,11 @@ def _shelf(session: Session, file: Path, definition: Any, request: Any) -> Shelf
 
 def _save(session: Session, path: Path, recordings: list[Recording]) -> None:
     """Write the fixture's recording; of several workers that set the fixture up, the first to finish wins."""
-    for recording in recordings:
-        if not (session.worker and session.wrote_already(path)):
-            recording.save(path)
-    if not recordings and not session.worker:
+    if recordings:
+        is_kept = session.began is not None and path.exists() and Recording.load(path).recorded >= session.began
+        if not is_kept:
+            recordings[0].save(path)
+    elif not session.is_worker:
         path.unlink(missing_ok=True)
 
 

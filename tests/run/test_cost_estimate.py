@@ -62,10 +62,9 @@ def test_the_progress_line_counts_what_is_measure_pairs() -> None:
 def test_progress_is_said_now_and_then_and_never_at_once() -> None:
     clock, said = VirtualClock(), list[str]()
     line = Progress(clock, said.append, every=10 * SECOND)
-    results = {(result.nodeid, result.sample): result for result in some_results()}
     counts = []
     for _ in range(25):
-        line.note(results)
+        line.note(some_results())
         counts.append(len(said))
         clock.advance_to(clock.now() + SECOND)
 

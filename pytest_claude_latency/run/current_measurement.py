@@ -1,0 +1,152 @@
+"""The measurement that the requests of this process belong to, and what sends them there.
+
+Interception and the changes inside the SDK are made once, at the first measurement, and stay until the run ends.
+Which measurement they serve changes with every test.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar, final
+
+import pytest
+
+from pytest_claude_latency import virtual_time
+from pytest_claude_latency.settings import Pace
+from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.http.interception import Interception
+    from pytest_claude_latency.http.library import Transport
+    from pytest_claude_latency.http.sdk_patches import SDKPatches
+    from pytest_claude_latency.measurement.measurement import Measurement
+    from pytest_claude_latency.messages_api.exchange import Request
+
+
+@final
+class CurrentMeasurement:
+    """The measurement that is under way in this process, if any.
+
+    `report_stray` is called with a message for each request of a thread that outlived its test.
+    """
+
+    def __init__(self, pace: Pace, report_stray: Callable[[str], None]) -> None:
+        self._pace = pace
+        self._report_stray = report_stray
+        self._measurement: Measurement | None = None
+        self._credential_missing = False
+        self._interception: Interception | None = None
+        self._sdk: SDKPatches | None = None
+
+    def interception(self) -> Interception:
+        """Return the interception of this process, and prove that it is live.
+
+        Raises:
+            InterceptionError: it is not live.
+        """
+        if self._interception is None:
+            from pytest_claude_latency.http.interception import Interception
+            from pytest_claude_latency.http.sdk_patches import SDKPatches
+
+            self._interception = Interception(self._responder)
+            self._interception.start()
+            self._sdk = SDKPatches(self._replays, self._note_missing_credential)
+            self._sdk.start()
+        self._interception.prove()
+        self._interception.forget()
+        return self._interception
+
+    @property
+    def credential_missing(self) -> bool:
+        """Whether a live client without a key wanted to call the API since the current test began."""
+        return self._credential_missing
+
+    def replay_clock(self) -> Clock:
+        """Return a new clock for a replay: virtual, unless the run asks for real waits."""
+        return VirtualClock() if self._pace is Pace.VIRTUAL else WallClock()
+
+    def begin(self, measurement: Measurement) -> None:
+        """Send every request to the measurement of a test that begins."""
+        self._credential_missing = False
+        self._enter(measurement)
+
+    def end(self, measurement: Measurement) -> None:
+        """End the measurement of a test."""
+        measurement.close()
+        measurement.leave()
+        self._measurement = None
+        if self._interception is not None:
+            self._interception.forget()
+
+    @contextmanager
+    def during(self, inner: Measurement) -> Iterator[None]:
+        """Measure what happens in this block as `inner`.
+
+        The time of the block belongs to `inner`. The clock of the outer measurement stands still meanwhile.
+        """
+        outer = self._measurement
+        if outer is not None:
+            outer.leave()
+        self._enter(inner)
+        try:
+            yield
+        finally:
+            inner.leave()
+            self._measurement = None
+            if outer is not None:
+                self._enter(outer)
+
+    def close(self) -> None:
+        """Leave HTTP, time and the SDK as they were, also after an interrupted test."""
+        if self._measurement is not None:
+            self._measurement.leave()
+            self._measurement = None
+        if self._interception is not None and self._sdk is not None:
+            self._interception.stop()
+            self._sdk.stop()
+            self._interception = self._sdk = None
+
+    def _enter(self, measurement: Measurement) -> None:
+        # Requests that other threads send while the world begins are the measurement's already.
+        self._measurement = measurement
+        measurement.enter()
+
+    def _responder(self) -> Measurement | _EndedTest | None:
+        """Return what answers a request of the calling thread; `None` where it is left alone."""
+        world = virtual_time.current()
+        # A thread stays in the world of its test when that ends. Its calls must not count for the test that runs now.
+        if world is not None and world.ended and not (self._measurement and self._measurement.lives_in(world)):
+            return _EndedTest(world, self._report_stray)
+        return self._measurement
+
+    def _replays(self) -> bool:
+        responder = self._responder()
+        return responder is not None and responder.replays
+
+    def _note_missing_credential(self) -> None:
+        self._credential_missing = self._measurement is not None
+
+
+@final
+class _EndedTest:
+    """Refuses the requests of a thread whose test has ended."""
+
+    replays: ClassVar[bool] = True  # no credential is needed to be refused, and none must be asked for
+
+    def __init__(self, world: virtual_time.World, report_stray: Callable[[str], None]) -> None:
+        self._world = world
+        self._report_stray = report_stray
+
+    def transport_for(self, request: Request, real: Transport) -> Transport:
+        message = (
+            f"a thread called the API after its test had ended; nothing was sent\n"
+            f"  thread    {threading.current_thread().name}\n"
+            f"  test      {self._world.name}\n"
+            f"  request   {request.title}\n"
+            f"  do        join the thread, or shut its pool down, before the test returns"
+        )
+        # Reported too, since a thread's error reaches nobody.
+        self._report_stray(message)
+        raise pytest.fail.Exception(message, pytrace=False)

@@ -1,0 +1,171 @@
+"""The end of a run: the results of all its tests, and what only all of them together can say.
+
+Only the process that shows the run has one: xdist's controller, or the one process of a run without workers. Results
+reach it through test reports in both cases, so that a run under xdist shows what a run without it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, final
+
+import pytest
+
+from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.baselines.history import History
+    from pytest_claude_latency.report.summary import Summary
+    from pytest_claude_latency.results.result import TestResult
+    from pytest_claude_latency.results.verdict import RunVerdict
+    from pytest_claude_latency.run.verdict_reports import Ran
+
+
+@final
+class EndOfRun:
+    """The results of a run, the verdicts on all samples of its tests, and the baseline it becomes.
+
+    Raises:
+        pytest.UsageError: a baseline that the run is compared with or changes cannot be read.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._results: dict[tuple[str, int], TestResult] = {}
+        self._ran: dict[str, Ran] = {}
+        self._reruns_over_budget: dict[str, None] = {}
+        self._run_verdicts: tuple[RunVerdict, ...] = ()
+        self._baselines: History | None = None
+        if session.settings.uses_baselines:
+            from pytest_claude_latency.baselines.history import History
+
+            settings = session.settings
+            try:
+                self._baselines = History(settings.compare, settings.save, settings.rules)
+            except FileError as error:
+                raise pytest.UsageError(error.seen_from(session.config.rootpath)) from None
+
+    @property
+    def results(self) -> Collection[TestResult]:
+        """The results so far, in the order the samples ended."""
+        return self._results.values()
+
+    @property
+    def results_as_written(self) -> list[TestResult]:
+        """The results without those of variants, which baselines and percentiles leave out."""
+        return [result for result in self._results.values() if not result.variant]
+
+    def note(self, report: pytest.TestReport) -> None:
+        """Take a result out of a test report. A rerun replaces what the first run measured."""
+        outcome: str = report.outcome  # plugins have outcomes of their own
+        if outcome == "rerun" and hasattr(report, OVER_BUDGET):
+            self._reruns_over_budget[report.nodeid] = None
+        if (values := getattr(report, REPORTED, None)) is None:
+            return
+        from pytest_claude_latency.results.result import TestResult
+        from pytest_claude_latency.run.verdict_reports import Ran, key_of
+
+        result = TestResult.from_dict(values)
+        self._results[result.nodeid, result.sample] = result
+        self._ran.setdefault(result.nodeid, Ran(report.location, {})).items[key_of(report)] = None
+
+    def conclude(self, pytest_session: pytest.Session, *, interrupted: bool = False) -> None:
+        """Reach the verdicts that need all samples of a test, and report those that fail the run.
+
+        Of a run that was interrupted, each says that it was not judged.
+        """
+        settings, baselines = self._session.settings, self._baselines
+        is_compared = baselines is not None and baselines.compared is not None
+        if not (settings.ab or is_compared or any(result.percentiles for result in self.results)):
+            return
+        from pytest_claude_latency.results import verdict
+        from pytest_claude_latency.run import verdict_reports
+
+        results, strict = self.results_as_written, settings.strict
+        run_verdicts = verdict.on_percentiles(results, judged=settings.judged, strict=strict)
+        if baselines is not None and baselines.compared is not None:
+            from pytest_claude_latency.baselines import verdicts as baseline_verdicts
+
+            live = [result.nodeid for result in results if result.mode == "live"]
+            name, missing = baselines.compared.stem, self._missing_tests(baselines.known)
+            run_verdicts += baseline_verdicts.on_baseline(
+                baselines.differences(results), name, live=live, strict=strict
+            )
+            for warning in baseline_verdicts.said(missing, name, is_new=baselines.is_new):
+                self._session.warn(warning)
+        if settings.ab:
+            from pytest_claude_latency.ab import verdicts as ab_verdicts
+
+            run_verdicts += ab_verdicts.on_pairs(results, settings.rules, strict=strict)
+        if interrupted:
+            self._run_verdicts = tuple(
+                run_verdict.not_judged(verdict_reports.INTERRUPTED) for run_verdict in run_verdicts
+            )
+        else:
+            explained = map(self._explained, run_verdicts)
+            self._run_verdicts = tuple(verdict_reports.fail(explained, pytest_session, self._ran))
+
+    def keep_baseline(self) -> str | None:
+        """Save what the run measured as a baseline, and return what to say of it; `None` where that was not asked.
+
+        Raises:
+            LatencyError: the run failed, or the file cannot be written. The old baseline is still there.
+        """
+        if self._baselines is None or self._baselines.saved is None:
+            return None
+        if failed := [verdict for verdict in self._run_verdicts if verdict.fails]:
+            raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
+        missing, root = self._missing_tests(self._baselines.kept), self._session.config.rootpath
+        count = self._baselines.save(self.results_as_written, missing, root)
+        noun = "test" if count == 1 else "tests"
+        return f"claude latency: {count} {noun} kept as baseline {self._baselines.saved.stem}"
+
+    def summary(self) -> Summary:
+        """Return what reports show of the run."""
+        from pytest_claude_latency.report.summary import Run, summarize
+
+        config, settings = self._session.config, self._session.settings
+        warnings = []
+        if settings.mode.measures_live and config.getoption("dist", "no") != "no":
+            warnings.append(
+                f"mode {settings.mode} under -n: workers load each other, so times are longer than a user's; use -n 0"
+            )
+        if settings.mode.measures_live and self._reruns_over_budget:
+            warnings.append(
+                f"reruns measured broken budgets again, which chance may have let pass: "
+                f"{', '.join(self._reruns_over_budget)}"
+            )
+        run = Run(
+            mode=str(settings.mode),
+            clock=str(settings.clock),
+            judged=settings.judged,
+            explained=settings.explained,
+            verdicts=self._run_verdicts,
+            # Several workers may warn of the same thing.
+            warnings=tuple(dict.fromkeys([*warnings, *self._session.warnings])),
+            rules=settings.rules,
+        )
+        return summarize(self._results.values(), run)
+
+    def _missing_tests(self, nodeids: Collection[str]) -> list[str]:
+        """Return which tests of a baseline no longer exist, as far as this run looked for them."""
+        collected = self._session.collected_tests
+        return [] if collected is None else collected.gone(nodeids, self._session.config)
+
+    def _explained(self, run_verdict: RunVerdict) -> RunVerdict:
+        """Return the verdict with where the time of the slowest sample went, if it fails for being slow."""
+        if not run_verdict.fails or run_verdict.verdict != "broken":
+            return run_verdict
+        from pytest_claude_latency.measurement import diagnosis
+
+        samples = [result for result in self.results if result.nodeid == run_verdict.nodeid and result.recording]
+        if not samples:  # nothing was recorded, as in a live run
+            return run_verdict
+        slowest = max(samples, key=lambda result: (result.elapsed or 0.0, -result.sample))
+        path = self._session.config.rootpath / str(slowest.recording)
+        title = f"where the time of sample {slowest.sample}, the slowest, went"
+        traces = self._session.recorded_traces
+        explanation = diagnosis.of_recording(traces.at(path), traces.others_in_folder(path), title)
+        return replace(run_verdict, message=run_verdict.message + explanation)
