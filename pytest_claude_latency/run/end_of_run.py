@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, final
 import pytest
 
 from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
@@ -119,8 +120,7 @@ class EndOfRun:
             raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
         missing, root = self._missing_tests(self._baselines.kept), self._session.config.rootpath
         count = self._baselines.save(self.results_as_written, missing, root)
-        noun = "test" if count == 1 else "tests"
-        return f"claude latency: {count} {noun} kept as baseline {self._baselines.saved.stem}"
+        return f"claude latency: {number_of(count, 'test')} kept as baseline {self._baselines.saved.stem}"
 
     def summary(self) -> Summary:
         """Return what reports show of the run."""
