@@ -32,7 +32,7 @@ from pytest_claude_latency.measurement.variant import Variant
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
 from pytest_claude_latency.metrics.conditions import conditions_of
 from pytest_claude_latency.metrics.timeline import Call, is_prompt_call, measure
-from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.virtual_time import World, WorldState
 from pytest_claude_latency.virtual_time.clock import Clock
 
 
@@ -142,7 +142,7 @@ class Measurement:
         if self._worlds:
             self._worlds[-1].leave()
 
-    def lives_in(self, world: World) -> bool:
+    def lives_in(self, world: WorldState) -> bool:
         """Whether `world` is, or was, one of its stretches."""
         return any(world is each for each in self._worlds)
 

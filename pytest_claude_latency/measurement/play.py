@@ -54,7 +54,7 @@ def play(recording: Recording) -> Iterator[Latency]:
             yield Latency(measurement)
 
 
-def _refuse_inside(world: virtual_time.World | None) -> None:
+def _refuse_inside(world: virtual_time.WorldState | None) -> None:
     if world is None or world.ended:
         return
     outer = f"another {_NAME}" if world.name == _NAME else f"the latency test {world.name}"

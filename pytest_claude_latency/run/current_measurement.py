@@ -135,7 +135,7 @@ class _EndedTest:
 
     replays: ClassVar[bool] = True  # no credential is needed to be refused, and none must be asked for
 
-    def __init__(self, world: virtual_time.World, report_stray: Callable[[str], None]) -> None:
+    def __init__(self, world: virtual_time.WorldState, report_stray: Callable[[str], None]) -> None:
         self._world = world
         self._report_stray = report_stray
 

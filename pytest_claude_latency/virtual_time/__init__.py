@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any
 from pytest_claude_latency.virtual_time.patches import import_hook, threads, time_module
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
 from pytest_claude_latency.virtual_time.scheduling.members import current
+from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.lifecycle import World
     from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
 
-__all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "current", "install"]
+__all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "WorldState", "current", "install"]
 
 
 def __getattr__(name: str) -> Any:
     """The names that only a run with a world needs."""
     if name == "World":
-        from pytest_claude_latency.virtual_time.scheduling.world import World
+        from pytest_claude_latency.virtual_time.lifecycle import World
 
         return World
     if name == "RealWait":
@@ -58,9 +59,10 @@ def install() -> None:
 
 
 def _forget_worlds() -> None:
-    world = sys.modules.get("pytest_claude_latency.virtual_time.scheduling.world")
-    if world is not None:
-        world.forget_all()
+    # Looked up by name: a process that has not entered a world has not imported the module, and has nothing to forget.
+    lifecycle = sys.modules.get("pytest_claude_latency.virtual_time.lifecycle")
+    if lifecycle is not None:
+        lifecycle.forget_all()
 
 
 def _treat_loops(module: ModuleType) -> None:

@@ -15,7 +15,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 _GUESTS = "_claude_latency_guests"  # on a condition: the threads that waited there as outsiders
 _CALL = "_claude_latency_call"  # on a condition: the world that called them
@@ -24,9 +24,9 @@ _CALL = "_claude_latency_call"  # on a condition: the world that called them
 def come_back(condition: Any) -> None:
     """The calling thread waits on the condition as an outsider: what it was called for is done. Wants the lock."""
     condition.__dict__.setdefault(_GUESTS, set()).add(get_ident())
-    world: World | None = condition.__dict__.pop(_CALL, None)
-    if world is not None and world.virtual is not None:
-        world.virtual.schedule.called.pop(condition, None)
+    world: WorldState | None = condition.__dict__.pop(_CALL, None)
+    if world is not None and world.schedule is not None:
+        world.schedule.called.pop(condition, None)
 
 
 def call(condition: Any) -> None:
@@ -46,7 +46,7 @@ def call(condition: Any) -> None:
 
 def answer(condition: Any) -> None:
     """The calling thread comes to the condition: if it was called, it works for that world."""
-    world: World | None = condition.__dict__.get(_CALL)
+    world: WorldState | None = condition.__dict__.get(_CALL)
     if world is None:
         return
     ident = get_ident()

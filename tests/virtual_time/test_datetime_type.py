@@ -75,20 +75,6 @@ def test_the_calendar_starts_where_it_is_told() -> None:
     assert inside == NEW_YEAR + timedelta(seconds=2)
 
 
-def test_the_calendar_goes_on_in_a_successor() -> None:
-    first = World(VirtualClock(), name="then", date=NEW_YEAR)
-    first.enter()
-    sleep(2)
-    first.leave()
-    second = first.successor()
-    second.enter()
-    sleep(1)
-    inside = datetime.now(UTC)
-    second.leave()
-
-    assert inside == NEW_YEAR + timedelta(seconds=3)
-
-
 def test_the_type_stays_the_type(world: World) -> None:
     class Mine(datetime):
         pass

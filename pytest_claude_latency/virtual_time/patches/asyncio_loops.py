@@ -30,7 +30,7 @@ from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
 if TYPE_CHECKING:
     from asyncio import Future
 
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 # A timer this close is due: above the noise of float instants, below the microsecond that waits are rounded to.
 _RESOLUTION = 0.6 * MICROSECOND / SECOND
@@ -42,12 +42,13 @@ SEAT = "_claude_latency_seat"
 class Seat:
     """A loop's place in a world: the origin of its time there, and the tasks that wait for an exact instant."""
 
-    def __init__(self, loop: BaseEventLoop, world: World, shift: Nanoseconds) -> None:
-        assert world.virtual is not None
+    def __init__(self, loop: BaseEventLoop, world: WorldState, shift: Nanoseconds) -> None:
+        assert world.schedule is not None
+        assert world.readings is not None
         self.loop = loop
         self.world = world
-        self.dial = world.virtual.dial
-        self.schedule = world.virtual.schedule
+        self.readings = world.readings
+        self.schedule = world.schedule
         self.writes = 0  # to the loop's self-pipe
         self.wait: LoopWait | None = None
         self._alarms: list[tuple[Nanoseconds, int, Future[None]]] = []
@@ -55,16 +56,16 @@ class Seat:
         selector: Any = loop._selector  # type: ignore[attr-defined]
         self._files: Mapping[Any, SelectorKey] | None = selector.get_map() if hasattr(selector, "get_map") else None
         self._fds: Sized | None = getattr(selector, "_fd_to_key", self._files)  # its length costs less
-        here = self.dial.now()
+        here = self.readings.now()
         # The program may compare the loop's time with time.monotonic(); a loop that already
         # holds timers keeps its own origin, or they would all be due at once.
         origin = monotonic_ns() + shift - here
         timers: list[Any] = loop._scheduled  # type: ignore[attr-defined] # asyncio's own heap of timers
-        self.origin = origin if timers else max(origin, self.dial.origin)
+        self.origin = origin if timers else max(origin, self.readings.origin)
 
     def now(self) -> Nanoseconds:
         """The loop's time."""
-        return self.origin + self.dial.now()
+        return self.origin + self.readings.now()
 
     def shift(self) -> Nanoseconds:
         """How far the loop's time is ahead of the machine's; meant for after the world's end."""
@@ -84,7 +85,7 @@ class Seat:
 
     def ring(self) -> None:
         """Finish the alarms that are due."""
-        now = self.dial.now()
+        now = self.readings.now()
         while self._alarms and self._alarms[0][0] <= now:
             future = heappop(self._alarms)[2]
             if not future.done():
@@ -133,19 +134,18 @@ class LoopWait(Wait):
             poll.register(key.fd, (reads and select.POLLIN) | (writes and select.POLLOUT))
         return bool(poll.poll(0))
 
-    def details(self) -> list[str]:
+    def details(self) -> list[tuple[str, str, str]]:
         """The loop's tasks and where they wait."""
         from asyncio import all_tasks
 
         from pytest_claude_latency.virtual_time.watch import source_location
-        from pytest_claude_latency.virtual_time.watch.deadlock import line
 
-        lines = []
+        rows = []
         for task in sorted(all_tasks(self._loop), key=lambda task: task.get_name()):
             stack = task.get_stack(limit=1)
             where = source_location.of_frame(stack[0]) if stack else ""
-            lines.append(line(task.get_name(), "a task, not done", where))
-        return lines
+            rows.append((task.get_name(), "a task, not done", where))
+        return rows
 
     def wake(self) -> None:
         """Let the thread go on, and make its selector return first, if it still stands there."""
@@ -154,7 +154,7 @@ class LoopWait(Wait):
             self._loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
 
 
-def take_seat(loop: Any, world: World) -> Seat:
+def take_seat(loop: Any, world: WorldState) -> Seat:
     """A seat in the world for a loop that the calling thread runs."""
     seat: Seat | None = loop.__dict__.get(SEAT)
     if seat is None or seat.world is not world:
@@ -166,7 +166,7 @@ def seat_of(loop: BaseEventLoop) -> Seat | None:
     """The loop's seat in the world of the thread that asks; in its last world, if that thread is in none."""
     seat: Seat | None = loop.__dict__.get(SEAT)
     member = MEMBERS.get(get_ident())
-    if member is None or member.world.virtual is None or (seat is not None and seat.world is member.world):
+    if member is None or member.world.schedule is None or (seat is not None and seat.world is member.world):
         return seat
     if seat is not None and not seat.world.ended:
         return seat
@@ -181,7 +181,7 @@ def _time(loop: BaseEventLoop) -> float:
     if seat is None:
         return monotonic_ns() / SECOND
     asyncio_asks = sys._getframe(1).f_globals.get("__name__", "").startswith("asyncio.")
-    return seat.dial.loop_time(seat.origin, hair=not asyncio_asks)
+    return seat.readings.loop_time(seat.origin, hair=not asyncio_asks)
 
 
 def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
@@ -222,7 +222,7 @@ def _ready(loop: Any, select: Callable[[float | None], Any], timeout: float | No
     seat.ring()
     if ready or timeout == 0 or loop._ready:
         return ready
-    instant = _earlier(None if timeout is None else due(seat.dial.now(), timeout), seat.next_alarm())
+    instant = _earlier(None if timeout is None else due(seat.readings.now(), timeout), seat.next_alarm())
     return _park(seat, select, instant, writes, timeout)
 
 
@@ -259,7 +259,7 @@ def _stand(seat: Seat, wait: LoopWait, select: Callable[[float | None], Any]) ->
 def _really_select(seat: Seat, select: Callable[[float | None], Any], timeout: float | None) -> Any:
     alarm = seat.next_alarm()
     if alarm is not None:
-        rest = max(0, alarm - seat.dial.now()) / SECOND
+        rest = max(0, alarm - seat.readings.now()) / SECOND
         timeout = rest if timeout is None else min(timeout, rest)
     ready = select(timeout)
     seat.ring()
@@ -295,7 +295,7 @@ def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, *
 def _lend(loop: Any, caller: Member) -> None:
     if loop._thread_id is not None and not adoptable(loop._thread_id):
         return
-    if caller.world.virtual is not None:
+    if caller.world.schedule is not None:
         take_seat(loop, caller.world)
     if loop._thread_id is not None:
         member = admit(caller.world, loop._thread_id, lent_by=loop, counted=True)
@@ -304,7 +304,7 @@ def _lend(loop: Any, caller: Member) -> None:
             member.schedule.promise(Wait.of(member))
 
 
-def works_for(world: World, loop: Any) -> bool:
+def works_for(world: WorldState, loop: Any) -> bool:
     """Whether the calling thread, which runs the loop, is a member of the loop's world; now it is, if it may be."""
     ident = get_ident()
     member = MEMBERS.get(ident)

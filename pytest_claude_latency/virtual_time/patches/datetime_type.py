@@ -25,10 +25,10 @@ def _moment() -> tuple[int, int]:
     member = MEMBERS.get(get_ident())
     if member is None or exempt(2):
         now = time_ns()
-    elif (virtual := member.world.virtual) is None:
+    elif (readings := member.world.readings) is None:
         now = time_ns() + member.world.offset
     else:
-        now = virtual.dial.time_ns()
+        now = readings.time_ns()
     return now // SECOND, now % SECOND // 1_000
 
 

@@ -13,10 +13,10 @@ from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import current
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 
-async def sleep_until(world: World, instant: Nanoseconds) -> None:
+async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     """Let the running task wait until the clock of `world` reads `instant`.
 
     Raises:
@@ -29,34 +29,34 @@ async def sleep_until(world: World, instant: Nanoseconds) -> None:
     await _sleep_until(world, loop, instant)
 
 
-async def _sleep_until(world: World, loop: Any, instant: Nanoseconds) -> None:
+async def _sleep_until(world: WorldState, loop: Any, instant: Nanoseconds) -> None:
     """The long way: find out where the task runs, and let others run meanwhile."""
     task = None if loop is None else current_task()
     if task is None and "trio" in sys.modules:
         await _sleep_in_trio(world, instant)
-    elif world.virtual is None:
+    elif world.readings is None:
         await _really_sleep_until(world, instant)
     else:
         seat = _seat(world, loop)
-        if instant > world.virtual.dial.now():
+        if instant > world.readings.now():
             await seat.alarm(instant)
 
 
-async def _sleep_in_trio(world: World, instant: Nanoseconds) -> None:
+async def _sleep_in_trio(world: WorldState, instant: Nanoseconds) -> None:
     from pytest_claude_latency.virtual_time.patches import trio_runs
 
-    if world.virtual is None:
+    if world.schedule is None:
         await trio_runs.really_sleep_until(world, instant)
     else:
         await trio_runs.sleep_until(world, instant)
 
 
-async def _really_sleep_until(world: World, instant: Nanoseconds) -> None:
+async def _really_sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     while (rest := instant - world.clock.now()) > 0:
         await sleep(rest / SECOND)
 
 
-def _seat(world: World, loop: Any) -> Seat:
+def _seat(world: WorldState, loop: Any) -> Seat:
     if hasattr(loop, "_scheduled") and not world.ended and works_for(world, loop):
         return take_seat(loop, world)
     seat = seat_of(loop) if hasattr(loop, "_scheduled") else None

@@ -19,7 +19,7 @@ from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule, Wait
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 _POOL = "_claude_latency_pool"
 _JOB = "_claude_latency_job"
@@ -31,7 +31,7 @@ class Pool:
 
     def __init__(self, workers: set[Any]) -> None:
         self._workers = workers  # the executor's own set
-        self._world: World | None = None
+        self._world: WorldState | None = None
         self._queue: list[Job] = []  # of that world
         self._busy: dict[int, Job] = {}
         self.joiners: list[Wait] = []
@@ -106,15 +106,15 @@ class Pool:
         job.promise = None
 
 
-def _schedule_of(world: World | None) -> Schedule | None:
-    return None if world is None or world.ended or world.virtual is None else world.virtual.schedule
+def _schedule_of(world: WorldState | None) -> Schedule | None:
+    return None if world is None or world.ended else world.schedule
 
 
 @final
 class Job:
     """One work item: its pool, and the world of the member that submitted it (None: an outsider did)."""
 
-    def __init__(self, pool: Pool, world: World | None) -> None:
+    def __init__(self, pool: Pool, world: WorldState | None) -> None:
         self.pool = pool
         self.world = world
         self.promise: Wait | None = None

@@ -40,7 +40,7 @@ from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.patches.thread_pools import Pool
     from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 _LIFE = "_claude_latency_life"
 
@@ -52,7 +52,7 @@ class Life:
     `pool` is set for the workers of one: they are members only while they run a job.
     """
 
-    def __init__(self, world: World | None, pool: Pool | None = None) -> None:
+    def __init__(self, world: WorldState | None, pool: Pool | None = None) -> None:
         self.world = world
         self.pool = pool
         self.promise: Wait | None = None  # what a member was announced as
@@ -104,7 +104,9 @@ class Waiter(Wait):
 
     def _stand_in(self, member: Member, timeout: float | None) -> None:
         world = member.world
-        assert world.virtual is not None
+        schedule, readings = world.schedule, world.readings
+        assert schedule is not None
+        assert readings is not None
         with DOOR:
             if self.notified:
                 return
@@ -118,9 +120,9 @@ class Waiter(Wait):
         if lent or self.member is None:
             self._really_stand(timeout)
             return
-        world.virtual.schedule.stand(self)
+        schedule.stand(self)
         if world.ended:
-            rest = None if self.instant is None else (self.instant - world.virtual.dial.now()) / SECOND
+            rest = None if self.instant is None else (self.instant - readings.now()) / SECOND
             self._stand_on(rest)
 
     def _stand_on(self, rest: float | None) -> None:
@@ -286,8 +288,9 @@ def _join(original: Callable[..., None], thread: Thread, timeout: float | None =
         with _in_reality(member):
             original(thread)  # a moment, while the interpreter takes the thread down
     elif idle or member.world.ended:
-        assert member.world.virtual is not None
-        rest = None if instant is None else max(0, instant - member.world.virtual.dial.now()) / SECOND
+        readings = member.world.readings
+        assert readings is not None
+        rest = None if instant is None else max(0, instant - readings.now()) / SECOND
         original(thread, rest)
 
 

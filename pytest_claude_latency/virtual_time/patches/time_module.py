@@ -14,7 +14,8 @@ from typing import Any
 
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
-from pytest_claude_latency.virtual_time.scheduling.clock_readings import Dial
+from pytest_claude_latency.virtual_time.scheduling import waiting
+from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, time_ns
 
@@ -38,22 +39,24 @@ class Shim:
 class Reading(Shim):
     """A function that reads a clock."""
 
-    def __init__(self, function: Callable[..., Any], read: Callable[[Dial], Any]) -> None:
+    def __init__(self, function: Callable[..., Any], read: Callable[[ClockReadings], Any]) -> None:
         super().__init__(function)
         self._read = read
 
     def __call__(self) -> Any:
         """The time, as the caller's world has it."""
         member = MEMBERS.get(get_ident())
-        if member is None or (virtual := member.world.virtual) is None or exempt(1):
+        if member is None or (readings := member.world.readings) is None or exempt(1):
             return self.machine()
-        return self._read(virtual.dial)
+        return self._read(readings)
 
 
 class Dated(Reading):
     """A function that reads the calendar, which may be another one in real time too."""
 
-    def __init__(self, function: Callable[..., Any], read: Callable[[Dial], Any], off: Callable[[int], Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], read: Callable[[ClockReadings], Any], off: Callable[[int], Any]
+    ) -> None:
         super().__init__(function, read)
         self._off = off
 
@@ -62,9 +65,9 @@ class Dated(Reading):
         member = MEMBERS.get(get_ident())
         if member is None or exempt(1):
             return self.machine()
-        if (virtual := member.world.virtual) is None:
+        if (readings := member.world.readings) is None:
             return self.machine() + self._off(member.world.offset)
-        return self._read(virtual.dial)
+        return self._read(readings)
 
 
 class Sleep(Shim):
@@ -73,14 +76,14 @@ class Sleep(Shim):
     def __call__(self, seconds: Any, /) -> None:
         """Sleep, in the caller's world."""
         member = MEMBERS.get(get_ident())
-        if member is None or member.world.virtual is None or exempt(1):
+        if member is None or member.world.schedule is None or exempt(1):
             self.machine(seconds)
             return
         if not isinstance(seconds, float):
             seconds = operator.index(seconds)
         if not seconds >= 0:  # true for NaN too
             raise ValueError("sleep length must be non-negative")
-        member.world.sleep(seconds)
+        waiting.sleep(member.world, seconds)
 
 
 class Calendar(Shim):
@@ -98,7 +101,7 @@ class Calendar(Shim):
         if member is None or not (len(args) == self._leading or given == (None,)) or exempt(1):
             return self.machine(*args)
         world = member.world
-        now = time_ns() + world.offset if world.virtual is None else world.virtual.dial.time_ns()
+        now = time_ns() + world.offset if world.readings is None else world.readings.time_ns()
         return self.machine(*args[: self._leading], self._moment(now // SECOND))
 
 
@@ -109,12 +112,12 @@ def install() -> bool:
     local, itself = time.localtime, int
     shims = (
         Sleep(time.sleep),
-        Reading(time.monotonic, Dial.monotonic),
-        Reading(time.monotonic_ns, Dial.monotonic_ns),
-        Reading(time.perf_counter, Dial.monotonic),
-        Reading(time.perf_counter_ns, Dial.monotonic_ns),
-        Dated(time.time, Dial.time, lambda offset: offset / SECOND),
-        Dated(time.time_ns, Dial.time_ns, itself),
+        Reading(time.monotonic, ClockReadings.monotonic),
+        Reading(time.monotonic_ns, ClockReadings.monotonic_ns),
+        Reading(time.perf_counter, ClockReadings.monotonic),
+        Reading(time.perf_counter_ns, ClockReadings.monotonic_ns),
+        Dated(time.time, ClockReadings.time, lambda offset: offset / SECOND),
+        Dated(time.time_ns, ClockReadings.time_ns, itself),
         Calendar(time.localtime, itself, 0),
         Calendar(time.gmtime, itself, 0),
         Calendar(time.ctime, itself, 0),

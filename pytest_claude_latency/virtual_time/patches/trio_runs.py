@@ -29,7 +29,7 @@ from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
 from pytest_claude_latency.virtual_time.scheduling.seeds import PINS
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 _START = 10_000 * SECOND  # as far from zero as trio's own: nobody should take it for time.monotonic()
 _LONG = float(_run._MAX_TIMEOUT)  # what trio waits at most, and whenever it has no deadline
@@ -43,7 +43,7 @@ class Clock(trio.abc.Clock):
     __slots__ = ("_deadline", "_floor", "_origin", "_world")
 
     def __init__(self) -> None:
-        self._world: World | None = None
+        self._world: WorldState | None = None
         self._origin = _START - monotonic_ns()
         self._deadline = float("inf")
         self._floor = 0.0
@@ -68,9 +68,9 @@ class Clock(trio.abc.Clock):
     def nanoseconds(self, instant: Nanoseconds | None = None) -> Nanoseconds:
         """This clock's reading now, or at an instant of its world."""
         self._settle()
-        if self._world is None or self._world.virtual is None:
+        if self._world is None or self._world.readings is None:
             return self._origin + monotonic_ns()
-        return self._origin + (self._world.virtual.dial.now() if instant is None else instant)
+        return self._origin + (self._world.readings.now() if instant is None else instant)
 
     def _settle(self) -> None:
         """Follow the calling thread into its world, without a jump."""
@@ -82,9 +82,9 @@ class Clock(trio.abc.Clock):
         self._origin = here - self._now()
 
     def _now(self) -> Nanoseconds:
-        if self._world is None or self._world.virtual is None:
+        if self._world is None or self._world.readings is None:
             return monotonic_ns()
-        return self._world.virtual.dial.now()
+        return self._world.readings.now()
 
 
 @final
@@ -155,15 +155,15 @@ class RunWait(Wait):
         return bool(poll.poll(0))
 
 
-async def sleep_until(world: World, instant: Nanoseconds) -> None:
+async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     """Let the running task wait until the clock of `world` reads `instant`."""
-    assert world.virtual is not None
+    assert world.readings is not None
     runner = _run.GLOBAL_RUN_CONTEXT.runner
     member = MEMBERS.get(get_ident())
     if member is None or member.world is not world or not isinstance(runner.clock, Clock):
         raise RuntimeError(f"this trio run does not live in the world of {world.name}")
     await trio.lowlevel.checkpoint_if_cancelled()
-    if instant <= world.virtual.dial.now() or _passed_alone(world, runner, instant):
+    if instant <= world.readings.now() or _passed_alone(world, runner, instant):
         return
     alarms = _alarms(runner.io_manager)
     task = trio.lowlevel.current_task()
@@ -176,16 +176,16 @@ async def sleep_until(world: World, instant: Nanoseconds) -> None:
     await trio.lowlevel.wait_task_rescheduled(abort)
 
 
-async def really_sleep_until(world: World, instant: Nanoseconds) -> None:
+async def really_sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     """The same in a world of real time."""
     while (rest := instant - world.clock.now()) > 0:
         await trio.sleep(rest / SECOND)
 
 
-def _passed_alone(world: World, runner: Any, instant: Nanoseconds) -> bool:
+def _passed_alone(world: WorldState, runner: Any, instant: Nanoseconds) -> bool:
     """Move the clock without a turn of the run, where a turn could run nothing but this task again."""
-    assert world.virtual is not None
-    schedule = world.virtual.schedule
+    schedule = world.schedule
+    assert schedule is not None
     with LOCK:
         if world.ended or not schedule.free_until(instant) or not _idle_until(runner, instant):
             return False
@@ -220,7 +220,6 @@ def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> An
     member = scheduled()
     if member is None or timeout <= 0:
         return original(events, timeout)
-    assert member.world.virtual is not None
     writes = RunWait.writes
     ready = original(events, 0)
     if ready:
@@ -259,8 +258,8 @@ def _process_events(original: Callable[..., Any], events: Any, ready: Any) -> An
     if events in _FAILURES:
         _fail(runner, _FAILURES.pop(events))
     clock = runner.clock
-    if isinstance(clock, Clock) and clock._world is not None and clock._world.virtual is not None:
-        _alarms(events).ring(clock._world.virtual.dial.now())
+    if isinstance(clock, Clock) and clock._world is not None and clock._world.readings is not None:
+        _alarms(events).ring(clock._world.readings.now())
 
 
 def _fail(runner: Any, failure: BaseException) -> None:

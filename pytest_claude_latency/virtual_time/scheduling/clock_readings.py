@@ -10,15 +10,15 @@ and rounding alone would answer that differently at different uptimes.
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import let_others
 from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 
 # A program that reads the clock this often without waiting is waiting for time to pass.
@@ -26,15 +26,18 @@ _PATIENCE = 10_000
 
 
 @final
-class Dial:
+class ClockReadings:
     """Readings of one virtual world, before and after its end."""
 
-    def __init__(self, schedule: Schedule, *, monotonic: Nanoseconds, date: Nanoseconds) -> None:
+    def __init__(
+        self, schedule: Schedule, offer_turn: Callable[[], None], *, monotonic: Nanoseconds, date: Nanoseconds
+    ) -> None:
         """`monotonic` and `date` are what members read at first, the former rounded up to a second.
 
         Whole seconds, so that the digits below are the same in every run.
         """
         self._schedule = schedule
+        self._offer_turn = offer_turn
         self._clock = schedule.clock
         start = self._clock.now()
         self.origin = whole_second(monotonic) - start
@@ -74,10 +77,6 @@ class Dial:
         now = self._read()
         return (self._date + now + self._instants * self._date_hair) / SECOND
 
-    def date_when_ended(self) -> datetime:
-        """The calendar at the world's last instant."""
-        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=(self._date + self._clock.now()) // MICROSECOND)
-
     def loop_time(self, origin: Nanoseconds, *, hair: bool) -> float:
         """What a loop's `time` returns, on the loop's own origin."""
         now = self._read()
@@ -97,7 +96,7 @@ class Dial:
         if self._reads > _PATIENCE and self._ended_at is None:
             with LOCK:
                 self._schedule.creep(MICROSECOND)
-            let_others()
+            self._offer_turn()
         return now
 
 

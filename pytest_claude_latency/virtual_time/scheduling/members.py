@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from threading import Thread
 
     from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule, Wait
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 
 @final
@@ -32,7 +32,7 @@ class Member:
 
     __slots__ = ("ident", "lent_by", "really", "visiting", "wait", "world")
 
-    def __init__(self, world: World, ident: int, lent_by: object = None) -> None:
+    def __init__(self, world: WorldState, ident: int, lent_by: object = None) -> None:
         self.world = world
         self.ident = ident
         self.lent_by = lent_by
@@ -43,8 +43,7 @@ class Member:
     @property
     def schedule(self) -> Schedule | None:
         """The schedule that counts this thread; None in a world of real time, or one that has ended."""
-        virtual = self.world.virtual
-        return None if virtual is None or self.world.ended else virtual.schedule
+        return None if self.world.ended else self.world.schedule
 
 
 ANYTHING = object()  # what lends a thread that nobody woke: it leaves at the next condition it waits on without limit
@@ -76,7 +75,7 @@ def is_worker(thread: Thread | None) -> bool:
     return thread is not None and _WORKER in thread.__dict__
 
 
-def current() -> World | None:
+def current() -> WorldState | None:
     """The world the calling thread works for, active or ended; None for an outsider."""
     member = MEMBERS.get(get_ident())
     return None if member is None else member.world
@@ -98,7 +97,7 @@ def adoptable(ident: int) -> bool:
     return (member is None or member.world.ended) and not is_background(thread)
 
 
-def admit(world: World, ident: int, *, lent_by: object = None, counted: bool = False) -> Member:
+def admit(world: WorldState, ident: int, *, lent_by: object = None, counted: bool = False) -> Member:
     """Make a running thread a member; `counted` if it is in the count already. Wants the lock."""
     member = MEMBERS[ident] = Member(world, ident, lent_by)
     if not counted and member.schedule is not None:
@@ -106,7 +105,7 @@ def admit(world: World, ident: int, *, lent_by: object = None, counted: bool = F
     return member
 
 
-def arrive(world: World, promise: Wait) -> None:
+def arrive(world: WorldState, promise: Wait) -> None:
     """The calling thread is the one that was promised: a member from now on, that goes on when its turn comes."""
     with DOOR:
         member = admit(world, get_ident(), counted=True)
@@ -128,14 +127,14 @@ def line_up() -> None:
         schedule.stand(wait)
 
 
-def let_others() -> None:
+def offer_turn() -> None:
     """The calling thread, if it is a member, lets those go first that are ready to go on."""
     member = scheduled()
     if member is None:
         return
     with DOOR:
         schedule = member.schedule
-        wait = None if schedule is None else schedule.let_others(member)
+        wait = None if schedule is None else schedule.offer_turn(member)
     if schedule is not None and wait is not None:
         schedule.stand(wait)
 

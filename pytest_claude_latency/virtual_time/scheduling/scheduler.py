@@ -14,23 +14,58 @@ from __future__ import annotations
 from collections import deque
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_claude_latency.duration import Nanoseconds
     from pytest_claude_latency.virtual_time.clock import VirtualClock
-    from pytest_claude_latency.virtual_time.scheduling.members import Member
-    from pytest_claude_latency.virtual_time.watch.blocked_threads import Blockage
+
+
+class Runner(Protocol):
+    """A thread that a schedule counts. `members.Member` is one; its module stands on top of this one."""
+
+    ident: int
+    wait: Wait | None
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The schedule that counts this thread now."""
+        ...
+
+
+class Blocker(Protocol):
+    """What blocks a thread outside all our waits, as it was seen. `watch.thread_state.Blockage` is one."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether the thread waits for nothing that takes time."""
+        ...
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether the thread waits for something that happens outside this process, or may do so."""
+        ...
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether the thread is in a call with a time limit."""
+        ...
+
+    def lasts(self) -> bool:
+        """Return whether the thread has not moved since it was seen."""
+        ...
 
 
 class Wait:
     """One wait of one member: until `instant`, or, if that is None, until somebody wakes it; then for its turn."""
 
     def __init__(self, instant: Nanoseconds | None = None, what: str = "its turn") -> None:
-        self.member: Member | None = None
+        self.member: Runner | None = None
         self.instant = instant
         self.what = what
         self.over = False  # counted as running again
@@ -40,13 +75,13 @@ class Wait:
         self._lock.acquire()
 
     @classmethod
-    def of(cls, member: Member) -> Wait:
+    def of(cls, member: Runner) -> Wait:
         """The wait of a member that is about to come, for its turn."""
         wait = cls()
         wait.member = member
         return wait
 
-    def park(self, member: Member) -> None:
+    def park(self, member: Runner) -> None:
         """Give the member's count back; `Schedule.stand` must follow, outside the lock, which this wants."""
         self.member = member
         if member.schedule is not None:
@@ -68,8 +103,8 @@ class Wait:
         """Whether one of them already does."""
         return False
 
-    def details(self) -> list[str]:
-        """More about what is waited for, a line each, for the message about a deadlock."""
+    def details(self) -> list[tuple[str, str, str]]:
+        """Return more rows about this wait for the message about a deadlock: who waits, for what, and where."""
         return []
 
 
@@ -80,8 +115,10 @@ class Schedule:
     Every method but `stand` wants `LOCK` held.
     """
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: VirtualClock, real_work: Callable[[Schedule], bool]) -> None:
+        """`real_work` tells whether a thread of a world in which nobody runs waits for real work."""
         self.clock = clock
+        self._real_work = real_work
         self.running = 0  # with those that wait for their turn, and those that are about to come
         self.moves = 0
         self.turns = 0  # times a thread was woken
@@ -89,7 +126,7 @@ class Schedule:
         self.ready: deque[Wait] = deque()
         self.parked: set[Wait] = set()
         self.watched: set[Wait] = set()  # those among the parked that files could end
-        self.excused: dict[Member, Blockage] = {}  # members that are blocked for real, and not counted
+        self.excused: dict[Runner, Blocker] = {}  # members that are blocked for real, and not counted
         self.called: dict[object, set[int]] = {}  # outsiders who may come, by the condition they use to wait on
         self._turn: Wait | None = None  # what the thread whose turn it is was woken from, or came with
         self._wake_ups: list[tuple[Nanoseconds, int, Wait]] = []
@@ -103,7 +140,7 @@ class Schedule:
             return False
         return not self._wake_ups or self._wake_ups[0][0] > instant
 
-    def park(self, wait: Wait, member: Member) -> None:
+    def park(self, wait: Wait, member: Runner) -> None:
         """Count the member as waiting, which may let the clock move, even to this very wait."""
         self.recall(member)
         if member.wait is not None:
@@ -156,7 +193,7 @@ class Schedule:
             self.pass_on()
         self.advance()
 
-    def arrive(self, wait: Wait, member: Member) -> Wait:
+    def arrive(self, wait: Wait, member: Runner) -> Wait:
         """It has come: what it must stand in."""
         if wait.withdrawn:
             wait = Wait()
@@ -166,7 +203,7 @@ class Schedule:
             member.wait = wait
         return wait
 
-    def line_up(self, member: Member) -> Wait | None:
+    def line_up(self, member: Runner) -> Wait | None:
         """What a member that runs out of turn must stand in; None if it may go on."""
         if self._turn is not None and self._turn.member is member:
             return None
@@ -174,7 +211,7 @@ class Schedule:
             return member.wait  # the place it was promised
         return self._to_the_end(member)
 
-    def let_others(self, member: Member) -> Wait | None:
+    def offer_turn(self, member: Runner) -> Wait | None:
         """What a member that offers its turn must stand in; None if nobody wants it."""
         if not self.ready:
             return None
@@ -195,22 +232,22 @@ class Schedule:
         self._turn = None
         self.pass_on()
 
-    def whose_turn(self) -> Member | None:
+    def whose_turn(self) -> Runner | None:
         """Who goes on; None also while it has not come yet."""
         return None if self._turn is None else self._turn.member
 
-    def excuse(self, member: Member, blockage: Blockage) -> None:
+    def excuse(self, member: Runner, blockage: Blocker) -> None:
         """Do not count a member that is blocked for real, outside our waits."""
         self.excused[member] = blockage
         self.running -= 1
         self._end_turn(member)
 
-    def recall(self, member: Member) -> None:
+    def recall(self, member: Runner) -> None:
         """Count it again, if it was excused: it has moved."""
         if self.excused.pop(member, None) is not None:
             self._run_one_more()
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: Runner) -> None:
         """A running member is none any more."""
         self.recall(member)
         if member.wait is not None:
@@ -276,7 +313,7 @@ class Schedule:
         self.ready.append(wait)
         self.pass_on()
 
-    def _to_the_end(self, member: Member) -> Wait:
+    def _to_the_end(self, member: Runner) -> Wait:
         wait = Wait()
         wait.over, wait.member = True, member
         self._queue(wait)
@@ -289,18 +326,16 @@ class Schedule:
         if wait.member is not None and wait.member.wait is wait:
             wait.member.wait = None
 
-    def _end_turn(self, member: Member) -> None:
+    def _end_turn(self, member: Runner) -> None:
         if self._turn is not None and self._turn.member is member:
             self._turn = None
         self.pass_on()
 
     def _may_move_to(self, instant: Nanoseconds) -> bool:
         """Look again at who is blocked for real; past real work the clock moves no faster than the machine's."""
-        from pytest_claude_latency.virtual_time.watch import blocked_threads
-
         if self._somebody_moved():
             return False
-        if not blocked_threads.by_work(self):
+        if not self._real_work(self):
             return not self._somebody_moved()  # what we took for work may have ended in between, with a result
         now = monotonic_ns()
         self._still_since = self._still_since or now

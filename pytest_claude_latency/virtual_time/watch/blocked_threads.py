@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
@@ -22,37 +21,6 @@ if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule, Wait
 
 _MOMENT = 0.0005  # seconds: enough for a thread that only waits for the interpreter to move
-
-_WAITING = {
-    open_files.Use.NOBODY: Waiting.IDLE,
-    open_files.Use.INSIDE: Waiting.PEER,
-    open_files.Use.OUTSIDE: Waiting.WORK,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Blockage:
-    """A wait of a thread as it was seen: still the same as long as a new look is equal."""
-
-    ident: int
-    sight: Sight
-    waiting: Waiting
-    polling: bool = False  # it wakes now and then, only to wait in the same call again
-
-    @property
-    def idle(self) -> bool:
-        """Whether it waits for nothing that takes time."""
-        return self.waiting is Waiting.IDLE
-
-    @property
-    def works(self) -> bool:
-        """Whether it waits for something outside."""
-        return self.waiting in {Waiting.WORK, Waiting.UNKNOWN}
-
-    def lasts(self) -> bool:
-        """Whether the thread has not moved since."""
-        now = thread_state.look(self.ident)
-        return now == self.sight or (self.polling and now.repeats(self.sight))
 
 
 def least_age(waiting: Waiting) -> Nanoseconds:
@@ -69,12 +37,13 @@ def at_work(wait: Wait) -> bool:
 
 def by_work(schedule: Schedule) -> bool:
     """Whether anybody in a world where nobody runs waits for something real that will take its time."""
-    waits = {blockage.waiting for blockage in schedule.excused.values()}
-    for wait in schedule.watched:
-        waits |= {_WAITING[open_files.use(file)] for file in wait.files()}
-    if waits & {Waiting.WORK, Waiting.LIMITED, Waiting.UNKNOWN}:
+    uses = {open_files.use(file) for wait in schedule.watched for file in wait.files()}
+    blockers = schedule.excused.values()
+    if open_files.Use.OUTSIDE in uses or any(blocker.takes_time for blocker in blockers):
         return True
-    return (Waiting.PEER in waits and outsiders_work()) or _somebody_comes(schedule)
+    # What is neither idle nor takes time waits for a socket whose other end is in this process.
+    peers = open_files.Use.INSIDE in uses or not all(blocker.idle for blocker in blockers)
+    return (peers and outsiders_work()) or _somebody_comes(schedule)
 
 
 def _somebody_comes(schedule: Schedule) -> bool:

@@ -1,32 +1,44 @@
-"""The message about a deadlock: who waits for what, and where."""
+"""What happens when nothing can wake a world any more: the message, and how each thread gets it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, Member
-from pytest_claude_latency.virtual_time.watch import source_location
+from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
+from pytest_claude_latency.virtual_time.watch import main_thread_signal, source_location
 from pytest_claude_latency.virtual_time.watch.real_waits import thread_name
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+
+_VERDICT = "nothing can wake this program: everything in it waits, and nothing of it for a time"
+_BLOCKED = "blocked, by a lock or in C code"
 
 
-def describe(world: World) -> str:
-    """The message: a line for each thread of the world, and one for each task of its loops."""
-    lines = ["nothing can wake this program: everything in it waits, and nothing of it for a time"]
+def fail(world: WorldState) -> None:
+    """Raise `Deadlock` in every thread of the world that waits. Caller must hold LOCK."""
+    schedule = world.schedule
+    assert schedule is not None
+    world.deadlock = describe(world)
+    # First, while the main thread still stands where it does: once woken from one of our waits, the signal would
+    # raise in it a second time.
+    main_thread_signal.interrupt()
+    for wait in tuple(schedule.parked):
+        wait.failure = Deadlock(world.deadlock)
+        schedule.unpark(wait)
+
+
+def describe(world: WorldState) -> str:
+    """Return the message: a line for each thread of the world, and one for each task of its loops."""
+    lines = [_VERDICT]
     for member in [member for member in MEMBERS.values() if member.world is world]:
-        lines.append(line(thread_name(member.ident), _what(member), source_location.of_thread(member.ident)))
-        lines += [] if member.wait is None else ["  " + detail for detail in member.wait.details()]
+        wait, ident = member.wait, member.ident
+        what = _BLOCKED if wait is None else wait.what or source_location.call_of_thread(ident)
+        lines.append(_row(thread_name(ident), what, source_location.of_thread(ident)))
+        lines += [] if wait is None else ["  " + _row(*detail) for detail in wait.details()]
     return "\n".join(lines)
 
 
-def line(who: str, what: str, where: str) -> str:
-    """One row of the message."""
+def _row(who: str, what: str, where: str) -> str:
     return f"  {who:<24} {what:<36} {where}".rstrip()
-
-
-def _what(member: Member) -> str:
-    if member.wait is None:
-        return "blocked, by a lock or in C code"
-    return member.wait.what or source_location.call_of_thread(member.ident)

@@ -17,7 +17,7 @@ from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.scheduling.world import World
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 _SIGNAL = getattr(signal, "SIGURG", None)
 
@@ -26,7 +26,7 @@ _SIGNAL = getattr(signal, "SIGURG", None)
 class _Handler:
     """Raises what the world of the main thread came to."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: WorldState) -> None:
         self._world = world
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -34,7 +34,7 @@ class _Handler:
             raise Deadlock(self._world.deadlock)
 
 
-def listen(world: World) -> None:
+def listen(world: WorldState) -> None:
     """Borrow the signal, if the caller is the main thread and nobody else uses it."""
     if _in_main_thread() and _SIGNAL is not None and signal.getsignal(_SIGNAL) is signal.SIG_DFL:
         signal.signal(_SIGNAL, _Handler(world))

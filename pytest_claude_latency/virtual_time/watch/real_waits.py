@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.members import Member
+from pytest_claude_latency.virtual_time.watch import blocked_threads, source_location, thread_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
-    from pytest_claude_latency.virtual_time.watch.blocked_threads import Blockage
-    from pytest_claude_latency.virtual_time.watch.thread_state import Sight
+    from pytest_claude_latency.virtual_time.watch.thread_state import Blockage, Sight
 
 _WORTH_TELLING = 100 * MILLISECOND
 _POLLS_AFTER = 100 * MILLISECOND  # of waking only to wait in the same call again
@@ -63,8 +63,6 @@ class Watch:
 
     def look_again(self, sight: Sight, now: Nanoseconds) -> None:
         """The wait goes on. It counts as one when it has outlasted whatever might only look like it."""
-        from pytest_claude_latency.virtual_time.watch import blocked_threads, source_location
-
         if not (sight == self.sight or sight.repeats(self.sight)):
             return
         age, polling = now - self.since, sight != self.sight
@@ -72,7 +70,7 @@ class Watch:
         self._met += 1
         waiting = sight.waiting()
         if age >= blocked_threads.least_age(waiting) and (not polling or age >= _POLLS_AFTER):
-            self.blockage = blocked_threads.Blockage(self.member.ident, sight, waiting, polling)
+            self.blockage = thread_state.Blockage(self.member.ident, sight, waiting, polling)
             self.idle = self.blockage.idle
             self.place = self.place or source_location.of_thread(self.member.ident)
 
@@ -92,8 +90,6 @@ class Account:
 
     def see_files(self, waits: list[Wait], now: Nanoseconds) -> None:
         """These loops stand still for files of the outside at this look, and no others."""
-        from pytest_claude_latency.virtual_time.watch import source_location
-
         for wait in [wait for wait in self._at_files if wait not in waits]:
             since, place = self._at_files.pop(wait)
             self._add("" if wait.member is None else thread_name(wait.member.ident), place, now - since)

@@ -88,6 +88,41 @@ def look(ident: int) -> Sight:
 _UNSEEN = Sight(0, "R", "running", "")
 
 
+@dataclass(frozen=True, slots=True)
+class Blockage:
+    """A wait of a thread as it was seen: still the same as long as a new look is equal."""
+
+    ident: int
+    sight: Sight
+    waiting: Waiting
+    polling: bool = False  # it wakes now and then, only to wait in the same call again
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for nothing that takes time."""
+        return self.waiting is Waiting.IDLE
+
+    @property
+    def works(self) -> bool:
+        """Whether it waits for something outside."""
+        return self.waiting in {Waiting.WORK, Waiting.UNKNOWN}
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether it waits for something outside, or may do so."""
+        return self.works or self.waiting is Waiting.LIMITED
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether the call it is blocked in has a limit of its own."""
+        return self.sight.ends_by_itself()
+
+    def lasts(self) -> bool:
+        """Whether the thread has not moved since."""
+        now = look(self.ident)
+        return now == self.sight or (self.polling and now.repeats(self.sight))
+
+
 def look_at_task(native_id: int) -> Sight | None:
     """A look at a thread by the kernel's identifier; None if it is gone."""
     try:

@@ -17,14 +17,14 @@ from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, Member
 from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
-from pytest_claude_latency.virtual_time.watch import main_thread_signal
+from pytest_claude_latency.virtual_time.watch import blocked_threads, deadlock, main_thread_signal, thread_state
 from pytest_claude_latency.virtual_time.watch.real_waits import Account, RealWait, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_claude_latency.virtual_time.scheduling.world import World
-    from pytest_claude_latency.virtual_time.watch.blocked_threads import Blockage
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+    from pytest_claude_latency.virtual_time.watch.thread_state import Blockage
 
 _BUSY_PERIOD = 0.003  # seconds between two looks while somebody waits for somebody
 _QUIET_PERIOD = 0.01
@@ -38,7 +38,7 @@ _LONG_PATIENCE = 10 * SECOND
 class WatchDog:
     """Watches one world until it ends."""
 
-    def __init__(self, world: World, schedule: Schedule) -> None:
+    def __init__(self, world: WorldState, schedule: Schedule) -> None:
         self._world = world
         self._schedule = schedule
         self._watches: dict[int, Watch] = {}
@@ -114,8 +114,9 @@ class WatchDog:
             self._granted, self._granted_at = schedule.grants, now
         if not schedule.ready:
             return
-        watch = None if member is None or member.really else self._watches.get(member.ident)
-        if now - self._granted_at >= _LONG_TURN or (watch is not None and watch.holds_up(now)):
+        watch = None if member is None else self._watches.get(member.ident)
+        holds_up = watch is not None and not watch.member.really and watch.holds_up(now)
+        if holds_up or now - self._granted_at >= _LONG_TURN:
             schedule.take_from()
 
     def _blockage_of(self, member: Member) -> Blockage | None:
@@ -123,8 +124,6 @@ class WatchDog:
 
     def _somebody_may_help(self, now: Nanoseconds) -> bool:
         """Whether to give the blocked more time, since others are awake. Not for ever: those may never rest."""
-        from pytest_claude_latency.virtual_time.watch import blocked_threads
-
         if not blocked_threads.outsiders_stir():
             self._helped_since = None
             return False
@@ -132,16 +131,12 @@ class WatchDog:
         return now - self._helped_since < _HELP
 
     def _look_at_files(self, now: Nanoseconds) -> None:
-        from pytest_claude_latency.virtual_time.watch import blocked_threads
-
         still = self._schedule.running == 0
         self._account.see_files(
             [wait for wait in self._schedule.watched if still and blocked_threads.at_work(wait)], now
         )
 
     def _look_at(self, member: Member, now: Nanoseconds) -> None:
-        from pytest_claude_latency.virtual_time.watch import thread_state
-
         sight = thread_state.look(member.ident)
         watch = self._watches.get(member.ident)
         if watch is not None and watch.member is member and watch.goes_on(sight):
@@ -158,7 +153,7 @@ class WatchDog:
     def _judge(self, now: Nanoseconds) -> None:
         """End the world if nothing has happened in it for long, and nothing can."""
         schedule = self._schedule
-        limited = any(blockage.sight.ends_by_itself() for blockage in schedule.excused.values())
+        limited = any(blockage.ends_by_itself for blockage in schedule.excused.values())
         if limited or schedule.running or schedule.earliest() is not None:
             self._stuck = None
             return
@@ -170,12 +165,10 @@ class WatchDog:
             self._stuck = (schedule.turns, now)
         if self._failed != schedule.turns and now - self._stuck[1] >= patience:
             self._failed = schedule.turns
-            self._world.fail()
+            deadlock.fail(self._world)
 
     def _patience(self) -> Nanoseconds | None:
         """How long to wait for somebody to come after all; None while something certainly may."""
-        from pytest_claude_latency.virtual_time.watch import blocked_threads
-
         if self._world.deadlock is not None:
             return 0  # they have been told; who waits for nothing again is told at once
         if blocked_threads.by_work(self._schedule) or main_thread_signal.alarm_is_set(_LONG_PATIENCE):

@@ -1,0 +1,142 @@
+"""How a world begins and ends.
+
+Only this module knows all that a world needs while it is active: the schedule,
+the watchdog, the signal for the main thread, the patched dates, the seeds.
+Everything below it works on the `WorldState` alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, final
+
+from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
+from pytest_claude_latency.virtual_time.patches import datetime_type
+from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
+from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
+from pytest_claude_latency.virtual_time.scheduling.lock import DOOR, LOCK
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, line_up, offer_turn
+from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
+from pytest_claude_latency.virtual_time.scheduling.seeds import PINS
+from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+from pytest_claude_latency.virtual_time.watch import blocked_threads, main_thread_signal
+from pytest_claude_latency.virtual_time.watch.watchdog import WatchDog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
+
+
+class _Process:
+    """What belongs to the process, because the patches do: one world at a time can own them."""
+
+    active: World | None = None
+    latest_reading: Nanoseconds = 0  # of `time.monotonic_ns`, at which the last world ended; no later one reads less
+    task_sleep: Any = None  # the module, once a task needs it: importing it imports asyncio
+
+
+def forget_all() -> None:
+    """Forget every member and the active world, in the child after a fork.
+
+    The child has only the thread that forked. Threads that the tables still count would keep its clock from moving
+    for ever, and the lock may be held by one of them.
+    """
+    LOCK._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` does to its own locks
+    MEMBERS.clear()
+    DOOR.waiting.clear()
+    world, _Process.active = _Process.active, None
+    if world is not None:
+        world.ended = True
+        if world.readings is not None:
+            world.readings.end()
+
+
+@final
+class World(WorldState):
+    """The time one latency test lives in. At most one is active at a time."""
+
+    def __init__(self, clock: Clock, *, name: str, date: datetime | None = None) -> None:
+        """Make a world that begins when it is entered.
+
+        `date` is what its calendar reads at first; None for the machine's date.
+        """
+        super().__init__(clock, name)
+        self._date = date
+        self._entered = False
+        self._watchdog: WatchDog | None = None
+
+    def enter(self) -> None:
+        """Begin the world, with the calling thread as its first member.
+
+        Raises:
+            RuntimeError: another world is active, or this one was entered before.
+        """
+        with LOCK:
+            if _Process.active is not None:
+                raise RuntimeError(f"{self.name}: the world of {_Process.active.name} is still active")
+            if self._entered:
+                raise RuntimeError(f"{self.name}: a world is entered once")
+            self._entered = True
+            if isinstance(self.clock, VirtualClock):
+                datetime_type.install()
+                self.schedule = Schedule(self.clock, blocked_threads.by_work)
+                self._watchdog = WatchDog(self, self.schedule)
+                self.readings = ClockReadings(
+                    self.schedule,
+                    offer_turn,
+                    monotonic=max(real_clock.monotonic_ns(), _Process.latest_reading),
+                    date=whole_second(real_clock.time_ns()) if self._date is None else _nanoseconds(self._date),
+                )
+            elif self._date is not None:
+                datetime_type.install()
+                self.offset = _nanoseconds(self._date) - real_clock.time_ns()
+            admit(self, real_clock.get_ident()).visiting = True
+            if self.schedule is not None:
+                line_up()
+            _Process.active = self
+        if self._watchdog is not None:
+            PINS.hold()
+            main_thread_signal.listen(self)
+            self._watchdog.start()
+
+    def leave(self) -> None:
+        """End the world: threads that are parked in it wait on for real. Leaving twice does nothing."""
+        with LOCK:
+            if _Process.active is not self:
+                return
+            _Process.active = None
+            self.ended = True
+            for ident in [ident for ident, member in MEMBERS.items() if member.world is self and member.visiting]:
+                del MEMBERS[ident]
+            if self.schedule is not None and self.readings is not None and self._watchdog is not None:
+                self.readings.end()
+                _Process.latest_reading = self.readings.monotonic_ns()
+                self.schedule.release_all()
+                self._watchdog.stop()
+                PINS.release()
+        main_thread_signal.stop_listening()
+
+    def sleep_until(self, instant: Nanoseconds) -> None:
+        """Let the calling thread wait until the clock reads `instant`; return at once if it does already."""
+        waiting.sleep_until(self, instant)
+
+    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
+        """Let the running task, of asyncio or trio, wait until the clock reads `instant`.
+
+        Cancelling the task ends the wait.
+        """
+        if _Process.task_sleep is None:
+            from pytest_claude_latency.virtual_time.patches import task_sleep  # it imports asyncio
+
+            _Process.task_sleep = task_sleep
+        return _Process.task_sleep.sleep_until(self, instant)  # type: ignore[no-any-return] # a module's function
+
+    def real_waits(self) -> Sequence[RealWait]:
+        """Return the waits that cost the test real seconds, the longest first; none in a world of real time."""
+        return () if self._watchdog is None else self._watchdog.real_waits()
+
+
+def _nanoseconds(date: datetime) -> Nanoseconds:
+    return round(date.timestamp() * 1e6) * MICROSECOND

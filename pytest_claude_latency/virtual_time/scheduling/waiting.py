@@ -1,0 +1,84 @@
+"""How a thread waits in a world: until an instant, or for some seconds.
+
+The wait is virtual while the world is active. If the world ends in the middle
+of it, the rest of the wait is real, so no thread goes on too early.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time.scheduling import real_clock
+from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
+from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
+from pytest_claude_latency.virtual_time.scheduling.members import ANYTHING, MEMBERS, admit, current, offer_turn
+from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.duration import Nanoseconds
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+
+
+def sleep(world: WorldState, seconds: float) -> None:
+    """Do what `time.sleep` does, for a member of a world of virtual time."""
+    schedule, readings = world.schedule, world.readings
+    assert schedule is not None
+    assert readings is not None
+    if world.ended:
+        real_clock.sleep(seconds)
+    elif seconds == 0:
+        # A program that calls `sleep(0)` in a loop waits for another thread, or for time to pass: allow both.
+        readings.spin()
+        offer_turn()
+        real_clock.sleep(0)
+    else:
+        instant = due(world.clock.now(), seconds)
+        with LOCK:
+            if schedule.free_until(instant) and not world.ended:
+                schedule.move_to(instant)
+                return
+        park_until(world, instant, "time.sleep")
+
+
+def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
+    """Let the calling thread wait until the clock reads `instant`; return at once if it does already."""
+    schedule = world.schedule
+    if schedule is None:
+        _really_sleep_until(world, instant)
+        return
+    with LOCK:
+        if instant <= world.clock.now():
+            return
+        # With nobody else to run, the thread moves the clock itself. Parking would cost two locks for each chunk.
+        if schedule.free_until(instant) and not world.ended and current() is world:
+            schedule.jump_to(instant)
+            return
+    park_until(world, instant, "a replayed answer")
+
+
+def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
+    """Park the calling thread until the clock reads `instant`, and let the others run; `what` names the wait."""
+    schedule = world.schedule
+    assert schedule is not None
+    with LOCK:
+        # Looked at under the lock: a world that ends wakes only those that are parked by then.
+        wait = None if world.ended else Wait(instant, what)
+        if wait is not None:
+            ident = real_clock.get_ident()
+            member = MEMBERS.get(ident)
+            if member is None or member.world is not world:
+                # A thread of no world that waits for an answer of this one works for this one from here on.
+                member = admit(world, ident, lent_by=ANYTHING)
+                member.visiting = True
+            wait.park(member)
+    if wait is not None:
+        schedule.stand(wait)
+    if world.ended:
+        _really_sleep_until(world, instant)
+
+
+def _really_sleep_until(world: WorldState, instant: Nanoseconds) -> None:
+    now = world.clock.now if world.readings is None else world.readings.now
+    while (rest := instant - now()) > 0:
+        real_clock.sleep(rest / SECOND)
