@@ -16,7 +16,8 @@ from random import Random
 from statistics import mean, median
 
 from pytest_claude_latency.comparison import mann_whitney
-from pytest_claude_latency.comparison.comparison import MEASURED, Pair, judge
+from pytest_claude_latency.comparison.exact import MEASURED
+from pytest_claude_latency.comparison.statistical import Pair, judge_all
 from pytest_claude_latency.duration import MILLISECOND
 
 TESTS = 200
@@ -91,7 +92,7 @@ def sample(random: Random, shape: Shape, plan: tuple[float, float], speed: float
 
 
 def shipped(pairs: Sequence[Pair]) -> set[str]:
-    return {found.nodeid for found in judge(pairs) if found.verdict == "regression"}
+    return {found.nodeid for found in judge_all(pairs) if found.verdict == "regression"}
 
 
 def by_mean(pairs: Sequence[Pair]) -> set[str]:

@@ -18,7 +18,7 @@ from pytest_claude_latency.settings import Date, Mode, Pace, Settings
 
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
-    from pytest_claude_latency.comparison.comparison import Rules
+    from pytest_claude_latency.comparison.rules import Rules
 
 GROUP = "claude-latency"
 MARKERS = (
@@ -287,12 +287,12 @@ def _rules(config: pytest.Config) -> Rules | None:
     given = {name: (value, place) for name, (value, place) in said.items() if value not in (None, "")}
     if not given:
         return None
-    from pytest_claude_latency.comparison.comparison import Rules
+    from pytest_claude_latency.comparison.rules import Rules
 
     rules = Rules()
     for name, (value, place) in given.items():
         try:
-            rules = rules.replaced(name, value)
+            rules = rules.with_text(name, value)
         except ValueError as error:
             raise pytest.UsageError(f"{place}: {error}") from None
     return rules

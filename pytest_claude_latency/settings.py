@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
-    from pytest_claude_latency.comparison.comparison import Rules
+    from pytest_claude_latency.comparison.rules import Rules
 
 
 class Mode(StrEnum):

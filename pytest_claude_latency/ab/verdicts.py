@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.comparison import condition_changes
-from pytest_claude_latency.comparison.comparison import Comparison, Pair, Rules, judge
+from pytest_claude_latency.comparison.comparison import Comparison
+from pytest_claude_latency.comparison.condition_changes import condition_changes
+from pytest_claude_latency.comparison.rules import Rules
+from pytest_claude_latency.comparison.statistical import Pair, judge_all
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.metrics.series import Series
@@ -54,7 +56,7 @@ class _Call:
         pairs = [pair for pair in self.pairs if pair.failure is None]
         before = self._series(pair.recorded for pair in pairs)
         after = self._series(pair.current for pair in pairs)
-        notes = condition_changes.differences(before, after)
+        notes = condition_changes(before, after)
         for metric in _COMPARED:
             old, new = _readings(before, metric), _readings(after, metric)
             # where no request of either side got a token there is no such time to compare
@@ -76,7 +78,7 @@ def on_pairs(results: Iterable[TestResult], rules: Rules | None = None, *, stric
     """
     calls = list(_calls(results))
     pairs = [(call, place == 0, pair) for call in calls for place, pair in enumerate(call.comparable())]
-    comparisons = judge([pair for *_, pair in pairs], rules)
+    comparisons = judge_all([pair for *_, pair in pairs], rules)
     verdicts = [
         _judged(call, comparison, strict=strict, is_first=is_first)
         for (call, is_first, _), comparison in zip(pairs, comparisons, strict=True)

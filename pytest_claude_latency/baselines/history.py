@@ -15,7 +15,9 @@ from typing import final
 
 from pytest_claude_latency.baselines.baseline import Baseline, commit_of
 from pytest_claude_latency.cassettes.recording import timestamp
-from pytest_claude_latency.comparison.comparison import Comparison, Rules, compare
+from pytest_claude_latency.comparison.compare import compare
+from pytest_claude_latency.comparison.comparison import Comparison
+from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.metrics.series import Series, series_of
 from pytest_claude_latency.results.result import TestResult
 

@@ -17,8 +17,8 @@ from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.baselines.baseline import Baseline, locate, merge
 from pytest_claude_latency.baselines.folder import Kept, folder_of, kept_in, root_of
 from pytest_claude_latency.baselines.measured_file import MeasuredFile, load
-from pytest_claude_latency.comparison.comparison import Rules
-from pytest_claude_latency.comparison.comparison import compare as compare_series
+from pytest_claude_latency.comparison.compare import compare as compare_series
+from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report import comparisons, exports

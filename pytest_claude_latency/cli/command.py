@@ -18,7 +18,7 @@ from typing import Any
 
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli import baselines, check, recordings_in_use, suggest
-from pytest_claude_latency.comparison.comparison import Rules
+from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report.exports import FORMATS
@@ -90,7 +90,7 @@ def _compare(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int
         key = name.replace("-", "_")
         if (text := getattr(chosen, key)) is not None:
             try:
-                rules = rules.replaced(key, text)
+                rules = rules.with_text(key, text)
             except LimitError as error:
                 parser.error(f"argument --{name}: {error}")
     return baselines.compare(chosen.before, chosen.after, rules, chosen.format, everything=chosen.all)

@@ -1,19 +1,20 @@
 """Call changes: what two exact runs of one test did differently, call by call.
 
-Calls are paired by what they asked, then by where they stand. A call that is sent later only because an
-earlier one took longer has not moved: its place is told from the call whose end it followed.
+Calls are paired by what they asked, then by where they stand. A call that is sent later only because an earlier one
+took longer has not moved: its place is measured from the end of the call that it followed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.comparison.call_pairing import paired
+from pytest_claude_latency.comparison.condition_changes import fact_changes
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.metrics.metric import METRICS, measurement, show
 from pytest_claude_latency.metrics.sample import Sample
@@ -30,6 +31,7 @@ _ANSWERS: Mapping[str, str] = {
     "prompt tokens": "prompt_tokens",
     "output tokens": "output_tokens",
 }
+"""The facts about an answer that are compared, and their metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,13 @@ class CallChange:
 
 
 def call_changes(before: Sample, after: Sample, tolerance: Decimal = Decimal(0)) -> tuple[CallChange, ...]:
-    """What happened to the calls of a test: those that vanished first, then call by call.
+    """Return what happened to the calls of a test: first the calls that vanished, then each call of the later run.
 
-    Spans are different if they changed by more than `tolerance`, a share of what they were.
+    A time counts as changed if it changed by more than `tolerance`, a share of what it was.
     """
     pairs = _paired(before, after)
     vanished = [
-        CallChange("vanished", place + 1, f"call {place + 1} of before vanished: {_what(call)}")
+        CallChange("vanished", place + 1, f"call {place + 1} of the earlier run vanished: {_described(call)}")
         for place, call in enumerate(before.calls)
         if place not in pairs.values()
     ]
@@ -59,90 +61,75 @@ def call_changes(before: Sample, after: Sample, tolerance: Decimal = Decimal(0))
 
 
 def beyond(before: float | None, after: float | None, tolerance: Decimal) -> bool:
-    """Whether a number changed by more than this share of what it was; none, or an infinite one, to any other did."""
+    """Whether a number changed by more than `tolerance`, a share of what it was.
+
+    A number that is None or infinite on one side only always changed.
+    """
     if before is None or after is None or math.inf in (before, after):
         return before != after
     return abs(Decimal(after) - Decimal(before)) > tolerance * Decimal(before)
 
 
+def _paired(before: Sample, after: Sample) -> Pairs:
+    """Pair calls by what was asked (the prompt's length where the prompt is not known), then by model and streaming."""
+    earlier, later = (
+        [
+            (
+                (_conditions(sample, place).get("prompt", call.prompt_tokens), call.model, call.streamed),
+                (call.model, call.streamed),
+            )
+            for place, call in enumerate(sample.calls)
+        ]
+        for sample in (before, after)
+    )
+    return paired(earlier, later)
+
+
 def _changes(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance: Decimal) -> Iterator[CallChange]:
-    number = place + 1
+    number, new = place + 1, after.calls[place]
     if place not in pairs:
-        yield CallChange("appeared", number, f"call {number} appeared: {_what(after.calls[place])}")
+        yield CallChange("appeared", number, f"call {number} appeared: {_described(new)}")
         return
-    if asked := _asked(before, pairs[place], after, place):
-        yield CallChange("asked", number, f"call {number} asked otherwise: {', '.join(asked)}")
-    if answered := _answered(before.calls[pairs[place]], after.calls[place], tolerance):
-        yield CallChange("answered", number, f"call {number} was answered otherwise: {', '.join(answered)}")
-    lost, won = _overlaps(place, before, after, pairs)
+    old = before.calls[pairs[place]]
+    was_asked = {"model": str(old.model), **_conditions(before, pairs[place])}
+    is_asked = {"model": str(new.model), **_conditions(after, place)}
+    if asked := fact_changes(was_asked, is_asked):
+        yield CallChange("asked", number, f"call {number} asked differently: {', '.join(asked)}")
+    if answered := list(_answer_changes(old, new, tolerance)):
+        yield CallChange("answered", number, f"call {number} was answered differently: {', '.join(answered)}")
+    lost, won = _overlap_changes(place, before, after, pairs)
     if lost:
         yield CallChange("no longer overlaps", number, f"call {number} no longer overlaps {_calls(lost)}")
     if won:
         yield CallChange("overlaps", number, f"call {number} now overlaps {_calls(won)}")
-    if not lost and not won:
-        yield from _moved(place, before, after, pairs, tolerance)
-
-
-# ── which call is which ──
-
-
-def _paired(before: Sample, after: Sample) -> Pairs:
-    return paired(_keys(before), _keys(after))
-
-
-def _keys(sample: Sample) -> list[tuple[Hashable, Hashable]]:
-    return [(_request(sample, place), _shape(sample, place)) for place in range(len(sample.calls))]
-
-
-def _request(sample: Sample, place: int) -> Hashable:
-    """What was asked; where that is not known, how long it was."""
-    call = sample.calls[place]
-    return _conditions(sample, place).get("prompt", call.prompt_tokens), call.model, call.streamed
-
-
-def _shape(sample: Sample, place: int) -> Hashable:
-    call = sample.calls[place]
-    return call.model, call.streamed
+    if not lost and not won:  # that it overlaps other calls now says already that it was sent at another time
+        yield from _move(place, before, after, pairs, tolerance)
 
 
 def _conditions(sample: Sample, place: int) -> Mapping[str, str]:
     return sample.conditions[place] if place < len(sample.conditions) else {}
 
 
-# ── what is different about a call ──
+def _answer_changes(old: Call, new: Call, tolerance: Decimal) -> Iterator[str]:
+    for label, name in _ANSWERS.items():
+        metric = METRICS[name]
+        was, now = measurement(metric, old), measurement(metric, new)
+        if beyond(was, now, tolerance):
+            old_text, new_text = ("none" if value is None else show(metric, value) for value in (was, now))
+            yield f"{label} {new_text}, was {old_text}"
 
 
-def _asked(before: Sample, old: int, after: Sample, new: int) -> list[str]:
-    was, now = _facts(before, old), _facts(after, new)
-    return [
-        "another prompt" if name == "prompt" else f"{name} {now.get(name, 'not set')}, was {was.get(name, 'not set')}"
-        for name in sorted(was | now)
-        if was.get(name) != now.get(name)
-    ]
-
-
-def _facts(sample: Sample, place: int) -> dict[str, str]:
-    return {"model": str(sample.calls[place].model), **_conditions(sample, place)}
-
-
-def _answered(was: Call, now: Call, tolerance: Decimal) -> list[str]:
-    found = []
-    for name, metric in _ANSWERS.items():
-        old, new = measurement(METRICS[metric], was), measurement(METRICS[metric], now)
-        if beyond(old, new, tolerance):
-            found.append(f"{name} {_shown(metric, new)}, was {_shown(metric, old)}")
-    return found
-
-
-def _shown(metric: str, value: float | None) -> str:
-    return "none" if value is None else show(METRICS[metric], value)
-
-
-def _what(call: Call) -> str:
+def _described(call: Call) -> str:
     return f"{call.model or 'model unknown'}, sent at {duration.show(_sent(call))}"
 
 
-# ── when it ran ──
+def _calls(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"call {numbers[0]}"
+    return f"calls {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+# ── when a call ran ──
 
 
 def _sent(call: Call) -> Nanoseconds:
@@ -153,50 +140,47 @@ def _end(call: Call) -> Nanoseconds:
     return _sent(call) + duration.nanoseconds(call.total or 0.0)
 
 
-def _overlap(one: Call, other: Call) -> bool:
-    return _sent(one) < _end(other) and _sent(other) < _end(one)
+def _overlap(call: Call, second: Call) -> bool:
+    return _sent(call) < _end(second) and _sent(second) < _end(call)
 
 
-def _overlaps(place: int, before: Sample, after: Sample, pairs: Pairs) -> tuple[list[int], list[int]]:
-    """The earlier calls that this one overlapped and does no longer, and those it overlaps only now."""
+def _overlap_changes(place: int, before: Sample, after: Sample, pairs: Pairs) -> tuple[list[int], list[int]]:
+    """Return the numbers of the earlier calls that this one no longer overlaps, and of those that it overlaps now."""
     lost, won = [], []
-    for other in range(place):
-        if other in pairs:
-            then = _overlap(before.calls[pairs[other]], before.calls[pairs[place]])
-            now = _overlap(after.calls[other], after.calls[place])
+    for earlier in range(place):
+        if earlier in pairs:
+            then = _overlap(before.calls[pairs[earlier]], before.calls[pairs[place]])
+            now = _overlap(after.calls[earlier], after.calls[place])
             if then and not now:
-                lost.append(other + 1)
+                lost.append(earlier + 1)
             if now and not then:
-                won.append(other + 1)
+                won.append(earlier + 1)
     return lost, won
 
 
-def _moved(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance: Decimal) -> Iterator[CallChange]:
-    old_anchor, old_wait = _place(before.calls, pairs[place])
-    anchor, wait = _place(after.calls, place)
+def _move(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance: Decimal) -> Iterator[CallChange]:
+    old_anchor, old_wait = _anchor(before.calls, pairs[place])
+    anchor, wait = _anchor(after.calls, place)
     same = old_anchor is None if anchor is None else pairs.get(anchor) == old_anchor
     if same and not beyond(old_wait, wait, tolerance):
         return
-    was = _where(old_anchor, old_wait, "" if same else " of before")
+    was = _where(old_anchor, old_wait, "" if same else " of the earlier run")
     yield CallChange("moved", place + 1, f"call {place + 1} moved: sent {_where(anchor, wait)}, was {was}")
 
 
-def _place(calls: Sequence[Call], place: int) -> tuple[int | None, Nanoseconds]:
-    """The call whose end this one followed, and how long after; None and the time since the first one was sent."""
+def _anchor(calls: Sequence[Call], place: int) -> tuple[int | None, Nanoseconds]:
+    """Return the place of the call whose end this one followed, and how long after.
+
+    Where it followed none: None, and the time since the first call was sent.
+    """
     call = calls[place]
-    ended = [other for other, each in enumerate(calls) if other != place and _end(each) <= _sent(call)]
+    ended = [earlier for earlier, candidate in enumerate(calls) if earlier != place and _end(candidate) <= _sent(call)]
     if not ended:
         return None, _sent(call) - min(map(_sent, calls))
-    last = max(ended, key=lambda other: _end(calls[other]))
+    last = max(ended, key=lambda earlier: _end(calls[earlier]))
     return last, _sent(call) - _end(calls[last])
 
 
 def _where(anchor: int | None, wait: Nanoseconds, run: str = "") -> str:
     moment = "the first was sent" if anchor is None else f"call {anchor + 1}{run} ended"
     return f"{duration.show(wait)} after {moment}" if wait else f"when {moment}"
-
-
-def _calls(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"call {numbers[0]}"
-    return f"calls {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

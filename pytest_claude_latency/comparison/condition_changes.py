@@ -1,4 +1,7 @@
-"""Changed conditions: what was different between two series of a test other than its timing."""
+"""Condition changes: what else differed between two measurements of a test, such as the model or the effort.
+
+Two measurements can be compared only as far as their conditions agree. So a comparison names those that do not.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,29 @@ from collections.abc import Mapping
 from pytest_claude_latency.metrics.series import Series
 
 
-def differences(before: Series, after: Series) -> tuple[str, ...]:
-    """What was different between two series of one test, other than its timing: `"effort high, was low"`."""
-    was, now = _facts(before), _facts(after)
+def condition_changes(before: Series, after: Series) -> tuple[str, ...]:
+    """Return what was different between two series of one test, other than its timing: `"effort high, was low"`."""
+    return fact_changes(_facts(before), _facts(after))
+
+
+def fact_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a text for each fact that changed, in the order of their names. Of a prompt only a hash is known."""
+    unset = "not set"
     return tuple(
-        "another prompt" if name == "prompt" else f"{name} {_either(now, name)}, was {_either(was, name)}"
-        for name in sorted(was | now)
-        if was.get(name) != now.get(name)
+        "another prompt" if name == "prompt" else f"{name} {after.get(name, unset)}, was {before.get(name, unset)}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
     )
 
 
-def _facts(series: Series) -> dict[str, set[str]]:
-    """The values of each fact over all calls. Only first calls tell the prompt: later ones may quote live answers."""
-    facts: dict[str, set[str]] = {}
+def _facts(series: Series) -> dict[str, str]:
+    """Return the values of each fact over all calls: `{"prompt_cache": "cold or warm"}`."""
+    values: dict[str, set[str]] = {}
     for sample in series.samples:
         models = [{"model": call.model} for call in sample.calls if call.model is not None]
-        for place, known in enumerate((*sample.conditions, *models)):
-            for name, value in known.items():
+        for place, facts in enumerate((*sample.conditions, *models)):
+            for name, value in facts.items():
+                # only the first call's prompt tells: later prompts may quote live answers, which always differ
                 if name != "prompt" or place == 0:
-                    facts.setdefault(name, set()).add(value)
-    return facts
-
-
-def _either(facts: Mapping[str, set[str]], name: str) -> str:
-    return " or ".join(sorted(facts.get(name, {"not set"})))
+                    values.setdefault(name, set()).add(value)
+    return {name: " or ".join(sorted(texts)) for name, texts in values.items()}

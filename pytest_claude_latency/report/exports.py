@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from pytest_claude_latency.comparison.comparison import EXACT, reading
+from pytest_claude_latency.comparison.exact import EXACT, reading
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import percentile

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement
-from pytest_claude_latency.comparison.comparison import Rules
+from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.variant_ranking import Trial, trials

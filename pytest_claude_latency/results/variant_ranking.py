@@ -14,7 +14,10 @@ from itertools import groupby
 from typing import Any
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.comparison.comparison import Comparison, Pair, Rules, judge, reading
+from pytest_claude_latency.comparison.comparison import Comparison
+from pytest_claude_latency.comparison.exact import reading
+from pytest_claude_latency.comparison.rules import Rules
+from pytest_claude_latency.comparison.statistical import Pair, judge_all
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import percentile
 from pytest_claude_latency.metrics.sample import NEVER, Sample
@@ -162,7 +165,7 @@ def _compared(found: Sequence[Trial], rules: Rules | None) -> list[Trial]:
         for each in trial.contenders[1:]
         if not trial.contenders[0].variant and trial.contenders[0].passes and each.passes
     ]
-    verdicts = {comparison.nodeid: comparison for comparison in judge(pairs, rules)}
+    verdicts = {comparison.nodeid: comparison for comparison in judge_all(pairs, rules)}
     return [
         replace(
             trial,
@@ -181,7 +184,7 @@ def _levelled(found: Sequence[Trial], rules: Rules | None) -> list[Trial]:
         for each in trial.contenders
         if each is not best and each.variant and best.variant and each.passes
     ]
-    level = {each.nodeid for each in judge(pairs, rules) if each.verdict == "unchanged"}
+    level = {each.nodeid for each in judge_all(pairs, rules) if each.verdict == "unchanged"}
     return [
         replace(trial, level=tuple(each.variant for each in trial.contenders if each.nodeid in level))
         for trial in found

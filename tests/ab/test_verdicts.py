@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_claude_latency.ab.verdicts import on_pairs
-from pytest_claude_latency.comparison.comparison import Rules
+from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.results.ab_pairs import ABPair, ABSample, MeasuredRequest, NotCompared
 from pytest_claude_latency.results.result import TestResult
@@ -75,7 +75,7 @@ def test_too_few_samples_warn_once_a_call_and_fail_a_strict_run() -> None:
     verdicts, strict = concluded(few), concluded(few, strict=True)
 
     assert [(verdict.fails, verdict.warns) for verdict in verdicts.values()] == [(False, True), (False, False)]
-    assert verdicts["ab ttft"].headline.endswith("; 4 would do")
+    assert verdicts["ab ttft"].headline.endswith("; 4 a side are needed)")
     assert all(verdict.fails and verdict.message.endswith("(--latency-strict)") for verdict in strict.values())
 
 

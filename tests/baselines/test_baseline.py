@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.baselines import reader
 from pytest_claude_latency.baselines.baseline import Baseline, commit_of, gone, locate, merge, path_of
-from pytest_claude_latency.comparison.comparison import compare
+from pytest_claude_latency.comparison.compare import compare
 from pytest_claude_latency.errors import BaselineError, LatencyError
 from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.series import Mode, Pace, Series, series_of

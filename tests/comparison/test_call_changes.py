@@ -53,7 +53,7 @@ def test_a_call_that_is_gone_vanished_under_the_number_it_had() -> None:
     before = run(("a", 0, 2), ("b", 0, 1))
     after = run(("b", 0, 1))
 
-    assert texts(before, after) == ["call 1 of before vanished: claude-haiku-4-5, sent at 0ms"]
+    assert texts(before, after) == ["call 1 of the earlier run vanished: claude-haiku-4-5, sent at 0ms"]
 
 
 def test_calls_of_another_order_are_told_by_what_they_ask() -> None:
@@ -118,7 +118,7 @@ def test_what_was_asked_otherwise_is_named() -> None:
     before = run(("a", 0, 1), effort="low", sdk="1.x")
     after = run(("a", 0, 1), effort="high", speed="fast", sdk="1.x")
 
-    assert texts(before, after) == ["call 1 asked otherwise: effort high, was low, speed fast, was not set"]
+    assert texts(before, after) == ["call 1 asked differently: effort high, was low, speed fast, was not set"]
 
 
 def test_a_call_with_another_prompt_is_paired_by_its_place() -> None:
@@ -128,14 +128,14 @@ def test_a_call_with_another_prompt_is_paired_by_its_place() -> None:
     changes = call_changes(before, after)
 
     assert kinds(changes) == [("asked", 1), ("asked", 2), ("asked", 3), ("appeared", 4)]
-    assert changes[0].text == "call 1 asked otherwise: another prompt"
+    assert changes[0].text == "call 1 asked differently: another prompt"
 
 
 def test_another_model_is_the_same_call_asked_otherwise() -> None:
     before = Sample(calls=(some_call(),))
     after = Sample(calls=(some_call(model="claude-sonnet-4-5"),))
 
-    assert texts(before, after) == ["call 1 asked otherwise: model claude-sonnet-4-5, was claude-haiku-4-5"]
+    assert texts(before, after) == ["call 1 asked differently: model claude-sonnet-4-5, was claude-haiku-4-5"]
 
 
 def test_without_knowledge_of_prompts_calls_are_told_by_their_length() -> None:
@@ -151,7 +151,7 @@ def test_what_was_answered_otherwise_is_shown_with_what_it_was() -> None:
     (text,) = texts(before, after)
 
     assert text == (
-        "call 1 was answered otherwise: first token after 350ms, was 200ms, complete after 1.500s, was 1.000s, "
+        "call 1 was answered differently: first token after 350ms, was 200ms, complete after 1.500s, was 1.000s, "
         "output tokens 120, was 96"
     )
 
@@ -159,7 +159,7 @@ def test_what_was_answered_otherwise_is_shown_with_what_it_was() -> None:
 def test_an_answer_without_a_token_is_answered_otherwise() -> None:
     before, after = Sample(calls=(some_call(),)), Sample(calls=(some_call(ttft=None),))
 
-    assert texts(before, after) == ["call 1 was answered otherwise: first token after none, was 412ms"]
+    assert texts(before, after) == ["call 1 was answered differently: first token after none, was 412ms"]
 
 
 def test_changes_up_to_the_tolerance_are_none() -> None:

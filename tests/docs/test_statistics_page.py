@@ -14,8 +14,10 @@ from pytest_claude_latency.ab.verdicts import on_pairs
 from pytest_claude_latency.baselines import reader
 from pytest_claude_latency.budgets.limit import parse_expression
 from pytest_claude_latency.budgets.percentile_judgement import judge
-from pytest_claude_latency.comparison.comparison import Comparison, Pair, Rules, compare, needed
-from pytest_claude_latency.comparison.comparison import judge as judge_all
+from pytest_claude_latency.comparison.compare import compare
+from pytest_claude_latency.comparison.comparison import Comparison
+from pytest_claude_latency.comparison.rules import Rules
+from pytest_claude_latency.comparison.statistical import Pair, judge_all, needed
 from pytest_claude_latency.metrics.percentiles import percentile, settles, share_of, standing
 from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.series import Series

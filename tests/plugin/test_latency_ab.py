@@ -153,13 +153,14 @@ def test_too_few_samples_warn_and_say_how_many_would_do(quick: Suite) -> None:
     warned.assert_outcomes(passed=1)
     warned.stdout.fnmatch_lines(
         [
-            "  ab: ttft: too few runs (1 sample before, 1 now); 4 would do",
+            "  ab: ttft: too few runs (1 sample before, 1 now; 4 a side are needed)",
             "    changed: another prompt",
             "warning: test_it.py::test_one: ab: ttft: too few runs *",
         ]
     )
     strict.assert_outcomes(passed=1, failed=2)
-    strict.stdout.fnmatch_lines(["ttft: too few runs (1 sample before, 1 now); 4 would do", "  (--latency-strict)"])
+    too_few = "ttft: too few runs (1 sample before, 1 now; 4 a side are needed)"
+    strict.stdout.fnmatch_lines([too_few, "  (--latency-strict)"])
 
 
 def test_a_pair_that_was_refused_is_left_out_and_counted(quick: Suite) -> None:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_claude_latency.comparison.comparison import EXACT, Comparison, Verdict, compare
+from pytest_claude_latency.comparison.compare import compare
+from pytest_claude_latency.comparison.comparison import Comparison, Verdict
+from pytest_claude_latency.comparison.exact import EXACT
 from pytest_claude_latency.metrics.series import Series
 from pytest_claude_latency.report.comparisons import NOTHING, Compared, as_json, counts, markdown, rows, text_lines
 from tests.support.some_baseline import DRAFT, LABEL, live, replayed
@@ -83,7 +85,7 @@ def test_too_few_runs_say_how_many_would_do() -> None:
     few = compared([live(LABEL, FAST[:2])], [live(LABEL, SLOW[:2])])
 
     assert text(few) == ["1 test, 3 comparisons: 3 too few runs (4 samples a side would be enough)"]
-    assert {row.evidence for row in rows(few.comparisons)} == {"2 samples before, 2 now; 4 would do"}
+    assert {row.evidence for row in rows(few.comparisons)} == {"2 samples before, 2 now; 4 a side are needed"}
 
 
 def test_tests_of_one_side_only_are_named_and_counted() -> None:
