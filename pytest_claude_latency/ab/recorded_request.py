@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from pytest_claude_latency.ab.quotes import quotes_an_answer
 from pytest_claude_latency.cassettes.matching import Rules, key_of
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cassettes.redaction import PLACEHOLDER, redact_request
@@ -25,6 +24,7 @@ from pytest_claude_latency.messages_api.endpoints import (
     requested_model,
 )
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request, header
+from pytest_claude_latency.messages_api.quotes import quotes_an_answer
 
 _RETRIED = frozenset({408, 409, 429})
 _SIGNATURES = ("x-amz-content-sha256", "x-amz-date", "signature", "digest", "content-digest", "content-md5")

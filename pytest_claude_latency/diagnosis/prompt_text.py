@@ -1,22 +1,13 @@
-"""Wording: what a request asks and what its answer says, as text, and whether one quotes the other."""
+"""Prompt text: what a request asks and what its answer says, as text."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_claude_latency.messages_api import aws_event_stream, sse
 from pytest_claude_latency.messages_api.exchange import Exchange, header
-
-_RUN = 3
-"""So many words in a row that stand in both are a quotation."""
-_CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
-_IDEOGRAPH = re.compile(rf"[{_CJK}]")
-_NAMELIKE = re.compile(rf"\b(?:[A-Z][^\W_{_CJK}]{{3,}}|[^\W_{_CJK}]*\d[^\W_{_CJK}]*)")
-_SHORT = 3
 
 
 def instructions(body: Mapping[str, Any]) -> list[str]:
@@ -34,20 +25,6 @@ def texts(content: Any) -> list[str]:
     return [block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str)]
 
 
-def strings(value: Any) -> Iterator[str]:
-    """Every string in a JSON value, keys left out, and numbers as text."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from strings(inner)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
-
-
 def answer_blocks(exchange: Exchange) -> list[dict[str, Any]]:
     """The content blocks of an answer as JSON, those of a stream joined. A tool's input is its JSON text."""
     content_type = (exchange.response and header(exchange.response.headers, "content-type")) or ""
@@ -63,53 +40,6 @@ def answer_blocks(exchange: Exchange) -> list[dict[str, Any]]:
 def answer_text(blocks: Iterable[Mapping[str, Any]]) -> str:
     """What the blocks of text say."""
     return "".join(block["text"] for block in blocks if isinstance(block.get("text"), str))
-
-
-def is_quoted(answer: Iterable[Mapping[str, Any]], earlier: Any, later: Any) -> bool:
-    """Whether the `later` request holds something that it may have from the answer to the `earlier` one.
-
-    That is a run of words, a name or number, the whole of a short answer, or a value of a structured one; what stands
-    in the earlier request already is no quotation. It is found rather too often than too rarely.
-    """
-    known = set(strings(earlier))
-    news = [text for text in strings(later) if text not in known]
-    said = [text for block in answer for text in _said(block)]
-    before, after = " ".join(_words(" ".join(known))), " ".join(_words(" ".join(news)))
-    return any(_stands_in(text, before, after) for text in said)
-
-
-def _stands_in(text: str, before: str, after: str) -> bool:
-    words = _words(text)
-    if not words:
-        return False
-    if len(words) <= _SHORT:
-        return _holds(after, words)
-    run = _RUN + 1 if _IDEOGRAPH.search(text) else _RUN
-    runs = (words[place : place + run] for place in range(len(words) - run + 1))
-    names = (_words(name) for name in _NAMELIKE.findall(text))
-    return any(_holds(after, each) and not _holds(before, each) for each in (*runs, *names))
-
-
-def _holds(text: str, words: list[str]) -> bool:
-    return f" {' '.join(words)} " in f" {text} "
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
-
-
-def _said(block: Mapping[str, Any]) -> Iterator[str]:
-    """What a block says: its text, an id that an answer to it must name, each value of a structured one."""
-    text = block.get("text")
-    if isinstance(text, str):
-        yield text
-        structured = _json(text)
-        if isinstance(structured, dict | list):
-            yield from strings(structured)
-    if str(block.get("type", "")).endswith("tool_use"):
-        yield str(block.get("id", ""))
-        tool_input = block.get("input")
-        yield from strings(_json(tool_input) if isinstance(tool_input, str) else tool_input)
 
 
 def _events(decoder: sse.Decoder | aws_event_stream.Decoder, exchange: Exchange) -> Iterator[Any]:

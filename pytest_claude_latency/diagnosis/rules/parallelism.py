@@ -5,13 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.diagnosis import prompt_text
 from pytest_claude_latency.diagnosis.attribution import stalls, usual_gap
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding, Saving
 from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.exchange import header
+from pytest_claude_latency.messages_api.quotes import quotes_an_answer
 from pytest_claude_latency.messages_api.retries import failure
 from pytest_claude_latency.plurals import number_of
 
@@ -65,7 +65,7 @@ def _could_run_together(earlier: PromptCall, later: PromptCall) -> bool:
     if again or not isinstance(before, list) or not isinstance(after, list):
         return False
     goes_on = len(after) > len(before) and after[: len(before)] == before
-    return not goes_on and not prompt_text.is_quoted(earlier.blocks, earlier.body, later.body)
+    return not goes_on and not quotes_an_answer(later.attempts[0].request, later.sent, earlier.attempts)
 
 
 def _is_unchosen(earlier: PromptCall, later: PromptCall) -> bool:
