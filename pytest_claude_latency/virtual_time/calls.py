@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pytest_claude_latency.virtual_time.scheduling.lock import DOOR
+from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 
@@ -26,7 +26,7 @@ def come_back(condition: Any) -> None:
     condition.__dict__.setdefault(_GUESTS, set()).add(get_ident())
     world: WorldState | None = condition.__dict__.pop(_CALL, None)
     if world is not None and world.schedule is not None:
-        world.schedule.called.pop(condition, None)
+        world.schedule.missed_notifications.pop(condition, None)
 
 
 def call(condition: Any) -> None:
@@ -35,13 +35,13 @@ def call(condition: Any) -> None:
     caller = MEMBERS.get(get_ident())
     if guests is None or caller is None or caller.world.ended:
         return
-    with DOOR:
+    with TRACKED_LOCK:
         guests.intersection_update(threading._active)  # type: ignore[attr-defined] # those alive, by identifier
         coming = {ident for ident in guests if adoptable(ident)}
         if coming:
             condition.__dict__[_CALL] = caller.world
             if caller.schedule is not None:
-                caller.schedule.called[condition] = coming
+                caller.schedule.missed_notifications[condition] = coming
 
 
 def answer(condition: Any) -> None:
@@ -50,6 +50,6 @@ def answer(condition: Any) -> None:
     if world is None:
         return
     ident = get_ident()
-    with DOOR:
+    with TRACKED_LOCK:
         if not world.ended and ident in condition.__dict__[_GUESTS] and adoptable(ident):
-            admit(world, ident, lent_by=condition)
+            admit(world, ident, borrowed_through=condition)

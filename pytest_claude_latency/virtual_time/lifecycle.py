@@ -15,10 +15,10 @@ from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
 from pytest_claude_latency.virtual_time.patches import datetime_type
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
-from pytest_claude_latency.virtual_time.scheduling.lock import DOOR, LOCK
+from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, line_up, offer_turn
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
-from pytest_claude_latency.virtual_time.scheduling.seeds import PINS
+from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 from pytest_claude_latency.virtual_time.watch import blocked_threads, main_thread_signal
 from pytest_claude_latency.virtual_time.watch.watchdog import WatchDog
@@ -45,7 +45,7 @@ def forget_all() -> None:
     """
     LOCK._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` does to its own locks
     MEMBERS.clear()
-    DOOR.waiting.clear()
+    TRACKED_LOCK.waiting.clear()
     world, _Process.active = _Process.active, None
     if world is not None:
         world.ended = True
@@ -97,7 +97,7 @@ class World(WorldState):
                 line_up()
             _Process.active = self
         if self._watchdog is not None:
-            PINS.hold()
+            SEEDS.reset()
             main_thread_signal.listen(self)
             self._watchdog.start()
 
@@ -115,7 +115,7 @@ class World(WorldState):
                 _Process.latest_reading = self.readings.monotonic_ns()
                 self.schedule.release_all()
                 self._watchdog.stop()
-                PINS.release()
+                SEEDS.restore()
         main_thread_signal.stop_listening()
 
     def sleep_until(self, instant: Nanoseconds) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
-from pytest_claude_latency.virtual_time.scheduling.lock import DOOR, LOCK
+from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, Member, admit, adoptable, line_up
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
@@ -176,12 +176,12 @@ def seat_of(loop: BaseEventLoop) -> Seat | None:
 
 
 def _time(loop: BaseEventLoop) -> float:
-    """The loop's time in seconds; exact for asyncio itself, with the dial's hair for the program."""
+    """The loop's time in seconds; exact for asyncio itself, with the float skew for the program."""
     seat = seat_of(loop)
     if seat is None:
         return monotonic_ns() / SECOND
     asyncio_asks = sys._getframe(1).f_globals.get("__name__", "").startswith("asyncio.")
-    return seat.readings.loop_time(seat.origin, hair=not asyncio_asks)
+    return seat.readings.loop_time(seat.origin, float_skew=not asyncio_asks)
 
 
 def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
@@ -274,7 +274,7 @@ def _earlier(one: Nanoseconds | None, other: Nanoseconds | None) -> Nanoseconds 
 
 def _write_to_self(original: Callable[[Any], None], loop: Any) -> None:
     """Wake a loop from another thread. Counted after the byte is written, both under the lock: see `_select`."""
-    with DOOR:
+    with TRACKED_LOCK:
         original(loop)
         seat: Seat | None = loop.__dict__.get(SEAT)
         if seat is not None:
@@ -287,7 +287,7 @@ def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, *
     """Call into a loop from another thread; a member lends it its world before it can run the call."""
     caller = MEMBERS.get(get_ident())
     if caller is not None and not caller.world.ended:
-        with DOOR:
+        with TRACKED_LOCK:
             _lend(loop, caller)
     return original(loop, *args, **kwargs)
 
@@ -298,10 +298,10 @@ def _lend(loop: Any, caller: Member) -> None:
     if caller.world.schedule is not None:
         take_seat(loop, caller.world)
     if loop._thread_id is not None:
-        member = admit(caller.world, loop._thread_id, lent_by=loop, counted=True)
+        member = admit(caller.world, loop._thread_id, borrowed_through=loop, counted=True)
         member.visiting = True
         if member.schedule is not None:
-            member.schedule.promise(Wait.of(member))
+            member.schedule.reserve(Wait.of(member))
 
 
 def works_for(world: WorldState, loop: Any) -> bool:
@@ -310,10 +310,10 @@ def works_for(world: WorldState, loop: Any) -> bool:
     member = MEMBERS.get(ident)
     if member is not None and member.world is world:
         return True
-    with DOOR:
+    with TRACKED_LOCK:
         if world.ended or not adoptable(ident):
             return False
-        admit(world, ident, lent_by=loop).visiting = True
+        admit(world, ident, borrowed_through=loop).visiting = True
         return True
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.patches.patching import wrap
-from pytest_claude_latency.virtual_time.scheduling.lock import DOOR
+from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule, Wait
@@ -59,10 +59,10 @@ class Pool:
         hired = job.world is not None and get_ident() not in MEMBERS
         if not hired:
             self._take_back(job)
-        elif job.promise is None:
-            self._promise(job)
+        elif job.reservation is None:
+            self._reserve(job)
         self.recount()
-        return job.promise
+        return job.reservation
 
     def end(self) -> None:
         """The calling thread is done with its job, to the last waiter woken."""
@@ -90,20 +90,20 @@ class Pool:
         for place, job in enumerate(self._queue):
             if place >= free:
                 self._take_back(job)
-            elif job.promise is None:
-                self._promise(job)
+            elif job.reservation is None:
+                self._reserve(job)
 
-    def _promise(self, job: Job) -> None:
+    def _reserve(self, job: Job) -> None:
         schedule = _schedule_of(job.world)
-        job.promise = Wait()
+        job.reservation = Wait()
         if schedule is not None:
-            schedule.promise(job.promise)
+            schedule.reserve(job.reservation)
 
     def _take_back(self, job: Job) -> None:
         schedule = _schedule_of(job.world)
-        if job.promise is not None and schedule is not None:
-            schedule.withdraw(job.promise)
-        job.promise = None
+        if job.reservation is not None and schedule is not None:
+            schedule.withdraw(job.reservation)
+        job.reservation = None
 
 
 def _schedule_of(world: WorldState | None) -> Schedule | None:
@@ -117,7 +117,7 @@ class Job:
     def __init__(self, pool: Pool, world: WorldState | None) -> None:
         self.pool = pool
         self.world = world
-        self.promise: Wait | None = None
+        self.reservation: Wait | None = None
         self.returned = False
 
     @property
@@ -161,16 +161,16 @@ def _submit(original: Callable[..., Any], executor: Any, /, *args: Any, **kwargs
     job = _SUBMITTING[ident] = Job(pool_of(executor), None if member is None else member.world)
     try:
         if member is not None:
-            with DOOR:
+            with TRACKED_LOCK:
                 job.pool.expect(job)
         return original(executor, *args, **kwargs)
     except BaseException:
-        with DOOR:
+        with TRACKED_LOCK:
             job.pool.forget(job)
         raise
     finally:
         _SUBMITTING.pop(ident, None)
-        with DOOR:
+        with TRACKED_LOCK:
             job.pool.recount()  # there may be a worker more
 
 
@@ -189,16 +189,16 @@ def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any)
     if job is None:
         original(item, *args, **kwargs)
         return
-    with DOOR:
-        promise = job.pool.begin(job)
+    with TRACKED_LOCK:
+        reservation = job.pool.begin(job)
     try:
-        if job.world is not None and promise is not None:
-            arrive(job.world, promise)
+        if job.world is not None and reservation is not None:
+            arrive(job.world, reservation)
         original(item, *args, **kwargs)
     finally:
-        with DOOR:
+        with TRACKED_LOCK:
             job.pool.end()
-            if promise is not None:
+            if reservation is not None:
                 dismiss(get_ident())
 
 
@@ -228,14 +228,14 @@ def _cancel_queued(executor: Any) -> None:
 def _initializer_failed(original: Callable[..., None], executor: Any, /) -> None:
     """A pool whose initializer failed runs nothing any more."""
     original(executor)
-    with DOOR:
+    with TRACKED_LOCK:
         pool_of(executor).abandon()
 
 
 def _forget(item: Any) -> None:
     job: Job | None = item.__dict__.get(_JOB)
     if job is not None:
-        with DOOR:
+        with TRACKED_LOCK:
             job.pool.forget(job)
 
 

@@ -20,7 +20,7 @@ from pytest_claude_latency.virtual_time import calls
 from pytest_claude_latency.virtual_time.patches.exempt_callers import BACKGROUND, exempt, package
 from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
-from pytest_claude_latency.virtual_time.scheduling.lock import DOOR
+from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import (
     ANYTHING,
     MEMBERS,
@@ -55,7 +55,7 @@ class Life:
     def __init__(self, world: WorldState | None, pool: Pool | None = None) -> None:
         self.world = world
         self.pool = pool
-        self.promise: Wait | None = None  # what a member was announced as
+        self.reservation: Wait | None = None  # what a member was announced as
         self.over = False
         self.joiners: list[Wait] = []
 
@@ -78,7 +78,7 @@ class Waiter(Wait):
 
     def release(self) -> None:
         """Notify: count the thread as running, if it had given its count back, before this returns."""
-        with DOOR:
+        with TRACKED_LOCK:
             if self.notified:
                 raise RuntimeError("release unlocked lock")  # what `notify` expects of one notified before
             self.notified = True
@@ -107,10 +107,12 @@ class Waiter(Wait):
         schedule, readings = world.schedule, world.readings
         assert schedule is not None
         assert readings is not None
-        with DOOR:
+        with TRACKED_LOCK:
             if self.notified:
                 return
-            lent = member.lent_by is self._condition or (member.lent_by is ANYTHING and timeout is None)
+            lent = member.borrowed_through is self._condition or (
+                member.borrowed_through is ANYTHING and timeout is None
+            )
             if lent:
                 calls.come_back(self._condition)
                 dismiss(member.ident)
@@ -127,7 +129,7 @@ class Waiter(Wait):
 
     def _stand_on(self, rest: float | None) -> None:
         """The world ended around the wait: what is left of it is real."""
-        with DOOR:
+        with TRACKED_LOCK:
             if self.notified:
                 return
             self._signalled = False
@@ -144,9 +146,9 @@ class Waiter(Wait):
         notifier = MEMBERS.get(get_ident())
         if notifier is None or notifier.world.ended or not adoptable(self._ident):
             return False
-        self.member = admit(notifier.world, self._ident, lent_by=self._condition, counted=True)
+        self.member = admit(notifier.world, self._ident, borrowed_through=self._condition, counted=True)
         if notifier.schedule is not None:
-            notifier.schedule.promise(self)
+            notifier.schedule.reserve(self)
         return notifier.schedule is not None
 
     def _come_back(self) -> None:
@@ -154,11 +156,11 @@ class Waiter(Wait):
         member = MEMBERS.get(self._ident)
         if member is not None and member.really:
             return
-        with DOOR:
+        with TRACKED_LOCK:
             if self.notified:
                 return
             calls.come_back(self._condition)
-            if member is not None and member.lent_by is self._condition:
+            if member is not None and member.borrowed_through is self._condition:
                 dismiss(self._ident)
 
 
@@ -213,15 +215,15 @@ def _start_member(original: Callable[[Thread], None], thread: Thread, life: Life
     if schedule is None:
         original(thread)
         return
-    promise = life.promise = Wait()
-    with DOOR:
-        schedule.promise(promise)
+    reservation = life.reservation = Wait()
+    with TRACKED_LOCK:
+        schedule.reserve(reservation)
     try:
         original(thread)
     except BaseException:
-        with DOOR:
-            if promise.member is None:
-                schedule.withdraw(promise)
+        with TRACKED_LOCK:
+            if reservation.member is None:
+                schedule.withdraw(reservation)
         raise
 
 
@@ -255,10 +257,10 @@ def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None
     ident = get_ident()
     try:
         if life is not None and life.world is not None:
-            arrive(life.world, life.promise or Wait())
+            arrive(life.world, life.reservation or Wait())
         original(thread)
     finally:
-        with DOOR:
+        with TRACKED_LOCK:
             if life is not None:
                 _end(life)
             dismiss(ident)
@@ -296,7 +298,7 @@ def _join(original: Callable[..., None], thread: Thread, timeout: float | None =
 
 def _join_virtually(member: Member, thread: Thread, life: Life, instant: int | None) -> bool:
     """One wait for the thread's end; whether there may be more to wait for."""
-    with DOOR:
+    with TRACKED_LOCK:
         schedule = member.schedule
         if life.over or schedule is None:
             return False
@@ -309,7 +311,7 @@ def _join_virtually(member: Member, thread: Thread, life: Life, instant: int | N
     try:
         schedule.stand(wait)
     finally:
-        with DOOR:
+        with TRACKED_LOCK:
             joiners.remove(wait)
     return instant is None or member.world.clock.now() < instant
 

@@ -22,11 +22,11 @@ from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
-from pytest_claude_latency.virtual_time.scheduling.lock import DOOR, LOCK
+from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss, scheduled
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
-from pytest_claude_latency.virtual_time.scheduling.seeds import PINS
+from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -275,7 +275,7 @@ def _fail(runner: Any, failure: BaseException) -> None:
 
 def _wake_up(original: Callable[..., Any], pair: Any) -> None:
     """Wake a run from another thread. Counted after the byte is written, both under the lock."""
-    with DOOR:
+    with TRACKED_LOCK:
         original(pair)
         RunWait.writes += 1
         for wait in [wait for wait in RunWait.parked if wait.woken_by(pair)]:
@@ -296,22 +296,22 @@ def _start_thread_soon(
     if sender is None:
         original(cache, fn, deliver, *name)
         return
-    world, promise = sender.world, Wait()
+    world, reservation = sender.world, Wait()
 
     def run() -> Any:
-        arrive(world, promise)
+        arrive(world, reservation)
         return fn()
 
     def delivered(outcome: Any) -> None:
         try:
             deliver(outcome)
         finally:
-            with DOOR:
+            with TRACKED_LOCK:
                 dismiss(get_ident())
 
-    with DOOR:
+    with TRACKED_LOCK:
         if sender.schedule is not None:
-            sender.schedule.promise(promise)
+            sender.schedule.reserve(reservation)
     original(cache, run, delivered, *name)
 
 
@@ -322,12 +322,12 @@ class _Shuffle:
     def __init__(self) -> None:
         self._state: object = None
 
-    def hold(self) -> None:
+    def reset(self) -> None:
         """Start it over."""
         self._state = _run._r.getstate()
         _run._r.seed(0)
 
-    def release(self) -> None:
+    def restore(self) -> None:
         """Let it go on from where it was held."""
         if self._state is not None:
             _run._r.setstate(self._state)  # type: ignore[arg-type] # what getstate gave
@@ -338,7 +338,7 @@ def install() -> None:
     """Patch trio."""
     run: Any = _run
     run.SystemClock = Clock
-    PINS.add(_Shuffle())
+    SEEDS.add(_Shuffle())
     for cls, name, wrapper in (
         (run.TheIOManager, "get_events", _get_events),
         (run.TheIOManager, "process_events", _process_events),

@@ -2,7 +2,7 @@
 
 Virtual instants count from the entry into the world; a dial adds the origin
 that programs expect. Whole readings (`…_ns`) are exact. Float readings run late
-by a hair, a little more at each new instant they are taken at: no machine wakes
+by a float skew, a little more at each new instant they are taken at: no machine wakes
 a sleeper early, so programs ask `monotonic() >= deadline` after sleeping to it,
 and rounding alone would answer that differently at different uptimes.
 """
@@ -46,8 +46,8 @@ class ClockReadings:
         self._read_after = -1  # moves of the clock
         self._reads = 0
         self._instants = 0
-        self._hair = math.ceil(math.ulp(monotonic / SECOND) * SECOND)
-        self._date_hair = math.ceil(math.ulp(date / SECOND) * SECOND)
+        self._float_skew = math.ceil(math.ulp(monotonic / SECOND) * SECOND)
+        self._date_float_skew = math.ceil(math.ulp(date / SECOND) * SECOND)
 
     def now(self) -> Nanoseconds:
         """The instant in the world; after its end, time passes on it as on the machine."""
@@ -66,7 +66,7 @@ class ClockReadings:
     def monotonic(self) -> float:
         """What `time.monotonic` and `time.perf_counter` return."""
         now = self._read()
-        return (self.origin + now + self._instants * self._hair) / SECOND
+        return (self.origin + now + self._instants * self._float_skew) / SECOND
 
     def time_ns(self) -> Nanoseconds:
         """What `time.time_ns` returns."""
@@ -75,12 +75,12 @@ class ClockReadings:
     def time(self) -> float:
         """What `time.time` returns."""
         now = self._read()
-        return (self._date + now + self._instants * self._date_hair) / SECOND
+        return (self._date + now + self._instants * self._date_float_skew) / SECOND
 
-    def loop_time(self, origin: Nanoseconds, *, hair: bool) -> float:
+    def loop_time(self, origin: Nanoseconds, *, float_skew: bool) -> float:
         """What a loop's `time` returns, on the loop's own origin."""
         now = self._read()
-        return (origin + now + (self._instants * self._hair if hair else 0)) / SECOND
+        return (origin + now + (self._instants * self._float_skew if float_skew else 0)) / SECOND
 
     def spin(self) -> None:
         """Count a reading, or a wait of no length: endless ones move the clock at last."""
@@ -108,7 +108,7 @@ def whole_second(instant: Nanoseconds) -> Nanoseconds:
 def due(now: Nanoseconds, seconds: float) -> Nanoseconds:
     """The instant `seconds` from now, to the microsecond.
 
-    Programs compute waits from float readings; rounding takes back what floats and hairs put in.
+    Programs compute waits from float readings; rounding takes back what floats and float skews put in.
     Below half a one it is exact, and never `now` itself: a positive wait must make progress.
     """
     span = round(seconds * SECOND)

@@ -11,7 +11,7 @@ LOCK = RLock()
 
 
 @final
-class _Door:
+class _TrackedLock:
     """`LOCK` for code that outsiders run too: shows who stands before it, since they look idle from outside."""
 
     def __init__(self) -> None:
@@ -31,4 +31,4 @@ class _Door:
         LOCK.release()
 
 
-DOOR = _Door()
+TRACKED_LOCK = _TrackedLock()

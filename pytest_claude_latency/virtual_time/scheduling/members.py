@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, final
 
-from pytest_claude_latency.virtual_time.scheduling.lock import DOOR
+from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 class Member:
     """A thread (or a pool thread, for one job) that lives in `world`.
 
-    `wait` is what it is parked in. `lent_by` is the condition or the loop in which a member found an
+    `wait` is what it is parked in. `borrowed_through` is the condition or the loop in which a member found an
     outsider that it woke: such a thread belongs to the world until it waits there again. While `really` is
     true its waits are the machine's although it counts as running. A `visiting` thread, which had a life of
     its own before, is an outsider again as soon as the world ends.
     """
 
-    __slots__ = ("ident", "lent_by", "really", "visiting", "wait", "world")
+    __slots__ = ("borrowed_through", "ident", "really", "visiting", "wait", "world")
 
-    def __init__(self, world: WorldState, ident: int, lent_by: object = None) -> None:
+    def __init__(self, world: WorldState, ident: int, borrowed_through: object = None) -> None:
         self.world = world
         self.ident = ident
-        self.lent_by = lent_by
+        self.borrowed_through = borrowed_through
         self.wait: Wait | None = None
         self.really = False
         self.visiting = False
@@ -97,20 +97,20 @@ def adoptable(ident: int) -> bool:
     return (member is None or member.world.ended) and not is_background(thread)
 
 
-def admit(world: WorldState, ident: int, *, lent_by: object = None, counted: bool = False) -> Member:
+def admit(world: WorldState, ident: int, *, borrowed_through: object = None, counted: bool = False) -> Member:
     """Make a running thread a member; `counted` if it is in the count already. Wants the lock."""
-    member = MEMBERS[ident] = Member(world, ident, lent_by)
+    member = MEMBERS[ident] = Member(world, ident, borrowed_through)
     if not counted and member.schedule is not None:
         member.schedule.running += 1
     return member
 
 
-def arrive(world: WorldState, promise: Wait) -> None:
+def arrive(world: WorldState, reservation: Wait) -> None:
     """The calling thread is the one that was promised: a member from now on, that goes on when its turn comes."""
-    with DOOR:
+    with TRACKED_LOCK:
         member = admit(world, get_ident(), counted=True)
         schedule = member.schedule
-        wait = None if schedule is None else schedule.arrive(promise, member)
+        wait = None if schedule is None else schedule.arrive(reservation, member)
     if schedule is not None and wait is not None:
         schedule.stand(wait)
 
@@ -120,7 +120,7 @@ def line_up() -> None:
     member = scheduled()
     if member is None:
         return
-    with DOOR:
+    with TRACKED_LOCK:
         schedule = member.schedule
         wait = None if schedule is None else schedule.line_up(member)
     if schedule is not None and wait is not None:
@@ -132,7 +132,7 @@ def offer_turn() -> None:
     member = scheduled()
     if member is None:
         return
-    with DOOR:
+    with TRACKED_LOCK:
         schedule = member.schedule
         wait = None if schedule is None else schedule.offer_turn(member)
     if schedule is not None and wait is not None:

@@ -127,7 +127,9 @@ class Schedule:
         self.parked: set[Wait] = set()
         self.watched: set[Wait] = set()  # those among the parked that files could end
         self.excused: dict[Runner, Blocker] = {}  # members that are blocked for real, and not counted
-        self.called: dict[object, set[int]] = {}  # outsiders who may come, by the condition they use to wait on
+        self.missed_notifications: dict[
+            object, set[int]
+        ] = {}  # outsiders who may come, by the condition they use to wait on
         self._turn: Wait | None = None  # what the thread whose turn it is was woken from, or came with
         self._wake_ups: list[tuple[Nanoseconds, int, Wait]] = []
         self._order = count()
@@ -136,7 +138,7 @@ class Schedule:
 
     def free_until(self, instant: Nanoseconds) -> bool:
         """Whether nobody but the one running thread can do anything before or at `instant`."""
-        if self.running != 1 or self.excused or self.watched or self.called:
+        if self.running != 1 or self.excused or self.watched or self.missed_notifications:
             return False
         return not self._wake_ups or self._wake_ups[0][0] > instant
 
@@ -177,7 +179,7 @@ class Schedule:
         if wait.failure is not None:
             raise wait.failure
 
-    def promise(self, wait: Wait) -> None:
+    def reserve(self, wait: Wait) -> None:
         """Count a thread that is about to come, and will stand in this wait."""
         wait.over = True
         self._run_one_more()
@@ -197,7 +199,7 @@ class Schedule:
         """It has come: what it must stand in."""
         if wait.withdrawn:
             wait = Wait()
-            self.promise(wait)
+            self.reserve(wait)
         wait.member = member
         if self._turn is not wait:
             member.wait = wait
@@ -266,7 +268,7 @@ class Schedule:
         wait = self.earliest()
         if wait is None or wait.instant is None:
             return
-        if (self.excused or self.watched or self.called) and not self._may_move_to(wait.instant):
+        if (self.excused or self.watched or self.missed_notifications) and not self._may_move_to(wait.instant):
             return
         self.move_to(wait.instant)
         self.unpark(wait)

@@ -5,41 +5,41 @@ from __future__ import annotations
 from typing import Protocol, final
 
 
-class Pin(Protocol):
+class RandomSource(Protocol):
     """Something random."""
 
-    def hold(self) -> None:
+    def reset(self) -> None:
         """Start it over; called as a world is entered."""
 
-    def release(self) -> None:
+    def restore(self) -> None:
         """Let it go on from where it was held."""
 
 
 @final
-class Pins:
+class Seeds:
     """All of the process."""
 
     def __init__(self) -> None:
-        self._pins: list[Pin] = []
+        self._sources: list[RandomSource] = []
         self._held = False
 
-    def add(self, pin: Pin) -> None:
+    def add(self, source: RandomSource) -> None:
         """Hold this in every world from now on, the active one included."""
-        self._pins.append(pin)
+        self._sources.append(source)
         if self._held:
-            pin.hold()
+            source.reset()
 
-    def hold(self) -> None:
+    def reset(self) -> None:
         """A world begins."""
         self._held = True
-        for pin in self._pins:
-            pin.hold()
+        for source in self._sources:
+            source.reset()
 
-    def release(self) -> None:
+    def restore(self) -> None:
         """It has ended."""
         self._held = False
-        for pin in self._pins:
-            pin.release()
+        for source in self._sources:
+            source.restore()
 
 
-PINS = Pins()
+SEEDS = Seeds()

@@ -69,7 +69,7 @@ def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
             member = MEMBERS.get(ident)
             if member is None or member.world is not world:
                 # A thread of no world that waits for an answer of this one works for this one from here on.
-                member = admit(world, ident, lent_by=ANYTHING)
+                member = admit(world, ident, borrowed_through=ANYTHING)
                 member.visiting = True
             wait.park(member)
     if wait is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling import real_clock
-from pytest_claude_latency.virtual_time.scheduling.lock import DOOR
+from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, adoptable, is_background, is_worker
 from pytest_claude_latency.virtual_time.watch import open_files, thread_state
 from pytest_claude_latency.virtual_time.watch.thread_state import Sight, Waiting
@@ -48,28 +48,28 @@ def by_work(schedule: Schedule) -> bool:
 
 def _somebody_comes(schedule: Schedule) -> bool:
     """Whether an outsider that a member called may be on its way; forget those that are not."""
-    for condition, idents in tuple(schedule.called.items()):
+    for condition, idents in tuple(schedule.missed_notifications.items()):
         waiting = {ident: thread_state.look(ident) for ident in idents if adoptable(ident)}
         real_clock.sleep(_MOMENT)
         if any(not sight.blocked or thread_state.look(ident) != sight for ident, sight in waiting.items()):
             return True
-        schedule.called.pop(condition, None)
+        schedule.missed_notifications.pop(condition, None)
     return False
 
 
 def outsiders_work() -> bool:
     """Whether a thread of this process that is no member is doing something."""
     before = outsiders()
-    if DOOR.waiting or any(sight.waiting() in {Waiting.NOTHING, Waiting.WORK} for sight in before):
+    if TRACKED_LOCK.waiting or any(sight.waiting() in {Waiting.NOTHING, Waiting.WORK} for sight in before):
         return True
     real_clock.sleep(_MOMENT)
-    return bool(DOOR.waiting) or outsiders() != before
+    return bool(TRACKED_LOCK.waiting) or outsiders() != before
 
 
 def outsiders_stir() -> bool:
     """Whether one of them runs, or would if it got its turn: it may hold the lock that a member waits for."""
     before = outsiders()
-    if DOOR.waiting or not all(sight.blocked for sight in before):
+    if TRACKED_LOCK.waiting or not all(sight.blocked for sight in before):
         return True
     real_clock.sleep(_MOMENT)
     return outsiders() != before
