@@ -99,7 +99,11 @@ def whole(results: Iterable[TestResult]) -> list[TestResult]:
     for _, group in groupby(ordered, key=lambda result: result.nodeid):
         samples = list(group)
         ways = {(sample.mode, sample.clock) for sample in samples}
-        if len(samples) == samples[0].of and len(ways) == 1 and all(each.outcome in _PASSED for each in samples):
+        if (
+            len(samples) == samples[0].sample_count
+            and len(ways) == 1
+            and all(each.outcome in _PASSED for each in samples)
+        ):
             found += samples
     return found
 

@@ -13,15 +13,15 @@ from typing import TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement, Verdict, message
-from pytest_claude_latency.budgets.limit import Lifted, Limit, parse_expression, parse_marker
+from pytest_claude_latency.budgets.limit import Limit, NoLimit, parse_expression, parse_marker
 from pytest_claude_latency.metrics.metric import METRICS, Metric, measurement
 from pytest_claude_latency.metrics.timeline import Call
 
 __all__ = [
     "Budget",
     "Judgement",
-    "Lifted",
     "Limit",
+    "NoLimit",
     "Verdict",
     "combine",
     "message",
@@ -29,7 +29,7 @@ __all__ = [
     "parse_marker",
 ]
 
-Layer: TypeAlias = "Sequence[Limit | Lifted]"
+Layer: TypeAlias = "Sequence[Limit | NoLimit]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ def _judge_calls(limit: Limit, metric: Metric, calls: Sequence[Call]) -> Judgeme
     return _verdict(limit, worst[1], worst[0], len(calls))
 
 
-def _verdict(limit: Limit, measured: int | float | None, call: int | None, of: int) -> Judgement:
+def _verdict(limit: Limit, measured: int | float | None, call: int | None, call_count: int) -> Judgement:
     metric = METRICS[limit.metric]
     if measured is None:
-        return Judgement(limit, None, call, of, "broken", metric.absent)
-    return Judgement(limit, measured, call, of, "broken" if metric.worse(measured, limit.value) else "kept")
+        return Judgement(limit, None, call, call_count, "broken", metric.absent)
+    return Judgement(limit, measured, call, call_count, "broken" if metric.worse(measured, limit.value) else "kept")

@@ -26,14 +26,14 @@ class Judgement:
     """One limit held against what was measured.
 
     `measured` is in the unit of the limit (nanoseconds for durations); None where there was nothing to measure, and
-    `reason` then says what did not happen. `call` is the number, from 1, of the call that decided, among `of` calls;
-    None for a limit on the whole test.
+    `reason` then says what did not happen. `call` is the number, from 1, of the call that decided, among `call_count`
+    calls; None for a limit on the whole test.
     """
 
     limit: Limit
     measured: int | float | None
     call: int | None
-    of: int
+    call_count: int
     verdict: Verdict
     reason: str | None = None
 
@@ -101,7 +101,7 @@ def _block(judgement: Judgement, calls: Sequence[Call], recording: str | None) -
         lines += _overview(calls)
     else:
         call = calls[judgement.call - 1]
-        lines.append(_line("measured", measured, f"call {judgement.call} of {judgement.of}, {describe(call)}"))
+        lines.append(_line("measured", measured, f"call {judgement.call} of {judgement.call_count}, {describe(call)}"))
         lines.append(_line("timeline", moments(call)))
     return lines if recording is None else [*lines, _line("recording", recording)]
 

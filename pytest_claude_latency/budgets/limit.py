@@ -43,7 +43,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Lifted:
+class NoLimit:
     """A metric written as None: limits on it from further out do not hold."""
 
     metric: str
@@ -53,7 +53,7 @@ class Lifted:
 # ── reading what users write ──
 
 
-def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[object] = ()) -> tuple[Limit | Lifted, ...]:
+def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[object] = ()) -> tuple[Limit | NoLimit, ...]:
     """The limits of one `latency_budget(**kwargs)`; `args` are what was given without a name.
 
     Raises:
@@ -126,9 +126,9 @@ def _metric(name: str, origin: str) -> Metric:
     raise LimitError(f"{origin}: unknown metric {name!r}{hint} (metrics: {', '.join(METRICS)})")
 
 
-def _limits_of(metric: Metric, value: object, origin: str) -> tuple[Limit | Lifted, ...]:
+def _limits_of(metric: Metric, value: object, origin: str) -> tuple[Limit | NoLimit, ...]:
     if value is None:
-        return (Lifted(metric.name, origin),)
+        return (NoLimit(metric.name, origin),)
     if not isinstance(value, Mapping):
         return (Limit(metric.name, None, _value(metric, value, origin), origin),)
     limits = [

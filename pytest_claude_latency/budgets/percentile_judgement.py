@@ -26,7 +26,7 @@ class PercentileJudgement:
     limit: Limit
     measured: float | None
     over: int
-    of: int
+    samples: int
     verdict: Standing
     settled_by: int
 
@@ -45,10 +45,10 @@ class PercentileJudgement:
         limit = self.limit.value_text()
         if self.measured is None:
             return f"{self.name} has no value: no sample has one for {self.limit.metric}"
-        count = f"{self.over} of {self.of} over {limit}"
+        count = f"{self.over} of {self.samples} over {limit}"
         if self.verdict == "inconclusive":
             none_over = " with none over" if self.over else ""
-            more = f"{self.settled_by - self.of} more{none_over}"
+            more = f"{self.settled_by - self.samples} more{none_over}"
             return f"{count}: {self.limit.statistic} needs {self.settled_by} samples; {more}"
         if self.verdict == "kept":
             return f"{self.name} was {self._shown()}, within the budget of {limit} ({count})"
@@ -59,7 +59,7 @@ class PercentileJudgement:
 
     def message(self) -> str:
         """What a broken or inconclusive promise fails with."""
-        evidence = f"{self.over} of {self.of} samples over {self.limit.value_text()}"
+        evidence = f"{self.over} of {self.samples} samples over {self.limit.value_text()}"
         return "\n".join(
             [
                 self.headline(),
@@ -77,7 +77,7 @@ class PercentileJudgement:
             "limit": duration.seconds(int(self.limit.value)),
             "measured": round(duration.seconds(int(self.measured or 0)), 6) if known else None,
             "over": self.over,
-            "samples": self.of,
+            "samples": self.samples,
             "verdict": self.verdict,
             "settled_by": self.settled_by,
             "origin": self.limit.origin,

@@ -26,7 +26,7 @@ class TestResult:
     nodeid: str
     """As pytest prints it, with the variant and without the sample."""
     sample: int = 1
-    of: int = 1
+    sample_count: int = 1
     """How many samples of the test were to run."""
     variant: str = ""
     """What the test was tried with; empty where it ran as it is written."""
@@ -48,8 +48,8 @@ class TestResult:
     """What may have made each of `calls` fast or slow; empty where no baseline is used."""
     percentiles: tuple[Limit, ...] = ()
     """Limits over all samples of the test."""
-    spoilt: bool = False
-    """Whether it ended before it had done what it does: its own code failed, or it was skipped."""
+    incomplete: bool = False
+    """Whether it did not run to its end: its own code failed, or it was skipped."""
     judged: bool = True
     """Whether the run judges budgets. Where it does not, `judgements` only tells which limits there are."""
     recording: str | None = None
@@ -71,7 +71,7 @@ class TestResult:
     @property
     def succeeded(self) -> bool | None:
         """Whether the test's own assertions held, whatever became of budgets; None where it was skipped."""
-        return None if self.outcome == "skipped" else not self.spoilt
+        return None if self.outcome == "skipped" else not self.incomplete
 
     @property
     def broken(self) -> tuple[Judgement, ...]:

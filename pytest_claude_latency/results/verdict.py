@@ -82,13 +82,13 @@ def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool)
 
 def _concluded(nodeid: str, limit: Limit, samples: Sequence[TestResult], judged: bool, strict: bool) -> RunVerdict:
     ran = [sample for sample in samples if sample.outcome != "skipped"]
-    judgement = judge(limit, [_sample(sample) for sample in ran if not sample.spoilt])
+    judgement = judge(limit, [_sample(sample) for sample in ran if not sample.incomplete])
     run_verdict = _of(nodeid, judgement, strict)
-    spoilt = sum(sample.spoilt for sample in ran)
+    incomplete = sum(sample.incomplete for sample in ran)
     if not judged:
         return run_verdict.not_judged("the run judges no budgets")
-    if spoilt:
-        return run_verdict.not_judged(f"{spoilt} of {len(ran)} samples ended before they were done")
+    if incomplete:
+        return run_verdict.not_judged(f"{incomplete} of {len(ran)} samples ended before they were done")
     return run_verdict if ran else run_verdict.not_judged("no sample ran")
 
 

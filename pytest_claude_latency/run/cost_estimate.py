@@ -110,7 +110,7 @@ class Progress:
 def progress(results: Iterable[TestResult]) -> str:
     """Samples done, of those the tests seen so far will have, calls made and tokens spent."""
     done = list(results)
-    expected = sum({result.nodeid: result.of for result in done}.values())
+    expected = sum({result.nodeid: result.sample_count for result in done}.values())
     calls = [call for result in done for call in _calls(result)]
     tokens = sum((call.prompt_tokens or 0) + (call.output_tokens or 0) for call in calls)
     tests = number_of(len({result.nodeid for result in done}), "test")

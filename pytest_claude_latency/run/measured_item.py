@@ -252,7 +252,7 @@ class Case:
         return TestResult(
             nodeid=self._identity.nodeid,
             sample=self._identity.sample,
-            of=self._identity.of,
+            sample_count=self._identity.of,
             variant=self._identity.variant.name if self._identity.variant else "",
             written=self._identity.written,
             mode="replay" if measurement.replays else "live",
@@ -264,7 +264,7 @@ class Case:
             judgements=self._judgements,
             conditions=measurement.conditions(Phase.BODY) if settings.uses_baselines else (),
             percentiles=self._budget.percentiles,
-            spoilt=self._spoilt,
+            incomplete=self._spoilt,
             judged=settings.judged,
             recording=self._recording,
             warnings=(*self._warnings, *self._said_of_measurement()),
@@ -370,11 +370,11 @@ def never_begun(item: pytest.Item, report: pytest.TestReport) -> TestResult:
     return TestResult(
         nodeid=identity.nodeid,
         sample=identity.sample,
-        of=identity.of,
+        sample_count=identity.of,
         variant=identity.variant.name if identity.variant else "",
         written=identity.written,
         outcome=outcome,
-        spoilt=True,
+        incomplete=True,
     )
 
 

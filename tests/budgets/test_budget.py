@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pytest_claude_latency.budgets.budget import (
     Budget,
     Judgement,
-    Lifted,
     Limit,
+    NoLimit,
     combine,
     message,
     parse_expression,
@@ -55,7 +55,7 @@ def test_a_marker_takes_text_seconds_and_timedeltas() -> None:
 
 
 def test_a_marker_with_none_lifts_the_metric() -> None:
-    assert parse_marker({"ttft": None}, MARKER) == (Lifted("ttft", MARKER),)
+    assert parse_marker({"ttft": None}, MARKER) == (NoLimit("ttft", MARKER),)
 
 
 def test_a_marker_takes_percentiles_of_a_duration() -> None:
@@ -285,7 +285,7 @@ def test_the_worst_call_decides() -> None:
 
     judgement = judge(measured, {"ttft": "800ms"})
 
-    assert (judgement.measured, judgement.call, judgement.of, judgement.verdict) == (1240 * MS, 2, 3, "broken")
+    assert (judgement.measured, judgement.call, judgement.call_count, judgement.verdict) == (1240 * MS, 2, 3, "broken")
 
 
 def test_the_slowest_rate_is_the_worst() -> None:

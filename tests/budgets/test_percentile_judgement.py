@@ -32,7 +32,7 @@ def verdict(text: str, measured: Sequence[Sample]) -> PercentileJudgement:
 def test_a_percentile_that_enough_samples_keep_is_kept() -> None:
     judged = verdict("ttft.p50<800ms", samples(0.7, 0.5, 0.3, 0.4, 0.6))
 
-    assert (judged.verdict, judged.measured, judged.over, judged.of) == ("kept", 500 * MS, 0, 5)
+    assert (judged.verdict, judged.measured, judged.over, judged.samples) == ("kept", 500 * MS, 0, 5)
     assert judged.headline() == "ttft p50 was 500ms, within the budget of 800ms (0 of 5 over 800ms)"
 
 
@@ -88,7 +88,7 @@ def test_samples_without_the_metric_are_left_out() -> None:
 
     judged = verdict("longest_gap.p50<1s", [*samples(*[0.1] * 5), silent])
 
-    assert (judged.verdict, judged.of) == ("kept", 5)
+    assert (judged.verdict, judged.samples) == ("kept", 5)
 
 
 def test_a_metric_that_no_sample_has_is_not_measured() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.limit import Lifted, Limit, parse_expression, parse_marker
+from pytest_claude_latency.budgets.limit import Limit, NoLimit, parse_expression, parse_marker
 from pytest_claude_latency.duration import MILLISECOND, SECOND
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import share_of, standing
@@ -32,7 +32,7 @@ OWN = f"@latency_budget on {LABEL}"
 INHERITED = "@latency_budget on tests/test_triage.py"
 
 
-def suggested(series: Series, *limits: Limit | Lifted) -> Suggestion:
+def suggested(series: Series, *limits: Limit | NoLimit) -> Suggestion:
     """The budget for the one test that was measured, which promises `limits` now."""
     kept = [limit for limit in limits if isinstance(limit, Limit)]
     (suggestion,) = suggest({series.nodeid: series}, {series.nodeid: kept}, {}).found

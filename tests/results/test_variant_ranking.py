@@ -25,9 +25,9 @@ def samples(elapsed: Sequence[float], variant: str = "", failed: int = 0, **call
             variant=variant,
             written=TEST if variant else "",
             sample=number,
-            of=len(elapsed),
+            sample_count=len(elapsed),
             outcome="passed" if number > failed else "xfailed" if variant else "failed",
-            spoilt=number <= failed,
+            incomplete=number <= failed,
             elapsed=seconds,
             calls=(some_call(**{"ttft": seconds / 4, "total": seconds} | call),),
         )
@@ -120,7 +120,9 @@ def test_a_variant_without_the_test_as_written_is_compared_with_nothing() -> Non
 
 
 def test_samples_that_were_skipped_did_not_run() -> None:
-    skipped = [TestResult(nodeid=f"{TEST}[~model=b]", variant="~model=b", written=TEST, outcome="skipped", spoilt=True)]
+    skipped = [
+        TestResult(nodeid=f"{TEST}[~model=b]", variant="~model=b", written=TEST, outcome="skipped", incomplete=True)
+    ]
 
     found = trial(samples(FAST), skipped)
 

@@ -39,9 +39,9 @@ def test_samples_are_told_by_their_node_ids(nodeid: str, meant: Identity | None)
 def some_results() -> list[TestResult]:
     call = some_call(prompt_tokens=1000, output_tokens=200)
     return [
-        TestResult(nodeid="test_it.py::test_a", sample=1, of=20, calls=(call, call)),
-        TestResult(nodeid="test_it.py::test_a", sample=2, of=20, calls=(call,), setup_calls=(call,)),
-        TestResult(nodeid="test_it.py::test_b", sample=1, of=20, calls=(replace(call, prompt_tokens=None),)),
+        TestResult(nodeid="test_it.py::test_a", sample=1, sample_count=20, calls=(call, call)),
+        TestResult(nodeid="test_it.py::test_a", sample=2, sample_count=20, calls=(call,), setup_calls=(call,)),
+        TestResult(nodeid="test_it.py::test_b", sample=1, sample_count=20, calls=(replace(call, prompt_tokens=None),)),
     ]
 
 
@@ -54,7 +54,7 @@ def test_the_progress_line_counts_what_is_measure_pairs() -> None:
     sample = ab_sample(ABPair(1, request, request), ABPair(2, request, request), calls=2)
     tokens = 4 * ((request.call.prompt_tokens or 0) + (request.call.output_tokens or 0))
 
-    said = progress([TestResult(nodeid="test_it.py::test_a", of=20, ab_sample=sample)])
+    said = progress([TestResult(nodeid="test_it.py::test_a", sample_count=20, ab_sample=sample)])
 
     assert said == f"claude latency: 1 of 20 samples of 1 test, 4 calls, {tokens} tokens so far"
 
