@@ -25,8 +25,8 @@ from pytest_claude_latency.messages_api.endpoints import (
 )
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request, header
 from pytest_claude_latency.messages_api.quotes import quotes_an_answer
+from pytest_claude_latency.messages_api.retries import calls_of
 
-_RETRIED = frozenset({408, 409, 429})
 _SIGNATURES = ("x-amz-content-sha256", "x-amz-date", "signature", "digest", "content-digest", "content-md5")
 _OF_ONE_SENDING = frozenset({"content-length", "transfer-encoding", "idempotency-key", "x-stainless-retry-count"})
 _OF_ITS_LOGIN = re.compile(r"oauth-.*")  # a beta that comes with the credential, not with what is asked
@@ -81,12 +81,8 @@ def sendable(recording: Recording) -> int:
 
 def prompts(exchanges: Sequence[Exchange]) -> list[Exchange]:
     """The answering attempt of each prompt call in a recording, in the order the calls were made."""
-    found: list[Exchange] = []
-    for exchange in exchanges:
-        if is_prompt_call(exchange.request) and not _redirects(exchange):
-            place = next((place for place, each in enumerate(found) if _is_retried_by(each, exchange)), len(found))
-            found[place : place + 1] = [exchange]
-    return found
+    answering = (call[-1] for call in calls_of(exchanges))
+    return [exchange for exchange in answering if is_prompt_call(exchange.request) and not exchange.is_redirect]
 
 
 def _found(recorded: Exchange, recording: Recording, call: Exchange, run: Sequence[Exchange]) -> Found:
@@ -120,17 +116,6 @@ def _obstacle_now(recorded: Request, call: Exchange, run: Sequence[Exchange]) ->
 def _keys(request: Request, rules: Rules) -> Keys:
     shape: Hashable = requested_model(request), asks_to_stream(request)
     return key_of(request, rules), shape
-
-
-def _is_retried_by(attempt: Exchange, later: Exchange) -> bool:
-    """Whether `later` is the SDK's next attempt. A recording does not count them: it is the same request again."""
-    failed = attempt.response is None or attempt.response.status in _RETRIED or attempt.response.status >= 500
-    over = attempt.end is not None and attempt.sent + attempt.end.at <= later.sent
-    return failed and over and key_of(attempt.request) == key_of(later.request)
-
-
-def _redirects(exchange: Exchange) -> bool:
-    return exchange.response is not None and exchange.response.status // 100 == 3
 
 
 # ── how it is sent ──

@@ -24,7 +24,7 @@ from pytest_claude_latency.messages_api.body_text import (
     passages,
     placed,
 )
-from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Headers, Request, canonical
+from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Headers, Request, canonical, redirects
 
 PLACEHOLDER = "[redacted]"
 
@@ -59,8 +59,9 @@ def keep_headers(
 
     `status` is that of an answer, None for a request: where a redirection points must be kept for it to be followed.
     """
-    redirected = status is not None and 300 <= status < 400
-    wanted = _KEPT | {name.lower() for name in also} | ({"location"} if redirected else set())
+    wanted = _KEPT | {name.lower() for name in also}
+    if status is not None and redirects(status):
+        wanted.add("location")
     named = ((name.lower(), value) for name, value in headers)
     return tuple(
         (name, value)

@@ -14,7 +14,7 @@ from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part, Segment, 
 from pytest_claude_latency.diagnosis.critical_path import Stretch, critical_path
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import Delta
-from pytest_claude_latency.messages_api.retries import Attempts, ended, failure, is_redirect
+from pytest_claude_latency.messages_api.retries import Attempts, ended, failure
 from pytest_claude_latency.metrics.timeline import Timeline, is_prompt_call
 
 _LEAST_STALL: Nanoseconds = 500 * MILLISECOND
@@ -109,7 +109,7 @@ def _before_the_last(attempts: Attempts) -> Iterator[Segment]:
     for attempt, following in pairwise(attempts):
         start, next_sent = attempt.sent - origin, following.sent - origin
         over = min(ended(attempt, following.sent) - origin, next_sent)
-        if is_redirect(attempt):
+        if attempt.is_redirect:
             yield Segment(Part.CONNECTION, start, next_sent)
         else:
             yield Segment(Part.REFUSED, start, over)
@@ -187,7 +187,7 @@ def _gaps(deltas: Sequence[Delta]) -> Iterator[tuple[int, Nanoseconds]]:
 
 def _failures(attempts: Attempts, timeline: Timeline) -> Iterator[str]:
     for attempt in attempts[:-1]:
-        if not is_redirect(attempt):
+        if not attempt.is_redirect:
             yield failure(attempt) or "failure"
     if timeline.error is not None and not timeline.deltas:
         yield failure(attempts[-1]) or timeline.error

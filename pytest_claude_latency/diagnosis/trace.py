@@ -14,6 +14,7 @@ from typing import Any
 from pytest_claude_latency.diagnosis import attribution, prompt_text
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
+from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.retries import Attempts
 from pytest_claude_latency.metrics.timeline import Timeline, is_prompt_call
 
@@ -44,7 +45,7 @@ class PromptCall:
     @cached_property
     def blocks(self) -> list[dict[str, Any]]:
         """The content blocks of its answer."""
-        return prompt_text.answer_blocks(self.attempts[-1])
+        return read(self.attempts[-1]).blocks
 
     @property
     def text(self) -> str:

@@ -21,6 +21,7 @@ from pytest_claude_latency.messages_api.exchange import (
     Request,
     Response,
     header,
+    redirects,
 )
 from pytest_claude_latency.virtual_time.clock import Clock
 
@@ -75,7 +76,7 @@ class Attempt:
     def location(self) -> str | None:
         """Where a redirecting answer points; None for any other."""
         response = self._response
-        return header(response.headers, "location") if response and response.status // 100 == 3 else None
+        return header(response.headers, "location") if response and redirects(response.status) else None
 
     def traced(self, event: str) -> None:
         """Note an event of httpcore's trace extension: the truest moments of opening a connection."""

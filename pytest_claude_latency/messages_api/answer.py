@@ -19,12 +19,14 @@ from pytest_claude_latency.messages_api.exchange import Exchange, header
 
 Kind: TypeAlias = Literal["text", "thinking", "input_json"]
 
-# The deltas that hold content, and under which key. Signatures and citations say nothing a reader waits for.
-_CONTENT: dict[object, tuple[Kind, str]] = {
-    "text_delta": ("text", "text"),
-    "thinking_delta": ("thinking", "thinking"),
-    "input_json_delta": ("input_json", "partial_json"),
+# The deltas that hold content: under which key, and to which key of their block it belongs. Signatures and citations
+# hold nothing that a reader waits for.
+_CONTENT: dict[object, tuple[Kind, str, str]] = {
+    "text_delta": ("text", "text", "text"),
+    "thinking_delta": ("thinking", "thinking", "thinking"),
+    "input_json_delta": ("input_json", "partial_json", "input"),
 }
+_EVENT_STREAM = "text/event-stream"
 _decode = json.JSONDecoder().raw_decode  # a stream has thousands of small values: `json.loads` takes twice as long
 _THINKING_BLOCKS = ("thinking", "redacted_thinking")
 
@@ -60,8 +62,8 @@ class Usage:
 
 
 @final
-class Answer:
-    """What one answer has said so far. Fields that nothing was said of are None."""
+class ReadAnswer:
+    """What one answer holds so far. Fields that it says nothing of are None."""
 
     def __init__(self, *, streamed: bool) -> None:
         self.streamed = streamed
@@ -69,27 +71,44 @@ class Answer:
         self.thinking: list[Nanoseconds] = []  # when blocks of thinking began, shown or not, in a stream
         self.usage = Usage()
         self.model: str | None = None
+        self.speed: str | None = None
+        self.service_tier: str | None = None
         self.stop_reason: str | None = None
         self.complete: Nanoseconds | None = None  # when `message_stop`, or the last byte of a body, arrived
         self.failed: Nanoseconds | None = None  # when an `error` event arrived, after which the SDK reads no further
         self.error: str | None = None  # the API's name for the error the answer reports
+        self._blocks: list[tuple[dict[str, Any], list[tuple[str, str]]]] = []  # each as it began, and what was added
+
+    @property
+    def blocks(self) -> list[dict[str, Any]]:
+        """The content blocks as JSON, those of a stream joined. The input of a tool from a stream is its JSON text."""
+        blocks = []
+        for start, additions in self._blocks:
+            texts: dict[str, list[str]] = {}
+            for key, text in additions:
+                texts.setdefault(key, [str(start.get(key) or "")]).append(text)
+            blocks.append(start | {key: "".join(pieces) for key, pieces in texts.items()})
+        return blocks
 
     def take_event(self, at: Nanoseconds, event: sse.Event) -> None:
-        """The next event of a stream, which arrived at this instant."""
+        """Take the next event of a stream, which arrived at this instant."""
         if self.failed is not None:
             return
         match event.name:
             case "content_block_delta":
                 self._take_delta(at, _json(event.data))
             case "content_block_start":
-                if _get(_get(_json(event.data), "content_block"), "type") in _THINKING_BLOCKS:
+                block = _get(_json(event.data), "content_block")
+                if _get(block, "type") in _THINKING_BLOCKS:
                     self.thinking.append(at)
+                if isinstance(block, dict):
+                    self._blocks.append((block | ({"input": ""} if "input" in block else {}), []))
             case "message_start":
-                message = _get(_json(event.data), "message")
-                self.model = _text(message, "model")
-                self.usage = self.usage.updated(_get(message, "usage"), final=False)
+                self._take_message(_get(_json(event.data), "message"), final=False)
             case "message_delta":
-                self._take_message_delta(_json(event.data))
+                data = _json(event.data)
+                self.stop_reason = _text(_get(data, "delta"), "stop_reason") or self.stop_reason
+                self.usage = self.usage.updated(_get(data, "usage"), final=True)
             case "message_stop":
                 self.complete = at
             case "error":
@@ -99,50 +118,66 @@ class Answer:
     def _take_delta(self, at: Nanoseconds, data: Any) -> None:
         try:
             delta = data["delta"]
-            kind, key = _CONTENT[delta["type"]]
-            if delta[key]:
-                self.deltas.append(Delta(at, kind))
+            kind, key, block_key = _CONTENT[delta["type"]]
+            text = delta[key]
         except (KeyError, TypeError):
             return  # it holds no content, or is none the SDK knows
+        if text:
+            self.deltas.append(Delta(at, kind))
+            if self._blocks and isinstance(text, str):
+                self._blocks[-1][1].append((block_key, text))
 
-    def _take_message_delta(self, data: object) -> None:
-        self.stop_reason = _text(_get(data, "delta"), "stop_reason") or self.stop_reason
-        self.usage = self.usage.updated(_get(data, "usage"), final=True)
+    def _take_message(self, message: object, *, final: bool) -> None:
+        usage = _get(message, "usage")
+        self.model = _text(message, "model")
+        self.speed, self.service_tier = _text(usage, "speed"), _text(usage, "service_tier")
+        self.usage = self.usage.updated(usage, final=final)
 
     def take_body(self, at: Nanoseconds, body: bytes) -> None:
-        """The whole body of an answer that does not stream, whose last byte arrived at this instant."""
+        """Take the whole body of an answer that does not stream, whose last byte arrived at this instant."""
         message = _json(body.decode("utf-8", "replace"))
         self.complete = at
         self.error = _error_type(message)
-        self.model = _text(message, "model")
         self.stop_reason = _text(message, "stop_reason")
-        self.usage = self.usage.updated(_get(message, "usage"), final=True)
+        self._take_message(message, final=True)
         content = _get(message, "content")
-        for block in content if isinstance(content, list) else ():
-            self._take_block(at, block)
-
-    def _take_block(self, at: Nanoseconds, block: object) -> None:
-        if _get(block, "text"):
-            self.deltas.append(Delta(at, "text"))
-        elif _get(block, "thinking"):
-            self.deltas.append(Delta(at, "thinking"))
-        elif (_text(block, "type") or "").endswith("tool_use"):  # tool_use, server_tool_use, mcp_tool_use
-            self.deltas.append(Delta(at, "input_json"))
+        blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+        self._blocks = [(block, []) for block in blocks]
+        for block in blocks:
+            if block.get("text"):
+                self.deltas.append(Delta(at, "text"))
+            elif block.get("thinking"):
+                self.deltas.append(Delta(at, "thinking"))
+            elif (_text(block, "type") or "").endswith("tool_use"):  # tool_use, server_tool_use, mcp_tool_use
+                self.deltas.append(Delta(at, "input_json"))
 
 
 class _Decoder(Protocol):
     def feed(self, data: bytes) -> Iterable[sse.Event]: ...
 
 
-def read(exchange: Exchange, since: Nanoseconds = 0) -> Answer:
-    """What the exchange's answer has said so far, its instants counted from `since` before the request was sent."""
-    media_type = _media_type(exchange)
-    answer = Answer(streamed=_streams(exchange, media_type))
-    if answer.streamed and succeeded(exchange):
+def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None) -> ReadAnswer:
+    """Return what the exchange's answer holds so far.
+
+    Its instants count from `since` before the request was sent. Of a stream no event after the first one named
+    `until` is read, which is cheaper where only the beginning matters.
+    """
+    content_type = exchange.response and header(exchange.response.headers, "content-type")
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    # Where the answer does not say whether it streams (no answer, an error, no content type), the request does.
+    streamed = (
+        media_type in (_EVENT_STREAM, aws_event_stream.MEDIA_TYPE)
+        if succeeded(exchange) and media_type
+        else asks_to_stream(exchange.request)
+    )
+    answer = ReadAnswer(streamed=streamed)
+    if streamed and succeeded(exchange):
         decoder: _Decoder = aws_event_stream.Decoder() if media_type == aws_event_stream.MEDIA_TYPE else sse.Decoder()
         for chunk in exchange.chunks:
             for event in decoder.feed(chunk.data):
                 answer.take_event(since + chunk.at, event)
+                if until is not None and event.name == until:
+                    return answer
     elif (end := exchange.end) is not None and end.error is None and end.closed is None:
         last = exchange.chunks[-1].at if exchange.chunks else end.at
         answer.take_body(since + last, b"".join(chunk.data for chunk in exchange.chunks))
@@ -152,18 +187,6 @@ def read(exchange: Exchange, since: Nanoseconds = 0) -> Answer:
 def succeeded(exchange: Exchange) -> bool:
     """Whether it was answered with a status that the SDK takes for success."""
     return exchange.response is not None and 200 <= exchange.response.status < 300
-
-
-def _media_type(exchange: Exchange) -> str:
-    content_type = exchange.response and header(exchange.response.headers, "content-type")
-    return (content_type or "").partition(";")[0].strip().lower()
-
-
-def _streams(exchange: Exchange, media_type: str) -> bool:
-    """As the answer says; where it says nothing of it (no answer, an error, no content type), as was asked for."""
-    if succeeded(exchange) and media_type:
-        return media_type in ("text/event-stream", aws_event_stream.MEDIA_TYPE)
-    return asks_to_stream(exchange.request)
 
 
 def _json(text: str) -> Any:

@@ -93,6 +93,16 @@ class Exchange:
     chunks: tuple[Chunk, ...] = ()
     end: End | None = None
 
+    @property
+    def is_redirect(self) -> bool:
+        """Whether it only sent the client elsewhere: a step of an attempt, not an attempt."""
+        return self.response is not None and redirects(self.response.status)
+
+
+def redirects(status: int) -> bool:
+    """Return whether an answer with this status sends the client elsewhere."""
+    return 300 <= status < 400
+
 
 def header(headers: Headers, name: str) -> str | None:
     """The first value of the header `name` (lower case), or None."""

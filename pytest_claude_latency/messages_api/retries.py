@@ -43,11 +43,6 @@ def failure(exchange: Exchange) -> str | None:
     return None
 
 
-def is_redirect(exchange: Exchange) -> bool:
-    """Whether it only sent the client elsewhere: a step of an attempt, not an attempt."""
-    return exchange.response is not None and 300 <= exchange.response.status < 400
-
-
 def ended(exchange: Exchange, now: Nanoseconds) -> Nanoseconds:
     """When its answer had ended, since the start of the test; `now` while it is under way."""
     return now if exchange.end is None else exchange.sent + exchange.end.at
@@ -56,7 +51,7 @@ def ended(exchange: Exchange, now: Nanoseconds) -> Nanoseconds:
 def _goes_on(last: Exchange, exchange: Exchange) -> bool:
     if last.request.content != exchange.request.content or last.request.method != exchange.request.method:
         return False
-    if is_redirect(last):
+    if last.is_redirect:
         return last.request.url != exchange.request.url and last.sent <= exchange.sent
     if last.end is None or last.request.url != exchange.request.url or not _is_retried(last):
         return False

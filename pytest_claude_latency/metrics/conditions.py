@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from pytest_claude_latency.messages_api import aws_event_stream, sse
+from pytest_claude_latency.messages_api.answer import Usage, read
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
 
 _PROMPT = ("system", "messages", "tools", "tool_choice")
@@ -24,14 +24,14 @@ def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
     for; `prompt_cache`, `"warm"` if some of the prompt was read from it, `"cold"` if it was only written;
     `sdk`, the line of the anthropic package (`"2.x"`); `prompt`, a hash.
     """
-    request, usage = attempts[0].request, _usage(attempts[-1])
+    request, answer = attempts[0].request, read(attempts[-1], until="message_start")
     body = request.json if isinstance(request.json, dict) else {}
     facts = {
-        "speed": usage.get("speed") or body.get("speed"),
-        "service_tier": usage.get("service_tier") or body.get("service_tier"),
+        "speed": answer.speed or body.get("speed"),
+        "service_tier": answer.service_tier or body.get("service_tier"),
         "thinking": _thinking(body.get("thinking")),
         "effort": _get(body.get("output_config"), "effort"),
-        "prompt_cache": _prompt_cache(usage),
+        "prompt_cache": _prompt_cache(answer.usage),
         "sdk": _sdk_line(request),
         "prompt": _prompt_hash(body),
     }
@@ -44,10 +44,10 @@ def _thinking(asked: object) -> str | None:
     return f"{kind} {most}" if kind and most else kind
 
 
-def _prompt_cache(usage: Mapping[str, Any]) -> str | None:
-    if usage.get("cache_read_input_tokens"):
+def _prompt_cache(usage: Usage) -> str | None:
+    if usage.cache_read:
         return "warm"
-    return "cold" if usage.get("cache_creation_input_tokens") else None
+    return "cold" if usage.cache_write else None
 
 
 def _sdk_line(request: Request) -> str | None:
@@ -59,35 +59,6 @@ def _prompt_hash(body: Mapping[str, Any]) -> str | None:
     prompt = {name: body[name] for name in _PROMPT if name in body}
     text = json.dumps(prompt, sort_keys=True)  # keys in one order, all ASCII: the same on every machine
     return sha256(text.encode()).hexdigest()[:12] if prompt else None
-
-
-def _usage(exchange: Exchange) -> Mapping[str, Any]:
-    """The API's own account of the answer; empty where it gave none."""
-    content_type = (exchange.response and header(exchange.response.headers, "content-type")) or ""
-    if content_type.startswith(aws_event_stream.MEDIA_TYPE):
-        message = _message(aws_event_stream.Decoder(), exchange)
-    elif content_type.startswith("text/event-stream"):
-        message = _message(sse.Decoder(), exchange)
-    else:
-        message = _json(b"".join(chunk.data for chunk in exchange.chunks))
-    usage = _get(message, "usage")
-    return usage if isinstance(usage, dict) else {}
-
-
-def _message(decoder: sse.Decoder | aws_event_stream.Decoder, exchange: Exchange) -> Any:
-    """The message as a stream announces it, at its beginning."""
-    for chunk in exchange.chunks:
-        for event in decoder.feed(chunk.data):
-            if event.name == "message_start":
-                return _get(_json(event.data), "message")
-    return None
-
-
-def _json(text: str | bytes) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _get(value: object, key: str) -> Any:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
-from pytest_claude_latency.messages_api.answer import Answer, Delta, Usage, read, succeeded
+from pytest_claude_latency.messages_api.answer import Delta, ReadAnswer, Usage, read, succeeded
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call, requested_model
 from pytest_claude_latency.messages_api.exchange import Exchange
 
@@ -64,7 +64,7 @@ class Timeline:
             sent=first.sent,
             url=first.request.url,
             model=answer.model or requested_model(first.request),
-            attempts=1 + sum(not _redirects(exchange) for exchange in attempts[:-1]),
+            attempts=1 + sum(not exchange.is_redirect for exchange in attempts[:-1]),
             streamed=answer.streamed,
             status=None if last.response is None else last.response.status,
             headers=None if last.response is None else since + last.response.at,
@@ -216,18 +216,13 @@ def _seconds(span: Nanoseconds | None) -> float | None:
     return None if span is None else span / SECOND
 
 
-def _redirects(exchange: Exchange) -> bool:
-    """Whether it only sent the client elsewhere: a step of an attempt, not an attempt."""
-    return exchange.response is not None and 300 <= exchange.response.status < 400
-
-
-def _ended(exchange: Exchange, answer: Answer, since: Nanoseconds) -> Nanoseconds | None:
+def _ended(exchange: Exchange, answer: ReadAnswer, since: Nanoseconds) -> Nanoseconds | None:
     if answer.failed is not None:
         return answer.failed
     return None if exchange.end is None else since + exchange.end.at
 
 
-def _error(exchange: Exchange, answer: Answer) -> str | None:
+def _error(exchange: Exchange, answer: ReadAnswer) -> str | None:
     """What the application gets to know of a failure: the API's name for it, the exception's, or the status."""
     if answer.failed is not None:
         return answer.error

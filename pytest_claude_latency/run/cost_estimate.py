@@ -14,6 +14,7 @@ from pytest_claude_latency.collection.identity import Identity
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
+from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.results.result import TestResult
@@ -22,7 +23,6 @@ from pytest_claude_latency.virtual_time.clock import Clock
 
 EVERY: Nanoseconds = 10 * SECOND
 """How often a long run tells its progress."""
-_RETRIED = frozenset({408, 409, 429})
 
 
 def announcement(samples: Sequence[Identity], root: Path, settings: Settings) -> str | None:
@@ -69,9 +69,7 @@ def _recorded_calls(nodeid: str, root: Path, settings: Settings) -> int | None:
         recording = Recording.load(_path(nodeid, 1, root, settings))
     except LatencyError:
         return None
-    answered = [each for each in recording.exchanges if is_prompt_call(each.request)]
-    retried = [each for each in answered if each.response is None or _is_retried(each.response.status)]
-    return max(len(answered) - len(retried), min(len(answered), 1))
+    return sum(is_prompt_call(call[0].request) for call in calls_of(recording.exchanges))
 
 
 def _side_by_side(samples: Mapping[str, int], root: Path, settings: Settings) -> int:
@@ -83,10 +81,6 @@ def _side_by_side(samples: Mapping[str, int], root: Path, settings: Settings) ->
         with suppress(LatencyError):
             calls += 2 * number * sendable(Recording.load(_path(nodeid, 1, root, settings)))
     return calls
-
-
-def _is_retried(status: int) -> bool:
-    return status in _RETRIED or status >= 500
 
 
 @final

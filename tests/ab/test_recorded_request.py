@@ -22,8 +22,9 @@ from pytest_claude_latency.ab.recorded_request import (
 from pytest_claude_latency.cassettes.matching import EXACT, Rules
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request, Response
+from pytest_claude_latency.messages_api.exchange import End, Exchange, Headers, Request, Response
 from tests.support.some_recording import answering, asking, recording
+from tests.support.written_calls import refused, whole
 
 LOGIN = ("x-api-key", "a-key-for-tests")
 KEPT = (("content-type", "application/json"), ("anthropic-version", "2023-06-01"))
@@ -87,7 +88,7 @@ def test_requests_are_the_same_by_the_rules_of_the_test() -> None:
 
 def test_the_sdks_retries_are_one_call() -> None:
     refused = replace(run(ask("one"))[0], response=Response(1, 529))
-    lost = replace(refused, response=None, sent=SECOND)
+    lost = replace(refused, response=None, sent=SECOND, end=End(1, error="ConnectError"))
     answered, other, again = run(ask("x"), ask("y"), ask("one"), ask("two"), ask("one"))[2:]
 
     assert prompts([refused, lost, answered, other, again]) == [answered, other, again]
@@ -105,6 +106,13 @@ def test_only_prompt_calls_count_and_a_redirect_is_a_step() -> None:
     (answered,) = run(ask("one"))
 
     assert prompts([count, redirect, answered]) == [answered]
+
+
+def test_a_retry_that_the_api_asked_for_is_an_attempt_of_the_same_call() -> None:
+    told_to, answered = refused(status=400, x_should_retry="true"), whole(sent=600)
+    told_not_to = refused(status=529, x_should_retry="false", sent=2000)
+
+    assert prompts([told_to, answered, told_not_to, whole(sent=2600)]) == [answered, told_not_to, whole(sent=2600)]
 
 
 # ── what cannot be sent ──

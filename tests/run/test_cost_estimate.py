@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.identity import Identity
 from pytest_claude_latency.collection.sampling import identities
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.results.ab_pairs import ABPair
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.run.cost_estimate import Progress, progress
+from pytest_claude_latency.run.cost_estimate import Progress, announcement, progress
+from pytest_claude_latency.settings import Mode, Settings
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from tests.support.some_call import some_call
 from tests.support.some_pairs import ab_sample, some_request
+from tests.support.some_recording import recording
+from tests.support.written_calls import refused, whole
 
 
 @pytest.mark.parametrize(
@@ -69,3 +76,15 @@ def test_progress_is_said_now_and_then_and_never_at_once() -> None:
         clock.advance_to(clock.now() + SECOND)
 
     assert counts == [0] * 10 + [1] * 10 + [2] * 5
+
+
+def test_a_call_is_counted_once_however_often_the_sdk_was_told_to_retry_it(tmp_path: Path) -> None:
+    settings = cast(Settings, SimpleNamespace(mode=Mode.LIVE, cassettes="cassettes", ab=False))
+    told_to = refused(status=400, x_should_retry="true")
+    told_not_to = refused(status=529, x_should_retry="false", sent=2000)
+    recorded = recording(told_to, whole(sent=600), told_not_to, whole(sent=2600))
+    recorded.save(path_of(tmp_path / "test_it.py", settings.cassettes, "test_one", 1))
+
+    said = announcement([Identity("test_it.py::test_one", 1)], tmp_path, settings)
+
+    assert said == "claude latency: mode live, 1 sample of 1 test: 3 calls, by the recordings"
