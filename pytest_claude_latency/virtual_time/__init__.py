@@ -13,7 +13,7 @@ import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_claude_latency.virtual_time.patches import import_hook, threads, time_module
+from pytest_claude_latency.virtual_time.patches import conditions, import_hook, threads, time_module
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
 from pytest_claude_latency.virtual_time.scheduling.members import current
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -43,7 +43,8 @@ def install() -> None:
     if time_module.install():
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_forget_worlds)
-        threads.install(time.monotonic)
+        conditions.install(time.monotonic)
+        threads.install()
         if "queue" in sys.modules:
             sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
         import_hook.on_import(

@@ -291,7 +291,7 @@ def test_who_waits_for_the_interpreter_keeps_its_turn(world: World) -> None:
     thread.start()
     started.acquire()
     told.set()
-    with threads._in_reality(MEMBERS[real_clock.get_ident()]):
+    with threads.wait_for_interpreter(MEMBERS[real_clock.get_ident()]):
         started.acquire(timeout=0.4)  # as where a worker takes its time to start
     order.append("who waited")
     thread.join()

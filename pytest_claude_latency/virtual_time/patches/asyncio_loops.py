@@ -1,10 +1,10 @@
 """asyncio loops that live in a world.
 
-A loop asks its selector to wait; in a world that wait is the loop thread's, and
-`loop.time()` follows the clock. Patched once: `BaseEventLoop.time`, `run_forever`
-(which lays a shim over the loop's own selector while it runs, so that a loop can
-join a world at any time) and `_write_to_self` (how other threads wake a loop).
-A loop's own time never jumps back, from world to world or out of one.
+A loop asks its selector to wait. In a world that is a wait of the loop's thread, and `loop.time()` follows the clock.
+Three methods are patched: `BaseEventLoop.time`, `run_forever` and `_write_to_self`, by which other threads wake a loop.
+`run_forever` replaces the `select` of the loop's own selector while the loop runs, so that a loop made before the test
+can join a world at any time. The time of a loop never goes back: not from one world to the next, and not at the end of
+a world.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import select
 import sys
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Mapping, Sized
-from heapq import heappop, heappush
-from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, Member, admit, adoptable, line_up
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable, line_up
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
 
@@ -32,67 +31,42 @@ if TYPE_CHECKING:
 
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
-# A timer this close is due: above the noise of float instants, below the microsecond that waits are rounded to.
+# A timer so close is due: above the error of float seconds, below the microsecond to which waits are rounded.
 _RESOLUTION = 0.6 * MICROSECOND / SECOND
 
-SEAT = "_claude_latency_seat"
+STATE = "_claude_latency_state"  # the attribute of a loop that holds its `LoopState`
 
 
 @final
-class Seat:
-    """A loop's place in a world: the origin of its time there, and the tasks that wait for an exact instant."""
+class LoopState:
+    """One loop in one world: where its time began, and its tasks that wait for an exact instant."""
 
-    def __init__(self, loop: BaseEventLoop, world: WorldState, shift: Nanoseconds) -> None:
+    def __init__(self, loop: BaseEventLoop, world: WorldState, lead: Nanoseconds) -> None:
+        """`lead` is how far the time of the loop is ahead of the machine's at this moment."""
         assert world.schedule is not None
         assert world.readings is not None
         self.loop = loop
         self.world = world
         self.readings = world.readings
         self.schedule = world.schedule
+        self.alarms: Alarms[Future[None]] = Alarms(wake=lambda future: future.set_result(None))
         self.writes = 0  # to the loop's self-pipe
         self.wait: LoopWait | None = None
-        self._alarms: list[tuple[Nanoseconds, int, Future[None]]] = []
-        self._order = count()
         selector: Any = loop._selector  # type: ignore[attr-defined]
         self._files: Mapping[Any, SelectorKey] | None = selector.get_map() if hasattr(selector, "get_map") else None
-        self._fds: Sized | None = getattr(selector, "_fd_to_key", self._files)  # its length costs less
-        here = self.readings.now()
-        # The program may compare the loop's time with time.monotonic(); a loop that already
-        # holds timers keeps its own origin, or they would all be due at once.
-        origin = monotonic_ns() + shift - here
+        self._fds: Sized | None = getattr(selector, "_fd_to_key", self._files)  # its length costs less to ask
+        # The program may compare the loop's time with time.monotonic(), so the loop takes over the origin of the world.
+        # A loop that already holds timers keeps its own, or they would all be due at once.
+        origin = monotonic_ns() + lead - self.readings.now()
         timers: list[Any] = loop._scheduled  # type: ignore[attr-defined] # asyncio's own heap of timers
         self.origin = origin if timers else max(origin, self.readings.origin)
 
-    def now(self) -> Nanoseconds:
-        """The loop's time."""
-        return self.origin + self.readings.now()
+    def lead(self) -> Nanoseconds:
+        """Return how far the loop's time is ahead of the machine's. It no longer changes when the world has ended."""
+        return self.origin + self.readings.now() - monotonic_ns()
 
-    def shift(self) -> Nanoseconds:
-        """How far the loop's time is ahead of the machine's; meant for after the world's end."""
-        return self.now() - monotonic_ns()
-
-    def alarm(self, instant: Nanoseconds) -> Future[None]:
-        """A future that is done when the clock reads exactly `instant`."""
-        future = self.loop.create_future()
-        heappush(self._alarms, (instant, next(self._order), future))
-        return future
-
-    def next_alarm(self) -> Nanoseconds | None:
-        """The instant of the first alarm somebody still waits for."""
-        while self._alarms and self._alarms[0][2].done():
-            heappop(self._alarms)
-        return self._alarms[0][0] if self._alarms else None
-
-    def ring(self) -> None:
-        """Finish the alarms that are due."""
-        now = self.readings.now()
-        while self._alarms and self._alarms[0][0] <= now:
-            future = heappop(self._alarms)[2]
-            if not future.done():
-                future.set_result(None)
-
-    def foreign(self) -> list[SelectorKey]:
-        """The files this loop waits for, its own self-pipe aside."""
+    def other_files(self) -> list[SelectorKey]:
+        """Return the files this loop waits for, except its own self-pipe."""
         if self._files is None or len(self._files) <= 1:
             return []
         pipe: Any = self.loop._ssock  # type: ignore[attr-defined] # the reading end
@@ -107,35 +81,39 @@ class Seat:
         timers = loop._scheduled
         if timers and timers[0]._when <= (self.origin + instant) / SECOND + _RESOLUTION:
             return False
-        return not self._alarms or self._alarms[0][0] > instant
+        first = self.alarms.first()
+        return first is None or first > instant
 
 
 @final
 class LoopWait(Wait):
-    """A loop's wait: woken through its self-pipe, since it stands in its selector, where files may be ready too."""
+    """One wait of a loop. Its thread waits in the selector, since a file may end the wait too.
 
-    def __init__(self, instant: Nanoseconds | None, seat: Seat) -> None:
+    So it is woken through the self-pipe.
+    """
+
+    def __init__(self, instant: Nanoseconds | None, state: LoopState) -> None:
         super().__init__(instant, "an event loop with nothing to do")
-        self._seat = seat
-        self._loop = seat.loop
+        self._state = state
+        self._loop = state.loop
         self.in_selector = True
 
     def files(self) -> list[int]:
-        """What the loop watches besides its self-pipe."""
-        return [key.fd for key in self._seat.foreign()]
+        """Return the files that the loop watches, except its self-pipe."""
+        return [key.fd for key in self._state.other_files()]
 
     def ready(self) -> bool:
-        """Whether one of these files is ready, where that can be asked."""
+        """Whether one of these files is ready; False where the system has no `poll` to ask."""
         if not hasattr(select, "poll"):
             return False
         poll = select.poll()
-        for key in self._seat.foreign():
+        for key in self._state.other_files():
             reads, writes = key.events & EVENT_READ, key.events & EVENT_WRITE
             poll.register(key.fd, (reads and select.POLLIN) | (writes and select.POLLOUT))
         return bool(poll.poll(0))
 
     def details(self) -> list[tuple[str, str, str]]:
-        """The loop's tasks and where they wait."""
+        """Return a row for each task of the loop: its name, what it is, and where it waits."""
         from asyncio import all_tasks
 
         from pytest_claude_latency.virtual_time.watch import source_location
@@ -148,44 +126,70 @@ class LoopWait(Wait):
         return rows
 
     def wake(self) -> None:
-        """Let the thread go on, and make its selector return first, if it still stands there."""
+        """Let the thread go on; if it still waits in its selector, make the selector return first."""
         super().wake()
         if self.in_selector:
             self._loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
 
 
-def take_seat(loop: Any, world: WorldState) -> Seat:
-    """A seat in the world for a loop that the calling thread runs."""
-    seat: Seat | None = loop.__dict__.get(SEAT)
-    if seat is None or seat.world is not world:
-        seat = loop.__dict__[SEAT] = Seat(loop, world, 0 if seat is None else seat.shift())
-    return seat
+def enter_world(loop: Any, world: WorldState) -> LoopState:
+    """Return the state of the loop in this world, a new one if the loop was not in it yet.
+
+    The calling thread must run the loop, or know that no thread does.
+    """
+    state: LoopState | None = loop.__dict__.get(STATE)
+    if state is None or state.world is not world:
+        state = loop.__dict__[STATE] = LoopState(loop, world, 0 if state is None else state.lead())
+    return state
 
 
-def seat_of(loop: BaseEventLoop) -> Seat | None:
-    """The loop's seat in the world of the thread that asks; in its last world, if that thread is in none."""
-    seat: Seat | None = loop.__dict__.get(SEAT)
+def state_of(loop: BaseEventLoop) -> LoopState | None:
+    """Return the state of the loop in the world of the thread that asks.
+
+    If that thread is an outsider, or may not take the loop along, return the loop's last state; None if the loop was
+    never in a world.
+    """
+    state: LoopState | None = loop.__dict__.get(STATE)
     member = MEMBERS.get(get_ident())
-    if member is None or member.world.schedule is None or (seat is not None and seat.world is member.world):
-        return seat
-    if seat is not None and not seat.world.ended:
-        return seat
+    if member is None or member.world.schedule is None or (state is not None and state.world is member.world):
+        return state
+    if state is not None and not state.world.ended:
+        return state
     if member.world.ended or loop._thread_id not in {None, member.ident}:  # type: ignore[attr-defined]
-        return seat
-    return take_seat(loop, member.world)
+        return state  # another thread runs the loop; if it is an outsider, its time must not jump
+    return enter_world(loop, member.world)
+
+
+def join_world(world: WorldState, loop: Any) -> bool:
+    """Make the calling thread, which runs the loop, a member of the loop's world if it may be; return whether it is."""
+    ident = get_ident()
+    member = MEMBERS.get(ident)
+    if member is not None and member.world is world:
+        return True
+    with TRACKED_LOCK:
+        if world.ended or not adoptable(ident):
+            return False
+        admit(world, ident, borrowed_through=loop).visiting = True
+        return True
 
 
 def _time(loop: BaseEventLoop) -> float:
-    """The loop's time in seconds; exact for asyncio itself, with the float skew for the program."""
-    seat = seat_of(loop)
-    if seat is None:
+    """Return the loop's time in seconds: exact for asyncio itself, late by the float skew for the program.
+
+    asyncio compares it with the instants of timers, which it computed from earlier readings. A skew that grew since
+    would make a timer due that is not.
+    """
+    state = state_of(loop)
+    if state is None:
         return monotonic_ns() / SECOND
     asyncio_asks = sys._getframe(1).f_globals.get("__name__", "").startswith("asyncio.")
-    return seat.readings.loop_time(seat.origin, float_skew=not asyncio_asks)
+    return state.readings.loop_time(state.origin, float_skew=not asyncio_asks)
 
 
 def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
+    """Do what `BaseEventLoop.run_forever` does, while waits of the loop's selector go through `_select`."""
     selector = getattr(loop, "_selector", None)
+    # A selector whose instance has a `select` already is left alone: this call is nested, or a library has patched it.
     if selector is None or "select" in getattr(selector, "__dict__", {"select": None}):
         original(loop)
         return
@@ -199,131 +203,113 @@ def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
 
 
 def _select(loop: Any, select: Callable[[float | None], Any], timeout: float | None) -> Any:
-    """What the loop's selector does: wait until something is ready or `timeout` has passed.
-
-    If a member called in meanwhile, from whatever world, this thread works for the member's now, when its turn comes.
-    """
-    ready = _ready(loop, select, timeout)
+    """Do what the loop's selector does: wait until a file is ready, or until `timeout` seconds have passed."""
+    ready = _wait_for_events(loop, select, timeout)
+    # If a member called into the loop meanwhile, this thread works for the member's world now. `call_soon_threadsafe`
+    # has queued it for a turn; it must not run the call before the turn comes.
     member = MEMBERS.get(get_ident())
     if member is not None and member.wait is not None:
         line_up()
     return ready
 
 
-def _ready(loop: Any, select: Callable[[float | None], Any], timeout: float | None) -> Any:
-    seat = seat_of(loop)
-    if seat is None:
+def _wait_for_events(loop: Any, select: Callable[[float | None], Any], timeout: float | None) -> Any:
+    state = state_of(loop)
+    if state is None:
         return select(timeout)
-    if seat.world.ended or not works_for(seat.world, loop):
-        return _really_select(seat, select, timeout)
+    alarms, readings = state.alarms, state.readings
+    if state.world.ended or not join_world(state.world, loop):
+        alarm = alarms.first()
+        if alarm is not None:  # its task went on waiting when the world ended, now for real
+            rest = max(0, alarm - readings.now()) / SECOND
+            timeout = rest if timeout is None else min(timeout, rest)
+        ready = select(timeout)
+        alarms.ring(readings.now())
+        return ready
     loop._clock_resolution = _RESOLUTION
-    writes = seat.writes
+    # Read before the selector is asked, for `_wait_in_world`: a thread that writes to the self-pipe before this line
+    # makes `select(0)` return its byte, and one that writes after it changes the count.
+    writes = state.writes
     ready = select(0)
-    seat.ring()
+    alarms.ring(readings.now())
     if ready or timeout == 0 or loop._ready:
         return ready
-    instant = _earlier(None if timeout is None else due(seat.readings.now(), timeout), seat.next_alarm())
-    return _park(seat, select, instant, writes, timeout)
+    instant = alarms.first()
+    if timeout is not None:
+        timer = due(readings.now(), timeout)
+        instant = timer if instant is None else min(timer, instant)
+    return _wait_in_world(state, select, instant, writes)
 
 
-def _park(
-    seat: Seat, select: Callable[[float | None], Any], instant: Nanoseconds | None, writes: int, timeout: float | None
+def _wait_in_world(
+    state: LoopState, select: Callable[[float | None], Any], instant: Nanoseconds | None, writes: int
 ) -> Any:
-    schedule = seat.schedule
+    """Wait until the clock reads `instant`, until a file is ready or until another thread calls into the loop."""
+    schedule = state.schedule
     with LOCK:
         member = MEMBERS.get(get_ident())
-        if seat.writes != writes or member is None or member.schedule is not schedule:
-            return []  # somebody called in since we looked, or the world ended: the loop looks again
-        if instant is not None and schedule.free_until(instant) and not seat.foreign():
+        # A thread that called into the loop since `writes` was read found no wait that it could end. If the loop waited
+        # now, the clock would move past this call. It looks at its queue again instead, also if its world has ended.
+        if state.writes != writes or member is None or member.schedule is not schedule:
+            return []
+        if instant is not None and schedule.free_until(instant) and not state.other_files():
             schedule.move_to(instant)
             wait = None
         else:
-            wait = seat.wait = LoopWait(instant, seat)
+            wait = state.wait = LoopWait(instant, state)
             wait.park(member)
-    ready = [] if wait is None else _stand(seat, wait, select)
-    seat.ring()
+    ready: Any = []
+    if wait is not None:
+        try:
+            ready = select(None)
+        finally:
+            with LOCK:
+                state.wait, wait.in_selector = None, False
+                # If a file or a signal ended the wait, nobody has counted this thread as running yet.
+                schedule.unpark(wait)
+        schedule.stand(wait)
+    state.alarms.ring(state.readings.now())
     return ready
-
-
-def _stand(seat: Seat, wait: LoopWait, select: Callable[[float | None], Any]) -> Any:
-    try:
-        ready = select(None)
-    finally:
-        with LOCK:
-            seat.wait, wait.in_selector = None, False
-            seat.schedule.unpark(wait)  # if a file or a signal woke us, nobody has counted us yet
-    seat.schedule.stand(wait)
-    return ready
-
-
-def _really_select(seat: Seat, select: Callable[[float | None], Any], timeout: float | None) -> Any:
-    alarm = seat.next_alarm()
-    if alarm is not None:
-        rest = max(0, alarm - seat.readings.now()) / SECOND
-        timeout = rest if timeout is None else min(timeout, rest)
-    ready = select(timeout)
-    seat.ring()
-    return ready
-
-
-def _earlier(one: Nanoseconds | None, other: Nanoseconds | None) -> Nanoseconds | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)
 
 
 def _write_to_self(original: Callable[[Any], None], loop: Any) -> None:
-    """Wake a loop from another thread. Counted after the byte is written, both under the lock: see `_select`."""
+    """Do what a loop does when another thread calls into it: write a byte to its self-pipe."""
+    # The byte is written first and counted second, in one step under the lock. If the write were counted first, the
+    # loop could read the new count, find no byte, and wait although it has a call to run.
     with TRACKED_LOCK:
         original(loop)
-        seat: Seat | None = loop.__dict__.get(SEAT)
-        if seat is not None:
-            seat.writes += 1
-            if seat.wait is not None:
-                seat.schedule.unpark(seat.wait)
+        state: LoopState | None = loop.__dict__.get(STATE)
+        if state is not None:
+            state.writes += 1
+            if state.wait is not None:
+                state.schedule.unpark(state.wait)
 
 
 def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call into a loop from another thread; a member lends it its world before it can run the call."""
+    """Do what `call_soon_threadsafe` does; a loop of an outsider works for the world of the member that calls."""
     caller = MEMBERS.get(get_ident())
     if caller is not None and not caller.world.ended:
+        # Before the call is queued: the loop's thread may run it at any moment from then on, and must be in the world.
         with TRACKED_LOCK:
-            _lend(loop, caller)
+            ident = loop._thread_id
+            if ident is None or adoptable(ident):
+                if caller.world.schedule is not None:
+                    enter_world(loop, caller.world)
+                if ident is not None:
+                    member = admit(caller.world, ident, borrowed_through=loop, counted=True)
+                    member.visiting = True
+                    if member.schedule is not None:
+                        member.schedule.reserve(Wait.of(member))
     return original(loop, *args, **kwargs)
 
 
-def _lend(loop: Any, caller: Member) -> None:
-    if loop._thread_id is not None and not adoptable(loop._thread_id):
-        return
-    if caller.world.schedule is not None:
-        take_seat(loop, caller.world)
-    if loop._thread_id is not None:
-        member = admit(caller.world, loop._thread_id, borrowed_through=loop, counted=True)
-        member.visiting = True
-        if member.schedule is not None:
-            member.schedule.reserve(Wait.of(member))
-
-
-def works_for(world: WorldState, loop: Any) -> bool:
-    """Whether the calling thread, which runs the loop, is a member of the loop's world; now it is, if it may be."""
-    ident = get_ident()
-    member = MEMBERS.get(ident)
-    if member is not None and member.world is world:
-        return True
-    with TRACKED_LOCK:
-        if world.ended or not adoptable(ident):
-            return False
-        admit(world, ident, borrowed_through=loop).visiting = True
-        return True
-
-
-def install_loops(loops: Any) -> None:
-    """Patch `asyncio.base_events`."""
-    loops.BaseEventLoop.time = _time
-    wrap(loops.BaseEventLoop, "run_forever", _run_forever)
-    wrap(loops.BaseEventLoop, "call_soon_threadsafe", _call_soon_threadsafe)
+def install_loops(module: Any) -> None:
+    """Patch the module `asyncio.base_events`."""
+    module.BaseEventLoop.time = _time
+    wrap(module.BaseEventLoop, "run_forever", _run_forever)
+    wrap(module.BaseEventLoop, "call_soon_threadsafe", _call_soon_threadsafe)
 
 
 def install_wake_up(cls: Any) -> None:
-    """Patch how loops of this class are woken from other threads."""
+    """Patch how loops of this class are woken by other threads."""
     wrap(cls, "_write_to_self", _write_to_self)

@@ -1,4 +1,4 @@
-"""Waiting for an exact instant inside a task, of asyncio or of trio."""
+"""How a task, of asyncio or of trio, waits for an exact instant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from asyncio import _get_running_loop, current_task, sleep
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.patches.asyncio_loops import SEAT, Seat, seat_of, take_seat, works_for
+from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
+    STATE,
+    LoopState,
+    enter_world,
+    join_world,
+    state_of,
+)
 from pytest_claude_latency.virtual_time.scheduling.errors import UnsupportedLoop
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import current
@@ -15,73 +21,62 @@ from pytest_claude_latency.virtual_time.scheduling.members import current
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
+UNSUPPORTED_LOOP = """\
+a replayed answer is awaited on {loop}, which does not follow virtual time
+  test      {test}
+  why       the loop is not one of asyncio's own, or its thread works for pytest or for another library
+  mend      let the test create its loop (uvloop is then replaced), or pass --latency-clock=real"""
+
 
 async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
-    """Let the running task wait until the clock of `world` reads `instant`.
+    """Let the running task wait until the clock of `world` reads `instant`; return at once if it does.
 
     Raises:
         UnsupportedLoop: the loop is neither asyncio's own nor trio's.
     """
     loop: Any = _get_running_loop()
-    seat: Seat | None = getattr(loop, SEAT, None)
-    if seat is not None and seat.world is world and _passed_alone(seat, instant):
-        return
-    await _sleep_until(world, loop, instant)
-
-
-async def _sleep_until(world: WorldState, loop: Any, instant: Nanoseconds) -> None:
-    """The long way: find out where the task runs, and let others run meanwhile."""
+    state: LoopState | None = getattr(loop, STATE, None)
+    if state is not None and state.world is world:
+        # The short way, which most waits for a recorded chunk take. If this task is the only thing in the world that
+        # could run until `instant`, a turn of the loop would run nothing but this task again. All of it is asked under
+        # one lock, so nobody can change the answer before the clock moves.
+        schedule = state.schedule
+        with LOCK:
+            if schedule.running == 1 and not world.ended:  # asked first, since it is most often what fails
+                if instant <= schedule.clock.now():
+                    return
+                if (
+                    schedule.free_until(instant)
+                    and state.idle_until(instant)
+                    and current() is world
+                    # A task that was cancelled must meet a suspension, where asyncio raises. The loop is given, since
+                    # `current_task` would have to search for it.
+                    and not getattr(current_task(loop), "_must_cancel", True)
+                ):
+                    schedule.jump_to(instant)
+                    return
     task = None if loop is None else current_task()
-    if task is None and "trio" in sys.modules:
-        await _sleep_in_trio(world, instant)
-    elif world.readings is None:
-        await _really_sleep_until(world, instant)
-    else:
-        seat = _seat(world, loop)
-        if instant > world.readings.now():
-            await seat.alarm(instant)
+    if task is None and "trio" in sys.modules:  # also a trio run in guest mode, where asyncio's loop is the host
+        from pytest_claude_latency.virtual_time.patches import trio_runs
 
-
-async def _sleep_in_trio(world: WorldState, instant: Nanoseconds) -> None:
-    from pytest_claude_latency.virtual_time.patches import trio_runs
-
-    if world.schedule is None:
-        await trio_runs.really_sleep_until(world, instant)
-    else:
         await trio_runs.sleep_until(world, instant)
+    elif world.readings is None:
+        while (rest := instant - world.clock.now()) > 0:
+            await sleep(rest / SECOND)
+    else:
+        state = _state_in(world, loop)
+        if instant > world.readings.now():
+            alarm = loop.create_future()
+            state.alarms.add(instant, alarm)
+            await alarm
 
 
-async def _really_sleep_until(world: WorldState, instant: Nanoseconds) -> None:
-    while (rest := instant - world.clock.now()) > 0:
-        await sleep(rest / SECOND)
-
-
-def _seat(world: WorldState, loop: Any) -> Seat:
-    if hasattr(loop, "_scheduled") and not world.ended and works_for(world, loop):
-        return take_seat(loop, world)
-    seat = seat_of(loop) if hasattr(loop, "_scheduled") else None
-    if seat is None or seat.world is not world:
-        raise UnsupportedLoop(
-            f"a replayed answer is awaited on {type(loop).__module__}.{type(loop).__qualname__}, "
-            f"which does not follow virtual time\n"
-            f"  test      {world.name}\n"
-            f"  why       it is no loop of asyncio's own, or its thread works for pytest or another library\n"
-            f"  mend      let the test create its loop (uvloop is then replaced), or pass --latency-clock=real"
-        )
-    return seat
-
-
-def _passed_alone(seat: Seat, instant: Nanoseconds) -> bool:
-    """Move the clock without a turn of the loop, where a turn could run nothing but this task again."""
-    schedule = seat.schedule
-    with LOCK:
-        if schedule.running != 1 or seat.world.ended:
-            return False  # looked at first, as the likeliest
-        if instant <= schedule.clock.now():
-            return True
-        if not (schedule.free_until(instant) and seat.idle_until(instant) and current() is seat.world):
-            return False
-        if getattr(current_task(seat.loop), "_must_cancel", True):
-            return False
-        schedule.jump_to(instant)
-        return True
+def _state_in(world: WorldState, loop: Any) -> LoopState:
+    if hasattr(loop, "_scheduled"):
+        if not world.ended and join_world(world, loop):
+            return enter_world(loop, world)
+        state = state_of(loop)
+        if state is not None and state.world is world:  # the world has ended, and what is left of the wait is real
+            return state
+    name = f"{type(loop).__module__}.{type(loop).__qualname__}"
+    raise UnsupportedLoop(UNSUPPORTED_LOOP.format(loop=name, test=world.name))

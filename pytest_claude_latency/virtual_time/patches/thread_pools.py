@@ -1,9 +1,9 @@
-"""Thread pools, old and new: a worker is a member only while it runs a job of the world.
+"""Thread pools, those of the test and older ones: a worker is a member only while it runs a job of the world.
 
-Between `submit` and the start of a job nobody would count: the worker that will
-take it sleeps where it cannot be seen. So a pool promises its world the jobs that free
-workers are about to take, the first min(queued, workers - busy), counted anew,
-under the one lock, whenever a job is submitted, begins or ends.
+Between `submit` and the start of a job no running thread stands for it: the worker that will take it still sleeps, and
+pools may have more jobs than workers. So a pool makes reservations with the schedule, one for each job that a free
+worker is about to take: the first min(queued, workers - busy). They are counted again, under the one lock, whenever a
+job is submitted, begins or ends.
 """
 
 from __future__ import annotations
@@ -26,46 +26,52 @@ _JOB = "_claude_latency_job"
 
 
 @final
-class Pool:
-    """The accounts of one executor. Every method wants the lock."""
+class PoolState:
+    """The workers of one executor, its queue, and what is reserved for the jobs in it.
+
+    The caller of a method must hold `LOCK`.
+    """
 
     def __init__(self, workers: set[Any]) -> None:
-        self._workers = workers  # the executor's own set
+        self._workers = workers  # the executor's own set, so it grows as the executor does
         self._world: WorldState | None = None
-        self._queue: list[Job] = []  # of that world
-        self._busy: dict[int, Job] = {}
-        self.joiners: list[Wait] = []
+        self._queue: list[Job] = []  # those of `_world`; jobs of other worlds need no reservation any more
+        self._busy: dict[int, Job] = {}  # by the identifier of the worker
+        self.joiners: list[Wait] = []  # of threads that join a worker
         self.closing = False
 
     def expect(self, job: Job) -> None:
-        """A job of a member is being submitted."""
+        """Queue a job that a member is submitting."""
         if self._world is not job.world:
             self._world, self._queue = job.world, []
         self._queue.append(job)
         self.recount()
 
     def forget(self, job: Job) -> None:
-        """The job will never begin."""
+        """Take a job that will never begin out of the queue."""
         if job in self._queue:
             self._queue.remove(job)
-            self._take_back(job)
+            self._withdraw(job)
         self.recount()
 
     def begin(self, job: Job) -> Wait | None:
-        """The calling thread starts on the job: what it was promised as. None if it is to stay what it is."""
+        """Note that the calling thread begins the job, and return the job's reservation.
+
+        None if the thread stays what it is: an outsider in a job of an outsider, or a member that runs the job itself.
+        """
         self._busy[get_ident()] = job
         if job in self._queue:
             self._queue.remove(job)
-        hired = job.world is not None and get_ident() not in MEMBERS
-        if not hired:
-            self._take_back(job)
+        becomes_member = job.world is not None and get_ident() not in MEMBERS
+        if not becomes_member:
+            self._withdraw(job)
         elif job.reservation is None:
-            self._reserve(job)
+            self._reserve(job)  # a new worker may begin before the executor adds it to its set of workers
         self.recount()
         return job.reservation
 
     def end(self) -> None:
-        """The calling thread is done with its job, to the last waiter woken."""
+        """Note that the calling thread has ended its job, and has woken everybody who waited for the result."""
         self._busy.pop(get_ident(), None)
         self.recount()
         for joiner in self.joiners:
@@ -73,23 +79,27 @@ class Pool:
                 joiner.member.schedule.unpark(joiner)
 
     def abandon(self) -> None:
-        """The pool is broken: what is queued will never begin."""
+        """Forget all queued jobs: the pool is broken."""
         for job in tuple(self._queue):
             self.forget(job)
 
     def occupies(self, ident: int | None) -> bool:
-        """Whether that worker has a job, or may yet get one."""
+        """Whether that worker has a job, or may still get one."""
         return ident in self._busy or bool(self._queue)
 
     def recount(self) -> None:
-        """Promise the jobs that free workers are about to take, in their order, and no others."""
+        """Reserve for the jobs that free workers are about to take, in their order, and for no others.
+
+        With one reservation too few the clock could move although a worker is about to begin. With one too many it
+        would stand still for ever.
+        """
         schedule = _schedule_of(self._world)
         if schedule is None:
             return
-        free = len(self._workers) - sum(job.occupies for job in self._busy.values())
+        free = len(self._workers) - sum(job.occupies_worker for job in self._busy.values())
         for place, job in enumerate(self._queue):
             if place >= free:
-                self._take_back(job)
+                self._withdraw(job)
             elif job.reservation is None:
                 self._reserve(job)
 
@@ -99,7 +109,7 @@ class Pool:
         if schedule is not None:
             schedule.reserve(job.reservation)
 
-    def _take_back(self, job: Job) -> None:
+    def _withdraw(self, job: Job) -> None:
         schedule = _schedule_of(job.world)
         if job.reservation is not None and schedule is not None:
             schedule.withdraw(job.reservation)
@@ -107,26 +117,30 @@ class Pool:
 
 
 def _schedule_of(world: WorldState | None) -> Schedule | None:
-    return None if world is None or world.ended else world.schedule
+    return None if world is None or world.ended or world.schedule is None else world.schedule
 
 
 @final
 class Job:
-    """One work item: its pool, and the world of the member that submitted it (None: an outsider did)."""
+    """One work item: its pool, and the world of the member that submitted it. None if an outsider did."""
 
-    def __init__(self, pool: Pool, world: WorldState | None) -> None:
+    def __init__(self, pool: PoolState, world: WorldState | None) -> None:
         self.pool = pool
         self.world = world
         self.reservation: Wait | None = None
         self.returned = False
 
     @property
-    def occupies(self) -> bool:
-        """Whether it keeps its worker from the next job, and not only until its result is told to another world."""
+    def occupies_worker(self) -> bool:
+        """Whether it keeps its worker from the next job.
+
+        A job of an older world, or of an outsider, may have returned while its worker still hands the result over.
+        Nobody in this world waits for that result, and the worker comes at once.
+        """
         return not (self.returned and (self.world is None or self.world.ended))
 
-    def returning(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """The job's function, which says when it is done."""
+    def marking_return(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the job's function, changed so that it sets `returned` at its end."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
             try:
@@ -137,28 +151,30 @@ class Job:
         return run
 
 
-# What each thread is submitting just now: the executor makes the work item, and perhaps a worker, on the way.
+# The job that each thread is submitting just now, by the identifier of the thread. `submit` calls the constructor of
+# the work item, and perhaps `Thread.start`: what we do there finds the job here. One table for the process, since any
+# thread may submit to any pool.
 _SUBMITTING: dict[int, Job] = {}
 
 
-def submitted_to() -> Pool | None:
-    """The pool that the calling thread is submitting to."""
+def submitted_to() -> PoolState | None:
+    """Return the pool that the calling thread is submitting to; None if it is not submitting."""
     job = _SUBMITTING.get(get_ident())
     return None if job is None else job.pool
 
 
-def pool_of(executor: Any) -> Pool:
-    """The accounts of the executor."""
-    pool: Pool | None = executor.__dict__.get(_POOL)
+def _state_of(executor: Any) -> PoolState:
+    pool: PoolState | None = executor.__dict__.get(_POOL)
     if pool is None:
-        pool = executor.__dict__[_POOL] = Pool(executor._threads)
+        pool = executor.__dict__[_POOL] = PoolState(executor._threads)
     return pool
 
 
 def _submit(original: Callable[..., Any], executor: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Do what `ThreadPoolExecutor.submit` does; a member's job is reserved for before a worker can take it."""
     ident = get_ident()
     member = MEMBERS.get(ident)
-    job = _SUBMITTING[ident] = Job(pool_of(executor), None if member is None else member.world)
+    job = _SUBMITTING[ident] = Job(_state_of(executor), None if member is None else member.world)
     try:
         if member is not None:
             with TRACKED_LOCK:
@@ -171,20 +187,21 @@ def _submit(original: Callable[..., Any], executor: Any, /, *args: Any, **kwargs
     finally:
         _SUBMITTING.pop(ident, None)
         with TRACKED_LOCK:
-            job.pool.recount()  # there may be a worker more
+            job.pool.recount()  # the pool may have started one more worker
 
 
 def _new_item(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any) -> None:
+    """Do what the constructor of a work item does, and attach the job that the calling thread is submitting."""
     original(item, *args, **kwargs)
     job = _SUBMITTING.get(get_ident())
     if job is not None:
         item.__dict__[_JOB] = job
-        if hasattr(item, "fn"):
-            item.fn = job.returning(item.fn)
+        if hasattr(item, "fn"):  # Python 3.14 keeps the function in another attribute
+            item.fn = job.marking_return(item.fn)
 
 
 def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any) -> None:
-    """A work item's run, which ends with its result set and whoever waits for it woken."""
+    """Do what a work item does in its worker: run, set its result, and wake whoever waits for that."""
     job: Job | None = item.__dict__.get(_JOB)
     if job is None:
         original(item, *args, **kwargs)
@@ -196,6 +213,8 @@ def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any)
             arrive(job.world, reservation)
         original(item, *args, **kwargs)
     finally:
+        # In one step: the next job gets its reservation before this worker stops counting as running. Else the clock
+        # could move in between.
         with TRACKED_LOCK:
             job.pool.end()
             if reservation is not None:
@@ -205,7 +224,8 @@ def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any)
 def _shutdown(
     original: Callable[..., None], executor: Any, /, wait: bool = True, *, cancel_futures: bool = False
 ) -> None:
-    pool_of(executor).closing = True
+    """Do what `ThreadPoolExecutor.shutdown` does; jobs that it cancels are forgotten."""
+    _state_of(executor).closing = True
     if cancel_futures:
         with executor._shutdown_lock:
             executor._shutdown = True
@@ -214,7 +234,7 @@ def _shutdown(
 
 
 def _cancel_queued(executor: Any) -> None:
-    """What `shutdown(cancel_futures=True)` does, with the cancelled jobs forgotten."""
+    # The original does the same in its `shutdown`, but leaves nobody a way to learn which items it has cancelled.
     while True:
         try:
             item = executor._work_queue.get_nowait()
@@ -222,30 +242,26 @@ def _cancel_queued(executor: Any) -> None:
             return
         if item is not None:
             item.future.cancel()
-            _forget(item)
+            job: Job | None = item.__dict__.get(_JOB)
+            if job is not None:
+                with TRACKED_LOCK:
+                    job.pool.forget(job)
 
 
 def _initializer_failed(original: Callable[..., None], executor: Any, /) -> None:
-    """A pool whose initializer failed runs nothing any more."""
+    """Do what a pool does when its initializer fails; it runs no job any more."""
     original(executor)
     with TRACKED_LOCK:
-        pool_of(executor).abandon()
-
-
-def _forget(item: Any) -> None:
-    job: Job | None = item.__dict__.get(_JOB)
-    if job is not None:
-        with TRACKED_LOCK:
-            job.pool.forget(job)
+        _state_of(executor).abandon()
 
 
 def install(module: Any) -> None:
-    """Patch `concurrent.futures.thread`."""
-    for owner, name, wrapper in (
+    """Patch the module `concurrent.futures.thread`."""
+    for cls, name, wrapper in (
         (module.ThreadPoolExecutor, "submit", _submit),
         (module.ThreadPoolExecutor, "shutdown", _shutdown),
         (module.ThreadPoolExecutor, "_initializer_failed", _initializer_failed),
         (module._WorkItem, "__init__", _new_item),
         (module._WorkItem, "run", _run),
     ):
-        wrap(owner, name, wrapper)
+        wrap(cls, name, wrapper)

@@ -1,17 +1,14 @@
 """trio runs that live in a world.
 
-A run gets a clock of our own in place of the system's, waits where it asks for
-I/O events (in guest mode that is a thread of trio's cache, counted for the
-errand), and is woken through its socket pairs. trio's `MockClock` would jump
-past threads and sub-processes.
+A run gets a clock of ours in place of the system's. It waits where it asks for I/O events, and is woken through its
+socket pairs. In guest mode a thread of trio's cache asks in its place, which counts as running for that job. trio's own
+`MockClock` would not do: it jumps whenever the tasks of one run wait, past threads and sub-processes that still work.
 """
 
 from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from heapq import heappop, heappush
-from itertools import count
 from typing import TYPE_CHECKING, Any, final
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -19,6 +16,7 @@ import trio
 from trio._core import _run, _thread_cache, _wakeup_socketpair
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
@@ -31,14 +29,17 @@ from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
-_START = 10_000 * SECOND  # as far from zero as trio's own: nobody should take it for time.monotonic()
-_LONG = float(_run._MAX_TIMEOUT)  # what trio waits at most, and whenever it has no deadline
-_NOISE = 0.6 * MICROSECOND / SECOND
+_START = 10_000 * SECOND  # as far from zero as trio's own clock starts, so that nobody takes it for time.monotonic()
+_LONGEST = float(_run._MAX_TIMEOUT)  # the longest that trio waits at once; also what it asks for without a deadline
+_RESOLUTION = 0.6 * MICROSECOND / SECOND  # a deadline so close is due: above the error of float seconds
 
 
 @final
-class Clock(trio.abc.Clock):
-    """The clock of one run: the world's for its members, else the machine's; it outlives worlds and never goes back."""
+class RunClock(trio.abc.Clock):
+    """The clock of one run: that of the world for members, the machine's for others.
+
+    It outlives worlds and never goes back.
+    """
 
     __slots__ = ("_deadline", "_floor", "_origin", "_world")
 
@@ -49,80 +50,74 @@ class Clock(trio.abc.Clock):
         self._floor = 0.0
 
     def start_clock(self) -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     def current_time(self) -> float:
-        """The time in seconds; a deadline that floats keep from being exactly now, is now."""
+        """Return the time in seconds; a deadline that differs from now by a float error only, is now."""
         now = self.nanoseconds() / SECOND
-        if now < self._deadline <= now + _NOISE:
+        if now < self._deadline <= now + _RESOLUTION:
             now = self._deadline
         self._floor = max(self._floor, now)
         return self._floor
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        """How long to wait for that deadline; less than trio's longest, which is left to mean: for ever."""
+        """Return how many seconds to wait for that deadline."""
         self._deadline = deadline
         rest = deadline - self.current_time()
-        return rest if rest < _LONG or deadline == float("inf") else _LONG / 2
+        # Less than trio's longest for every real deadline: `_get_events` takes the longest for "no deadline".
+        return rest if rest < _LONGEST or deadline == float("inf") else _LONGEST / 2
 
     def nanoseconds(self, instant: Nanoseconds | None = None) -> Nanoseconds:
-        """This clock's reading now, or at an instant of its world."""
-        self._settle()
-        if self._world is None or self._world.readings is None:
-            return self._origin + monotonic_ns()
-        return self._origin + (self._world.readings.now() if instant is None else instant)
-
-    def _settle(self) -> None:
-        """Follow the calling thread into its world, without a jump."""
+        """Return what this clock reads now, or at an instant of its world."""
         member = scheduled()
-        if member is None or member.world is self._world or (self._world is not None and not self._world.ended):
-            return
-        here = self._origin + self._now()
-        self._world = member.world
-        self._origin = here - self._now()
+        if member is not None and member.world is not self._world and (self._world is None or self._world.ended):
+            # The calling thread has entered a world: the clock follows it there, without a jump.
+            reading = self._origin + self._source()
+            self._world = member.world
+            self._origin = reading - self._source()
+        if instant is None or self._world is None:
+            instant = self._source()
+        return self._origin + instant
 
-    def _now(self) -> Nanoseconds:
+    def _source(self) -> Nanoseconds:
         if self._world is None or self._world.readings is None:
             return monotonic_ns()
         return self._world.readings.now()
 
+    def ring(self, events: Any) -> None:
+        """Wake the tasks of this run that are due, if it has entered a world; `events` is its I/O manager."""
+        if self._world is not None and self._world.readings is not None:
+            _alarms_of(events).ring(self._world.readings.now())
+
 
 @final
-class Alarms:
-    """The tasks of one run that wait for an exact instant."""
+class SleepingTask:
+    """A task of trio that waits for an exact instant."""
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[Nanoseconds, int, Any]] = []
-        self._order = count()
+    __slots__ = ("cancelled", "task")
 
-    def add(self, instant: Nanoseconds, task: Any) -> None:
-        """Reschedule the task when the clock reads `instant`."""
-        heappush(self._heap, (instant, next(self._order), task))
+    def __init__(self, task: Any) -> None:
+        self.task = task
+        self.cancelled = False
 
-    def discard(self, task: Any) -> None:
-        """The task waits no longer."""
-        self._heap = sorted(entry for entry in self._heap if entry[2] is not task)
-
-    def first(self) -> Nanoseconds | None:
-        """The earliest instant somebody waits for."""
-        return self._heap[0][0] if self._heap else None
-
-    def ring(self, now: Nanoseconds) -> None:
-        """Reschedule the tasks that are due; to be called inside the run."""
-        while self._heap and self._heap[0][0] <= now:
-            trio.lowlevel.reschedule(heappop(self._heap)[2])
+    def done(self) -> bool:
+        """Whether its wait was cancelled."""
+        return self.cancelled
 
 
-_ALARMS: WeakKeyDictionary[Any, Alarms] = WeakKeyDictionary()  # by I/O manager, of which each run has one
-_FAILURES: WeakKeyDictionary[Any, BaseException] = WeakKeyDictionary()  # what a run's wait came to, likewise
-_PAIRS: WeakSet[Any] = WeakSet()  # the socket pairs that runs are woken through
+# What belongs to one run is kept by its I/O manager, of which each run has one and which our patches are handed. It has
+# no room for attributes of ours. The tables are weak: a run that has ended leaves nothing behind.
+_ALARMS: WeakKeyDictionary[Any, Alarms[SleepingTask]] = WeakKeyDictionary()
+_DEADLOCKS: WeakKeyDictionary[Any, Deadlock] = WeakKeyDictionary()  # found while the run waited, not yet raised in it
+_PAIRS: WeakSet[Any] = WeakSet()  # the socket pairs through which runs are woken
 
 
 @final
 class RunWait(Wait):
     """A run's wait for events, woken through its socket pair."""
 
-    parked: set[RunWait] = set()  # noqa: RUF012 - all of the process: a pair does not know whom it wakes
+    # Of the process, and not of a run: a socket pair does not know which run it wakes. Guarded by `LOCK`.
+    parked: set[RunWait] = set()  # noqa: RUF012 - shared on purpose
     writes = 0  # to any of the pairs
 
     def __init__(self, instant: Nanoseconds | None, events: Any) -> None:
@@ -131,7 +126,7 @@ class RunWait(Wait):
         self.in_poll = True
 
     def wake(self) -> None:
-        """Let the thread go on, and make its poll return first, if it still stands there."""
+        """Let the thread go on; if it still waits in its poll, make the poll return first."""
         super().wake()
         if self.in_poll:
             self._events.force_wakeup()
@@ -141,12 +136,12 @@ class RunWait(Wait):
         return pair is self._events._force_wakeup or pair.wakeup_sock.fileno() in self._events._registered
 
     def files(self) -> list[int]:
-        """What the run's tasks wait for, its own socket pairs aside."""
+        """Return the files that the run's tasks wait for, without its own socket pairs."""
         own = {pair.wakeup_sock.fileno() for pair in tuple(_PAIRS)}
         return [file for file in tuple(self._events._registered) if isinstance(file, int) and file not in own]
 
     def ready(self) -> bool:
-        """Whether one of these files is ready, where that can be asked."""
+        """Whether one of these files is ready; False where the system has no `poll` to ask."""
         if not hasattr(select, "poll"):
             return False
         poll = select.poll()
@@ -156,41 +151,37 @@ class RunWait(Wait):
 
 
 async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
-    """Let the running task wait until the clock of `world` reads `instant`."""
-    assert world.readings is not None
+    """Let the running task wait until the clock of `world` reads `instant`; cancelling the task ends the wait.
+
+    Raises:
+        RuntimeError: the run does not live in that world.
+    """
+    schedule, readings = world.schedule, world.readings
+    if schedule is None or readings is None:
+        while (rest := instant - world.clock.now()) > 0:
+            await trio.sleep(rest / SECOND)
+        return
     runner = _run.GLOBAL_RUN_CONTEXT.runner
     member = MEMBERS.get(get_ident())
-    if member is None or member.world is not world or not isinstance(runner.clock, Clock):
+    if member is None or member.world is not world or not isinstance(runner.clock, RunClock):
         raise RuntimeError(f"this trio run does not live in the world of {world.name}")
     await trio.lowlevel.checkpoint_if_cancelled()
-    if instant <= world.readings.now() or _passed_alone(world, runner, instant):
+    if instant <= readings.now():
         return
-    alarms = _alarms(runner.io_manager)
-    task = trio.lowlevel.current_task()
-    alarms.add(instant, task)
+    with LOCK:
+        # Where a turn of the run could run nothing but this task again, move the clock without one. All of it is asked
+        # under one lock, so nobody can change the answer before the clock moves.
+        if not world.ended and schedule.free_until(instant) and _idle_until(runner, instant):
+            schedule.move_to(instant)
+            return
+    sleeping = SleepingTask(trio.lowlevel.current_task())
+    _alarms_of(runner.io_manager).add(instant, sleeping)
 
     def abort(_: Any) -> trio.lowlevel.Abort:
-        alarms.discard(task)
+        sleeping.cancelled = True
         return trio.lowlevel.Abort.SUCCEEDED
 
     await trio.lowlevel.wait_task_rescheduled(abort)
-
-
-async def really_sleep_until(world: WorldState, instant: Nanoseconds) -> None:
-    """The same in a world of real time."""
-    while (rest := instant - world.clock.now()) > 0:
-        await trio.sleep(rest / SECOND)
-
-
-def _passed_alone(world: WorldState, runner: Any, instant: Nanoseconds) -> bool:
-    """Move the clock without a turn of the run, where a turn could run nothing but this task again."""
-    schedule = world.schedule
-    assert schedule is not None
-    with LOCK:
-        if world.ended or not schedule.free_until(instant) or not _idle_until(runner, instant):
-            return False
-        schedule.move_to(instant)
-        return True
 
 
 def _idle_until(runner: Any, instant: Nanoseconds) -> bool:
@@ -198,35 +189,39 @@ def _idle_until(runner: Any, instant: Nanoseconds) -> bool:
     entries, events = runner.entry_queue, runner.io_manager
     if runner.runq or runner.is_guest or runner.ki_pending or entries.queue or entries.idempotent_queue:
         return False
-    if len(events._registered) > 1:  # more than the pair that entries come through
+    if len(events._registered) > 1:  # more than the pair through which other threads call into the run
         return False
-    if runner.deadlines.next_deadline() <= runner.clock.nanoseconds(instant) / SECOND + _NOISE:
+    if runner.deadlines.next_deadline() <= runner.clock.nanoseconds(instant) / SECOND + _RESOLUTION:
         return False
-    first = _alarms(events).first()
+    first = _alarms_of(events).first()
     if first is not None and first <= instant:
         return False
-    return all(task._next_send_fn is None for task in runner.tasks)  # none is due in this very batch
+    # trio takes a whole batch out of `runq` before it runs the first task of it. A task with something to send is one
+    # of this very batch whose turn is still to come.
+    return all(task._next_send_fn is None for task in runner.tasks)
 
 
-def _alarms(events: Any) -> Alarms:
+def _alarms_of(events: Any) -> Alarms[SleepingTask]:
     alarms = _ALARMS.get(events)
     if alarms is None:
-        alarms = _ALARMS[events] = Alarms()
+        alarms = _ALARMS[events] = Alarms(wake=lambda sleeping: trio.lowlevel.reschedule(sleeping.task))
     return alarms
 
 
 def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> Any:
-    """What a run does between two batches of tasks: wait for events, at most for `timeout` seconds."""
+    """Do what a run does between two batches of tasks: wait for events, at most for `timeout` seconds."""
     member = scheduled()
     if member is None or timeout <= 0:
         return original(events, timeout)
+    # The count is read before the files are looked at, and again under the lock. A thread that woke the run before this
+    # line has left a byte that `original` finds; one that woke it later has changed the count.
     writes = RunWait.writes
     ready = original(events, 0)
     if ready:
         return ready
     now = member.world.clock.now()
-    first = _alarms(events).first()
-    instants = ([] if timeout >= _LONG else [due(now, timeout)]) + ([] if first is None else [first])
+    first = _alarms_of(events).first()
+    instants = ([] if timeout >= _LONGEST else [due(now, timeout)]) + ([] if first is None else [first])
     wait = RunWait(min(instants, default=None), events)
     with LOCK:
         schedule = member.schedule
@@ -238,43 +233,42 @@ def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> An
         RunWait.parked.add(wait)
         wait.park(member)
     try:
-        ready = original(events, _LONG)
+        ready = original(events, _LONGEST)
     finally:
         with LOCK:
             RunWait.parked.discard(wait)
             wait.in_poll = False
+            # If a file or a signal ended the wait, nobody has counted this thread as running yet.
             schedule.unpark(wait)
     try:
         schedule.stand(wait)
-    except Deadlock as failure:
-        _FAILURES[events] = failure
+    except Deadlock as deadlock:
+        _DEADLOCKS[events] = deadlock  # raised here it would end the run as an internal error of trio
     return ready
 
 
 def _process_events(original: Callable[..., Any], events: Any, ready: Any) -> Any:
-    """Where events become runnable tasks: so do the alarms that are due."""
+    """Do what a run does with its events: make tasks runnable. Those whose alarm is due become so too."""
     original(events, ready)
     runner = _run.GLOBAL_RUN_CONTEXT.runner
-    if events in _FAILURES:
-        _fail(runner, _FAILURES.pop(events))
-    clock = runner.clock
-    if isinstance(clock, Clock) and clock._world is not None and clock._world.readings is not None:
-        _alarms(events).ring(clock._world.readings.now())
+    deadlock = _DEADLOCKS.pop(events, None)
+    if deadlock is not None:
+        task = runner.main_task
+        if task is None or task._abort_func is None:
+            raise deadlock
 
+        def raise_deadlock() -> None:
+            raise deadlock
 
-def _fail(runner: Any, failure: BaseException) -> None:
-    """Raise in the main task, as trio does with KeyboardInterrupt: raised elsewhere it would be an internal error."""
-
-    def raise_cancel() -> None:
-        raise failure
-
-    if runner.main_task is None or runner.main_task._abort_func is None:
-        raise failure
-    runner.main_task._attempt_abort(raise_cancel)
+        task._attempt_abort(raise_deadlock)  # raises in the main task, as trio does with KeyboardInterrupt
+    if isinstance(runner.clock, RunClock):
+        runner.clock.ring(events)
 
 
 def _wake_up(original: Callable[..., Any], pair: Any) -> None:
-    """Wake a run from another thread. Counted after the byte is written, both under the lock."""
+    """Do what another thread does to wake a run: write a byte into one of its socket pairs."""
+    # The byte is written first and counted second, in one step under the lock. If the write were counted first, the run
+    # could read the new count, find no byte, and wait although it has something to do.
     with TRACKED_LOCK:
         original(pair)
         RunWait.writes += 1
@@ -291,7 +285,11 @@ def _new_pair(original: Callable[..., Any], pair: Any) -> None:
 def _start_thread_soon(
     original: Callable[..., Any], cache: Any, fn: Callable[[], Any], deliver: Callable[[Any], Any], *name: Any
 ) -> None:
-    """An errand for a cached thread: a member from here to the last of what it delivers."""
+    """Do what trio does to run a job in a cached thread; a member's job counts as running from here on.
+
+    It counts until `deliver` has returned, which hands the result over and wakes who waits for it: between the two the
+    clock must not move.
+    """
     sender = MEMBERS.get(get_ident())
     if sender is None:
         original(cache, fn, deliver, *name)
@@ -302,7 +300,7 @@ def _start_thread_soon(
         arrive(world, reservation)
         return fn()
 
-    def delivered(outcome: Any) -> None:
+    def deliver_and_leave(outcome: Any) -> None:
         try:
             deliver(outcome)
         finally:
@@ -312,11 +310,11 @@ def _start_thread_soon(
     with TRACKED_LOCK:
         if sender.schedule is not None:
             sender.schedule.reserve(reservation)
-    original(cache, run, delivered, *name)
+    original(cache, run, deliver_and_leave, *name)
 
 
 @final
-class _Shuffle:
+class _BatchOrder:
     """The order in which trio runs the tasks of a batch: random, but the same in every world."""
 
     def __init__(self) -> None:
@@ -328,17 +326,17 @@ class _Shuffle:
         _run._r.seed(0)
 
     def restore(self) -> None:
-        """Let it go on from where it was held."""
+        """Let it go on from where it was reset."""
         if self._state is not None:
             _run._r.setstate(self._state)  # type: ignore[arg-type] # what getstate gave
             self._state = None
 
 
 def install() -> None:
-    """Patch trio."""
+    """Patch trio, which must be imported already."""
     run: Any = _run
-    run.SystemClock = Clock
-    SEEDS.add(_Shuffle())
+    run.SystemClock = RunClock
+    SEEDS.add(_BatchOrder())
     for cls, name, wrapper in (
         (run.TheIOManager, "get_events", _get_events),
         (run.TheIOManager, "process_events", _process_events),
