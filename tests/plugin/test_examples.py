@@ -46,6 +46,7 @@ def test_the_examples_keep_their_promises_offline_and_change_no_file(pytester: p
 
 
 @pytest.mark.usefixtures("examples")
+@pytest.mark.slow
 def test_every_replay_of_the_examples_writes_the_same_report(pytester: pytest.Pytester) -> None:
     for name, *how in (("alone",), ("spread", "-n2")):
         result = pytester.runpytest_subprocess("--latency-budget", f"--latency-report={name}.json", *how, "examples")

@@ -63,6 +63,7 @@ def test_two_workers_report_the_same_bytes_as_none(suite: Suite) -> None:
     assert len(_section(alone)) > 6
 
 
+@pytest.mark.slow
 def test_two_workers_record_what_one_does(suite: Suite) -> None:
     suite.write(MANY)
     suite.record()
@@ -77,6 +78,7 @@ def test_two_workers_record_what_one_does(suite: Suite) -> None:
     suite.replay().assert_outcomes(passed=6, failed=1)
 
 
+@pytest.mark.slow
 def test_a_broken_marker_and_a_missing_recording_are_told_from_workers(suite: Suite) -> None:
     suite.write(
         """
@@ -116,6 +118,7 @@ def test_a_usage_error_is_one_under_xdist_too(suite: Suite, option: str, told: s
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
+@pytest.mark.slow
 def test_a_worker_that_crashes_takes_only_its_own_test_with_it(suite: Suite) -> None:
     suite.write(
         """
