@@ -1,1 +1,1 @@
-"""The application lies beside this file, so pytest can import it without an installation."""
+"""Makes pytest put this folder on `sys.path`, so that tests import the application without an installation."""

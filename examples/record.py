@@ -1,8 +1,9 @@
-"""Records the examples without a key, against the test server: answers written by hand, paced as models were measured.
+"""Record the examples without a key, from the test server.
 
-    python -m examples.record [further arguments for pytest]      from the folder above this one
+    python -m examples.record [more arguments for pytest]      from the folder above this one
 
-With a key, `pytest --latency-mode=record examples` records the real API instead.
+The answers are written by hand. Their times follow measurements of the models. With a key,
+`pytest --latency-mode=record examples` records the real API instead.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ number 14. The green chair has a scratch; the customer keeps it, and asks for so
 **What is open:** GreenParcel has not confirmed the change of address yet: please ask before Friday. Somebody who may
 decide on a discount for the scratch has to write to the customer, who was promised a mail for tomorrow."""
 
-# the first phrase that a request holds decides
+# the first phrase that the request contains decides
 ANSWERS: Mapping[str, Sequence[Block]] = {
     "[feedback text]": [Text(PLACEHOLDER)],
     "coffee grinder": [Text(GRINDER)],
@@ -105,7 +106,7 @@ ANSWERS: Mapping[str, Sequence[Block]] = {
 
 
 def answer(request: Request) -> Answer | None:
-    """What a model could say to this request, at the pace of the model it asks for."""
+    """Return what a model could answer to this request, at the speed of its model; `None` if no phrase fits."""
     asked = request.content.decode()
     for phrase, blocks in ANSWERS.items():
         if phrase in asked:
@@ -116,7 +117,7 @@ def answer(request: Request) -> Answer | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run pytest's record mode over the examples, with the test server in the place of the API."""
+    """Run pytest in record mode over the examples, with the test server in place of the API."""
     with ClaudeServer() as server:
         server.answers(answer)
         command = [sys.executable, "-m", "pytest", "--latency-mode=record", "examples", *arguments]

@@ -1,1 +1,1 @@
-"""The guide on reducing latency, remedy by remedy: each call as it was before, and as it is now."""
+"""The remedies of the guide on reducing latency: each call before and after."""

@@ -1,4 +1,4 @@
-"""A question about the return policy, answered at length, and then in as much as the customer needs."""
+"""A question about the return policy: answered at length, and as briefly as the customer needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Customer feedback in two sentences: the guide's call, with a larger model and with the fastest one."""
+"""A summary of customer feedback, as in the guide: with a larger model and with the fastest one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation handed over to a colleague: shown when it is complete, and while it is written."""
+"""A summary for a colleague who takes a conversation over: shown when it is complete, and while it is written."""
 
 from __future__ import annotations
 

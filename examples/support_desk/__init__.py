@@ -1,1 +1,1 @@
-"""A support desk's assistant: sums up tickets, sorts them, looks up orders and drafts replies."""
+"""The assistant of a support desk: it summarizes and sorts tickets, looks orders up, and drafts replies."""

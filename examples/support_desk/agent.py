@@ -1,4 +1,4 @@
-"""Answers a customer's question, looking up orders where that helps."""
+"""An agent that answers a customer's question and looks orders up if that helps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ client = anthropic.Anthropic()
 
 
 def reply(question: str, show: Callable[[str], None], *, turns: int = 5) -> str:
-    """Hand each piece of the answer to `show` as it comes, and return what was said last."""
+    """Pass each piece of the answer to `show` as it comes, and return the last message."""
     messages: list[MessageParam] = [{"role": "user", "content": question}]
     for _ in range(turns):
         message = _turn(messages, show)

@@ -1,4 +1,4 @@
-"""Several drafts of one reply, side by side, for a person to choose from."""
+"""Several drafts of one reply, requested at the same time, for a person to choose from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TONES = ("warm", "brief", "formal")
 
 
 async def drafts(ticket: str, tones: Sequence[str] = TONES) -> list[str]:
-    """One draft in each tone, asked for at once: this takes as long as the slowest of them."""
+    """Return one draft in each tone. They are requested at once, so this takes as long as the slowest."""
     async with anthropic.AsyncAnthropic() as client:
         return await asyncio.gather(*(_draft(client, ticket, tone) for tone in tones))
 

@@ -1,4 +1,4 @@
-"""Customer feedback, in two sentences."""
+"""A summary of customer feedback in two sentences."""
 
 from __future__ import annotations
 

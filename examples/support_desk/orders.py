@@ -1,4 +1,4 @@
-"""The shop's orders, as far as the support desk may see them."""
+"""The orders of the shop that the support desk may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in a long conversation, for the colleague who takes it over. Shown while it is written."""
+"""A summary of a long conversation for the colleague who takes it over, shown while it is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ client = anthropic.Anthropic()
 
 
 def summarize(conversation: str, show: Callable[[str], None]) -> str:
-    """Hand each piece of the summary to `show` as it comes, and return the whole."""
+    """Pass each piece of the summary to `show` as it comes, and return the complete summary."""
     pieces = []
     with client.messages.stream(
         model="claude-haiku-4-5",

@@ -1,4 +1,4 @@
-"""Which queue a ticket belongs in. One word is all that is needed, so one word is all that is asked for."""
+"""The queue that a ticket belongs in. One word is enough, so the prompt asks for one word."""
 
 from __future__ import annotations
 

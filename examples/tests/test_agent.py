@@ -1,4 +1,4 @@
-"""The agent asks, looks up, and asks again: the customer waits for all of it."""
+"""An agent asks Claude, looks an order up, and asks again: the customer waits for all of it."""
 
 from __future__ import annotations
 

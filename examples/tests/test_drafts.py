@@ -1,4 +1,4 @@
-"""Three drafts asked for at once take as long as the slowest, not as long as all of them."""
+"""Three drafts that are requested at once take as long as the slowest of them, not as long as all together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The call of the guide on reducing latency, and a promise about it."""
+"""A budget for the call that the guide on reducing latency shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The remedies of the guide on reducing latency: the same assertions before and after, a budget on what is faster."""
+"""The remedies of the guide on reducing latency: the same assertions before and after, and a budget after."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ desk: A colleague who may decide that will write to you tomorrow.
 
 
 def ignore(piece: str) -> None:
-    """Where a user interface would show it."""
+    """Stand in for a user interface that shows the piece."""
 
 
 # ── the guide's own sample ──

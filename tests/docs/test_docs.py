@@ -151,7 +151,7 @@ def test_the_quick_start_of_the_readme_runs_as_printed_in_an_empty_folder(
     recorded.assert_outcomes(passed=1)
     assert (pytester.path / "tests/cassettes/test_summary/test_summary_is_prompt.1.jsonl").exists()
     replayed.assert_outcomes(passed=1)
-    replayed.stdout.fnmatch_lines(["*test_summary_is_prompt*"])
+    replayed.stdout.fnmatch_lines(["*, 2 budgets: 2 kept *"])
 
 
 def run_shown(command: str, pytester: pytest.Pytester) -> pytest.RunResult:
