@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -18,14 +17,12 @@ from pytest_claude_latency.ab.recorded_request import Counterparts, Found, Obsta
 from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording
-from pytest_claude_latency.cassettes.secrets import conceal_url
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
-from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.messages_api.exchange import Request
-from pytest_claude_latency.metrics.conditions import conditions_of
-from pytest_claude_latency.metrics.timeline import measure
 from pytest_claude_latency.results.ab_pairs import ABPair, ABSample, MeasuredRequest, NotCompared
 from pytest_claude_latency.virtual_time.clock import WallClock
 
@@ -51,7 +48,7 @@ class ABRunner:
     def run(self, test: Measurement, path: Path, rules: Rules) -> ABSample:
         """Compare the calls of `test`, a live measurement that has ended, with the recording in `path`."""
         recording_name = shown(path, self._root)
-        calls = sum(phase is Phase.BODY for phase, _ in test.prompts())
+        calls = len(test.log.of(Phase.BODY).calls)
         if not calls:
             return ABSample(calls=0, recording=recording_name)
         try:
@@ -76,10 +73,10 @@ class ABRunner:
 
     def _requests(self, recording: Recording, test: Measurement, rules: Rules) -> list[Found]:
         """Return what there is to send for each call of the body, in their order."""
-        made = test.prompts()
-        last_attempts = [attempts[-1] for _, attempts in made]
-        answers = counterparts(recording, last_attempts, test.exchanges(), rules, self._redact)
-        return [answer for answer, (phase, _) in zip(answers, made, strict=True) if phase is Phase.BODY]
+        made = test.log.prompts
+        last_attempts = [call.exchanges[-1] for call in made]
+        answers = counterparts(recording, last_attempts, test.log.exchanges, rules, self._redact)
+        return [answer for answer, call in zip(answers, made, strict=True) if call.phase is Phase.BODY]
 
     def _measure(self, pairs: Mapping[int, Counterparts], test: Measurement) -> Iterator[ABPair]:
         library = test.library
@@ -92,9 +89,9 @@ class ABRunner:
                 for request in requests:
                     _send(request, client, measurement)
         measurement.close()
+        sent = measurement.log.of(*Phase)
         measured = [
-            MeasuredRequest(replace(call := measure(attempts), url=conceal_url(call.url)), conditions_of(attempts))
-            for _, attempts in measurement.prompts()
+            MeasuredRequest(call, conditions) for call, conditions in zip(sent.calls, sent.conditions, strict=True)
         ]
         for number, first, second, in_order in zip(pairs, measured[::2], measured[1::2], recorded_first, strict=True):
             yield ABPair(number, first, second) if in_order else ABPair(number, second, first)

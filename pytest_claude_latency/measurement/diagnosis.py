@@ -12,7 +12,8 @@ from typing import Any, Final, final
 
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
-from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.measurement import Measurement
 
 _MOST: Final = 3
 """So many findings stand under a broken budget."""
@@ -42,7 +43,7 @@ class Diagnosis:
 
         `related` are the traces of other recordings, to compare with.
         """
-        calls = measurement.attempts(*phases, since=since)
+        calls = measurement.log.of(*phases, since=since).attempts
         trace = Trace.of(calls, nodeid=nodeid, sample=sample, now=measurement.now())
         trace = trace.compared_with(related, {judgement.metric for judgement in judgements if judgement.broken})
         return cls(trace, find(trace), judgements)

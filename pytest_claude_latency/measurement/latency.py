@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, final
 from pytest_claude_latency.budgets.budget import Budget, combine, message, parse_marker
 from pytest_claude_latency.duration import ACCEPTED
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
-from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.metrics.timeline import Call
 
 if TYPE_CHECKING:
@@ -36,17 +37,17 @@ class Latency:
     @property
     def calls(self) -> tuple[Call, ...]:
         """The prompt calls of the test body, in the order they were sent. Of one under way, what is known so far."""
-        return self._measurement.calls(Phase.BODY)
+        return self._measurement.log.of(Phase.BODY).calls
 
     @property
     def setup_calls(self) -> tuple[Call, ...]:
         """The prompt calls made in function-scoped fixtures and in `setUp`."""
-        return self._measurement.calls(Phase.SETUP)
+        return self._measurement.log.of(Phase.SETUP).calls
 
     @property
     def elapsed(self) -> float | None:
         """Seconds from the first request of the body sent to its last answer ended; None before the first request."""
-        return self._measurement.elapsed(Phase.BODY)
+        return self._measurement.log.of(Phase.BODY).elapsed
 
     def budget(self, **limits: object) -> AbstractContextManager[None]:
         """Judge the calls made in a `with` block at its end, whether or not the run judges budgets.
@@ -90,7 +91,7 @@ class _Block:
         self._start = 0
 
     def __enter__(self) -> None:
-        self._start = self._measurement.mark()
+        self._start = self._measurement.log.count
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -98,8 +99,8 @@ class _Block:
         __tracebackhide__ = True
         if kind is not None or self._measurement.variant is not None:  # a variant is measured, not held to budgets
             return
-        calls = self._measurement.calls(*Phase, since=self._start)
-        elapsed = self._measurement.elapsed(*Phase, since=self._start)
+        calls = self._measurement.log.of(*Phase, since=self._start).calls
+        elapsed = self._measurement.log.of(*Phase, since=self._start).elapsed
         judgements = self._judged.judge(calls, elapsed, direct=True)
         if any(judgement.broken for judgement in judgements):
             from pytest_claude_latency.measurement.diagnosis import Diagnosis

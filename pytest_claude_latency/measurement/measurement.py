@@ -1,47 +1,36 @@
-"""One test being measured: which requests it sent, what answered them, which calls they make up.
+"""The measurement of one test: which requests it sent, what answered them, how long they took.
 
-A wider-scoped fixture is measured the same way in its own set-up and teardown.
-What answers is a `Source`'s affair: a recording, the network, or a value. A
-measurement adds what is common: it observes every attempt, tells the calls of
-the body from those of fixtures, and keeps what must fail the test even if the
-program swallowed the error.
+A wider-scoped fixture is measured the same way in its own set-up and teardown. A `Source` decides what answers: a
+recording, the network, or a value. The measurement adds what is common to all sources: it observes each attempt, gives
+the test a time of its own, and keeps each miss, which must fail the test even if the program swallowed the error.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import NoReturn, Protocol, final
-from weakref import ref
+from typing import Final, NoReturn, Protocol, final
 
 import pytest
 
-from pytest_claude_latency.cassettes.secrets import conceal_url
-from pytest_claude_latency.duration import MICROSECOND, Nanoseconds, seconds
+from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.errors import VariantError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.http.recorder import Attempt, ObservedTransport
 from pytest_claude_latency.http.rewriting import RewritingTransport
+from pytest_claude_latency.measurement.call_log import CallLog
 from pytest_claude_latency.measurement.variant import Variant
-from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
-from pytest_claude_latency.metrics.conditions import conditions_of
-from pytest_claude_latency.metrics.timeline import Call, is_prompt_call, measure
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call
+from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time import World, WorldState
 from pytest_claude_latency.virtual_time.clock import Clock
 
-
-class Phase(Enum):
-    """Where in a test's life a request was sent."""
-
-    SETUP = "setup"
-    BODY = "body"
-    TEARDOWN = "teardown"
+_NOT_TRIED: Final = """\
+{variant} cannot be tried on this {request}: {error}
+  test      {test}
+  do        leave this call out with when={{...}}, or the variant out of @latency_variants"""
 
 
 class Source(Protocol):
@@ -53,47 +42,16 @@ class Source(Protocol):
         ...
 
     def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
-        """The transport that answers `request`; `real` is the client's own.
+        """Return the transport that answers `request`; `real` is the client's own.
 
-        Where nothing may answer it, `measurement.miss` says so and does not return.
+        Where nothing may answer it, `measurement.miss` fails the test and does not return.
         """
         ...
 
 
-@dataclass(eq=False)
-class _Call:
-    """The attempts of one SDK method invocation."""
-
-    of: Measurement
-    phase: Phase
-    attempts: list[Attempt] = field(default_factory=list)
-
-    def goes_on_with(self, request: Request) -> bool:
-        """Whether `request` is this call's next attempt, or the next step of a redirected one."""
-        last = self.attempts[-1]
-        if not (last.ended or last.location) or request.content != last.request.content:
-            return False
-        if last.location is not None and _retry(request) == _retry(last.request):
-            return request.url != last.request.url
-        return _retry(request) == _retry(last.request) + 1 and request.url == self.attempts[0].request.url
-
-    def exchanges(self) -> list[Exchange]:
-        return [attempt.exchange() for attempt in self.attempts]
-
-
-# SDK retries run in the context of the call they belong to, whichever loop, task or thread that is. A context lives as
-# long as its thread, so it must keep no call alive.
-_LATEST: ContextVar[ref[_Call] | None] = ContextVar("claude_latency_call", default=None)
-
-
-def _retry(request: Request) -> int:
-    count = header(request.headers, "x-stainless-retry-count") or "0"
-    return int(count) if count.isdecimal() else 0
-
-
 @final
 class Measurement:
-    """What one test (or wide fixture) did, on the clock of its world."""
+    """What one test, or one wider-scoped fixture, did on the clock of its world."""
 
     def __init__(
         self,
@@ -109,45 +67,60 @@ class Measurement:
         self.name = name
         self.clock = clock
         self.source = source
+        self.library = library
         self.warmup = warmup
         self.variant = variant
-        self.varied = 0
-        """How many requests the variant changed."""
-        self.phase = Phase.SETUP
-        self.misses: list[str] = []
-        self.library = library
+        self.log = CallLog(self.now, replays=source.replays)
         self._date = date
-        self._told = 0
-        self._worlds: list[World] = []
         self._origin = clock.now()
-        self._calls: list[_Call] = []
-        self._lock = threading.Lock()
+        self._worlds: list[World] = []
+        self._misses: list[str] = []
+        self._reported_misses = 0
+        self._varied = 0
 
     @property
     def replays(self) -> bool:
         """Whether answers come from a recording."""
         return self.source.replays
 
+    @property
+    def missed(self) -> bool:
+        """Whether the program asked for something that nothing may answer."""
+        return bool(self._misses)
+
+    @property
+    def varied(self) -> bool:
+        """Whether the variant changed a request."""
+        return self._varied > 0
+
     # ── its time ──
 
+    def now(self) -> Nanoseconds:
+        """Return the time since the test began."""
+        return self.clock.now() - self._origin
+
     def enter(self) -> None:
-        """Begin, or go on after `leave`: each stretch is a world of its own, on one clock and one calendar."""
-        passed = timedelta(microseconds=(self.clock.now() - self._origin) // MICROSECOND)
+        """Begin, or go on after `leave`. Each stretch is a world of its own, on the same clock and calendar."""
+        passed = timedelta(microseconds=self.now() // MICROSECOND)
         world = World(self.clock, name=self.name, date=self._date and self._date + passed)
         world.enter()
         self._worlds.append(world)
 
     def leave(self) -> None:
-        """Let time be the machine's, for good or until `enter`."""
+        """Give time back to the machine, for good or until `enter`."""
         if self._worlds:
             self._worlds[-1].leave()
 
+    def close(self) -> None:
+        """End what is under way: nothing follows."""
+        self.log.close()
+
     def lives_in(self, world: WorldState) -> bool:
-        """Whether `world` is, or was, one of its stretches."""
-        return any(world is each for each in self._worlds)
+        """Return whether `world` is, or was, one of its stretches."""
+        return any(world is stretch for stretch in self._worlds)
 
     def real_waits(self) -> list[object]:
-        """Waits in its worlds that cost real seconds."""
+        """Return the waits in its worlds that cost real seconds."""
         return [wait for world in self._worlds for wait in world.real_waits()]
 
     def sleep_until(self, instant: Nanoseconds) -> None:
@@ -161,142 +134,53 @@ class Measurement:
     # ── its requests ──
 
     def transport_for(self, request: Request, real: Transport) -> Transport:
-        """Answer a request and observe it."""
-        sent = self._varied(request)
+        """Return the transport that answers `request` and notes what passes; `real` is the client's own.
+
+        A variant changes the request first. A request that cannot be changed, or that nothing may answer, is a miss.
+        """
+        sent = request
+        if self.variant is not None and is_prompt_call(request):
+            try:
+                sent = self.variant.applied(request)
+            except VariantError as error:
+                self.miss(
+                    _NOT_TRIED.format(variant=self.variant.name, request=request.title, error=error, test=self.name)
+                )
+            self._varied += sent is not request
         attempt = Attempt(sent, self.clock, self._origin, self.library)
         inner = self.source.transport_for(sent, real, self)
         attempt.foretold(getattr(inner, "connect", None))
         attempt.place = getattr(inner, "place", 0)
-        self._file(attempt)
+        self.log.file(attempt)
         carrier = inner if sent is request else RewritingTransport(inner, sent, self.library)
         observed = ObservedTransport(carrier, attempt, self.library)
         return observed if self.warmup is None else self.warmup.ahead_of(observed, attempt, inner)
 
-    def _varied(self, request: Request) -> Request:
-        """What is sent in place of `request`."""
-        if self.variant is None or not is_prompt_call(request):
-            return request
-        try:
-            sent = self.variant.applied(request)
-        except VariantError as error:
-            self.miss(
-                f"{self.variant.name} cannot be tried on this {request.title}: {error}\n"
-                f"  test      {self.name}\n"
-                f"  do        leave this call out with when={{...}}, or the variant out of @latency_variants"
-            )
-        self.varied += sent is not request
-        return sent
-
     def miss(self, message: str) -> NoReturn:
         """Stop a program that asks for what nothing may answer.
 
-        What is raised is not an `Exception`, so that neither the SDK's retries nor an application's handler hides
-        it; and it is noted, so that the test fails even if it is swallowed.
+        The exception is no `Exception`, so that neither the SDK's retries nor an application's handler hide it. The
+        message is also noted, so that the test fails even if a bare `except` swallows the exception.
         """
-        self.misses.append(message)
+        self._misses.append(message)
         raise pytest.fail.Exception(message, pytrace=False)
 
     def fail_if_missed(self) -> None:
-        """Fail with the first miss since this was last asked, whatever the program made of it."""
+        """Fail with the first miss since this was last asked, even if the program swallowed it."""
         __tracebackhide__ = True
-        news, self._told = self.misses[self._told :], len(self.misses)
-        if news:
-            raise pytest.fail.Exception(news[0], pytrace=False) from None
+        new, self._reported_misses = self._misses[self._reported_misses :], len(self._misses)
+        if new:
+            raise pytest.fail.Exception(new[0], pytrace=False) from None
 
     @contextmanager
-    def minding_misses(self) -> Iterator[None]:
-        """A miss fails the test, whatever the program made of it."""
+    def failing_on_misses(self) -> Iterator[None]:
+        """Fail with the first miss in this block, even if the program swallowed it."""
         __tracebackhide__ = True
         try:
             yield
         except (KeyboardInterrupt, pytest.exit.Exception):
             raise
         except BaseException:
-            self.fail_if_missed()
+            self.fail_if_missed()  # what the program raised then is most likely a consequence of the miss
             raise
         self.fail_if_missed()
-
-    def _file(self, attempt: Attempt) -> None:
-        with self._lock:
-            call = self._continued(attempt.request)
-            if call is None:
-                call = _Call(self, self.phase)
-                self._calls.append(call)
-            call.attempts.append(attempt)
-        _LATEST.set(ref(call))
-
-    def _continued(self, request: Request) -> _Call | None:
-        known = _LATEST.get()
-        latest = None if known is None else known()
-        if latest is not None and latest.of is self and latest.goes_on_with(request):
-            return latest
-        if _retry(request) == 0:
-            return None
-        # an attempt made in a context of its own, by a middleware say: the oldest call that waits for one
-        return next((call for call in self._calls if call.goes_on_with(request)), None)
-
-    def calls(self, *phases: Phase, since: int = 0) -> tuple[Call, ...]:
-        """The prompt calls sent in these phases, in the order sent; `since` leaves out the first so many requests.
-
-        Their URLs are fit to be shown: a key or password in one is left out.
-        """
-        calls = (measure(call.exchanges()) for call in self._made(phases, since) if _is_prompt(call))
-        return tuple(replace(call, url=conceal_url(call.url)) for call in calls)
-
-    def conditions(self, *phases: Phase) -> tuple[Mapping[str, str], ...]:
-        """What may have made each of `calls` fast or slow."""
-        return tuple(conditions_of(call.exchanges()) for call in self._made(phases, 0) if _is_prompt(call))
-
-    def attempts(self, *phases: Phase, since: int = 0) -> tuple[tuple[Exchange, ...], ...]:
-        """The exchanges of each call of these phases, in the order sent, also of those that make no message."""
-        return tuple(tuple(call.exchanges()) for call in self._made(phases, since))
-
-    def prompts(self) -> tuple[tuple[Phase, tuple[Exchange, ...]], ...]:
-        """The attempts of each prompt call, in the order sent, and the phase it was sent in. They hold credentials."""
-        return tuple((call.phase, tuple(call.exchanges())) for call in list(self._calls) if _is_prompt(call))
-
-    def elapsed(self, *phases: Phase, since: int = 0) -> float | None:
-        """Seconds from the first request sent to the last answer ended; None without a request."""
-        exchanges = [exchange for call in self._made(phases, since) for exchange in call.exchanges()]
-        if not exchanges:
-            return None
-        return seconds(max(self._ended(exchange) for exchange in exchanges) - min(e.sent for e in exchanges))
-
-    def now(self) -> Nanoseconds:
-        """The time since the test began."""
-        return self.clock.now() - self._origin
-
-    def mark(self) -> int:
-        """Where the list of requests stands now, for `since`."""
-        return len(self._calls)
-
-    def exchanges(self) -> tuple[Exchange, ...]:
-        """Every attempt made, in the order sent."""
-        attempts = [attempt for call in list(self._calls) for attempt in call.attempts]
-        return tuple(attempt.exchange() for attempt in sorted(attempts, key=lambda attempt: attempt.sent))
-
-    @property
-    def met_another_loop(self) -> bool:
-        """Whether an attempt failed because its connection belonged to another event loop than the one that asked."""
-        return any(attempt.met_another_loop for call in list(self._calls) for attempt in call.attempts)
-
-    def close(self) -> None:
-        """Nothing follows: an answer nobody finished reading was closed by the program."""
-        for call in self._calls:
-            for attempt in call.attempts:
-                attempt.finish(closed="client")
-
-    def _made(self, phases: Sequence[Phase], since: int) -> Iterable[_Call]:
-        made = [call for call in self._calls[since:] if call.phase in phases]
-        if self.replays:  # which of two threads is first at one instant may depend on the machine
-            made.sort(key=lambda call: (call.attempts[0].sent, call.attempts[0].place))
-        return made
-
-    def _ended(self, exchange: Exchange) -> Nanoseconds:
-        if exchange.end is None:
-            return self.now()
-        return exchange.sent + exchange.end.at
-
-
-def _is_prompt(call: _Call) -> bool:
-    return is_prompt_call(call.attempts[0].request)

@@ -14,8 +14,9 @@ from pytest_claude_latency import virtual_time
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.http.sdk_patches import SDKPatches
+from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.latency import Latency
-from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import SequentialSource
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 
@@ -44,13 +45,13 @@ def play(recording: Recording) -> Iterator[Latency]:
         stack.callback(sdk.stop)
         interception.prove()
         measurement = Measurement(_NAME, VirtualClock(), SequentialSource(recording.exchanges), interception.library)
-        measurement.phase = Phase.BODY
+        measurement.log.begin(Phase.BODY)
         measurement.enter()
         stack.callback(measurement.leave)
         measured.append(measurement)
         stack.callback(measured.clear)
         stack.callback(measurement.close)
-        with measurement.minding_misses():
+        with measurement.failing_on_misses():
             yield Latency(measurement)
 
 

@@ -13,7 +13,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, final
 from unittest import TestCase
 
-from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.measurement import Measurement
 
 if TYPE_CHECKING:
     import anthropic
@@ -48,13 +49,13 @@ class Body:
         """Around pytest's call phase."""
         __tracebackhide__ = True
         if not self._is_test_case:
-            self._measurement.phase = Phase.BODY
+            self._measurement.log.begin(Phase.BODY)
         try:
-            with self._measurement.minding_misses():
+            with self._measurement.failing_on_misses():
                 yield
         finally:
-            self._measurement.phase = Phase.TEARDOWN
-            if self._is_test_case and self._measurement.misses:
+            self._measurement.log.begin(Phase.TEARDOWN)
+            if self._is_test_case and self._measurement.missed:
                 self._item._excinfo = None  # a failure or skip that a TestCase kept would take the place of the miss
 
     @property
@@ -69,11 +70,11 @@ class Body:
 
     @contextmanager
     def _of_method(self) -> Iterator[None]:
-        self._measurement.phase = Phase.BODY
+        self._measurement.log.begin(Phase.BODY)
         try:
             yield
         finally:
-            self._measurement.phase = Phase.TEARDOWN
+            self._measurement.log.begin(Phase.TEARDOWN)
 
     def _let_method_tell(self) -> None:
         item, method = self._item, self._item.obj

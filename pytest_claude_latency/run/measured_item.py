@@ -33,8 +33,9 @@ from pytest_claude_latency.collection.selection import BUDGET
 from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.errors import BudgetExceeded, LatencyError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
+from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.latency import Latency
-from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.result import TestResult
@@ -132,7 +133,7 @@ class Case:
     def setting_up(self) -> Iterator[None]:
         """Around the set-up of the test's fixtures."""
         __tracebackhide__ = True
-        with self.measurement.minding_misses():
+        with self.measurement.failing_on_misses():
             yield
         self._body.prepare()
 
@@ -153,7 +154,7 @@ class Case:
         """
         __tracebackhide__ = True
         try:
-            with self.measurement.minding_misses():
+            with self.measurement.failing_on_misses():
                 yield
         except BaseException as error:
             self._spoilt = self._spoilt or not self._is_about_budgets(error)
@@ -169,7 +170,7 @@ class Case:
         self._mind_unused()
         if self._session.settings.mode.records and not self.measurement.replays and self._is_fit_to_keep:
             with self._session.failing():
-                self._shelf.keep(self.measurement.exchanges(), self._begun)
+                self._shelf.keep(self.measurement.log.exchanges, self._begun)
         if self._session.settings.ab and not self._spoilt and self._identity.variant is None:
             self._ab_sample = self._measure_pairs()
 
@@ -192,8 +193,8 @@ class Case:
         __tracebackhide__ = True
         if not self._session.settings.judged or self._identity.variant is not None:
             return
-        calls = self.measurement.calls(Phase.BODY)
-        self._judgements = self._budget.judge(calls, self.measurement.elapsed(Phase.BODY), direct=self._direct)
+        calls = self.measurement.log.of(Phase.BODY).calls
+        self._judgements = self._budget.judge(calls, self.measurement.log.of(Phase.BODY).elapsed, direct=self._direct)
         if any(judgement.broken for judgement in self._judgements):
             self._fail(message(self._judgements, calls, self._recording) + self._diagnosis().text())
         if is_bare(self._item) and not self._budget.limits:
@@ -235,13 +236,13 @@ class Case:
         if self._identity.variant is None or not report.failed or report.when == "teardown":
             return False
         measurement = self.measurement
-        if measurement.misses or (not measurement.replays and self._met_an_outage()):
+        if measurement.missed or (not measurement.replays and self._met_an_outage()):
             return False
-        return report.when == "call" or bool(measurement.mark())
+        return report.when == "call" or bool(measurement.log.count)
 
     def _met_an_outage(self) -> bool:
         """Whether the API could not be asked, or had no answer, for reasons that are none of the variant's."""
-        failed = [call for call in self.measurement.calls(*Phase) if call.error not in (None, "ReadTimeout")]
+        failed = [call for call in self.measurement.log.of(*Phase).calls if call.error not in (None, "ReadTimeout")]
         return self._session.current.credential_missing or any(call.status not in _REFUSALS for call in failed)
 
     def result(self) -> TestResult:
@@ -258,11 +259,11 @@ class Case:
             mode="replay" if measurement.replays else "live",
             clock=settings.pace.value if measurement.replays else "real",
             outcome=self._outcome,
-            elapsed=measurement.elapsed(Phase.BODY),
-            calls=measurement.calls(Phase.BODY),
-            setup_calls=measurement.calls(Phase.SETUP, Phase.TEARDOWN),
+            elapsed=measurement.log.of(Phase.BODY).elapsed,
+            calls=measurement.log.of(Phase.BODY).calls,
+            setup_calls=measurement.log.of(Phase.SETUP, Phase.TEARDOWN).calls,
             judgements=self._judgements,
-            conditions=measurement.conditions(Phase.BODY) if settings.uses_baselines else (),
+            conditions=measurement.log.of(Phase.BODY).conditions if settings.uses_baselines else (),
             percentiles=self._budget.percentiles,
             incomplete=self._spoilt,
             judged=settings.judged,
@@ -277,9 +278,9 @@ class Case:
 
     def _said_of_measurement(self) -> Iterator[str]:
         measurement = self.measurement
-        if measurement.met_another_loop:
+        if measurement.log.met_another_loop:
             yield _ANOTHER_LOOP
-        if self._identity.variant is not None and measurement.mark() and not measurement.varied:
+        if self._identity.variant is not None and measurement.log.count and not measurement.varied:
             yield _NOTHING_VARIED
 
     def _diagnosis(self) -> Diagnosis:
@@ -308,12 +309,12 @@ class Case:
 
     def _properties(self) -> Iterator[tuple[str, float]]:
         """Scalars for JUnit: the worst call's times and the test's own, in seconds, and the number of calls."""
-        calls = self.measurement.calls(Phase.BODY)
+        calls = self.measurement.log.of(Phase.BODY).calls
         for metric in ("ttft", "total"):
             values = [value for call in calls if (value := getattr(call, metric)) is not None]
             if values:
                 yield f"latency.{metric}", max(values)
-        elapsed = self.measurement.elapsed(Phase.BODY)
+        elapsed = self.measurement.log.of(Phase.BODY).elapsed
         if elapsed is not None:
             yield "latency.elapsed", elapsed
         yield "latency.calls", len(calls)
@@ -321,7 +322,7 @@ class Case:
     @property
     def _recording(self) -> str | None:
         """The file that is replayed or will be written, as messages name it."""
-        written = self._session.settings.mode.records and bool(self.measurement.mark())
+        written = self._session.settings.mode.records and bool(self.measurement.log.count)
         return self._shelf.shown if self.measurement.replays or written else None
 
     def _fail(self, text: str) -> None:

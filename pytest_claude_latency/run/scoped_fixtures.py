@@ -21,7 +21,8 @@ import pytest
 from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording, fixture_id, fixture_path
-from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.run.cassette_file import Shelf
 from pytest_claude_latency.run.session import Session
@@ -111,7 +112,7 @@ class _Life:
         """Measure what happens in this block as the fixture's."""
         __tracebackhide__ = True
         try:
-            with self._session.current.during(self._measurement), self._measurement.minding_misses():
+            with self._session.current.during(self._measurement), self._measurement.failing_on_misses():
                 yield
         except BaseException:
             self._spoilt = True
@@ -120,7 +121,7 @@ class _Life:
     def tear_down(self, finalizers: Sequence[Callable[[], object]]) -> None:
         """Tear the fixture down and keep what was recorded; that it could not be written is a failure."""
         __tracebackhide__ = True
-        self._measurement.phase = Phase.TEARDOWN
+        self._measurement.log.begin(Phase.TEARDOWN)
         try:
             with self.measured():
                 _run(finalizers)
@@ -135,7 +136,7 @@ class _Life:
             return
         if settings.mode.records and not measurement.replays:
             with self._session.failing():
-                self._shelf.keep(measurement.exchanges(), self._begun)
+                self._shelf.keep(measurement.log.exchanges, self._begun)
         if unused := self._shelf.unused(measurement.source):
             if settings.strict:
                 pytest.fail(f"{unused} (--latency-strict)", pytrace=False)

@@ -13,7 +13,8 @@ import pytest
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.http.interception import Interception
-from pytest_claude_latency.measurement.measurement import Measurement, Phase
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.virtual_time.clock import WallClock
 from tests.support.claude_messages import text
@@ -63,7 +64,7 @@ def test_the_first_request_of_a_client_finds_its_connection_open(
 
     assert asked(claude_server) == ["GET /", "POST /v1/messages"]
     assert {served.connection for served in claude_server.log} == {1}
-    (exchange,) = measurement.exchanges()
+    (exchange,) = measurement.log.exchanges
     assert exchange.connect is None
     assert measurement.warmup is not None
     assert len(measurement.warmup.durations) == 1
@@ -100,8 +101,8 @@ def test_calls_at_the_same_time_each_find_a_connection_open(
 
     asyncio.run(program())
 
-    assert len(measurement.calls(Phase.SETUP)) == 3
-    assert [exchange.connect for exchange in measurement.exchanges()] == [None] * 3
+    assert len(measurement.log.of(Phase.SETUP).calls) == 3
+    assert [exchange.connect for exchange in measurement.log.exchanges] == [None] * 3
     assert sorted(asked(claude_server)) == ["GET /"] * 3 + ["POST /v1/messages"] * 3
 
 
@@ -113,7 +114,7 @@ def test_the_time_it_took_is_in_no_other(
     with client(claude_server) as claude:
         claude.messages.create(**ASKED)
 
-    (exchange,) = measurement.exchanges()
+    (exchange,) = measurement.log.exchanges
     assert exchange.sent >= 50 * MILLISECOND  # its stopwatches start when the connection is open
 
 
@@ -124,7 +125,7 @@ def test_a_server_that_cannot_be_reached_is_an_error_of_the_request_itself(
     with client(claude_server) as claude, pytest.raises(anthropic.APIConnectionError):
         claude.messages.create(**ASKED)
 
-    (exchange,) = measurement.exchanges()
+    (exchange,) = measurement.log.exchanges
     assert exchange.end is not None
     assert exchange.end.error == "ConnectError"
     assert measurement.warmup is not None
@@ -146,5 +147,5 @@ def test_a_transport_without_a_pool_is_left_alone(claude_server: ClaudeServer, m
         claude.messages.create(**ASKED)
 
     assert asked(claude_server) == ["POST /v1/messages"]
-    (exchange,) = measurement.exchanges()
+    (exchange,) = measurement.log.exchanges
     assert exchange.connect is not None

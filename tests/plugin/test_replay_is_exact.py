@@ -122,7 +122,7 @@ def test_recording_what_a_replay_serves_gives_the_recording_back(
     with play(recording) as measured:
         reads(recording)
 
-    observed = measured._measurement.exchanges()
+    observed = measured._measurement.log.exchanges
     assert tuple(
         replace(each, request=asked.request) for each, asked in zip(observed, recording.exchanges, strict=True)
     ) == (recording.exchanges)

@@ -1,0 +1,177 @@
+"""The call log of one test: which attempts make up which call, and what was measured in each phase.
+
+The SDK repeats a refused request and follows redirects below the program, so several HTTP attempts make up one call.
+`CallLog` files each attempt with its call as it is sent; `CallsInPhases` answers what the calls of some phases took.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import final
+from weakref import ref
+
+from pytest_claude_latency.cassettes.secrets import conceal_url
+from pytest_claude_latency.duration import Nanoseconds, seconds
+from pytest_claude_latency.http.recorder import Attempt
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call
+from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
+from pytest_claude_latency.messages_api.retries import Attempts, ended
+from pytest_claude_latency.metrics.conditions import conditions_of
+from pytest_claude_latency.metrics.timeline import Call, measure
+
+
+class Phase(Enum):
+    """Where in a test's life a request was sent."""
+
+    SETUP = "setup"
+    BODY = "body"
+    TEARDOWN = "teardown"
+
+
+@dataclass(eq=False)
+class SentCall:
+    """The attempts of one SDK method invocation."""
+
+    log: CallLog
+    phase: Phase
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it makes a message."""
+        return is_prompt_call(self.attempts[0].request)
+
+    @property
+    def exchanges(self) -> Attempts:
+        """Its attempts in the order sent, as far as they are known now. They hold credentials."""
+        return tuple(attempt.exchange() for attempt in self.attempts)
+
+    def goes_on_with(self, request: Request) -> bool:
+        """Return whether `request` is this call's next attempt, or the next step of a redirected one."""
+        last = self.attempts[-1]
+        if not (last.ended or last.location) or request.content != last.request.content:
+            return False
+        if last.location is not None and _retry(request) == _retry(last.request):
+            return request.url != last.request.url
+        return _retry(request) == _retry(last.request) + 1 and request.url == self.attempts[0].request.url
+
+
+# The SDK makes the retries of a call in the context of that call, whichever loop, task or thread it runs in. So the
+# context tells the retries of two identical concurrent calls apart, which their headers do not.
+# A weak reference, since a context lives as long as its thread and must not keep the calls of past tests alive.
+_LATEST: ContextVar[ref[SentCall] | None] = ContextVar("claude_latency_call", default=None)
+
+
+def _retry(request: Request) -> int:
+    """Return the number of the retry, as the SDK counts it in a header."""
+    count = header(request.headers, "x-stainless-retry-count") or "0"
+    return int(count) if count.isdecimal() else 0
+
+
+@final
+@dataclass(frozen=True)
+class CallsInPhases:
+    """The calls of some phases of a test, in the order sent, and what they took."""
+
+    sent: tuple[SentCall, ...]
+    """All of them, also those that make no message."""
+    now: Nanoseconds
+    """The time since the test began, at which an answer that is under way is looked at."""
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The prompt calls, measured. A key or password in a URL is left out, so that the URLs may be shown."""
+        measured = (measure(call.exchanges) for call in self.sent if call.is_prompt)
+        return tuple(replace(call, url=conceal_url(call.url)) for call in measured)
+
+    @property
+    def conditions(self) -> tuple[Mapping[str, str], ...]:
+        """What may have made each of `calls` fast or slow."""
+        return tuple(conditions_of(call.exchanges) for call in self.sent if call.is_prompt)
+
+    @property
+    def attempts(self) -> tuple[Attempts, ...]:
+        """The exchanges of each call."""
+        return tuple(call.exchanges for call in self.sent)
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds from the first request sent to the last answer ended. `None` without a request."""
+        exchanges = [exchange for attempts in self.attempts for exchange in attempts]
+        if not exchanges:
+            return None
+        last = max(ended(exchange, self.now) for exchange in exchanges)
+        return seconds(last - min(exchange.sent for exchange in exchanges))
+
+
+@final
+class CallLog:
+    """The calls of one test so far. Requests of any thread are filed."""
+
+    def __init__(self, now: Callable[[], Nanoseconds], *, replays: bool) -> None:
+        self._now = now
+        self._replays = replays
+        self._phase = Phase.SETUP
+        self._calls: list[SentCall] = []
+        # Two threads may send at the same time: both look for their call and add to the list, which must be one step.
+        # Readers copy the list instead, so that a request that is just being sent does not wait for them.
+        self._lock = threading.Lock()
+
+    def begin(self, phase: Phase) -> None:
+        """File what is sent from now on under `phase`."""
+        self._phase = phase
+
+    def file(self, attempt: Attempt) -> None:
+        """Add an attempt that is about to be sent to its call, or begin a call with it."""
+        request = attempt.request
+        reference = _LATEST.get()
+        call = None if reference is None else reference()
+        with self._lock:
+            if call is None or call.log is not self or not call.goes_on_with(request):
+                # A retry may be sent in a context of its own, for example by a middleware. Then it goes to the oldest
+                # call that waits for one.
+                waiting = (call for call in self._calls if call.goes_on_with(request))
+                call = next(waiting, None) if _retry(request) else None
+            if call is None:
+                call = SentCall(self, self._phase)
+                self._calls.append(call)
+            call.attempts.append(attempt)
+        _LATEST.set(ref(call))
+
+    def of(self, *phases: Phase, since: int = 0) -> CallsInPhases:
+        """Return the calls sent in these phases; `since` leaves out the first so many calls of the test."""
+        calls = [call for call in self._calls[since:] if call.phase in phases]
+        if self._replays:  # which of two threads is first at one instant may depend on the machine
+            calls.sort(key=lambda call: (call.attempts[0].sent, call.attempts[0].place))
+        return CallsInPhases(tuple(calls), self._now())
+
+    @property
+    def prompts(self) -> list[SentCall]:
+        """The calls of all phases that make a message, in the order sent."""
+        return [call for call in list(self._calls) if call.is_prompt]
+
+    @property
+    def count(self) -> int:
+        """How many calls were sent so far; also a mark for `since`."""
+        return len(self._calls)
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every attempt of the test, in the order sent."""
+        attempts = [attempt for call in list(self._calls) for attempt in call.attempts]
+        return tuple(attempt.exchange() for attempt in sorted(attempts, key=lambda attempt: attempt.sent))
+
+    @property
+    def met_another_loop(self) -> bool:
+        """Whether an attempt failed because its connection belonged to another event loop than the one that asked."""
+        return any(attempt.met_another_loop for call in list(self._calls) for attempt in call.attempts)
+
+    def close(self) -> None:
+        """End what is under way: an answer that nobody finished reading was closed by the program."""
+        for call in self._calls:
+            for attempt in call.attempts:
+                attempt.finish(closed="client")
