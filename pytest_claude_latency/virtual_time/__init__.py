@@ -49,12 +49,12 @@ def install() -> None:
             sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
         import_hook.on_import(
             {
-                "concurrent.futures.thread": _treat_pools,
-                "asyncio.base_events": _treat_loops,
-                "asyncio.selector_events": _treat_selector_loops,
-                "asyncio.proactor_events": _treat_proactor_loops,
-                "trio": _treat_trio,
-                "uvloop": _treat_uvloop,
+                "concurrent.futures.thread": _patch_pools,
+                "asyncio.base_events": _patch_loops,
+                "asyncio.selector_events": _patch_selector_loops,
+                "asyncio.proactor_events": _patch_proactor_loops,
+                "trio": _patch_trio,
+                "uvloop": _patch_uvloop,
             }
         )
 
@@ -66,37 +66,37 @@ def _forget_worlds() -> None:
         lifecycle.forget_all()
 
 
-def _treat_loops(module: ModuleType) -> None:
+def _patch_loops(module: ModuleType) -> None:
     from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
     asyncio_loops.install_loops(module)
 
 
-def _treat_selector_loops(module: ModuleType) -> None:
+def _patch_selector_loops(module: ModuleType) -> None:
     from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
     asyncio_loops.install_wake_up(module.BaseSelectorEventLoop)
 
 
-def _treat_proactor_loops(module: ModuleType) -> None:
+def _patch_proactor_loops(module: ModuleType) -> None:
     from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
     asyncio_loops.install_wake_up(module.BaseProactorEventLoop)
 
 
-def _treat_pools(module: ModuleType) -> None:
+def _patch_pools(module: ModuleType) -> None:
     from pytest_claude_latency.virtual_time.patches import thread_pools
 
     thread_pools.install(module)
 
 
-def _treat_trio(_: ModuleType) -> None:
+def _patch_trio(_: ModuleType) -> None:
     from pytest_claude_latency.virtual_time.patches import trio_runs
 
     trio_runs.install()
 
 
-def _treat_uvloop(module: ModuleType) -> None:
+def _patch_uvloop(module: ModuleType) -> None:
     from pytest_claude_latency.virtual_time.patches import uvloop_loops
 
     uvloop_loops.install(module)

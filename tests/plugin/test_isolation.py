@@ -83,7 +83,7 @@ def _state() -> dict[str, Any]:
 
 
 def _assert_time_is_real() -> None:
-    machine = time.monotonic.machine  # type: ignore[attr-defined]  # the shim's
+    machine = time.monotonic.machine  # type: ignore[attr-defined]  # the function that was replaced
     began = machine()
     time.sleep(0.02)
     asyncio.run(asyncio.sleep(0.02))

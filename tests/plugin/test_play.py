@@ -80,7 +80,7 @@ def test_the_first_word_is_shown_as_soon_as_it_comes(recording: Recording) -> No
 
 
 def test_time_passes_as_recorded_and_at_once() -> None:
-    machine = time.monotonic.machine  # type: ignore[attr-defined]  # the shim's
+    machine = time.monotonic.machine  # type: ignore[attr-defined]  # the function that was replaced
     began = machine()
 
     with play(_recording(3600, 2)) as measured:

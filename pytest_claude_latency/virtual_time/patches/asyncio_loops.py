@@ -292,14 +292,14 @@ def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, *
         # Before the call is queued: the loop's thread may run it at any moment from then on, and must be in the world.
         with TRACKED_LOCK:
             ident = loop._thread_id
-            if ident is None or adoptable(ident):
-                if caller.world.schedule is not None:
-                    enter_world(loop, caller.world)
-                if ident is not None:
-                    member = admit(caller.world, ident, borrowed_through=loop, counted=True)
-                    member.visiting = True
-                    if member.schedule is not None:
-                        member.schedule.reserve(Wait.of(member))
+            may_enter = ident is None or adoptable(ident)
+            if may_enter and caller.world.schedule is not None:
+                enter_world(loop, caller.world)
+            if may_enter and ident is not None:
+                member = admit(caller.world, ident, borrowed_through=loop, counted=True)
+                member.visiting = True
+                if member.schedule is not None:
+                    member.schedule.reserve(Wait.of(member))
     return original(loop, *args, **kwargs)
 
 

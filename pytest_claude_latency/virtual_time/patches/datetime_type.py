@@ -1,9 +1,8 @@
 """`datetime.now` and `datetime.utcnow` for members of a world.
 
-Patched inside the C type, so that it holds however a module imported it, and so
-that the type stays the type: a subclass in its place would break `type(x) is
-datetime`, pickles and every library that looks types up. `datetime.today` and
-`date.today` ask `time.time` by themselves and need nothing.
+They are patched inside the C type. So it does not matter how a module imported the type, and the type stays the type: a
+subclass in its place would break `type(x) is datetime`, pickles, and every library that looks types up in a table.
+`datetime.today` and `date.today` call `time.time`, which is patched too.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, time_ns
 
 
-def _moment() -> tuple[int, int]:
-    """Seconds and microseconds since the epoch, for the caller of our caller."""
+def _seconds_and_microseconds() -> tuple[int, int]:
+    """Return the time since the epoch, as the world of the thread has it."""
     member = MEMBERS.get(get_ident())
-    if member is None or exempt(2):
+    if member is None or exempt(2):  # who called `_now` or `_utcnow`
         now = time_ns()
     elif (readings := member.world.readings) is None:
         now = time_ns() + member.world.offset
@@ -33,7 +32,7 @@ def _moment() -> tuple[int, int]:
 
 
 def _now(cls: type[datetime], tz: tzinfo | None = None) -> datetime:
-    second, microsecond = _moment()
+    second, microsecond = _seconds_and_microseconds()
     return cls.fromtimestamp(second, tz).replace(microsecond=microsecond)
 
 
@@ -45,26 +44,23 @@ def _utcnow(cls: type[datetime]) -> datetime:
             DeprecationWarning,
             stacklevel=2,
         )
-    second, microsecond = _moment()
+    second, microsecond = _seconds_and_microseconds()
     return cls.fromtimestamp(second, UTC).replace(microsecond=microsecond, tzinfo=None)
 
 
 def install() -> None:
-    """Patch the type, once. Where the interpreter does not let us, dates stay the machine's."""
-    if isinstance(datetime.__dict__["now"], classmethod):
+    """Patch the type, once. Where the interpreter does not allow it, dates stay the machine's."""
+    if sys.implementation.name != "cpython" or isinstance(datetime.__dict__["now"], classmethod):
         return
-    namespace = _namespace(datetime)
-    if namespace is not None:
+    # `datetime.__dict__` is a read-only view. The dictionary behind it is the one thing that the view refers to. If an
+    # interpreter keeps it in another way, no dictionary with a "now" turns up, and nothing is patched.
+    dictionaries: list[dict[str, Any]] = [
+        referent for referent in gc.get_referents(datetime.__dict__) if type(referent) is dict
+    ]
+    if len(dictionaries) == 1 and "now" in dictionaries[0]:
         import ctypes
 
-        namespace["now"] = classmethod(_now)
-        namespace["utcnow"] = classmethod(_utcnow)
+        dictionaries[0]["now"] = classmethod(_now)
+        dictionaries[0]["utcnow"] = classmethod(_utcnow)
+        # Attribute look-ups are cached by the version of the type, which a write behind its back does not change.
         ctypes.pythonapi.PyType_Modified(ctypes.py_object(datetime))
-
-
-def _namespace(cls: type) -> dict[str, Any] | None:
-    """The dictionary behind the read-only view `cls.__dict__`, on CPython."""
-    if sys.implementation.name != "cpython":
-        return None
-    behind = [found for found in gc.get_referents(cls.__dict__) if type(found) is dict]
-    return behind[0] if len(behind) == 1 and "now" in behind[0] else None

@@ -1,6 +1,6 @@
-"""Who asks: callers that must see the machine's time whatever thread they run in.
+"""Callers that see the machine's time, in whatever thread they run.
 
-Told apart by the top-level package of the calling module.
+They are recognized by the top-level package of the module that calls.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-# Test machinery (deadlines, time-outs, durations) and code that waits for other processes by polling.
+# Test tools, whose deadlines, time-outs and durations must be real, and modules that wait for another process by
+# looking at it again and again.
 EXEMPT = frozenset(
     {
         "_pytest",
@@ -26,12 +27,13 @@ EXEMPT = frozenset(
     }
 )
 
-# Libraries whose own threads work beside the program: they are never its members.
+# Libraries whose own threads do not work for the program. They are never its members: a thread that sends telemetry
+# every ten seconds must neither do so in virtual time nor hold up the clock.
 BACKGROUND = EXEMPT | {"ddtrace", "logging", "newrelic", "opentelemetry", "prometheus_client", "sentry_sdk"}
 
 
 def package(frame: FrameType | None) -> str:
-    """The top-level package whose code `frame` runs; empty where that is unknown."""
+    """Return the top-level package whose code `frame` runs; empty where that is unknown."""
     name = "" if frame is None else frame.f_globals.get("__name__")
     return name.partition(".")[0] if isinstance(name, str) else ""
 

@@ -1,7 +1,7 @@
-"""Treat a module at the moment it is imported, or now if it has been.
+"""How a module is patched at the moment it is imported, or now if it is imported already.
 
-Importing asyncio, concurrent.futures or trio to patch them would charge every
-run for libraries it may never use.
+Importing asyncio, concurrent.futures or trio only to patch them would slow down every run, also those whose program
+never uses them.
 """
 
 from __future__ import annotations
@@ -14,40 +14,42 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TypeAlias
 
-Treatment: TypeAlias = Callable[[ModuleType], None]
+Patch: TypeAlias = Callable[[ModuleType], None]
 
 
 class _Loader(Loader):
-    """Loads as the module's own loader does, then treats the module, then is forgotten."""
+    """Loads a module as its own loader does, then patches it, then takes itself out of the way."""
 
-    def __init__(self, loader: Loader, treatment: Treatment) -> None:
+    def __init__(self, loader: Loader, patch: Patch) -> None:
         self._loader = loader
-        self._treatment = treatment
+        self._patch = patch
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        # The module gets its own loader back before its code runs: `importlib.resources` and `inspect` ask it.
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._treatment(module)
+        self._patch(module)
 
 
 class Watcher(MetaPathFinder):
-    """Stands first on `sys.meta_path` and notices the modules it has a treatment for."""
+    """The first entry of `sys.meta_path`: notices the modules for which it has a patch."""
 
-    def __init__(self, treatments: dict[str, Treatment]) -> None:
-        self._treatments = treatments
+    def __init__(self, patches: dict[str, Patch]) -> None:
+        self._patches = patches
         self._finding: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's own spec with our loader around its own; None for all other modules."""
-        treatment = self._treatments.get(fullname)
-        if treatment is None or fullname in self._finding:
+        """Return the module's own spec, with our loader around its own; None for all other modules."""
+        patch = self._patches.get(fullname)
+        # `importlib` asks this finder again for the spec that we ask it for.
+        if patch is None or fullname in self._finding:
             return None
         self._finding.add(fullname)
         try:
@@ -55,13 +57,13 @@ class Watcher(MetaPathFinder):
         finally:
             self._finding.discard(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, treatment)
+            spec.loader = _Loader(spec.loader, patch)
         return spec
 
 
-def on_import(treatments: dict[str, Treatment]) -> None:
-    """Apply each treatment to its module: now if it is loaded, and right after it is, each time it is."""
-    for name, treat in treatments.items():
+def on_import(patches: dict[str, Patch]) -> None:
+    """Call each patch with the module that its key names: now if it is loaded, and after each later import of it."""
+    for name, patch in patches.items():
         if name in sys.modules:
-            treat(sys.modules[name])
-    sys.meta_path.insert(0, Watcher(treatments))
+            patch(sys.modules[name])
+    sys.meta_path.insert(0, Watcher(patches))

@@ -1,8 +1,8 @@
 """The `time` module for members of a world; the machine's for everybody else.
 
-Patched once, with objects instead of functions: `from time import sleep` binds
-the shim for good, and `class A: clock = time.monotonic` must not make a method
-of it. A shim decides at each call who asks.
+Its functions are replaced once, by objects. `from time import sleep` keeps the replacement for good, so it decides at
+each call who asks. And `class A: clock = time.monotonic` must not make a method of it, which a Python function in the
+place of one written in C would become.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, time_ns
 
 
-class Shim:
-    """Stands in for one function of the `time` module, which it keeps as `machine`."""
+class TimeFunction:
+    """Stands in place of one function of the `time` module, which it keeps as `machine`."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.machine = function
@@ -30,100 +30,111 @@ class Shim:
         self.__module__ = "time"
 
     def __reduce__(self) -> str:
-        return self.__name__  # pickles as the function does, by name
+        return self.__name__  # pickled by name, as the function is
 
     def __repr__(self) -> str:
         return f"<time.{self.__name__}, virtual in latency tests>"
 
 
-class Reading(Shim):
-    """A function that reads a clock."""
+class ClockReading(TimeFunction):
+    """A function that reads a clock without a date."""
 
     def __init__(self, function: Callable[..., Any], read: Callable[[ClockReadings], Any]) -> None:
         super().__init__(function)
         self._read = read
 
     def __call__(self) -> Any:
-        """The time, as the caller's world has it."""
+        """Return the time in the caller's world."""
         member = MEMBERS.get(get_ident())
         if member is None or (readings := member.world.readings) is None or exempt(1):
             return self.machine()
         return self._read(readings)
 
 
-class Dated(Reading):
-    """A function that reads the calendar, which may be another one in real time too."""
+class DateReading(TimeFunction):
+    """A function that reads the date, which a world of real time may set too.
+
+    `shift` turns `WorldState.offset`, which is in nanoseconds, into the unit of the function.
+    """
 
     def __init__(
-        self, function: Callable[..., Any], read: Callable[[ClockReadings], Any], off: Callable[[int], Any]
+        self, function: Callable[..., Any], read: Callable[[ClockReadings], Any], shift: Callable[[int], Any]
     ) -> None:
-        super().__init__(function, read)
-        self._off = off
+        super().__init__(function)
+        self._read = read
+        self._shift = shift
 
     def __call__(self) -> Any:
-        """The date, as the caller's world has it."""
+        """Return the date in the caller's world."""
         member = MEMBERS.get(get_ident())
         if member is None or exempt(1):
             return self.machine()
         if (readings := member.world.readings) is None:
-            return self.machine() + self._off(member.world.offset)
+            return self.machine() + self._shift(member.world.offset)
         return self._read(readings)
 
 
-class Sleep(Shim):
-    """`time.sleep`."""
+class Sleep(TimeFunction):
+    """The function `time.sleep`."""
 
     def __call__(self, seconds: Any, /) -> None:
-        """Sleep, in the caller's world."""
+        """Sleep in the caller's world.
+
+        Raises:
+            TypeError: `seconds` is no number.
+            ValueError: `seconds` is negative, or not a number.
+        """
         member = MEMBERS.get(get_ident())
         if member is None or member.world.schedule is None or exempt(1):
             self.machine(seconds)
             return
         if not isinstance(seconds, float):
             seconds = operator.index(seconds)
-        if not seconds >= 0:  # true for NaN too
+        if not seconds >= 0:  # also true for NaN
             raise ValueError("sleep length must be non-negative")
         waiting.sleep(member.world, seconds)
 
 
-class Calendar(Shim):
-    """A function that takes a moment as its last argument, and now if it is left out."""
+class CalendarFunction(TimeFunction):
+    """A function that takes a time as its last argument, and uses now if it is left out.
 
-    def __init__(self, function: Callable[..., Any], moment: Callable[[int], Any], leading: int) -> None:
+    `to_argument` turns whole seconds since the epoch into that argument, and `leading` is how many come before it.
+    """
+
+    def __init__(self, function: Callable[..., Any], to_argument: Callable[[int], Any], leading: int) -> None:
         super().__init__(function)
-        self._moment = moment
+        self._to_argument = to_argument
         self._leading = leading
 
     def __call__(self, *args: Any) -> Any:
-        """The function, of the caller's now where no moment is given."""
+        """Call the function, with now in the caller's world if no time is given."""
         member = MEMBERS.get(get_ident())
         given = args[self._leading :]
         if member is None or not (len(args) == self._leading or given == (None,)) or exempt(1):
             return self.machine(*args)
         world = member.world
         now = time_ns() + world.offset if world.readings is None else world.readings.time_ns()
-        return self.machine(*args[: self._leading], self._moment(now // SECOND))
+        return self.machine(*args[: self._leading], self._to_argument(now // SECOND))
 
 
 def install() -> bool:
-    """Put the shims into the `time` module; False if they are there already."""
+    """Replace the functions of the `time` module; return False if they were replaced before."""
     if hasattr(time.sleep, "machine"):
         return False
-    local, itself = time.localtime, int
-    shims = (
+    to_local_time = time.localtime  # the machine's: it will be called with a time
+    for function in (
         Sleep(time.sleep),
-        Reading(time.monotonic, ClockReadings.monotonic),
-        Reading(time.monotonic_ns, ClockReadings.monotonic_ns),
-        Reading(time.perf_counter, ClockReadings.monotonic),
-        Reading(time.perf_counter_ns, ClockReadings.monotonic_ns),
-        Dated(time.time, ClockReadings.time, lambda offset: offset / SECOND),
-        Dated(time.time_ns, ClockReadings.time_ns, itself),
-        Calendar(time.localtime, itself, 0),
-        Calendar(time.gmtime, itself, 0),
-        Calendar(time.ctime, itself, 0),
-        Calendar(time.asctime, local, 0),
-        Calendar(time.strftime, local, 1),
-    )
-    for shim in shims:
-        setattr(time, shim.__name__, shim)
+        ClockReading(time.monotonic, ClockReadings.monotonic),
+        ClockReading(time.monotonic_ns, ClockReadings.monotonic_ns),
+        ClockReading(time.perf_counter, ClockReadings.monotonic),
+        ClockReading(time.perf_counter_ns, ClockReadings.monotonic_ns),
+        DateReading(time.time, ClockReadings.time, shift=lambda offset: offset / SECOND),
+        DateReading(time.time_ns, ClockReadings.time_ns, shift=int),
+        CalendarFunction(time.localtime, int, leading=0),
+        CalendarFunction(time.gmtime, int, leading=0),
+        CalendarFunction(time.ctime, int, leading=0),
+        CalendarFunction(time.asctime, to_local_time, leading=0),
+        CalendarFunction(time.strftime, to_local_time, leading=1),
+    ):
+        setattr(time, function.__name__, function)
     return True
