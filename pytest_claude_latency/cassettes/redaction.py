@@ -10,20 +10,12 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import Field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from pytest_claude_latency.messages_api.body_text import (
-    ByteEdit,
-    Document,
-    Edit,
-    Passage,
-    Path,
-    is_protocol,
-    passages,
-    placed,
-)
+from pytest_claude_latency.messages_api.body_text import Change, Passage, Path, Piece, changes, is_protocol, passages
 from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Headers, Request, canonical, redirects
 
 PLACEHOLDER = "[redacted]"
@@ -170,36 +162,39 @@ class _Masked:
 
 def _redact_exchange(exchange: Exchange, patterns: Sequence[re.Pattern[str]]) -> Exchange:
     body = b"".join(chunk.data for chunk in exchange.chunks)
-    edits = placed(edit for passage in passages(body) for edit in _edits(passage, patterns))
+    pieces = [piece for passage in passages(body) for piece in _redacted_pieces(passage, patterns)]
     request = redact_request(exchange.request, patterns)
-    return replace(exchange, request=request, chunks=tuple(_cut_alike(exchange.chunks, edits)))
+    return replace(exchange, request=request, chunks=tuple(_cut_alike(exchange.chunks, changes(pieces))))
 
 
-def _edits(passage: Passage, patterns: Sequence[re.Pattern[str]]) -> list[tuple[Document, Edit]]:
-    found = [
+def _redacted_pieces(passage: Passage, patterns: Sequence[re.Pattern[str]]) -> list[Piece]:
+    matches = [
         part.stretch(start, end)
         for part in passage.parts()
         for start, end in stretches(part.text, patterns)
         if part.text[start:end] != PLACEHOLDER
     ]
-    return passage.replace(found, PLACEHOLDER) if found else []
+    return passage.replaced(matches, PLACEHOLDER) if matches else []
 
 
-def _cut_alike(chunks: Iterable[Chunk], edits: Sequence[ByteEdit]) -> Iterator[Chunk]:
-    """The edited body in as many chunks, cut where it was cut; an edit belongs to the chunk it begins in."""
-    coming = list(reversed(edits))
+def _cut_alike(chunks: Iterable[Chunk], changes: Iterable[Change]) -> Iterator[Chunk]:
+    """Yield the changed body in as many chunks, cut where it was cut.
+
+    A change is put where its last byte lay: only then is an event there, or an answer that does not stream.
+    """
+    coming = deque(changes)
     position = 0
     for chunk in chunks:
         end = position + len(chunk.data)
-        data = b""
-        at = position
-        while coming and coming[-1].start < end:
-            edit = coming[-1]
-            if edit.start >= position:
-                data += chunk.data[at - position : edit.start - position] + edit.new
-            at = min(edit.end, end)
-            if edit.end > end:
-                break  # the next chunk loses its share of it
-            coming.pop()
-        yield replace(chunk, data=data + chunk.data[at - position :])
+        pieces: list[bytes] = []
+        written = position
+        while coming and coming[0].start < end:
+            change = coming[0]
+            pieces.append(chunk.data[written - position : max(change.start, written) - position])
+            written = min(change.end, end)
+            if change.end > end:
+                break
+            pieces.append(change.new)
+            coming.popleft()
+        yield replace(chunk, data=b"".join([*pieces, chunk.data[written - position :]]))
         position = end

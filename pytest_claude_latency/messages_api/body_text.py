@@ -1,9 +1,9 @@
-"""Passages: the texts a body says, and where in its bytes each of their characters lies.
+"""Texts of bodies: what a request or an answer says, and how its bytes are written anew where a text changes.
 
 A content block's text comes in deltas, a delta in an event, an event in chunks cut anywhere; no
-chunk holds the sentence a reader sees. So what looks for something in a body looks in its passages,
-and what changes a passage gets the edits of the bytes that come to that. Positions are worked out only
-where there is something to change: most bodies are looked through and left alone.
+chunk holds the sentence that a reader sees. So what looks for something in a body looks in its passages.
+An event or a body in which a text changes is written anew as a whole. Nothing else of it can be told from
+outside, since it counts only when its last byte is there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import struct
 from base64 import b64decode, b64encode
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -33,15 +33,7 @@ _BLOCK_EVENTS = {"content_block_start": "content_block", "content_block_delta": 
 _FRAME = struct.Struct(">III")  # an AWS event-stream frame: its length, that of its headers, their checksum
 
 
-class Edit(NamedTuple):
-    """A stretch of a text, or of bytes, and what is to stand there instead."""
-
-    start: int
-    end: int
-    new: str
-
-
-class ByteEdit(NamedTuple):
+class Change(NamedTuple):
     """A stretch of a body's bytes, and what is to stand there instead."""
 
     start: int
@@ -62,36 +54,22 @@ class Document:
     end: int
     frame: bytes | None = None
 
-    @cached_property
-    def strings(self) -> dict[Path, tuple[int, int]]:
-        """Where in `text` each JSON string stands that is a value, without its quotes."""
-        tokens = _STRING.finditer(self.text)
-        found: dict[Path, tuple[int, int]] = {}
-        for path, token in zip(_token_paths(json.loads(self.text, object_pairs_hook=_Pairs)), tokens, strict=True):
-            if path is not None:
-                found[path] = token.span(1)
-        return found
-
-    def place(self, edits: Iterable[Edit]) -> list[ByteEdit]:
-        """Edits of the text as edits of the body."""
-        placed: list[ByteEdit] = []
-        position, before = self.start, 0
-        for edit in sorted(edits):
-            start = position + len(_encoded(self.text[before : edit.start]))
-            position, before = start + len(_encoded(self.text[edit.start : edit.end])), edit.end
-            placed.append(ByteEdit(start, position, edit.new.encode()))
-        return placed if self.frame is None else [self._reframed(edits)]
-
-    def _reframed(self, edits: Iterable[Edit]) -> ByteEdit:
-        text = self.text
-        for edit in sorted(edits, reverse=True):
-            text = text[: edit.start] + edit.new + text[edit.end :]
-        headers, payload = _frame_parts(self.frame or b"")
-        payload = json.dumps(json.loads(payload) | {"bytes": b64encode(_encoded(text)).decode()}).encode()
+    def rewritten(self, texts: Mapping[Path | None, str]) -> bytes:
+        """Return its bytes with these texts at their paths; None is the path of a document that is not JSON."""
+        if None in texts:
+            return _encoded(texts[None])
+        value = json.loads(self.text)
+        for path, text in texts.items():
+            value = _with_text(value, path or (), text)
+        content = _json_bytes(value)
+        if self.frame is None:
+            return content
+        headers, payload = _frame_parts(self.frame)
+        payload = json.dumps(json.loads(payload) | {"bytes": b64encode(content).decode()}).encode()
         length = _FRAME.size + len(headers) + len(payload) + 4
         prelude = struct.pack(">II", length, len(headers))
         frame = prelude + struct.pack(">I", crc32(prelude)) + headers + payload
-        return ByteEdit(self.start, self.end, frame + struct.pack(">I", crc32(frame)))
+        return frame + struct.pack(">I", crc32(frame))
 
 
 class Piece(NamedTuple):
@@ -100,14 +78,6 @@ class Piece(NamedTuple):
     text: str
     document: Document
     path: Path | None
-
-    def place(self, edits: Iterable[Edit]) -> list[Edit]:
-        """Edits of this text as edits of its document's text; what they bring in needs no escape."""
-        if self.path is None:
-            return list(edits)
-        start, end = self.document.strings[self.path]
-        where = _unit_starts(self.document.text[start:end])
-        return [Edit(start + where[edit.start], start + where[edit.end], edit.new) for edit in edits]
 
 
 class Part(NamedTuple):
@@ -118,18 +88,18 @@ class Part(NamedTuple):
     token: str
 
     def stretch(self, start: int, end: int) -> tuple[int, int]:
-        """Where a stretch of this text lies in the passage's."""
+        """Return where a stretch of this text lies in the passage's."""
         if self.token == self.text:
             return self.start + start, self.start + end
-        where = _unit_starts(self.token)
-        return self.start + where[start], self.start + where[end]
+        units = [*(unit.start() for unit in _UNIT.finditer(self.token)), len(self.token)]
+        return self.start + units[start], self.start + units[end]
 
 
 @dataclass(frozen=True)
 class Passage:
     """A text as a reader sees it, made of the pieces it came in.
 
-    `where` says so to a person: `"content block 0"`, `"messages[0].content"`; empty for a body as a whole.
+    `where` names its place for a person: `"content block 0"`, `"messages[0].content"`; empty for a body as a whole.
     `holds_json` is true of the input of a tool, whose deltas are pieces of JSON.
     """
 
@@ -143,7 +113,7 @@ class Passage:
         return "".join(piece.text for piece in self.pieces)
 
     def parts(self) -> Iterator[Part]:
-        """The texts to look in: of JSON its strings, without keys."""
+        """Yield the texts to look in: of JSON its strings, without keys."""
         if not self.holds_json:
             yield Part(self.text, 0, self.text)
             return
@@ -156,41 +126,30 @@ class Passage:
                 value = token[1]
             yield Part(value, token.start(1), token[1])
 
-    def replace(self, stretches: Iterable[tuple[int, int]], new: str) -> list[tuple[Document, Edit]]:
-        """The edits of documents that put `new` in the place of these stretches of `text`."""
-        starts = [0, *accumulate(len(piece.text) for piece in self.pieces)]
-        edits: dict[int, list[Edit]] = {}
-        for start, end in stretches:
-            self._share_out(start, end, new, starts, edits)
-        pieces = ((self.pieces[place], own) for place, own in edits.items())
-        return [(piece.document, edit) for piece, own in pieces for edit in piece.place(own)]
+    def replaced(self, stretches: Sequence[tuple[int, int]], new: str) -> list[Piece]:
+        """Return the pieces that change where `new` takes the place of these disjoint stretches of `text`.
 
-    def _share_out(self, start: int, end: int, new: str, starts: Sequence[int], edits: dict[int, list[Edit]]) -> None:
-        """Give each piece its part of a stretch.
-
-        A delta that says nothing does not count as content, so one that would be left empty gets some of
-        the new text: the measurements of the recording are to stay what they were.
+        A delta without content does not count, so a piece that would be left empty gets some of the new text:
+        the measurements of the recording are to stay what they were.
         """
-        places = range(bisect_right(starts, start) - 1, bisect_left(starts, end))
-        first, *others = (place for place in places if self.pieces[place].text)
-        holders = [first, *(place for place in others if starts[place + 1] <= end)]
-        shares = dict.fromkeys((first, *others), "")
-        for index, character in enumerate(new):
-            shares[holders[round(index * (len(holders) - 1) / (len(new) - 1))]] += character
-        for place, share in shares.items():
-            inside = max(start, starts[place]) - starts[place], min(end, starts[place + 1]) - starts[place]
-            edits.setdefault(place, []).append(Edit(*inside, share))
-
-
-def _unit_starts(token: str) -> Sequence[int]:
-    """Where each character of a JSON string begins in its escaped form, and where the last one ends."""
-    if "\\" not in token:
-        return range(len(token) + 1)
-    return [*(unit.start() for unit in _UNIT.finditer(token)), len(token)]
+        starts = [0, *accumulate(len(piece.text) for piece in self.pieces)]
+        texts: dict[int, str] = {}
+        for start, end in sorted(stretches, reverse=True):  # from the end: what is before keeps its place
+            touched = range(bisect_right(starts, start) - 1, bisect_left(starts, end))
+            first, *others = (place for place in touched if self.pieces[place].text)
+            holders = [first, *(place for place in others if starts[place + 1] <= end)]
+            shares = dict.fromkeys((first, *others), "")
+            for index, character in enumerate(new):
+                shares[holders[round(index * (len(holders) - 1) / (len(new) - 1))]] += character
+            for place, share in shares.items():
+                text = texts.get(place, self.pieces[place].text)
+                before, behind = max(start - starts[place], 0), min(end, starts[place + 1]) - starts[place]
+                texts[place] = text[:before] + share + text[behind:]
+        return [self.pieces[place]._replace(text=text) for place, text in texts.items()]
 
 
 def passages(body: bytes) -> list[Passage]:
-    """Everything a body says: of a stream the content blocks, joined, and all other texts; of JSON every string.
+    """Return everything a body says: of a stream the content blocks, joined, and all other texts; of JSON each string.
 
     A body that is neither is one passage. Keys, numbers and the API's own words (`type`, `role`, `model`,
     `stop_reason`) are not among them.
@@ -198,16 +157,18 @@ def passages(body: bytes) -> list[Passage]:
     if body.startswith(b"\0") and (frames := list(_frames(body))):
         return _of_stream(frames)
     if _STREAM_START.match(body):
-        return _of_stream(_events(body))
+        return _of_stream(_document(body, *line.span(1)) for line in _DATA_LINE.finditer(body))
     return _of_document(_document(body, 0, len(body)), "")
 
 
-def placed(edits: Iterable[tuple[Document, Edit]]) -> list[ByteEdit]:
-    """Edits of documents as edits of the body they are in, in the order of the bytes."""
-    by_document: dict[Document, list[Edit]] = {}
-    for document, edit in edits:
-        by_document.setdefault(document, []).append(edit)
-    return sorted(edit for document, own in by_document.items() for edit in document.place(own))
+def changes(pieces: Iterable[Piece]) -> list[Change]:
+    """Return how a body changes where these pieces of it have new texts, in the order of its bytes."""
+    by_document: dict[Document, dict[Path | None, str]] = {}
+    for piece in pieces:
+        by_document.setdefault(piece.document, {})[piece.path] = piece.text
+    return sorted(
+        Change(document.start, document.end, document.rewritten(texts)) for document, texts in by_document.items()
+    )
 
 
 def is_protocol(path: Path) -> bool:
@@ -228,8 +189,23 @@ def _encoded(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def _events(body: bytes) -> Iterator[Document]:
-    return (_document(body, *line.span(1)) for line in _DATA_LINE.finditer(body))
+def _json_bytes(value: Any) -> bytes:
+    try:
+        return _encoded(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    except UnicodeEncodeError:  # half a surrogate pair: JSON can write it, UTF-8 cannot
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _with_text(value: Any, path: Path, text: str) -> Any:
+    """Put a text at its path of a JSON value, which changes; a text that is all of it is returned."""
+    if not path:
+        return text
+    *steps, last = path
+    inner = value
+    for step in steps:
+        inner = inner[step]
+    inner[last] = text
+    return value
 
 
 def _frames(body: bytes) -> Iterator[Document]:
@@ -303,20 +279,3 @@ def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
             yield from _texts(inner, (*path, step))
         elif isinstance(inner, str) and not is_protocol(here := (*path, step)):
             yield here, inner
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with its keys in their order, repeated ones included."""
-
-
-def _token_paths(value: Any, path: Path = ()) -> Iterator[Path | None]:
-    """For each string of a JSON text in its order: where the value stands, None for a key."""
-    if isinstance(value, str):
-        yield path
-    elif isinstance(value, _Pairs):
-        for key, inner in value:
-            yield None
-            yield from _token_paths(inner, (*path, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _token_paths(inner, (*path, index))

@@ -314,7 +314,17 @@ def test_an_answer_that_does_not_stream_is_redacted_in_its_strings() -> None:
 def test_an_answer_that_is_no_json_is_redacted_as_text() -> None:
     each = redact(recording(answering(b"<h1>for anna@exam", b"ple.com\xff</h1>")), MAIL)
 
-    assert chunks(each) == [b"<h1>for [redacted]", b"\xff</h1>"]
+    assert chunks(each) == [b"", b"<h1>for [redacted]\xff</h1>"]
+
+
+def test_a_changed_event_is_written_anew_where_its_last_byte_lay() -> None:
+    said = delta(0, "to anna@example.com")
+
+    each = redact(recording(answering(said[:90], said[90:-2], said[-2:])), MAIL)
+
+    head, changed, blank_line = chunks(each)
+    assert (head, blank_line) == (said[: said.index(b"{")], b"\n\n")
+    assert json.loads(changed)["delta"]["text"] == "to [redacted]"
 
 
 def test_a_stream_with_other_line_ends_and_a_byte_order_mark_is_redacted() -> None:
