@@ -1,4 +1,4 @@
-"""What every test of the project stands on: a clean environment, and the test server for those that ask."""
+"""Settings and fixtures for every test: a clean environment, and the test server."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.claude_server import ClaudeServer
 
-# no test depends on how fast the machine is, or on what else it does
+# No test may depend on how fast the machine is, or on what else it does
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# for further environments: what differs there is the machine's software, which any example meets
+# For runs with another Python or SDK. What differs there is the software, and every example uses it, so a few are enough
 settings.register_profile("again", settings.get_profile("any machine"), max_examples=15)
 settings.load_profile(os.environ.get("PROPERTY_TESTS", "any machine"))
 
-# nothing here speaks TLS, and each client that loads the machine's certificates takes 60 ms for it
+# No test uses TLS, and each client that loads the certificates of the machine takes 60 ms for it
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 os.environ.pop("SSL_CERT_FILE", None)
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's own key, gateway, proxy or CI must not decide what a test does."""
+def _without_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the key, gateway, proxy and CI variable of the machine: they must not decide what a test does."""
     for name in os.environ:
         if name.startswith("ANTHROPIC_") or name.lower().endswith("_proxy") or name == "CI":
             monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)
-def _no_bytecode_of_test_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is written twice within a second, at the same length, would be run as it was first."""
+def _without_bytecode_of_test_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write no bytecode. It is looked up by time and size of the source.
+
+    If a test writes a file twice within a second, with the same length, Python would run the first version again.
+    """
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
 
 @pytest.fixture
 def claude_server() -> Iterator[ClaudeServer]:
-    """A server on 127.0.0.1 that speaks the Messages API; `claude_server.url` is a base URL for the SDK."""
+    """Start a server on 127.0.0.1 that answers like the Messages API; `claude_server.url` is a base URL for the SDK."""
     with ClaudeServer() as server:
         yield server

@@ -1,4 +1,4 @@
-"""What is installed: the files of the wheel, the entry points, and what a run without latency tests pays for."""
+"""The wheel and its entry points, and what a run without latency tests has to load."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ LOADED = "import json, sys; print('\\n' + json.dumps(sorted({name.partition('.')
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The source distribution and the wheel, as an installer's build would make them."""
+    """Build the source distribution and the wheel, as an installer does."""
     folder = tmp_path_factory.mktemp("built")
-    done = subprocess.run(
+    build = subprocess.run(
         [sys.executable, "-c", BUILD, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return [folder / name for name in done.stdout.split()]
+    return [folder / name for name in build.stdout.split()]
 
 
 def loaded(*arguments: str, folder: Path | None = None) -> set[str]:
-    """The top-level modules a fresh interpreter has loaded when the code it runs asks."""
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    (told,) = [line for line in done.stdout.splitlines() if line.startswith("[")]
-    return set(json.loads(told))
+    """Return the top-level modules that a new interpreter has loaded when it runs the code `LOADED`."""
+    run = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    (modules,) = [line for line in run.stdout.splitlines() if line.startswith("[")]
+    return set(json.loads(modules))
 
 
-def test_the_wheel_holds_the_package_with_its_types_and_nothing_else(built: list[Path]) -> None:
+def test_the_wheel_has_the_package_with_its_types_and_nothing_else(built: list[Path]) -> None:
     with zipfile.ZipFile(built[1]) as archive:
         names = set(archive.namelist())
 
@@ -50,7 +50,7 @@ def test_the_wheel_holds_the_package_with_its_types_and_nothing_else(built: list
     assert {name for name in names if ".dist-info/" not in name} == package | {"pytest_claude_latency/py.typed"}
 
 
-def test_the_source_distribution_holds_all_that_its_tests_need(built: list[Path]) -> None:
+def test_the_source_distribution_has_all_that_its_tests_need(built: list[Path]) -> None:
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
 
@@ -79,9 +79,15 @@ def test_the_command_is_installed() -> None:
 
 
 def test_users_need_these_packages_besides() -> None:
-    needed = [each for each in requires("pytest-claude-latency") or [] if "extra ==" not in each]
+    requirements = [line for line in requires("pytest-claude-latency") or [] if "extra ==" not in line]
 
-    assert {each.partition(">=")[0] for each in needed} == {"pytest", "anthropic", "respx", "hypothesis", "msgspec"}
+    assert {requirement.partition(">=")[0] for requirement in requirements} == {
+        "pytest",
+        "anthropic",
+        "respx",
+        "hypothesis",
+        "msgspec",
+    }
 
 
 @pytest.mark.parametrize("module", ["pytest_claude_latency", "pytest_claude_latency.plugin"])

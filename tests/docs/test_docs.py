@@ -1,4 +1,4 @@
-"""README and docs: what they show runs, what they name exists, and what exists is named.
+"""The README and the docs: what they show runs, what they name exists, and what exists is named.
 
 A block whose first line is a comment with a file name (`# tests/test_summary.py`) is a complete file. All those
 files are one project, which is recorded and replayed here; those of the README are a project of their own too.
@@ -41,7 +41,7 @@ FILE_NAME = re.compile(r"# ([\w/]+\.(?:py|ini))\n")
 
 
 class Names(NamedTuple):
-    """What a user finds in `pytest --help` and `pytest --markers`."""
+    """The names in `pytest --help` and `pytest --markers`."""
 
     options: set[str]
     ini_keys: set[str]
@@ -51,7 +51,7 @@ class Names(NamedTuple):
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> Names:
     folder = tmp_path_factory.mktemp("names")
-    said = {
+    output = {
         option: subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", option],
             cwd=folder,
@@ -62,9 +62,9 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Names:
         for option in ("--help", "--markers")
     }
     return Names(
-        options=set(re.findall(r"^  (--(?:no-)?latency-[a-z-]+)", said["--help"], re.MULTILINE)),
-        ini_keys=set(re.findall(r"^  (latency_[a-z_]+) \(", said["--help"], re.MULTILINE)),
-        markers=set(re.findall(r"^@pytest\.mark\.(latency\w*(?:\(.*?\))?):", said["--markers"], re.MULTILINE)),
+        options=set(re.findall(r"^  (--(?:no-)?latency-[a-z-]+)", output["--help"], re.MULTILINE)),
+        ini_keys=set(re.findall(r"^  (latency_[a-z_]+) \(", output["--help"], re.MULTILINE)),
+        markers=set(re.findall(r"^@pytest\.mark\.(latency\w*(?:\(.*?\))?):", output["--markers"], re.MULTILINE)),
     )
 
 
@@ -94,20 +94,20 @@ def blocks(*languages: str) -> list[Block]:
 
 
 def commands() -> list[tuple[str, str]]:
-    """Every command shown in a console block, after the place that shows it."""
+    """Return each command in a console block, after the place that shows it."""
     return [
         (str(block), line) for block in blocks("console") for line in re.findall(r"^\$ (.*)$", block.code, re.MULTILINE)
     ]
 
 
 def named(pattern: str, page: str) -> set[str]:
-    """What the first cells of the page's tables name."""
+    """Return what the first cells of the page's tables name."""
     cells = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
     return {name for cell in cells for name in re.findall(pattern, cell)}
 
 
 def section(title: str) -> str:
-    """One section of the reference."""
+    """Return one section of the reference."""
     (_, rest) = REFERENCE.split(f"# {title}\n")
     return re.split(r"^##+ ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
@@ -215,7 +215,7 @@ def test_a_translation_shows_the_same_code_commands_and_numbers(page: str, trans
 
 
 def rows_of_numbers(page: str) -> list[str]:
-    """The rows of its tables that say what was measured."""
+    """Return the table rows of the page that say what was measured."""
     return re.findall(r"^\| `\w+` \| [\d.]+m?s \|.*$", TEXTS[page], re.MULTILINE)
 
 
@@ -235,8 +235,8 @@ def test_commands_shown_are_understood(place: str, command: str, pytester: pytes
     program, *arguments = shlex.split(command, comments=True)
     if program == "pytest":
         pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-        given = [each for each in arguments if not each.startswith(("tests", "examples"))]
-        result = pytester.runpytest("--collect-only", *given)
+        options = [argument for argument in arguments if not argument.startswith(("tests", "examples"))]
+        result = pytester.runpytest("--collect-only", *options)
         assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, f"{place}\n{result.stderr}"
     elif program == "claude-latency":
         pytester.mkdir("tests")
@@ -334,16 +334,16 @@ def test_the_arguments_of_strategies_shown_are_theirs_with_their_defaults() -> N
 
 
 def test_the_messages_explained_are_those_the_package_says() -> None:
-    said = [text for path in (ROOT / "pytest_claude_latency").rglob("*.py") for text in texts(path)]
+    messages = [text for path in (ROOT / "pytest_claude_latency").rglob("*.py") for text in texts(path)]
 
     for block in blocks("text"):
         if block.page == "docs/troubleshooting.md":
             message = ".*".join(re.escape(part) for part in block.code.rstrip("… \n").split("…"))
-            assert any(re.match(message, text) for text in said), block
+            assert any(re.match(message, text) for text in messages), block
 
 
 def texts(path: Path) -> Iterator[str]:
-    """Every text in a module, with `…` for what it fills in."""
+    """Yield every text in a module, with `…` for what it fills in."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)

@@ -19,7 +19,7 @@ socket.socket.connect = socket.socket.connect_ex = connect
 
 @pytest.fixture
 def examples(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the examples where no connection can be made, from pytest's start on."""
+    """Copy the examples into a folder whose runs of pytest cannot open any connection."""
     pytester.makepyfile(no_network=NO_NETWORK)
     monkeypatch.setenv(
         "PYTEST_ADDOPTS", "-p no_network -p no:cacheprovider -p no:rerunfailures"
@@ -35,7 +35,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_examples_keep_their_promises_offline_and_change_no_file(pytester: pytest.Pytester, examples: Path) -> None:
+def test_the_examples_keep_their_budgets_offline_and_change_no_file(pytester: pytest.Pytester, examples: Path) -> None:
     before = files(examples)
 
     result = pytester.runpytest_subprocess("--latency-budget", "--latency-strict", "examples")
@@ -55,7 +55,7 @@ def test_every_replay_of_the_examples_writes_the_same_report(pytester: pytest.Py
     assert len({path.read_bytes() for path in pytester.path.glob("*.json")}) == 1
 
 
-def test_drafts_written_one_after_the_other_break_their_promise(pytester: pytest.Pytester, examples: Path) -> None:
+def test_drafts_written_one_after_another_exceed_their_budget(pytester: pytest.Pytester, examples: Path) -> None:
     application = examples / "support_desk" / "drafts.py"
     together = "await asyncio.gather(*(_draft(client, ticket, tone) for tone in tones))"
     in_turn = "[await _draft(client, ticket, tone) for tone in tones]"
