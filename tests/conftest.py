@@ -14,7 +14,7 @@ from tests.support.claude_server import ClaudeServer
 
 # No test may depend on how fast the machine is, or on what else it does
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# For runs with another Python or SDK. What differs there is the software, and every example uses it, so a few are enough
+# For runs with another Python or SDK: only the software differs there, and every example uses it, so a few are enough
 settings.register_profile("again", settings.get_profile("any machine"), max_examples=15)
 settings.load_profile(os.environ.get("PROPERTY_TESTS", "any machine"))
 

@@ -81,7 +81,8 @@ def test_the_command_is_installed() -> None:
 def test_users_need_these_packages_besides() -> None:
     requirements = [line for line in requires("pytest-claude-latency") or [] if "extra ==" not in line]
 
-    assert {requirement.partition(">=")[0] for requirement in requirements} == {
+    names = {requirement.partition(">=")[0] for requirement in requirements}
+    assert names == {
         "pytest",
         "anthropic",
         "respx",
