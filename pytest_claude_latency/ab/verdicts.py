@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
-from pytest_claude_latency import duration
 from pytest_claude_latency.comparison.comparison import Comparison
 from pytest_claude_latency.comparison.condition_changes import condition_changes
 from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.comparison.statistical import Pair, judge_all
-from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.metric import METRICS, json_number
 from pytest_claude_latency.metrics.sample import NEVER, Sample
-from pytest_claude_latency.metrics.series import Series
+from pytest_claude_latency.metrics.series import Series, by_test
 from pytest_claude_latency.results.ab_pairs import ABPair, MeasuredRequest, NotCompared
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.verdict import RunVerdict
@@ -89,8 +87,7 @@ def on_pairs(results: Iterable[TestResult], rules: Rules | None = None, *, stric
 
 
 def _calls(results: Iterable[TestResult]) -> Iterator[_Call]:
-    ordered = sorted(results, key=lambda result: (result.nodeid, result.sample))
-    for nodeid, results_of_test in groupby(ordered, key=lambda result: result.nodeid):
+    for nodeid, results_of_test in by_test(results).items():
         samples = [result.ab_sample for result in results_of_test if result.ab_sample is not None]
         pairs = [pair for sample in samples for pair in sample.pairs]
         obstacles = [obstacle for sample in samples for obstacle in sample.not_compared]
@@ -115,7 +112,6 @@ def _judged(call: _Call, comparison: Comparison, *, strict: bool, is_first: bool
     """Return the verdict on one metric. What holds for all metrics of a call is said with the first of them."""
     undecided = comparison.verdict == "too few runs"
     left_out = call.left_out
-    _, after = comparison.typical
     lines = [comparison.message(), f"  {'compared':<10}{_HOW}", f"  {'recording':<10}{call.recording}"]
     lines += [f"  {'' if place else 'left out':<10}{text}" for place, text in enumerate(left_out)]
     return RunVerdict(
@@ -129,7 +125,7 @@ def _judged(call: _Call, comparison: Comparison, *, strict: bool, is_first: bool
         fails=comparison.verdict == "regression" or (strict and undecided),
         warns=undecided and is_first,
         shown=is_first or not undecided,
-        value=None if after == NEVER else round(duration.seconds(int(after)), 6),
+        value=json_number(METRICS[comparison.metric], comparison.typical[1]),
         facts={"kind": "ab", "call": call.number} | comparison.as_json() | {"left_out": left_out},
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import final
 
@@ -18,7 +17,7 @@ from pytest_claude_latency.cassettes.recording import timestamp
 from pytest_claude_latency.comparison.compare import compare
 from pytest_claude_latency.comparison.comparison import Comparison
 from pytest_claude_latency.comparison.rules import Rules
-from pytest_claude_latency.metrics.series import Series, series_of
+from pytest_claude_latency.metrics.series import Series, by_test, series_of
 from pytest_claude_latency.results.result import TestResult
 
 _PASSED = ("passed", "xpassed")
@@ -94,10 +93,8 @@ class History:
 
 def whole(results: Iterable[TestResult]) -> list[TestResult]:
     """The results of tests whose every sample ran and passed, all in the same way."""
-    ordered = sorted(results, key=lambda result: (result.nodeid, result.sample))
     found: list[TestResult] = []
-    for _, group in groupby(ordered, key=lambda result: result.nodeid):
-        samples = list(group)
+    for samples in by_test(results).values():
         ways = {(sample.mode, sample.clock) for sample in samples}
         if (
             len(samples) == samples[0].sample_count

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from pytest_claude_latency import duration
 from pytest_claude_latency.baselines.history import Difference
 from pytest_claude_latency.comparison.comparison import Comparison
-from pytest_claude_latency.metrics.metric import METRICS
-from pytest_claude_latency.metrics.sample import NEVER
+from pytest_claude_latency.metrics.metric import METRICS, json_number
 from pytest_claude_latency.results.verdict import RunVerdict
 
 _DRIFT = "measured in another session: the API may have been slower as a whole"
@@ -47,7 +45,7 @@ def _of(comparison: Comparison, name: str, live: bool, strict: bool) -> RunVerdi
         fails=worse and (strict or not live),
         warns=worse and live,
         shown=comparison.verdict != "unchanged",
-        value=_value(comparison),
+        value=json_number(METRICS[comparison.metric], comparison.typical[1]),
         facts={"kind": "comparison", "baseline": name} | comparison.as_json(),
     )
 
@@ -87,13 +85,6 @@ def _told_once(found: Iterable[RunVerdict]) -> Iterator[RunVerdict]:
             run_verdict, shown=run_verdict.shown and not repeated, notes=() if notes in told else run_verdict.notes
         )
         told |= {(run_verdict.nodeid, run_verdict.verdict), notes}
-
-
-def _value(comparison: Comparison) -> float | None:
-    _, after = comparison.typical
-    if after == NEVER:
-        return None
-    return round(duration.seconds(round(after)), 6) if METRICS[comparison.metric].kind == "duration" else after
 
 
 def said(gone: Iterable[str], name: str, *, is_new: bool) -> list[str]:

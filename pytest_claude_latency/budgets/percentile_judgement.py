@@ -9,7 +9,7 @@ from typing import Any
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.errors import LatencyError
-from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.metric import METRICS, json_number
 from pytest_claude_latency.metrics.percentiles import Standing, can_keep, percentile, settles, share_of, standing
 from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.plurals import number_of
@@ -70,12 +70,11 @@ class PercentileJudgement:
 
     def as_json(self) -> dict[str, Any]:
         """The judgement as JSON values, durations in seconds to the microsecond."""
-        known = self.measured is not None and self.measured < NEVER
         return {
             "metric": self.limit.metric,
             "statistic": self.limit.statistic,
             "limit": duration.seconds(int(self.limit.value)),
-            "measured": round(duration.seconds(int(self.measured or 0)), 6) if known else None,
+            "measured": json_number(METRICS[self.limit.metric], self.measured),
             "over": self.over,
             "samples": self.samples,
             "verdict": self.verdict,

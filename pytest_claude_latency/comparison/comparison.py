@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.comparison.mann_whitney import Interval
-from pytest_claude_latency.metrics.metric import METRICS, Metric, show
+from pytest_claude_latency.metrics.metric import METRICS, Metric, json_number, show
 from pytest_claude_latency.metrics.percentiles import percentile
 from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.plurals import number_of
@@ -51,7 +51,7 @@ class Evidence:
         return {
             "ratio": _finite(self.ratio),
             "interval": [_finite(bound) for bound in self.interval],
-            "shift": _seconds(self.shift),
+            "shift": json_number(METRICS["total"], self.shift),
             "p": self.p,
             "adjusted_p": self.adjusted,
         }
@@ -132,8 +132,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison in JSON types: durations in seconds to the microsecond, null for what never came."""
-        is_duration = METRICS[self.metric].kind == "duration"
-        before, after = (_seconds(value) if is_duration else _finite(value) for value in self.typical)
+        before, after = (json_number(METRICS[self.metric], value) for value in self.typical)
         return {
             "metric": self.metric,
             "verdict": self.verdict,
@@ -157,10 +156,6 @@ def _factor(before: float, after: float) -> float:
 
 def _show(metric: Metric, value: float) -> str:
     return f"never ({metric.absent})" if value == NEVER else show(metric, value)
-
-
-def _seconds(span: float) -> float | None:
-    return None if abs(span) == math.inf else round(duration.seconds(round(span)), 6)
 
 
 def _finite(value: float) -> float | None:

@@ -5,6 +5,7 @@ Each is a row of `METRICS`; how it is read, compared and shown follows from the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -72,6 +73,16 @@ def measurement(metric: Metric, call: Call) -> int | float | None:
     if value is None:
         return metric.unreported
     return duration.nanoseconds(value) if metric.kind == "duration" else value
+
+
+def json_number(metric: Metric, measured: float | None) -> float | None:
+    """Return a measurement for programs: seconds to the microsecond, a count or a rate.
+
+    None where nothing was measured, and for what is infinite: what was awaited never came.
+    """
+    if measured is None or math.isinf(measured):
+        return None
+    return round(duration.seconds(round(measured)), 6) if metric.kind == "duration" else measured
 
 
 def show(metric: Metric, measured: int | float) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.errors import LatencyError
@@ -62,6 +61,9 @@ class Measured(Protocol):
         ...
 
 
+MeasuredT = TypeVar("MeasuredT", bound=Measured)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """All samples of one test, in the order of their numbers, as other runs can be compared with."""
@@ -82,15 +84,29 @@ class Series:
         return "measured live" if self.mode == "live" else f"replayed on the {self.clock} clock"
 
 
+def by_test(results: Iterable[MeasuredT]) -> dict[str, list[MeasuredT]]:
+    """Return the results of each test, by node id in sorted order; those of one test in the order of their samples."""
+    tests: dict[str, list[MeasuredT]] = {}
+    for result in sorted(results, key=lambda result: (result.nodeid, result.sample)):
+        tests.setdefault(result.nodeid, []).append(result)
+    return tests
+
+
+def sample_of(result: Measured) -> Sample:
+    """Return what one result measured, with times in nanoseconds."""
+    elapsed = None if result.elapsed is None else duration.nanoseconds(result.elapsed)
+    conditions = tuple(dict(facts) for facts in result.conditions)
+    return Sample(number=result.sample, elapsed=elapsed, calls=result.calls, conditions=conditions)
+
+
 def series_of(results: Iterable[Measured]) -> dict[str, Series]:
     """What a run measured of each test that passed, by node id.
 
     Raises:
         LatencyError: the samples of a test were measured in different ways.
     """
-    used = [result for result in results if result.outcome in _USED]
-    ordered = sorted(used, key=lambda result: (result.nodeid, result.sample))
-    return {nodeid: _series(nodeid, list(samples)) for nodeid, samples in groupby(ordered, lambda each: each.nodeid)}
+    tests = by_test(result for result in results if result.outcome in _USED)
+    return {nodeid: _series(nodeid, samples) for nodeid, samples in tests.items()}
 
 
 def refuse_other_kind(before: Series, after: Series) -> None:
@@ -108,10 +124,6 @@ def _series(nodeid: str, results: Sequence[Measured]) -> Series:
     if len(ways) > 1:
         raise LatencyError(f"{nodeid}: some of its samples were replayed and some were not; these are never mixed")
     mode, clock = ways.pop()
-    return Series(nodeid=nodeid, mode=mode, clock=clock, samples=tuple(map(_sample, results)))
-
-
-def _sample(result: Measured) -> Sample:
-    elapsed = None if result.elapsed is None else duration.nanoseconds(result.elapsed)
-    conditions = tuple(dict(each) for each in result.conditions)
-    return Sample(number=result.sample, elapsed=elapsed, calls=result.calls, conditions=conditions).comparable()
+    return Series(
+        nodeid=nodeid, mode=mode, clock=clock, samples=tuple(sample_of(result).comparable() for result in results)
+    )

@@ -97,12 +97,12 @@ def _row(row: Row, cells: tuple[str, ...]) -> str:
 def _variants(summary: Summary) -> str:
     """Each test that was tried in variants: a table, and what to make of it."""
     blocks = []
-    for trial in summary.trials:
-        content = variants.table(trial)
+    for ranking in summary.variant_rankings:
+        content = variants.table(ranking)
         head = "".join(f"<th>{escape(header)}</th>" for header in content.headers)
         rows = ["".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in content.cells]
-        said = (trial.recommendation(), *content.footnotes)
-        blocks += [f"<p><code>{escape(trial.nodeid)}</code></p>", f"<table><thead><tr>{head}</tr></thead><tbody>"]
+        said = (ranking.recommendation(), *content.footnotes)
+        blocks += [f"<p><code>{escape(ranking.nodeid)}</code></p>", f"<table><thead><tr>{head}</tr></thead><tbody>"]
         blocks += [f"<tr>{row}</tr>" for row in rows]
         blocks += ["</tbody></table>", *(f"<p>{escape(text)}</p>" for text in said)]
     return "<h2>Variants</h2>\n" + "\n".join(blocks) if blocks else ""

@@ -27,7 +27,11 @@ def render(summary: Summary) -> str:
         "clock": summary.run.clock,
         "tests": [_test(result) for result in summary.results],
         "verdicts": [run_verdict.as_json() for run_verdict in summary.run.verdicts],
-        **({"variants": [trial.as_json() for trial in summary.trials]} if summary.trials else {}),
+        **(
+            {"variants": [ranking.as_json() for ranking in summary.variant_rankings]}
+            if summary.variant_rankings
+            else {}
+        ),
     }
     return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -20,7 +20,7 @@ def render(summary: Summary) -> str:
     parts = ["## Claude latency", _table(summary) if summary.rows else "", _plain(counts(summary))]
     if line := not_judged(summary):
         parts.append(_plain(line))
-    parts += _trials(summary) + _broken(summary) + _listed("Over all samples", over_samples(summary))
+    parts += _variants(summary) + _broken(summary) + _listed("Over all samples", over_samples(summary))
     parts += _listed("Against the baseline", against_baseline(summary))
     parts += _listed("Warnings", summary.warnings) + _listed("Notes", summary.notes)
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -38,13 +38,13 @@ def _lines(content: Table) -> list[str]:
     return [header, rule, *map(_row, content.cells)]
 
 
-def _trials(summary: Summary) -> list[str]:
+def _variants(summary: Summary) -> list[str]:
     """Each test that was tried in variants: a table, and what to make of it."""
     blocks = []
-    for trial in summary.trials:
-        content = variants.table(trial)
-        said = [_plain(text) for text in (trial.recommendation(), *content.footnotes)]
-        blocks += [code(trial.nodeid), "\n".join(_lines(content)), *said]
+    for ranking in summary.variant_rankings:
+        content = variants.table(ranking)
+        said = [_plain(text) for text in (ranking.recommendation(), *content.footnotes)]
+        blocks += [code(ranking.nodeid), "\n".join(_lines(content)), *said]
     return ["### Variants", *blocks] if blocks else []
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement
 from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.metrics.series import by_test
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.results.variant_ranking import Trial, trials
+from pytest_claude_latency.results.variant_ranking import VariantRanking, rank_variants
 from pytest_claude_latency.results.verdict import RunVerdict
 
 
@@ -106,7 +106,7 @@ class Summary:
     """How many comparisons with a baseline came to each verdict."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    trials: tuple[Trial, ...] = ()
+    variant_rankings: tuple[VariantRanking, ...] = ()
     """Tests that were tried in variants."""
 
     @property
@@ -117,11 +117,11 @@ class Summary:
 
 def summarize(results: Iterable[TestResult], run: Run) -> Summary:
     """The summary of `results`, in whatever order they came in."""
-    ordered = tuple(sorted(results, key=lambda result: (result.nodeid, result.sample)))
+    ordered = tuple(result for samples in by_test(results).values() for result in samples)
     written = tuple(result for result in ordered if not result.variant)
     rows = tuple(
         _row(nodeid, tuple(samples), tuple(each for each in run.verdicts if each.nodeid == nodeid))
-        for nodeid, samples in groupby(written, key=lambda each: each.nodeid)
+        for nodeid, samples in by_test(written).items()
     )
     return Summary(
         run=run,
@@ -137,7 +137,7 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
             *_said((result for result in ordered if result.variant), "warnings"),
         ),
         notes=(*_said(ordered, "notes"), *(note for row in rows for note in _connecting(row))),
-        trials=trials(ordered, run.rules),
+        variant_rankings=rank_variants(ordered, run.rules),
     )
 
 

@@ -19,7 +19,7 @@ from pytest_claude_latency.report.table import counts, elsewhere, not_judged, ta
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_claude_latency.results.variant_ranking import Trial
+    from pytest_claude_latency.results.variant_ranking import VariantRanking
 
 _COLOURS = {
     "broken": "red",
@@ -44,10 +44,10 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
             _write_tests(summary, reporter)
     elif line := not_judged(summary):
         reporter.write_line(line)
-    if summary.trials:
+    if summary.variant_rankings:
         reporter.write_sep("=", "claude latency: variants")
-    for trial in summary.trials:
-        _write_variants(trial, reporter)
+    for ranking in summary.variant_rankings:
+        _write_variants(ranking, reporter)
     if summary.run.explained:
         _write_explanations(summary, reporter)
     for warning in summary.warnings:
@@ -98,17 +98,17 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
             _wrapped(moments(call), reporter, indent=4)
 
 
-def _write_variants(trial: Trial, reporter: pytest.TerminalReporter) -> None:
+def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) -> None:
     """Write the table of a test's variants, and what to make of it."""
-    content = variants.table(trial)
+    content = variants.table(ranking)
     widths = column_widths([content.headers, *content.cells], _width(reporter))
     numbers = range(1, len(widths) - 1)
     # a variant's name is there to be read in full: where it has no room, it gets a line of its own above its figures
     has_room = widths[0] >= max(columns_of(cells[0]) for cells in content.cells)
     if not has_room:
         widths[0] = columns_of(content.headers[0])
-    fastest = trial.fastest.name if trial.fastest else ""
-    _wrapped(trial.nodeid, reporter, bold=True)
+    fastest = ranking.fastest.name if ranking.fastest else ""
+    _wrapped(ranking.nodeid, reporter, bold=True)
     reporter.write_line(line_of(content.headers, widths, numbers))
     for name, *facts in content.cells:
         markup = _markup("kept") if name == fastest else {}
@@ -117,7 +117,7 @@ def _write_variants(trial: Trial, reporter: pytest.TerminalReporter) -> None:
         reporter.write_line(line_of((name if has_room else "", *facts), widths, numbers), **markup)
     for footnote in content.footnotes:
         reporter.write_line(f"  {footnote}")
-    _wrapped(trial.recommendation(), reporter, indent=2)
+    _wrapped(ranking.recommendation(), reporter, indent=2)
 
 
 def _write_explanations(summary: Summary, reporter: pytest.TerminalReporter) -> None:

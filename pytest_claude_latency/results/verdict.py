@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.limit import Limit
-from pytest_claude_latency.budgets.percentile_judgement import PercentileJudgement, judge
-from pytest_claude_latency.metrics.sample import NEVER, Sample
+from pytest_claude_latency.budgets.percentile_judgement import judge
+from pytest_claude_latency.metrics.metric import METRICS, json_number
+from pytest_claude_latency.metrics.series import by_test, sample_of
 from pytest_claude_latency.results.result import TestResult
+
+NOT_JUDGED: Final = "{about} was not judged: {reason}"
+NO_BUDGETS: Final = "the run judges no budgets"
+NO_SAMPLE: Final = "no sample ran"
+INCOMPLETE: Final = "{incomplete} of {ran} samples ended before they were done"
+STRICTLY: Final = "\n  (--latency-strict)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +42,11 @@ class RunVerdict:
     fails: bool = False
     warns: bool = False
     shown: bool = True
-    """Whether a table shows it below its test: what did not change is only counted."""
+    """Whether a table shows it below its test. What did not change is only counted."""
     value: float | None = None
-    """What was measured, as a number for programs: a duration in seconds."""
+    """What was measured, as a number for programs: a duration in seconds. None where there was nothing to measure."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What the JSON report says of it beside test and verdict."""
+    """What else the JSON report says about it."""
 
     @property
     def name(self) -> str:
@@ -53,7 +58,7 @@ class RunVerdict:
         return replace(
             self,
             verdict="not judged",
-            headline=f"{self.about} was not judged: {reason}",
+            headline=NOT_JUDGED.format(about=self.about, reason=reason),
             message="",
             notes=(),
             fails=False,
@@ -67,48 +72,41 @@ class RunVerdict:
 
 
 def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool) -> list[RunVerdict]:
-    """What all samples together say of each percentile a test promises, in the order of the tests' ids.
+    """Return the verdict of all samples on each percentile that a test promises, in the order of the tests' ids.
 
-    Under `strict` what the samples cannot settle fails too.
+    `judged` says whether the run judges budgets. A percentile that the samples cannot settle warns; under `strict` it
+    fails.
     """
-    ordered = sorted(results, key=lambda result: (result.nodeid, result.sample))
-    found: list[RunVerdict] = []
-    for nodeid, group in groupby(ordered, key=lambda result: result.nodeid):
-        samples = list(group)
-        limits = {limit.text(): limit for sample in samples for limit in sample.percentiles}
-        found += [_concluded(nodeid, limit, samples, judged, strict) for limit in limits.values()]
-    return found
+    return [
+        _on_percentile(nodeid, limit, samples, judged=judged, strict=strict)
+        for nodeid, samples in by_test(results).items()
+        for limit in {limit.text(): limit for sample in samples for limit in sample.percentiles}.values()
+    ]
 
 
-def _concluded(nodeid: str, limit: Limit, samples: Sequence[TestResult], judged: bool, strict: bool) -> RunVerdict:
+def _on_percentile(
+    nodeid: str, limit: Limit, samples: Sequence[TestResult], *, judged: bool, strict: bool
+) -> RunVerdict:
     ran = [sample for sample in samples if sample.outcome != "skipped"]
-    judgement = judge(limit, [_sample(sample) for sample in ran if not sample.incomplete])
-    run_verdict = _of(nodeid, judgement, strict)
-    incomplete = sum(sample.incomplete for sample in ran)
-    if not judged:
-        return run_verdict.not_judged("the run judges no budgets")
-    if incomplete:
-        return run_verdict.not_judged(f"{incomplete} of {len(ran)} samples ended before they were done")
-    return run_verdict if ran else run_verdict.not_judged("no sample ran")
-
-
-def _of(nodeid: str, judgement: PercentileJudgement, strict: bool) -> RunVerdict:
+    complete = [sample for sample in ran if not sample.incomplete]
+    judgement = judge(limit, list(map(sample_of, complete)))
     unsettled = judgement.verdict in ("inconclusive", "not measured")
-    measured = judgement.measured
-    known = measured is not None and measured < NEVER
-    return RunVerdict(
+    verdict = RunVerdict(
         nodeid=nodeid,
         about=judgement.name,
         verdict=judgement.verdict,
         headline=judgement.headline(),
-        message=judgement.message() + ("\n  (--latency-strict)" if unsettled else ""),
+        message=judgement.message() + (STRICTLY if unsettled else ""),
         fails=judgement.broken or (strict and unsettled),
         warns=unsettled,
-        value=round(duration.seconds(int(measured)), 6) if measured is not None and known else None,
+        value=json_number(METRICS[limit.metric], judgement.measured),
         facts={"kind": "percentile"} | judgement.as_json(),
     )
-
-
-def _sample(result: TestResult) -> Sample:
-    elapsed = None if result.elapsed is None else duration.nanoseconds(result.elapsed)
-    return Sample(number=result.sample, elapsed=elapsed, calls=result.calls)
+    if not judged:
+        return verdict.not_judged(NO_BUDGETS)
+    if not ran:
+        return verdict.not_judged(NO_SAMPLE)
+    # a percentile of the samples that succeeded would look better than the test is
+    if len(complete) < len(ran):
+        return verdict.not_judged(INCOMPLETE.format(incomplete=len(ran) - len(complete), ran=len(ran)))
+    return verdict

@@ -87,7 +87,7 @@ def bodies(suite: Suite) -> list[Any]:
 
 
 def variants(suite: Suite) -> dict[str, Any]:
-    """What the report says of the one test that was tried, its contenders by their names."""
+    """What the report says of the one test that was tried, its candidates by their names."""
     (found,) = suite.report["variants"]
     return {each["variant"] or "as written": each for each in found["tried"]}
 

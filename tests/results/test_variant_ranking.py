@@ -1,4 +1,4 @@
-"""Trials: variants of a test side by side, and which of them is recommended."""
+"""Variant rankings: variants of a test side by side, and which of them is recommended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pytest_claude_latency.report.variants import table
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.results.variant_ranking import Trial, trials
+from pytest_claude_latency.results.variant_ranking import VariantRanking, rank_variants
 from tests.support.some_call import some_call
 
 TEST = "test_it.py::test_it"
@@ -18,7 +18,7 @@ FAST = (0.9, 1.0, 1.1, 1.2, 1.3)
 
 
 def samples(elapsed: Sequence[float], variant: str = "", failed: int = 0, **call: Any) -> list[TestResult]:
-    """The results of one contender, the first `failed` of which did not pass."""
+    """The results of one candidate, the first `failed` of which did not pass."""
     return [
         TestResult(
             nodeid=f"{TEST}[{variant}]" if variant else TEST,
@@ -35,37 +35,37 @@ def samples(elapsed: Sequence[float], variant: str = "", failed: int = 0, **call
     ]
 
 
-def trial(*contenders: list[TestResult]) -> Trial:
-    (only,) = trials(result for contender in contenders for result in contender)
+def ranking(*candidates: list[TestResult]) -> VariantRanking:
+    (only,) = rank_variants(result for candidate in candidates for result in candidate)
     return only
 
 
 def test_a_run_without_variants_is_no_trial() -> None:
-    assert trials(samples(SLOW)) == ()
+    assert rank_variants(samples(SLOW)) == ()
 
 
 def test_the_fastest_that_passes_is_named_with_what_it_rests_on() -> None:
-    found = trial(samples(SLOW), samples(FAST, "~model=b"), samples((1.5, 1.6, 1.7, 1.8, 1.9), "~model=c"))
+    found = ranking(samples(SLOW), samples(FAST, "~model=b"), samples((1.5, 1.6, 1.7, 1.8, 1.9), "~model=c"))
 
-    assert [each.name for each in found.contenders] == ["as written", "~model=b", "~model=c"]
+    assert [each.name for each in found.candidates] == ["as written", "~model=b", "~model=c"]
     assert found.fastest is not None
     assert found.fastest.name == "~model=b"
     assert found.recommendation().startswith("fastest that passes: ~model=b, 1.100s, was 2.200s as written (ratio 0.50")
-    assert [each.verdict for each in found.contenders] == [None, "faster", "faster"]
+    assert [each.verdict for each in found.candidates] == [None, "faster", "faster"]
 
 
 @pytest.mark.parametrize("failed", [1, 5])
 def test_what_fails_its_assertions_is_never_recommended_however_fast(failed: int) -> None:
-    found = trial(samples(SLOW), samples((0.1, 0.1, 0.1, 0.1, 0.1), "~model=b", failed))
+    found = ranking(samples(SLOW), samples((0.1, 0.1, 0.1, 0.1, 0.1), "~model=b", failed))
 
     assert found.fastest is not None
     assert found.fastest.name == "as written"
-    assert found.contenders[1].verdict is None
-    assert (found.contenders[1].passed, found.contenders[1].samples) == (5 - failed, 5)
+    assert found.candidates[1].verdict is None
+    assert (found.candidates[1].passed, found.candidates[1].samples) == (5 - failed, 5)
 
 
 def test_where_none_passes_none_is_recommended() -> None:
-    found = trial(samples(SLOW, failed=1), samples(FAST, "~model=b", failed=5))
+    found = ranking(samples(SLOW, failed=1), samples(FAST, "~model=b", failed=5))
 
     assert found.fastest is None
     assert found.recommendation() == "none passed in all its samples, so none is recommended"
@@ -74,47 +74,47 @@ def test_where_none_passes_none_is_recommended() -> None:
 def test_a_test_that_only_broke_its_budget_passes() -> None:
     broken = [TestResult(**{**vars(each), "outcome": "failed"}) for each in samples(FAST)]
 
-    found = trial(broken, samples(SLOW, "~model=b"))
+    found = ranking(broken, samples(SLOW, "~model=b"))
 
     assert found.fastest is not None
     assert found.fastest.name == "as written"
 
 
 def test_a_difference_inside_the_noise_is_called_that() -> None:
-    found = trial(samples(SLOW), samples((1.99, 2.11, 2.19, 2.31, 2.38), "~temperature=0.2"))
+    found = ranking(samples(SLOW), samples((1.99, 2.11, 2.19, 2.31, 2.38), "~temperature=0.2"))
 
-    assert found.contenders[1].verdict == "inside the noise"
+    assert found.candidates[1].verdict == "inside the noise"
     assert found.recommendation().endswith("was 2.200s as written; the difference is inside the noise")
     assert table(found).footnotes == ("~ inside the noise",)
 
 
 def test_two_variants_that_chance_may_have_ordered_are_named_together() -> None:
-    found = trial(samples(SLOW), samples(FAST, "~model=b"), samples((0.92, 1.02, 1.13, 1.21, 1.31), "~model=c"))
+    found = ranking(samples(SLOW), samples(FAST, "~model=b"), samples((0.92, 1.02, 1.13, 1.21, 1.31), "~model=c"))
 
     assert found.recommendation().endswith("; inside the noise of it: ~model=c")
 
 
 def test_too_few_samples_are_said_with_how_many_would_do() -> None:
-    found = trial(samples(SLOW[:1]), samples(FAST[:1], "~model=b"))
+    found = ranking(samples(SLOW[:1]), samples(FAST[:1], "~model=b"))
 
-    assert found.contenders[1].verdict == "too few samples"
+    assert found.candidates[1].verdict == "too few samples"
     assert found.recommendation() == (
         "fastest that passes: ~model=b, 900ms, was 2.000s as written; "
-        "too few samples to tell that from chance (1 as written, 1 of it; 4 each would do)"
+        "too few samples to tell that from chance (1 as written, 1 of it; 4 each are needed)"
     )
 
 
 def test_a_recommendation_says_that_answers_were_cut_off() -> None:
-    found = trial(samples(SLOW), samples(FAST, "~max_tokens=5", stop_reason="max_tokens"))
+    found = ranking(samples(SLOW), samples(FAST, "~max_tokens=5", stop_reason="max_tokens"))
 
-    assert found.contenders[1].cut_off == 5
+    assert found.candidates[1].cut_off == 5
     assert "; cut off at max_tokens in 5 of 5 samples: what was measured is not the whole answer" in (
         found.recommendation()
     )
 
 
 def test_a_variant_without_the_test_as_written_is_compared_with_nothing() -> None:
-    found = trial(samples(FAST, "~model=b"))
+    found = ranking(samples(FAST, "~model=b"))
 
     assert "as written the test did not pass or did not run" in found.recommendation()
 
@@ -124,20 +124,20 @@ def test_samples_that_were_skipped_did_not_run() -> None:
         TestResult(nodeid=f"{TEST}[~model=b]", variant="~model=b", written=TEST, outcome="skipped", incomplete=True)
     ]
 
-    found = trial(samples(FAST), skipped)
+    found = ranking(samples(FAST), skipped)
 
-    assert (found.contenders[1].samples, found.contenders[1].passes) == (0, False)
+    assert (found.candidates[1].samples, found.candidates[1].passes) == (0, False)
     assert table(found).cells[1][:2] == ("~model=b", "skipped")
 
 
 def test_numbers_are_those_of_the_samples_that_passed() -> None:
-    found = trial(samples(SLOW), samples((0.1, 1.0, 1.1, 1.2, 1.3), "~model=b", failed=1))
+    found = ranking(samples(SLOW), samples((0.1, 1.0, 1.1, 1.2, 1.3), "~model=b", failed=1))
 
-    assert found.contenders[1].typical("elapsed") == 1.1e9
+    assert found.candidates[1].typical("elapsed") == 1.1e9
 
 
 def test_the_table_leaves_out_what_says_nothing() -> None:
-    found = table(trial(samples(SLOW), samples(FAST, "~model=b")))
+    found = table(ranking(samples(SLOW), samples(FAST, "~model=b")))
 
     assert found.headers == ("variant", "passed", "TTFT", "TTFA", "total", "prompt", "output", "change")
     assert found.cells == (
@@ -147,7 +147,7 @@ def test_the_table_leaves_out_what_says_nothing() -> None:
 
 
 def test_the_json_of_a_trial_holds_numbers_and_the_words() -> None:
-    found = trial(samples(SLOW), samples(FAST, "~model=b")).as_json()
+    found = ranking(samples(SLOW), samples(FAST, "~model=b")).as_json()
 
     assert (found["nodeid"], found["fastest"]) == (TEST, f"{TEST}[~model=b]")
     written, tried = found["tried"]
