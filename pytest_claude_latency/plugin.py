@@ -14,16 +14,16 @@ import pytest
 
 from pytest_claude_latency import options, virtual_time
 from pytest_claude_latency.collection import selection
-from pytest_claude_latency.run.fixtures import CASE, async_claude_client, claude_client, claude_latency
+from pytest_claude_latency.run.fixtures import MEASURED_ITEM, async_claude_client, claude_client, claude_latency
 from pytest_claude_latency.run.reporter import Reporter, WorkerReporter
 from pytest_claude_latency.run.session import REPORTED, SESSION, Session
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.run.scoped_fixtures import WideFixtures
+    from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures
 
 __all__ = ["async_claude_client", "claude_client", "claude_latency"]
 
-WIDE: pytest.StashKey[WideFixtures] = pytest.StashKey()
+SCOPED: pytest.StashKey[ScopedFixtures] = pytest.StashKey()
 SETUP: pytest.StashKey[ExitStack] = pytest.StashKey()
 
 
@@ -86,22 +86,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Watch the wider-scoped fixtures of the selected latency tests."""
+    """Watch the scopedr-scoped fixtures of the selected latency tests."""
     selected = [item for item in session.items if selection.is_marked(item)]
     if selected:
-        from pytest_claude_latency.run.scoped_fixtures import WideFixtures
+        from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures
 
-        session.config.stash[WIDE] = WideFixtures(session.config.stash[SESSION], selected)
+        session.config.stash[SCOPED] = ScopedFixtures(session.config.stash[SESSION], selected)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
     """Measure a watched fixture by itself."""
     __tracebackhide__ = True
-    wide = request.config.stash.get(WIDE, None)
-    if wide is None or not wide.watches(fixturedef, request):
+    scoped = request.config.stash.get(SCOPED, None)
+    if scoped is None or not scoped.watches(fixturedef, request):
         return (yield)
-    with wide.setting_up(fixturedef, request):
+    with scoped.setting_up(fixturedef, request):
         return (yield)
 
 
@@ -109,9 +109,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin the test's world before its first fixture; marks that skip a test have spoken by now."""
     __tracebackhide__ = True
     if selection.is_marked(item):
-        from pytest_claude_latency.run import measured_item
+        from pytest_claude_latency.run.measured_item import MeasuredItem
 
-        item.stash[CASE] = current = measured_item.opened(item.config.stash[SESSION], item)
+        item.stash[MEASURED_ITEM] = current = MeasuredItem.begun(item.config.stash[SESSION], item)
         item.stash[SETUP].enter_context(current.setting_up())
 
 
@@ -127,7 +127,7 @@ def pytest_runtest_setup_of_latency_test(item: pytest.Item) -> Generator[None, A
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Judge the body when it is over."""
     __tracebackhide__ = True
-    current = item.stash.get(CASE, None)
+    current = item.stash.get(MEASURED_ITEM, None)
     if current is None:
         return (yield)
     with current.running():
@@ -138,7 +138,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     """End the test's world after its last fixture, and keep what was recorded."""
     __tracebackhide__ = True
-    current = item.stash.get(CASE, None)
+    current = item.stash.get(MEASURED_ITEM, None)
     if current is None:
         return (yield)
     with current.tearing_down():
@@ -151,14 +151,14 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Send what was measured along with the report of the teardown, from a worker too."""
     report = yield
-    current = item.stash.get(CASE, None)
+    current = item.stash.get(MEASURED_ITEM, None)
     if current is not None:
         current.note(report, call.excinfo)
         if report.when == "teardown":
             setattr(report, REPORTED, current.result().as_dict())
-            del item.stash[CASE]
+            del item.stash[MEASURED_ITEM]
     elif report.when == "setup" and not report.passed and selection.is_marked(item):
-        from pytest_claude_latency.run import measured_item
+        from pytest_claude_latency.run import item_result
 
-        setattr(report, REPORTED, measured_item.never_begun(item, report).as_dict())
+        setattr(report, REPORTED, item_result.result_of_unmeasured(item, report).as_dict())
     return report

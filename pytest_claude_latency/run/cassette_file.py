@@ -1,4 +1,4 @@
-"""Shelves: where the recording of a test or of a wider-scoped fixture lies, how it is read and written."""
+"""The file that the recording of a test or of a scoped fixture lies in: how it is found, replayed and written."""
 
 from __future__ import annotations
 
@@ -9,18 +9,27 @@ from functools import partial
 from pathlib import Path
 from typing import final
 
+import pytest
+
 from pytest_claude_latency.cassettes.matching import Matcher, Rules, miss_message
-from pytest_claude_latency.cassettes.recording import Recording, timestamp
+from pytest_claude_latency.cassettes.paths import shown
+from pytest_claude_latency.cassettes.recording import Recording, path_of, save_set, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
+from pytest_claude_latency.cassettes.staging import Place
+from pytest_claude_latency.collection.identity import identity_of
+from pytest_claude_latency.collection.markers import OWNERS, Cassette, place_of
+from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.measurement.sources import CassetteSource
 from pytest_claude_latency.messages_api.exchange import Exchange
-from pytest_claude_latency.settings import Settings
+from pytest_claude_latency.run import messages
+from pytest_claude_latency.run.session import Session
+from pytest_claude_latency.settings import Mode, Settings
 
 
 @final
 @dataclass(frozen=True)
-class Shelf:
-    """The place of one recording."""
+class CassetteFile:
+    """Where one recording lies."""
 
     path: Path
     subject: str
@@ -30,24 +39,25 @@ class Shelf:
     command: str
     """What a user types to record it."""
     save: Callable[[Sequence[Recording]], None]
+    """Writes the recording. An empty sequence says that the test sent nothing: no recording is to stay."""
     settings: Settings
     sample: int = 1
 
     @property
     def exists(self) -> bool:
-        """Whether it was recorded."""
+        """Whether there is a recording."""
         return self.path.exists()
 
     def load(self) -> Recording | None:
-        """The recording; None if there is none.
+        """Return the recording; `None` if there is none.
 
         Raises:
             CassetteError: it cannot be read.
         """
         return Recording.load(self.path) if self.exists else None
 
-    def replaying(self, recording: Recording | None, rules: Rules) -> CassetteSource:
-        """The source that serves `recording`, or whose every answer is that nothing was recorded."""
+    def source(self, recording: Recording | None, rules: Rules) -> CassetteSource:
+        """Return the source that serves a recording, or that misses every request where there is none."""
         matcher = Matcher(recording.exchanges if recording else (), rules)
         explain = partial(
             miss_message, matcher=matcher if recording else None, recording=self.shown, record=self.command
@@ -55,53 +65,75 @@ class Shelf:
         return CassetteSource(matcher, self.settings.redact, explain, self._overrun)
 
     def unused(self, source: object) -> str | None:
-        """What to say of recorded exchanges that `source` served to nobody; None if there are none."""
+        """Return what to say of recorded exchanges that no request asked for; `None` if there are none."""
         if not isinstance(source, CassetteSource) or not (unused := source.matcher.unused):
             return None
-        return (
-            f"{len(unused)} of {len(source.matcher.exchanges)} recorded exchanges were not used: {self.shown}; "
-            f"record them again: {self.command}"
-        )
+        return messages.unused_exchanges(len(unused), len(source.matcher.exchanges), self.shown, self.command)
 
-    def keep(self, exchanges: Sequence[Exchange], begun: datetime) -> None:
-        """Write what was exchanged, in place of what was recorded before; nothing if there is nothing to write.
+    def keep(self, exchanges: Sequence[Exchange], began: datetime) -> None:
+        """Write what was exchanged, without what must not reach the disk, in place of the old recording.
 
         Raises:
             CredentialError: a body or URL looks as if it held a credential.
-            CassetteWriteError: the file cannot be written; what was there is still there.
+            CassetteWriteError: the file cannot be written. The old recording is still there.
         """
+        if not exchanges:
+            self.save([])
+            return
         import anthropic
 
+        also, kept = self.settings.keep_headers, []
+        for exchange in exchanges:
+            request, response = exchange.request, exchange.response
+            request = replace(request, headers=keep_headers(request.headers, also=also))
+            if response is not None:
+                headers = keep_headers(response.headers, status=response.status, also=also)
+                response = replace(response, headers=headers)
+            kept.append(replace(exchange, request=request, response=response))
         recording = Recording(
             test=self.subject,
             sample=self.sample,
-            recorded=timestamp(begun),
+            recorded=timestamp(began),
             anthropic=anthropic.__version__,
-            exchanges=tuple(exchanges),
+            exchanges=tuple(kept),
         )
-        self.save([self._sealed(recording)] if exchanges else [])
-
-    def _sealed(self, recording: Recording) -> Recording:
-        """The recording without what must not reach the disk."""
-        kept = tuple(self._with_kept_headers(exchange) for exchange in recording.exchanges)
-        return redact(replace(recording, exchanges=kept), self.settings.redact)
-
-    def _with_kept_headers(self, exchange: Exchange) -> Exchange:
-        also = self.settings.keep_headers
-        request = replace(exchange.request, headers=keep_headers(exchange.request.headers, also=also))
-        response = exchange.response
-        if response is not None:
-            response = replace(response, headers=keep_headers(response.headers, status=response.status, also=also))
-        return replace(exchange, request=request, response=response)
+        self.save([redact(recording, self.settings.redact)])
 
     def _overrun(self, exchange: Exchange) -> str:
         end = exchange.end
         stopped = f"{end.at / 1e6:.0f}ms after it was sent" if end else "when its test ended"
-        return (
-            f"the program waits for more of this {exchange.request.title} "
-            f"than was recorded\n"
-            f"  recorded  the recorded program stopped reading {stopped} (it closed the stream, or a time-out of its "
-            f"own fired); what the API would have sent next is not known\n"
-            f"  recording {self.shown}\n"
-            f"  record    {self.command}"
-        )
+        return messages.end_of_recording(exchange.request.title, stopped, self.shown, self.command)
+
+
+def cassette_file_of(item: pytest.Item, cassette: Cassette, session: Session) -> CassetteFile:
+    """Return where the item's recording lies: its own, or the one it shares.
+
+    Raises:
+        LatencyError: no selected test, or more than one, owns the shared recording.
+    """
+    identity, settings = identity_of(item), session.settings
+    nodeid = identity.nodeid
+    file, test_id = place_of(item, nodeid)
+    path = path_of(file, settings.cassettes, test_id, identity.sample)
+    save: Callable[[Sequence[Recording]], None]
+    if identity.of == 1 and settings.mode is Mode.RECORD:
+        save = partial(save_set, test_file=file, folder=settings.cassettes, test_id=test_id)
+    else:
+        # Samples replace the old ones as one set, so each waits for the others. The folder in which they wait is made
+        # only when the first of them arrives.
+        is_addition = settings.mode is Mode.RECORD_MISSING
+        place = Place(nodeid, file, settings.cassettes, test_id, identity.of, add=is_addition)
+
+        def save(recordings: Sequence[Recording]) -> None:
+            session.staging.take(recordings, place, identity.sample)
+
+    if cassette.name is not None:
+        owners = item.config.stash.get(OWNERS, {}).get((file, cassette.name), [])
+        if len(owners) == 1:
+            nodeid = owners[0]
+        elif not owners and path.exists():  # its owner is not among the tests that run: the file tells who it is
+            nodeid = Recording.load(path).test
+        else:
+            raise LatencyError(messages.not_one_owner(cassette.name, owners))
+    command = session.record_command(nodeid, variants=identity.variant is not None)
+    return CassetteFile(path, nodeid, shown(path, session.config.rootpath), command, save, settings, identity.sample)

@@ -140,13 +140,9 @@ class _EndedTest:
         self._report_stray = report_stray
 
     def transport_for(self, request: Request, real: Transport) -> Transport:
-        message = (
-            f"a thread called the API after its test had ended; nothing was sent\n"
-            f"  thread    {threading.current_thread().name}\n"
-            f"  test      {self._world.name}\n"
-            f"  request   {request.title}\n"
-            f"  do        join the thread, or shut its pool down, before the test returns"
-        )
+        from pytest_claude_latency.run import messages
+
+        message = messages.stray_call(threading.current_thread().name, self._world.name, request.title)
         # Reported too, since a thread's error reaches nobody.
         self._report_stray(message)
         raise pytest.fail.Exception(message, pytrace=False)

@@ -82,7 +82,7 @@ class EndOfRun:
         if not (settings.ab or is_compared or any(result.percentiles for result in self.results)):
             return
         from pytest_claude_latency.results import verdict
-        from pytest_claude_latency.run import verdict_reports
+        from pytest_claude_latency.run import messages, verdict_reports
 
         results, strict = self.results_as_written, settings.strict
         run_verdicts = verdict.on_percentiles(results, judged=settings.judged, strict=strict)
@@ -101,9 +101,7 @@ class EndOfRun:
 
             run_verdicts += ab_verdicts.on_pairs(results, settings.rules, strict=strict)
         if interrupted:
-            self._run_verdicts = tuple(
-                run_verdict.not_judged(verdict_reports.INTERRUPTED) for run_verdict in run_verdicts
-            )
+            self._run_verdicts = tuple(run_verdict.not_judged(messages.INTERRUPTED) for run_verdict in run_verdicts)
         else:
             explained = map(self._explained, run_verdicts)
             self._run_verdicts = tuple(verdict_reports.fail(explained, pytest_session, self._ran))
@@ -125,18 +123,14 @@ class EndOfRun:
     def summary(self) -> Summary:
         """Return what reports show of the run."""
         from pytest_claude_latency.report.summary import Run, summarize
+        from pytest_claude_latency.run import messages
 
         config, settings = self._session.config, self._session.settings
         warnings = []
         if settings.mode.measures_live and config.getoption("dist", "no") != "no":
-            warnings.append(
-                f"mode {settings.mode} under -n: workers load each other, so times are longer than a user's; use -n 0"
-            )
+            warnings.append(messages.live_under_workers(settings.mode))
         if settings.mode.measures_live and self._reruns_over_budget:
-            warnings.append(
-                f"reruns measured broken budgets again, which chance may have let pass: "
-                f"{', '.join(self._reruns_over_budget)}"
-            )
+            warnings.append(messages.reruns_over_budget(list(self._reruns_over_budget)))
         run = Run(
             mode=str(settings.mode),
             clock=str(settings.clock),

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     import anthropic
 
     from pytest_claude_latency.measurement.latency import Latency
-    from pytest_claude_latency.run.measured_item import Case
+    from pytest_claude_latency.run.measured_item import MeasuredItem
 
-CASE: pytest.StashKey[Case] = pytest.StashKey()
+MEASURED_ITEM: pytest.StashKey[MeasuredItem] = pytest.StashKey()
 """The latency test that an item is running as."""
 
 
 @pytest.fixture
 def claude_latency(request: pytest.FixtureRequest) -> Latency:
     """The test's own measurements so far: `.calls`, `.setup_calls`, `.elapsed`, and `.budget(**limits)`."""
-    return _case(request).latency
+    return _measured_item(request).latency
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.Anthropi
     """An `anthropic.Anthropic`, closed after the test. A replay needs no key."""
     import anthropic
 
-    _case(request)
+    _measured_item(request)
     with anthropic.Anthropic() as client:
         yield client
 
@@ -40,7 +40,7 @@ def async_claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.As
     """An `anthropic.AsyncAnthropic`, closed on the test's own loop. A replay needs no key."""
     import anthropic
 
-    _case(request)
+    _measured_item(request)
     client = anthropic.AsyncAnthropic()
     yield client
     if not client.is_closed():  # the test ran no loop of its own, made one by hand, or its loop goes on
@@ -48,12 +48,10 @@ def async_claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.As
             asyncio.run(client.close())
 
 
-def _case(request: pytest.FixtureRequest) -> Case:
-    current: Case | None = request.node.stash.get(CASE, None)
+def _measured_item(request: pytest.FixtureRequest) -> MeasuredItem:
+    current: MeasuredItem | None = request.node.stash.get(MEASURED_ITEM, None)
     if current is None:
-        pytest.fail(
-            f"{request.fixturename} makes its test a latency test, which has to be known before the test begins; "
-            f"name it among the test's arguments or in @pytest.mark.usefixtures, not in getfixturevalue",
-            pytrace=False,
-        )
+        from pytest_claude_latency.run import messages
+
+        pytest.fail(messages.late_fixture(str(request.fixturename)), pytrace=False)
     return current

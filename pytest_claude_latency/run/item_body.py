@@ -1,7 +1,7 @@
 """The body of a test: what is judged, between the set-up and the teardown of its fixtures.
 
 For most tests that is pytest's call phase. A `TestCase` runs `setUp` and `tearDown` in it too, so its method is made
-to tell when it runs; and an async test is where its own loop is at hand, to close what must be closed there.
+to tell when it runs. In the body of an async test its own loop is running, so what belongs to the loop is closed there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CLIENT = "async_claude_client"
 
 
 @final
-class Body:
+class ItemBody:
     """The body of one item, measured."""
 
     def __init__(self, item: pytest.Item, measurement: Measurement) -> None:
@@ -33,9 +33,9 @@ class Body:
         self._undo: Callable[[], None] | None = None
 
     def prepare(self) -> None:
-        """The fixtures are set up: wrap what the item is about to run."""
+        """Wrap what the item is about to run, after its fixtures are set up."""
         if self._is_test_case:
-            self._let_method_tell()
+            self._report_method()
         elif inspect.iscoroutinefunction(getattr(self._item, "obj", None)):
             self._close_client()
 
@@ -46,7 +46,7 @@ class Body:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Around pytest's call phase."""
+        """Surround pytest's call phase."""
         __tracebackhide__ = True
         if not self._is_test_case:
             self._measurement.log.begin(Phase.BODY)
@@ -56,7 +56,8 @@ class Body:
         finally:
             self._measurement.log.begin(Phase.TEARDOWN)
             if self._is_test_case and self._measurement.missed:
-                self._item._excinfo = None  # a failure or skip that a TestCase kept would take the place of the miss
+                # A failure or skip that a TestCase kept would be reported in place of the miss.
+                self._item._excinfo = None
 
     @property
     def failed(self) -> bool:
@@ -68,54 +69,51 @@ class Body:
         owner = getattr(self._item, "cls", None)
         return isinstance(owner, type) and issubclass(owner, TestCase)
 
-    @contextmanager
-    def _of_method(self) -> Iterator[None]:
-        self._measurement.log.begin(Phase.BODY)
-        try:
-            yield
-        finally:
-            self._measurement.log.begin(Phase.TEARDOWN)
-
-    def _let_method_tell(self) -> None:
-        item, method = self._item, self._item.obj
+    def _report_method(self) -> None:
+        """Let the method of a `TestCase` tell when it runs."""
+        item, method, measurement = self._item, self._item.obj, self._measurement
         if inspect.iscoroutinefunction(method):
 
             @wraps(method)
-            async def tell(*args: Any, **kwargs: Any) -> Any:
-                with self._of_method():
+            async def async_method(*args: Any, **kwargs: Any) -> Any:
+                with _body_of(measurement):
                     return await method(*args, **kwargs)
 
-            setattr(item.instance, item.originalname or item.name, tell)
+            # pytest hands an async method to the instance itself, which runs it by its name.
+            setattr(item.instance, item.originalname or item.name, async_method)
         else:
 
             @wraps(method)
-            def tell(*args: Any, **kwargs: Any) -> Any:
-                with self._of_method():
+            def sync_method(*args: Any, **kwargs: Any) -> Any:
+                with _body_of(measurement):
                     return method(*args, **kwargs)
 
-            self._replace(tell)
+            self._replace(sync_method)
 
     def _close_client(self) -> None:
-        """Close the client that the fixture gave on the test's own loop, under whichever plugin runs it."""
+        """Close the client of the fixture on the test's own loop, under whichever plugin runs the test.
+
+        The function of the item is wrapped, not the loop: that is the one place that all plugins go through.
+        """
         client, function = getattr(self._item, "funcargs", {}).get(_CLIENT), self._item.obj
         if client is None:
             return
-        kept: list[object] = []  # lest the garbage collector ends it
+        fixtures = [fixture for same in self._item._fixtureinfo.name2fixturedefs.values() for fixture in same]
+        is_used_by_fixtures = any(_CLIENT in fixture.argnames for fixture in fixtures)
+        kept: list[object] = []
 
         @wraps(function)
         async def closing(*args: Any, **kwargs: Any) -> Any:
-            if self._fixtures_use(_CLIENT):  # and may in their teardown
-                kept.append(end := _closing_with_its_loop(client))
-                await anext(end)
-                return await function(*args, **kwargs)
-            async with client:
-                return await function(*args, **kwargs)
+            if not is_used_by_fixtures:
+                async with client:
+                    return await function(*args, **kwargs)
+            # Other fixtures may use the client in their teardown, so it must stay open after the body. The generator
+            # is kept, or the garbage collector would end it before that.
+            kept.append(end := _closing_with_its_loop(client))
+            await anext(end)
+            return await function(*args, **kwargs)
 
         self._replace(closing)
-
-    def _fixtures_use(self, name: str) -> bool:
-        definitions = self._item._fixtureinfo.name2fixturedefs.values()
-        return any(name in each.argnames for of_one_name in definitions for each in of_one_name)
 
     def _replace(self, function: Callable[..., Any]) -> None:
         original = self._item.obj
@@ -123,8 +121,17 @@ class Body:
         self._undo = lambda: setattr(self._item, "obj", original)
 
 
+@contextmanager
+def _body_of(measurement: Measurement) -> Iterator[None]:
+    measurement.log.begin(Phase.BODY)
+    try:
+        yield
+    finally:
+        measurement.log.begin(Phase.TEARDOWN)
+
+
 async def _closing_with_its_loop(client: anthropic.AsyncAnthropic) -> AsyncIterator[None]:
-    """A generator whose end is left to the loop: one that shuts down ends it, and so closes the client."""
+    """Close the client when the loop shuts down: a loop ends all async generators that were begun on it."""
     try:
         yield
     finally:

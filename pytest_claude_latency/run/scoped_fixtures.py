@@ -1,4 +1,4 @@
-"""Wider-scoped fixtures: measured by themselves, in their own set-up and teardown.
+"""Higher-scoped fixtures: measured by themselves, in their own set-up and teardown.
 
 Which test triggers such a fixture depends on order and selection, so its calls
 belong to no test: they have a recording of their own beside the file that
@@ -24,7 +24,8 @@ from pytest_claude_latency.cassettes.recording import Recording, fixture_id, fix
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
-from pytest_claude_latency.run.cassette_file import Shelf
+from pytest_claude_latency.run import messages
+from pytest_claude_latency.run.cassette_file import CassetteFile
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
@@ -37,21 +38,23 @@ _XUNIT = {
 
 
 @final
-class WideFixtures:
-    """The fixtures of a run whose calls are measured by themselves."""
+class ScopedFixtures:
+    """The higher-scoped fixtures of a run whose calls are measured by themselves."""
 
     def __init__(self, session: Session, tests: Iterable[pytest.Item]) -> None:
         self._session = session
-        # By identity. Functions as they are now: async plugins put wrappers of their own in their place.
+        # By identity, since pytest compares definitions by nothing else. The functions are kept as they are now: async
+        # plugins put wrappers of their own in their place, whose file is the plugin's.
         self._requested: dict[int, tuple[Any, Callable[..., object]]] = {}
         for item in tests:
             info = getattr(item, "_fixtureinfo", None)
             for definitions in info.name2fixturedefs.values() if info else ():
-                wide = [each for each in definitions if each.scope != "function"]
-                self._requested.update((id(each), (each, each.func)) for each in wide)
+                for definition in definitions:
+                    if definition.scope != "function":
+                        self._requested[id(definition)] = (definition, definition.func)
 
     def watches(self, definition: Any, request: Any) -> bool:
-        """Whether a latency test requests the fixture, and it is defined under rootdir."""
+        """Return whether a latency test requests the fixture, and it is defined under rootdir."""
         if id(definition) not in self._requested:
             return False
         file = self._file_of(definition, request)
@@ -59,53 +62,45 @@ class WideFixtures:
 
     @contextmanager
     def setting_up(self, definition: Any, request: Any) -> Iterator[None]:
-        """Around the set-up of a watched fixture: measure it, and its teardown when that comes."""
+        """Surround the set-up of a watched fixture: measure it, and its teardown when that comes."""
         __tracebackhide__ = True
         with self._session.failing():
-            life = _Life(self._session, _shelf(self._session, self._file_of(definition, request), definition, request))
+            file = _cassette_file(self._session, self._file_of(definition, request), definition, request)
+            fixture = _MeasuredFixture(self._session, file)
+        # What the set-up adds as finalizers is the fixture's teardown. They are taken out of pytest's hands, so that
+        # one finalizer can run and measure them all.
         finalizers: list[Callable[[], object]] = []
+        definition.addfinalizer = finalizers.append
         try:
-            with life.measured(), _collected(definition, finalizers):
+            with fixture.measured():
                 yield
         finally:
-            definition.addfinalizer(partial(life.tear_down, finalizers))
+            del definition.addfinalizer
+            definition.addfinalizer(partial(fixture.tear_down, finalizers))
 
     def _file_of(self, definition: Any, request: Any) -> Path:
-        """Where a fixture is defined: for an xunit hook the file of its class or module, not pytest's own."""
+        """Return where a fixture is defined: for an xunit hook the file of its class or module, not pytest's own."""
         if definition.argname.startswith(tuple(_XUNIT)):
             return Path(request.node.path)
         _, function = self._requested[id(definition)]
         return Path(inspect.unwrap(function).__code__.co_filename)
 
 
-@contextmanager
-def _collected(definition: Any, finalizers: list[Callable[[], object]]) -> Iterator[None]:
-    """Take the finalizers that a fixture's set-up adds: its teardown, which is to be measured as a whole."""
-    definition.addfinalizer = finalizers.append
-    try:
-        yield
-    finally:
-        del definition.addfinalizer
-
-
 @final
-class _Life:
+class _MeasuredFixture:
     """One set-up and teardown of one fixture."""
 
-    def __init__(self, session: Session, shelf: Shelf) -> None:
+    def __init__(self, session: Session, file: CassetteFile) -> None:
         self._session = session
-        self._shelf = shelf
-        self._begun = datetime.now(UTC)
-        self._spoilt = False
-        self._measurement = self._new_measurement()
-
-    def _new_measurement(self) -> Measurement:
-        session, name = self._session, self._shelf.subject
+        self._file = file
+        self._began = datetime.now(UTC)
+        self._is_incomplete = False
         library = session.current.interception().library
-        if not session.settings.mode.replays(recorded=self._shelf.exists, borrowed=False):
-            return Measurement(name, WallClock(), LiveSource(), library)
-        source = self._shelf.replaying(self._shelf.load(), Rules())
-        return Measurement(name, session.current.replay_clock(), source, library)
+        if session.settings.mode.replays(recorded=file.exists, borrowed=False):
+            source = file.source(file.load(), Rules())
+            self._measurement = Measurement(file.subject, session.current.replay_clock(), source, library)
+        else:
+            self._measurement = Measurement(file.subject, WallClock(), LiveSource(), library)
 
     @contextmanager
     def measured(self) -> Iterator[None]:
@@ -115,36 +110,35 @@ class _Life:
             with self._session.current.during(self._measurement), self._measurement.failing_on_misses():
                 yield
         except BaseException:
-            self._spoilt = True
+            self._is_incomplete = True
             raise
 
     def tear_down(self, finalizers: Sequence[Callable[[], object]]) -> None:
-        """Tear the fixture down and keep what was recorded; that it could not be written is a failure."""
+        """Tear the fixture down and keep what was recorded. A recording that could not be written is a failure."""
         __tracebackhide__ = True
         self._measurement.log.begin(Phase.TEARDOWN)
         try:
             with self.measured():
                 _run(finalizers)
         finally:
-            self._conclude()
+            self._measurement.close()
+            if not self._is_incomplete:
+                self._keep()
 
-    def _conclude(self) -> None:
+    def _keep(self) -> None:
         __tracebackhide__ = True
         measurement, settings = self._measurement, self._session.settings
-        measurement.close()
-        if self._spoilt:
-            return
         if settings.mode.records and not measurement.replays:
             with self._session.failing():
-                self._shelf.keep(measurement.log.exchanges, self._begun)
-        if unused := self._shelf.unused(measurement.source):
+                self._file.keep(measurement.log.exchanges, self._began)
+        if unused := self._file.unused(measurement.source):
             if settings.strict:
-                pytest.fail(f"{unused} (--latency-strict)", pytrace=False)
+                pytest.fail(f"{unused} ({messages.STRICTLY})", pytrace=False)
             self._session.warn(unused)
 
 
 def _run(finalizers: Sequence[Callable[[], object]]) -> None:
-    """Run all of them, the last one first, as pytest does: one that fails keeps none from running."""
+    """Run the finalizers as pytest does: the last one first, and all of them, also where one fails."""
     __tracebackhide__ = True
     failures: list[BaseException] = []
     for finalizer in reversed(finalizers):
@@ -158,27 +152,27 @@ def _run(finalizers: Sequence[Callable[[], object]]) -> None:
         raise BaseExceptionGroup("several finalizers failed", failures)
 
 
-def _shelf(session: Session, file: Path, definition: Any, request: Any) -> Shelf:
+def _cassette_file(session: Session, file: Path, definition: Any, request: Any) -> CassetteFile:
+    """Return where the recording of a fixture lies: beside the file that defines it."""
     scope, name, param = definition.scope, _name_of(definition, request), _param_id(definition, request)
-    path = fixture_path(file, session.settings.cassettes, scope, name, param)
-    root = session.config.rootpath
+    path, root = fixture_path(file, session.settings.cassettes, scope, name, param), session.config.rootpath
+
+    def save(recordings: Sequence[Recording]) -> None:
+        if recordings:
+            # Of several workers that set the fixture up, the first that finishes wins.
+            is_kept = session.began is not None and path.exists() and Recording.load(path).recorded >= session.began
+            if not is_kept:
+                recordings[0].save(path)
+        elif not session.is_worker:
+            path.unlink(missing_ok=True)
+
     subject = f"{shown(file, root)}::{fixture_id(scope, name, param)}"
     command = session.record_command(request.node.nodeid)
-    return Shelf(path, subject, shown(path, root), command, partial(_save, session, path), session.settings)
-
-
-def _save(session: Session, path: Path, recordings: list[Recording]) -> None:
-    """Write the fixture's recording; of several workers that set the fixture up, the first to finish wins."""
-    if recordings:
-        is_kept = session.began is not None and path.exists() and Recording.load(path).recorded >= session.began
-        if not is_kept:
-            recordings[0].save(path)
-    elif not session.is_worker:
-        path.unlink(missing_ok=True)
+    return CassetteFile(path, subject, shown(path, root), command, save, session.settings)
 
 
 def _name_of(definition: Any, request: Any) -> str:
-    """The fixture's name, with its class where it is defined in one; xunit hooks by their own names."""
+    """Return the fixture's name, with its class where it is defined in one; xunit hooks have their own names."""
     for prefix, hooks in _XUNIT.items():
         if definition.argname.startswith(prefix):
             hook = next((hook for hook in hooks if hasattr(request.module, hook)), hooks[-1])
@@ -188,15 +182,17 @@ def _name_of(definition: Any, request: Any) -> str:
 
 
 def _param_id(definition: Any, request: Any) -> str | None:
-    """The id of the fixture's parameter, its own or one that a test gives it indirectly; None if it has none."""
+    """Return the id of the fixture's parameter, its own or one that a test gives it indirectly; `None` without one."""
     if not hasattr(request, "param"):
         return None
-    index = request.param_index
-    ids = definition.ids if definition.params is not None else None
-    chosen = ids(request.param) if callable(ids) else ids[index] if ids else None
-    given = definition.params[index] if definition.params is not None else None
-    if chosen is None and isinstance(given, type(pytest.param())):
-        chosen = given.id
-    if chosen is None and isinstance(request.param, str | int | float | bool | None):
-        chosen = request.param
-    return f"{definition.argname}{index}" if chosen is None else str(chosen)
+    index, params = request.param_index, definition.params
+    param_id = None
+    if params is not None:
+        ids = definition.ids
+        param_id = ids(request.param) if callable(ids) else ids[index] if ids else None
+        if param_id is None and isinstance(params[index], type(pytest.param())):
+            param_id = params[index].id
+    if param_id is None and isinstance(request.param, str | int | float | bool | None):
+        param_id = request.param
+    # A value that is no text or number has no name of its own: its place in the list stands for it.
+    return f"{definition.argname}{index}" if param_id is None else str(param_id)

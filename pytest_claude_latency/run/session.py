@@ -100,8 +100,10 @@ class Session:
     def close_staging(self) -> None:
         """Drop samples whose set is not complete, and warn of each such test. Its old recordings stay."""
         if self._staging_folder is not None:
+            from pytest_claude_latency.run import messages
+
             for nodeid, done, total in self.staging.unfinished():
-                self.warn(f"{nodeid}: {done} of {total} samples succeeded, so its recordings are as they were before")
+                self.warn(messages.incomplete_set(nodeid, done, total))
             rmtree(self._staging_folder, ignore_errors=True)
             self._staging_folder = None
 

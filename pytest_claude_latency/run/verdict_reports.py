@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_claude_latency.results.verdict import RunVerdict
-
-INTERRUPTED = "the run was interrupted"
+from pytest_claude_latency.run import messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def fail(run_verdicts: Iterable[RunVerdict], session: pytest.Session, ran: Mappi
     """
     for run_verdict in run_verdicts:
         if session.shouldfail or session.shouldstop:
-            yield run_verdict.not_judged(INTERRUPTED)
+            yield run_verdict.not_judged(messages.INTERRUPTED)
             continue
         if run_verdict.fails:
             _report(run_verdict, session, ran[run_verdict.nodeid])

@@ -1,0 +1,48 @@
+"""What a latency test is held to when its body or its teardown is over.
+
+Each function returns the text that the test fails with, or `None` where all is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_claude_latency.budgets.budget import message
+from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement
+from pytest_claude_latency.collection.markers import is_bare, promises_directly
+from pytest_claude_latency.collection.selection import BUDGET
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.run import messages
+from pytest_claude_latency.run.latency_test import LatencyTest
+
+
+def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
+    """Hold the calls of the test body against each limit of the test."""
+    body = test.measurement.log.of(Phase.BODY)
+    return test.budget.judge(body.calls, body.elapsed, direct=promises_directly(test.item))
+
+
+def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | None:
+    """Return how the test breaks its budget: a limit is broken, or the budget promises nothing."""
+    calls = test.measurement.log.of(Phase.BODY).calls
+    if any(judgement.broken for judgement in judgements):
+        return message(judgements, calls, test.recording) + test.diagnose(judgements).text()
+    if is_bare(test.item) and not test.budget.limits:
+        return messages.bare_marker(test.identity.nodeid)
+    if calls:
+        return None
+    silent = [judgement.limit for judgement in judgements if judgement.verdict == "no calls"]
+    promises_silence = len(silent) < len(judgements)  # by calls=0, which was kept
+    if test.settings.strict and silent and not promises_silence:
+        limits = " ".join(limit.text() for limit in silent)
+        return f"{NO_CALL}: {limits} promises nothing ({silent[0].origin}; {messages.STRICTLY})"
+    if promises_directly(test.item) and not test.budget.plain:
+        return f"{NO_CALL} by a test that carries @{BUDGET}"
+    return None
+
+
+def unused_exchanges(test: LatencyTest) -> str | None:
+    """Return which recorded exchanges the test did not use. A shared recording is there for other tests too."""
+    if test.cassette.name is not None:
+        return None
+    return test.file.unused(test.measurement.source)

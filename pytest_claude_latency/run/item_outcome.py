@@ -1,0 +1,115 @@
+"""How one latency test ends, as its phases tell one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import final
+
+import pytest
+
+from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.errors import BudgetExceeded
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.results.ab_pairs import ABSample
+from pytest_claude_latency.run import messages
+from pytest_claude_latency.run.latency_test import LatencyTest
+from pytest_claude_latency.run.session import OVER_BUDGET
+
+_REFUSALS = frozenset({400, 403, 404, 413, 422})
+"""Statuses by which the API says that it does not take such a request, today or tomorrow."""
+
+
+@final
+@dataclass
+class ItemOutcome:
+    """The outcome of a latency test so far: the only state of it that changes while it runs."""
+
+    test: LatencyTest
+    judgements: tuple[Judgement, ...] = ()
+    outcome: str = "passed"
+    """pytest's word for the test: `passed`, `failed`, `skipped`, `error`, `xfailed`, `xpassed`."""
+    ab_sample: ABSample | None = None
+    warnings: list[str] = field(default_factory=list)
+    is_incomplete: bool = False
+    """Whether the test ended before it had done what it does: its own code failed, or it was skipped."""
+    _variant_failed: bool = False
+    _budget_failure: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.judgements = self.test.budget.unjudged()
+
+    @property
+    def keeps_recording(self) -> bool:
+        """Whether what was recorded is what the test does, with its variant where it has one."""
+        return not self.is_incomplete or self._variant_failed
+
+    def warn(self, message: str) -> None:
+        """Add a warning that the summary shows."""
+        self.warnings.append(message)
+
+    def note_pairs(self, ab_sample: ABSample) -> None:
+        """Learn what the recorded requests of the test and its current ones measured alternately."""
+        self.ab_sample = ab_sample
+
+    def judge(self, judgements: tuple[Judgement, ...], failure: str | None) -> None:
+        """Take over the judgements of the test body, and raise the failure if there is one."""
+        __tracebackhide__ = True
+        self.judgements = judgements
+        if failure is not None:
+            self._budget_failure = pytest.fail.Exception(failure, pytrace=False)
+            raise self._budget_failure
+
+    def note_teardown(self, error: BaseException) -> None:
+        """Learn that the teardown fails: before its report is made, the recording is written or not."""
+        self.is_incomplete = self.is_incomplete or not self._is_about_budgets(error)
+
+    def note(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:
+        """Learn how a phase ended. Every failure but that of a budget makes the sample and its recording invalid.
+
+        This is asked of the report, not of an exception around the phase: the failed or skipped method of a
+        `TestCase` returns normally through pytest's hooks.
+        """
+        if self._is_finding(report):
+            self._variant_failed = True
+            report.outcome, report.wasxfail = "skipped", messages.VARIANT_FAILED  # as pytest's own do
+        self.outcome = outcome_of(report) or self.outcome
+        if excinfo is not None and self._is_about_budgets(excinfo.value):
+            setattr(report, OVER_BUDGET, True)
+        elif not report.passed:
+            self.is_incomplete = True
+            credential_missing = self.test.session.current.credential_missing
+            if report.failed and credential_missing and not self.test.measurement.replays:
+                report.sections.append(("claude latency", messages.NO_KEY))
+
+    def _is_finding(self, report: pytest.TestReport) -> bool:
+        """Return whether a phase failed because of what the variant did to the program, which a run is to find out.
+
+        A failure in a fixture before anything was sent is none, nor is what this plugin or the API could not do.
+        """
+        if self.test.identity.variant is None or not report.failed or report.when == "teardown":
+            return False
+        measurement = self.test.measurement
+        if measurement.missed:
+            return False
+        if not measurement.replays:
+            failed = [call for call in measurement.log.of(*Phase).calls if call.error not in (None, "ReadTimeout")]
+            is_outage = self.test.session.current.credential_missing or any(
+                call.status not in _REFUSALS for call in failed
+            )
+            if is_outage:
+                return False
+        return report.when == "call" or bool(measurement.log.count)
+
+    def _is_about_budgets(self, error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup):
+            return all(map(self._is_about_budgets, error.exceptions))
+        return isinstance(error, BudgetExceeded) or error is self._budget_failure
+
+
+def outcome_of(report: pytest.TestReport) -> str | None:
+    """Return what a phase says of the whole test; `None` where it adds nothing."""
+    if hasattr(report, "wasxfail"):
+        return "xpassed" if report.passed else "xfailed"
+    if report.failed:
+        return "failed" if report.when == "call" else "error"
+    return "skipped" if report.skipped else None

@@ -1,0 +1,87 @@
+"""What was measured of one latency test, for the reports of the run and for JUnit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from pytest_claude_latency.collection.identity import Identity, identity_of
+from pytest_claude_latency.duration import seconds
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.run import messages
+from pytest_claude_latency.run.item_outcome import ItemOutcome, outcome_of
+
+_OWN_PREFIX = "latency."
+
+
+def result_of(outcome: ItemOutcome) -> TestResult:
+    """Return the result of a test that has ended."""
+    test = outcome.test
+    measurement, settings = test.measurement, test.settings
+    body = measurement.log.of(Phase.BODY)
+    diagnosis = test.diagnose(outcome.judgements) if settings.diagnosed else None
+    warnings = list(outcome.warnings)
+    if measurement.log.met_another_loop:
+        warnings.append(messages.ANOTHER_LOOP)
+    if test.identity.variant is not None and measurement.log.count and not measurement.varied:
+        warnings.append(messages.NOTHING_VARIED)
+    durations = measurement.warmup.durations if measurement.warmup is not None else []
+    return replace(
+        _unmeasured(test.identity, outcome.outcome),
+        mode="replay" if measurement.replays else "live",
+        clock=settings.pace.value if measurement.replays else "real",
+        elapsed=body.elapsed,
+        calls=body.calls,
+        setup_calls=measurement.log.of(Phase.SETUP, Phase.TEARDOWN).calls,
+        judgements=outcome.judgements,
+        conditions=body.conditions if settings.uses_baselines else (),
+        percentiles=test.budget.percentiles,
+        incomplete=outcome.is_incomplete,
+        judged=settings.judged,
+        recording=test.recording,
+        warnings=tuple(warnings),
+        connecting=seconds(sum(durations)) if durations else None,
+        ab_sample=outcome.ab_sample,
+        notes=tuple(map(str, measurement.real_waits())) if measurement.replays else (),
+        breakdown=None if diagnosis is None else diagnosis.breakdown(),
+        findings=() if diagnosis is None else diagnosis.plain_findings(),
+    )
+
+
+def result_of_unmeasured(item: pytest.Item, report: pytest.TestReport) -> TestResult:
+    """Return the result of a test that was skipped by its marks, or whose marker or recording was not understood."""
+    return _unmeasured(identity_of(item), outcome_of(report) or "error")
+
+
+def _unmeasured(identity: Identity, outcome: str) -> TestResult:
+    return TestResult(
+        nodeid=identity.nodeid,
+        sample=identity.sample,
+        sample_count=identity.of,
+        variant=identity.variant.name if identity.variant else "",
+        written=identity.written,
+        outcome=outcome,
+        incomplete=True,
+    )
+
+
+def add_properties(item: pytest.Item, measurement: Measurement) -> None:
+    """Write the scalars for JUnit into the item, in place of those of a run before that a plugin repeats."""
+    others = [(name, value) for name, value in item.user_properties if not name.startswith(_OWN_PREFIX)]
+    item.user_properties[:] = [*others, *_properties(measurement)]
+
+
+def _properties(measurement: Measurement) -> Iterator[tuple[str, float]]:
+    """Yield the worst call's times and the test's own, in seconds, and the number of calls."""
+    body = measurement.log.of(Phase.BODY)
+    for metric in ("ttft", "total"):
+        values = [value for call in body.calls if (value := getattr(call, metric)) is not None]
+        if values:
+            yield f"{_OWN_PREFIX}{metric}", max(values)
+    if body.elapsed is not None:
+        yield f"{_OWN_PREFIX}elapsed", body.elapsed
+    yield f"{_OWN_PREFIX}calls", len(body.calls)

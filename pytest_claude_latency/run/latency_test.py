@@ -1,0 +1,112 @@
+"""One latency test: what its markers, its recording and the settings of the run fix before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, final
+
+import pytest
+
+from pytest_claude_latency.budgets.budget import Budget
+from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.cassettes.matching import Rules
+from pytest_claude_latency.collection.identity import Identity, identity_of
+from pytest_claude_latency.collection.markers import Cassette, budget_of, cassette_of, variants_of
+from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
+from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.sources import LiveSource
+from pytest_claude_latency.run import messages
+from pytest_claude_latency.run.cassette_file import CassetteFile, cassette_file_of
+from pytest_claude_latency.run.session import Session
+from pytest_claude_latency.settings import Date, Settings
+from pytest_claude_latency.virtual_time.clock import WallClock
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.diagnosis.rules import Trace
+    from pytest_claude_latency.measurement.diagnosis import Diagnosis
+
+
+@final
+@dataclass(frozen=True)
+class LatencyTest:
+    """One sample of one latency test, and the measurement that its calls belong to."""
+
+    session: Session
+    item: pytest.Item
+    identity: Identity
+    budget: Budget
+    """What the test promises. A variant promises nothing: it is measured, not held to budgets."""
+    cassette: Cassette
+    file: CassetteFile
+    measurement: Measurement
+
+    @classmethod
+    def of(cls, session: Session, item: pytest.Item) -> LatencyTest:
+        """Return the latency test that a pytest item runs.
+
+        Raises:
+            LatencyError: a marker or the recording is not understood, or interception is not live.
+        """
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            raise LatencyError(messages.ON_GIVEN)
+        identity = identity_of(item)
+        budget = budget_of(item, session.settings.limits)
+        if identity.variant is not None:
+            budget = Budget()
+        else:
+            variants_of(item)  # a marker that is not understood is an error in every run, with variants or without
+        cassette = cassette_of(item)
+        file = cassette_file_of(item, cassette, session)
+        library = session.current.interception().library
+        is_borrowed = cassette.name is not None and not cassette.owner
+        if session.settings.mode.replays(recorded=file.exists, borrowed=is_borrowed):
+            recording, date = file.load(), None
+            if recording is not None and session.settings.date is Date.RECORDED:
+                date = datetime.fromisoformat(recording.recorded)
+            source = file.source(recording, Rules(cassette.ignore, cassette.repeat))
+            clock = session.current.replay_clock()
+            measurement = Measurement(item.nodeid, clock, source, library, date, variant=identity.variant)
+        else:
+            # Samples are compared with each other, so none may be slower only because it opens the connection.
+            warmup = ConnectionWarmup(library) if identity.of > 1 else None
+            measurement = Measurement(
+                item.nodeid, WallClock(), LiveSource(), library, warmup=warmup, variant=identity.variant
+            )
+        return cls(session, item, identity, budget, cassette, file, measurement)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the run."""
+        return self.session.settings
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the run holds the test to its budget."""
+        return self.settings.judged and self.identity.variant is None
+
+    @property
+    def recording(self) -> str | None:
+        """The file that is replayed or will be written, as messages name it; `None` if there is none."""
+        is_written = self.settings.mode.records and bool(self.measurement.log.count)
+        return self.file.shown if self.measurement.replays or is_written else None
+
+    def related_traces(self) -> list[Trace]:
+        """Return the traces of the other recordings in the folder, for findings that compare."""
+        return self.session.recorded_traces.others_in_folder(self.file.path)
+
+    def diagnose(self, judgements: Sequence[Judgement]) -> Diagnosis:
+        """Return where the time of the test body went, and why."""
+        from pytest_claude_latency.measurement.diagnosis import Diagnosis
+
+        return Diagnosis.of(
+            self.measurement,
+            Phase.BODY,
+            judgements=judgements,
+            related=self.related_traces(),
+            nodeid=self.identity.nodeid,
+            sample=self.identity.sample,
+        )

@@ -1,0 +1,95 @@
+"""The messages of this folder that users read: warnings, failures, and what they say to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_claude_latency.collection.selection import BUDGET
+
+STRICTLY = "--latency-strict"
+
+ON_GIVEN = (
+    "a latency budget cannot stand on a @given test: its examples would share one set of calls. Measure each example "
+    "by itself: `with play(recording) as measured, measured.budget(ttft=...):`, with `play` from pytest_claude_latency "
+    "and `recording` drawn from pytest_claude_latency.strategies.recordings()"
+)
+NO_KEY = (
+    "a client had no API key to call the API with\n"
+    "  do        set ANTHROPIC_API_KEY or pass api_key=; a replay needs none: pytest --latency-mode=replay"
+)
+ANOTHER_LOOP = (
+    "an async client was used on another event loop than the one that its connection belongs to, which fails with or "
+    "without this plugin; the failed attempt is part of the numbers: let each test make its client, or use one loop"
+)
+NOTHING_VARIED = (
+    "the variant changed no call: its when= fits none, or all of them were like it already; the numbers are those of "
+    "the test as it is written"
+)
+VARIANT_FAILED = "a variant's failure is a finding, not a failure of the run"
+INTERRUPTED = "the run was interrupted"
+
+
+def stray_call(thread: str, test: str, request: str) -> str:
+    """Return what is said of a thread that called the API after its test had ended."""
+    return (
+        f"a thread called the API after its test had ended; nothing was sent\n"
+        f"  thread    {thread}\n"
+        f"  test      {test}\n"
+        f"  request   {request}\n"
+        f"  do        join the thread, or shut its pool down, before the test returns"
+    )
+
+
+def late_fixture(name: str) -> str:
+    """Return what is said of a fixture of this plugin that was asked for while the test ran."""
+    return (
+        f"{name} makes its test a latency test, which has to be known before the test begins; "
+        f"name it among the test's arguments or in @pytest.mark.usefixtures, not in getfixturevalue"
+    )
+
+
+def bare_marker(nodeid: str) -> str:
+    """Return what is said of a marker without limits, where no limit comes from anywhere else."""
+    return (
+        f"@{BUDGET} on {nodeid} has no limits, and no class, module or option adds any; "
+        f'accepted: limits by name, such as {BUDGET}(ttft="800ms")'
+    )
+
+
+def unused_exchanges(unused: int, total: int, recording: str, command: str) -> str:
+    """Return what is said of recorded exchanges that no request of the test asked for."""
+    return f"{unused} of {total} recorded exchanges were not used: {recording}; record them again: {command}"
+
+
+def end_of_recording(request: str, stopped: str, recording: str, command: str) -> str:
+    """Return what is said of a program that reads on where the recorded program stopped."""
+    return (
+        f"the program waits for more of this {request} than was recorded\n"
+        f"  recorded  the recorded program stopped reading {stopped} (it closed the stream, or a time-out of its "
+        f"own fired); what the API would have sent next is not known\n"
+        f"  recording {recording}\n"
+        f"  record    {command}"
+    )
+
+
+def not_one_owner(name: str, owners: Sequence[str]) -> str:
+    """Return what is said of a shared recording that no test, or more than one test, owns."""
+    claim = f"{len(owners)} tests own it: {', '.join(owners)}" if owners else "no test that was collected owns it"
+    return (
+        f'@latency_cassette(name="{name}"): {claim}; expected one test with owner=True, which records it for the others'
+    )
+
+
+def incomplete_set(nodeid: str, done: int, total: int) -> str:
+    """Return what is said of a test some of whose samples failed while they were recorded."""
+    return f"{nodeid}: {done} of {total} samples succeeded, so its recordings are as they were before"
+
+
+def live_under_workers(mode: str) -> str:
+    """Return what is said of a live run on several workers."""
+    return f"mode {mode} under -n: workers load each other, so times are longer than a user's; use -n 0"
+
+
+def reruns_over_budget(nodeids: Sequence[str]) -> str:
+    """Return what is said of tests whose broken budget was measured again by a plugin that reruns failures."""
+    return f"reruns measured broken budgets again, which chance may have let pass: {', '.join(nodeids)}"
