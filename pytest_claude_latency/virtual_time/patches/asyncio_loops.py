@@ -87,15 +87,11 @@ class LoopState:
 
 @final
 class LoopWait(Wait):
-    """One wait of a loop. Its thread waits in the selector, since a file may end the wait too.
-
-    So it is woken through the self-pipe.
-    """
+    """One wait of a loop: in its selector, since a file may end it too, and woken through the self-pipe."""
 
     def __init__(self, instant: Nanoseconds | None, state: LoopState) -> None:
         super().__init__(instant, "an event loop with nothing to do")
         self._state = state
-        self._loop = state.loop
         self.in_selector = True
 
     def files(self) -> list[int]:
@@ -119,7 +115,7 @@ class LoopWait(Wait):
         from pytest_claude_latency.virtual_time.watch import source_location
 
         rows = []
-        for task in sorted(all_tasks(self._loop), key=lambda task: task.get_name()):
+        for task in sorted(all_tasks(self._state.loop), key=lambda task: task.get_name()):
             stack = task.get_stack(limit=1)
             where = source_location.of_frame(stack[0]) if stack else ""
             rows.append((task.get_name(), "a task, not done", where))
@@ -129,7 +125,7 @@ class LoopWait(Wait):
         """Let the thread go on; if it still waits in its selector, make the selector return first."""
         super().wake()
         if self.in_selector:
-            self._loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
+            self._state.loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
 
 
 def enter_world(loop: Any, world: WorldState) -> LoopState:
@@ -174,11 +170,9 @@ def join_world(world: WorldState, loop: Any) -> bool:
 
 
 def _time(loop: BaseEventLoop) -> float:
-    """Return the loop's time in seconds: exact for asyncio itself, late by the float skew for the program.
-
-    asyncio compares it with the instants of timers, which it computed from earlier readings. A skew that grew since
-    would make a timer due that is not.
-    """
+    """Return the loop's time in seconds: exact for asyncio itself, late by the float skew for the program."""
+    # asyncio compares it with the instants of timers, which it computed from earlier readings. A skew that has grown
+    # since then would make a timer due that is not.
     state = state_of(loop)
     if state is None:
         return monotonic_ns() / SECOND
@@ -226,7 +220,7 @@ def _wait_for_events(loop: Any, select: Callable[[float | None], Any], timeout: 
         ready = select(timeout)
         alarms.ring(readings.now())
         return ready
-    loop._clock_resolution = _RESOLUTION
+    loop._clock_resolution = _RESOLUTION  # how close asyncio takes a timer for due; a real clock's is too fine
     # Read before the selector is asked, for `_wait_in_world`: a thread that writes to the self-pipe before this line
     # makes `select(0)` return its byte, and one that writes after it changes the count.
     writes = state.writes

@@ -161,16 +161,15 @@ def _wait(condition: Any, timeout: float | None = None) -> bool:
 def _notify(original: Callable[..., None], condition: Any, n: int = 1) -> None:
     """Do what `Condition.notify` does; if nobody waits just now, remember who misses it."""
     outsiders: set[int] | None = condition.__dict__.get(_OUTSIDERS)
-    if not condition._waiters and outsiders is not None:
-        notifier = MEMBERS.get(get_ident())
-        if notifier is not None and not notifier.world.ended:
-            with TRACKED_LOCK:
-                outsiders.intersection_update(threading._active)  # type: ignore[attr-defined] # living threads by identifier
-                coming = {ident for ident in outsiders if adoptable(ident)}
-                if coming:
-                    condition.__dict__[_MISSED] = notifier.world
-                    if notifier.schedule is not None:
-                        notifier.schedule.missed_notifications[condition] = coming
+    notifier = MEMBERS.get(get_ident())
+    if outsiders and not condition._waiters and notifier is not None and not notifier.world.ended:
+        with TRACKED_LOCK:
+            outsiders.intersection_update(threading._active)  # type: ignore[attr-defined] # living threads by identifier
+            coming = {ident for ident in outsiders if adoptable(ident)}
+            if coming:
+                condition.__dict__[_MISSED] = notifier.world
+                if notifier.schedule is not None:
+                    notifier.schedule.missed_notifications[condition] = coming
     original(condition, n)
 
 

@@ -8,15 +8,12 @@ from typing import Any
 
 
 def wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:
-    """Replace the method `name` of `cls` by one that calls `wrapper` with the original method and its arguments.
-
-    The replacement is a plain function that looks like the original: it binds as a method does, subclasses inherit it,
-    and `inspect.signature` and tracebacks show the original's name. It adds one frame to the stack. A wrapper that
-    asks who called finds the caller at `sys._getframe(2)`: above itself and above the replacement.
-    """
+    """Replace the method `name` of `cls` by one that calls `wrapper` with the original method and its arguments."""
     original = getattr(cls, name)
 
-    # The slash leaves every keyword to the original: a job for a thread pool may have an argument named `self`.
+    # A plain function, and not an object: it binds as a method does. It adds one frame to the stack, so a wrapper finds
+    # its caller at `sys._getframe(2)`, above itself and this function. The slash leaves every keyword to the original:
+    # a job for a thread pool may have an argument named `self`.
     @functools.wraps(original)
     def wrapped(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         return wrapper(original, self, *args, **kwargs)

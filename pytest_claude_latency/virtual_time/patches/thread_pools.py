@@ -88,11 +88,9 @@ class PoolState:
         return ident in self._busy or bool(self._queue)
 
     def recount(self) -> None:
-        """Reserve for the jobs that free workers are about to take, in their order, and for no others.
-
-        With one reservation too few the clock could move although a worker is about to begin. With one too many it
-        would stand still for ever.
-        """
+        """Reserve for the jobs that free workers are about to take, in their order, and for no others."""
+        # With one reservation too few the clock could move although a worker is about to begin. With one too many it
+        # would stand still for ever.
         schedule = _schedule_of(self._world)
         if schedule is None:
             return
@@ -132,11 +130,9 @@ class Job:
 
     @property
     def occupies_worker(self) -> bool:
-        """Whether it keeps its worker from the next job.
-
-        A job of an older world, or of an outsider, may have returned while its worker still hands the result over.
-        Nobody in this world waits for that result, and the worker comes at once.
-        """
+        """Whether it keeps its worker from the next job."""
+        # A job of an older world, or of an outsider, may have returned while its worker still hands the result over.
+        # Nobody in this world waits for that result, and the worker takes the next job at once.
         return not (self.returned and (self.world is None or self.world.ended))
 
     def marking_return(self, fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -257,11 +253,8 @@ def _initializer_failed(original: Callable[..., None], executor: Any, /) -> None
 
 def install(module: Any) -> None:
     """Patch the module `concurrent.futures.thread`."""
-    for cls, name, wrapper in (
-        (module.ThreadPoolExecutor, "submit", _submit),
-        (module.ThreadPoolExecutor, "shutdown", _shutdown),
-        (module.ThreadPoolExecutor, "_initializer_failed", _initializer_failed),
-        (module._WorkItem, "__init__", _new_item),
-        (module._WorkItem, "run", _run),
-    ):
-        wrap(cls, name, wrapper)
+    wrap(module.ThreadPoolExecutor, "submit", _submit)
+    wrap(module.ThreadPoolExecutor, "shutdown", _shutdown)
+    wrap(module.ThreadPoolExecutor, "_initializer_failed", _initializer_failed)
+    wrap(module._WorkItem, "__init__", _new_item)
+    wrap(module._WorkItem, "run", _run)

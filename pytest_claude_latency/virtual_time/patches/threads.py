@@ -139,11 +139,9 @@ def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None
 
 
 def _join(original: Callable[..., None], thread: Thread, timeout: float | None = None) -> None:
-    """Do what `Thread.join` does, in the time of the caller's world.
-
-    Python waits for the end of a thread on a plain lock (in C code since 3.13), where no one could be notified. A
-    member waits for `Lifetime.ended` instead.
-    """
+    """Do what `Thread.join` does, in the time of the caller's world."""
+    # Python waits on a plain lock for the end of a thread, since 3.13 in C code, where nobody can count the waiter as
+    # running again before it runs. A member waits for `Lifetime.ended` instead.
     member = scheduled()
     lifetime = lifetime_of(thread)
     own = thread.ident == get_ident()
@@ -157,7 +155,9 @@ def _join(original: Callable[..., None], thread: Thread, timeout: float | None =
         pass
     idle = lifetime.pool is not None and not lifetime.pool.occupies(thread.ident)
     if lifetime.ended or (idle and lifetime.pool is not None and lifetime.pool.closing):
-        with wait_for_interpreter(member):  # it takes the thread down
+        # All that is left is the interpreter's work: it takes the thread down, or lets an idle worker see that its pool
+        # closes. The clock must not move meanwhile.
+        with wait_for_interpreter(member):
             original(thread)
     elif idle or member.world.ended:
         readings = member.world.readings
@@ -167,10 +167,9 @@ def _join(original: Callable[..., None], thread: Thread, timeout: float | None =
 
 
 def _wait_for_end(member: Member, thread: Thread, lifetime: Lifetime, instant: int | None) -> bool:
-    """Wait until the thread ends or `instant` comes; a job's end wakes those who join its worker too.
-
-    Return whether it makes sense to wait again.
-    """
+    """Wait until the thread ends or `instant` comes; return whether the caller should look, and wait again."""
+    # A worker of a pool may never end, and its end is no event of the world. Those who join one are woken at the end of
+    # each job, and look whether it is idle now.
     pool = lifetime.pool
     with TRACKED_LOCK:
         schedule = member.schedule
@@ -191,11 +190,9 @@ def _wait_for_end(member: Member, thread: Thread, lifetime: Lifetime, instant: i
 
 
 def _is_alive(original: Callable[[Thread], bool], thread: Thread) -> bool:
-    """Do what `Thread.is_alive` does; a thread that has ended is not alive.
-
-    The interpreter may still be taking it down. How long that takes is chance, and a program that asks after `join`
-    must get the same answer in every run.
-    """
+    """Do what `Thread.is_alive` does; a thread that has ended is not alive."""
+    # The interpreter may still be taking it down. How long that takes is chance, and a program must get the same answer
+    # in every run.
     lifetime = lifetime_of(thread)
     return not (lifetime is not None and lifetime.ended) and original(thread)
 
@@ -205,10 +202,7 @@ def install() -> None:
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             mark_background(thread)
-    for name, wrapper in (
-        ("start", _start),
-        ("_bootstrap_inner", _bootstrap_inner),
-        ("join", _join),
-        ("is_alive", _is_alive),
-    ):
-        wrap(Thread, name, wrapper)
+    wrap(Thread, "start", _start)
+    wrap(Thread, "_bootstrap_inner", _bootstrap_inner)
+    wrap(Thread, "join", _join)
+    wrap(Thread, "is_alive", _is_alive)

@@ -55,8 +55,11 @@ class RunClock(trio.abc.Clock):
     def current_time(self) -> float:
         """Return the time in seconds; a deadline that differs from now by a float error only, is now."""
         now = self.nanoseconds() / SECOND
+        # trio asked to be woken at this deadline, and looks now whether it has come. A "no" by a rounding error would
+        # make it wait once more, for a time too short for the clock to read.
         if now < self._deadline <= now + _RESOLUTION:
             now = self._deadline
+        # So the next reading, which is exact, could be earlier than this one.
         self._floor = max(self._floor, now)
         return self._floor
 
@@ -285,11 +288,9 @@ def _new_pair(original: Callable[..., Any], pair: Any) -> None:
 def _start_thread_soon(
     original: Callable[..., Any], cache: Any, fn: Callable[[], Any], deliver: Callable[[Any], Any], *name: Any
 ) -> None:
-    """Do what trio does to run a job in a cached thread; a member's job counts as running from here on.
-
-    It counts until `deliver` has returned, which hands the result over and wakes who waits for it: between the two the
-    clock must not move.
-    """
+    """Do what trio does to run a job in a cached thread; a member's job counts as running from here on."""
+    # It counts until `deliver` has returned, which hands the result over and wakes who waits for it. If it stopped
+    # counting when `fn` returns, the clock could move before that thread counts as running again.
     sender = MEMBERS.get(get_ident())
     if sender is None:
         original(cache, fn, deliver, *name)
@@ -317,6 +318,9 @@ def _start_thread_soon(
 class _BatchOrder:
     """The order in which trio runs the tasks of a batch: random, but the same in every world."""
 
+    # trio shuffles each batch, so that no program relies on an order. A replay must give the same figures in every run,
+    # so the generator starts every world from the same seed, and goes on afterwards as if no world had been.
+
     def __init__(self) -> None:
         self._state: object = None
 
@@ -337,11 +341,8 @@ def install() -> None:
     run: Any = _run
     run.SystemClock = RunClock
     SEEDS.add(_BatchOrder())
-    for cls, name, wrapper in (
-        (run.TheIOManager, "get_events", _get_events),
-        (run.TheIOManager, "process_events", _process_events),
-        (_wakeup_socketpair.WakeupSocketpair, "__init__", _new_pair),
-        (_wakeup_socketpair.WakeupSocketpair, "wakeup_thread_and_signal_safe", _wake_up),
-        (_thread_cache.ThreadCache, "start_thread_soon", _start_thread_soon),
-    ):
-        wrap(cls, name, wrapper)
+    wrap(run.TheIOManager, "get_events", _get_events)
+    wrap(run.TheIOManager, "process_events", _process_events)
+    wrap(_wakeup_socketpair.WakeupSocketpair, "__init__", _new_pair)
+    wrap(_wakeup_socketpair.WakeupSocketpair, "wakeup_thread_and_signal_safe", _wake_up)
+    wrap(_thread_cache.ThreadCache, "start_thread_soon", _start_thread_soon)
