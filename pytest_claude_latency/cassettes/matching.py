@@ -3,31 +3,24 @@
 Two requests fit if method, path, query and the whole body are the same. A JSON body is
 compared as a value: neither the order of keys nor the spelling of a number counts, so 1 fits
 1.0, but `true` does not. The host does not count: a recording made through a gateway fits the API.
-
-Where none fits, `miss_message` names the recorded request that comes nearest and where the two differ,
-since a changed prompt, one call too many and another endpoint need different cures.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from itertools import zip_longest
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import HTTP
 from threading import Lock
-from typing import Any, Final, TypeAlias, final
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeAlias, cast, final
 
-from pytest_claude_latency.cassettes.secrets import conceal
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
-from pytest_claude_latency.plurals import number_of
 
 Key: TypeAlias = Hashable
 _INDEX = re.compile(r"\[([^\[\]]+)\]")
-_WIDTH = 60  # characters of a value that are shown
-_BEFORE = 20  # of these, how many stand before the first that differs
-_PLACES = 5  # differences that are shown
 
 
 @dataclass(frozen=True)
@@ -44,21 +37,17 @@ class Rules:
 
 
 EXACT: Final = Rules()
-
-
-def fits(recorded: Request, sent: Request, rules: Rules = EXACT) -> bool:
-    """Whether an answer recorded for one request is the answer to the other."""
-    return key_of(recorded, rules) == key_of(sent, rules)
+"""Nothing is ignored, and each answer serves one request."""
 
 
 def key_of(request: Request, rules: Rules = EXACT) -> Key:
-    """What requests that fit each other have in common, and no others."""
+    """Return a value that two requests share if, and only if, the answer to one is the answer to the other."""
     kind, value = body_of(request, rules)
     return request.method.upper(), request.path, kind, json.dumps(value, sort_keys=True)
 
 
 def body_of(request: Request, rules: Rules = EXACT) -> tuple[str, Any]:
-    """The body as it is compared: what kind it is, and a JSON value that stands for it."""
+    """Return the kind of a body, and a JSON value that stands for it where bodies are compared."""
     try:
         value = json.loads(request.content, parse_float=_number)
     except (ValueError, RecursionError):
@@ -91,24 +80,22 @@ def _leave_out(value: Any, path: list[str]) -> None:
 
 
 def _parts(request: Request) -> list[dict[str, Any]] | None:
-    """The parts of a multipart body, whatever its boundary; None if it is none."""
-    boundary = re.search(
-        r'multipart/.*;\s*boundary=(?:"([^"]+)"|([^\s;]+))', header(request.headers, "content-type") or ""
-    )
-    if boundary is None:
+    """Return the parts of a multipart body, which has another boundary each time; None if it is none."""
+    content_type = header(request.headers, "content-type") or ""
+    if not content_type.lower().startswith("multipart/"):
         return None
-    delimiter = b"\r\n--" + (boundary[1] or boundary[2]).encode()
-    _, *parts = (b"\r\n" + request.content).split(delimiter)
-    return [_part(part) for part in parts[:-1]]
-
-
-def _part(part: bytes) -> dict[str, Any]:
-    head, _, content = part.partition(b"\r\n\r\n")
-    lines = head.decode(errors="backslashreplace").strip().split("\r\n")
-    headers = dict(
-        sorted((name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
-    )
-    return {"headers": headers, "content": _bytes(content)}
+    head = f"Content-Type: {content_type}\r\n\r\n".encode(errors="replace")
+    body = BytesParser(_class=EmailMessage, policy=HTTP).parsebytes(head + request.content)
+    parts = list(body.iter_parts()) if body.is_multipart() else []
+    if not parts or any(part.is_multipart() for part in parts):
+        return None  # without parts, or with parts in parts, which no client of the API sends
+    return [
+        {
+            "headers": dict(sorted((name.lower(), str(value)) for name, value in part.items())),
+            "content": _bytes(cast(bytes, part.get_payload(decode=True))),
+        }
+        for part in parts
+    ]
 
 
 def _bytes(content: bytes) -> str | dict[str, str]:
@@ -171,147 +158,3 @@ class Matcher:
         with self._lock:
             places = [place for key, fitting in self._fitting.items() for place in fitting[self._taken.get(key, 0) :]]
         return tuple(self.exchanges[place] for place in sorted(places))
-
-
-@final
-class Absent:
-    """In the place of a value that only the other side has."""
-
-    def __repr__(self) -> str:
-        return "(absent)"
-
-
-ABSENT: Final = Absent()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One place in which a request differs from a recorded one: JSON values, or `ABSENT`."""
-
-    path: str
-    recorded: Any
-    sent: Any
-
-    @property
-    def size(self) -> int:
-        """How many characters differ: what makes one changed prompt nearer than another."""
-        recorded, sent = _text(self.recorded), _text(self.sent)
-        same = _common(recorded, sent)
-        recorded, sent = recorded[same:][::-1], sent[same:][::-1]
-        return max(len(recorded), len(sent)) - _common(recorded, sent)
-
-
-def differences(recorded: Request, sent: Request, rules: Rules = EXACT) -> list[Difference]:
-    """Every place in which the two differ, as far as the rules care. Empty if they fit."""
-    ours, theirs = urlsplit(recorded.url), urlsplit(sent.url)
-    places = [("method", recorded.method.upper(), sent.method.upper())]
-    places += [("path", ours.path, theirs.path), ("query", ours.query, theirs.query)]
-    found = [Difference(*place) for place in places if place[1] != place[2]]
-    (kind, recorded_body), (other_kind, sent_body) = body_of(recorded, rules), body_of(sent, rules)
-    if kind != other_kind:
-        return [*found, Difference("body", recorded_body, sent_body)]
-    _compare("", recorded_body, sent_body, found)
-    return found
-
-
-def _compare(path: str, recorded: Any, sent: Any, found: list[Difference]) -> None:
-    if isinstance(recorded, dict) and isinstance(sent, dict):
-        for key in recorded | sent:
-            inner = f"{path}.{key}" if path else key
-            _compare(inner, recorded.get(key, ABSENT), sent.get(key, ABSENT), found)
-    elif isinstance(recorded, list) and isinstance(sent, list):
-        for index, (one, other) in enumerate(zip_longest(recorded, sent, fillvalue=ABSENT)):
-            _compare(f"{path}[{index}]", one, other, found)
-    elif _text(recorded) != _text(sent):
-        found.append(Difference(path or "body", recorded, sent))
-
-
-def _text(value: Any) -> str:
-    return repr(value) if value is ABSENT else json.dumps(value, ensure_ascii=False)
-
-
-def _common(one: str, other: str) -> int:
-    """How many characters both begin with, found by halves: prompts are long."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def nearest(candidates: Iterable[Request], sent: Request, rules: Rules = EXACT) -> int | None:
-    """The place, from 0, of the candidate with the fewest and smallest differences; None without candidates.
-
-    The same endpoint is nearer than any other; of two equally near, the earlier is.
-    """
-    distances = [_distance(differences(each, sent, rules)) for each in candidates]
-    return distances.index(min(distances)) if distances else None
-
-
-def _distance(found: Sequence[Difference]) -> tuple[bool, int, int]:
-    elsewhere = any(each.path in ("method", "path") for each in found)
-    return elsewhere, len(found), sum(each.size for each in found)
-
-
-def miss_message(sent: Request, matcher: Matcher | None, *, recording: str, record: str) -> str:
-    """Why nothing answers this request, and what to do.
-
-    `matcher` is None where there is no recording, `recording` names its file, `record` is the command
-    that would record the test.
-    """
-    request = sent.title
-    if matcher is None:
-        head, facts = f"nothing is recorded that could answer this {request}", [_fact("missing", recording)]
-    elif fitting := matcher.fitting(sent):
-        head = f"this {request} was sent more often than it was recorded"
-        facts = [_fact("recorded", f"{_times(fitting)} of {recording}, already used")]
-    elif not matcher.exchanges:
-        head, facts = f"no recorded answer fits this {request}", [_fact("recording", f"{recording} holds no exchange")]
-    else:
-        head, facts = f"no recorded answer fits this {request}", _nearest_lines(sent, matcher, recording)
-    return "\n".join([head, *facts, _fact("record", record)])
-
-
-def _fact(label: str, text: str) -> str:
-    return f"  {label:<9} {text}"
-
-
-def _times(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"once, as exchange {numbers[0]}"
-    return f"{len(numbers)} times, as exchanges {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
-
-
-def _nearest_lines(sent: Request, matcher: Matcher, recording: str) -> list[str]:
-    requests = [exchange.request for exchange in matcher.exchanges]
-    place = nearest(requests, sent, matcher.rules) or 0
-    found = differences(requests[place], sent, matcher.rules)
-    used = " (already used)" if matcher.is_used(place + 1) else ""
-    places = number_of(len(found), "place", one="one")
-    lines = [_fact("nearest", f"exchange {place + 1} of {recording}{used} differs in {places}:")]
-    width = max(len(each.path) for each in found[:_PLACES])
-    for each in found[:_PLACES]:
-        recorded, now = _shortened(each.recorded, each.sent)
-        lines.append(f"{'':12}{each.path:<{width}}   recorded  {recorded}")
-        lines.append(f"{'':12}{'':<{width}}   sent      {now}")
-    if len(found) > _PLACES:
-        lines.append(f"{'':12}… and {len(found) - _PLACES} more")
-    return lines
-
-
-def _shortened(recorded: Any, sent: Any) -> tuple[str, str]:
-    """Both values cut to what can be read at a glance, around the first character that differs."""
-    if not (isinstance(recorded, str) and isinstance(sent, str)):
-        return _cut(conceal(_text(recorded)), 0), _cut(conceal(_text(sent)), 0)
-    recorded, sent = conceal(recorded), conceal(sent)
-    same = _common(recorded, sent)
-    start = 0 if max(len(recorded), len(sent)) <= _WIDTH or same <= _BEFORE else same - _BEFORE
-    return _text(_cut(recorded, start)), _text(_cut(sent, start))
-
-
-def _cut(text: str, start: int) -> str:
-    end = start + _WIDTH
-    return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")

@@ -11,7 +11,8 @@ from typing import final
 
 import pytest
 
-from pytest_claude_latency.cassettes.matching import Matcher, Rules, miss_message
+from pytest_claude_latency.cassettes.matching import Matcher, Rules
+from pytest_claude_latency.cassettes.mismatch import miss_message
 from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording, path_of, save_set, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
