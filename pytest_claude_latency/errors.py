@@ -35,6 +35,11 @@ class FileError(LatencyError):
     def __str__(self) -> str:
         return self._naming(str(self.path))
 
+    @property
+    def problem(self) -> str:
+        """The line and the reason, for a message that names the file by itself."""
+        return self.reason if self.line is None else f"line {self.line}: {self.reason}"
+
     def seen_from(self, root: Path) -> str:
         """The message, naming the file relative to `root`."""
         return self._naming(Path(os.path.relpath(self.path, root)).as_posix())
@@ -69,6 +74,16 @@ class BaselineError(FileError):
     """A baseline that cannot be used: which file, which line (None: the file as a whole), and why."""
 
     what = "cannot use the baseline"
+
+
+class OldBaselineError(BaselineError):
+    """A baseline in the form of earlier versions, a JSON array. Its message says how to save it again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, None, f"it is in the old form; save it again with --latency-save={path.stem}")
+
+    def _naming(self, file: str) -> str:
+        return f"baseline {self.path.stem} {self.reason.removeprefix('it ')}, then delete {file}"
 
 
 class CredentialError(LatencyError):

@@ -108,7 +108,10 @@ def declare(parser: pytest.Parser) -> None:
         group.addoption(f"--latency-{name}", dest=key, default=None, help=text, **details)
         parser.addini(key, text, type="string", default=None)
     group.addoption(
-        "--latency-save", default=None, metavar="NAME", help="keep this run's samples as a baseline: .latency/NAME.json"
+        "--latency-save",
+        default=None,
+        metavar="NAME",
+        help="keep this run's samples as a baseline: .latency/NAME.jsonl",
     )
     group.addoption(
         "--latency-compare", default=None, metavar="NAME", help="compare this run with a baseline: its name, or a path"
@@ -271,13 +274,13 @@ def _baseline(config: pytest.Config, name: str) -> Path | None:
     text: str | None = config.getoption(name, None)
     if text is None:
         return None
-    from pytest_claude_latency.baselines import baseline
+    from pytest_claude_latency.baselines import folder
     from pytest_claude_latency.errors import LatencyError
 
     try:
         if name == "latency_save":
-            return baseline.path_of(config.rootpath, text)
-        return baseline.locate(config.rootpath, config.invocation_params.dir, text)
+            return folder.path_of(config.rootpath, text)
+        return folder.locate(config.rootpath, config.invocation_params.dir, text)
     except LatencyError as error:
         raise pytest.UsageError(f"--{name.replace('_', '-')}: {error}") from None
 

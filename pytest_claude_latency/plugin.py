@@ -64,7 +64,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
     """Put the samples of a latency test in its place."""
     report = yield
     if (collected := collector.config.stash[SESSION].collected_tests) is not None:
-        collected.note(collector, report)
+        collected.add(collector, report)
     if any(isinstance(each, pytest.Function) and selection.is_latency_test(each) for each in report.result):
         from pytest_claude_latency.collection import sampling
 

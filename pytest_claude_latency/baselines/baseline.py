@@ -1,37 +1,42 @@
-"""Baselines: a run's samples, kept under a name for later runs to be compared with.
+"""Baselines: the samples of a run, saved under a name so that later runs can be compared with them.
 
-`.latency/NAME.json` is a JSON array with a fact a line, in the order of test ids, made to be committed, read and
-diffed: it names no machine, a test that measured what it did before keeps its lines, and every line but the last,
-which is the same in all baselines, ends in a comma, so that a test added behind the others changes no line of them.
+`.latency/NAME.jsonl` has a fact a line, sorted by test, and is made to be committed, read and diffed: it names no
+machine, and a test that measures the same as before keeps its lines. The last line is the same in all baselines, so a
+test that is added behind the others changes no line of them.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from msgspec import UNSET, to_builtins
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.atomic_files import replace_files
-from pytest_claude_latency.baselines.reader import END, FORMAT, LEFT_OUT, UNIT, VERSION, Entry, read
-from pytest_claude_latency.errors import BaselineError, FileWriteError, LatencyError
+from pytest_claude_latency.baselines.facts import (
+    FORMAT,
+    CallFact,
+    ConditionsFact,
+    EndFact,
+    HeaderFact,
+    SampleFact,
+    SavedFact,
+    TestFact,
+)
+from pytest_claude_latency.baselines.reader import Entry, read
+from pytest_claude_latency.errors import BaselineError, FileWriteError, LatencyError, OldBaselineError
 from pytest_claude_latency.metrics.series import Measured, Series, refuse_other_kind, series_of
-from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.strict_json import Line, read_text
 
-__all__ = ["Baseline", "Entry", "commit_of", "gone", "locate", "merge", "path_of"]
-
-FOLDER = ".latency"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _FAILED = ("failed", "error")
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is known of each test, by node id."""
+    """The saved samples of each test, by node id."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
 
@@ -42,7 +47,7 @@ class Baseline:
 
     @classmethod
     def of(cls, results: Iterable[Measured], *, saved: str, commit: str | None = None) -> Baseline:
-        """The samples of one run. `saved` is when (`cassette.timestamp`), `commit` what was checked out.
+        """Return the samples of one run. `saved` is when (`recording.timestamp`), `commit` what was checked out.
 
         Tests that were skipped, or failed as expected, are left out.
 
@@ -52,27 +57,20 @@ class Baseline:
         results = list(results)
         failed = sorted({result.nodeid for result in results if result.outcome in _FAILED})
         if failed:
-            others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-            raise LatencyError(f"no baseline is kept of a run whose tests failed: {failed[0]}{others}")
+            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+            raise LatencyError(f"a run whose tests failed is not saved as a baseline: {failed[0]}{more}")
         return cls({nodeid: Entry(series, saved, commit) for nodeid, series in series_of(results).items()})
 
     @classmethod
     def load(cls, path: Path) -> Baseline:
-        """The baseline in a file.
+        """Return the baseline in a file.
 
         Raises:
             BaselineError: there is none, or it cannot be read: which line, and why.
         """
-        try:
-            text = path.read_bytes().decode()
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            raise BaselineError(path, line, "it is not UTF-8") from None
-        except FileNotFoundError:
-            raise BaselineError(path, None, "there is no such file") from None
-        except OSError as error:
-            raise BaselineError(path, None, error.strerror or str(error)) from error
-        return cls(read(text, path))
+        if old := old_file(path):
+            raise OldBaselineError(old)
+        return cls(read(read_text(path, BaselineError), path))
 
     def save(self, path: Path) -> None:
         """Write the baseline to a file, whole or not at all. Folders are made.
@@ -86,147 +84,94 @@ class Baseline:
             raise BaselineError(error.path, None, f"it could not be written: {error.reason}") from error
 
     def dumps(self) -> str:
-        """The text of its file."""
-        return "[\n" + ",\n".join(map(_line, self._facts())) + "\n]\n"
+        """Return the text of the file."""
+        facts: list[Line] = [HeaderFact()]
+        for nodeid in sorted(self.entries):
+            facts += _facts_of(self.entries[nodeid])
+        return "".join(f"{_encoded(fact)}\n" for fact in (*facts, EndFact()))
 
-    def updated(self, run: Baseline, gone: Iterable[str] = ()) -> Baseline:
-        """With the tests of a later run in place of what was kept of them; those it did not run stay, unless `gone`.
+    def updated(self, run: Baseline, missing: Iterable[str] = ()) -> Baseline:
+        """Return this baseline with the tests of a later run; other tests stay, unless they are `missing` now.
 
-        A test that measured what is kept already keeps its date and commit as well.
+        A test that measured the same as before keeps its date and commit too.
 
         Raises:
             LatencyError: a test was measured in another way before: a replay never replaces a live run.
         """
-        dropped = set(gone)
-        entries = {nodeid: entry for nodeid, entry in self.entries.items() if nodeid not in dropped}
+        removed = set(missing)
+        entries = {nodeid: entry for nodeid, entry in self.entries.items() if nodeid not in removed}
         for nodeid, entry in run.entries.items():
-            known = entries.get(nodeid, entry)
-            refuse_other_kind(known.series, entry.series)
-            entries[nodeid] = known if known.series == entry.series else entry
+            before = entries.get(nodeid, entry)
+            refuse_other_kind(before.series, entry.series)
+            entries[nodeid] = before if before.series == entry.series else entry
         return Baseline(entries)
 
-    def _facts(self) -> Iterator[dict[str, Any]]:
-        yield {"format": FORMAT, "version": VERSION, "unit": UNIT}
-        for nodeid in sorted(self.entries):
-            yield from _entry_facts(self.entries[nodeid])
-        yield {"end": END}
+
+def old_file(path: Path) -> Path | None:
+    """Return the file in the old form, a JSON array, where the baseline at `path` is only found in that; else None."""
+    candidates = [path] if path.exists() else [path.with_suffix(".json")] if path.suffix == ".jsonl" else []
+    for candidate in candidates:
+        try:
+            with candidate.open("rb") as file:
+                start = file.read(4096)
+        except OSError:
+            continue  # whoever reads the file says what is wrong with it
+        if start.lstrip().startswith(b"[") and FORMAT.encode() in start:
+            return candidate
+    return None
 
 
-# ── where baselines lie ──
-
-
-def path_of(root: Path, name: str) -> Path:
-    """The file of the baseline NAME below rootdir.
-
-    Raises:
-        LatencyError: it is no name.
-    """
-    if not _NAME.fullmatch(name):
-        raise LatencyError(f'{name!r} is no name of a baseline; accepted: letters, digits, "_", "-" and "."')
-    return root / FOLDER / f"{name}.json"
-
-
-def locate(root: Path, here: Path, text: str) -> Path:
-    """The file that `--latency-compare=TEXT` means: a path, from `here`, if it looks like one, or a name.
+def merge(shards: Sequence[tuple[Path, Baseline]]) -> Baseline:
+    """Return one baseline of those that the shards of a run wrote: all their tests, with the samples of each.
 
     Raises:
-        LatencyError: it is neither.
-    """
-    looks_like_a_path = "/" in text or "\\" in text or text.endswith(".json")
-    return here / text if looks_like_a_path else path_of(root, text)
-
-
-def commit_of(root: Path) -> str | None:
-    """What is checked out there, `-dirty` if it was changed since; None without git or a commit."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return run.stdout.strip() or None if run.returncode == 0 else None
-
-
-# ── which tests there are ──
-
-
-def merge(parts: Sequence[tuple[Path, Baseline]]) -> Baseline:
-    """One baseline of those that the shards of a run wrote: their tests, and the samples of tests they share.
-
-    Raises:
-        BaselineError: two of them hold different measurements of the same sample, or measured it in different ways.
+        BaselineError: two shards hold different measurements of the same sample, or measured it in different ways.
     """
     entries: dict[str, Entry] = {}
-    for path, part in parts:
-        for nodeid, entry in part.entries.items():
-            entries[nodeid] = _joined(entries.get(nodeid, entry), entry, path)
+    for path, shard in shards:
+        for nodeid, entry in shard.entries.items():
+            before = entries.get(nodeid, entry)
+            try:
+                refuse_other_kind(before.series, entry.series)
+            except LatencyError as error:
+                raise BaselineError(path, None, str(error)) from None
+            samples = {sample.number: sample for sample in before.series.samples}
+            for sample in entry.series.samples:
+                if samples.setdefault(sample.number, sample) != sample:
+                    reason = f"it holds another sample {sample.number} of {nodeid} than the files before it"
+                    raise BaselineError(path, None, f"{reason}; only shards of one run can be merged")
+            ordered = tuple(samples[number] for number in sorted(samples))
+            series = Series(nodeid=nodeid, mode=before.series.mode, clock=before.series.clock, samples=ordered)
+            commit = before.commit if before.commit == entry.commit else None
+            entries[nodeid] = Entry(series, max(before.saved, entry.saved), commit)
     return Baseline(entries)
 
 
-def _joined(known: Entry, entry: Entry, path: Path) -> Entry:
-    try:
-        refuse_other_kind(known.series, entry.series)
-    except LatencyError as error:
-        raise BaselineError(path, None, str(error)) from None
-    samples = {sample.number: sample for sample in known.series.samples}
-    for sample in entry.series.samples:
-        if samples.setdefault(sample.number, sample) != sample:
-            reason = f"it holds another sample {sample.number} of {entry.series.nodeid} than the files before it"
-            raise BaselineError(path, None, f"{reason}; merged are the shards of one run")
-    ordered = tuple(samples[number] for number in sorted(samples))
-    series = Series(nodeid=known.series.nodeid, mode=known.series.mode, clock=known.series.clock, samples=ordered)
-    return Entry(series, max(known.saved, entry.saved), known.commit if known.commit == entry.commit else None)
-
-
-def gone(kept: Iterable[str], collected: Iterable[str], asked: Sequence[str]) -> list[str]:
-    """The tests of a baseline that are no more, of those a run asked for.
-
-    `collected` holds deselected tests too; `asked` are the places that pytest was told, as prefixes of node ids:
-    `""` for all of rootdir, a folder, a file, a class, a test.
-    """
-    there = set(collected)
-    return sorted(nodeid for nodeid in kept if nodeid not in there and any(_lies_in(nodeid, place) for place in asked))
-
-
-def _lies_in(nodeid: str, place: str) -> bool:
-    place = place.removesuffix("/")
-    return place in ("", ".", nodeid) or nodeid.startswith((f"{place}/", f"{place}::", f"{place}["))
-
-
-# ── writing ──
-
-
-def _entry_facts(entry: Entry) -> Iterator[dict[str, Any]]:
+def _facts_of(entry: Entry) -> Iterator[Line]:
     series = entry.series
-    yield {"test": series.nodeid, "mode": series.mode, "clock": series.clock}
-    yield {"saved": entry.saved, "commit": entry.commit}
-    every = [_ordered(facts) for sample in series.samples for facts in sample.conditions]
-    numbers = {facts: number for number, facts in enumerate(dict.fromkeys(every), 1)}
-    for facts, number in numbers.items():
-        yield {"conditions": number, "facts": dict(facts)}
+    yield TestFact(test=series.nodeid, mode=series.mode, clock=series.clock)
+    yield SavedFact(saved=entry.saved, commit=entry.commit)
+    # most calls of a test are made under the same conditions: they are written once, and calls refer to their number
+    numbers: dict[tuple[tuple[str, str], ...], int] = {}
+    for sample in series.samples:
+        for conditions in sample.conditions:
+            key = tuple(sorted(conditions.items()))
+            if key not in numbers:
+                numbers[key] = len(numbers) + 1
+                yield ConditionsFact(conditions=numbers[key], facts=dict(key))
     for sample in series.samples:
         elapsed = None if sample.elapsed is None else round(duration.seconds(sample.elapsed), 6)
-        yield {"sample": sample.number, "elapsed": elapsed}
-        for place, call in enumerate(sample.calls):
-            under = {"under": numbers[_ordered(sample.conditions[place])]} if sample.conditions else {}
-            yield {"call": place + 1, **under, **_call_facts(call)}
+        yield SampleFact(sample=sample.number, elapsed=elapsed)
+        under = [numbers[tuple(sorted(conditions.items()))] for conditions in sample.conditions]
+        for number, call in enumerate(sample.calls, 1):
+            yield CallFact.of(number, call, under[number - 1] if under else UNSET)
 
 
-def _ordered(facts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(facts.items()))
-
-
-def _call_facts(call: Call) -> dict[str, Any]:
-    return {name: value for name, value in call.as_json().items() if name not in LEFT_OUT and value is not None}
-
-
-def _encode(fact: Mapping[str, Any]) -> str:
-    return json.dumps(fact, ensure_ascii=False, allow_nan=False)
-
-
-def _line(fact: Mapping[str, Any]) -> str:
-    line = _encode(fact)
+def _encoded(fact: Line) -> str:
+    values = to_builtins(fact)
+    line = json.dumps(values, ensure_ascii=False, allow_nan=False)
     try:
         line.encode()
     except UnicodeEncodeError:  # half a surrogate pair in a test's id: JSON can say it, UTF-8 cannot
-        return json.dumps(fact)
+        return json.dumps(values)
     return line

@@ -1,64 +1,73 @@
-"""Collected: which tests there are, those included that this run does not select.
+"""Collected tests: which tests there are, also those that this run does not select.
 
-A test is said to be gone only where a run looked for it and did not find it: in a file it has read, or one that is no
-longer there.
+A test counts as missing only where a run looked for it and did not find it: in a file that pytest has read, or one
+that no longer exists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import final
 
 import pytest
 
-from pytest_claude_latency.baselines.baseline import gone
-
 
 @final
-class Collected:
+class CollectedTests:
     """What was collected so far, by node ids without samples."""
 
     def __init__(self) -> None:
         self._tests: set[str] = set()
         self._files: set[str] = set()
 
-    def note(self, collector: pytest.Collector, report: pytest.CollectReport) -> None:
-        """A collector has handed in what it found; whatever narrows that down comes later."""
+    def add(self, collector: pytest.Collector, report: pytest.CollectReport) -> None:
+        """Add what a collector has found. Options such as `-k` narrow that down only later."""
         if isinstance(collector, pytest.File) and report.passed:
             self._files.add(collector.nodeid)
-        self._tests |= {each.nodeid for each in report.result if isinstance(each, pytest.Item)}
+        self._tests |= {item.nodeid for item in report.result if isinstance(item, pytest.Item)}
 
-    def plain(self) -> dict[str, list[str]]:
-        """What a worker sends."""
+    def as_json(self) -> dict[str, list[str]]:
+        """Return what a worker sends to the controller."""
         return {"tests": sorted(self._tests), "files": sorted(self._files)}
 
-    def join(self, plain: Mapping[str, list[str]]) -> None:
-        """Take over what a worker collected."""
-        self._tests |= set(plain["tests"])
-        self._files |= set(plain["files"])
+    def join(self, sent: Mapping[str, list[str]]) -> None:
+        """Add what a worker has sent."""
+        self._tests |= set(sent["tests"])
+        self._files |= set(sent["files"])
 
-    def gone(self, known: Iterable[str], config: pytest.Config) -> list[str]:
-        """Which of these tests are no more, of those the run was asked for."""
-        missing = gone(known, self._tests, _asked(config))
-        return [nodeid for nodeid in missing if self._looked_for(nodeid, config.rootpath)]
-
-    def _looked_for(self, nodeid: str, root: Path) -> bool:
-        file = nodeid.partition("::")[0]
-        return file in self._files or not (root / file).exists()
-
-
-def _asked(config: pytest.Config) -> list[str]:
-    """The places on the command line as beginnings of node ids; none of them where modules are named."""
-    return (
-        [] if config.getoption("pyargs", False) else [place for each in config.args if (place := _place(each, config))]
-    )
+    def missing_of(self, expected: Iterable[str], config: pytest.Config) -> list[str]:
+        """Return the expected tests that no longer exist, among those that the run was asked for."""
+        missing = missing_tests(expected, self._tests, _asked_places(config))
+        files = {nodeid: nodeid.partition("::")[0] for nodeid in missing}
+        return [
+            nodeid for nodeid, file in files.items() if file in self._files or not (config.rootpath / file).exists()
+        ]
 
 
-def _place(argument: str, config: pytest.Config) -> str | None:
-    path, separator, test = argument.partition("::")
-    try:
-        there = (config.invocation_params.dir / path).resolve().relative_to(config.rootpath.resolve())
-    except ValueError:
-        return None
-    return there.as_posix() + separator + test
+def missing_tests(expected: Iterable[str], collected: Iterable[str], places: Sequence[str]) -> list[str]:
+    """Return the expected tests in these places that were not collected.
+
+    `collected` holds deselected tests too; `places` are what pytest was told to run, as beginnings of node ids: `""`
+    for all of rootdir, a folder, a file, a class, a test.
+    """
+    existing = set(collected)
+
+    def is_asked(nodeid: str) -> bool:
+        names = [place.removesuffix("/") for place in places]
+        return any(
+            name in ("", ".", nodeid) or nodeid.startswith((f"{name}/", f"{name}::", f"{name}[")) for name in names
+        )
+
+    return sorted(nodeid for nodeid in expected if nodeid not in existing and is_asked(nodeid))
+
+
+def _asked_places(config: pytest.Config) -> list[str]:
+    """Return the places on the command line as beginnings of node ids; none where it names modules."""
+    places: list[str] = []
+    for argument in [] if config.getoption("pyargs", False) else config.args:
+        path, separator, test = argument.partition("::")
+        place = (config.invocation_params.dir / path).resolve()
+        root = config.rootpath.resolve()
+        if place.is_relative_to(root):
+            places.append(place.relative_to(root).as_posix() + separator + test)
+    return places

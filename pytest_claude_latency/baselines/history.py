@@ -1,23 +1,24 @@
-"""History: the baseline a run is compared with, and the one it becomes.
+"""The run's baselines: the one it is compared with, and the one it becomes.
 
-What cannot be read is said before any test runs, since a live run costs; what
-is written is written once, when all tests and verdicts are known.
+Both are read before any test runs, since a live run costs money and must not end in a file that cannot be read. The
+new one is written once, when all tests and verdicts are known.
 """
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
 
-from pytest_claude_latency.baselines.baseline import Baseline, commit_of
+from pytest_claude_latency.baselines.baseline import Baseline, old_file
 from pytest_claude_latency.cassettes.recording import timestamp
 from pytest_claude_latency.comparison.compare import compare
 from pytest_claude_latency.comparison.comparison import Comparison
 from pytest_claude_latency.comparison.rules import Rules
-from pytest_claude_latency.metrics.series import Series, by_test, series_of
+from pytest_claude_latency.metrics.series import by_test, series_of
 from pytest_claude_latency.results.result import TestResult
 
 _PASSED = ("passed", "xpassed")
@@ -25,10 +26,10 @@ _PASSED = ("passed", "xpassed")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A run beside its baseline, by node ids.
+    """A run compared with its baseline, by node ids.
 
-    `new` are tests that the baseline lacks, `other_kind` those that were measured in another way then, with both
-    ways in words.
+    `new` are tests that the baseline lacks; `other_kind` are tests that were measured in another way then, each with
+    both ways in words.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -37,77 +38,81 @@ class Difference:
 
 
 @final
-class History:
-    """The baselines of one run; what there is of them is read at once.
+class RunBaselines:
+    """The baselines of one run, read at once; a file that does not exist yet is none.
 
     Raises:
-        BaselineError: one of them is there and cannot be read.
+        BaselineError: one of the files exists and cannot be read.
     """
 
     def __init__(self, compared: Path | None, saved: Path | None, rules: Rules | None) -> None:
         self.compared = compared
         self.saved = saved
         self._rules = rules
-        self._before = _there(compared)
-        self._kept = _there(saved)
+        # loading what is only found in the old form raises: a run cannot be compared with it, but it can replace it
+        is_there = compared is not None and (compared.exists() or old_file(compared) is not None)
+        self._before = Baseline.load(compared) if compared is not None and is_there else None
+        self._saved_before = Baseline.load(saved) if saved is not None and saved.exists() else None
 
     @property
     def is_new(self) -> bool:
-        """Whether there is nothing yet to compare the run with."""
+        """Whether the baseline that the run is to be compared with does not exist yet."""
         return self.compared is not None and self._before is None
 
     @property
-    def known(self) -> tuple[str, ...]:
-        """The tests of the baseline the run is compared with."""
+    def compared_tests(self) -> tuple[str, ...]:
+        """The tests of the baseline that the run is compared with."""
         return tuple(self._before.entries) if self._before else ()
 
     @property
-    def kept(self) -> tuple[str, ...]:
-        """The tests of the baseline the run becomes."""
-        return tuple(self._kept.entries) if self._kept else ()
+    def saved_tests(self) -> tuple[str, ...]:
+        """The tests of the baseline that the run becomes."""
+        return tuple(self._saved_before.entries) if self._saved_before else ()
 
     def differences(self, results: Iterable[TestResult]) -> Difference:
-        """How the run differs from its baseline. Only tests whose every sample ran and passed are compared."""
-        before, now = (self._before or Baseline()).series, series_of(whole(results))
-        other = {
-            nodeid: now[nodeid] for nodeid in now.keys() & before.keys() if before[nodeid].kind != now[nodeid].kind
-        }
-        same = {nodeid: series for nodeid, series in now.items() if nodeid not in other}
-        ways = tuple((nodeid, _ways(before[nodeid], series)) for nodeid, series in sorted(other.items()))
-        return Difference(compare(before, same, self._rules), tuple(sorted(now.keys() - before.keys())), ways)
+        """Compare the run with its baseline. Only tests whose every sample ran and passed are compared."""
+        before, now = (self._before or Baseline()).series, series_of(complete(results))
+        other_kind = [
+            (nodeid, f"was {before[nodeid].kind} then and {now[nodeid].kind} now")
+            for nodeid in sorted(now.keys() & before.keys())
+            if before[nodeid].kind != now[nodeid].kind
+        ]
+        comparable = {nodeid: series for nodeid, series in now.items() if nodeid not in dict(other_kind)}
+        new = tuple(sorted(now.keys() - before.keys()))
+        return Difference(compare(before, comparable, self._rules), new, tuple(other_kind))
 
-    def save(self, results: Sequence[TestResult], gone: Iterable[str], root: Path) -> int:
-        """Keep the run; how many of its tests are kept. Tests that it did not run whole stay as they were.
+    def save(self, results: Sequence[TestResult], missing: Iterable[str], root: Path) -> int:
+        """Save the run, and return how many tests were saved. Tests that it did not run in full stay as they were.
 
         Raises:
             LatencyError: a test failed, was measured in another way before, or the file could not be written.
         """
         if self.saved is None:
             return 0
-        passed, failed = whole(results), [result for result in results if result.outcome in ("failed", "error")]
-        run = Baseline.of([*passed, *failed], saved=timestamp(datetime.now(UTC)), commit=commit_of(root))
+        failed = [result for result in results if result.outcome in ("failed", "error")]
+        run = Baseline.of([*complete(results), *failed], saved=timestamp(datetime.now(UTC)), commit=commit_of(root))
         if run.entries:
-            (self._kept or Baseline()).updated(run, gone).save(self.saved)
+            (self._saved_before or Baseline()).updated(run, missing).save(self.saved)
         return len(run.entries)
 
 
-def whole(results: Iterable[TestResult]) -> list[TestResult]:
-    """The results of tests whose every sample ran and passed, all in the same way."""
-    found: list[TestResult] = []
+def complete(results: Iterable[TestResult]) -> list[TestResult]:
+    """Return the results of tests whose every sample ran and passed, all measured in the same way."""
+    complete_results: list[TestResult] = []
     for samples in by_test(results).values():
         ways = {(sample.mode, sample.clock) for sample in samples}
-        if (
-            len(samples) == samples[0].sample_count
-            and len(ways) == 1
-            and all(each.outcome in _PASSED for each in samples)
-        ):
-            found += samples
-    return found
+        all_passed = all(sample.outcome in _PASSED for sample in samples)
+        if all_passed and len(samples) == samples[0].sample_count and len(ways) == 1:
+            complete_results += samples
+    return complete_results
 
 
-def _there(path: Path | None) -> Baseline | None:
-    return Baseline.load(path) if path is not None and path.exists() else None
-
-
-def _ways(before: Series, now: Series) -> str:
-    return f"was {before.kind} then and {now.kind} now"
+def commit_of(root: Path) -> str | None:
+    """Return the commit that is checked out there, with `-dirty` if files changed; None without git or a commit."""
+    # every tag is excluded, so that git describes the commit by its hash
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return run.stdout.strip() or None if run.returncode == 0 else None

@@ -1,62 +1,61 @@
-"""Reported limits: what the tests of a JSON report promised.
+"""Reported limits: which limits the tests of a JSON report had.
 
 They stand in two places: plain limits with each sample, percentiles with the verdicts at the end.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.baselines.reader import FaultError
+from pytest_claude_latency.baselines.facts import Count, Seconds
+from pytest_claude_latency.baselines.measured_file import report_in
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.errors import BaselineError
 from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.strict_json import JSONFaultError, convert, show
 
-_BEYOND = 1e9
-"""No limit is as large: 30 years, or a thousand million tokens."""
+
+class _Test(Struct, frozen=True, kw_only=True):
+    nodeid: str
+    budgets: tuple[Any, ...] = ()
+
+
+class _Budget(Struct, frozen=True, kw_only=True):
+    metric: str
+    statistic: str | None = None
+    limit: Annotated[Count | Seconds, Meta(description="a number of at least 0")]
+    origin: str = ""
 
 
 def limits_in(path: Path) -> dict[str, list[Limit]]:
-    """The limits of each test, by node id; none where the file is a baseline. `measured_file.load` has read it before.
+    """Return the limits of each test, by node id; none where the file is a baseline.
 
     Raises:
-        BaselineError: a limit in it is none that a report would have.
+        BaselineError: the file cannot be read, or a limit in it is not one that a report would have.
     """
-    report = json.loads(path.read_bytes().decode())
-    found: dict[str, list[Limit]] = {}
-    if isinstance(report, dict):
-        try:
-            for nodeid, fact in _facts(report):
-                found.setdefault(nodeid, []).append(_limit(fact))
-        except FaultError as fault:
-            raise BaselineError(path, None, str(fault)) from None
-    return found
-
-
-def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for test in _objects(report.get("tests", [])):
-        for budget in _objects(test.get("budgets", [])):
-            yield str(test.get("nodeid")), budget
-    for verdict in _objects(report.get("verdicts", [])):
-        if verdict.get("kind") == "percentile":
-            yield str(verdict.get("nodeid")), verdict
-
-
-def _objects(facts: object) -> list[Mapping[str, Any]]:
-    if not isinstance(facts, list) or not all(isinstance(each, dict) for each in facts):
-        raise FaultError("the budgets in it are no list of objects, as a report would have them")
-    return facts
-
-
-def _limit(fact: Mapping[str, Any]) -> Limit:
-    name, statistic, value = str(fact.get("metric")), fact.get("statistic"), fact.get("limit")
-    if name not in METRICS or not isinstance(value, int | float) or not 0 <= value < _BEYOND:
-        raise FaultError(f"a budget in it is not understood: {json.dumps(fact, ensure_ascii=False)[:100]}")
-    if not isinstance(statistic, str | None):
-        raise FaultError(f"a budget in it has no statistic that a report would have: {statistic!r}")
-    is_span = METRICS[name].kind == "duration"
-    return Limit(name, statistic, duration.nanoseconds(value) if is_span else value, str(fact.get("origin")))
+    report = report_in(path)
+    limits: dict[str, list[Limit]] = {}
+    if report is None:
+        return limits
+    try:
+        tests = [convert(test, _Test) for test in report.get("tests", [])]
+        budgets = [(test.nodeid, budget) for test in tests for budget in test.budgets]
+        budgets += [
+            (str(verdict.get("nodeid")), verdict)
+            for verdict in report.get("verdicts", [])
+            if isinstance(verdict, dict) and verdict.get("kind") == "percentile"
+        ]
+        for nodeid, fact in budgets:
+            budget = convert(fact, _Budget)
+            if budget.metric not in METRICS:
+                raise JSONFaultError(f'"metric" is {show(budget.metric)}, which this plugin does not know')
+            is_span = METRICS[budget.metric].kind == "duration"
+            value = duration.nanoseconds(budget.limit) if is_span else budget.limit
+            limits.setdefault(nodeid, []).append(Limit(budget.metric, budget.statistic, value, budget.origin))
+    except JSONFaultError as fault:
+        raise BaselineError(path, None, f"a budget in it is not understood: {fault}") from None
+    return limits

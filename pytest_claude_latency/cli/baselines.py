@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_claude_latency.atomic_files import write_text
-from pytest_claude_latency.baselines.baseline import Baseline, locate, merge
-from pytest_claude_latency.baselines.folder import Kept, folder_of, kept_in, root_of
+from pytest_claude_latency.baselines.baseline import Baseline, merge
+from pytest_claude_latency.baselines.folder import ListedFile, folder_of, list_folder, locate, root_of
 from pytest_claude_latency.baselines.measured_file import MeasuredFile, load
 from pytest_claude_latency.comparison.compare import compare as compare_series
 from pytest_claude_latency.comparison.rules import Rules
@@ -59,8 +59,8 @@ def compare(before: str, after: str, rules: Rules, form: str, *, everything: boo
 
 def _compared(old: MeasuredFile, new: MeasuredFile, rules: Rules) -> comparisons.Compared:
     left_out = {**{nodeid: f"{outcome} before" for nodeid, outcome in old.left_out.items()}, **new.left_out}
-    before = {nodeid: series for nodeid, series in old.beside(new).items() if nodeid not in left_out}
-    after = {nodeid: series for nodeid, series in new.beside(old).items() if nodeid not in left_out}
+    before = {nodeid: series for nodeid, series in old.next_to(new).items() if nodeid not in left_out}
+    after = {nodeid: series for nodeid, series in new.next_to(old).items() if nodeid not in left_out}
     return comparisons.Compared(
         comparisons=compare_series(before, after, rules),
         gone=tuple(sorted(before.keys() - after.keys())),
@@ -79,32 +79,32 @@ def show_list(place: Path | None) -> int:
     if place is not None and not place.exists():
         raise LatencyError(f"there is no {place}")
     folder = folder_of(Path(os.path.relpath(root_of(Path.cwd()))) if place is None else place)
-    kept = kept_in(folder)
-    if not kept:
+    files = list_folder(folder)
+    if not files:
         print(f"no baselines in {folder}")
         return 1
-    rows = [_HEADERS, *(_cells(each) for each in kept)]
+    rows = [_HEADERS, *(_cells(each) for each in files)]
     widths = column_widths(row for row in rows if len(row) == len(_HEADERS))
     widths[0] = max(columns_of(row[0]) for row in rows)
     for row in rows:
         print(line_of(row, widths[: len(row)]))
-    return 1 if any(each.problem for each in kept) else 0
+    return 1 if any(each.problem for each in files) else 0
 
 
-def _cells(kept: Kept) -> tuple[str, ...]:
+def _cells(listed: ListedFile) -> tuple[str, ...]:
     """The cells of one baseline; its name and its problem where it cannot be read."""
-    if kept.baseline is None:
-        return kept.path.stem, f"PROBLEM: {kept.problem}"
-    entries = kept.baseline.entries.values()
+    if listed.baseline is None:
+        return listed.path.stem, f"PROBLEM: {listed.problem}"
+    entries = listed.baseline.entries.values()
     commits = sorted({entry.commit or "unknown" for entry in entries})
     return (
-        kept.path.stem,
+        listed.path.stem,
         str(len(entries)),
         str(sum(len(entry.series.samples) for entry in entries)),
         " and ".join(sorted({entry.series.kind for entry in entries})),
         max((entry.saved for entry in entries), default="")[:16].replace("T", " "),
         _short(commits[0]) if len(commits) == 1 else f"{len(commits)} commits" if commits else "",
-        f"{kept.size / 1000:.1f} kB",
+        f"{listed.size / 1000:.1f} kB",
     )
 
 

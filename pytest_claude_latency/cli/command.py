@@ -28,7 +28,7 @@ _RULES = (
     ("min-ratio", "R", "statistical comparisons: the smallest ratio that counts (default: 1.10)"),
     ("min-shift", "D", "statistical comparisons: the smallest shift that counts (default: 25ms)"),
 )
-_FILE = "the name of a baseline, which is NAME.json in .latency/ of the project, or a path"
+_FILE = "the name of a baseline, which is NAME.jsonl in .latency/ of the project, or a path"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.baselines.history import History
+    from pytest_claude_latency.baselines.history import RunBaselines
     from pytest_claude_latency.report.summary import Summary
     from pytest_claude_latency.results.result import TestResult
     from pytest_claude_latency.results.verdict import RunVerdict
@@ -38,13 +38,13 @@ class EndOfRun:
         self._ran: dict[str, Ran] = {}
         self._reruns_over_budget: dict[str, None] = {}
         self._run_verdicts: tuple[RunVerdict, ...] = ()
-        self._baselines: History | None = None
+        self._baselines: RunBaselines | None = None
         if session.settings.uses_baselines:
-            from pytest_claude_latency.baselines.history import History
+            from pytest_claude_latency.baselines.history import RunBaselines
 
             settings = session.settings
             try:
-                self._baselines = History(settings.compare, settings.save, settings.rules)
+                self._baselines = RunBaselines(settings.compare, settings.save, settings.rules)
             except FileError as error:
                 raise pytest.UsageError(error.seen_from(session.config.rootpath)) from None
 
@@ -90,11 +90,11 @@ class EndOfRun:
             from pytest_claude_latency.baselines import verdicts as baseline_verdicts
 
             live = [result.nodeid for result in results if result.mode == "live"]
-            name, missing = baselines.compared.stem, self._missing_tests(baselines.known)
+            name, missing = baselines.compared.stem, self._missing_tests(baselines.compared_tests)
             run_verdicts += baseline_verdicts.on_baseline(
                 baselines.differences(results), name, live=live, strict=strict
             )
-            for warning in baseline_verdicts.said(missing, name, is_new=baselines.is_new):
+            for warning in baseline_verdicts.warnings_on(missing, name, is_new=baselines.is_new):
                 self._session.warn(warning)
         if settings.ab:
             from pytest_claude_latency.ab import verdicts as ab_verdicts
@@ -116,7 +116,7 @@ class EndOfRun:
             return None
         if failed := [verdict for verdict in self._run_verdicts if verdict.fails]:
             raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
-        missing, root = self._missing_tests(self._baselines.kept), self._session.config.rootpath
+        missing, root = self._missing_tests(self._baselines.saved_tests), self._session.config.rootpath
         count = self._baselines.save(self.results_as_written, missing, root)
         return f"claude latency: {number_of(count, 'test')} kept as baseline {self._baselines.saved.stem}"
 
@@ -146,7 +146,7 @@ class EndOfRun:
     def _missing_tests(self, nodeids: Collection[str]) -> list[str]:
         """Return which tests of a baseline no longer exist, as far as this run looked for them."""
         collected = self._session.collected_tests
-        return [] if collected is None else collected.gone(nodeids, self._session.config)
+        return [] if collected is None else collected.missing_of(nodeids, self._session.config)
 
     def _explained(self, run_verdict: RunVerdict) -> RunVerdict:
         """Return the verdict with where the time of the slowest sample went, if it fails for being slow."""

@@ -35,7 +35,7 @@ class WorkerReporter:
             collected = self._session.collected_tests
             session.config.workeroutput[REPORTED] = {  # type: ignore[attr-defined]  # xdist's
                 "warnings": list(self._session.warnings),
-                "collected": None if collected is None else collected.plain(),
+                "collected": None if collected is None else collected.as_json(),
             }
 
 

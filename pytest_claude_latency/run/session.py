@@ -19,7 +19,7 @@ from pytest_claude_latency.run.current_measurement import CurrentMeasurement
 from pytest_claude_latency.settings import Settings
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.baselines.collected_tests import Collected
+    from pytest_claude_latency.baselines.collected_tests import CollectedTests
     from pytest_claude_latency.cassettes.staging import Staging
     from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces
 
@@ -68,13 +68,13 @@ class Session:
         self._warnings.append(message)
 
     @cached_property
-    def collected_tests(self) -> Collected | None:
+    def collected_tests(self) -> CollectedTests | None:
         """The tests that were collected; `None` where the run uses no baseline."""
         if not self.settings.uses_baselines:
             return None
-        from pytest_claude_latency.baselines.collected_tests import Collected
+        from pytest_claude_latency.baselines.collected_tests import CollectedTests
 
-        return Collected()
+        return CollectedTests()
 
     @cached_property
     def recorded_traces(self) -> RecordedTraces:

@@ -16,7 +16,7 @@ from pytest_claude_latency.baselines.baseline import Baseline, merge
 from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.report import json_file
-from tests.support.some_baseline import COMMIT, DRAFT, LABEL, SAVED, baseline, live, never, replayed, save
+from tests.support.some_baseline import COMMIT, DRAFT, LABEL, OLD_FORM, SAVED, baseline, live, never, replayed, save
 from tests.support.some_results import some_result, summary_of
 
 FAST = [0.4 + number / 1000 for number in range(20)]
@@ -190,25 +190,25 @@ def test_names_mean_the_baselines_of_the_project_from_any_folder_in_it(
     (project / "tests").mkdir()
     monkeypatch.chdir(project / "tests")
 
-    assert run("compare", "main", "../.latency/main.json")[0] == 0
+    assert run("compare", "main", "../.latency/main.jsonl")[0] == 0
     assert run("compare", "main", "other")[2] == (
-        f"claude-latency: cannot use the baseline {Path('../.latency/other.json')}: there is no such file\n"
+        f"claude-latency: cannot use the baseline {Path('../.latency/other.jsonl')}: there is no such file\n"
     )
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'[\n{"format": "claude-latency-baseline", "ver', "line 2: the file is cut off in this line"),
-        (b'[{"format": "pytest-benchmark"}]', "line 1: it is no baseline of this plugin"),
+        (b'{"format": "claude-latency-baseline", "ver', "line 1: the file is cut off in this line"),
+        (b'{"format": "pytest-benchmark"}', "line 1: it is not a baseline of this plugin"),
         (
-            b'[{"format": "claude-latency-baseline", "version": 7}]',
+            b'{"format": "claude-latency-baseline", "version": 7}',
             "line 1: it has version 7, this plugin reads up to 1",
         ),
-        (b'[{"format": "claude-latency-baseline", "version": 1, "unit": "ms"}]', 'line 1: its times are in "ms"'),
-        (b"[\xff]", "line 1: it is not UTF-8"),
-        (b'[{"format": "claude-latency-baseline", "version": 1' + b"0" * 5000, "line 1: a number in it is too long"),
-        (b'{"tests": []}', 'it is no report of this plugin: it has no "schema"'),
+        (b'{"format": "claude-latency-baseline", "version": 1, "unit": "ms"}', 'line 1: "unit" is "ms"'),
+        (b"{\xff}", "line 1: it is not UTF-8"),
+        (b'{"format": "claude-latency-baseline", "version": 1' + b"0" * 5000, "line 1: a number in it is too long"),
+        (b'{"tests": []}', "line 1: it is not a baseline of this plugin"),
     ],
     ids=["truncated", "foreign", "newer", "other units", "not UTF-8", "too long", "some JSON"],
 )
@@ -217,20 +217,40 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(
     project: Path, run: Any, command: list[str], content: bytes, reason: str
 ) -> None:
     kept = save(project, "main", replayed()).read_bytes()
-    (project / ".latency" / "bad.json").write_bytes(content)
+    (project / ".latency" / "bad.jsonl").write_bytes(content)
 
     status, out, err = run(*command, "bad")
 
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
-    assert err.startswith(f"claude-latency: cannot use the baseline {Path('.latency/bad.json')}")
+    assert err.startswith(f"claude-latency: cannot use the baseline {Path('.latency/bad.jsonl')}")
     assert command[0] == "merge" or reason in err
-    assert (project / ".latency" / "main.json").read_bytes() == kept
+    assert (project / ".latency" / "main.jsonl").read_bytes() == kept
+
+
+@pytest.mark.parametrize("command", [["compare", "main"], ["export", "--format=github"], ["merge", "--output=next"]])
+def test_a_baseline_in_the_old_form_is_to_be_saved_again(project: Path, run: Any, command: list[str]) -> None:
+    old = save(project, "main", replayed()).with_suffix(".json")
+    old.with_suffix(".jsonl").unlink()
+    old.write_text(OLD_FORM)
+
+    status, out, err = run(*command, "main")
+
+    assert (status, out) == (2, "")
+    assert err == (
+        "claude-latency: baseline main is in the old form; save it again with --latency-save=main, "
+        f"then delete {Path('.latency/main.json')}\n"
+    )
+    assert old.read_text() == OLD_FORM
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("no such", "'no such' is no name of a baseline"), ("./", "irectory"), ("nowhere.json", "there is no such file")],
+    [
+        ("no such", "'no such' is not a name of a baseline"),
+        ("./", "irectory"),
+        ("nowhere.json", "there is no such file"),
+    ],
 )
 def test_a_name_without_a_baseline_is_one_clear_line(run: Any, name: str, reason: str) -> None:
     status, out, err = run("export", name, "--format=bencher")
@@ -261,7 +281,7 @@ def test_baselines_are_listed_with_what_is_in_them(project: Path, run: Any) -> N
 
 def test_one_that_cannot_be_read_is_named_with_the_reason(project: Path, run: Any) -> None:
     save(project, "main", replayed())
-    (project / ".latency" / "bad.json").write_text("")
+    (project / ".latency" / "bad.jsonl").write_text("")
 
     status, out, _ = run("list", str(project))
 
@@ -274,7 +294,7 @@ def test_no_baselines_are_said(run: Any) -> None:
     assert run("list")[:2] == (1, "no baselines in .\n")
 
 
-@pytest.mark.parametrize(("place", "reason"), [("nowhere", "there is no nowhere"), ("file", "cannot look into file")])
+@pytest.mark.parametrize(("place", "reason"), [("nowhere", "there is no nowhere"), ("file", "cannot read file")])
 def test_what_is_no_folder_cannot_be_listed(project: Path, run: Any, place: str, reason: str) -> None:
     (project / "file").touch()
 
@@ -294,8 +314,8 @@ def test_shards_become_one_baseline(project: Path, run: Any) -> None:
     status, out, err = run("merge", "shard-1", str(path), "--output=main")
 
     assert (status, err) == (0, "")
-    assert out == f"{Path('.latency/main.json')}: 2 tests, 40 samples\n"
-    assert Baseline.load(project / ".latency" / "main.json") == baseline(live(LABEL, FAST), live(DRAFT, FAST))
+    assert out == f"{Path('.latency/main.jsonl')}: 2 tests, 40 samples\n"
+    assert Baseline.load(project / ".latency" / "main.jsonl") == baseline(live(LABEL, FAST), live(DRAFT, FAST))
 
 
 def test_a_shard_may_become_the_whole(project: Path, run: Any) -> None:
@@ -315,7 +335,7 @@ def test_a_baseline_that_is_none_of_the_shards_is_replaced_only_by_force(project
 
     assert (status, out) == (2, "")
     assert err == (
-        f"claude-latency: {Path('.latency/main.json')} is there already, and not among what is merged; "
+        f"claude-latency: {Path('.latency/main.jsonl')} is there already, and not among what is merged; "
         "--force replaces it\n"
     )
     assert other.read_bytes() == kept
@@ -331,15 +351,15 @@ def test_shards_that_disagree_are_not_merged(project: Path, run: Any) -> None:
 
     assert status == 2
     assert f"it holds another sample 1 of {LABEL} than the files before it" in err
-    assert not (project / ".latency" / "main.json").exists()
+    assert not (project / ".latency" / "main.jsonl").exists()
 
 
 @pytest.mark.parametrize("command", [["merge"], ["export", "--format=github"]])
-@pytest.mark.parametrize("target", ["taken/folder.json", "main.json/below.json"])
+@pytest.mark.parametrize("target", ["taken/folder.json", "main.jsonl/below.json"])
 def test_what_cannot_be_written_is_one_clear_line(project: Path, run: Any, command: list[str], target: str) -> None:
     save(project, "main", replayed())
     (project / "taken" / "folder.json").mkdir(parents=True)
-    (project / "main.json").write_text("a file")
+    (project / "main.jsonl").write_text("a file")
 
     status, out, err = run(*command, "main", f"--output={target}", *(["--force"] if command == ["merge"] else []))
 
@@ -377,7 +397,7 @@ def test_any_shards_merge_to_the_same_in_every_order_or_in_none(of: list[Baselin
 
 def _merged(of: list[Baseline]) -> Baseline | None:
     try:
-        return merge([(Path(f"{number}.json"), shard) for number, shard in enumerate(of)])
+        return merge([(Path(f"{number}.jsonl"), shard) for number, shard in enumerate(of)])
     except LatencyError:
         return None
 

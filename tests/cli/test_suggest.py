@@ -107,16 +107,16 @@ def budgets(*facts: Any) -> str:
     ("content", "reason"),
     [
         (None, "report.json"),
-        ("not JSON", "no baseline of this plugin"),
+        ("not JSON", "line 1: it is not JSON"),
         ("{}", "expected a baseline, or the JSON report of a run"),
         (json.dumps(NEWER), "schema 2, this plugin reads 1: a newer one wrote it"),
         (json.dumps(EMPTY), "report.json holds no test: run latency tests with --latency-report=report.json"),
-        (budgets("ttft"), "no list of objects"),
+        (json.dumps(EMPTY | {"tests": [TEST | {"budgets": "ttft"}]}), '"budgets" is "ttft", expected an array'),
         (budgets({"metric": "tftt", "limit": 1}), "a budget in it is not understood"),
         (budgets({"metric": "ttft", "limit": -1}), "a budget in it is not understood"),
         (budgets({"metric": "ttft", "limit": 1e300}), "a budget in it is not understood"),
         (budgets({"metric": "ttft", "limit": "1s"}), "a budget in it is not understood"),
-        (budgets({"metric": "ttft", "limit": 1, "statistic": 95}), "no statistic that a report would have: 95"),
+        (budgets({"metric": "ttft", "limit": 1, "statistic": 95}), '"statistic" is 95, expected a text or null'),
     ],
 )
 def test_what_is_no_report_with_tests_is_refused_in_one_line(

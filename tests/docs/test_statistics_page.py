@@ -144,12 +144,12 @@ def test_the_run_with_too_few_samples_shown_is_what_a_run_says() -> None:
 
 
 def test_the_file_shown_is_a_baseline() -> None:
-    (shown,) = blocks("json")
+    (shown,) = blocks("jsonl")
 
-    entries = reader.read(shown, Path(".latency/main.json"))
+    entries = reader.read(shown, Path(".latency/main.jsonl"))
 
     assert [sample.elapsed for sample in entries[TEST].series.samples] == [2_881_004_000, 2_410_377_000]
-    assert json.loads(shown)[0]["unit"] == "s"
+    assert json.loads(shown.splitlines()[0])["unit"] == "s"
 
 
 def test_the_simulated_figures_are_of_every_rule_in_every_session() -> None:

@@ -46,11 +46,11 @@ def kept(suite: Suite) -> Suite:
 
 
 def baseline(suite: Suite, name: str = "main") -> Path:
-    return suite.path / ".latency" / f"{name}.json"
+    return suite.path / ".latency" / f"{name}.jsonl"
 
 
 def kept_tests(suite: Suite) -> list[str]:
-    return [fact["test"] for fact in json.loads(baseline(suite).read_text()) if "test" in fact]
+    return [fact["test"] for fact in map(json.loads, baseline(suite).read_text().splitlines()) if "test" in fact]
 
 
 def verdicts(suite: Suite) -> dict[str, str]:
@@ -127,7 +127,7 @@ def test_a_part_of_the_tests_updates_only_what_it_ran(kept: Suite, selection: tu
 
     result.assert_outcomes(passed=1, deselected=0 if "::" in selection[0] else 1)
     assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_two"]
-    result.stdout.no_fnmatch_line("*is no more*")
+    result.stdout.no_fnmatch_line("*no longer exists*")
 
 
 def test_a_run_that_was_stopped_updates_what_it_ran(kept: Suite) -> None:
@@ -145,19 +145,19 @@ def test_a_run_that_was_stopped_updates_what_it_ran(kept: Suite) -> None:
     assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_two", "test_last.py::test_last"]
 
 
-def test_a_test_that_is_gone_is_said_and_dropped(kept: Suite) -> None:
+def test_a_test_that_no_longer_exists_is_named_and_removed(kept: Suite) -> None:
     kept.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
     kept.record("-k", "pair")
 
     compared = kept.replay("--latency-compare=main")
     kept.replay("--latency-save=main")
 
-    compared.stdout.fnmatch_lines(["warning: test_it.py::test_two is in the baseline main and is no more*"])
+    compared.stdout.fnmatch_lines(["warning: baseline main has a test that no longer exists: test_it.py::test_two"])
     assert verdicts(kept) == {}
     assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_pair"]
 
 
-def test_what_the_baseline_does_not_know_is_new_and_fails_a_strict_run(kept: Suite) -> None:
+def test_a_test_that_the_baseline_does_not_have_is_new_and_fails_a_strict_run(kept: Suite) -> None:
     kept.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
     kept.record("-k", "pair")
 
@@ -165,12 +165,12 @@ def test_what_the_baseline_does_not_know_is_new_and_fails_a_strict_run(kept: Sui
     strict = kept.replay("--latency-compare=main", "--latency-strict")
 
     assert lenient.ret == 0
-    lenient.stdout.fnmatch_lines(["  new: the baseline main does not know this test"])
+    lenient.stdout.fnmatch_lines(["  new: baseline main does not have this test"])
     strict.assert_outcomes(passed=2, failed=1)
     strict.stdout.fnmatch_lines(["FAILED test_it.py::test_pair::latency[[]against main[]]*"])
 
 
-def test_a_missing_baseline_is_said_and_fails_only_a_strict_run(kept: Suite) -> None:
+def test_a_missing_baseline_is_a_warning_and_fails_only_a_strict_run(kept: Suite) -> None:
     lenient = kept.replay("--latency-compare=release")
     strict = kept.replay("--latency-compare=release", "--latency-strict")
 
@@ -204,7 +204,7 @@ def test_what_was_measured_otherwise_is_never_compared_nor_replaced(kept: Suite)
 
     compared.assert_outcomes(passed=2, failed=2)
     compared.stdout.fnmatch_lines(
-        ["not compared with the baseline main: the test was replayed on the virtual clock then and measured live now*"]
+        ["not compared with baseline main: the test was replayed on the virtual clock then and measured live now*"]
     )
     saved.stdout.fnmatch_lines(["--latency-save: *these are never compared*"])
     assert baseline(kept).read_bytes() == before
@@ -249,6 +249,26 @@ def test_the_commit_and_nothing_of_the_machine_is_kept(kept: Suite) -> None:
     assert "127.0.0.1" not in text_of
 
 
+def test_a_baseline_in_the_old_form_is_saved_again_and_left_alone(kept: Suite) -> None:
+    old = baseline(kept).with_suffix(".json")
+    old.write_text('[\n{"format": "claude-latency-baseline", "version": 1, "unit": "s"},\n{"end": "claude-latency-base')
+    baseline(kept).unlink()
+    written = old.read_bytes()
+
+    refused = kept.replay("--latency-compare=main")
+    kept.replay("--latency-save=main").assert_outcomes(passed=2)
+
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(
+        [
+            "ERROR: baseline main is in the old form; save it again with --latency-save=main, "
+            "then delete .latency/main.json"
+        ]
+    )
+    assert old.read_bytes() == written
+    assert kept.replay("--latency-compare=main").ret == 0
+
+
 @pytest.mark.parametrize("option", ["--latency-compare=main", "--latency-save=main"])
 @pytest.mark.parametrize(
     ("damage", "reason"),
@@ -256,15 +276,15 @@ def test_the_commit_and_nothing_of_the_machine_is_kept(kept: Suite) -> None:
         (lambda text: text[: len(text) // 2], "*cut off*"),
         (lambda text: text.replace('"version": 1', '"version": 2'), "*newer*"),
         (lambda text: text.replace('"unit": "s"', '"unit": "ms"'), "*seconds*"),
-        (lambda _text: "{}", "*no baseline*"),
+        (lambda _text: "{}", "*not a baseline*"),
     ],
     ids=["truncated", "newer", "other units", "foreign"],
 )
 def test_a_baseline_that_cannot_be_read_ends_the_run_before_any_test(
     suite: Suite, option: str, damage: object, reason: str
 ) -> None:
-    header = '[\n{"format": "claude-latency-baseline", "version": 1, "unit": "s"},\n'
-    whole = header + '{"end": "claude-latency-baseline"}\n]\n'
+    header = '{"format": "claude-latency-baseline", "version": 1, "unit": "s"}\n'
+    whole = header + '{"end": "claude-latency-baseline"}\n'
     suite.write("def test_it(claude_latency):\n    ask()\n")
     baseline(suite).parent.mkdir()
     baseline(suite).write_text(damaged := damage(whole))  # type: ignore[operator]  # parametrized
@@ -272,14 +292,14 @@ def test_a_baseline_that_cannot_be_read_ends_the_run_before_any_test(
     result = suite.replay(option)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*.latency/main.json{reason}"])
+    result.stderr.fnmatch_lines([f"*.latency/main.jsonl{reason}"])
     assert baseline(suite).read_text() == damaged
 
 
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        ("--latency-save=../main", "*--latency-save: '../main' is no name of a baseline; accepted: *"),
+        ("--latency-save=../main", "*--latency-save: '../main' is not a name of a baseline; accepted: *"),
         ("--latency-tolerance=many", "*--latency-tolerance: 'many' is not a number; accepted: **"),
         ("--latency-tolerance=-1", "*--latency-tolerance: tolerance must be *"),
         ("--latency-min-ratio=0.5", "*--latency-min-ratio: min-ratio must be *, got 0.5"),
@@ -305,7 +325,7 @@ def test_a_baseline_that_cannot_be_written_is_told_and_fails_the_run(suite: Suit
 
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
-    result.stdout.fnmatch_lines(["--latency-save: *.latency/main.json*could not be written*"])
+    result.stdout.fnmatch_lines(["--latency-save: *.latency/main.jsonl*could not be written*"])
 
 
 def test_a_test_whose_samples_did_not_all_run_keeps_what_was_kept(suite: Suite) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.baselines.baseline import Baseline, path_of
+from pytest_claude_latency.baselines.baseline import Baseline
+from pytest_claude_latency.baselines.folder import path_of
 from pytest_claude_latency.baselines.reader import Entry
 from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.series import Mode, Series
@@ -20,6 +21,10 @@ LABEL = "tests/test_triage.py::test_label"
 DRAFT = "tests/test_triage.py::test_draft[en]"
 SAVED = "2026-11-22T11:30:00.000Z"
 COMMIT = "3f2a9c0e5d1b7a8466f0e2c19d3b5a7788990c1d"
+OLD_FORM = (
+    '[\n{"format": "claude-latency-baseline", "version": 1, "unit": "s"},\n{"end": "claude-latency-baseline"}\n]\n'
+)
+"""A baseline without tests as earlier versions wrote it."""
 
 
 def replayed(nodeid: str = LABEL, *calls: Call, elapsed: float = 3.0) -> Series:
