@@ -81,7 +81,7 @@ class World(WorldState):
             self._entered = True
             if isinstance(self.clock, VirtualClock):
                 datetime_type.install()
-                self.schedule = Schedule(self.clock, blocked_threads.by_work)
+                self.schedule = Schedule(self.clock, blocked_threads.real_work_goes_on)
                 self._watchdog = WatchDog(self, self.schedule)
                 self.readings = ClockReadings(
                     self.schedule,

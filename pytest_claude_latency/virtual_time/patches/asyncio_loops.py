@@ -24,7 +24,7 @@ from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable, line_up
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
-from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
+from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
     from asyncio import Future

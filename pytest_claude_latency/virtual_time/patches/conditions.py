@@ -26,7 +26,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import (
     scheduled,
 )
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
-from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
+from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -169,7 +169,7 @@ def _notify(original: Callable[..., None], condition: Any, n: int = 1) -> None:
             if coming:
                 condition.__dict__[_MISSED] = notifier.world
                 if notifier.schedule is not None:
-                    notifier.schedule.missed_notifications[condition] = coming
+                    notifier.schedule.real_work.add_missed_notification(condition, coming)
     original(condition, n)
 
 
@@ -190,7 +190,7 @@ def _remember_outsider(condition: Any) -> None:
     condition.__dict__.setdefault(_OUTSIDERS, set()).add(get_ident())
     world: WorldState | None = condition.__dict__.pop(_MISSED, None)
     if world is not None and world.schedule is not None:
-        world.schedule.missed_notifications.pop(condition, None)
+        world.schedule.real_work.remove_missed_notification(condition)
 
 
 def install(monotonic: Callable[[], float]) -> None:

@@ -53,7 +53,7 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
                     # `current_task` would have to search for it.
                     and not getattr(current_task(loop), "_must_cancel", True)
                 ):
-                    schedule.jump_to(instant)
+                    schedule.move_to(instant)
                     return
     task = None if loop is None else current_task()
     if task is None and "trio" in sys.modules:  # also a trio run in guest mode, where asyncio's loop is the host

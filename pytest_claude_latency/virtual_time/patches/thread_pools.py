@@ -16,7 +16,8 @@ from pytest_claude_latency.virtual_time.patches.patching import wrap
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
-from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule, Wait
+from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
+from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -75,8 +76,7 @@ class PoolState:
         self._busy.pop(get_ident(), None)
         self.recount()
         for joiner in self.joiners:
-            if joiner.member is not None and joiner.member.schedule is not None:
-                joiner.member.schedule.unpark(joiner)
+            joiner.unpark()
 
     def abandon(self) -> None:
         """Forget all queued jobs: the pool is broken."""

@@ -29,7 +29,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import (
     scheduled,
 )
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
-from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
+from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.patches.thread_pools import PoolState
@@ -133,8 +133,7 @@ def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None
             if lifetime is not None:
                 lifetime.ended = True
                 for joiner in lifetime.joiners:
-                    if joiner.member is not None and joiner.member.schedule is not None:
-                        joiner.member.schedule.unpark(joiner)
+                    joiner.unpark()
             dismiss(ident)
 
 

@@ -23,8 +23,8 @@ from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss, scheduled
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
-from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
 from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
+from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -276,8 +276,7 @@ def _wake_up(original: Callable[..., Any], pair: Any) -> None:
         original(pair)
         RunWait.writes += 1
         for wait in [wait for wait in RunWait.parked if wait.woken_by(pair)]:
-            if wait.member is not None and wait.member.schedule is not None:
-                wait.member.schedule.unpark(wait)
+            wait.unpark()
 
 
 def _new_pair(original: Callable[..., Any], pair: Any) -> None:

@@ -88,8 +88,8 @@ class ClockReadings:
 
     def _read(self) -> Nanoseconds:
         now = self.now()
-        if self._schedule.moves != self._read_after:
-            self._read_after = self._schedule.moves
+        if self._schedule.times_moved != self._read_after:
+            self._read_after = self._schedule.times_moved
             self._reads = 0
             self._instants += 1
         self._reads += 1

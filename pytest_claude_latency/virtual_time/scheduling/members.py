@@ -1,8 +1,8 @@
 """Members: which thread lives in which world.
 
-The table is keyed by thread identifier and belongs to the process, since any
-code may start threads, and threads outlive the tests that made them. A thread
-that is not in it is an outsider: it sees the machine's time.
+The table is keyed by thread identifier and belongs to the process: any code may
+start threads, and threads outlive the tests that made them. A thread that is not
+in it is an outsider: it sees the machine's time.
 """
 
 from __future__ import annotations
@@ -12,22 +12,25 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
+from pytest_claude_latency.virtual_time.scheduling.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from threading import Thread
 
-    from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule, Wait
+    from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
+    from pytest_claude_latency.virtual_time.scheduling.wait import Wait
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 
 @final
 class Member:
-    """A thread (or a pool thread, for one job) that lives in `world`.
+    """A thread (or a thread of a pool, for one job) that lives in `world`.
 
-    `wait` is what it is parked in. `borrowed_through` is the condition or the loop in which a member found an
-    outsider that it woke: such a thread belongs to the world until it waits there again. While `really` is
-    true its waits are the machine's although it counts as running. A `visiting` thread, which had a life of
-    its own before, is an outsider again as soon as the world ends.
+    `wait` is what it is parked in, or stands in until its turn comes; None while it goes on. `borrowed_through` is the
+    condition or the loop in which another member found an outsider that it woke: the outsider belongs to the world
+    until it waits there again. While `really` is true, its waits are the machine's although it counts as running. A
+    `visiting` thread, which had a life of its own before, is an outsider again as soon as the world ends.
     """
 
     __slots__ = ("borrowed_through", "ident", "really", "visiting", "wait", "world")
@@ -46,51 +49,55 @@ class Member:
         return None if self.world.ended else self.world.schedule
 
 
-ANYTHING = object()  # what lends a thread that nobody woke: it leaves at the next condition it waits on without limit
+# What a thread that nobody woke is borrowed through: it leaves at the next condition where it waits without a limit.
+ANYTHING = object()
 
+# These two tables are state of the process, as `threading`'s own table of threads is. A thread finds its world by its
+# identifier alone: context variables are not handed on to new threads, and thread locals cannot be set from outside.
 MEMBERS: dict[int, Member] = {}
-OURS: set[int] = set()  # native identifiers of this package's own threads, which no table of Python's lists
+OURS: set[int] = set()  # the kernel's identifiers of this package's own threads, which no table of Python's lists
 
 _BACKGROUND = "_claude_latency_background"
 _WORKER = "_claude_latency_worker"
 
 
 def mark_background(thread: Thread) -> None:
-    """Remember that the thread works beside the program, for a library or for pytest: it is never a member."""
+    """Mark a thread that works beside the program, for a library or for pytest: it is never a member."""
     thread.__dict__[_BACKGROUND] = True
 
 
 def is_background(thread: Thread | None) -> bool:
-    """Whether the thread was so marked."""
+    """Return whether the thread was marked as a background thread."""
     return thread is not None and _BACKGROUND in thread.__dict__
 
 
 def mark_worker(thread: Thread) -> None:
-    """Remember that the thread belongs to a pool or cache: if it waits on a lock, for however long, it is idle."""
+    """Mark a thread of a pool or cache: if it waits on a lock, for however long, it is idle."""
     thread.__dict__[_WORKER] = True
 
 
 def is_worker(thread: Thread | None) -> bool:
-    """Whether the thread was so marked."""
+    """Return whether the thread was marked as a worker."""
     return thread is not None and _WORKER in thread.__dict__
 
 
 def current() -> WorldState | None:
-    """The world the calling thread works for, active or ended; None for an outsider."""
+    """Return the world the calling thread works for, active or ended; None for an outsider."""
     member = MEMBERS.get(get_ident())
     return None if member is None else member.world
 
 
 def scheduled() -> Member | None:
-    """The calling thread as a member whose waits are virtual; None if they are the machine's."""
+    """Return the calling thread as a member whose waits are virtual; None if they are the machine's."""
     member = MEMBERS.get(get_ident())
     return None if member is None or member.really or member.schedule is None else member
 
 
 def adoptable(ident: int) -> bool:
-    """Whether a member that wakes this thread makes it work for the member's world: outsiders, but no library's.
+    """Return whether a member that wakes this thread makes it work for the member's world.
 
-    A thread that an earlier test started may serve this one too.
+    True for outsiders, except background threads; also for a member of an ended world, since a thread that an earlier
+    test started may serve this test too.
     """
     member = MEMBERS.get(ident)
     thread = threading._active.get(ident)  # type: ignore[attr-defined] # threads by identifier
@@ -98,15 +105,22 @@ def adoptable(ident: int) -> bool:
 
 
 def admit(world: WorldState, ident: int, *, borrowed_through: object = None, counted: bool = False) -> Member:
-    """Make a running thread a member; `counted` if it is in the count already. Wants the lock."""
+    """Make a running thread a member; `counted` says that it is counted already. Caller must hold LOCK."""
     member = MEMBERS[ident] = Member(world, ident, borrowed_through)
     if not counted and member.schedule is not None:
-        member.schedule.running += 1
+        member.schedule.join()
     return member
 
 
+def dismiss(ident: int) -> None:
+    """Make a running thread an outsider again. Caller must hold LOCK."""
+    member = MEMBERS.pop(ident, None)
+    if member is not None and member.schedule is not None:
+        member.schedule.leave(member)
+
+
 def arrive(world: WorldState, reservation: Wait) -> None:
-    """The calling thread is the one that was promised: a member from now on, that goes on when its turn comes."""
+    """Make the calling thread the member that the reservation counted, and wait for its turn."""
     with TRACKED_LOCK:
         member = admit(world, get_ident(), counted=True)
         schedule = member.schedule
@@ -116,31 +130,21 @@ def arrive(world: WorldState, reservation: Wait) -> None:
 
 
 def line_up() -> None:
-    """The calling thread, if it is a member that runs out of turn, goes on when its turn comes."""
-    member = scheduled()
-    if member is None:
-        return
-    with TRACKED_LOCK:
-        schedule = member.schedule
-        wait = None if schedule is None else schedule.line_up(member)
-    if schedule is not None and wait is not None:
-        schedule.stand(wait)
+    """Let the calling thread, if it is a member that runs without a turn, wait for one."""
+    _wait_for_turn(Turns.line_up)
 
 
 def offer_turn() -> None:
-    """The calling thread, if it is a member, lets those go first that are ready to go on."""
+    """Let the calling thread, if it is a member, wait until all that are ready to go on have had a turn."""
+    _wait_for_turn(Turns.offer)
+
+
+def _wait_for_turn(choose: Callable[[Turns, Member], Wait | None]) -> None:
     member = scheduled()
     if member is None:
         return
     with TRACKED_LOCK:
-        schedule = member.schedule
-        wait = None if schedule is None else schedule.offer_turn(member)
+        schedule = member.schedule  # looked up again under the lock: the world may have ended meanwhile
+        wait = None if schedule is None else choose(schedule.turns, member)
     if schedule is not None and wait is not None:
         schedule.stand(wait)
-
-
-def dismiss(ident: int) -> None:
-    """Let a running thread be an outsider again. Wants the lock."""
-    member = MEMBERS.pop(ident, None)
-    if member is not None and member.schedule is not None:
-        member.schedule.leave(member)

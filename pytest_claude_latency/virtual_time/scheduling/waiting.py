@@ -13,7 +13,7 @@ from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import ANYTHING, MEMBERS, admit, current, offer_turn
-from pytest_claude_latency.virtual_time.scheduling.scheduler import Wait
+from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.duration import Nanoseconds
@@ -52,7 +52,7 @@ def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
             return
         # With nobody else to run, the thread moves the clock itself. Parking would cost two locks for each chunk.
         if schedule.free_until(instant) and not world.ended and current() is world:
-            schedule.jump_to(instant)
+            schedule.move_to(instant)
             return
     park_until(world, instant, "a replayed answer")
 

@@ -1,8 +1,9 @@
-"""The watch-dog of a world: a thread that sees what the schedule cannot.
+"""The watchdog of a world: a thread that sees what the schedule cannot.
 
-Every few milliseconds it looks for members that count as running but are
-blocked for real. It excuses them when all that run are so blocked, keeps record
-of what cost real seconds, and ends a world in which nothing can happen any more.
+Every few milliseconds it looks for members that count as running but are blocked
+for real. If all that run are blocked, it marks them, so that the clock may move.
+It also notes what cost real seconds, ends turns that last too long, and ends a
+world in which nothing can happen any more.
 """
 
 from __future__ import annotations
@@ -18,19 +19,18 @@ from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS,
 from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.watch import blocked_threads, deadlock, main_thread_signal, thread_state
-from pytest_claude_latency.virtual_time.watch.real_waits import Account, RealWait, Watch
+from pytest_claude_latency.virtual_time.watch.real_waits import RealWait, RealWaitLog, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
-    from pytest_claude_latency.virtual_time.watch.thread_state import Blockage
 
-_BUSY_PERIOD = 0.003  # seconds between two looks while somebody waits for somebody
+_BUSY_PERIOD = 0.003  # seconds between two looks while a thread is parked
 _QUIET_PERIOD = 0.01
-_LONG_TURN = 3 * SECOND  # whoever does not end it then may be waiting, awake, for one that waits for its turn
+_LONG_TURN = 3 * SECOND  # a thread that keeps its turn so long may be waiting, awake, for one that waits for its turn
 _HELP = 100 * MILLISECOND
-_PATIENCE = 300 * MILLISECOND  # before a deadlock is one, if no outsider could end it
+_PATIENCE = 300 * MILLISECOND  # until a deadlock is believed, if no outsider could end it
 _LONG_PATIENCE = 10 * SECOND
 
 
@@ -42,136 +42,140 @@ class WatchDog:
         self._world = world
         self._schedule = schedule
         self._watches: dict[int, Watch] = {}
-        self._account = Account()
-        self._failed = -1  # turns taken when the world was last found stuck
-        self._stuck: tuple[int, Nanoseconds] | None = None  # turns taken when it began, and when
+        self._log = RealWaitLog()
+        self._failed = -1  # the number of wake-ups when the world was last failed
+        self._stuck: tuple[int, Nanoseconds] | None = None  # the number of wake-ups when it got stuck, and when
         self._helped_since: Nanoseconds | None = None
-        self._granted, self._granted_at = -1, 0  # the last turn that was given, and when it was seen
-        self._bell = allocate_lock()
-        self._bell.acquire()
+        self._turn, self._turn_since = -1, 0  # the number of the present turn, and when it was first seen
+        # A plain lock: an `Event` would be patched, and its wait would be a member's.
+        self._stop_event = allocate_lock()
+        self._stop_event.acquire()
 
     def start(self) -> None:
-        """Begin to watch, in a thread that no list of Python's shows."""
+        """Begin to watch, in a thread that no list of Python's shows.
+
+        `threading` would list it: then programs that count their threads would see one more in a replay.
+        """
         _thread.start_new_thread(self._run, ())
 
     def stop(self) -> None:
-        """The world has ended. Wants the lock, once."""
+        """Stop to watch, once, since the world has ended. The caller must hold LOCK."""
         now = monotonic_ns()
-        self._account.see_files([], now)
+        self._log.see_files([], now)
         for watch in self._watches.values():
-            self._account.close(watch, now)
-        self._bell.release()
+            self._log.close(watch, now)
+        self._stop_event.release()
 
     def real_waits(self) -> Sequence[RealWait]:
-        """What cost real seconds, the longest first."""
+        """Return what cost real seconds so far, the longest first."""
         with LOCK:
             if not self._world.ended:
                 self._look_around()
-            return self._account.told()
+            return self._log.longest_first()
 
     def _run(self) -> None:
         native_id = threading.get_native_id()
         OURS.add(native_id)
         period = _QUIET_PERIOD
-        while not self._bell.acquire(timeout=period):
+        while not self._stop_event.acquire(timeout=period):
+            # The world can end between the wait and the lock. Looking would then count threads of the next world.
             with LOCK:
                 if self._world.ended:
                     break
-                self._look_around_safely()
+                try:
+                    self._look_around()
+                except Exception:
+                    # A failure of ours must not leave the world without a watch. pytest shows it as a warning.
+                    sys.excepthook(*sys.exc_info())
                 period = _BUSY_PERIOD if self._schedule.parked else _QUIET_PERIOD
         OURS.discard(native_id)
 
-    def _look_around_safely(self) -> None:
-        """A failure of ours must not leave the world unwatched; pytest shows it as a warning."""
-        try:
-            self._look_around()
-        except Exception:
-            sys.excepthook(*sys.exc_info())
-
     def _look_around(self) -> None:
-        now = monotonic_ns()
+        schedule, now = self._schedule, monotonic_ns()
         counted = [member for member in tuple(MEMBERS.values()) if member.world is self._world and member.wait is None]
-        for member in counted:
-            self._look_at(member, now)
-        self._forget_all_but({member.ident for member in counted}, now)
-        self._pass_on(now)
-        running = [member for member in counted if member not in self._schedule.excused]
-        blockages = [blockage for member in running if (blockage := self._blockage_of(member))]
-        if len(blockages) == len(running) == self._schedule.running:
-            if blockages and self._somebody_may_help(now):
+        self._look_at(counted, now)
+        self._end_long_turn(now)
+        running = [member for member in counted if member not in schedule.real_work.blocked]
+        blockages = {
+            member: blockage
+            for member in running
+            if not member.really and (blockage := self._watches[member.ident].blockage)
+        }
+        # All that run must be blocked, and be known: a thread that is about to start is counted but has no member yet.
+        if len(blockages) == len(running) == schedule.running:
+            if blockages and self._outsider_may_help(now):
                 return
-            for member, blockage in zip(running, blockages, strict=True):
-                self._schedule.excuse(member, blockage)
-            self._schedule.advance()
-            self._judge(now)
-        if self._schedule.watched:
-            self._look_at_files(now)
+            for member, blockage in blockages.items():
+                schedule.mark_blocked(member, blockage)
+            schedule.advance()
+            self._fail_if_stuck(now)
+        if schedule.real_work.watched:
+            waits = schedule.real_work.watched if schedule.running == 0 else ()
+            self._log.see_files([wait for wait in waits if blocked_threads.waits_for_outside(wait)], now)
 
-    def _pass_on(self, now: Nanoseconds) -> None:
-        """Give the next a turn, if the one whose turn it is is blocked for real or takes very long."""
-        schedule, member = self._schedule, self._schedule.whose_turn()
-        if self._granted != schedule.grants:
-            self._granted, self._granted_at = schedule.grants, now
-        if not schedule.ready:
+    def _look_at(self, members: list[Member], now: Nanoseconds) -> None:
+        """Look at each member, and close the watches of all others."""
+        for member in members:
+            state = thread_state.look(member.ident)
+            watch = self._watches.get(member.ident)
+            if watch is not None and watch.member is member and watch.goes_on(state):
+                watch.look_again(state, now)
+                continue
+            if watch is not None:
+                self._log.close(watch, now)
+            self._watches[member.ident] = Watch(member, state, now)
+        idents = {member.ident for member in members}
+        for ident in [ident for ident in self._watches if ident not in idents]:
+            self._log.close(self._watches.pop(ident), now)
+
+    def _end_long_turn(self, now: Nanoseconds) -> None:
+        """Give the next thread a turn, if the one whose turn it is is blocked for real or takes very long.
+
+        Without this, a thread that waits on a plain lock would keep the holder of the lock from its turn for ever.
+        """
+        turns = self._schedule.turns
+        if self._turn != turns.given:
+            self._turn, self._turn_since = turns.given, now
+        if not turns:
             return
-        watch = None if member is None else self._watches.get(member.ident)
+        watch = None if turns.holder is None else self._watches.get(turns.holder.ident)
         holds_up = watch is not None and not watch.member.really and watch.holds_up(now)
-        if holds_up or now - self._granted_at >= _LONG_TURN:
-            schedule.take_from()
+        if holds_up or now - self._turn_since >= _LONG_TURN:
+            turns.skip()
 
-    def _blockage_of(self, member: Member) -> Blockage | None:
-        return None if member.really else self._watches[member.ident].blockage
+    def _outsider_may_help(self, now: Nanoseconds) -> bool:
+        """Return whether to give blocked threads more time, since outsiders are awake and may hold their lock.
 
-    def _somebody_may_help(self, now: Nanoseconds) -> bool:
-        """Whether to give the blocked more time, since others are awake. Not for ever: those may never rest."""
+        Not for ever: some outsiders never rest.
+        """
         if not blocked_threads.outsiders_stir():
             self._helped_since = None
             return False
         self._helped_since = self._helped_since or now
         return now - self._helped_since < _HELP
 
-    def _look_at_files(self, now: Nanoseconds) -> None:
-        still = self._schedule.running == 0
-        self._account.see_files(
-            [wait for wait in self._schedule.watched if still and blocked_threads.at_work(wait)], now
-        )
-
-    def _look_at(self, member: Member, now: Nanoseconds) -> None:
-        sight = thread_state.look(member.ident)
-        watch = self._watches.get(member.ident)
-        if watch is not None and watch.member is member and watch.goes_on(sight):
-            watch.look_again(sight, now)
-            return
-        if watch is not None:
-            self._account.close(watch, now)
-        self._watches[member.ident] = Watch(member, sight, now)
-
-    def _forget_all_but(self, idents: set[int], now: Nanoseconds) -> None:
-        for ident in [ident for ident in self._watches if ident not in idents]:
-            self._account.close(self._watches.pop(ident), now)
-
-    def _judge(self, now: Nanoseconds) -> None:
-        """End the world if nothing has happened in it for long, and nothing can."""
+    def _fail_if_stuck(self, now: Nanoseconds) -> None:
+        """Raise `Deadlock` in the world, if nothing has happened in it for long, and nothing can."""
         schedule = self._schedule
-        limited = any(blockage.ends_by_itself for blockage in schedule.excused.values())
-        if limited or schedule.running or schedule.earliest() is not None:
-            self._stuck = None
-            return
-        patience = self._patience()
+        limited = any(blocker.ends_by_itself for blocker in schedule.real_work.blocked.values())
+        patience = None
+        if not (limited or schedule.running or schedule.timers.first() is not None):
+            patience = self._patience()
         if patience is None:
             self._stuck = None
             return
-        if self._stuck is None or self._stuck[0] != schedule.turns:
-            self._stuck = (schedule.turns, now)
-        if self._failed != schedule.turns and now - self._stuck[1] >= patience:
-            self._failed = schedule.turns
+        if self._stuck is None or self._stuck[0] != schedule.times_woken:
+            self._stuck = (schedule.times_woken, now)
+        if self._failed != schedule.times_woken and now - self._stuck[1] >= patience:
+            self._failed = schedule.times_woken
             deadlock.fail(self._world)
 
     def _patience(self) -> Nanoseconds | None:
-        """How long to wait for somebody to come after all; None while something certainly may."""
+        """Return how long to wait for an outsider after all; None while one will certainly come."""
         if self._world.deadlock is not None:
-            return 0  # they have been told; who waits for nothing again is told at once
-        if blocked_threads.by_work(self._schedule) or main_thread_signal.alarm_is_set(_LONG_PATIENCE):
+            return 0  # the program knows already; a thread that waits in vain again hears of it at once
+        real_work = self._schedule.real_work
+        if blocked_threads.real_work_goes_on(real_work) or main_thread_signal.alarm_is_set(_LONG_PATIENCE):
             return None
-        files = self._schedule.watched or any(not found.idle for found in self._schedule.excused.values())
+        files = real_work.watched or any(not blocker.idle for blocker in real_work.blocked.values())
         return _LONG_PATIENCE if files or not blocked_threads.outsiders_rest() else _PATIENCE
