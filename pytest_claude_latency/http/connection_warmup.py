@@ -1,11 +1,11 @@
 """Connection warm-up: a connection is opened ahead of the request that would have had to open it.
 
-The first connection of a client is not a sample's fault, and with several
-samples would decide every percentile. What opens it is a `GET` of the host's
-root, without credentials, over the client's own transport: it makes no message,
-so the prompt cache stays as the test left it. (A `HEAD` would be smaller, but a
-server that answers one with a body leaves that for the next request to choke on.)
-Clients whose transport has no pool that can be asked open their own, and it shows.
+Opening the first connection of a client takes time that a sample is not to blame for, and with several samples it would
+decide each percentile. The connection is opened by a `GET` of the host's root, without credentials, over the client's
+own transport. It makes no message, so the prompt cache stays as the test left it. A `HEAD` would be smaller, but some
+servers answer one with a body, which would be left in the connection for the next request to read.
+
+A client whose transport has no pool that can be asked opens its own connections, and the measurement includes them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pytest_claude_latency.http.recorder import Attempt, ObservedTransport
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time.clock import WallClock
 
-_LONGEST = 5.0
-_KEPT_HEADERS = ("user-agent", "anthropic-version")  # by which a user's respx router knows whose it is
+_LONGEST = 5.0  # seconds: a host that does not answer must not hold up the test
+_KEPT_HEADERS = ("user-agent", "anthropic-version")  # by them a user's respx router knows that it is a Claude request
 
 
 @final
@@ -30,30 +30,28 @@ class ConnectionWarmup:
     def __init__(self, library: HTTPLibrary) -> None:
         self.library = library
         self.durations: list[Nanoseconds] = []
-        """What each connection took."""
+        """How long each connection took to open."""
 
     def ahead_of(self, observed: Transport, attempt: Attempt, real: Any) -> Transport:
-        """A transport that sees to the connection, and only then lets the attempt begin."""
+        """Return a transport that opens the connection first, and only then lets the attempt begin."""
         return _WarmingTransport(self, observed, attempt, real)
 
-    def needs(self, transport: Any, request: Any) -> bool:
-        """Whether a request would have to open a connection."""
-        return self.library.opens_connection(transport, request.url)
+    def prepare(self, request: Any, real: Any) -> tuple[Any, Attempt] | None:
+        """Return what is to be sent ahead of `request`, and the attempt that times it. `None` if nothing need be.
 
-    def request(self, request: Any) -> Any:
-        """What is sent ahead of `request`, to the same host."""
+        The attempt belongs to no call.
+        """
+        if not self.library.opens_connection(real, request.url):
+            return None
         headers = {name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers}
-        times = request.extensions.get("timeout", {})
-        within = {kind: min(times.get(kind) or _LONGEST, _LONGEST) for kind in ("connect", "read", "write", "pool")}
+        limits = request.extensions.get("timeout", {})
+        timeout = {kind: min(limits.get(kind) or _LONGEST, _LONGEST) for kind in ("connect", "read", "write", "pool")}
         url = request.url.join("/")
-        return self.library.module.Request("GET", url, headers=headers, extensions={"timeout": within})
-
-    def attempt(self, ahead: Any) -> Attempt:
-        """An attempt of no call, which tells what opening the connection took."""
-        return Attempt(Request(ahead.method, str(ahead.url)), WallClock(), 0, self.library)
+        ahead = self.library.module.Request("GET", url, headers=headers, extensions={"timeout": timeout})
+        return ahead, Attempt(Request(ahead.method, str(ahead.url)), WallClock(), 0, self.library)
 
     def note(self, attempt: Attempt) -> None:
-        """The connection is open, if it could be opened: the request that follows meets its own error."""
+        """Note how long the connection took to open. If it could not be opened, there is nothing to note."""
         connect = attempt.exchange().connect
         if connect is not None:
             self.durations.append(connect.duration)
@@ -61,7 +59,10 @@ class ConnectionWarmup:
 
 @final
 class _WarmingTransport:
-    """The client's own transport, observed, with its connection opened ahead."""
+    """The client's own transport, observed, with its connection opened ahead.
+
+    Errors of the request that goes ahead are dropped: the request that follows meets the same error itself.
+    """
 
     def __init__(self, warmup: ConnectionWarmup, observed: Transport, attempt: Attempt, real: Any) -> None:
         self._warmup = warmup
@@ -71,28 +72,28 @@ class _WarmingTransport:
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
-        warmup = self._warmup
-        if warmup.needs(self._real, request):
-            ahead = warmup.request(request)
-            attempt = warmup.attempt(ahead)
+        if (prepared := self._warmup.prepare(request, self._real)) is not None:
+            ahead, attempt = prepared
             with suppress(Exception):
-                response = ObservedTransport(self._real, attempt, warmup.library).handle_request(ahead)
-                response.read()
+                # below the interception, so that it is neither recorded nor counted as a call
+                transport = ObservedTransport(self._real, attempt, self._warmup.library)
+                response = transport.handle_request(ahead)
+                response.read()  # a connection goes back to the pool only when its answer was read
                 response.close()
-            warmup.note(attempt)
-            self._attempt.begin_now()
+            self._warmup.note(attempt)
+            self._attempt.begin_now()  # opening the connection is no part of the call
         return self._observed.handle_request(request)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
-        warmup = self._warmup
-        if warmup.needs(self._real, request):
-            ahead = warmup.request(request)
-            attempt = warmup.attempt(ahead)
+        if (prepared := self._warmup.prepare(request, self._real)) is not None:
+            ahead, attempt = prepared
             with suppress(Exception):
-                response = await ObservedTransport(self._real, attempt, warmup.library).handle_async_request(ahead)
+                response = await ObservedTransport(self._real, attempt, self._warmup.library).handle_async_request(
+                    ahead
+                )
                 await response.aread()
                 await response.aclose()
-            warmup.note(attempt)
+            self._warmup.note(attempt)
             self._attempt.begin_now()
         return await self._observed.handle_async_request(request)

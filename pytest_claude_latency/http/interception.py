@@ -1,17 +1,16 @@
-"""Where requests of the SDK are met: respx mockers for the HTTP library it uses.
+"""Interception: where requests of the SDK are met, by respx mockers for the HTTP library that it uses.
 
-respx alone does not see `httpx2`. The seam is `Client._send_single_request`: it
-lies above the transports (httpcore, aiohttp, custom ones) and above every place
-where a user's own respx router patches, so that neither takes requests from the
-other in whichever order they start, and it sees each attempt, redirect and
-authentication step exactly once.
+respx alone does not see `httpx2`. The plugin patches `Client._send_single_request`. That method lies above the
+transports (httpcore, aiohttp, custom ones) and above each place where a user's own respx router patches. So neither
+takes requests from the other, whichever is started first. Each attempt, redirect and authentication step passes
+through it exactly once.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol, final
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Protocol, final
 from unittest import mock
 
 import httpx
@@ -25,16 +24,24 @@ from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, canonical
 
 _SERVICE = "claude_latency"
-"""Key of the extensions by which a request shown to respx names its sender, and the answer who shall serve it."""
+"""The key of two extensions: of a request shown to respx, the request itself; of respx's answer, what serves it."""
 
 _PROBE_URL = "https://interception-probe.invalid/v1/messages"
+_INTERCEPTED, _NOT_INTERCEPTED = 204, 500
+
+_NOT_LIVE: Final = (
+    "requests of Claude clients are not intercepted: something replaced `_send_single_request` of {library}'s clients "
+    "after this plugin patched it; nothing was sent. Expected to find the plugin's own; look for a plugin, fixture or "
+    "conftest that patches {library} and undo it before latency tests"
+)
+_WAITED: Final = "the interception probe was made to wait by something that wraps the HTTP client"
 
 
 class Responder(Protocol):
-    """Who is asked what to do with a request while interception is active."""
+    """Decides what happens to a request while interception is active."""
 
     def transport_for(self, request: Request, real: Transport) -> Transport:
-        """The transport that shall answer; `real` is the client's own.
+        """Return the transport that answers `request`; `real` is the client's own.
 
         Raises:
             BaseException: the request must not be sent at all.
@@ -43,9 +50,9 @@ class Responder(Protocol):
 
 
 def addressed_to_claude(request: Any) -> bool:
-    """Whether an HTTP request comes from a Claude client, by the headers every SDK client sends.
+    """Return whether an HTTP request comes from a Claude client, by the headers that each SDK client sends.
 
-    Clients of other clouds name no version there, and a program may give them a user agent of its own.
+    Clients of other clouds name no API version there, and a program may give a client a user agent of its own.
     """
     headers = request.headers
     if "anthropic-version" in headers:
@@ -57,7 +64,7 @@ def addressed_to_claude(request: Any) -> bool:
 
 
 def as_request(raw: Any) -> Request:
-    """The library's request as a plain value. Its body has been read."""
+    """Return the library's request as a plain value. Its body must have been read."""
     return Request(raw.method, str(raw.url), tuple(raw.headers.multi_items()), canonical(raw.content))
 
 
@@ -66,6 +73,7 @@ class _View:
 
     def __init__(self, client: Any, transport: Transport) -> None:
         self._client = client
+        # The client asks here for each URL, whatever its transport is: httpcore's, the SDK's aiohttp one or its own.
         self._transport_for_url = lambda url: transport
 
     def __getattr__(self, name: str) -> Any:
@@ -73,52 +81,57 @@ class _View:
 
 
 class _SDKMocker(Mocker):
-    """A respx mocker for one HTTP library; routers started with its name see the requests of Claude clients."""
+    """A respx mocker for one HTTP library. Routers that are started with its name see requests of Claude clients."""
 
     target_methods: ClassVar[list[str]] = ["_send_single_request"]
 
     @classmethod
-    def mock(cls, spec: Any) -> Any:
-        return _async_send(cls, spec) if inspect.iscoroutinefunction(spec) else _sync_send(cls, spec)
+    def mock(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what takes the place of `spec`, the client's own `_send_single_request`.
+
+        It calls `spec` with a view of the client, so all that the client does around its transport still happens.
+        """
+        if inspect.iscoroutinefunction(spec):
+
+            async def send_async(client: Any, request: Any) -> Any:
+                if not addressed_to_claude(request):
+                    return await spec(client, request)
+                await request.aread()  # what answers looks at the body, which may be an iterator
+                transport = cls.transport_for(client, request)
+                return await spec(client if transport is None else _View(client, transport), request)
+
+            return send_async
+
+        def send(client: Any, request: Any) -> Any:
+            if not addressed_to_claude(request):
+                return spec(client, request)
+            request.read()
+            transport = cls.transport_for(client, request)
+            return spec(client if transport is None else _View(client, transport), request)
+
+        return send
 
     @classmethod
     def transport_for(cls, client: Any, raw: Any) -> Transport | None:
-        """The transport the routers' answer names; None if no router answers."""
+        """Return the transport that a router's answer names. `None` if no router answers.
+
+        Routers and their answers are of httpx, whichever library the client uses: respx knows no other. So a router
+        is shown a copy of the request, and the request itself travels along in an extension.
+        """
         shown = httpx.Request(raw.method, str(raw.url), headers=raw.headers.raw, content=raw.content)
         shown.extensions[_SERVICE] = (raw, client._transport_for_url)
         for router in cls.routers:
             try:
+                # A side effect has to return a response of httpx; the transport in it is of the client's library.
                 transport: Transport = router.handler(shown).extensions[_SERVICE]
             except AllMockedAssertionError:
-                continue
+                continue  # this router let it pass; another of the same kind may answer
             return transport
         return None
 
 
-def _sync_send(mocker: type[_SDKMocker], spec: Callable[..., Any]) -> Callable[..., Any]:
-    def _send_single_request(self: Any, request: Any) -> Any:
-        if not addressed_to_claude(request):
-            return spec(self, request)
-        request.read()
-        transport = mocker.transport_for(self, request)
-        return spec(self if transport is None else _View(self, transport), request)
-
-    return _send_single_request
-
-
-def _async_send(mocker: type[_SDKMocker], spec: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
-    async def _send_single_request(self: Any, request: Any) -> Any:
-        if not addressed_to_claude(request):
-            return await spec(self, request)
-        await request.aread()
-        transport = mocker.transport_for(self, request)
-        return await spec(self if transport is None else _View(self, transport), request)
-
-    return _send_single_request
-
-
 def _mocker(library: str) -> type[Mocker]:
-    """The mocker for one library. respx keeps one register of them for the process, so it is made once."""
+    """Return the mocker for one library. It is made once, since respx keeps one register of names for the process."""
     name = f"claude-latency-{library}"
     if name not in Mocker.registry:
         targets = [f"{library}._client.Client", f"{library}._client.AsyncClient"]
@@ -128,10 +141,11 @@ def _mocker(library: str) -> type[Mocker]:
 
 @final
 class Interception:
-    """The respx router through which every request of a Claude client passes, once `start`ed.
+    """The respx router through which each request of a Claude client passes after `start`.
 
-    It is started once per run and stays; what becomes of a request is the
-    current responder's affair. With no responder, requests go on untouched.
+    It is started once per run and stays. What happens to a request is up to the responder of the moment; without one,
+    requests go on untouched. Starting and stopping around each test would not do: respx does not patch a method that
+    is already mocked, and a user's longer-lived router that starts inside ours would leave our wrapper on the class.
     """
 
     def __init__(self, responder: Callable[[], Responder | None]) -> None:
@@ -140,6 +154,8 @@ class Interception:
         self._mocker = _mocker(self.library.name)
         self._router = respx.MockRouter(assert_all_called=False, using=self._mocker.name)
         self._route = self._router.route().mock(side_effect=self._answer)
+        # A user's router sits below, at the transports. With these patches it lets our requests pass to the network
+        # in a live run, where its guard against what it does not know would stop them.
         self._bystanders = [
             mock.patch.object(Mocker, "handler", classmethod(self._guarded(Mocker.handler))),
             mock.patch.object(Mocker, "async_handler", classmethod(self._guarded(Mocker.async_handler))),
@@ -152,43 +168,16 @@ class Interception:
             patch.start()
 
     def stop(self) -> None:
-        """Withdraw the router; the clients are restored when no router of this kind is left."""
+        """Withdraw the router. The clients are restored when no router of this kind is left."""
         for patch in self._bystanders:
             patch.stop()
         self._router.stop()
 
     def forget(self) -> None:
-        """Drop what respx noted of past requests."""
+        """Drop what respx noted of past requests, which holds their bodies."""
         self._router.calls.clear()
         for route in self._router.routes:
             route.calls.clear()
-
-    def _answer(self, shown: httpx.Request) -> httpx.Response | None:
-        raw, real = shown.extensions[_SERVICE]
-        probing = str(shown.url) == _PROBE_URL
-        transport = self._replying(204) if probing else self._ask(raw, real(raw.url))
-        if transport is None:
-            return None
-        return httpx.Response(200, extensions={_SERVICE: transport})
-
-    def _guarded(self, handler: Any) -> Callable[..., Any]:
-        """A router's own handler for all but our requests on their way to the network, which it lets pass."""
-
-        def handle(mocker: type[Mocker], request: httpx.Request) -> Any:
-            if addressed_to_claude(request) and self._responder() is not None:
-                raise PassThrough("a Claude call that is being measured", request=request, origin=self._route)
-            return handler.__func__(mocker, request)
-
-        return handle
-
-    def _ask(self, raw: Any, real: Any) -> Transport | None:
-        responder = self._responder()
-        if responder is None or self.library.is_stand_in(real):
-            return None
-        return responder.transport_for(as_request(raw), real)
-
-    def _replying(self, status: int) -> Any:
-        return self.library.module.MockTransport(lambda request: self.library.module.Response(status))
 
     def prove(self) -> None:
         """Make sure that interception is live.
@@ -197,32 +186,55 @@ class Interception:
             InterceptionError: it is not; nothing has been sent.
         """
         if not self.is_live():
-            raise InterceptionError(
-                f"requests of Claude clients are not intercepted: something replaced `_send_single_request` of "
-                f"{self.library.name}'s clients after this plugin patched it; nothing was sent. Expected to find the "
-                f"plugin's own; look for a plugin, fixture or conftest that patches {self.library.name} and undo it "
-                f"before latency tests"
-            )
+            raise InterceptionError(_NOT_LIVE.format(library=self.library.name))
 
     def is_live(self) -> bool:
-        """Whether a request made now, sync or async, would be met here: proved by sending one each way."""
+        """Return whether a request made now, sync or async, would be met here: one is sent each way to find out."""
         module = self.library.module
         headers = {"anthropic-version": "probe"}
-        with module.Client(transport=self._replying(500), trust_env=False) as client:  # 500: nobody intercepted
-            sync_answer = client.post(_PROBE_URL, headers=headers)
-        async_answer = _run(self._async_probe(headers))
-        return (sync_answer.status_code, async_answer.status_code) == (204, 204)
+        # Without the environment: its proxies and certificates cost time and may be wrong, and nothing is sent.
+        with module.Client(transport=self._replying(_NOT_INTERCEPTED), trust_env=False) as client:
+            answer = client.post(_PROBE_URL, headers=headers)
 
-    async def _async_probe(self, headers: dict[str, str]) -> Any:
-        async with self.library.module.AsyncClient(transport=self._replying(500), trust_env=False) as client:
-            return await client.post(_PROBE_URL, headers=headers)
+        async def probe() -> Any:
+            async with module.AsyncClient(transport=self._replying(_NOT_INTERCEPTED), trust_env=False) as client:
+                return await client.post(_PROBE_URL, headers=headers)
+
+        async_answer = _result_of(probe())
+        return (answer.status_code, async_answer.status_code) == (_INTERCEPTED, _INTERCEPTED)
+
+    def _answer(self, shown: httpx.Request) -> httpx.Response | None:
+        """Answer a request that respx shows: with the transport that serves it, or with `None` to let it pass."""
+        raw, transport_for_url = shown.extensions[_SERVICE]
+        if str(shown.url) == _PROBE_URL:
+            transport = self._replying(_INTERCEPTED)
+        else:
+            responder, real = self._responder(), transport_for_url(raw.url)
+            if responder is None or self.library.is_stand_in(real):
+                return None  # a program that brings its own server is answered by it
+            transport = responder.transport_for(as_request(raw), real)
+        return httpx.Response(200, extensions={_SERVICE: transport})
+
+    def _guarded(self, handler: Any) -> Callable[..., Any]:
+        """Return a router's own handler, but for measured requests on their way to the network: they pass."""
+
+        def handle(mocker: type[Mocker], request: httpx.Request) -> Any:
+            if addressed_to_claude(request) and self._responder() is not None:
+                # In a replay none comes here: it was answered above. In a live run a mock must not stand for the API.
+                raise PassThrough("a Claude call that is being measured", request=request, origin=self._route)
+            return handler.__func__(mocker, request)
+
+        return handle
+
+    def _replying(self, status: int) -> Any:
+        return self.library.module.MockTransport(lambda request: self.library.module.Response(status))
 
 
-def _run(coroutine: Any) -> Any:
-    """The result of a coroutine that never waits, without an event loop."""
+def _result_of(coroutine: Any) -> Any:
+    """Return the result of a coroutine that never waits. No event loop is made, since one may be running already."""
     try:
         coroutine.send(None)
     except StopIteration as done:
         return done.value
     coroutine.close()
-    raise RuntimeError("the interception probe was made to wait by something that wraps the HTTP client")
+    raise RuntimeError(_WAITED)

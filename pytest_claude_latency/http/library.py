@@ -1,7 +1,6 @@
-"""The HTTP library the installed SDK sends with, and what answers in its place.
+"""The HTTP library that the installed SDK sends with, and all objects that must be of that library.
 
-anthropic < 1 uses `httpx`, later ones `httpx2`, which accepts no objects of the
-former. Everything that has to be of the right library is made here.
+anthropic < 1 uses `httpx`; later versions use `httpx2`, which accepts no objects of the former.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pytest_claude_latency.messages_api.exchange import Headers
 
 
 class Transport(Protocol):
-    """What answers one request in place of the network: at the pace of a recording, or from the network, observed."""
+    """What answers a request: a recording at its recorded pace, or the network while it is observed."""
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request with a response of its library."""
@@ -29,58 +28,66 @@ class Transport(Protocol):
 
 @final
 class HTTPLibrary:
-    """The HTTP library the installed SDK uses: `httpx` or `httpx2`."""
+    """The HTTP library that the installed SDK uses: `httpx` or `httpx2`."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
         self.name = module.__name__
+        # The library checks the class of a response's stream, and a class can only derive from a library known by now.
         self._sync_body = type("SyncBody", (_SyncBody, module.SyncByteStream), {})
         self._async_body = type("AsyncBody", (_AsyncBody, module.AsyncByteStream), {})
 
-    @classmethod
-    def of_sdk(cls) -> HTTPLibrary:
-        """The library of the installed `anthropic`, told by the library its default client derives from."""
-        return _library_of_sdk()
+    @staticmethod
+    @cache
+    def of_sdk() -> HTTPLibrary:
+        """Return the library of the installed `anthropic`: the one that its default client derives from."""
+        import anthropic
+
+        # told by the class, since both libraries may be installed side by side
+        packages = [base.__module__.partition(".")[0] for base in anthropic.DefaultHttpxClient.__mro__]
+        return HTTPLibrary(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
 
     def client(self) -> Any:
-        """A sync client as the SDK makes them: its time-outs, the environment's proxies and certificates."""
+        """Return a sync client as the SDK makes them: with its time-outs and the environment's proxies."""
         import anthropic
 
         return anthropic.DefaultHttpxClient()
 
     def is_stand_in(self, transport: object) -> bool:
-        """Whether a transport is a program's own stand-in for a server, which no request leaves."""
+        """Return whether a transport is a program's own stand-in for a server, which no request leaves."""
         module = self.module
         return isinstance(transport, module.MockTransport | module.ASGITransport | module.WSGITransport)
 
     def opens_connection(self, transport: object, url: Any) -> bool:
-        """Whether a request sent now would have to open a connection.
+        """Return whether a request sent now would have to open a connection.
 
-        False, too, where that cannot be told: the transport has no pool of this library's.
+        False, too, where that cannot be told, because the transport has no pool of this library.
         """
-        open_ones = getattr(getattr(transport, "_pool", None), "connections", None)
-        if open_ones is None or not isinstance(transport, self.module.HTTPTransport | self.module.AsyncHTTPTransport):
+        pooled = getattr(getattr(transport, "_pool", None), "connections", None)
+        if pooled is None or not isinstance(transport, self.module.HTTPTransport | self.module.AsyncHTTPTransport):
             return False
+        # The pool answers for its own kind of origin only. It is asked and not changed: nothing is reserved here.
         core = importlib.import_module(self.name.replace("httpx", "httpcore"))
         origin = core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path).origin
         return not any(
-            each.can_handle_request(origin) and each.is_available() and not each.has_expired() for each in open_ones
+            connection.can_handle_request(origin) and connection.is_available() and not connection.has_expired()
+            for connection in pooled
         )
 
     def response(self, status: int, headers: Headers, stream: Any) -> Any:
-        """A response of this library over a byte stream made by `sync_body` or `async_body`."""
+        """Return a response of this library over a byte stream made by `sync_body` or `async_body`."""
         return self.module.Response(status, headers=list(headers), stream=stream)
 
     def sync_body(self, parts: Iterator[bytes], close: Callable[[], None]) -> Any:
-        """A byte stream of this library that hands out `parts` and calls `close` when it is closed."""
+        """Return a byte stream of this library that hands out `parts` and calls `close` when it is closed."""
         return self._sync_body(parts, close)
 
     def async_body(self, parts: AsyncIterator[bytes], close: Callable[[], Awaitable[None]]) -> Any:
-        """The same for async clients."""
+        """Return the same for async clients."""
         return self._async_body(parts, close)
 
     def decoded(self, headers: Headers, parts: Sequence[bytes]) -> list[bytes]:
-        """Each part of a body as its content encoding (gzip, deflate, br, zstd) let it be read when it arrived.
+        """Return each part of a body as its content encoding (gzip, deflate, br, zstd) let it be read on arrival.
 
         A part that decompresses to nothing is empty. What follows bytes that cannot be decoded is left out.
         """
@@ -88,7 +95,7 @@ class HTTPLibrary:
 
         def feed() -> Iterator[bytes]:
             for part in parts:
-                pieces.append(b"")
+                pieces.append(b"")  # what the decoder yields until it asks for the next part came from this one
                 yield part
 
         response = self.module.Response(200, headers=list(headers), content=feed())
@@ -100,20 +107,16 @@ class HTTPLibrary:
         return pieces
 
     def error(self, name: str, message: str, request: Any) -> Exception:
-        """The library's own exception called `name`; its `TransportError` where it has none of that name."""
+        """Return the library's own exception called `name`; its `TransportError` if it has none of that name.
+
+        Programs catch the exceptions of the client library, and not those of the core library beneath it.
+        """
         kind = getattr(self.module, name, None)
+        # Recordings keep the names of httpx. One of another library, or of a later version, is not lost but told.
         if not (isinstance(kind, type) and issubclass(kind, self.module.TransportError | self.module.DecodingError)):
             kind, message = self.module.TransportError, f"{name}: {message}"
         error: Exception = kind(message, request=request)
         return error
-
-
-@cache
-def _library_of_sdk() -> HTTPLibrary:
-    import anthropic
-
-    packages = [base.__module__.partition(".")[0] for base in anthropic.DefaultHttpxClient.__mro__]
-    return HTTPLibrary(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
 
 
 class _SyncBody:

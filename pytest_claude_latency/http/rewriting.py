@@ -1,6 +1,6 @@
 """Rewriting: a request goes out with another body than the program gave it.
 
-Only what is sent changes. The request that the program made, and finds again at its response, is still its own.
+Only what is sent changes. The program's own request, which it finds again at its response, stays as it is.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any, final
 from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.messages_api.exchange import Request
 
-_OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
+_OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})  # the library sets them anew for the other body
 
 
 @final
 class RewritingTransport:
-    """A transport to which every request goes with the body of `request`."""
+    """A transport to which each request goes with the body of `request`."""
 
     def __init__(self, inner: Transport, request: Request, library: HTTPLibrary) -> None:
         self._inner = inner

@@ -1,18 +1,16 @@
 """What a replay changes inside the SDK: a missing key is made up, nothing is signed, and chance is pinned.
 
-The environment is left as it is, so a suite's own checks for a key mean what
-they meant. The SDK asks each client for its authentication headers as it
-builds a request; where a replay is under way and there are none, a placeholder
-goes in. It never leaves the process. Clients of other clouds sign a request, or
-fetch a token for it, when it is built; a replay has no use for either. The
-jitter of the SDK's back-off, which differs from run to run, is the middle of its
-range in every replay.
+- The SDK asks each client for its authentication headers as it builds a request. Where a replay is under way and there
+  are none, a placeholder goes in. It never leaves the process. The environment is left as it is, so a suite's own
+  checks for a key mean what they meant.
+- Clients of other clouds sign a request, or fetch a token for it, when it is built. A replay needs neither.
+- The jitter of the SDK's back-off differs from run to run. In each replay it is the middle of its range.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
 from importlib import import_module
@@ -22,10 +20,11 @@ from unittest import mock
 
 PLACEHOLDER_KEY = "placeholder-of-a-replay"
 _HEADERS = {"Authorization": f"Bearer {PLACEHOLDER_KEY}"}
-_MIDDLE = 0.5
+_OWN_HEADERS = frozenset({"authorization", "x-api-key"})
+_MIDDLE_OF_THE_JITTER = 0.5
 _CLOUDS = "anthropic.lib."
 _LOGINS = {"_prepare_request": None, "_get_azure_ad_token": PLACEHOLDER_KEY}
-"""Methods by which clients of clouds sign in, and what they say in a replay. Neither is there on the API's own."""
+"""The methods by which clients of clouds sign in, and what they return in a replay. Anthropic's own have neither."""
 
 
 def set_placeholder_key() -> None:
@@ -40,7 +39,10 @@ def drop_placeholder_key() -> None:
 
 @final
 class SDKPatches:
-    """The changes, made once and in force while `replaying()` is true; a live client without a key is `keyless`."""
+    """The changes. They are made once and are in force while `replaying()` is true.
+
+    `keyless` is called when a live client sends without a key.
+    """
 
     def __init__(self, replaying: Callable[[], bool], keyless: Callable[[], None]) -> None:
         self._replaying = replaying
@@ -51,63 +53,54 @@ class SDKPatches:
         """Patch the installed SDK."""
         import anthropic
 
-        base_client = import_module("anthropic._base_client")
+        def patch(target: Any, name: str, new: object) -> None:
+            self._patches.enter_context(mock.patch.object(target, name, new))
+
         for client in (anthropic.Anthropic, anthropic.AsyncAnthropic):
-            filled = self._filled(client.__dict__["auth_headers"])
-            self._patches.enter_context(mock.patch.object(client, "auth_headers", filled))
-        for client, method in _cloud_logins(vars(anthropic).values()):
-            skipped = self._skipped(client.__dict__[method], _LOGINS[method])
-            self._patches.enter_context(mock.patch.object(client, method, skipped))
-        pinned = self._pinned(base_client.random)
-        self._patches.enter_context(mock.patch.object(base_client, "random", pinned))
+            patch(client, "auth_headers", self._filled(client.__dict__["auth_headers"]))
+        # A set, since the SDK exports some classes under two names, and a method patched twice would be wrapped twice.
+        for cloud_client in {value for value in vars(anthropic).values() if isinstance(value, type)}:
+            if cloud_client.__module__.startswith(_CLOUDS):
+                # Only where a class defines the method itself: a subclass inherits the patched one.
+                for method in _LOGINS.keys() & cloud_client.__dict__.keys():
+                    patch(cloud_client, method, self._skipped(cloud_client.__dict__[method], _LOGINS[method]))
+        # The SDK bound `random` at import. Its name there is replaced, so the global generator stays the program's own.
+        base_client = import_module("anthropic._base_client")
+        random = base_client.random
+        patch(base_client, "random", lambda: _MIDDLE_OF_THE_JITTER if self._replaying() else random())
 
     def stop(self) -> None:
         """Leave the SDK as it was."""
         self._patches.close()
 
-    def _pinned(self, random: Callable[[], float]) -> Callable[[], float]:
-        return lambda: _MIDDLE if self._replaying() else random()
-
     def _filled(self, original: property) -> property:
+        """Return `auth_headers` with a placeholder where a replay finds nothing."""
+
         def auth_headers(client: Any) -> dict[str, str]:
             assert original.fget is not None
-            headers: dict[str, str] = original.fget(client)
-            if headers or _carries_its_own(client):
+            headers: dict[str, str] = original.fget(client)  # `authorization` in new SDKs, `x-api-key` in old ones
+            if headers or not _OWN_HEADERS.isdisjoint(name.lower() for name in client._custom_headers):
                 return headers
             if self._replaying():
                 return dict(_HEADERS)
-            if not _can_fetch(client):
+            # A client of a cloud signs its requests, and others have a provider of tokens: they need no key here.
+            is_of_cloud = any(base.__module__.startswith(_CLOUDS) for base in type(client).__mro__)
+            if not is_of_cloud and getattr(client, "_token_cache", None) is None:
                 self._keyless()
             return headers
 
         return property(auth_headers)
 
     def _skipped(self, original: Callable[..., Any], instead: str | None) -> Callable[..., Any]:
-        async def asynchronously() -> str | None:
+        """Return a login that returns `instead` in a replay. It stays what it was, sync or async."""
+
+        async def answer_async() -> str | None:
             return instead
 
         @wraps(original)
         def login(*args: Any, **kwargs: Any) -> Any:
             if not self._replaying():
                 return original(*args, **kwargs)
-            return asynchronously() if iscoroutinefunction(original) else instead
+            return answer_async() if iscoroutinefunction(original) else instead
 
         return login
-
-
-def _cloud_logins(names: Iterable[object]) -> Iterator[tuple[type[Any], str]]:
-    """The classes of clients for other clouds among the SDK's public names, each with a method it signs in by."""
-    clients = {each for each in names if isinstance(each, type) and each.__module__.startswith(_CLOUDS)}
-    return ((client, method) for client in clients for method in _LOGINS if method in client.__dict__)
-
-
-def _carries_its_own(client: Any) -> bool:
-    """Whether the client was given an authentication header by hand."""
-    names = {name.lower() for name in client._custom_headers}
-    return not names.isdisjoint({"authorization", "x-api-key"})
-
-
-def _can_fetch(client: Any) -> bool:
-    """Whether the client has a way to get a credential when it sends: a provider of tokens, or a cloud's signature."""
-    of_cloud = any(base.__module__.startswith(_CLOUDS) for base in type(client).__mro__)
-    return of_cloud or getattr(client, "_token_cache", None) is not None

@@ -149,8 +149,7 @@ class Measurement:
             self._varied += sent is not request
         attempt = Attempt(sent, self.clock, self._origin, self.library)
         inner = self.source.transport_for(sent, real, self)
-        attempt.foretold(getattr(inner, "connect", None))
-        attempt.place = getattr(inner, "place", 0)
+        attempt.foretold(getattr(inner, "connect", None), getattr(inner, "place", 0))
         self.log.file(attempt)
         carrier = inner if sent is request else RewritingTransport(inner, sent, self.library)
         observed = ObservedTransport(carrier, attempt, self.library)
