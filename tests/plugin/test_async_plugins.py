@@ -1,4 +1,4 @@
-"""Async tests on asyncio, under whichever plugin or loop runs them."""
+"""Async tests on asyncio, with each plugin or loop that can run them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ SHARED_LOOP = """
 import os
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.latency_budget(total="9s")]
-LONG = 0 if "ANTHROPIC_BASE_URL" in os.environ else 500  # seconds: nobody waits for them in a replay
+LONG = 0 if "ANTHROPIC_BASE_URL" in os.environ else 500  # seconds, which cost no real time in a replay
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def test_a_session_loop_and_its_client_serve_test_after_test(suite: Suite) -> No
     assert replayed.duration < 60
 
 
-def test_async_fixtures_prepare_and_clean_up_on_the_tests_loop(suite: Suite) -> None:
+def test_async_fixtures_set_up_and_tear_down_on_the_tests_loop(suite: Suite) -> None:
     suite.write(
         """
 import pytest_asyncio
@@ -188,7 +188,7 @@ def test_closed():
     suite.replay().assert_outcomes(passed=2)
 
 
-def test_a_client_that_meets_another_loop_while_recording_is_told_of(suite: Suite) -> None:
+def test_a_warning_names_a_client_that_is_used_on_another_loop_while_recording(suite: Suite) -> None:
     suite.write(
         """
 client = anthropic.AsyncAnthropic()
@@ -206,7 +206,7 @@ async def test_it(prompt, claude_latency):
 
     recorded.assert_outcomes(passed=2)
     replayed.assert_outcomes(passed=2)
-    told = "warning: *test_it.py::test_it[[]two]: an async client was used on another event*"
-    recorded.stdout.fnmatch_lines([told])
+    warning = "warning: *test_it.py::test_it[[]two]: an async client was used on another event*"
+    recorded.stdout.fnmatch_lines([warning])
     replayed.stdout.no_fnmatch_line("*another event*")
     assert [test["calls"][0]["attempts"] for test in suite.report["tests"]] == [1, 2]

@@ -19,7 +19,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 import anyio
 
 pytestmark = pytest.mark.latency_budget(elapsed="60m")
-START = time.monotonic()  # read before any test: no test may read less
+START = time.monotonic()  # read before all tests: no test may read an earlier time
 
 
 def since(start):
@@ -46,11 +46,11 @@ async def test_gathered():
 async def test_two_at_a_time():
     two = asyncio.Semaphore(2)
 
-    async def one(prompt):
+    async def limited_call(prompt):
         async with two:
             await aask(prompt)
 
-    await asyncio.gather(*map(one, ["5", "1", "1 again", "1 more"]))
+    await asyncio.gather(*map(limited_call, ["5", "1", "1 again", "1 more"]))
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -138,20 +138,20 @@ def test_on_uvloop(start):
     assert since(start) == 3
 
 
-def test_a_client_that_loses_patience_in_mid_stream(start):
+def test_a_client_time_out_in_mid_stream(start):
     with pytest.raises(Exception) as raised:
         stream("gap", anthropic.Anthropic(timeout=1.0, max_retries=0))
     assert type(raised.value).__name__ == "ReadTimeout"
     assert since(start) == 1.5
 
 
-def test_a_client_that_loses_patience_before_the_headers(start):
+def test_a_client_time_out_before_the_headers(start):
     with pytest.raises(anthropic.APITimeoutError):
         ask("5", anthropic.Anthropic(timeout=1.0, max_retries=0))
     assert since(start) == 1
 
 
-def test_told_when_to_retry():
+def test_retry_after():
     ask("busy")
 
 
@@ -192,10 +192,10 @@ def test_results_as_they_complete(start):
 
 @pytest.mark.asyncio
 async def test_a_sync_client_in_a_coroutine(start):
-    other = asyncio.create_task(asyncio.sleep(1))
+    sleeper = asyncio.create_task(asyncio.sleep(1))
     await asyncio.sleep(0)
     ask("3")
-    await other
+    await sleeper
     assert since(start) == 3
 
 
@@ -211,7 +211,7 @@ async def test_a_slow_consumer(start):
     assert seen == [1.0, 1.5, 2.0, 4.0]
 
 
-def test_an_agent_whose_tool_takes_its_time():
+def test_an_agent_with_a_slow_tool():
     ask("1")
     time.sleep(0.2)
     ask("1 again")
@@ -269,7 +269,7 @@ threading.Thread(target=old_loop.run_forever, daemon=True).start()
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_threads_older_than_the_test(turn, start):
+def test_a_pool_and_a_loop_older_than_the_test(turn, start):
     futures = [asyncio.run_coroutine_threadsafe(aask(prompt), old_loop) for prompt in ("1", "2")]
     assert list(old_pool.map(ask, ["3", "1 again", "1 more"]))
     for future in futures:
@@ -299,9 +299,9 @@ RECORDED: dict[str, Iterable[Exchange]] = {
     "test_fail_after_and_a_fallback[trio]": [LONG, call(1)],
     "test_trio": [*calls(2, 1), LONG],
     "test_on_uvloop": calls(2),
-    "test_a_client_that_loses_patience_in_mid_stream": [stream("gap", 0.25, 0.5, 3.5)],
-    "test_a_client_that_loses_patience_before_the_headers": calls(5),
-    "test_told_when_to_retry": [refusal(429, 0.25, "busy", retry_after=2), call(1, "busy")],
+    "test_a_client_time_out_in_mid_stream": [stream("gap", 0.25, 0.5, 3.5)],
+    "test_a_client_time_out_before_the_headers": calls(5),
+    "test_retry_after": [refusal(429, 0.25, "busy", retry_after=2), call(1, "busy")],
     "test_overloaded_twice": [*[refusal(529, 0.25, "overloaded")] * 2, call(1, "overloaded")],
     "test_threads_of_the_loop": calls(5, 1, 3),
     "test_a_pool_of_two": [*calls(5, 1), *OVERLAPPING],
@@ -309,12 +309,12 @@ RECORDED: dict[str, Iterable[Exchange]] = {
     "test_results_as_they_complete": calls(3, 1, 2, 5),
     "test_a_sync_client_in_a_coroutine": calls(3),
     "test_a_slow_consumer": [STEADY],
-    "test_an_agent_whose_tool_takes_its_time": [*calls(1), call(1, "1 again")],
+    "test_an_agent_with_a_slow_tool": [*calls(1), call(1, "1 again")],
     "test_a_fallback_by_the_clock": [STEADY],
     "test_retry_libraries": [call(1), call(1)],
     "test_context_and_loops_within_threads": calls(2, 1),
-    "test_threads_older_than_the_test[1]": [*calls(1, 2, 3), *OVERLAPPING],
-    "test_threads_older_than_the_test[2]": [*calls(1, 2, 3), *OVERLAPPING],
+    "test_a_pool_and_a_loop_older_than_the_test[1]": [*calls(1, 2, 3), *OVERLAPPING],
+    "test_a_pool_and_a_loop_older_than_the_test[2]": [*calls(1, 2, 3), *OVERLAPPING],
     "test_a_pool_left_open": calls(1),
 }
 
@@ -331,14 +331,14 @@ ELAPSED = {
     "test_fail_after_and_a_fallback[trio]": 3.0,
     "test_trio": 2.5,
     "test_on_uvloop": 2.0,
-    "test_told_when_to_retry": 3.25,
+    "test_retry_after": 3.25,
     "test_threads_of_the_loop": 5.0,
     "test_a_pool_of_two": 5.0,
     "test_threads_joined": 3.0,
     "test_results_as_they_complete": 8.0,
-    "test_an_agent_whose_tool_takes_its_time": 2.2,
-    "test_threads_older_than_the_test[1]": 3.0,
-    "test_threads_older_than_the_test[2]": 3.0,
+    "test_an_agent_with_a_slow_tool": 2.2,
+    "test_a_pool_and_a_loop_older_than_the_test[1]": 3.0,
+    "test_a_pool_and_a_loop_older_than_the_test[2]": 3.0,
     "test_a_pool_left_open": 1.0,
 }
 
@@ -356,14 +356,14 @@ def elapsed(suite: Suite) -> dict[str, float]:
     return {test["nodeid"].partition("::")[2]: test["elapsed"] for test in suite.report["tests"]}
 
 
-def test_programs_take_the_time_their_structure_gives_them(programs: Suite) -> None:
+def test_programs_take_the_time_that_follows_from_their_structure(programs: Suite) -> None:
     result = programs.replay()
 
     result.assert_outcomes(passed=len(RECORDED))
     assert {test: seconds for test, seconds in elapsed(programs).items() if test in ELAPSED} == ELAPSED
 
 
-def test_workers_report_the_same_bytes(programs: Suite) -> None:
+def test_a_run_on_workers_writes_the_same_report_byte_for_byte(programs: Suite) -> None:
     programs.replay()
     alone = (programs.path / "report.json").read_bytes()
 
@@ -387,7 +387,7 @@ def test_the_loser_of_a_race_is_a_call_closed_by_the_client(programs: Suite) -> 
 def test_a_retried_call_counts_its_attempts(programs: Suite) -> None:
     programs.replay("-k", "retry or overloaded")
 
-    assert [call["attempts"] for call in programs.calls("test_told_when_to_retry")] == [2]
+    assert [call["attempts"] for call in programs.calls("test_retry_after")] == [2]
     assert [call["attempts"] for call in programs.calls("test_overloaded_twice")] == [3]
 
 
@@ -400,7 +400,7 @@ def test_back_off_with_jitter_is_the_same_every_time(programs: Suite) -> None:
     assert len(set(runs)) == 1
 
 
-def test_an_interpreter_that_replayed_exits(programs: Suite) -> None:
+def test_the_interpreter_exits_after_a_replay(programs: Suite) -> None:
     result = programs.pytester.runpytest_subprocess("-p", "no:cacheprovider", "-q", timeout=60)
 
     result.assert_outcomes(passed=len(RECORDED))

@@ -1,4 +1,4 @@
-"""`--latency-clock=real`: recorded waits are waited, and measured about as they were recorded."""
+"""`--latency-clock=real`: a replay waits for real, and measures about what was recorded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def recorded(suite: Suite) -> Suite:
     return suite
 
 
-def test_recorded_waits_are_waited(recorded: Suite) -> None:
+def test_recorded_waits_take_real_time(recorded: Suite) -> None:
     virtual = recorded.replay()
     in_virtual_time = recorded.report, recorded.told
 
@@ -46,14 +46,14 @@ def test_recorded_waits_are_waited(recorded: Suite) -> None:
     real.stdout.fnmatch_lines(["claude latency: mode replay, clock real", "*(replay, real clock)"])
 
 
-def test_the_ini_file_can_ask_for_it(recorded: Suite) -> None:
+def test_the_ini_file_can_choose_the_real_clock(recorded: Suite) -> None:
     recorded.ini("latency_clock = real")
 
     recorded.replay().assert_outcomes(passed=1)
-    asked_by_ini = recorded.report["clock"]
+    chosen_by_ini = recorded.report["clock"]
     recorded.replay("--latency-clock=virtual").assert_outcomes(passed=1)
 
-    assert (asked_by_ini, recorded.report["clock"]) == ("real", "virtual")
+    assert (chosen_by_ini, recorded.report["clock"]) == ("real", "virtual")
 
 
 def test_time_outs_and_back_offs_are_real_too(suite: Suite) -> None:
@@ -77,7 +77,7 @@ def test_times_out():
     assert 0.5 <= call["total"] <= suite.told < 9
 
 
-def test_a_miss_in_real_time_is_told_at_once(recorded: Suite) -> None:
+def test_a_miss_in_real_time_fails_at_once(recorded: Suite) -> None:
     recorded.write(PROGRAM.replace('stream("one")', 'stream("other")'))
 
     result = recorded.replay("--latency-clock=real")

@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 import pytest
 
 from pytest_claude_latency import play
-from tests.support.program_answers import recording, whole
+from tests.support.program_answers import recording, unstreamed
 from tests.support.program_claude import aask, ask
 
 MICROSECOND = 1e-6
@@ -27,21 +27,24 @@ def test_sync_calls_in_to_thread_overlap() -> None:
     async def program() -> None:
         await asyncio.gather(asyncio.to_thread(ask), asyncio.to_thread(ask), asyncio.to_thread(ask))
 
-    with play(recording(whole(5), whole(1), whole(3))) as measured:
+    with play(recording(unstreamed(5), unstreamed(1), unstreamed(3))) as measured:
         asyncio.run(program())
 
     assert measured.elapsed == 5.0
 
 
 def test_a_pool_of_two_threads_runs_two_at_a_time() -> None:
-    with play(recording(whole(5), whole(1), whole(1), whole(1))) as measured, ThreadPoolExecutor(2) as pool:
+    with (
+        play(recording(*map(unstreamed, (5, 1, 1, 1)))) as measured,
+        ThreadPoolExecutor(2) as pool,
+    ):
         list(pool.map(lambda _: ask(), range(4)))
 
     assert measured.elapsed == 5.0
 
 
 def test_joined_threads_take_as_long_as_the_slowest() -> None:
-    with play(recording(whole(2), whole(3))) as measured:
+    with play(recording(unstreamed(2), unstreamed(3))) as measured:
         began = time.monotonic()
         threads = [threading.Thread(target=ask) for _ in range(2)]
         for thread in threads:
@@ -55,7 +58,7 @@ def test_joined_threads_take_as_long_as_the_slowest() -> None:
 
 
 def test_a_join_with_a_time_out_gives_up_in_time() -> None:
-    with play(recording(whole(3))):
+    with play(recording(unstreamed(3))):
         began = time.monotonic()
         thread = threading.Thread(target=ask)
         thread.start()
@@ -75,7 +78,7 @@ def test_an_event_wakes_its_waiter_when_it_is_set() -> None:
         done.wait()
         woken.append(_since(began))
 
-    with play(recording(whole(2))):
+    with play(recording(unstreamed(2))):
         began = time.monotonic()
         thread = threading.Thread(target=waiter, args=(began,))
         thread.start()
@@ -89,7 +92,7 @@ def test_an_event_wakes_its_waiter_when_it_is_set() -> None:
 def test_an_event_that_is_not_set_times_out() -> None:
     never = threading.Event()
 
-    with play(recording(whole(1))):
+    with play(recording(unstreamed(1))):
         began = time.monotonic()
         ask()
         was_set = never.wait(timeout=1.5)
@@ -99,10 +102,10 @@ def test_an_event_that_is_not_set_times_out() -> None:
     assert took == 2.5
 
 
-def test_a_queue_hands_over_when_something_comes() -> None:
+def test_a_queue_hands_an_answer_over_when_it_comes() -> None:
     answers: queue.Queue[str] = queue.Queue()
 
-    with play(recording(whole(2))):
+    with play(recording(unstreamed(2))):
         began = time.monotonic()
         thread = threading.Thread(target=lambda: answers.put(ask()))
         thread.start()
@@ -126,7 +129,7 @@ def test_a_condition_wakes_its_waiters() -> None:
             ready.append(answer)
             condition.notify_all()
 
-    with play(recording(whole(1.25))):
+    with play(recording(unstreamed(1.25))):
         began = time.monotonic()
         thread = threading.Thread(target=produce)
         with condition:
@@ -147,7 +150,7 @@ def test_a_barrier_opens_for_the_slowest() -> None:
         barrier.wait()
         passed.append(_since(began))
 
-    with play(recording(whole(1), whole(4), whole(2))):
+    with play(recording(unstreamed(1), unstreamed(4), unstreamed(2))):
         began = time.monotonic()
         threads = [threading.Thread(target=program, args=(began,)) for _ in range(3)]
         for thread in threads:
@@ -158,8 +161,8 @@ def test_a_barrier_opens_for_the_slowest() -> None:
     assert passed == [4.0, 4.0, 4.0]
 
 
-def test_futures_are_waited_for_as_they_complete() -> None:
-    with play(recording(whole(3), whole(1), whole(2))), ThreadPoolExecutor(3) as pool:
+def test_futures_are_seen_in_the_order_in_which_they_complete() -> None:
+    with play(recording(unstreamed(3), unstreamed(1), unstreamed(2))), ThreadPoolExecutor(3) as pool:
         began = time.monotonic()
         futures = [pool.submit(ask) for _ in range(3)]
         seen = [_since(began) for _ in as_completed(futures)]
@@ -168,19 +171,19 @@ def test_futures_are_waited_for_as_they_complete() -> None:
 
 
 def test_the_first_future_of_several_can_be_waited_for() -> None:
-    with play(recording(whole(3), whole(1))), ThreadPoolExecutor(2) as pool:
+    with play(recording(unstreamed(3), unstreamed(1))), ThreadPoolExecutor(2) as pool:
         began = time.monotonic()
         futures = {pool.submit(ask) for _ in range(2)}
         wait(futures, return_when=FIRST_COMPLETED)
         first = _since(began)
         wait(futures, return_when=ALL_COMPLETED)
-        every = _since(began)
+        last = _since(began)
 
-    assert (first, every) == (1.0, 3.0)
+    assert (first, last) == (1.0, 3.0)
 
 
-def test_a_result_that_is_late_times_out() -> None:
-    with play(recording(whole(5))), ThreadPoolExecutor(1) as pool:
+def test_waiting_for_a_late_result_times_out() -> None:
+    with play(recording(unstreamed(5))), ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
         future = pool.submit(ask)
         with pytest.raises(FutureTimeout):
@@ -194,7 +197,7 @@ def test_a_nested_loop_in_a_thread_shares_the_time() -> None:
     async def outer() -> None:
         await asyncio.gather(asyncio.to_thread(lambda: asyncio.run(aask())), aask())
 
-    with play(recording(whole(2), whole(3))) as measured:
+    with play(recording(unstreamed(2), unstreamed(3))) as measured:
         asyncio.run(outer())
 
     assert measured.elapsed == 3.0
@@ -205,7 +208,7 @@ def test_context_and_thread_locals_are_the_programs_own() -> None:
     local = threading.local()
     seen: list[tuple[str, str]] = []
 
-    async def one(own: str) -> None:
+    async def named_calls(own: str) -> None:
         name.set(own)
         await aask()
         await asyncio.to_thread(note)
@@ -216,9 +219,9 @@ def test_context_and_thread_locals_are_the_programs_own() -> None:
         seen.append((name.get(), local.seen))
 
     async def program() -> None:
-        await asyncio.gather(one("a"), one("b"))
+        await asyncio.gather(named_calls("a"), named_calls("b"))
 
-    with play(recording(*[whole(1)] * 4)):
+    with play(recording(*[unstreamed(1)] * 4)):
         asyncio.run(program())
 
     assert sorted(seen) == [("a", "a"), ("b", "b")]
@@ -231,7 +234,7 @@ OLD_POOL = ThreadPoolExecutor(2)
 def test_a_pool_older_than_the_world_works_in_its_time(run: int) -> None:
     OLD_POOL.submit(time.sleep, 0).result()
 
-    with play(recording(whole(2), whole(1), whole(1))) as measured:
+    with play(recording(unstreamed(2), unstreamed(1), unstreamed(1))) as measured:
         futures: list[Future[str]] = [OLD_POOL.submit(ask) for _ in range(3)]
         for future in futures:
             future.result()
@@ -239,13 +242,13 @@ def test_a_pool_older_than_the_world_works_in_its_time(run: int) -> None:
     assert measured.elapsed == 2.0
 
 
-def test_a_loop_in_a_thread_since_before_runs_calls_in_virtual_time() -> None:
+def test_a_loop_older_than_the_world_runs_calls_in_virtual_time() -> None:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()
 
-    with play(recording(whole(2), whole(1))) as measured:
+    with play(recording(unstreamed(2), unstreamed(1))) as measured:
         first = asyncio.run_coroutine_threadsafe(aask(), loop)
         second = asyncio.run_coroutine_threadsafe(aask(), loop)
         first.result()

@@ -1,4 +1,4 @@
-"""Recorded answers as values, for programs whose timing is known in advance: all times are seconds."""
+"""Recorded answers as values, for programs whose timing is known in advance. All times are in seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 
 from pytest_claude_latency import Recording
-from pytest_claude_latency.duration import Nanoseconds, nanoseconds
+from pytest_claude_latency.duration import nanoseconds
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 
 MODEL = "claude-haiku-4-5"
@@ -21,21 +21,21 @@ EVENTS = (("content-type", "text/event-stream; charset=utf-8"),)
 
 
 def recording(*exchanges: Exchange) -> Recording:
-    """These exchanges, to be served in turn."""
+    """Return a recording of these exchanges, which are served in turn."""
     return Recording(
         test="tests::program", recorded="2026-01-01T00:00:00.000Z", anthropic=anthropic.__version__, exchanges=exchanges
     )
 
 
-def whole(total: float, text: str = "ok", headers_at: float | None = None) -> Exchange:
-    """An answer that is not streamed, complete after `total`."""
+def unstreamed(total: float, text: str = "ok", headers_at: float | None = None) -> Exchange:
+    """Return an answer that is not streamed, complete after `total`."""
     content = [{"type": "text", "text": text}]
     body = {**MESSAGE, "content": content, "stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE}
     return _exchange(200, JSON, [(total, json.dumps(body))], total, total if headers_at is None else headers_at)
 
 
 def streamed(*deltas: float, total: float | None = None, headers_at: float = 0.1) -> Exchange:
-    """A stream whose text deltas arrive at these moments, complete with the last one or after `total`."""
+    """Return a stream whose text deltas come at these times; it is complete with the last one, or after `total`."""
     end = max(deltas[-1], total or 0)
     start = {**MESSAGE, "content": [], "stop_reason": None, "stop_sequence": None, "usage": USAGE}
     opening = _event("message_start", message=start)
@@ -49,21 +49,17 @@ def streamed(*deltas: float, total: float | None = None, headers_at: float = 0.1
 
 
 def refused(status: int, after: float, **headers: str) -> Exchange:
-    """An error of the API."""
+    """Return an error of the API."""
     body = json.dumps({"type": "error", "error": {"type": "api_error", "message": "No"}})
-    given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return _exchange(status, JSON + given, [(after, body)], after, after)
+    more = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return _exchange(status, JSON + more, [(after, body)], after, after)
 
 
 def _exchange(
     status: int, headers: tuple[tuple[str, str], ...], parts: Sequence[tuple[float, str]], end: float, headers_at: float
 ) -> Exchange:
-    chunks = tuple(Chunk(_instant(at), data.encode()) for at, data in parts)
-    return Exchange(0, REQUEST, None, Response(_instant(headers_at), status, headers), chunks, End(_instant(end)))
-
-
-def _instant(at: float) -> Nanoseconds:
-    return nanoseconds(at)
+    chunks = tuple(Chunk(nanoseconds(at), data.encode()) for at, data in parts)
+    return Exchange(0, REQUEST, None, Response(nanoseconds(headers_at), status, headers), chunks, End(nanoseconds(end)))
 
 
 def _event(kind: str, **data: object) -> str:

@@ -19,24 +19,24 @@ def async_client(**settings: Any) -> anthropic.AsyncAnthropic:
 
 
 def ask(**settings: Any) -> str:
-    """One call that is not streamed."""
+    """Make a call that is not streamed; return its text."""
     answer = client(**settings).messages.create(**ASKED)
     return "".join(block.text for block in answer.content if block.type == "text")
 
 
 async def aask(**settings: Any) -> str:
-    """The same, async."""
+    """Make the same call with the async client."""
     answer = await async_client(**settings).messages.create(**ASKED)
     return "".join(block.text for block in answer.content if block.type == "text")
 
 
 async def words(**settings: Any) -> AsyncIterator[str]:
-    """The text deltas of a stream as they come."""
+    """Yield the text deltas of a stream as they come."""
     async with async_client(**settings).messages.stream(**ASKED) as stream:
         async for text in stream.text_stream:
             yield text
 
 
 async def read(**settings: Any) -> int:
-    """Read a whole stream; the number of its text deltas."""
+    """Read a stream to its end; return the number of its text deltas."""
     return len([word async for word in words(**settings)])

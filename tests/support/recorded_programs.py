@@ -1,4 +1,4 @@
-"""Recordings written by hand for programs whose calls wait for each other: who asks what, and how long it takes."""
+"""Recordings written by hand, for programs whose calls wait for each other: prompts and times."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ URL = "https://api.anthropic.com/v1/messages"
 
 
 def calls(*seconds: float) -> list[Exchange]:
-    """Calls that do not stream; the prompt is the number of seconds the answer takes."""
-    return [call(each) for each in seconds]
+    """Return calls that are not streamed; the prompt of each is the number of seconds that its answer takes."""
+    return [call(duration) for duration in seconds]
 
 
 def call(seconds: float, prompt: str | None = None) -> Exchange:
-    """One call, whose whole answer comes after so many seconds."""
+    """Return a call that is not streamed, and whose answer comes after so many seconds."""
     answer = text("Hello", ttfb=seconds).unstreamed
     assert answer is not None
     return exchange(answer, prompt or f"{seconds:g}")
 
 
 def stream(prompt: str, *arrivals: float) -> Exchange:
-    """A streamed call: headers at the first instant, then a delta at each of the others."""
+    """Return a streamed call: the headers come at the first of these times, and a delta at each later one."""
     gaps = [after - before for before, after in pairwise(arrivals)]
     return exchange(text("|".join("a" * len(gaps)), ttfb=arrivals[0], gaps=gaps), prompt, stream=True)
 
 
 def refusal(code: int, seconds: float, prompt: str, retry_after: float | None = None) -> Exchange:
-    """An error of the API after so many seconds."""
+    """Return an error of the API, which comes after so many seconds."""
     return exchange(status(code, retry_after=retry_after, ttfb=seconds), prompt)
 
 
 def exchange(answer: Answer, prompt: str, **more: Any) -> Exchange:
-    """The answer as it would have been recorded."""
+    """Return the exchange as it would have been recorded."""
     body = {
         "max_tokens": 100,
         "messages": [{"role": "user", "content": prompt}],
@@ -60,7 +60,7 @@ def exchange(answer: Answer, prompt: str, **more: Any) -> Exchange:
 
 
 def record(test_file: Path, test: str, exchanges: Iterable[Exchange]) -> None:
-    """Write them as the recording of a test of that file."""
+    """Write the exchanges as the recording of a test in that file."""
     Recording(
         test=f"{test_file.name}::{test}",
         recorded="2026-11-22T11:30:00.000Z",

@@ -18,7 +18,7 @@ from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 
 
-def test_a_task_lands_on_the_very_nanosecond(world: World) -> None:
+def test_a_task_goes_on_at_the_exact_nanosecond(world: World) -> None:
     asyncio.run(_reach(world, 1_234_567_891))
 
     assert world.clock.now() == 1_234_567_891
@@ -58,7 +58,7 @@ def _count_turns(loop: Any) -> Callable[[], int]:
 
 
 @given(alone=st.integers(1, 50), timer=st.integers(1, 50))
-def test_no_wait_passes_a_timer_that_is_due_before(alone: int, timer: int) -> None:
+def test_a_wait_does_not_jump_over_an_earlier_timer(alone: int, timer: int) -> None:
     world = World(VirtualClock(), name="a timer")
     order: list[str] = []
 
@@ -110,7 +110,7 @@ def test_the_time_of_a_loop_never_goes_back(sleeps: list[int]) -> None:
     readings = [loop.time()]
     try:
         for seconds in sleeps:
-            readings.append(_slept(loop, seconds))
+            readings.append(_time_after_sleeping(loop, seconds))
             readings.append(loop.time())
             loop.run_until_complete(asyncio.sleep(0))
             readings.append(loop.time())
@@ -120,8 +120,8 @@ def test_the_time_of_a_loop_never_goes_back(sleeps: list[int]) -> None:
     assert readings == sorted(readings)
 
 
-def _slept(loop: asyncio.AbstractEventLoop, seconds: int) -> float:
-    world = World(VirtualClock(), name="one of many")
+def _time_after_sleeping(loop: asyncio.AbstractEventLoop, seconds: int) -> float:
+    world = World(VirtualClock(), name="one of several")
     world.enter()
     try:
         loop.run_until_complete(asyncio.sleep(seconds))
@@ -130,23 +130,23 @@ def _slept(loop: asyncio.AbstractEventLoop, seconds: int) -> float:
         world.leave()
 
 
-def test_timers_that_a_loop_already_held_fire_when_they_are_due() -> None:
+def test_timers_set_before_the_world_fire_when_they_are_due() -> None:
     loop = asyncio.new_event_loop()
     fired: list[int] = []
     world = World(VirtualClock(), name="later")
     loop.call_later(100, lambda: fired.append(world.clock.now()))
     world.enter()
     loop.run_until_complete(asyncio.sleep(60))
-    before = list(fired)
+    fired_early = list(fired)
     loop.run_until_complete(asyncio.sleep(60))
     world.leave()
     loop.close()
 
-    assert before == []
+    assert fired_early == []
     assert 99 * SECOND < fired[0] <= 100 * SECOND
 
 
-def test_a_loop_is_as_before_when_its_world_has_ended() -> None:
+def test_a_loop_is_unchanged_when_its_world_has_ended() -> None:
     loop: Any = asyncio.new_event_loop()
     resolution = loop._clock_resolution
     world = World(VirtualClock(), name="brief")
@@ -179,7 +179,7 @@ def test_a_wait_whose_world_ends_goes_on_for_real() -> None:
     assert real_clock.monotonic_ns() - before >= SECOND // 20
 
 
-def test_an_old_loop_waits_for_its_turn_in_every_test_it_serves() -> None:
+def test_a_loop_older_than_the_world_waits_for_its_turn_in_each_world() -> None:
     order: list[str] = []
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -202,7 +202,7 @@ def test_an_old_loop_waits_for_its_turn_in_every_test_it_serves() -> None:
     assert order == 3 * ["the caller", "the loop", "a thread started later"]
 
 
-def test_the_same_loop_serves_one_test_after_the_other() -> None:
+def test_one_loop_serves_several_worlds_in_turn() -> None:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -234,8 +234,7 @@ def test_a_portal_serves_threads(world: World, backend: str) -> None:
     assert [first, second] == [(1, SECOND), (3, 3 * SECOND)]
 
 
-def test_a_thread_started_before_a_test_does_not_speed_up_its_own_loop(world: World) -> None:
-    """It runs a loop of its own, for which no member ever called."""
+def test_a_loop_that_no_member_calls_into_keeps_the_time_of_the_machine(world: World) -> None:
     world.sleep_until(3600 * SECOND)
     readings: list[float] = []
     done = real_clock.allocate_lock()

@@ -44,14 +44,14 @@ def test_utcnow_follows_the_clock(world: World) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="not deprecated yet")
-def test_utcnow_is_as_deprecated_as_ever(world: World) -> None:
+def test_utcnow_is_still_deprecated(world: World) -> None:
     with pytest.warns(DeprecationWarning, match="utcnow") as warned:
         datetime.utcnow()
 
     assert warned[0].filename == __file__
 
 
-def test_all_calendars_agree(world: World) -> None:
+def test_datetime_and_time_agree(world: World) -> None:
     assert abs(datetime.now(UTC).timestamp() - time()) < 1e-3
 
 
@@ -65,7 +65,7 @@ def test_the_calendar_starts_now_by_default() -> None:
     assert timedelta(0) <= inside - outside < timedelta(minutes=1)
 
 
-def test_the_calendar_starts_where_it_is_told() -> None:
+def test_the_calendar_starts_at_the_date_given() -> None:
     world = World(VirtualClock(), name="then", date=NEW_YEAR)
     world.enter()
     sleep(2)
@@ -84,7 +84,7 @@ def test_the_type_stays_the_type(world: World) -> None:
     assert pickle.loads(pickle.dumps(datetime.now())).__class__ is datetime
 
 
-def test_outside_it_is_the_calendar_of_the_machine() -> None:
+def test_after_a_world_the_calendar_is_the_machines_again() -> None:
     world = World(VirtualClock(), name="then", date=NEW_YEAR)
     world.enter()
     world.leave()

@@ -20,11 +20,11 @@ from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 
 CLOCKS = [monotonic, perf_counter, now]
-WHOLE_CLOCKS = [time.monotonic_ns, time.perf_counter_ns, time.time_ns]
+INTEGER_CLOCKS = [time.monotonic_ns, time.perf_counter_ns, time.time_ns]
 
 
-@pytest.mark.parametrize("clock", WHOLE_CLOCKS)
-def test_whole_clocks_follow_to_the_nanosecond(world: World, clock: object) -> None:
+@pytest.mark.parametrize("clock", INTEGER_CLOCKS)
+def test_integer_clocks_follow_to_the_nanosecond(world: World, clock: object) -> None:
     assert callable(clock)
     before = clock()
     sleep(3600)
@@ -46,8 +46,8 @@ def test_float_clocks_follow_to_the_microsecond(world: World, clock: object) -> 
     waits=st.lists(st.integers(1, 10**9), min_size=1, max_size=8),
     clock=st.sampled_from(CLOCKS),
 )
-def test_after_any_wait_every_clock_says_that_its_time_has_passed(start: int, waits: list[int], clock: object) -> None:
-    """Rounding alone would deny it at times: by how much depends on the machine's uptime and on the date."""
+def test_after_any_wait_each_clock_says_that_its_time_has_passed(start: int, waits: list[int], clock: object) -> None:
+    """With rounding alone a clock would sometimes deny it, depending on the machine's uptime and on the date."""
     assert callable(clock)
     world = World(VirtualClock(start * 1000), name="any waits")
     world.enter()
@@ -63,7 +63,7 @@ def test_after_any_wait_every_clock_says_that_its_time_has_passed(start: int, wa
 
 @given(st.integers(1, 10**9), st.integers(1, 300))
 @example(limit=2, reads=1)
-def test_the_rest_of_any_limit_ends_at_the_limit(limit: int, reads: int) -> None:
+def test_sleeping_for_the_rest_of_a_limit_ends_at_the_limit(limit: int, reads: int) -> None:
     world = World(VirtualClock(), name="a limit")
     world.enter()
     try:
@@ -78,25 +78,25 @@ def test_the_rest_of_any_limit_ends_at_the_limit(limit: int, reads: int) -> None
         world.leave()
 
 
-def test_a_sleep_below_the_microsecond_still_passes(world: World) -> None:
+def test_a_sleep_below_a_microsecond_still_moves_the_clock(world: World) -> None:
     sleep(1e-10)
 
     assert world.clock.now() == 1
 
 
 @pytest.mark.parametrize("bad", [-1, -0.5, float("nan")])
-def test_a_sleep_that_makes_no_sense_is_refused(world: World, bad: float) -> None:
+def test_a_negative_sleep_is_refused(world: World, bad: float) -> None:
     with pytest.raises(ValueError, match="sleep length must be non-negative"):
         sleep(bad)
 
 
 @pytest.mark.parametrize("bad", ["1", None, Decimal(1)])
-def test_a_sleep_for_something_else_is_refused(world: World, bad: object) -> None:
+def test_a_sleep_for_something_other_than_a_number_is_refused(world: World, bad: object) -> None:
     with pytest.raises(TypeError):
         sleep(bad)  # type: ignore[arg-type]
 
 
-def test_functions_kept_in_a_class_are_no_methods(world: World) -> None:
+def test_functions_stored_in_a_class_do_not_become_methods(world: World) -> None:
     class Stopwatch:
         clock: Any = time.monotonic
         rest: Any = time.sleep
@@ -111,7 +111,7 @@ def test_functions_pickle_by_name() -> None:
     assert pickle.loads(pickle.dumps(time.sleep)) is time.sleep
 
 
-def test_calendars_follow_too(world: World) -> None:
+def test_calendar_functions_follow_the_clock(world: World) -> None:
     before = time.mktime(time.localtime())
     sleep(86400)
 
@@ -149,7 +149,7 @@ def test_exempt_callers_see_the_time_of_the_machine(world: World, package: str) 
     assert abs(float(scope["seen"]) - real_clock.monotonic()) < 60
 
 
-def test_after_a_world_the_machine_is_back() -> None:
+def test_after_a_world_the_time_is_the_machines_again() -> None:
     world = World(VirtualClock(), name="long")
     world.enter()
     sleep(3600)
@@ -174,7 +174,7 @@ def test_no_world_reads_earlier_than_the_one_before() -> None:
     assert readings == sorted(readings)
 
 
-def test_a_program_that_only_looks_at_the_clock_sees_it_move(world: World) -> None:
+def test_a_program_that_only_reads_the_clock_sees_it_move(world: World) -> None:
     deadline = monotonic() + 0.002
     while monotonic() < deadline:
         pass
@@ -182,7 +182,7 @@ def test_a_program_that_only_looks_at_the_clock_sees_it_move(world: World) -> No
     assert 0.002 <= world.clock.now() / SECOND < 0.0021
 
 
-def test_a_program_that_looks_at_the_clock_lets_sleepers_wake_in_time(world: World) -> None:
+def test_a_program_that_only_reads_the_clock_lets_sleepers_wake_in_time(world: World) -> None:
     woken: list[int] = []
 
     def nap() -> None:
@@ -199,7 +199,7 @@ def test_a_program_that_looks_at_the_clock_lets_sleepers_wake_in_time(world: Wor
     assert woken == [1_000_000]
 
 
-def test_a_program_that_sleeps_for_no_time_is_patient_to_the_end(world: World) -> None:
+def test_a_program_that_sleeps_for_zero_seconds_again_and_again_sees_the_clock_move(world: World) -> None:
     event = threading.Event()
     timer = threading.Timer(0.001, event.set)
     timer.start()
@@ -209,7 +209,7 @@ def test_a_program_that_sleeps_for_no_time_is_patient_to_the_end(world: World) -
     assert world.clock.now() == 1_000_000
 
 
-def test_polling_for_a_process_is_real(world: World) -> None:
+def test_waiting_for_a_process_is_real(world: World) -> None:
     process = subprocess.Popen(["sleep", "0.05"])
 
     assert process.wait(timeout=60) == 0

@@ -24,7 +24,7 @@ async def wait(world: World, seconds: float) -> None:
 
 
 async def everything(world: World) -> None:
-    """Groups, limits and threads, under anyio; ends at 19."""
+    """Groups, time limits and threads, through anyio; ends at 19 s."""
     async with anyio.create_task_group() as group:
         for seconds in (5, 1, 3.5):
             group.start_soon(wait, world, seconds)
@@ -110,13 +110,13 @@ def test_every_runner_takes_the_same_time(world: World, run: Callable[..., None]
     assert world.clock.now() in {19 * SECOND, 20 * SECOND}  # asyncio's own executor waits for what was abandoned
 
 
-def test_a_task_of_trio_lands_on_the_very_nanosecond(world: World) -> None:
+def test_a_task_of_trio_goes_on_at_the_exact_nanosecond(world: World) -> None:
     trio.run(world.async_sleep_until, 1_234_567_891)
 
     assert world.clock.now() == 1_234_567_891
 
 
-def test_trio_in_a_thread(world: World) -> None:
+def test_a_trio_run_in_a_thread_follows_the_clock(world: World) -> None:
     thread = threading.Thread(target=trio.run, args=(wait, world, 2))
     thread.start()
     thread.join()
@@ -167,7 +167,7 @@ async def _order_of_a_batch() -> list[int]:
     return order
 
 
-def test_a_loop_of_uvloop_made_by_its_type_fails_clearly(world: World) -> None:
+def test_a_loop_made_by_uvloops_own_type_fails_with_the_reason(world: World) -> None:
     loop = uvloop.Loop()
     try:
         with pytest.raises(UnsupportedLoop, match=r"uvloop\.Loop, which does not follow virtual time"):
