@@ -330,6 +330,18 @@ def test_the_arguments_of_strategies_shown_are_theirs_with_their_defaults() -> N
     )
 
 
+# ── architecture ──
+
+
+def test_the_architecture_has_a_row_for_each_folder_and_names_files_that_exist() -> None:
+    page, package = TEXTS["docs/architecture.md"], ROOT / "pytest_claude_latency"
+    folders = {path.parent.relative_to(package).as_posix() for path in package.rglob("*/__init__.py")}
+    files = re.findall(r"`([a-z_/]+\.py)`", page)
+
+    assert named(r"^`([a-z_/]+)/`$", page) == folders - {"."}
+    assert [file for file in files if not (package / file).exists() and not (ROOT / file).exists()] == []
+
+
 # ── messages ──
 
 
