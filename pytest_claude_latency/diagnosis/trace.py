@@ -15,8 +15,9 @@ from pytest_claude_latency.diagnosis import attribution, prompt_text
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.retries import Attempts
-from pytest_claude_latency.metrics.timeline import Timeline, is_prompt_call
+from pytest_claude_latency.metrics.timeline import Timeline
 
 _LEAST_COST: Nanoseconds = 50 * MILLISECOND
 _LEAST_SHARE = 0.05

@@ -6,7 +6,7 @@ from pytest_claude_latency.metrics.timeline import Call
 
 
 def describe(call: Call) -> str:
-    """What kind of call it was, and how it ended where that was not in full."""
+    """Return what kind of call it was, and how it ended if it was cut off: `"claude-haiku-4-5, streamed"`."""
     facts = [call.model or "model unknown", "streamed" if call.streamed else "not streamed"]
     if not call.streamed and call.ttft is not None:
         facts[-1] += " (its first token came with its last)"
@@ -20,17 +20,17 @@ def describe(call: Call) -> str:
 
 
 def moments(call: Call) -> str:
-    """The moments of one call, in milliseconds since it was sent."""
-    reached: list[tuple[str, float | None]] = [("sent", 0.0), ("headers", call.ttfb)]
+    """Return the moments of a call in milliseconds since it was sent: `"sent 0ms · headers 310ms · end 900ms"`."""
+    instants: list[tuple[str, float | None]] = [("sent", 0.0), ("headers", call.ttfb)]
     if call.streamed:
-        reached.append(("first token", call.ttft))
-    if call.streamed and call.ttfa != call.ttft:
-        reached.append(("first answer token", call.ttfa))
-    reached.append(("end", call.total))
-    shown = [f"{name} {milliseconds(at)}" for name, at in reached if at is not None]
-    return " · ".join(shown if call.total is not None else [*shown, "not ended"])
+        instants.append(("first token", call.ttft))
+    if call.streamed and call.ttfa != call.ttft:  # after thinking
+        instants.append(("first answer token", call.ttfa))
+    instants.append(("end", call.total))
+    texts = [f"{name} {milliseconds(at)}" for name, at in instants if at is not None]
+    return " · ".join(texts if call.total is not None else [*texts, "not ended"])
 
 
 def milliseconds(seconds: float) -> str:
-    """A span as whole milliseconds, which lines up on a timeline: `"1240ms"`."""
+    """Return a span in whole milliseconds, so that the moments of a timeline compare at a glance: `"1240ms"`."""
     return f"{seconds * 1000:.0f}ms"

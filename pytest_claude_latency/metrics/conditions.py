@@ -1,7 +1,7 @@
-"""Conditions: what may make a call fast or slow, other than the program and the API's mood.
+"""Conditions: what can make a call fast or slow, other than the program and the load on the API.
 
-Two sets of measurements can be compared only as far as these agree; where they do not, a comparison
-says so beside its verdict. The prompt itself is never kept, only a hash of it.
+Measurements of two runs can be compared only as far as these agree; where they do not, a comparison
+says so next to its verdict. The prompt itself is never kept, only a hash of it.
 """
 
 from __future__ import annotations
@@ -11,48 +11,35 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from pytest_claude_latency.messages_api.answer import Usage, read
-from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
+from pytest_claude_latency.messages_api.answer import read
+from pytest_claude_latency.messages_api.exchange import Exchange, header
 
-_PROMPT = ("system", "messages", "tools", "tool_choice")
+_PROMPT = ("system", "messages", "tools", "tool_choice")  # the keys of a body that the model reads
 
 
 def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
-    """The facts about one call that are known, from its attempts in the order they were sent.
+    """Return the known conditions of one call, from its attempts in the order they were sent.
 
-    `speed` and `service_tier` as the answer names them, else as they were asked for; `thinking` and `effort` as asked
-    for; `prompt_cache`, `"warm"` if some of the prompt was read from it, `"cold"` if it was only written;
-    `sdk`, the line of the anthropic package (`"2.x"`); `prompt`, a hash.
+    `speed` and `service_tier` as the answer names them, else as they were asked for; `thinking` (`"adaptive"`,
+    `"enabled 2048"`) and `effort` as asked for; `prompt_cache`, `"warm"` if some of the prompt was read from it,
+    `"cold"` if it was only written; `sdk`, the line of the anthropic package (`"2.x"`); `prompt`, a hash.
     """
-    request, answer = attempts[0].request, read(attempts[-1], until="message_start")
+    request = attempts[0].request
     body = request.json if isinstance(request.json, dict) else {}
-    facts = {
+    # The answer says all this at its beginning; the thousands of events that follow need not be read again.
+    answer = read(attempts[-1], until="message_start")
+    thinking, most = _get(body.get("thinking"), "type"), _get(body.get("thinking"), "budget_tokens")
+    sdk_version = header(request.headers, "x-stainless-package-version")
+    conditions = {
         "speed": answer.speed or body.get("speed"),
         "service_tier": answer.service_tier or body.get("service_tier"),
-        "thinking": _thinking(body.get("thinking")),
+        "thinking": f"{thinking} {most}" if thinking and most else thinking,
         "effort": _get(body.get("output_config"), "effort"),
-        "prompt_cache": _prompt_cache(answer.usage),
-        "sdk": _sdk_line(request),
+        "prompt_cache": "warm" if answer.usage.cache_read else "cold" if answer.usage.cache_write else None,
+        "sdk": f"{sdk_version.partition('.')[0]}.x" if sdk_version else None,
         "prompt": _prompt_hash(body),
     }
-    return {name: fact for name, fact in facts.items() if isinstance(fact, str) and fact}
-
-
-def _thinking(asked: object) -> str | None:
-    """`"adaptive"`, `"disabled"`, `"enabled 2048"`."""
-    kind, most = _get(asked, "type"), _get(asked, "budget_tokens")
-    return f"{kind} {most}" if kind and most else kind
-
-
-def _prompt_cache(usage: Usage) -> str | None:
-    if usage.cache_read:
-        return "warm"
-    return "cold" if usage.cache_write else None
-
-
-def _sdk_line(request: Request) -> str | None:
-    version = header(request.headers, "x-stainless-package-version")
-    return f"{version.partition('.')[0]}.x" if version else None
+    return {name: value for name, value in conditions.items() if isinstance(value, str) and value}
 
 
 def _prompt_hash(body: Mapping[str, Any]) -> str | None:

@@ -19,20 +19,20 @@ Kind: TypeAlias = Literal["duration", "count", "rate"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Something a limit can be set on, and what it means for a call not to have it."""
+    """Something a limit can be set on, and what it means if a call does not have it."""
 
     name: str
     kind: Kind
     scope: Literal["call", "test"] = "call"
     direction: Literal["at most", "at least"] = "at most"
     absent: str | None = None
-    """What did not happen where the metric is None: that breaks a limit. None: such a call is not judged."""
+    """What did not happen where the metric is None, which breaks a limit. None: a call without it is not judged."""
     unreported: int | None = None
-    """What a call counts as that does not report the metric."""
+    """The value of a call whose answer does not report the metric."""
 
     @property
     def sign(self) -> str:
-        """The sign between metric and limit: `<` for at most, `>` for at least."""
+        """The sign between metric and limit: `<` for "at most", `>` for "at least"."""
         return "<" if self.direction == "at most" else ">"
 
     @property
@@ -42,11 +42,12 @@ class Metric:
             return f'{duration.ACCEPTED}, or percentiles of these ({{"p95": "1.2s"}})'
         return "a whole number, such as 300" if self.kind == "count" else "a number of tokens per second, such as 40"
 
-    def worse(self, one: float, other: float) -> bool:
-        """Whether `one` is further on the wrong side than `other`."""
-        return one > other if self.direction == "at most" else one < other
+    def worse(self, value: float, reference: float) -> bool:
+        """Return whether `value` is worse than `reference`: larger, or smaller for a metric with a lower limit."""
+        return value > reference if self.direction == "at most" else value < reference
 
 
+# The order is that of reports and messages: the moments of a call, what it cost, then the whole test.
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -54,13 +55,16 @@ METRICS: Mapping[str, Metric] = {
         Metric("ttft", "duration", absent="no token came"),
         Metric("ttfa", "duration", absent="no answer token came"),
         Metric("total", "duration", absent="the answer had not ended"),
+        # A call that does not stream, or ends early, has no gap and no pace: nothing is wrong with it.
         Metric("longest_gap", "duration"),
         Metric("tpot", "duration"),
         Metric("output_tokens", "count"),
         Metric("prompt_tokens", "count"),
         Metric("attempts", "count"),
         Metric("output_tokens_per_second", "rate", direction="at least"),
-        Metric("cache_read_tokens", "count", direction="at least", unreported=0),
+        Metric(
+            "cache_read_tokens", "count", direction="at least", unreported=0
+        ),  # no cache in the answer: nothing read
         Metric("elapsed", "duration", scope="test", absent="no answer had ended"),
         Metric("calls", "count", scope="test"),
     )
@@ -68,7 +72,10 @@ METRICS: Mapping[str, Metric] = {
 
 
 def measurement(metric: Metric, call: Call) -> int | float | None:
-    """A call's metric in the unit limits have: whole nanoseconds, a count, tokens per second. None: it has none."""
+    """Return the metric of a call in the unit of limits: whole nanoseconds, a count or tokens per second.
+
+    None where the call does not have it.
+    """
     value: int | float | None = getattr(call, metric.name)
     if value is None:
         return metric.unreported
@@ -86,7 +93,7 @@ def json_number(metric: Metric, measured: float | None) -> float | None:
 
 
 def show(metric: Metric, measured: int | float) -> str:
-    """A measurement for people: `1.240s`, `310`, `31.2 tokens/s`."""
+    """Return a measurement for people: `1.240s`, `310`, `31.2 tokens/s`."""
     if metric.kind == "duration":
         return duration.show(int(measured))
     if metric.kind == "count":

@@ -23,10 +23,10 @@ _ROUNDING = 1e-9  # 1 of 1 over p95 has p = 0.05 exactly, which is not below it,
 
 
 def share_of(statistic: str) -> Fraction:
-    """The share of samples that a percentile leaves below it: 19/20 for `"p95"`.
+    """Return the share of samples that a percentile leaves below it: 19/20 for `"p95"`.
 
     Raises:
-        LimitError: it is none, or not above p0 and below p100.
+        LimitError: it is not a percentile, or not above p0 and below p100.
     """
     share = Fraction(statistic[1:]) / 100 if re.fullmatch(r"p[0-9]+(\.[0-9]+)?", statistic) else None
     if share is None or not 0 < share < 1:
@@ -37,7 +37,7 @@ def share_of(statistic: str) -> Fraction:
 
 
 def percentile(readings: Sequence[float], share: Fraction) -> float:
-    """The smallest reading that at least this share of them does not exceed (nearest rank).
+    """Return the smallest reading that at least this share of them does not exceed (nearest rank).
 
     Raises:
         LatencyError: there is no reading, or one is NaN.
@@ -45,38 +45,40 @@ def percentile(readings: Sequence[float], share: Fraction) -> float:
     if not readings:
         raise LatencyError("a percentile needs at least one sample, got none")
     if any(math.isnan(reading) for reading in readings):
-        raise LatencyError("NaN is no measurement: no percentile can be told from it")
+        raise LatencyError("NaN is not a measurement: readings that hold it have no percentile")
     return sorted(readings)[math.ceil(_checked(share) * len(readings)) - 1]
 
 
-def standing(over: int, of: int, share: Fraction) -> Standing:
-    """Whether `over` of `of` samples beyond a limit show that the percentile keeps it, or that it does not.
+def standing(over: int, total: int, share: Fraction) -> Standing:
+    """Return whether `over` of `total` samples beyond a limit show that the percentile keeps it, or that it does not.
 
-    The exact binomial test, each way at `LEVEL`. No samples are inconclusive.
+    This is the exact binomial test, each way at `LEVEL`. Without samples the result is inconclusive.
 
     Raises:
         LatencyError: more samples are over than there are, or a number is negative.
     """
-    _check_counts(over, of)
+    if not 0 <= over <= total:
+        raise LatencyError(f"{over} of {total} samples cannot be over a limit")
     beyond = 1 - _checked(share)
-    if _significant(_at_most(over, of, beyond)):
+    if _significant(_at_most(over, total, beyond)):
         return "kept"
-    if _significant(_at_most(of - over, of, 1 - beyond)):
+    if _significant(_at_most(total - over, total, 1 - beyond)):
         return "broken"
     return "inconclusive"
 
 
-def settles(over: int, of: int, share: Fraction) -> int:
-    """How many samples, in all, would settle whether the percentile keeps its limit, were none further over it.
+def settles(over: int, total: int, share: Fraction) -> int:
+    """Return how many samples in all would show that the percentile keeps its limit, if no further one is over it.
 
-    `of` itself where they have settled it already.
+    This is `total` itself where the samples give a verdict already.
 
     Raises:
         LatencyError: more samples are over than there are, or a number is negative.
     """
-    if standing(over, of, share) != "inconclusive":
-        return of
-    beyond, short, enough = 1 - share, of, max(of, 1)
+    if standing(over, total, share) != "inconclusive":
+        return total
+    # More samples without another one over the limit make it surer, so the smallest number is found by halves.
+    beyond, short, enough = 1 - share, total, max(total, 1)
     while not _significant(_at_most(over, enough, beyond)):
         short, enough = enough, 2 * enough
     while enough - short > 1:
@@ -89,7 +91,7 @@ def settles(over: int, of: int, share: Fraction) -> int:
 
 
 def can_keep(samples: int, share: Fraction) -> bool:
-    """Whether so many samples can ever show that the percentile keeps its limit: they can if none is over.
+    """Return whether so many samples can show that the percentile keeps its limit, which they can if none is over.
 
     Raises:
         LatencyError: the number is negative.
@@ -103,22 +105,18 @@ def _checked(share: Fraction) -> Fraction:
     return share
 
 
-def _check_counts(over: int, of: int) -> None:
-    if not 0 <= over <= of:
-        raise LatencyError(f"{over} of {of} samples cannot be over a limit")
-
-
 def _significant(p: float) -> bool:
     return p < LEVEL * (1 - _ROUNDING)
 
 
-def _at_most(most: int, of: int, chance: Fraction) -> float:
-    """The probability of at most `most` hits in `of` tries, each term from its logarithm: factorials overflow."""
-    if most >= of:
+def _at_most(most: int, total: int, chance: Fraction) -> float:
+    """Return the probability of at most `most` hits in `total` tries."""
+    if most >= total:
         return 1.0
-    hit, miss, every = math.log(chance), math.log1p(-float(chance)), math.lgamma(of + 1)
+    # Each term comes from its logarithm: the factorials themselves overflow a float from 171 samples on.
+    hit, miss, orders = math.log(chance), math.log1p(-float(chance)), math.lgamma(total + 1)
     logs = [
-        every - math.lgamma(hits + 1) - math.lgamma(of - hits + 1) + hits * hit + (of - hits) * miss
+        orders - math.lgamma(hits + 1) - math.lgamma(total - hits + 1) + hits * hit + (total - hits) * miss
         for hits in range(most + 1)
     ]
     return math.fsum(map(math.exp, logs))

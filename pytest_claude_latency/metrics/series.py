@@ -14,50 +14,50 @@ from pytest_claude_latency.metrics.timeline import Call
 Mode: TypeAlias = Literal["replay", "live"]
 Pace: TypeAlias = Literal["virtual", "real"]
 
-_USED = ("passed", "xpassed")
+_USED = ("passed", "xpassed")  # a test that failed may have ended early, so its times say nothing
 
 
 class Measured(Protocol):
-    """What a test's result tells of one sample."""
+    """The part of a test's result that a series is made of: one sample."""
 
     @property
     def nodeid(self) -> str:
-        """As pytest prints it, without the sample."""
+        """The test as pytest prints it, without the sample."""
         ...
 
     @property
     def sample(self) -> int:
-        """Its number, from 1."""
+        """The number of the sample, from 1."""
         ...
 
     @property
     def outcome(self) -> str:
-        """pytest's word for it."""
+        """The outcome in pytest's words: `"passed"`, `"failed"`, `"xfailed"`."""
         ...
 
     @property
     def elapsed(self) -> float | None:
-        """Seconds; None where no answer ended."""
+        """Seconds from the first request to the last answer; None where no answer ended."""
         ...
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """Those of the test body."""
+        """The calls of the test body, without those of fixtures."""
         ...
 
     @property
     def mode(self) -> Mode:
-        """How this test got its answers; one that was recorded was live."""
+        """Where this test got its answers; a test that was recorded was live."""
         ...
 
     @property
     def clock(self) -> Pace:
-        """The clock of its world; `"real"` where it was live."""
+        """The clock of its world; `"real"` for a live test."""
         ...
 
     @property
     def conditions(self) -> tuple[Mapping[str, str], ...]:
-        """For each of `calls` what `conditions.conditions_of` tells of it; empty where that is not known."""
+        """For each of `calls` what `conditions_of` returns; empty where that is not known."""
         ...
 
 
@@ -66,7 +66,7 @@ MeasuredT = TypeVar("MeasuredT", bound=Measured)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """All samples of one test, in the order of their numbers, as other runs can be compared with."""
+    """All samples of one test, in the order of their numbers, in the form that runs are compared in."""
 
     nodeid: str
     mode: Mode
@@ -75,12 +75,12 @@ class Series:
 
     @property
     def exact(self) -> bool:
-        """Whether another run of the same program and recordings gives the same numbers."""
+        """Whether another run of the same program with the same recordings gives the same numbers."""
         return self.mode == "replay" and self.clock == "virtual"
 
     @property
     def kind(self) -> str:
-        """How it was measured, in words: `"replayed on the virtual clock"`."""
+        """How it was measured: `"replayed on the virtual clock"`, `"measured live"`."""
         return "measured live" if self.mode == "live" else f"replayed on the {self.clock} clock"
 
 
@@ -100,7 +100,7 @@ def sample_of(result: Measured) -> Sample:
 
 
 def series_of(results: Iterable[Measured]) -> dict[str, Series]:
-    """What a run measured of each test that passed, by node id.
+    """Return what a run measured of each test that passed, by node id.
 
     Raises:
         LatencyError: the samples of a test were measured in different ways.
@@ -110,20 +110,20 @@ def series_of(results: Iterable[Measured]) -> dict[str, Series]:
 
 
 def refuse_other_kind(before: Series, after: Series) -> None:
-    """Two ways to measure are two clocks: numbers of one say nothing about the other.
+    """Refuse two series that were measured in different ways: each way has a clock of its own.
 
     Raises:
-        LatencyError: the two series of a test were measured in different ways.
+        LatencyError: one was replayed and one measured live, or they were replayed on different clocks.
     """
     if before.kind != after.kind:
         raise LatencyError(f"{after.nodeid} was {before.kind} before and {after.kind} now; these are never compared")
 
 
 def _series(nodeid: str, results: Sequence[Measured]) -> Series:
-    ways = {(result.mode, result.clock) for result in results}
-    if len(ways) > 1:
+    kinds = {(result.mode, result.clock) for result in results}
+    if len(kinds) > 1:
         raise LatencyError(f"{nodeid}: some of its samples were replayed and some were not; these are never mixed")
-    mode, clock = ways.pop()
+    mode, clock = kinds.pop()
     return Series(
         nodeid=nodeid, mode=mode, clock=clock, samples=tuple(sample_of(result).comparable() for result in results)
     )

@@ -13,11 +13,9 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
-from pytest_claude_latency.messages_api.answer import Delta, ReadAnswer, Usage, read, succeeded
-from pytest_claude_latency.messages_api.endpoints import is_prompt_call, requested_model
+from pytest_claude_latency.messages_api.answer import Delta, Usage, read, succeeded
+from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.exchange import Exchange
-
-__all__ = ["Call", "Delta", "Timeline", "Usage", "is_prompt_call", "measure"]
 
 Closed: TypeAlias = Literal["client"]
 
@@ -49,7 +47,7 @@ class Timeline:
 
     @classmethod
     def of(cls, attempts: Sequence[Exchange]) -> Timeline:
-        """The facts in the exchanges of one call, in the order they were sent; the last one is the answer's.
+        """Return the facts in the exchanges of one call, in the order they were sent; the last one is the answer's.
 
         Raises:
             ValueError: there is no exchange.
@@ -57,53 +55,62 @@ class Timeline:
         if not attempts:
             raise ValueError("a call has at least one attempt")
         first, last = attempts[0], attempts[-1]
-        since = last.sent - first.sent
+        since, response, end = last.sent - first.sent, last.response, last.end
         answer = read(last, since)
-        error = _error(last, answer)
+        # What the application gets to know of a failure: the API's name for it, the exception's, or the status.
+        error = answer.error if answer.failed is not None else None
+        if answer.failed is None and end is not None and end.error is not None:
+            error = end.error
+        elif answer.failed is None and response is not None and not succeeded(last):
+            error = answer.error or f"HTTP {response.status}"
+        ended = answer.failed
+        if ended is None and end is not None:
+            ended = since + end.at
         return cls(
             sent=first.sent,
             url=first.request.url,
             model=answer.model or requested_model(first.request),
             attempts=1 + sum(not exchange.is_redirect for exchange in attempts[:-1]),
             streamed=answer.streamed,
-            status=None if last.response is None else last.response.status,
-            headers=None if last.response is None else since + last.response.at,
+            status=None if response is None else response.status,
+            headers=None if response is None else since + response.at,
             deltas=tuple(answer.deltas),
             thinking=tuple(answer.thinking),
             complete=answer.complete,
-            ended=_ended(last, answer, since),
+            ended=ended,
             usage=answer.usage,
             stop_reason=answer.stop_reason,
             error=error,
-            closed=last.end.closed if last.end is not None and answer.complete is None and error is None else None,
+            # A program that stops reading after the last event has the whole answer, and one that met an error too.
+            closed=end.closed if end is not None and answer.complete is None and error is None else None,
         )
 
     @property
     def ttfb(self) -> Nanoseconds | None:
-        """Time to first byte: to the response headers of the answering attempt. None if there were none."""
+        """Time to first byte: until the response headers of the answering attempt. None if there were none."""
         return self.headers
 
     @property
     def ttft(self) -> Nanoseconds | None:
-        """Time to first token: to the first content, thinking included. None if no content came.
+        """Time to first token: until the first content, thinking included. None if no content came.
 
-        A call that does not stream has its first token in hand only with its last.
+        A call that does not stream gets its first token together with its last.
         """
         return self.deltas[0].at if self.deltas else None
 
     @property
     def ttfa(self) -> Nanoseconds | None:
-        """Time to first answer token: to the first content that is not thinking. None if none came."""
+        """Time to first answer token: until the first content that is not thinking. None if none came."""
         return next((delta.at for delta in self.deltas if delta.kind != "thinking"), None)
 
     @property
     def total(self) -> Nanoseconds | None:
-        """Time to the complete answer, or to the moment it ended without being one. None while it is under way."""
+        """Time until the answer was complete, or ended without being so. None while it is under way."""
         return self.complete if self.complete is not None else self.ended
 
     @property
     def longest_gap(self) -> Nanoseconds | None:
-        """The longest wait between two consecutive pieces of content. None with fewer than two, or no stream."""
+        """The longest time between two consecutive pieces of content. None with fewer than two, or without a stream."""
         if not self.streamed:
             return None
         return max((later.at - earlier.at for earlier, later in pairwise(self.deltas)), default=None)
@@ -112,8 +119,8 @@ class Timeline:
     def tpot(self) -> Nanoseconds | None:
         """Time per output token after the first, to the nanosecond.
 
-        Counts the tokens that were shown: thinking that was not is left out. None without a stream, with fewer than
-        two tokens, and where the answer ended before their number was known.
+        Only tokens that were shown count: hidden thinking is left out. None without a stream, with fewer than two
+        tokens, and where the answer ended before their number was known.
         """
         tokens = self._shown_tokens
         if not self.streamed or tokens is None or tokens < 2 or not self.deltas:
@@ -129,7 +136,7 @@ class Timeline:
         if any(delta.kind == "thinking" for delta in self.deltas):
             return usage.output
         if self.thinking and usage.thinking is None:
-            return None
+            return None  # some tokens were hidden thinking, and older models do not count these apart
         return usage.output - (usage.thinking or 0)
 
     @property
@@ -172,12 +179,12 @@ class Call:
     closed: Closed | None
 
     def as_json(self) -> dict[str, str | int | float | bool | None]:
-        """Its fields as JSON values, durations rounded to the microsecond. `Call(**fields)` restores it."""
+        """Return its fields as JSON values, durations rounded to the microsecond. `Call(**fields)` restores it."""
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
 def measure(attempts: Sequence[Exchange]) -> Call:
-    """What one call's exchanges amount to: its attempts in the order they were sent, the answering one last.
+    """Return the call that these exchanges make up: its attempts in the order they were sent, the answering one last.
 
     An exchange that is still under way gives the facts so far.
 
@@ -214,20 +221,3 @@ def measure(attempts: Sequence[Exchange]) -> Call:
 
 def _seconds(span: Nanoseconds | None) -> float | None:
     return None if span is None else span / SECOND
-
-
-def _ended(exchange: Exchange, answer: ReadAnswer, since: Nanoseconds) -> Nanoseconds | None:
-    if answer.failed is not None:
-        return answer.failed
-    return None if exchange.end is None else since + exchange.end.at
-
-
-def _error(exchange: Exchange, answer: ReadAnswer) -> str | None:
-    """What the application gets to know of a failure: the API's name for it, the exception's, or the status."""
-    if answer.failed is not None:
-        return answer.error
-    if exchange.end is not None and exchange.end.error is not None:
-        return exchange.end.error
-    if exchange.response is None or succeeded(exchange):
-        return None
-    return answer.error or f"HTTP {exchange.response.status}"

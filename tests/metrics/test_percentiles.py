@@ -74,8 +74,8 @@ def test_no_samples_have_no_percentile() -> None:
         percentile([], P50)
 
 
-def test_nan_is_no_measurement() -> None:
-    with pytest.raises(LatencyError, match="NaN is no measurement"):
+def test_nan_is_not_a_measurement() -> None:
+    with pytest.raises(LatencyError, match="NaN is not a measurement"):
         percentile([1.0, math.nan], P50)
 
 

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
+from pytest_claude_latency.messages_api.answer import Delta
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
-from pytest_claude_latency.metrics.timeline import Call, Delta, Timeline, is_prompt_call, measure
+from pytest_claude_latency.metrics.timeline import Call, Timeline, measure
 from tests.support import aws_frames
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"

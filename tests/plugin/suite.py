@@ -8,8 +8,8 @@ from typing import Any, final
 
 import pytest
 
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
-from pytest_claude_latency.metrics.timeline import is_prompt_call
 from tests.support.claude_answers import Answer
 from tests.support.claude_messages import text
 from tests.support.claude_server import ClaudeServer

@@ -12,8 +12,8 @@ import pytest
 
 import pytest_claude_latency.ab.runner
 import pytest_claude_latency.ab.verdicts  # noqa: F401  # loaded before runs save the modules
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, header
-from pytest_claude_latency.metrics.timeline import is_prompt_call
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import Answer, status
 from tests.support.claude_messages import text

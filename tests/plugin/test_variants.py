@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, header
-from pytest_claude_latency.metrics.timeline import is_prompt_call
 from pytest_claude_latency.run.messages import NOTHING_VARIED
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import Answer, status
