@@ -64,7 +64,7 @@ def test_next():
 
 
 def _state() -> dict[str, Any]:
-    """What a latency test changes while it runs."""
+    """Return what a latency test changes while it runs, threads aside."""
     library = HTTPLibrary.of_sdk().module
     base_client = import_module("anthropic._base_client")
     return {
@@ -75,11 +75,19 @@ def _state() -> dict[str, Any]:
         "transports": [vars(kind)["_transport_for_url"] for kind in (library.Client, library.AsyncClient)],
         "respx": [vars(Mocker)["handler"], vars(Mocker)["async_handler"]],
         "routers": {name: list(mocker.routers) for name, mocker in Mocker.registry.items() if mocker.routers},
-        "members": dict(MEMBERS),
-        "threads": {thread for thread in threading.enumerate() if "run_server" not in thread.name},
         "environment": {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
         "clocks": [time.monotonic, time.sleep, time.time, asyncio.BaseEventLoop.run_forever],
     }
+
+
+def _threads() -> set[Any]:
+    """Return the threads of the process, and those of them that are members of a world.
+
+    Some of them may end at any time: trio caches threads for ten seconds, those of earlier tests of this process too.
+    So only threads that are new can be the ones that a test left behind.
+    """
+    threads = {thread for thread in threading.enumerate() if "run_server" not in thread.name}
+    return {*threads, *MEMBERS.values()}
 
 
 def _assert_time_is_real() -> None:
@@ -98,7 +106,7 @@ def test_the_process_is_as_it_was(suite: Suite, ending: str) -> None:
     suite.record()
     limit = "0.5" if "'20'" in ending else "60"  # seconds
     suite.write(SOURCE.replace("ENDING", ending).replace("LIMIT", limit))
-    before = _state()
+    before, threads_before = _state(), _threads()
 
     try:
         result = suite.replay()
@@ -109,6 +117,7 @@ def test_the_process_is_as_it_was(suite: Suite, ending: str) -> None:
         assert "exit" in ending or "passed" in result.parseoutcomes()
 
     assert _state() == before
+    assert _threads() - threads_before == set()
     _assert_time_is_real()
 
 
@@ -166,7 +175,7 @@ import contextvars, gc
 def kept():
     gc.collect()
     names = ("Measurement", "Attempt", "Exchange", "World")
-    return [each for each in gc.get_objects() if type(each).__name__ in names]
+    return [thing for thing in gc.get_objects() if type(thing).__name__ in names]
 
 
 def test_what_was_there():
@@ -181,7 +190,7 @@ def test_it(number, claude_latency):
 
 
 def new():
-    return [each for each in kept() if not any(each is other for other in before)]
+    return [thing for thing in kept() if not any(thing is old for old in before)]
 
 
 def test_what_is_left():
