@@ -1,26 +1,27 @@
-"""Options, ini keys and markers, read once into frozen `Settings`.
+"""Options, ini keys and markers: one table of them, read once into frozen `Settings`.
 
-An option given on the command line beats its ini twin, which beats the
-default. What is not understood is a usage error before any test runs.
+An option given on the command line beats its ini key, which beats the
+default. A value that is not understood is a usage error before any test runs.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
+from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.settings import Date, Mode, Pace, Settings
 
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
-    from pytest_claude_latency.comparison.rules import Rules
 
-GROUP = "claude-latency"
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
     'for example latency_budget(ttft="800ms", total="3s")',
@@ -30,297 +31,340 @@ MARKERS = (
     "latency: a latency test (set by the plugin); select with -m latency",
 )
 
+NOT_UNDERSTOOD = "{value!r} is not understood; accepted: {accepted}"
+NO_PATTERN = "{value!r} is not a regular expression: {error}"
+NEVER_RECORDED = (
+    "{value!r} is never recorded; accepted: names of headers that hold no credential, cookie, organization or "
+    "workspace, and do not describe the bytes on the wire"
+)
+CARELESS_RECORDING = (
+    "{place}: {mode!r}: where the variable CI is set, a run records only if the command line itself says so: "
+    "pytest --latency-mode={mode}"
+)
+AB_NEEDS_LIVE = "--latency-ab needs --latency-mode=live"
 
-_OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
-    (
+
+class Given(NamedTuple):
+    """Where a value was given."""
+
+    place: str
+    """The option or ini key, as messages name it."""
+    root: Path
+    """pytest's rootdir."""
+    here: Path
+    """The folder that pytest was started in."""
+
+
+def _as_it_is(value: Any, given: Given) -> Any:
+    return value
+
+
+def _choice(kind: type[StrEnum], value: str, given: Given) -> StrEnum:
+    if value not in list(kind):
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=", ".join(kind)))
+    return kind(value)
+
+
+def _samples(value: str, given: Given) -> int:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number, at least 1"))
+    return int(value)
+
+
+def _folder_name(value: str, given: Given) -> str:
+    if not value or Path(value).name != value or value in (".", ".."):
+        accepted = "the name of a folder beside each test file, not a path"
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
+    return value
+
+
+def _limits(value: str, given: Given) -> tuple[Limit, ...]:
+    from pytest_claude_latency.budgets.budget import Budget
+    from pytest_claude_latency.budgets.limit import parse_expression
+
+    try:
+        return Budget(parse_expression(value, given.place)).limits
+    except ValueError as error:  # names the place itself, as it does for limits of markers
+        raise ValueError(str(error).removeprefix(f"{given.place}: ")) from None
+
+
+def _rule(name: str, value: str, given: Given) -> int | float:
+    from pytest_claude_latency.comparison.rules import Rules
+
+    rule: int | float = getattr(Rules().with_text(name, value), name)
+    return rule
+
+
+def _baseline_to_save(value: str, given: Given) -> Path:
+    from pytest_claude_latency.baselines import folder
+
+    return folder.path_of(given.root, value)
+
+
+def _baseline_to_compare(value: str, given: Given) -> Path:
+    from pytest_claude_latency.baselines import folder
+
+    return folder.locate(given.root, given.here, value)
+
+
+def _reports(values: list[str], given: Given) -> tuple[tuple[str, Path], ...]:
+    from pytest_claude_latency.report.formats import parse_target
+
+    return tuple((form, given.here / path) for form, path in map(parse_target, values))
+
+
+def _patterns(values: list[str], given: Given) -> tuple[re.Pattern[str], ...]:
+    patterns = []
+    for value in values:
+        try:
+            patterns.append(re.compile(value))
+        except re.error as error:
+            raise ValueError(NO_PATTERN.format(value=value, error=error)) from None
+    return tuple(patterns)
+
+
+def _header_names(values: list[str], given: Given) -> tuple[str, ...]:
+    if not values:
+        return ()
+    from pytest_claude_latency.cassettes.redaction import is_never_kept
+
+    for value in values:
+        if is_never_kept(value):
+            raise ValueError(NEVER_RECORDED.format(value=value))
+    return tuple(value.lower() for value in values)
+
+
+class Option(NamedTuple):
+    """One setting: its option, its ini key, and how its value is understood."""
+
+    name: str
+    """As the option spells it, behind `--latency-`."""
+    metavar: str | None
+    """What stands for the value in `--help`; `None` for a switch, which takes no value."""
+    help: str
+    parse: Callable[[Any, Given], Any] = _as_it_is
+    """Returns the value of a setting; raises `ValueError` or `LatencyError` with what is accepted."""
+    default: Any = None
+    ini: Literal["string", "bool", "linelist", "args"] | None = "string"
+    """The type of the ini key; `None` where there is none."""
+    kind: Literal["option", "repeatable option", "ini key only"] = "option"
+    negation: str | None = None
+    """The help of `--no-latency-NAME`; `None` where there is no such option."""
+
+    @property
+    def flag(self) -> str:
+        """The option as a user types it."""
+        return f"--latency-{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The ini key, and the attribute of pytest's namespace of options."""
+        return f"latency_{self.name.replace('-', '_')}"
+
+
+_switch = partial(Option, metavar=None, default=False, ini="bool")
+
+OPTIONS = (
+    _switch(
+        "budget",
+        help="enforce latency budgets and print the latency report",
+        negation="measure, but judge no budget (default)",
+    ),
+    Option(
         "mode",
-        {"choices": [str(mode) for mode in Mode], "metavar": "MODE"},
+        "MODE",
         "replay: recordings only, never the network (default); record: call the API and write recordings; "
         "record-missing: record the tests that have no recording; live: call the API, write nothing",
+        partial(_choice, Mode),
+        Mode.REPLAY,
     ),
-    (
+    Option(
         "samples",
-        {"metavar": "N"},
+        "N",
         "run each latency test N times (default: 1); in a replay, at most N of the recorded samples (default: all)",
+        _samples,
     ),
-    (
-        "clock",
-        {"choices": [str(pace) for pace in Pace], "metavar": "CLOCK"},
-        "pace of a replay: virtual (default) or real",
-    ),
-    (
+    Option("clock", "CLOCK", "pace of a replay: virtual (default) or real", partial(_choice, Pace), Pace.VIRTUAL),
+    Option(
         "cassettes",
-        {"metavar": "DIR"},
+        "DIR",
         "name of the folder of recordings beside each test file (default: cassettes)",
+        _folder_name,
+        "cassettes",
     ),
-    (
-        "limits",
-        {"metavar": "EXPR"},
-        'limits for metrics that no marker names, for example "ttft<800ms total<3s"',
-    ),
-    (
+    Option("limits", "EXPR", 'limits for metrics that no marker names, for example "ttft<800ms total<3s"', _limits, ()),
+    Option(
         "tolerance",
-        {"metavar": "X"},
+        "X",
         "comparing two replays: ignore changes up to this share (default: 0)",
+        partial(_rule, "tolerance"),
     ),
-    (
+    Option(
         "min-ratio",
-        {"metavar": "R"},
+        "R",
         "comparing two live runs: the smallest ratio that counts (default: 1.10)",
+        partial(_rule, "min_ratio"),
     ),
-    (
+    Option(
         "min-shift",
-        {"metavar": "D"},
+        "D",
         "comparing two live runs: the smallest shift that counts (default: 25ms)",
+        partial(_rule, "min_shift"),
+    ),
+    Option("save", "NAME", "keep this run's samples as a baseline: .latency/NAME.jsonl", _baseline_to_save, ini=None),
+    Option("compare", "NAME", "compare this run with a baseline: its name, or a path", _baseline_to_compare, ini=None),
+    Option(
+        "report",
+        "FILE",
+        "write a report: .json, .html, .md, or FORMAT:FILE; may be given more than once",
+        _reports,
+        (),
+        ini=None,
+        kind="repeatable option",
+    ),
+    _switch(
+        "strict",
+        help="fail on what is otherwise a warning: percentiles that the samples cannot settle, recorded answers that "
+        "were not used, budgets inherited from a class or module by a test that made no Claude call, missing "
+        "baselines, live regressions against a stored baseline",
+    ),
+    _switch(
+        "suggest",
+        help="propose budgets from what was measured, as markers to paste",
+    ),
+    _switch(
+        "explain",
+        help="list for every test where its time went and what was found, not only for broken budgets",
+    ),
+    _switch(
+        "ab",
+        help="in a live run, send each test's recorded requests and its current ones alternately, and compare the two",
+    ),
+    _switch(
+        "variants",
+        help="also run the variants of tests that declare them with @latency_variants, and show them side by side",
+    ),
+    Option(
+        "date",
+        None,
+        "calendar of a replay: now (default) or recorded",
+        partial(_choice, Date),
+        Date.NOW,
+        kind="ini key only",
+    ),
+    Option(
+        "redact",
+        None,
+        "regular expressions: what they match in bodies is not recorded",
+        _patterns,
+        ini="linelist",
+        kind="ini key only",
+    ),
+    Option("keep-headers", None, "names of further headers to record", _header_names, ini="args", kind="ini key only"),
+    _switch(
+        "placeholder-key",
+        help="in a replay without a key, set ANTHROPIC_API_KEY to a placeholder before conftests are loaded",
+        kind="ini key only",
     ),
 )
-
-
-_SWITCHES = {
-    "strict": "fail on what is otherwise a warning: inconclusive percentiles, recorded answers that were not used, "
-    "inherited budgets over no call, missing baselines, live regressions against a stored baseline",
-    "suggest": "propose budgets from what was measured, as markers to paste",
-    "explain": "list for every test where its time went and what was found, not only for broken budgets",
-    "ab": "in a live run, send each test's recorded requests and its current ones alternately, and compare the two",
-    "variants": "also run the variants of tests that declare them with @latency_variants, and set them side by side",
-}
-_TRUE_OR_FALSE = frozenset({"latency_budget", "latency_placeholder_key", *(f"latency_{name}" for name in _SWITCHES)})
+_BY_NAME = {option.name: option for option in OPTIONS}
+_NO_VALUE: dict[str, Any] = {"string": None, "bool": False, "linelist": [], "args": []}
+"""What pytest returns for an ini key of each type that the ini file does not have."""
 
 
 def declare(parser: pytest.Parser) -> None:
     """Declare every option and ini key."""
-    group = parser.getgroup(GROUP, "latency budgets for Claude calls")
-    group.addoption(
-        "--latency-budget",
-        action="store_true",
-        default=None,
-        help="enforce latency budgets and print the latency report",
-    )
-    group.addoption(
-        "--no-latency-budget",
-        dest="latency_budget",
-        action="store_false",
-        help="measure, but judge no budget (default)",
-    )
-    parser.addini("latency_budget", "enforce latency budgets (see --latency-budget)", type="bool", default=False)
-    for name, details, text in _OPTIONS:
-        key = f"latency_{name.replace('-', '_')}"
-        group.addoption(f"--latency-{name}", dest=key, default=None, help=text, **details)
-        parser.addini(key, text, type="string", default=None)
-    group.addoption(
-        "--latency-save",
-        default=None,
-        metavar="NAME",
-        help="keep this run's samples as a baseline: .latency/NAME.jsonl",
-    )
-    group.addoption(
-        "--latency-compare", default=None, metavar="NAME", help="compare this run with a baseline: its name, or a path"
-    )
-    group.addoption(
-        "--latency-report",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="write a report: .json, .html, .md, or FORMAT:FILE; may be given more than once",
-    )
-    for name, text in _SWITCHES.items():
-        group.addoption(f"--latency-{name}", action="store_true", default=None, help=text)
-        parser.addini(f"latency_{name}", text, type="bool", default=False)
-    parser.addini("latency_date", "calendar of a replay: now (default) or recorded", type="string", default=None)
-    parser.addini("latency_redact", "regular expressions: what they match in bodies is not recorded", type="linelist")
-    parser.addini("latency_keep_headers", "names of further headers to record", type="args")
-    parser.addini(
-        "latency_placeholder_key",
-        "in a replay without a key, set ANTHROPIC_API_KEY to a placeholder before conftests are loaded",
-        type="bool",
-        default=False,
-    )
+    group = parser.getgroup("claude-latency", "latency budgets for Claude calls")
+    for option in OPTIONS:
+        if option.metavar is not None:
+            action = "append" if option.kind == "repeatable option" else "store"
+            group.addoption(
+                option.flag, dest=option.key, action=action, default=None, metavar=option.metavar, help=option.help
+            )
+        elif option.kind == "option":
+            group.addoption(option.flag, dest=option.key, action="store_true", default=None, help=option.help)
+        if option.negation is not None:
+            group.addoption(f"--no-latency-{option.name}", dest=option.key, action="store_false", help=option.negation)
+        if option.ini is not None:
+            parser.addini(option.key, option.help, type=option.ini, default=_NO_VALUE[option.ini])
 
 
 def read(config: pytest.Config) -> Settings:
-    """The settings of this run.
+    """Return the settings of this run.
 
     Raises:
-        pytest.UsageError: a value is not understood; the message names the option and what is accepted.
+        pytest.UsageError: a value is not understood; the message names the option, the value and what is accepted.
     """
-    mode = Mode(_choice(config, "latency_mode", Mode, Mode.REPLAY))
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        value, place = config.getoption(option.key, None), option.flag
+        if value is None and option.ini is not None:
+            # Nothing behind the "=" is as good as no line at all.
+            value, place = _ini(config, option) or _NO_VALUE[option.ini], f"ini key {option.key}"
+        try:
+            given = Given(place, config.rootpath, config.invocation_params.dir)
+            values[option.name] = option.default if value is None else option.parse(value, given)
+        except (ValueError, LatencyError) as error:
+            raise pytest.UsageError(f"{place}: {error}") from None
+    mode = values["mode"]
     _refuse_careless_recording(config, mode)
+    if mode is not Mode.LIVE and config.getoption("latency_ab", None):
+        raise pytest.UsageError(AB_NEEDS_LIVE)
+    given_rules = {name: values[name] for name in ("tolerance", "min-ratio", "min-shift") if values[name] is not None}
+    rules = None
+    if given_rules:
+        from pytest_claude_latency.comparison.rules import Rules
+
+        rules = Rules(**{name.replace("-", "_"): value for name, value in given_rules.items()})
     return Settings(
-        judged=_flag(config, "latency_budget"),
+        judged=values["budget"],
         mode=mode,
-        pace=Pace(_choice(config, "latency_clock", Pace, Pace.VIRTUAL)),
-        samples=_samples(config),
-        cassettes=_folder(config),
-        limits=_limits(config),
-        reports=_reports(config),
-        strict=_flag(config, "latency_strict"),
-        explained=_flag(config, "latency_explain"),
-        date=Date(_choice(config, "latency_date", Date, Date.NOW)),
-        redact=_patterns(config),
-        keep_headers=_headers(config),
-        ab=_compares_recorded(config, mode),
-        save=_baseline(config, "latency_save"),
-        compare=_baseline(config, "latency_compare"),
-        rules=_rules(config),
-        suggests=_flag(config, "latency_suggest"),
-        variants=_flag(config, "latency_variants"),
+        pace=values["clock"],
+        samples=values["samples"],
+        cassettes=values["cassettes"],
+        limits=values["limits"],
+        reports=values["report"],
+        strict=values["strict"],
+        explained=values["explain"],
+        date=values["date"],
+        redact=values["redact"],
+        keep_headers=values["keep-headers"],
+        ab=values["ab"] and mode is Mode.LIVE,  # an ini file may ask for it, and is read by runs that replay too
+        save=values["save"],
+        compare=values["compare"],
+        rules=rules,
+        suggests=values["suggest"],
+        variants=values["variants"],
     )
 
 
 def wants_placeholder_key(early_config: pytest.Config) -> bool:
-    """Whether a placeholder shall stand for a missing key, as far as is known before conftests are loaded."""
-    if not _ini(early_config, "latency_placeholder_key") or os.environ.get("ANTHROPIC_API_KEY"):
+    """Return whether a placeholder shall stand for a missing key.
+
+    Asked before conftests are loaded, since they may read the environment, so it reads only what is known by then.
+    """
+    if not _ini(early_config, _BY_NAME["placeholder-key"]) or os.environ.get("ANTHROPIC_API_KEY"):
         return False
-    given = getattr(early_config.known_args_namespace, "latency_mode", None)
-    return (given or _ini(early_config, "latency_mode") or Mode.REPLAY) == Mode.REPLAY
+    mode = getattr(early_config.known_args_namespace, "latency_mode", None) or _ini(early_config, _BY_NAME["mode"])
+    return (mode or Mode.REPLAY) == Mode.REPLAY
 
 
-def _given(config: pytest.Config, name: str) -> tuple[Any, str]:
-    """The value of an option or its ini twin, and the place that says it."""
-    value = config.getoption(name, None)
-    if value is not None:
-        return value, "--" + name.replace("_", "-")
-    return _ini(config, name), f"ini key {name}"
-
-
-def _ini(config: pytest.Config, name: str) -> Any:
+def _ini(config: pytest.Config, option: Option) -> Any:
     try:
-        return config.getini(name)
+        return config.getini(option.key)
     except (ValueError, TypeError, pytest.UsageError) as error:  # which of them depends on pytest's version
-        accepted = "; accepted: true, false" if name in _TRUE_OR_FALSE else ""
-        raise pytest.UsageError(f"ini key {name}: {error}{accepted}") from None
-
-
-def _flag(config: pytest.Config, name: str) -> bool:
-    return bool(_given(config, name)[0])
-
-
-def _compares_recorded(config: pytest.Config, mode: Mode) -> bool:
-    """Whether a live run compares; an ini file may ask for it and be read by runs that replay."""
-    if mode is not Mode.LIVE and config.getoption("latency_ab", None):
-        raise pytest.UsageError("--latency-ab needs --latency-mode=live")
-    return mode is Mode.LIVE and _flag(config, "latency_ab")
-
-
-def _choice(config: pytest.Config, name: str, choices: type[StrEnum], default: StrEnum) -> str:
-    value, place = _given(config, name)
-    if value in (None, ""):
-        return default
-    if value not in [str(choice) for choice in choices]:
-        raise pytest.UsageError(f"{place}: {value!r} is not understood; accepted: {', '.join(choices)}")
-    return str(value)
+        accepted = "; accepted: true, false" if option.ini == "bool" else ""
+        raise pytest.UsageError(f"ini key {option.key}: {error}{accepted}") from None
 
 
 def _refuse_careless_recording(config: pytest.Config, mode: Mode) -> None:
+    """Raise if a run in CI would record because of an ini file or PYTEST_ADDOPTS: it would cost, and change files.
+
+    A worker gets its options from the controller, which has been asked.
+    """
     if not (mode.records and os.environ.get("CI")) or hasattr(config, "workerinput"):
         return
-    if not any(str(arg).startswith("--latency-mode") for arg in config.invocation_params.args):
-        _, place = _given(config, "latency_mode")
-        raise pytest.UsageError(
-            f"{place}: {str(mode)!r}: with the variable CI set a run records only if it is told so on the command line "
-            f"itself: pytest --latency-mode={mode}"
-        )
-
-
-def _folder(config: pytest.Config) -> str:
-    value, place = _given(config, "latency_cassettes")
-    if value is None:
-        return "cassettes"
-    if not value or Path(value).name != value or value in (".", ".."):
-        raise pytest.UsageError(
-            f"{place}: {value!r} is not understood; accepted: the name of a folder beside each test file, not a path"
-        )
-    return str(value)
-
-
-def _samples(config: pytest.Config) -> int | None:
-    value, place = _given(config, "latency_samples")
-    if value is None:
-        return None
-    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", str(value)):
-        raise pytest.UsageError(f"{place}: {value!r} is not understood; accepted: a whole number, at least 1")
-    return int(value)
-
-
-def _limits(config: pytest.Config) -> tuple[Limit, ...]:
-    value, place = _given(config, "latency_limits")
-    if not value:
-        return ()
-    from pytest_claude_latency.budgets.budget import Budget
-    from pytest_claude_latency.budgets.limit import parse_expression
-    from pytest_claude_latency.errors import LimitError
-
-    try:
-        return Budget(parse_expression(value, place)).limits
-    except LimitError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
-def _reports(config: pytest.Config) -> tuple[tuple[str, Path], ...]:
-    given: list[str] = config.getoption("latency_report", [])
-    if not given:
-        return ()
-    from pytest_claude_latency.errors import LatencyError
-    from pytest_claude_latency.report.formats import parse_target
-
-    try:
-        targets = [parse_target(text) for text in given]
-    except LatencyError as error:
-        raise pytest.UsageError(f"--latency-report: {error}") from None
-    return tuple((kind, config.invocation_params.dir / path) for kind, path in targets)
-
-
-def _baseline(config: pytest.Config, name: str) -> Path | None:
-    text: str | None = config.getoption(name, None)
-    if text is None:
-        return None
-    from pytest_claude_latency.baselines import folder
-    from pytest_claude_latency.errors import LatencyError
-
-    try:
-        if name == "latency_save":
-            return folder.path_of(config.rootpath, text)
-        return folder.locate(config.rootpath, config.invocation_params.dir, text)
-    except LatencyError as error:
-        raise pytest.UsageError(f"--{name.replace('_', '-')}: {error}") from None
-
-
-def _rules(config: pytest.Config) -> Rules | None:
-    said = {name: _given(config, f"latency_{name}") for name in ("tolerance", "min_ratio", "min_shift")}
-    given = {name: (value, place) for name, (value, place) in said.items() if value not in (None, "")}
-    if not given:
-        return None
-    from pytest_claude_latency.comparison.rules import Rules
-
-    rules = Rules()
-    for name, (value, place) in given.items():
-        try:
-            rules = rules.with_text(name, value)
-        except ValueError as error:
-            raise pytest.UsageError(f"{place}: {error}") from None
-    return rules
-
-
-def _patterns(config: pytest.Config) -> tuple[re.Pattern[str], ...]:
-    patterns = []
-    for text in _ini(config, "latency_redact"):
-        try:
-            patterns.append(re.compile(text))
-        except re.error as error:
-            raise pytest.UsageError(f"ini key latency_redact: {text!r} is not a regular expression: {error}") from None
-    return tuple(patterns)
-
-
-def _headers(config: pytest.Config) -> tuple[str, ...]:
-    names: list[str] = _ini(config, "latency_keep_headers")
-    if not names:
-        return ()
-    from pytest_claude_latency.cassettes.redaction import is_never_kept
-
-    for name in names:
-        if is_never_kept(name):
-            raise pytest.UsageError(
-                f"ini key latency_keep_headers: {name!r} is never recorded; accepted: names of headers that hold no "
-                f"credential, cookie, organization or workspace, and do not describe the bytes on the wire"
-            )
-    return tuple(name.lower() for name in names)
+    if not any(str(argument).startswith("--latency-mode") for argument in config.invocation_params.args):
+        is_option = config.getoption("latency_mode", None) is not None
+        place = "--latency-mode" if is_option else "ini key latency_mode"
+        raise pytest.UsageError(CARELESS_RECORDING.format(place=place, mode=str(mode)))

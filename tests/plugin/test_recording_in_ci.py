@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.options import CARELESS_RECORDING
 from tests.plugin.suite import Suite
 
 TEST = "def test_it(claude_latency):\n    stream()\n"
@@ -18,7 +19,7 @@ def in_ci(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Suite:
 
 
 def _said(mode: str, place: str) -> str:
-    return f"*{place}: {mode!r}: with the variable CI set a run records only if *: pytest --latency-mode={mode}*"
+    return f"*{CARELESS_RECORDING.format(place=place, mode=mode)}*"
 
 
 @pytest.mark.parametrize("mode", ["record", "record-missing"])
