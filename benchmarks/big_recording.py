@@ -1,4 +1,4 @@
-"""Whether a recording of 100,000 chunks is saved, loaded and replayed in time linear in its size.
+"""Whether the time to save, load and replay a recording grows in line with its size, up to 100,000 chunks.
 
 python benchmarks/big_recording.py
 """
@@ -31,10 +31,10 @@ def timed(work: Callable[[], object]) -> int:
 
 
 def costs(size: int, folder: Path) -> list[float]:
-    """Microseconds per chunk of each step."""
+    """Return the microseconds per chunk that each of `STEPS` takes."""
     path = folder / f"{size}.jsonl"
-    made_up = recording([exchange(frames(size), 2 * MILLISECOND)])
-    saving = timed(lambda: made_up.save(path))
+    invented = recording([exchange(frames(size), 2 * MILLISECOND)])
+    saving = timed(lambda: invented.save(path))
     loading = timed(lambda: Recording.load(path))
     with play(Recording.load(path)) as measured:
         replaying = timed(read)
@@ -43,7 +43,7 @@ def costs(size: int, folder: Path) -> list[float]:
 
 
 def read() -> None:
-    """Only go through the events: the SDK's own joining of texts is not what is measured."""
+    """Go through the events of the stream and do no more: how the SDK joins the texts is not measured here."""
     with anthropic.Anthropic(api_key="none") as client, client.messages.create(**ASK, stream=True) as stream:
         for _ in stream:
             pass
@@ -53,7 +53,7 @@ if __name__ == "__main__":
     print(f"{'µs per chunk':>14}  " + "  ".join(f"{step:>8}" for step in STEPS))
     table = []
     with tempfile.TemporaryDirectory() as folder:
-        costs(SIZES[0], Path(folder))  # warms up
+        costs(SIZES[0], Path(folder))  # a first run, which pays for imports and caches
         for size in SIZES:
             table.append(costs(size, Path(folder)))
             print(f"{size:>14,}  " + "  ".join(f"{cost:8.2f}" for cost in table[-1]))

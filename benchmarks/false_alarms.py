@@ -1,7 +1,8 @@
-"""How often a rule for regressions is wrong, and how often it finds one: suites simulated many times over.
+"""How often a rule that finds regressions raises a false alarm, and how often it finds a real one.
 
-Each suite is measured twice, and each rule says which tests became slower: in a suite where nothing changed (false
-alarms), and in one where one test in twenty takes longer (power). The figures are the same on every machine.
+Suites of tests are simulated many times. Each suite is measured twice, and each rule says which tests became slower: in
+a suite where nothing changed (false alarms), and in one where one test in twenty takes longer (power). The figures are
+the same on every machine.
 
     python benchmarks/false_alarms.py --samples=10 --runs=100
 """
@@ -23,15 +24,15 @@ from pytest_claude_latency.duration import MILLISECOND
 TESTS = 200
 SLOWED = 10  # of these tests, where something changed
 FACTORS = (1.25, 1.5, 2.0)
-DRIFT = 0.10  # standard deviation of the log of a session's speed, and of its wandering
+DRIFT = 0.10  # standard deviation of the logarithm of a session's speed; it changes half as much from sample to sample
 APPLICATION = 20 * MILLISECOND
-# a model's median time to first token in milliseconds, and its tokens per second
+# for each model: the median time to first token in milliseconds, and the tokens per second
 MODELS = ((430, 100), (1050, 57), (2000, 60))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How samples of one test scatter: a log-normal, of which some are stalled."""
+    """How the samples of one test vary: as a log-normal distribution, in which a share of the samples is stalled."""
 
     name: str
     sigma: float
@@ -44,14 +45,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class Session:
-    """When the two sides were measured, and so which drift they share."""
+    """When the two sides were measured, which decides how much drift they share."""
 
     name: str
     drift: float = 0.0
     interleaved: bool = False
 
     def speeds(self, random: Random, samples: int) -> tuple[list[float], list[float]]:
-        """The API's speed at each sample, before and after."""
+        """Return the speed of the API at each sample, before and after."""
         before, after = self._session(random, samples), self._session(random, samples)
         return (before, before) if self.interleaved else (before, after)
 
@@ -65,7 +66,7 @@ SESSIONS = (Session("no drift"), Session("drift", DRIFT), Session("drift, interl
 
 
 def run(random: Random, shape: Shape, session: Session, samples: int, slowed: float) -> list[Pair]:
-    """One suite measured before and after; its first tests are slower by the factor `slowed` after."""
+    """Measure one suite before and after a change that slows its first tests by the factor `slowed`."""
     before, after = session.speeds(random, samples)
     pairs = []
     for number in range(TESTS):
@@ -81,18 +82,18 @@ def run(random: Random, shape: Shape, session: Session, samples: int, slowed: fl
 
 
 def sample(random: Random, shape: Shape, plan: tuple[float, float], speed: float) -> tuple[int, int, int]:
-    """The time to the first token, to the last, and the test's own, in nanoseconds."""
+    """Return the time to the first token, to the last, and of the whole test, in nanoseconds."""
     first, rest = plan
     ttft = round(first * speed * shape.factor(random))
     total = ttft + round(rest * speed * random.lognormvariate(0, shape.sigma / 2))
     return ttft, total, total + APPLICATION
 
 
-# ── rules: which tests became slower ──
+# ── rules: each returns the tests that it calls slower ──
 
 
 def shipped(pairs: Sequence[Pair]) -> set[str]:
-    return {found.nodeid for found in judge_all(pairs) if found.verdict == "regression"}
+    return {comparison.nodeid for comparison in judge_all(pairs) if comparison.verdict == "regression"}
 
 
 def by_mean(pairs: Sequence[Pair]) -> set[str]:
@@ -119,17 +120,21 @@ RULES: Mapping[str, Callable[[Sequence[Pair]], set[str]]] = {
 
 
 def figures(shape: Shape, session: Session, samples: int, runs: int) -> dict[str, list[float]]:
-    """For each rule: of tests without change the share it calls slower, of runs of these it fails; of changes found."""
-    found: dict[str, list[float]] = {rule: [] for rule in RULES}
+    """Return three kinds of shares for each rule.
+
+    Of the tests without a change, those it calls slower; of the runs without a change, those it fails; and for each
+    factor, the changes it finds.
+    """
+    rows: dict[str, list[float]] = {rule: [] for rule in RULES}
     for factor in (1.0, *FACTORS):
         called: dict[str, list[set[str]]] = {rule: [] for rule in RULES}
-        for number in range(runs if factor == 1 else -(-runs // 4)):  # where a run gives ten answers, fewer do
+        for number in range(runs if factor == 1 else -(-runs // 4)):  # fewer do, where one run gives ten answers
             pairs = run(Random(f"{shape.name} {session.name} {factor} {number}"), shape, session, samples, factor)
             for rule, calls in RULES.items():
                 called[rule].append(calls(pairs))
         for rule, sets in called.items():
-            found[rule] += shares(sets) if factor == 1 else [power(sets)]
-    return found
+            rows[rule] += shares(sets) if factor == 1 else [power(sets)]
+    return rows
 
 
 def shares(called: Sequence[set[str]]) -> list[float]:
@@ -143,9 +148,9 @@ def power(called: Sequence[set[str]]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=10, help="of each test, before and after")
+    parser.add_argument("--samples", type=int, default=10, help="samples of each test, before and after")
     parser.add_argument(
-        "--runs", type=int, default=100, help="of each suite without changes; a quarter of it with some"
+        "--runs", type=int, default=100, help="runs of each suite without changes; a quarter as many with changes"
     )
     chosen = parser.parse_args()
     changes = " | ".join(f"finds ×{factor:g}" for factor in FACTORS)  # noqa: RUF001 - a factor, not a letter

@@ -1,6 +1,7 @@
-"""A switch of threads forced at every step of the accounting, one after the other, for each concurrent program.
+"""Whether concurrent programs end at the same instant wherever the machine switches between their threads.
 
-The test suite tries a few steps of each program; this tries all of them, in a few minutes a program.
+A switch is forced at one step of virtual time after the other. The test suite tries a few steps of each program. This
+tries all of them, which takes a few minutes for each program.
 
     PYTHONPATH=. python benchmarks/forced_switches.py --stride=1 a_pool_of_two an_old_loop
 """
@@ -19,9 +20,9 @@ HANGS_AFTER = 60  # seconds
 
 
 def wrong_ends(program: Program, stride: int, watched: bool) -> tuple[int, dict[int, float | str]]:
-    """How many steps the program takes, and where it ended wrongly if a switch was forced at some."""
+    """Return how many steps the program takes, and its end for each step where a switch made that end wrong."""
     if not watched:
-        watchdog.WatchDog.start = lambda self: None  # type: ignore[method-assign]  # alone, the accounting has no help
+        watchdog.WatchDog.start = lambda self: None  # type: ignore[method-assign]  # nothing corrects a wrong count then
     with switching((), library=True) as switches:
         program.run()
     wrong: dict[int, float | str] = {}
@@ -40,16 +41,16 @@ def wrong_ends(program: Program, stride: int, watched: bool) -> tuple[int, dict[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("programs", nargs="*", help="their names; all, if none is given")
-    parser.add_argument("--stride", type=int, default=1, help="try every so manieth step")
-    parser.add_argument("--watched", action="store_true", help="with the watch-dog")
+    parser.add_argument("programs", nargs="*", help="names of the programs to run; all, if no name is given")
+    parser.add_argument("--stride", type=int, default=1, help="the distance from one step that is tried to the next")
+    parser.add_argument("--watched", action="store_true", help="let the watchdog run")
     options = parser.parse_args()
     failed = False
     for program in PROGRAMS:
         if not options.programs or program.name in options.programs:
             steps, wrong = wrong_ends(program, options.stride, options.watched)
             failed = failed or bool(wrong)
-            print(f"{program.name:<45} {steps:>5} steps  {wrong or 'right at each'}", flush=True)
+            print(f"{program.name:<45} {steps:>5} steps  {wrong or 'right at every step'}", flush=True)
     sys.exit(failed)
 
 

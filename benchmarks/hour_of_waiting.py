@@ -1,4 +1,4 @@
-"""How long an hour of recorded waiting takes in a replay: under a second.
+"""How long a replay takes in which the program waits for an hour in all: under a second.
 
 python benchmarks/hour_of_waiting.py
 """
@@ -18,7 +18,7 @@ from pytest_claude_latency.virtual_time.clock import WallClock
 
 CALLS = 30
 CHUNKS = 60
-GAP = SECOND  # a chunk each second: a minute for an answer
+GAP = SECOND  # a chunk each second, so an answer takes a minute
 PAUSE = 60.0  # seconds the program waits after each answer
 TARGET = 1.0
 
@@ -44,7 +44,7 @@ def async_hour() -> None:
 
 def show(kind: str, program: Callable[[], None]) -> None:
     recorded = recording([exchange(frames(CHUNKS), GAP) for _ in range(CALLS)])
-    with play(recorded):  # the clock of the program inside, the machine's outside
+    with play(recorded):  # `time.monotonic` is virtual in here, and CLOCK is real
         before, began = CLOCK.now(), time.monotonic()
         program()
         waited, took = time.monotonic() - began, (CLOCK.now() - before) / SECOND

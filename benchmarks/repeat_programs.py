@@ -1,7 +1,7 @@
-"""Concurrent programs again and again, with every core busy with something else: the same instants each time.
+"""Whether concurrent programs end at the same instants in every run, while every core is busy with other work.
 
-First each program of the unit tests, 200 times in a row; then the suite of replayed programs, alone and with two
-workers, whose reports must be the same bytes.
+First each program of the tests of virtual time runs many times in a row. Then the suite of replayed programs runs
+several times, alone and with two workers: all its reports must be equal, byte for byte.
 
     PYTHONPATH=. python benchmarks/repeat_programs.py --times=200 --suites=5
 """
@@ -27,7 +27,7 @@ from tests.support.virtual_time_programs import PROGRAMS
 
 @contextmanager
 def busy_cores() -> Iterator[None]:
-    """Every core computes something else meanwhile."""
+    """Keep every core busy in this block."""
     burners = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
         yield
@@ -38,7 +38,7 @@ def busy_cores() -> Iterator[None]:
 
 
 def repeated(times: int) -> bool:
-    """Run each program so many times; whether all ended when they should."""
+    """Run each program so many times; return whether all ended at the right instant."""
     right = True
     for program in PROGRAMS:
         ends = {program.run() for _ in range(times)}
@@ -48,14 +48,14 @@ def repeated(times: int) -> bool:
 
 
 def report(folder: Path, *options: str) -> str:
-    """The digest of the report of one replay of the suite."""
+    """Replay the suite once; return the digest of its report."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--latency-report=report.json", *options]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return hashlib.sha256((folder / "report.json").read_bytes()).hexdigest()
 
 
 def replayed(suites: int) -> bool:
-    """Replay the suite so many times, alone and distributed; whether all reports are the same bytes."""
+    """Replay the suite so many times, alone and with workers; return whether all reports are equal."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "tox.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")

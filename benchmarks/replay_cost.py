@@ -1,6 +1,6 @@
-"""What a replay costs: a replayed `messages.stream` of 200 chunks against the same chunks from a bare respx route.
+"""What a replay costs: a replayed stream of 200 chunks, compared with the same chunks from a bare respx route.
 
-Both on the HTTP stack of the installed SDK. The bare route knows nothing of time, recordings or measurements.
+Both use the HTTP library of the installed SDK. The bare route knows nothing of time, recordings or measurements.
 
     python benchmarks/replay_cost.py
 """
@@ -12,7 +12,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
-from time import process_time_ns  # nothing here waits for real: processor time leaves out what else the machine does
+from time import process_time_ns  # nothing here waits for real, and processor time leaves out other programs
 from typing import Any, ClassVar
 
 import anthropic
@@ -45,14 +45,14 @@ class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 class BareHttpcore2(HTTPCoreMocker):
-    """respx's own mocker, on the stack it does not know."""
+    """respx's own mocker, for an HTTP library that respx does not know."""
 
     name = "benchmark-httpcore2"
     targets: ClassVar[list[str]] = [target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets]
 
     @classmethod
     def from_sync_httpx_response(cls, httpx_response: httpx.Response, target: Any, **kwargs: Any) -> Any:
-        import httpcore2  # there with the newer stack only
+        import httpcore2  # installed with newer SDKs only
 
         response = httpx_response
         return httpcore2.Response(response.status_code, headers=response.headers.raw, content=response.stream)
@@ -77,7 +77,7 @@ def replayed() -> Iterator[None]:
 
 
 def read_all() -> list[Nanoseconds]:
-    """What each of some streams costs."""
+    """Read some streams; return what each costs."""
     costs = []
     with anthropic.Anthropic(api_key="none") as client:
         for _ in range(STREAMS):
@@ -88,7 +88,7 @@ def read_all() -> list[Nanoseconds]:
 
 
 def read_all_async() -> list[Nanoseconds]:
-    """The same, async."""
+    """Read the same streams with the async client."""
 
     async def main() -> list[Nanoseconds]:
         costs = []
@@ -103,24 +103,25 @@ def read_all_async() -> list[Nanoseconds]:
 
 
 def compare(kind: str, work: Callable[[], list[Nanoseconds]]) -> None:
-    """Time both in turn, many times over, and compare the fastest: whatever else the machine does only ever adds."""
-    plain: list[Nanoseconds] = []
-    full: list[Nanoseconds] = []
+    """Time both in turn, many times, and compare the fastest runs: other work of the machine can only add time."""
+    bare_costs: list[Nanoseconds] = []
+    replay_costs: list[Nanoseconds] = []
     for _ in range(ROUNDS):
-        for how, costs in ((bare, plain), (replayed, full)):
+        for serve, costs in ((bare, bare_costs), (replayed, replay_costs)):
             gc.collect()
-            with how():
+            with serve():
                 costs.extend(work())
-    ratio = min(full) / min(plain)
+    fastest_bare, fastest_replay = min(bare_costs), min(replay_costs)
+    ratio = fastest_replay / fastest_bare
     verdict = "within" if ratio <= TARGET else "OVER"
     print(
-        f"{kind:5}  bare route {min(plain) / MICROSECOND:6.0f} µs   replay {min(full) / MICROSECOND:6.0f} µs   "
-        f"ratio {ratio:.3f} (of the medians {median(full) / median(plain):.3f}), {verdict} {TARGET:.2f}"
+        f"{kind:5}  bare route {fastest_bare / MICROSECOND:6.0f} µs   replay {fastest_replay / MICROSECOND:6.0f} µs   "
+        f"ratio {ratio:.3f} (of the medians {median(replay_costs) / median(bare_costs):.3f}), {verdict} {TARGET:.2f}"
     )
 
 
 if __name__ == "__main__":
-    gc.disable()  # between the rounds only: a collection hits whichever side it falls into
+    gc.disable()  # it runs between the rounds only: a collection would count for the side in which it falls
     print(f"a stream of {CHUNKS} chunks, anthropic {anthropic.__version__} on {HTTPLibrary.of_sdk().name}")
     compare("sync", read_all)
     compare("async", read_all_async)

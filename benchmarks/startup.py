@@ -1,7 +1,7 @@
-"""What the plugin adds to a pytest run that has no latency test, beyond what respx's own plugin adds: at most 15 ms.
+"""How much longer a pytest run without latency tests takes with this plugin: at most 15 ms.
 
-Other plugins are left out: they would add noise to both sides. The fastest of many runs is compared: whatever
-else the machine does only ever adds.
+Both sides load respx's own plugin, which this one needs. Other plugins are left out, since they would add noise to both
+sides. The fastest of many runs are compared: other work of the machine can only add time.
 
     python benchmarks/startup.py
 """
@@ -37,14 +37,14 @@ CLOCK = WallClock()
 
 
 def run(folder: Path, plugins: tuple[str, ...]) -> str:
-    """Run pytest over one empty test and return what it printed."""
+    """Run pytest over one empty test; return what it printed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, str(folder)]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": ""}  # as installed
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, cwd=folder).stdout
 
 
 def timed(folder: Path, plugins: tuple[str, ...]) -> tuple[float, float]:
-    """Milliseconds of a run: by the clock, and of processor time."""
+    """Return the milliseconds of a run: by the clock, and of processor time."""
     cpu, wall = _children(), CLOCK.now()
     run(folder, plugins)
     return (CLOCK.now() - wall) / MILLISECOND, (_children() - cpu) * 1000
@@ -75,7 +75,7 @@ def main() -> None:
             f"{kind:14}  without {min(without):6.1f} ms   with {min(with_it):6.1f} ms   adds {fastest:5.1f} ms "
             f"(medians: {middle:5.1f}), {verdict} {TARGET:g}; ratio {min(with_it) / min(without):.3f}"
         )
-    print(f"imports besides: {', '.join(sorted(after - before)) or 'nothing heavy'} (of {', '.join(HEAVY)})")
+    print(f"imports in addition: {', '.join(sorted(after - before)) or 'nothing heavy'} (of {', '.join(HEAVY)})")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks replay: streams of any number of chunks, made up, and the calls that read them."""
+"""What the benchmarks replay: invented streams of any number of chunks, and the calls that read them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _USAGE = {"input_tokens": 12, "cache_creation_input_tokens": 0, "cache_read_inpu
 
 
 def frames(chunks: int) -> list[bytes]:
-    """An answer as `chunks` chunks, each a whole event."""
+    """Return an answer of so many chunks, each of which is one complete event."""
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": ASK["model"], "content": []}
     ends = {"stop_reason": None, "stop_sequence": None, "usage": {**_USAGE, "output_tokens": 1}}
     opening = [
@@ -48,7 +48,7 @@ def _frame(kind: str, **data: object) -> bytes:
 
 
 def exchange(body: Sequence[bytes], gap: Nanoseconds, sent: Nanoseconds = 0) -> Exchange:
-    """One streamed call: headers after 400 ms, then a chunk each `gap`."""
+    """Return one streamed call: the headers come after 400 ms, then a chunk after each `gap`."""
     start = 400 * MILLISECOND
     content = json.dumps({**ASK, "stream": True}).encode()
     return Exchange(
@@ -61,9 +61,9 @@ def exchange(body: Sequence[bytes], gap: Nanoseconds, sent: Nanoseconds = 0) -> 
 
 
 def recording(exchanges: Sequence[Exchange]) -> Recording:
-    """These exchanges as one recording."""
+    """Return a recording of these exchanges."""
     return Recording(
-        test="benchmarks::made_up",
+        test="benchmarks::invented",
         recorded="2026-01-01T00:00:00.000Z",
         anthropic=anthropic.__version__,
         exchanges=tuple(exchanges),
@@ -71,12 +71,12 @@ def recording(exchanges: Sequence[Exchange]) -> Recording:
 
 
 def read(client: anthropic.Anthropic) -> str:
-    """What a program does with a stream: show each piece of text."""
+    """Read a stream as a program does that shows each piece of text."""
     with client.messages.stream(**ASK) as stream:
         return "".join(stream.text_stream)
 
 
 async def read_async(client: anthropic.AsyncAnthropic) -> str:
-    """The same, async."""
+    """Read a stream in the same way with the async client."""
     async with client.messages.stream(**ASK) as stream:
         return "".join([piece async for piece in stream.text_stream])
