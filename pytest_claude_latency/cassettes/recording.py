@@ -1,8 +1,8 @@
 """A cassette: one recording, and the JSON lines it is kept in.
 
 A recording is read strictly: a line or key that version 1 does not know is an error, not a
-thing to skip, since a misspelt `"txet"` would otherwise change what is replayed without a
-word. A new key or kind of line is a new version.
+thing to skip, since a misspelt `"txet"` would otherwise change without a word what is replayed.
+A new key or kind of line is a new version.
 """
 
 from __future__ import annotations
@@ -15,16 +15,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET, to_builtins
+
 from pytest_claude_latency.atomic_files import replace_files
-from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, path_of, samples
-from pytest_claude_latency.cassettes.reader import FORMAT, MAX_MICROSECONDS, VERSION, read
+from pytest_claude_latency.cassettes.paths import path_of, samples
+from pytest_claude_latency.cassettes.reader import (
+    FORMAT,
+    MAX_MICROSECONDS,
+    VERSION,
+    ChunkLine,
+    ConnectLine,
+    EndLine,
+    Header,
+    HeaderForms,
+    RequestLine,
+    ResponseLine,
+    read,
+)
 from pytest_claude_latency.cassettes.secrets import refuse_credentials
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError, CassetteWriteError, FileWriteError
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request
-from pytest_claude_latency.strict_json import read_text
-
-__all__ = ["Recording", "dumps", "fixture_id", "fixture_path", "loads", "path_of", "samples", "save_set", "timestamp"]
+from pytest_claude_latency.strict_json import Line, parse, read_text
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _ASCII_ENCODER = json.JSONEncoder()
@@ -32,7 +44,7 @@ _ASCII_ENCODER = json.JSONEncoder()
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What one sample of one test asked and was answered, and when.
+    """What one sample of one test asked, what it was answered, and when.
 
     `test` is the node id without the sample, `recorded` the moment the test began
     (`timestamp`), `anthropic` the version of the SDK. Instants are kept to the microsecond.
@@ -46,10 +58,10 @@ class Recording:
 
     @classmethod
     def load(cls, path: Path | str) -> Recording:
-        """The recording in a file.
+        """Return the recording in a file.
 
         Raises:
-            CassetteError: there is none, or it cannot be read: which line, and why.
+            CassetteError: there is no file, or it cannot be read: which line, and why.
         """
         path = Path(path)
         return loads(read_text(path, CassetteError), path)
@@ -66,7 +78,7 @@ class Recording:
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment as recordings keep it: UTC, to the millisecond: `"2026-11-22T11:30:00.000Z"`."""
+    """Return a moment as recordings keep it, in UTC to the millisecond: `"2026-11-22T11:30:00.000Z"`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -95,7 +107,7 @@ def _replace(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None:
 
 
 def loads(text: str, path: Path) -> Recording:
-    """The recording in `text`. `path` is where it came from, for messages.
+    """Return the recording in `text`. `path` is where it came from, for messages.
 
     Raises:
         CassetteError: it cannot be read: which line, and why.
@@ -111,63 +123,60 @@ def loads(text: str, path: Path) -> Recording:
 
 
 def dumps(recording: Recording) -> str:
-    """The recording as JSON lines.
+    """Return the recording as JSON lines.
 
     Raises:
-        ValueError: it holds what no test can have recorded: an exchange without end, time running backwards.
+        ValueError: it holds what no test can have recorded: an exchange without end, time that runs backwards.
     """
-    return "".join(map(_line, _facts(recording)))
-
-
-def _line(fact: dict[str, Any]) -> str:
-    line = _ENCODER.encode(fact)
-    try:
-        line.encode()
-    except UnicodeEncodeError:  # half a surrogate pair: JSON can say it, UTF-8 cannot
-        line = _ASCII_ENCODER.encode(fact)
-    return line + "\n"
-
-
-def _facts(recording: Recording) -> Iterator[dict[str, Any]]:
-    yield {
-        "format": FORMAT,
-        "version": VERSION,
-        "test": recording.test,
-        "sample": recording.sample,
-        "recorded": recording.recorded,
-        "anthropic": recording.anthropic,
-    }
+    lines: list[Line] = [
+        Header(
+            format=FORMAT,
+            version=VERSION,
+            test=recording.test,
+            sample=recording.sample,
+            recorded=recording.recorded,
+            anthropic=recording.anthropic,
+        )
+    ]
     _check_order([exchange.sent for exchange in recording.exchanges])
     for number, exchange in enumerate(recording.exchanges, 1):
-        yield from _exchange_facts(number, exchange)
+        lines += _exchange_lines(number, exchange)
+    texts: list[str] = []
+    for line in lines:
+        fact = to_builtins(line)
+        encoded = _ENCODER.encode(fact)
+        try:
+            encoded.encode()
+        except UnicodeEncodeError:  # half a surrogate pair: JSON can write it, UTF-8 cannot
+            encoded = _ASCII_ENCODER.encode(fact)
+        texts.append(f"{encoded}\n")
+    return "".join(texts)
 
 
-def _exchange_facts(number: int, exchange: Exchange) -> Iterator[dict[str, Any]]:
-    connect, response, end = exchange.connect, exchange.response, exchange.end
+def _exchange_lines(number: int, exchange: Exchange) -> Iterator[Line]:
+    request, connect, response, end = exchange.request, exchange.connect, exchange.response, exchange.end
     if end is None:
         raise ValueError(f"exchange {number} has no end: it is still under way")
     if exchange.chunks and response is None:
         raise ValueError(f"exchange {number} has a body and no response")
     heads = [head.at for head in (connect, response) if head is not None]
     _check_order([*heads, *(chunk.at for chunk in exchange.chunks), end.at])
-    request = exchange.request
-    yield {
-        "request": number,
-        "at": _milliseconds(exchange.sent),
-        "method": request.method,
-        "url": request.url,
-        "headers": _headers(request.headers),
+    yield RequestLine(
+        request=number,
+        at=_milliseconds(exchange.sent),
+        method=request.method,
+        url=request.url,
+        headers=_headers(request.headers),
         **_body(request),
-    }
+    )
     if connect is not None:
-        yield {"connect": number, "at": _milliseconds(connect.at), "ms": _milliseconds(connect.duration)}
+        yield ConnectLine(connect=number, at=_milliseconds(connect.at), ms=_milliseconds(connect.duration))
     if response is not None:
-        at = _milliseconds(response.at)
-        yield {"response": number, "at": at, "status": response.status, "headers": _headers(response.headers)}
+        headers = _headers(response.headers)
+        yield ResponseLine(response=number, at=_milliseconds(response.at), status=response.status, headers=headers)
     for chunk in exchange.chunks:
-        yield {"chunk": number, "at": _milliseconds(chunk.at), **_text("text", chunk.data)}
-    how = {"error": end.error, "closed": end.closed}
-    yield {"end": number, "at": _milliseconds(end.at)} | {key: value for key, value in how.items() if value is not None}
+        yield ChunkLine(chunk=number, at=_milliseconds(chunk.at), **_text("text", chunk.data))
+    yield EndLine(end=number, at=_milliseconds(end.at), error=end.error or UNSET, closed=end.closed or UNSET)
 
 
 def _check_order(instants: list[Nanoseconds]) -> None:
@@ -178,31 +187,27 @@ def _check_order(instants: list[Nanoseconds]) -> None:
 def _milliseconds(span: Nanoseconds) -> float:
     microseconds = (span + MICROSECOND // 2) // MICROSECOND
     if not 0 <= microseconds <= MAX_MICROSECONDS:
-        raise ValueError(f"{span} ns is no time a recording can hold")
+        raise ValueError(f"{span} ns is not a time that a recording can hold")
     return microseconds / 1000  # up to the limit its shortest decimal form is exact
 
 
-def _headers(headers: Headers) -> object:
-    named = dict(headers)
-    return named if len(named) == len(headers) else [list(pair) for pair in headers]
+def _headers(headers: Headers) -> HeaderForms:
+    by_name = dict(headers)
+    return by_name if len(by_name) == len(headers) else list(headers)
 
 
 def _body(request: Request) -> dict[str, Any]:
     if not request.content:
         return {}
     try:
-        value = json.loads(request.content, parse_constant=_refuse)
+        value = parse(request.content.decode(errors="surrogatepass"))
         json.dumps(value, allow_nan=False)  # 1e999 is read as infinity
     except (ValueError, RecursionError):
         return _text("body", request.content)
     return {"json": value}
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _text(key: str, data: bytes) -> dict[str, str]:
+def _text(key: str, data: bytes) -> dict[str, Any]:
     try:
         return {key: data.decode()}
     except UnicodeDecodeError:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import final
 
 from pytest_claude_latency.atomic_files import write_file
-from pytest_claude_latency.cassettes.recording import Recording, dumps, path_of, save_set
+from pytest_claude_latency.cassettes.paths import path_of
+from pytest_claude_latency.cassettes.recording import Recording, dumps, save_set
 from pytest_claude_latency.cassettes.secrets import refuse_credentials
 
 _TEST = "test"

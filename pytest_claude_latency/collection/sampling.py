@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_claude_latency.budgets.percentile_judgement import never_settled
-from pytest_claude_latency.cassettes.recording import samples as recorded_samples
+from pytest_claude_latency.cassettes.paths import samples as recorded_samples
 from pytest_claude_latency.collection.identity import Identity, give, give_variant, identity_of, is_given
 from pytest_claude_latency.collection.item_clone import clone
 from pytest_claude_latency.collection.markers import budget_of, place_of, variants_of

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_claude_latency.cassettes.matching import Matcher, Rules
 from pytest_claude_latency.cassettes.mismatch import miss_message
-from pytest_claude_latency.cassettes.paths import shown
-from pytest_claude_latency.cassettes.recording import Recording, path_of, save_set, timestamp
+from pytest_claude_latency.cassettes.paths import path_of, shown
+from pytest_claude_latency.cassettes.recording import Recording, save_set, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
 from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import identity_of

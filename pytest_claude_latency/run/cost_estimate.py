@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import final
 
-from pytest_claude_latency.cassettes.recording import Recording, path_of
+from pytest_claude_latency.cassettes.paths import path_of
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.collection.identity import Identity
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError

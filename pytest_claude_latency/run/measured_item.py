@@ -11,7 +11,7 @@ from typing import final
 import pytest
 
 from pytest_claude_latency.cassettes.matching import Rules
-from pytest_claude_latency.cassettes.recording import path_of
+from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.markers import place_of
 from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.results.result import TestResult

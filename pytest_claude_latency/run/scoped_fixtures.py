@@ -19,8 +19,8 @@ from typing import Any, final
 import pytest
 
 from pytest_claude_latency.cassettes.matching import Rules
-from pytest_claude_latency.cassettes.paths import shown
-from pytest_claude_latency.cassettes.recording import Recording, fixture_id, fixture_path
+from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, shown
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource

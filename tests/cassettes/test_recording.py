@@ -249,7 +249,7 @@ def test_a_folder_is_not_read_as_a_recording(tmp_path: Path) -> None:
         (replace(answering(b"x"), end=None), "exchange 1 has no end"),
         (replace(answering(b"x"), response=None), "exchange 1 has a body and no response"),
         (replace(answering(b"x"), end=End(0)), "never run backwards"),
-        (replace(answering(), sent=-1000), "no time a recording can hold"),
+        (replace(answering(), sent=-1000), "not a time that a recording can hold"),
     ],
 )
 def test_what_no_test_can_have_recorded_is_not_written(impossible: Exchange, reason: str) -> None:

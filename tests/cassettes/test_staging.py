@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.cassettes.recording import Recording, path_of
+from pytest_claude_latency.cassettes.paths import path_of
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cassettes.staging import Place, Staging
 from pytest_claude_latency.errors import CassetteWriteError, CredentialError
 from tests.support.some_recording import answering, asking, recording

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 import pytest
 
-from pytest_claude_latency.cassettes.recording import fixture_path, path_of, timestamp
+from pytest_claude_latency.cassettes.paths import fixture_path, path_of
+from pytest_claude_latency.cassettes.recording import timestamp
 from pytest_claude_latency.cli import recordings_in_use
 from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.messages_api.exchange import Exchange

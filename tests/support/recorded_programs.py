@@ -10,7 +10,8 @@ from typing import Any
 
 import anthropic
 
-from pytest_claude_latency.cassettes.recording import Recording, path_of
+from pytest_claude_latency.cassettes.paths import path_of
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 from tests.support.claude_answers import Answer, status
 from tests.support.claude_messages import text
