@@ -1,36 +1,93 @@
 """What `claude-latency` does with baselines: compare, list, merge, export.
 
-Each command answers with its exit status: 0 all is well, 1 there are regressions or problems. What cannot be read or
-written is raised, before anything is said on standard output, so that half an answer is never taken for one.
+A file that cannot be read or written is an error before anything is printed on standard output, so that nobody takes
+half an answer for a complete one.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.baselines.baseline import Baseline, merge
 from pytest_claude_latency.baselines.folder import ListedFile, folder_of, list_folder, locate, root_of
-from pytest_claude_latency.baselines.measured_file import MeasuredFile, load
+from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.comparison.compare import compare as compare_series
 from pytest_claude_latency.comparison.rules import Rules
-from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report import comparisons, exports
 from pytest_claude_latency.report.columns import column_widths, columns_of, line_of
 from pytest_claude_latency.report.markdown import code
 
+BASELINE_HELP = "the name of a baseline, which is NAME.jsonl in .latency/ of the project, or a path"
+_RULES = (
+    ("tolerance", "X", "exact comparisons ignore changes up to this share (default: 0)"),
+    ("min-ratio", "R", "statistical comparisons: the smallest ratio that counts (default: 1.10)"),
+    ("min-shift", "D", "statistical comparisons: the smallest shift that counts (default: 25ms)"),
+)
 _WIDTH = 120
-"""Characters of a line where the output is no terminal."""
+"""How long lines are where the output is no terminal."""
+_LIST_HEADERS = ("baseline", "tests", "samples", "measured", "saved (UTC)", "commit", "size")
+
+
+def declare(commands: Any) -> None:
+    """Add the four commands to those of the parser."""
+    parser = commands.add_parser(
+        "compare",
+        help="compare two baselines: what became slower, and what did not",
+        description="Compare what was measured of each test before and now: exactly where it was replayed in "
+        "virtual time, by statistics where it was measured live. Exit status 1 if something became worse.",
+    )
+    parser.add_argument("before", metavar="A", help=f"{BASELINE_HELP}, or the JSON report of a run")
+    parser.add_argument("after", metavar="B", help="what is compared with A, given in the same way")
+    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: text")
+    parser.add_argument("--all", action="store_true", help="show also what did not change")
+    for name, metavar, text in _RULES:
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+    parser.set_defaults(run=compare, parser=parser)
+
+    parser = commands.add_parser(
+        "list",
+        help="list baselines: how many tests and samples, how and when they were measured",
+        description="List the baselines of a project. Exit status 1 if one cannot be read, or there are none.",
+    )
+    parser.add_argument(
+        "place", nargs="?", type=Path, metavar="DIR", help="a project, or a folder of baselines (default: this project)"
+    )
+    parser.set_defaults(run=show_list)
+
+    parser = commands.add_parser(
+        "merge",
+        help="make one baseline of those that sharded jobs saved",
+        description="Make one baseline of those that the jobs of a sharded run saved. They must agree where they "
+        "hold the same sample of a test.",
+    )
+    parser.add_argument("parts", nargs="+", metavar="A", help=BASELINE_HELP)
+    parser.add_argument("--output", required=True, metavar="NAME", help="the baseline to write: a name or a path")
+    parser.add_argument("--force", action="store_true", help="replace a baseline that is not among those merged")
+    parser.set_defaults(run=merge_shards)
+
+    parser = commands.add_parser(
+        "export",
+        help="export a baseline to a tool that keeps a history of benchmarks",
+        description="Write the median of each metric of each test, with the lowest and highest sample, in the format "
+        "of another tool: bencher, Bencher Metric Format; github, customSmallerIsBetter of github-action-benchmark.",
+    )
+    parser.add_argument("name", metavar="NAME", help=f"{BASELINE_HELP}, or the JSON report of a run")
+    parser.add_argument("--format", choices=sorted(exports.FORMATS), required=True)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: standard output)")
+    parser.set_defaults(run=export)
 
 
 def path_of(text: str) -> Path:
-    """The file that a name of a baseline, or a path, means.
+    """Return the file that a name of a baseline, or a path, means.
 
     Raises:
         LatencyError: it is neither.
@@ -38,122 +95,106 @@ def path_of(text: str) -> Path:
     return locate(Path(os.path.relpath(root_of(Path.cwd()))), Path(), text)
 
 
-# ── compare ──
-
-
-def compare(before: str, after: str, rules: Rules, form: str, *, everything: bool) -> int:
-    """Show what changed from one file to the other; `form` is `text`, `markdown` or `json`."""
-    old, new = load(path_of(before)), load(path_of(after))
-    compared = _compared(old, new, rules)
-    if form == "json":
-        print(json.dumps({"before": before, "after": after} | comparisons.as_json(compared), indent=2, allow_nan=False))
-    elif form == "markdown":
-        title = f"## Claude latency: {code(before)} to {code(after)}"
-        print(title, comparisons.markdown(compared, everything=everything), sep="\n\n", end="")
-    else:
-        width = shutil.get_terminal_size((_WIDTH, 0)).columns
-        lines = comparisons.text_lines(compared, width=width, everything=everything)
-        print(f"before: {before}", f"now: {after}", *(line.text for line in lines), sep="\n")
-    return 1 if compared.regressions else 0
-
-
-def _compared(old: MeasuredFile, new: MeasuredFile, rules: Rules) -> comparisons.Compared:
-    left_out = {**{nodeid: f"{outcome} before" for nodeid, outcome in old.left_out.items()}, **new.left_out}
+def compare(chosen: argparse.Namespace) -> int:
+    """Print what changed from one file to the other; the exit status is 1 if something became worse."""
+    rules = Rules()
+    for name, _, _ in _RULES:
+        key = name.replace("-", "_")
+        if (text := getattr(chosen, key)) is not None:
+            try:
+                rules = rules.with_text(key, text)
+            except LimitError as error:
+                chosen.parser.error(f"argument --{name}: {error}")
+    old, new = load(path_of(chosen.before)), load(path_of(chosen.after))
+    left_out = {nodeid: f"{outcome} before" for nodeid, outcome in old.left_out.items()} | dict(new.left_out)
     before = {nodeid: series for nodeid, series in old.next_to(new).items() if nodeid not in left_out}
     after = {nodeid: series for nodeid, series in new.next_to(old).items() if nodeid not in left_out}
-    return comparisons.Compared(
+    compared = comparisons.Compared(
         comparisons=compare_series(before, after, rules),
         gone=tuple(sorted(before.keys() - after.keys())),
         new=tuple(sorted(after.keys() - before.keys())),
         left_out=tuple(f"{nodeid} ({left_out[nodeid]})" for nodeid in sorted(left_out)),
     )
+    if chosen.format == "json":
+        facts = {"before": chosen.before, "after": chosen.after} | comparisons.as_json(compared)
+        print(json.dumps(facts, indent=2, allow_nan=False))
+    elif chosen.format == "markdown":
+        title = f"## Claude latency: {code(chosen.before)} to {code(chosen.after)}"
+        print(title, comparisons.markdown(compared, everything=chosen.all), sep="\n\n", end="")
+    else:
+        width = shutil.get_terminal_size((_WIDTH, 0)).columns
+        lines = comparisons.text_lines(compared, width=width, everything=chosen.all)
+        print(f"before: {chosen.before}", f"now: {chosen.after}", *(line.text for line in lines), sep="\n")
+    return 1 if compared.regressions else 0
 
 
-# ── list ──
-
-_HEADERS = ("baseline", "tests", "samples", "measured", "saved (UTC)", "commit", "size")
-
-
-def show_list(place: Path | None) -> int:
-    """List the baselines of a project, or of a folder of them."""
-    if place is not None and not place.exists():
-        raise LatencyError(f"there is no {place}")
-    folder = folder_of(Path(os.path.relpath(root_of(Path.cwd()))) if place is None else place)
+def show_list(chosen: argparse.Namespace) -> int:
+    """Print the baselines of a project, or of a folder of them; the exit status is 1 if there is a problem."""
+    if chosen.place is not None and not chosen.place.exists():
+        raise LatencyError(f"there is no {chosen.place}")
+    folder = folder_of(chosen.place or Path(os.path.relpath(root_of(Path.cwd()))))
     files = list_folder(folder)
     if not files:
         print(f"no baselines in {folder}")
         return 1
-    rows = [_HEADERS, *(_cells(each) for each in files)]
-    widths = column_widths(row for row in rows if len(row) == len(_HEADERS))
+    rows = [_LIST_HEADERS, *map(_list_cells, files)]
+    # a problem stands behind the name and may be longer than the columns there
+    widths = column_widths(row for row in rows if len(row) == len(_LIST_HEADERS))
     widths[0] = max(columns_of(row[0]) for row in rows)
     for row in rows:
         print(line_of(row, widths[: len(row)]))
-    return 1 if any(each.problem for each in files) else 0
+    return 1 if any(file.problem for file in files) else 0
 
 
-def _cells(listed: ListedFile) -> tuple[str, ...]:
-    """The cells of one baseline; its name and its problem where it cannot be read."""
-    if listed.baseline is None:
-        return listed.path.stem, f"PROBLEM: {listed.problem}"
-    entries = listed.baseline.entries.values()
+def _list_cells(file: ListedFile) -> tuple[str, ...]:
+    """Return the cells of one baseline: all columns, or its name and its problem if it cannot be read."""
+    if file.baseline is None:
+        return file.path.stem, f"PROBLEM: {file.problem}"
+    entries = file.baseline.entries.values()
     commits = sorted({entry.commit or "unknown" for entry in entries})
+    # as much of a hash as people read: `3f2a9c0e5d1b`, `3f2a9c0e5d1b-dirty`
+    short = [f"{commit[:12]}-dirty" if commit.endswith("-dirty") else commit[:12] for commit in commits]
     return (
-        listed.path.stem,
+        file.path.stem,
         str(len(entries)),
         str(sum(len(entry.series.samples) for entry in entries)),
         " and ".join(sorted({entry.series.kind for entry in entries})),
         max((entry.saved for entry in entries), default="")[:16].replace("T", " "),
-        _short(commits[0]) if len(commits) == 1 else f"{len(commits)} commits" if commits else "",
-        f"{listed.size / 1000:.1f} kB",
+        short[0] if len(short) == 1 else number_of(len(short), "commit") if short else "",
+        f"{file.size / 1000:.1f} kB",
     )
 
 
-def _short(commit: str) -> str:
-    """As much of a commit as people read: `"3f2a9c0e5d1b"`, `"3f2a9c0e5d1b-dirty"`."""
-    name, dash, dirty = commit.partition("-")
-    return name[:12] + dash + dirty
-
-
-# ── merge and export ──
-
-
-def show_merge(parts: Sequence[str], output: str, *, force: bool) -> int:
-    """Make one baseline of those that the shards of a run wrote."""
-    files, target = [path_of(part) for part in parts], path_of(output)
+def merge_shards(chosen: argparse.Namespace) -> int:
+    """Write one baseline made of those that the shards of a run saved."""
+    files, target = [path_of(part) for part in chosen.parts], path_of(chosen.output)
     merged = merge([(file, Baseline.load(file)) for file in files])
-    if target.exists() and not force and not any(target.samefile(file) for file in files):
-        raise LatencyError(f"{target} is there already, and not among what is merged; --force replaces it")
-    _refuse_folder(target)
+    if target.exists() and not chosen.force and not any(target.samefile(file) for file in files):
+        raise LatencyError(f"{target} exists already, and is not among those merged; --force replaces it")
+    if target.is_dir():
+        raise LatencyError(f"cannot write {target}: it is a directory")
     merged.save(target)
     samples = sum(len(series.samples) for series in merged.series.values())
     print(f"{target}: {number_of(len(merged.entries), 'test')}, {number_of(samples, 'sample')}")
     return 0
 
 
-def export(name: str, form: str, output: Path | None) -> int:
-    """Write a baseline in another tool's format, one of `exports.FORMATS`; without `output` to standard output."""
-    file = path_of(name)
-    found = exports.points(load(file).series.values())
-    text = exports.FORMATS[form](found.known)
-    if output is None:
+def export(chosen: argparse.Namespace) -> int:
+    """Write a baseline in the format of another tool, to a file or to standard output."""
+    source, target = path_of(chosen.name), chosen.output
+    points = exports.points(load(source).series.values())
+    text = exports.FORMATS[chosen.format](points.measured)
+    if target is None:
         sys.stdout.write(text)
+    elif target.is_dir():
+        raise LatencyError(f"cannot write {target}: it is a directory")
+    elif target.exists() and target.samefile(source):
+        raise LatencyError(f"{target} is the file that is exported; --output must name another one")
     else:
-        _write(text, output, file)
-    for reason in found.left_out:
+        try:
+            write_text(target, text)
+        except OSError as error:
+            raise LatencyError(f"cannot write {target}: {error.strerror or error}") from error
+    for reason in points.left_out:
         print(f"left out: {reason}", file=sys.stderr)
     return 0
-
-
-def _write(text: str, output: Path, source: Path) -> None:
-    _refuse_folder(output)
-    if output.exists() and output.samefile(source):
-        raise LatencyError(f"{output} is what is exported; --output must name another file")
-    try:
-        write_text(output, text)
-    except OSError as error:
-        raise LatencyError(f"cannot write {output}: {error.strerror or error}") from error
-
-
-def _refuse_folder(target: Path) -> None:
-    if target.is_dir():
-        raise LatencyError(f"cannot write {target}: it is a directory")

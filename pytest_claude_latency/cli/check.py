@@ -1,17 +1,22 @@
-"""The check of a suite's recordings: readable, free of credentials, and each with a test left that uses it."""
+"""`claude-latency check`: are the recordings readable, free of credentials, and does a test use each of them?"""
 
 from __future__ import annotations
 
+import argparse
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pytest_claude_latency.cassettes.reader import FORMAT
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cassettes.secrets import find_credentials
-from pytest_claude_latency.cli.recordings_in_use import Census, take
+from pytest_claude_latency.cli.recordings_in_use import RecordingsInUse, find_in_use, folder_name
 from pytest_claude_latency.errors import CassetteError
+from pytest_claude_latency.plurals import number_of
 
 _SAMPLE = re.compile(r"\.\d+\.jsonl\Z")
 
@@ -25,12 +30,71 @@ class Checked:
     problems: tuple[str, ...] = ()
 
 
+def declare(commands: Any) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "check",
+        help="check recordings: readable, free of credentials, used by a test",
+        description="Check that every recording is readable, free of credentials, and used by a test that still "
+        "exists. Show how old each recording is, and which SDK made it. Exit status 1 if there is a problem.",
+    )
+    parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help="a folder of recordings, or one recording")
+    parser.add_argument("--no-collect", action="store_true", help="do not ask pytest which tests there are")
+    parser.add_argument(
+        "--cassettes",
+        metavar="DIR",
+        help="name of the folders of recordings (default: the one in the ini file, else cassettes)",
+    )
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print a line for each recording, its problems under it, and a summary."""
+    refuse_missing(chosen)
+    folder = chosen.cassettes or folder_name(chosen.places) or "cassettes"
+    paths = find(chosen.places, folder)
+    if not paths:
+        print(f"no recordings in {' '.join(map(str, chosen.places))}")
+        return 1
+    all_checked = check(paths, folder, collect=not chosen.no_collect)
+    sdk_lines: Counter[str] = Counter()
+    for checked in all_checked:
+        facts = " " * 30
+        if recording := checked.recording:
+            sdk_lines[f"{recording.anthropic.partition('.')[0]}.x"] += 1
+            age = max((datetime.now(UTC) - datetime.fromisoformat(recording.recorded)).days, 0)
+            facts = f"{number_of(age, 'day'):>10}  anthropic {recording.anthropic:<8}"
+        print(f"{'PROBLEM' if checked.problems else 'ok':<8}{facts}  {checked.path}")
+        for problem in checked.problems:
+            print(f"    {problem}")
+    sdk = ", ".join(f"{line}: {sdk_lines[line]}" for line in sorted(sdk_lines))
+    problems = sum(bool(checked.problems) for checked in all_checked)
+    made_by = f", anthropic {sdk}" if sdk else ""
+    print(f"{number_of(len(all_checked), 'recording')}{made_by}; {problems or 'none'} with problems")
+    return 1 if problems else 0
+
+
+def refuse_missing(chosen: argparse.Namespace) -> None:
+    """End the command with a usage error if one of its places does not exist."""
+    for place in chosen.places:
+        if not place.exists():
+            chosen.parser.error(f"there is no {place}")
+
+
 def find(places: Iterable[Path], folder: str) -> list[Path]:
-    """The recordings in these places: files so named, all `*.jsonl` in a `folder`, elsewhere those that are some."""
-    places = list(places)
-    named = {place for place in places if place.is_file()}
-    files = {file for place in places for file in place.rglob("*.jsonl")}
-    return sorted(named | {file for file in files if Path(folder).name in file.resolve().parts or _is_recording(file)})
+    """Return the recordings in these places.
+
+    These are files that are named, all `*.jsonl` files in a folder called `folder`, and elsewhere those `*.jsonl`
+    files whose first line names the format.
+    """
+    paths = set()
+    for place in places:
+        if place.is_file():
+            paths.add(place)
+        for file in place.rglob("*.jsonl"):
+            if Path(folder).name in file.resolve().parts or _is_recording(file):
+                paths.add(file)
+    return sorted(paths)
 
 
 def _is_recording(file: Path) -> bool:
@@ -43,68 +107,62 @@ def _is_recording(file: Path) -> bool:
 
 def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[Checked]:
     """Check each of these recordings. With `collect`, pytest is asked which tests there are."""
-    checked = [_read(path) for path in paths]
-    tests = {
-        _test_file(each.path, each.recording, folder)
-        for each in checked
-        if each.recording and _is_placed(each.path, folder) and not _is_fixtures(each)
+    all_checked = []
+    for path in paths:
+        try:
+            recording = Recording.load(path)
+        except CassetteError as error:
+            all_checked.append(Checked(path, None, (f"it cannot be read: {error.problem}",)))
+            continue
+        credentials = tuple(f"it may hold a credential: {place}" for place in find_credentials(recording))
+        all_checked.append(Checked(path, recording, credentials))
+    test_files = {
+        _test_file(checked.path, checked.recording, folder)
+        for checked in all_checked
+        if checked.recording and _is_placed(checked.path, folder) and not _is_of_fixture(checked.recording)
     }
-    files = sorted(test for test in tests if test.is_file())
-    census = take(files) if collect and files else None
-    return [_with_use(each, folder, census) for each in checked]
-
-
-def _read(path: Path) -> Checked:
-    try:
-        recording = Recording.load(path)
-    except CassetteError as error:
-        place = "" if error.line is None else f"line {error.line}: "
-        return Checked(path, None, (f"it cannot be read: {place}{error.reason}",))
-    return Checked(path, recording, tuple(f"it may hold a credential: {each}" for each in find_credentials(recording)))
+    files = sorted(file for file in test_files if file.is_file())
+    in_use = find_in_use(files) if collect and files else None
+    for position, checked in enumerate(all_checked):
+        if checked.recording and _is_placed(checked.path, folder):
+            reason = _why_unused(checked.path, checked.recording, folder, in_use)
+            if reason is not None:
+                problems = (*checked.problems, f"no test uses it: {reason}")
+                all_checked[position] = Checked(checked.path, checked.recording, problems)
+    return all_checked
 
 
 def _is_placed(path: Path, folder: str) -> bool:
-    """Whether it lies where a test or fixture would look; others are values that programs load by themselves."""
+    """Return whether it lies where a test or fixture would look; programs load others by themselves."""
     parts = Path(folder).parts
     return path.resolve().parts[-2 - len(parts) : -2] == parts
 
 
-def _is_fixtures(checked: Checked) -> bool:
-    """Whether it is the recording of a fixture, not of a test."""
-    return checked.recording is not None and checked.recording.test.partition("::")[2].startswith("@")
+def _is_of_fixture(recording: Recording) -> bool:
+    return recording.test.partition("::")[2].startswith("@")
 
 
 def _test_file(path: Path, recording: Recording, folder: str) -> Path:
-    """The file whose test it records: it lies beside the folder of recordings, whatever rootdir was then."""
-    beside = path.resolve().parents[1 + len(Path(folder).parts)]
-    return beside / Path(recording.test.partition("::")[0]).name
+    """Return the file whose test it records: it lies next to the folder of recordings, whatever rootdir was then."""
+    parent = path.resolve().parents[1 + len(Path(folder).parts)]
+    return parent / Path(recording.test.partition("::")[0]).name
 
 
-def _with_use(checked: Checked, folder: str, census: Census | None) -> Checked:
-    if checked.recording is None or not _is_placed(checked.path, folder):
-        return checked
-    reason = _why_unused(checked, checked.recording, folder, census)
-    problems = checked.problems if reason is None else (*checked.problems, f"no test uses it: {reason}")
-    return Checked(checked.path, checked.recording, problems)
-
-
-def _why_unused(checked: Checked, recording: Recording, folder: str, census: Census | None) -> str | None:
-    file, test_id = _test_file(checked.path, recording, folder), recording.test.partition("::")[2]
+def _why_unused(path: Path, recording: Recording, folder: str, in_use: RecordingsInUse | None) -> str | None:
+    """Return why no test uses the recording; None if one does, or if that is not known."""
+    file, test_id = _test_file(path, recording, folder), recording.test.partition("::")[2]
     if not file.is_file():
         return f"there is no {file.name} beside {folder}/"
-    if _is_fixtures(checked):
-        return None if _is_named(test_id, file) else f"{file.name} has no fixture {test_id}"
-    if census is None:
+    if _is_of_fixture(recording):
+        # `@session.client[en]`, `@class.TestTriage::setUpClass`: does the file have a word that is the fixture's name?
+        name = re.split(r"\.|::", test_id.partition("[")[0])[-1]
+        is_named = re.search(rf"\b{re.escape(name)}\b", file.read_text(encoding="utf-8", errors="replace"))
+        return None if is_named else f"{file.name} has no fixture {test_id}"
+    if in_use is None:
         return None
-    if census.failure is not None:
-        return f"pytest could not collect: {census.failure}"
-    if file in census.unreadable:
-        return f"pytest could not collect {file.name}: {census.unreadable[file]}"
-    first = checked.path.resolve().with_name(_SAMPLE.sub(".1.jsonl", checked.path.name))
-    return None if first in census.used else f"pytest finds no latency test {test_id} in {file.name}"
-
-
-def _is_named(fixture: str, file: Path) -> bool:
-    """Whether the file names the fixture: `@session.client[en]`, `@class.TestTriage::setUpClass`."""
-    name = re.split(r"\.|::", fixture.partition("[")[0])[-1]
-    return re.search(rf"\b{re.escape(name)}\b", file.read_text(encoding="utf-8", errors="replace")) is not None
+    if in_use.failure is not None:
+        return f"pytest could not collect: {in_use.failure}"
+    if file in in_use.unreadable:
+        return f"pytest could not collect {file.name}: {in_use.unreadable[file]}"
+    first_sample = path.resolve().with_name(_SAMPLE.sub(".1.jsonl", path.name))
+    return None if first_sample in in_use.used else f"pytest finds no latency test {test_id} in {file.name}"

@@ -1,143 +1,156 @@
 """`claude-latency explain`: where the time of recordings and reports went, and why.
 
-A recording holds requests, answers and instants, so everything can be told of it. A JSON report holds
-the breakdowns and findings that its run made; of one without them only what the metrics of its calls
-tell is shown, and what is missing is said.
+A recording holds requests, answers and times, so everything can be said about it. A JSON report holds the breakdowns
+and findings that its run made. For a report without them only what the metrics of its calls tell is shown, and a few
+lines say what is missing.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET, Struct, UnsetType
+
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.check import find as find_recordings
+from pytest_claude_latency.cli.check import refuse_missing
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trace_of
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.errors import CassetteError
+from pytest_claude_latency.errors import CassetteError, FileError
+from pytest_claude_latency.strict_json import JSONFaultError, convert, parse, read_text
 
 _LACKS = (
-    "it lacks breakdowns and findings, which need what was sent and when the answer came; what follows is only what",
+    "it lacks breakdowns and findings, which need the requests and the times of the answers; what follows is only what",
     "the metrics of its calls tell: connections, retries, stalls and the application's time are not told apart",
-    "explain the recordings instead, where there are any: claude-latency explain DIR",
+    "explain the recordings instead, if there are any: claude-latency explain DIR",
 )
+_NO_FINDINGS = "no findings"
 
 
-def explain(places: Iterable[Path], folder: str) -> tuple[list[str], bool]:
-    """The lines that explain these files, and all recordings and reports in these folders; whether all could be read.
+class _Test(Struct, frozen=True, kw_only=True):
+    """A test of a report; keys that are not named here do not matter."""
 
-    `folder` is the name of folders of recordings.
+    nodeid: str
+    sample: int = 1
+    calls: tuple[dict[str, Any], ...]
+    breakdown: dict[str, Any] | UnsetType | None = UNSET
+    findings: tuple[dict[str, Any], ...] | UnsetType = UNSET
+
+
+class _Report(Struct, frozen=True, kw_only=True):
+    schema: Any
+    mode: str | None = None
+    clock: str | None = None
+    tests: tuple[_Test, ...]
+
+
+def declare(commands: Any) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "explain",
+        help="show where the time of recordings went, and what would make it less",
+        description="Break the time of recordings, and of the JSON reports of runs, down into parts, and list what was "
+        "found about them, each with its remedy.",
+    )
+    parser.add_argument("places", nargs="+", type=Path, metavar="FILE|DIR", help="a recording, a report, or a folder")
+    parser.add_argument("--cassettes", default="cassettes", metavar="DIR", help="name of the folders of recordings")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print what explains the recordings and reports in the chosen places."""
+    refuse_missing(chosen)
+    lines, all_read = explain(chosen.places, chosen.cassettes)
+    print("\n".join(lines) or f"no recordings or reports in {' '.join(map(str, chosen.places))}")
+    return 0 if lines and all_read else 1
+
+
+def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
+    """Return the lines that explain these files, and all recordings and reports in these folders.
+
+    `folder` is the name of folders of recordings. The second value is whether all files could be read.
     """
-    places = list(places)
-    reports = _reports(places)
+    reports = {file: _read(file) for place in places if place.is_dir() for file in sorted(place.rglob("*.json"))}
+    reports = {file: report for file, report in reports.items() if report is not None}
+    # a file that the user names is to be a report; in a folder there may be any other JSON
+    reports |= {place: _read(place) for place in places if place.is_file() and place.suffix == ".json"}
     recordings = [path for path in find_recordings(places, folder) if path not in reports]
-    recorded_traces, lines, whole = RecordedTraces(), list[str](), True
+    recorded_traces = RecordedTraces()
+    lines: list[str] = []
+    all_read = True
     for path in recordings:
         try:
-            explained = _recording(path, recorded_traces, recordings)
+            recording = Recording.load(path)
         except CassetteError as error:
-            explained, whole = [str(error)], False
-        lines += [*explained, ""]
+            lines += [str(error), ""]
+            all_read = False
+            continue
+        others = {*recordings, *path.parent.glob("*.jsonl")} - {path}
+        trace = trace_of(recording).compared_with(recorded_traces.read(others))
+        sample = "" if recording.sample == 1 else f", sample {recording.sample}"
+        lines += [f"{path}", f"  {recording.test}{sample}", *(f"  {line}" for line in explained(trace)), ""]
     for path, report in reports.items():
         try:
-            lines += [*_report(path, report), ""]
-        except (KeyError, TypeError, ValueError, AttributeError):  # whatever it is that stands there
-            lines, whole = [*lines, f"cannot read {path}: it is no JSON report of a run", ""], False
-    return lines[:-1], whole
-
-
-# ── recordings ──
-
-
-def _recording(path: Path, recorded_traces: RecordedTraces, recordings: Sequence[Path]) -> list[str]:
-    recording = Recording.load(path)
-    others = {*recordings, *path.parent.glob("*.jsonl")} - {path}
-    trace = trace_of(recording).compared_with(recorded_traces.read(others))
-    sample = "" if recording.sample == 1 else f", sample {recording.sample}"
-    return [f"{path}", f"  {recording.test}{sample}", *(f"  {line}" for line in explained(trace))]
+            if report is None:
+                raise ValueError("it does not have the keys of a report")
+            lines += [f"{path} ({report.mode}, {report.clock} clock)", *_report_lines(report), ""]
+        except (KeyError, TypeError, ValueError, AttributeError):  # a breakdown or finding may hold anything
+            lines += [f"cannot read {path}: it is not the JSON report of a run", ""]
+            all_read = False
+    return lines[:-1], all_read
 
 
 def explained(trace: Trace) -> list[str]:
-    """The breakdown of a run and of each of its calls, its critical path and all findings about it."""
+    """Return the breakdown of a run and of each of its calls, its critical path and all findings about it."""
+    findings = listing(find(trace)) or [_NO_FINDINGS]
     if not trace.order:
         return ["no calls"]
-    several = len(trace.order) > 1
-    lines = [f"{'test' if several else 'call':<10}{trace.breakdown.text()}"]
-    if several:
-        lines += [_call(trace, call.number) for call in trace.calls]
-        lines.append(f"{'path':<10}{_path(trace)}")
-    return [*lines, *(listing(find(trace)) or ["no findings"])]
+    if len(trace.order) == 1:
+        return [f"{'call':<10}{trace.breakdown.text()}", *findings]
+    lines = [f"{'test':<10}{trace.breakdown.text()}"]
+    for call in trace.calls:
+        sent = (call.sent - trace.calls[0].sent) // MILLISECOND
+        model = call.timeline.model or "model unknown"
+        lines.append(f"{f'call {call.number}':<10}{call.breakdown.text()} ({model}, sent at {sent}ms)")
+    # steps that took less than a hundredth of the path are left out
+    steps = [step for step in trace.breakdown.path if step.end - step.start >= trace.breakdown.total / 100]
+    names = ("the application" if step.call is None else trace.request(step.call) for step in steps)
+    return [*lines, f"{'path':<10}{', '.join(names)}", *findings]
 
 
-def _call(trace: Trace, number: int) -> str:
-    call = trace.calls[number - 1]
-    sent = (call.sent - trace.calls[0].sent) // MILLISECOND
-    return f"{f'call {number}':<10}{call.breakdown.text()} ({call.timeline.model or 'model unknown'}, sent at {sent}ms)"
-
-
-def _path(trace: Trace) -> str:
-    """The critical path in words; steps that took less than a hundredth of it are left out."""
-    least = trace.breakdown.total / 100
-    steps = [step for step in trace.breakdown.path if step.end - step.start >= least]
-    return ", ".join("the application" if step.call is None else trace.request(step.call) for step in steps)
-
-
-# ── reports ──
-
-
-def _reports(places: Sequence[Path]) -> dict[Path, Mapping[str, Any] | None]:
-    """The JSON reports in these places; None for a file that was named and is none."""
-    named = [place for place in places if place.is_file() and place.suffix == ".json"]
-    found = {file for place in places if place.is_dir() for file in place.rglob("*.json")}
-    reports: dict[Path, Mapping[str, Any] | None] = {path: _read(path) for path in sorted(found)}
-    return {path: report for path, report in reports.items() if report} | {path: _read(path) for path in named}
-
-
-def _read(path: Path) -> Mapping[str, Any] | None:
+def _read(path: Path) -> _Report | None:
     try:
-        report = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return convert(parse(read_text(path, FileError)), _Report)
+    except (FileError, JSONFaultError):
         return None
-    tests = report.get("tests") if isinstance(report, dict) and "schema" in report else None
-    return report if isinstance(tests, list) and all(map(_is_test, tests)) else None
 
 
-def _is_test(test: object) -> bool:
-    return isinstance(test, dict) and isinstance(test.get("nodeid"), str) and isinstance(test.get("calls"), list)
+def _report_lines(report: _Report) -> Iterator[str]:
+    if any(test.breakdown is UNSET for test in report.tests):
+        yield from (f"  {line}" for line in _LACKS)
+    for test in report.tests:
+        yield f"  {test.nodeid}" if test.sample == 1 else f"  {test.nodeid}, sample {test.sample}"
+        if test.breakdown:
+            text = Breakdown.from_json(test.breakdown, _answer_tokens(test.calls), len(test.calls)).text()
+            yield f"    {'test':<10}{text}"
+        elif not test.calls:
+            yield "    no calls"
+        if len(test.calls) > 1 or not test.breakdown:
+            for number, call in enumerate(test.calls, 1):
+                parts = call.get("breakdown") or _parts_of_metrics(call)
+                text = Breakdown.from_json(parts, _answer_tokens([call]), 1).text()
+                yield f"    {f'call {number}':<10}{text}"
+        if test.findings is not UNSET:
+            yield from (f"    {line}" for line in listing(map(Finding.from_json, test.findings)) or [_NO_FINDINGS])
 
 
-def _report(path: Path, report: Mapping[str, Any] | None) -> list[str]:
-    if report is None:
-        raise ValueError("it has not the keys of a report")
-    tests = report["tests"]
-    lacks = any("breakdown" not in test for test in tests)
-    lines = [f"{path} ({report.get('mode')}, {report.get('clock')} clock)", *(f"  {line}" for line in _LACKS if lacks)]
-    for test in tests:
-        sample = "" if test.get("sample", 1) == 1 else f", sample {test['sample']}"
-        lines += [f"  {test['nodeid']}{sample}", *(f"    {line}" for line in _test(test))]
-    return lines
-
-
-def _test(test: Mapping[str, Any]) -> Iterator[str]:
-    calls = test["calls"]
-    if test.get("breakdown"):
-        yield f"{'test':<10}{Breakdown.from_json(test['breakdown'], _tokens(calls), len(calls)).text()}"
-    elif not calls:
-        yield "no calls"
-    for number, call in enumerate(calls, 1):
-        if len(calls) > 1 or not test.get("breakdown"):
-            parts = call.get("breakdown") or _coarse(call)
-            yield f"{f'call {number}':<10}{Breakdown.from_json(parts, _tokens([call]), 1).text()}"
-    if "findings" in test:
-        yield from listing(map(Finding.from_json, test["findings"])) or ["no findings"]
-
-
-def _tokens(calls: Iterable[Mapping[str, Any]]) -> int | None:
-    """The tokens of all answers, thinking left out; None where a call does not tell."""
+def _answer_tokens(calls: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return the tokens of all answers without thinking; None if a call does not have them."""
     total = 0
     for call in calls:
         if call.get("output_tokens") is None:
@@ -146,8 +159,8 @@ def _tokens(calls: Iterable[Mapping[str, Any]]) -> int | None:
     return total
 
 
-def _coarse(call: Mapping[str, Any]) -> dict[str, float]:
-    """The parts that the metrics of a call tell apart."""
+def _parts_of_metrics(call: Mapping[str, Any]) -> dict[str, float]:
+    """Return the parts that the metrics of a call tell apart, in seconds."""
     total, ttft, ttfa = (call.get(name) for name in ("total", "ttft", "ttfa"))
     if total is None:
         return {}

@@ -1,25 +1,40 @@
-"""What `claude-latency suggest` does: budgets to start from, made of the JSON report of a run, or of a baseline."""
+"""`claude-latency suggest`: budgets to start from, made of the JSON report of a run, or of a baseline."""
 
 from __future__ import annotations
 
+import argparse
+from typing import Any
+
 from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.baselines.reported_limits import limits_in
-from pytest_claude_latency.cli.baselines import path_of
+from pytest_claude_latency.cli.baselines import BASELINE_HELP, path_of
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.report import suggestions
 from pytest_claude_latency.results.budget_suggestion import suggest
 
 
-def show(text: str) -> int:
-    """Print a marker for each test in the file; the exit status, which is 1 where there is none to propose.
+def declare(commands: Any) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "suggest",
+        help="propose budgets from what was measured",
+        description="Propose a budget for each test in the JSON report of a run, as markers to paste: the worst sample "
+        "and 25 % more, at least 50ms more, rounded up to two digits. Exit status 1 if there is none to propose.",
+    )
+    parser.add_argument("report", metavar="REPORT", help=f"the JSON report of a run, or {BASELINE_HELP}")
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print a marker for each test in the file.
 
     Raises:
-        LatencyError: the file cannot be read, is none of a run, or holds no test.
+        LatencyError: the file cannot be read, is neither a report nor a baseline, or holds no test.
     """
-    file = path_of(text)
+    file = path_of(chosen.report)
     measured = load(file)
     if not measured.series and not measured.left_out:
         raise LatencyError(f"{file} holds no test: run latency tests with --latency-report={file.name}")
-    made = suggest(measured.series, limits_in(file), measured.left_out)
-    print(*suggestions.lines(made), sep="\n")
-    return 0 if made.found else 1
+    proposed = suggest(measured.series, limits_in(file), measured.left_out)
+    print(*suggestions.lines(proposed), sep="\n")
+    return 0 if proposed.found else 1

@@ -1,4 +1,4 @@
-"""Explanations: where the time of a test's slowest sample went, and what was found about all of them, as lines."""
+"""Explanations: where the time of a test's slowest sample went, and what was found about all samples, as lines."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from pytest_claude_latency.results.result import TestResult
 
 
 def explanation(samples: Sequence[TestResult]) -> list[str]:
-    """The breakdown of the slowest sample, then of each rule its costliest finding.
+    """Return the breakdown of the slowest sample, then the costliest finding of each rule.
 
-    Empty where nothing was broken down. A rule that holds for many samples is said once.
+    Empty if no sample has a breakdown. A rule that holds for many samples is shown once.
     """
-    known = [sample for sample in samples if sample.breakdown is not None and sample.breakdown["text"]]
-    if not known:
+    texts = {
+        position: sample.breakdown["text"]
+        for position, sample in enumerate(samples)
+        if sample.breakdown is not None and sample.breakdown["text"]
+    }
+    if not texts:
         return []
-    slowest = max(known, key=lambda sample: sample.elapsed or 0.0)
-    which = f" (sample {slowest.sample} of {len(samples)}, the slowest)" if len(samples) > 1 else ""
-    assert slowest.breakdown is not None  # as in `known`
-    found: dict[str, Finding] = {}
-    for sample in known:
-        for finding in map(Finding.from_json, sample.findings):
-            found[finding.rule] = max(found.get(finding.rule, finding), finding, key=lambda each: each.cost)
-    worst_first = sorted(found.values(), key=lambda each: -each.cost)
-    return [f"{'test':<10}{slowest.breakdown['text']}{which}", *(listing(worst_first) or ["no findings"])]
+    slowest = max(texts, key=lambda position: samples[position].elapsed or 0.0)
+    which = f" (sample {samples[slowest].sample} of {len(samples)}, the slowest)" if len(samples) > 1 else ""
+    costliest: dict[str, Finding] = {}
+    for position in texts:
+        for finding in map(Finding.from_json, samples[position].findings):
+            if finding.rule not in costliest or finding.cost > costliest[finding.rule].cost:
+                costliest[finding.rule] = finding
+    findings = sorted(costliest.values(), key=lambda finding: -finding.cost)
+    return [f"{'test':<10}{texts[slowest]}{which}", *(listing(findings) or ["no findings"])]

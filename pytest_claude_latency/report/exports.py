@@ -1,13 +1,13 @@
 """Exports: a baseline in the formats of tools that keep a history of benchmarks.
 
-One value stands for all samples of a test: their median, which is a measured one, between the lowest and the highest.
-A mean is not exported: one stalled answer would decide it.
+One value stands for all samples of a test: their median, which was measured, between the lowest and the highest. A
+mean is not exported: a single stalled answer would decide it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -41,69 +41,72 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """What can be exported; `left_out` says of the rest why not."""
+    """What can be exported; `left_out` has the reason for each metric that cannot be."""
 
-    known: tuple[Point, ...]
+    measured: tuple[Point, ...]
     left_out: tuple[str, ...]
 
 
-def points(series: Iterable[Series]) -> Points:
-    """Every metric of every test that was measured in some sample. What never came in one has no highest value."""
-    known: list[Point] = []
+def points(all_series: Iterable[Series]) -> Points:
+    """Return every metric of every test that some sample measured.
+
+    A metric that never came in one sample has no highest value, so it is left out.
+    """
+    measured: list[Point] = []
     left_out: list[str] = []
-    for each in series:
+    for series in all_series:
         for metric in EXACT:
-            readings = [found for sample in each.samples if (found := reading(sample, metric)) is not None]
+            readings = [value for sample in series.samples if (value := reading(sample, metric)) is not None]
             if never := readings.count(NEVER):
                 reason = METRICS[metric].absent
-                left_out.append(f"{metric} of {each.nodeid}: {reason} in {never} of {len(readings)} samples")
+                left_out.append(f"{metric} of {series.nodeid}: {reason} in {never} of {len(readings)} samples")
             elif readings:
-                known.append(_point(each, metric, readings))
-    return Points(tuple(known), tuple(left_out))
+                measured.append(
+                    Point(
+                        nodeid=series.nodeid,
+                        metric=metric,
+                        value=percentile(readings, Fraction(1, 2)),
+                        low=min(readings),
+                        high=max(readings),
+                        samples=len(readings),
+                        kind=series.kind,
+                    )
+                )
+    return Points(tuple(measured), tuple(left_out))
 
 
-def bencher(known: Iterable[Point]) -> str:
-    """Bencher Metric Format: an object of tests, each with its measures; spans in nanoseconds."""
+def bencher(measured: Iterable[Point]) -> str:
+    """Return Bencher Metric Format: an object of tests, each with its measures; durations in nanoseconds."""
     tests: dict[str, dict[str, Any]] = {}
-    for point in known:
+    for point in measured:
         measure = {"value": point.value, "lower_value": point.low, "upper_value": point.high}
         tests.setdefault(point.nodeid, {})[point.metric.replace("_", "-")] = measure
     return _text(tests)
 
 
-def github(known: Iterable[Point]) -> str:
-    """The list that github-action-benchmark reads as `customSmallerIsBetter`; spans in milliseconds."""
-    return _text([_benchmark(point) for point in known])
+def github(measured: Iterable[Point]) -> str:
+    """Return the list that github-action-benchmark reads as `customSmallerIsBetter`; durations in milliseconds."""
+    benchmarks = []
+    for point in measured:
+        value, low, high = (
+            round(number / MILLISECOND, 6) if point.is_span else number
+            for number in (point.value, point.low, point.high)
+        )
+        benchmarks.append(
+            {
+                "name": f"{point.nodeid} {point.metric}",
+                "unit": "ms" if point.is_span else "tokens" if "tokens" in point.metric else "calls",
+                "value": value,
+                "range": f"{low} to {high}",
+                "extra": f"median of {point.samples}, {point.kind}",
+            }
+        )
+    return _text(benchmarks)
 
 
 FORMATS: Mapping[str, Callable[[Iterable[Point]], str]] = {"bencher": bencher, "github": github}
 
 
-def _point(series: Series, metric: str, readings: Sequence[float]) -> Point:
-    return Point(
-        nodeid=series.nodeid,
-        metric=metric,
-        value=percentile(readings, Fraction(1, 2)),
-        low=min(readings),
-        high=max(readings),
-        samples=len(readings),
-        kind=series.kind,
-    )
-
-
-def _benchmark(point: Point) -> dict[str, Any]:
-    value, low, high = (
-        round(each / MILLISECOND, 6) if point.is_span else each for each in (point.value, point.low, point.high)
-    )
-    return {
-        "name": f"{point.nodeid} {point.metric}",
-        "unit": "ms" if point.is_span else "tokens" if "tokens" in point.metric else "calls",
-        "value": value,
-        "range": f"{low} to {high}",
-        "extra": f"median of {point.samples}, {point.kind}",
-    }
-
-
 def _text(content: object) -> str:
-    # all ASCII: it may go through a terminal or a pipe of any encoding
+    # only ASCII: it may go through a terminal or a pipe of any encoding
     return json.dumps(content, indent=2, allow_nan=False) + "\n"

@@ -335,7 +335,7 @@ def test_a_baseline_that_is_none_of_the_shards_is_replaced_only_by_force(project
 
     assert (status, out) == (2, "")
     assert err == (
-        f"claude-latency: {Path('.latency/main.jsonl')} is there already, and not among what is merged; "
+        f"claude-latency: {Path('.latency/main.jsonl')} exists already, and is not among those merged; "
         "--force replaces it\n"
     )
     assert other.read_bytes() == kept
@@ -431,7 +431,7 @@ def test_an_export_does_not_replace_what_it_is_made_of(project: Path, run: Any) 
     status, _, err = run("export", "main", "--format=github", f"--output={kept}")
 
     assert status == 2
-    assert "is what is exported" in err
+    assert "is the file that is exported" in err
     assert kept.read_bytes() == content
 
 

@@ -132,7 +132,7 @@ def test_a_file_that_is_no_report_is_told(text: str, capsys: Capture) -> None:
     Path("other.json").write_text(text)
 
     assert main(["explain", "other.json"]) == 1
-    assert capsys.readouterr().out == "cannot read other.json: it is no JSON report of a run\n"
+    assert capsys.readouterr().out == "cannot read other.json: it is not the JSON report of a run\n"
 
 
 def test_json_files_of_others_in_a_folder_are_left_alone(capsys: Capture) -> None:

@@ -13,7 +13,7 @@ from tests.support.some_baseline import DRAFT, LABEL, baselines, live, never, re
 
 
 def exported(form: str, *series: Series) -> Any:
-    return json.loads(FORMATS[form](points(series).known))
+    return json.loads(FORMATS[form](points(series).measured))
 
 
 def test_bencher_gets_an_object_of_tests_with_spans_in_nanoseconds() -> None:
@@ -53,7 +53,7 @@ def test_what_never_came_is_left_out_and_said() -> None:
     found = points([never(), live(DRAFT)])
 
     assert found.left_out == (f"ttft of {LABEL}: no token came in 1 of 2 samples",)
-    assert [point.metric for point in found.known if point.nodeid == LABEL] == [
+    assert [point.metric for point in found.measured if point.nodeid == LABEL] == [
         "total",
         "elapsed",
         "calls",
@@ -70,14 +70,14 @@ def test_nothing_measured_is_nothing_exported() -> None:
 @given(baselines())
 def test_any_value_exported_lies_within_its_range_and_was_measured(kept: Baseline) -> None:
     found = points(kept.series.values())
-    tests = json.loads(bencher(found.known))
+    tests = json.loads(bencher(found.measured))
 
     for test in tests.values():
         assert all(each["lower_value"] <= each["value"] <= each["upper_value"] < NEVER for each in test.values())
-    for point in found.known:
+    for point in found.measured:
         low, high = json.loads(bencher([point]))[point.nodeid][point.metric.replace("_", "-")], point.high
         assert (low["value"], high) == (point.value, low["upper_value"])
-    for point, each in zip(found.known, json.loads(github(found.known)), strict=True):
+    for point, each in zip(found.measured, json.loads(github(found.measured)), strict=True):
         low, high = map(float, each["range"].split(" to "))
         assert low <= each["value"] <= high
         assert each["name"] == f"{point.nodeid} {point.metric}"
