@@ -15,7 +15,7 @@ class Alarm(Protocol):
     """What stands for a task that waits: a future of asyncio, for example."""
 
     def done(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Return whether nobody waits for it any more."""
         ...
 
 

@@ -74,7 +74,7 @@ class LoopState:
         return [key for key in tuple(self._files.values()) if key.fd != own]
 
     def idle_until(self, instant: Nanoseconds) -> bool:
-        """Whether the running task is the only thing this loop could do before or at `instant`."""
+        """Return whether the running task is the only thing this loop could do before or at `instant`."""
         loop: Any = self.loop
         if loop._ready or loop._stopping or self._fds is None or len(self._fds) > 1:
             return False
@@ -99,7 +99,7 @@ class LoopWait(Wait):
         return [key.fd for key in self._state.other_files()]
 
     def ready(self) -> bool:
-        """Whether one of these files is ready; False where the system has no `poll` to ask."""
+        """Return whether one of these files is ready; False where the system has no `poll` to ask."""
         if not hasattr(select, "poll"):
             return False
         poll = select.poll()

@@ -31,9 +31,9 @@ from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
-# A missed notification. A member may notify a condition while no thread waits there, although an outsider uses to wait
-# there: a worker thread that an earlier test started is just doing the last steps of its previous job. That thread
-# finds the result of the notification (a queue that is no longer empty) without waiting, so nothing would make it a
+# A missed notification. A member may notify a condition while no thread waits there, although an outsider usually waits
+# there: a worker thread that an earlier test started is still doing the last steps of its previous job. That thread
+# then finds what it was notified of (a queue that is no longer empty) without a wait, so nothing would make it a
 # member, and the clock would move while it works. Two attributes on the condition prevent this. The first says which
 # threads may come back; until they have come, or wait elsewhere, the clock stands. The second says for whom they work
 # from the moment they enter the condition.
@@ -46,7 +46,7 @@ class Waiter(Wait):
     """One wait on a condition: stands in the condition's list of waiters, in place of a lock that `notify` releases."""
 
     def __init__(self, condition: Condition) -> None:
-        super().__init__(None, "")  # the message about a deadlock takes the call from the thread's stack
+        super().__init__(None, "")  # no text: the message about a deadlock reads the call from the thread's stack
         self._condition = condition
         self._ident = get_ident()
         self._woken = False
@@ -59,7 +59,7 @@ class Waiter(Wait):
             RuntimeError: the thread was notified before.
         """
         # The thread counts as running before this returns. If it only counted once it runs, the notifier could park
-        # first, and the clock would move although somebody has something to do at this instant.
+        # first, and the clock would move although this thread has something to do at this instant.
         with TRACKED_LOCK:
             if self.notified:
                 # A signal handler interrupted an earlier `notify` before it took this waiter from the list. Python's
@@ -186,7 +186,7 @@ def _enter(original: Callable[..., Any], condition: Any) -> Any:
 
 
 def _remember_outsider(condition: Any) -> None:
-    """Note that the calling thread waits here as an outsider; it has missed nothing. The caller must hold `LOCK`."""
+    """Remember that the calling thread waits here as an outsider, and forget what it missed. Caller must hold LOCK."""
     condition.__dict__.setdefault(_OUTSIDERS, set()).add(get_ident())
     world: WorldState | None = condition.__dict__.pop(_MISSED, None)
     if world is not None and world.schedule is not None:

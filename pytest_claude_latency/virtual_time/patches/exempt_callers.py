@@ -39,5 +39,5 @@ def package(frame: FrameType | None) -> str:
 
 
 def exempt(depth: int) -> bool:
-    """Whether the function `depth` frames above the caller of this one is exempt."""
+    """Return whether the function `depth` frames above the caller of this one is exempt."""
     return package(sys._getframe(depth + 1)) in EXEMPT

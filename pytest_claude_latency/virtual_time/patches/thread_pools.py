@@ -30,7 +30,7 @@ _JOB = "_claude_latency_job"
 class PoolState:
     """The workers of one executor, its queue, and what is reserved for the jobs in it.
 
-    The caller of a method must hold `LOCK`.
+    The caller of each method must hold LOCK.
     """
 
     def __init__(self, workers: set[Any]) -> None:
@@ -84,7 +84,7 @@ class PoolState:
             self.forget(job)
 
     def occupies(self, ident: int | None) -> bool:
-        """Whether that worker has a job, or may still get one."""
+        """Return whether that worker has a job, or may still get one."""
         return ident in self._busy or bool(self._queue)
 
     def recount(self) -> None:

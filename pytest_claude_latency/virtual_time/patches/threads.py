@@ -63,7 +63,7 @@ def _start(original: Callable[[Thread], None], thread: Thread) -> None:
     """Do what `Thread.start` does; a thread that a member starts counts as running from here on."""
     parent = MEMBERS.get(get_ident())
     lifetime = _new_lifetime(thread, parent, starter=sys._getframe(2))
-    if parent is None or lifetime_of(thread) is not None:  # the latter fails: a thread starts once
+    if parent is None or lifetime_of(thread) is not None:  # if it started before, the original raises
         thread.__dict__.setdefault(_LIFETIME, lifetime)
         original(thread)
         return
@@ -87,7 +87,7 @@ def _start(original: Callable[[Thread], None], thread: Thread) -> None:
         original(thread)
     except BaseException:
         with TRACKED_LOCK:
-            # An exception here does not mean that the thread does not run: Ctrl-C may have interrupted the wait.
+            # The thread may run all the same: Ctrl-C may have interrupted the wait for its first step.
             if reservation.member is None:
                 schedule.withdraw(reservation)
         raise
@@ -112,7 +112,7 @@ def _new_lifetime(thread: Any, parent: Member | None, starter: Any) -> Lifetime:
         return Lifetime(None, submitted_to())
     if starter.f_globals.get("__name__") == "trio._core._thread_cache":
         mark_worker(thread)
-        return Lifetime(None)  # a member only while it runs a job, as `trio_runs` sees to
+        return Lifetime(None)  # `trio_runs` makes it a member while it runs a job
     if package(starter) in BACKGROUND:
         mark_background(thread)
     return Lifetime(None if parent is None or is_background(thread) else parent.world)
@@ -166,9 +166,9 @@ def _join(original: Callable[..., None], thread: Thread, timeout: float | None =
 
 
 def _wait_for_end(member: Member, thread: Thread, lifetime: Lifetime, instant: int | None) -> bool:
-    """Wait until the thread ends or `instant` comes; return whether the caller should look, and wait again."""
-    # A worker of a pool may never end, and its end is no event of the world. Those who join one are woken at the end of
-    # each job, and look whether it is idle now.
+    """Wait until the thread ends or `instant` comes; return whether the caller should look again, and wait again."""
+    # A worker of a pool ends when the pool shuts down, which nobody in the world may do. So those who join a worker are
+    # woken at the end of each job, to look whether it is idle.
     pool = lifetime.pool
     with TRACKED_LOCK:
         schedule = member.schedule

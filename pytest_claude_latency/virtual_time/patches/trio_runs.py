@@ -104,7 +104,7 @@ class SleepingTask:
         self.cancelled = False
 
     def done(self) -> bool:
-        """Whether its wait was cancelled."""
+        """Return whether its wait was cancelled."""
         return self.cancelled
 
 
@@ -135,7 +135,7 @@ class RunWait(Wait):
             self._events.force_wakeup()
 
     def woken_by(self, pair: Any) -> bool:
-        """Whether a byte in that pair ends this wait."""
+        """Return whether a byte in that pair ends this wait."""
         return pair is self._events._force_wakeup or pair.wakeup_sock.fileno() in self._events._registered
 
     def files(self) -> list[int]:
@@ -144,7 +144,7 @@ class RunWait(Wait):
         return [file for file in tuple(self._events._registered) if isinstance(file, int) and file not in own]
 
     def ready(self) -> bool:
-        """Whether one of these files is ready; False where the system has no `poll` to ask."""
+        """Return whether one of these files is ready; False where the system has no `poll` to ask."""
         if not hasattr(select, "poll"):
             return False
         poll = select.poll()
@@ -188,7 +188,7 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
 
 
 def _idle_until(runner: Any, instant: Nanoseconds) -> bool:
-    """Whether the running task is the only thing this run could do before or at `instant`."""
+    """Return whether the running task is the only thing this run could do before or at `instant`."""
     entries, events = runner.entry_queue, runner.io_manager
     if runner.runq or runner.is_guest or runner.ki_pending or entries.queue or entries.idempotent_queue:
         return False
