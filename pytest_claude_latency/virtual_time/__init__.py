@@ -1,8 +1,8 @@
-"""Virtual time: makes a program live on a clock that a replay moves.
+"""Virtual time: lets a program live on a clock that a replay moves.
 
-`install` patches, once and early, what programs wait with; everything stays the
-machine's for threads that live in no `World`. Time in a world moves only when
-all its members wait, and then to the earliest wake-up.
+`install` patches, once and early, what programs wait with. For threads that live
+in no `World`, everything stays the machine's. Time in a world moves only when all
+its members wait, and then to the earliest instant that one waits for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "WorldState", "cu
 
 
 def __getattr__(name: str) -> Any:
-    """The names that only a run with a world needs."""
+    """Import a name that only a run with a world needs, when it is first used."""
     if name == "World":
         from pytest_claude_latency.virtual_time.lifecycle import World
 
@@ -39,64 +39,65 @@ def __getattr__(name: str) -> Any:
 
 
 def install() -> None:
-    """Patch the process, once: at plugin load, before the program under test is imported."""
-    if time_module.install():
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_forget_worlds)
-        conditions.install(time.monotonic)
-        threads.install()
-        if "queue" in sys.modules:
-            sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
-        import_hook.on_import(
-            {
-                "concurrent.futures.thread": _patch_pools,
-                "asyncio.base_events": _patch_loops,
-                "asyncio.selector_events": _patch_selector_loops,
-                "asyncio.proactor_events": _patch_proactor_loops,
-                "trio": _patch_trio,
-                "uvloop": _patch_uvloop,
-            }
-        )
+    """Patch the process, once: when the plugin is loaded, before the program under test is imported.
+
+    A program that has copied `time.sleep` before would keep the unpatched function for good.
+    """
+    if not time_module.install():
+        return
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_worlds)
+    conditions.install(time.monotonic)
+    threads.install()
+    if "queue" in sys.modules:
+        sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
+    import_hook.on_import(dict.fromkeys(_LIBRARIES, _patch))
 
 
 def _forget_worlds() -> None:
-    # Looked up by name: a process that has not entered a world has not imported the module, and has nothing to forget.
+    # Looked up by name: a process that has never made a world has not imported the module, and has nothing to forget.
     lifecycle = sys.modules.get("pytest_claude_latency.virtual_time.lifecycle")
     if lifecycle is not None:
         lifecycle.forget_all()
 
 
-def _patch_loops(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time.patches import asyncio_loops
-
-    asyncio_loops.install_loops(module)
-
-
-def _patch_selector_loops(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time.patches import asyncio_loops
-
-    asyncio_loops.install_wake_up(module.BaseSelectorEventLoop)
+_LIBRARIES = (
+    "concurrent.futures.thread",
+    "asyncio.base_events",
+    "asyncio.selector_events",
+    "asyncio.proactor_events",
+    "trio",
+    "uvloop",
+)
 
 
-def _patch_proactor_loops(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time.patches import asyncio_loops
+def _patch(module: ModuleType) -> None:
+    """Patch a module that has just been imported.
 
-    asyncio_loops.install_wake_up(module.BaseProactorEventLoop)
+    Each patch is imported only here, since it imports what it patches: no run pays for a library that it does not use.
+    """
+    match module.__name__:
+        case "concurrent.futures.thread":
+            from pytest_claude_latency.virtual_time.patches import thread_pools
 
+            thread_pools.install(module)
+        case "asyncio.base_events":
+            from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
-def _patch_pools(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time.patches import thread_pools
+            asyncio_loops.install_loops(module)
+        case "asyncio.selector_events":
+            from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
-    thread_pools.install(module)
+            asyncio_loops.install_wake_up(module.BaseSelectorEventLoop)
+        case "asyncio.proactor_events":
+            from pytest_claude_latency.virtual_time.patches import asyncio_loops
 
+            asyncio_loops.install_wake_up(module.BaseProactorEventLoop)
+        case "trio":
+            from pytest_claude_latency.virtual_time.patches import trio_runs
 
-def _patch_trio(_: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time.patches import trio_runs
+            trio_runs.install()
+        case "uvloop":
+            from pytest_claude_latency.virtual_time.patches import uvloop_loops
 
-    trio_runs.install()
-
-
-def _patch_uvloop(module: ModuleType) -> None:
-    from pytest_claude_latency.virtual_time.patches import uvloop_loops
-
-    uvloop_loops.install(module)
+            uvloop_loops.install(module)

@@ -7,17 +7,17 @@ Instants are whole nanoseconds: float seconds drift as they are added up.
 
 from __future__ import annotations
 
-from time import monotonic_ns  # bound here, before anything is patched: this one always reads the machine
+from time import monotonic_ns  # bound here, before anything is patched, so it always reads the machine
 from typing import Protocol, final
 
 from pytest_claude_latency.duration import Nanoseconds
 
 
 class Clock(Protocol):
-    """Something that says what time it is, in nanoseconds since an origin of its own."""
+    """Something that tells the time, in nanoseconds since an origin of its own."""
 
     def now(self) -> Nanoseconds:
-        """The current instant. Never decreases."""
+        """Return the current instant. It never decreases."""
         ...
 
 
@@ -26,7 +26,7 @@ class WallClock:
     """The machine's monotonic clock."""
 
     def now(self) -> Nanoseconds:
-        """The machine's current instant."""
+        """Return the machine's current instant."""
         return monotonic_ns()
 
 
@@ -38,11 +38,11 @@ class VirtualClock:
         self._now = start
 
     def now(self) -> Nanoseconds:
-        """The instant it was last moved to."""
+        """Return the instant the clock was last moved to."""
         return self._now
 
     def advance_to(self, instant: Nanoseconds) -> None:
-        """Move to `instant`.
+        """Move the clock to `instant`.
 
         Raises:
             ValueError: `instant` lies in the past.

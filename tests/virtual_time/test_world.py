@@ -75,12 +75,12 @@ def test_the_first_member_is_an_outsider_again_after_the_end() -> None:
 
 def test_a_thread_started_inside_belongs_to_the_ended_world() -> None:
     world = World(VirtualClock(), name="outlived")
-    told: list[WorldState | None] = []
+    worlds: list[WorldState | None] = []
     end = threading.Event()
 
     def outlive() -> None:
         end.wait()
-        told.append(virtual_time.current())
+        worlds.append(virtual_time.current())
 
     world.enter()
     thread = threading.Thread(target=outlive)
@@ -89,26 +89,26 @@ def test_a_thread_started_inside_belongs_to_the_ended_world() -> None:
     end.set()
     thread.join()
 
-    assert told == [world]
+    assert worlds == [world]
     assert world.ended
 
 
 def test_a_thread_started_outside_belongs_to_no_world(world: World) -> None:
-    told: list[WorldState | None] = []
+    worlds: list[WorldState | None] = []
     done = real_clock.allocate_lock()
     done.acquire()
 
-    def tell() -> None:
-        told.append(virtual_time.current())
+    def note() -> None:
+        worlds.append(virtual_time.current())
         done.release()
 
-    machine_start(tell)
+    start_unseen(note)
     done.acquire()
 
-    assert told == [None]
+    assert worlds == [None]
 
 
-def machine_start(target: Callable[[], object]) -> None:
+def start_unseen(target: Callable[[], object]) -> None:
     """Start a thread behind the back of `threading`."""
     import _thread
 
@@ -171,11 +171,11 @@ def test_a_world_of_real_time_waits_for_real() -> None:
 
 def test_a_world_of_real_time_knows_its_threads() -> None:
     world = World(WallClock(), name="real")
-    told: list[WorldState | None] = []
+    worlds: list[WorldState | None] = []
     world.enter()
-    thread = threading.Thread(target=lambda: told.append(virtual_time.current()))
+    thread = threading.Thread(target=lambda: worlds.append(virtual_time.current()))
     thread.start()
     thread.join()
     world.leave()
 
-    assert told == [world]
+    assert worlds == [world]

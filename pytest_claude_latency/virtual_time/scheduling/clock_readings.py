@@ -1,10 +1,12 @@
-"""The dial of a world: what its members read when they ask for the time.
+"""What the members of a world read when they ask for the time.
 
-Virtual instants count from the entry into the world; a dial adds the origin
-that programs expect. Whole readings (`…_ns`) are exact. Float readings run late
-by a float skew, a little more at each new instant they are taken at: no machine wakes
-a sleeper early, so programs ask `monotonic() >= deadline` after sleeping to it,
-and rounding alone would answer that differently at different uptimes.
+Virtual instants count from the entry into the world. Readings add the origin that
+programs expect. Whole readings (`…_ns`) are exact. Float readings run late by a
+float skew of some nanoseconds, a little more at each new instant at which they
+are taken. The reason: programs sleep to a deadline and then ask `monotonic() >=
+deadline`. On a machine the answer is yes, since no machine wakes a sleeper early.
+Rounding to float alone would sometimes make it no, depending on the uptime of the
+machine, and the program would wait once more, or for ever.
 """
 
 from __future__ import annotations
@@ -21,77 +23,81 @@ if TYPE_CHECKING:
 
     from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 
-# A program that reads the clock this often without waiting is waiting for time to pass.
+# A program that reads the clock so often without waiting is waiting for time to pass.
 _PATIENCE = 10_000
 
 
 @final
 class ClockReadings:
-    """Readings of one virtual world, before and after its end."""
+    """The readings of one virtual world, before and after its end."""
 
     def __init__(
         self, schedule: Schedule, offer_turn: Callable[[], None], *, monotonic: Nanoseconds, date: Nanoseconds
     ) -> None:
         """`monotonic` and `date` are what members read at first, the former rounded up to a second.
 
-        Whole seconds, so that the digits below are the same in every run.
+        `offer_turn` lets other threads go on that are ready to.
         """
         self._schedule = schedule
         self._offer_turn = offer_turn
         self._clock = schedule.clock
         start = self._clock.now()
+        # A whole second, so that the digits after the point are the same in every run.
         self.origin = whole_second(monotonic) - start
         self._date = date - start
         self._ended_at: Nanoseconds | None = None
-        self._read_after = -1  # moves of the clock
-        self._reads = 0
-        self._instants = 0
+        self._move = -1  # the number of the clock's move at the last reading
+        self._reads = 0  # since that move
+        self._instants = 0  # at which the clock was read
+        # The distance of two neighbouring floats, which is how far rounding can be off.
         self._float_skew = math.ceil(math.ulp(monotonic / SECOND) * SECOND)
         self._date_float_skew = math.ceil(math.ulp(date / SECOND) * SECOND)
 
     def now(self) -> Nanoseconds:
-        """The instant in the world; after its end, time passes on it as on the machine."""
+        """Return the instant in the world. After the world's end it goes on at the machine's pace."""
         if self._ended_at is None:
             return self._clock.now()
         return self._clock.now() + monotonic_ns() - self._ended_at
 
     def end(self) -> None:
-        """From here on the machine's pace."""
+        """Let time pass at the machine's pace from here on: threads that outlive the world must not see it stop."""
         self._ended_at = monotonic_ns()
 
     def monotonic_ns(self) -> Nanoseconds:
-        """What `time.monotonic_ns` and `time.perf_counter_ns` return."""
+        """Return what `time.monotonic_ns` and `time.perf_counter_ns` return."""
         return self.origin + self._read()
 
     def monotonic(self) -> float:
-        """What `time.monotonic` and `time.perf_counter` return."""
+        """Return what `time.monotonic` and `time.perf_counter` return."""
         now = self._read()
         return (self.origin + now + self._instants * self._float_skew) / SECOND
 
     def time_ns(self) -> Nanoseconds:
-        """What `time.time_ns` returns."""
+        """Return what `time.time_ns` returns."""
         return self._date + self._read()
 
     def time(self) -> float:
-        """What `time.time` returns."""
+        """Return what `time.time` returns."""
         now = self._read()
         return (self._date + now + self._instants * self._date_float_skew) / SECOND
 
     def loop_time(self, origin: Nanoseconds, *, float_skew: bool) -> float:
-        """What a loop's `time` returns, on the loop's own origin."""
+        """Return what a loop's `time` returns, in seconds since the loop's own origin."""
         now = self._read()
         return (origin + now + (self._instants * self._float_skew if float_skew else 0)) / SECOND
 
     def spin(self) -> None:
-        """Count a reading, or a wait of no length: endless ones move the clock at last."""
+        """Count a wait of no length as a reading: a program that repeats either for ever must see time pass."""
         self._read()
 
     def _read(self) -> Nanoseconds:
         now = self.now()
-        if self._schedule.times_moved != self._read_after:
-            self._read_after = self._schedule.times_moved
+        if self._schedule.times_moved != self._move:
+            self._move = self._schedule.times_moved
             self._reads = 0
             self._instants += 1
+        # Counted without the lock, since this is called very often. Two threads may lose a count to each other; then
+        # the clock starts to creep a little later.
         self._reads += 1
         if self._reads > _PATIENCE and self._ended_at is None:
             with LOCK:
@@ -101,15 +107,15 @@ class ClockReadings:
 
 
 def whole_second(instant: Nanoseconds) -> Nanoseconds:
-    """The first whole second that is not before `instant`."""
+    """Return the first whole second that is not before `instant`."""
     return -(-instant // SECOND) * SECOND
 
 
 def due(now: Nanoseconds, seconds: float) -> Nanoseconds:
-    """The instant `seconds` from now, to the microsecond.
+    """Return the instant `seconds` from now, on a whole microsecond.
 
-    Programs compute waits from float readings; rounding takes back what floats and float skews put in.
-    Below half a one it is exact, and never `now` itself: a positive wait must make progress.
+    Programs compute waits from float readings, so rounding takes back what floats and the skew added. A wait of less
+    than half a microsecond is exact, and a positive wait never ends now: it must make progress.
     """
     span = round(seconds * SECOND)
     if span < MICROSECOND // 2:

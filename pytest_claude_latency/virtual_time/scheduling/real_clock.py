@@ -1,8 +1,7 @@
 """The machine's own time and locks, bound before anything is patched.
 
-Whatever must stay real whoever asks (the watch-dog, threads of no world, the
-rest of a wait whose world has ended) takes it from here. A shim carries the
-function it replaced as `.machine`, so importing this after the patch is safe.
+Whatever must stay real whoever asks takes it from here: the watchdog, threads of
+no world, the rest of a wait whose world has ended.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 
 
 def _unpatched(name: str) -> Any:
+    # A replacement in `time` carries the function it replaced as `.machine`, so this module may also be imported late.
     function = getattr(_time, name)
     return getattr(function, "machine", function)
 

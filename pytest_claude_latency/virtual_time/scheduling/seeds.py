@@ -1,4 +1,4 @@
-"""Randomness that every virtual world starts over, so that what it decides is decided alike."""
+"""Randomness that starts over in every virtual world, so that each replay takes the same decisions."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ from typing import Protocol, final
 
 
 class RandomSource(Protocol):
-    """Something random."""
+    """A generator of random numbers whose numbers decide what a program does next."""
 
     def reset(self) -> None:
-        """Start it over; called as a world is entered."""
+        """Start from a fixed seed. Called when a world begins."""
 
     def restore(self) -> None:
-        """Let it go on from where it was held."""
+        """Go on from where the source was before `reset`. Called when the world has ended."""
 
 
 @final
 class Seeds:
-    """All of the process."""
+    """The random sources of the process."""
 
     def __init__(self) -> None:
         self._sources: list[RandomSource] = []
-        self._held = False
+        self._in_world = False
 
     def add(self, source: RandomSource) -> None:
-        """Hold this in every world from now on, the active one included."""
+        """Reset this source in every world from now on, the active one included."""
         self._sources.append(source)
-        if self._held:
+        # A library that the program imports in the middle of a test adds its source late.
+        if self._in_world:
             source.reset()
 
     def reset(self) -> None:
-        """A world begins."""
-        self._held = True
+        """Reset every source: a world begins."""
+        self._in_world = True
         for source in self._sources:
             source.reset()
 
     def restore(self) -> None:
-        """It has ended."""
-        self._held = False
+        """Restore every source: the world has ended."""
+        self._in_world = False
         for source in self._sources:
             source.restore()
 
 
+# State of the process, since the sources are: trio has one generator for all its runs.
 SEEDS = Seeds()

@@ -67,6 +67,7 @@ def outsiders_work() -> bool:
     # A thread that waits for our own lock looks idle from outside, so the lock lists those that wait for it.
     if TRACKED_LOCK.waiting or any(state.waiting() in {Waiting.NOTHING, Waiting.WORK} for state in states):
         return True
+    # A thread between two steps may look blocked. If it is on its way, it has moved a moment later.
     real_clock.sleep(_MOMENT)
     return bool(TRACKED_LOCK.waiting) or outsiders() != states
 
@@ -87,14 +88,15 @@ def outsiders_rest() -> bool:
     """Return whether each outsider waits for something that may never come; False where threads cannot be listed."""
     threads = tuple(threading._active.values())  # type: ignore[attr-defined] # by identifier
     programs = {thread.native_id for thread in threads if not is_worker(thread)}
-    return bool(thread_state.native_ids()) and all(_rests(state, state.native_id in programs) for state in outsiders())
-
-
-def _rests(state: ThreadState, of_program: bool) -> bool:
-    waiting = state.waiting()
-    if waiting is Waiting.LIMITED:
-        return not of_program  # an idle worker, or a thread of some library in C: it notifies nobody here
-    return waiting in {Waiting.IDLE, Waiting.PEER}
+    for state in outsiders():
+        waiting = state.waiting()
+        # A lock with a limit: an idle worker, or a thread of some library in C, notifies nobody when the limit passes;
+        # a thread of the program may.
+        if waiting is Waiting.LIMITED and state.native_id not in programs:
+            continue
+        if waiting not in {Waiting.IDLE, Waiting.PEER}:
+            return False
+    return bool(thread_state.native_ids())
 
 
 def outsiders() -> list[ThreadState]:

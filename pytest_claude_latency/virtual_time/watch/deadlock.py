@@ -12,17 +12,17 @@ from pytest_claude_latency.virtual_time.watch.real_waits import thread_name
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
-_VERDICT = "nothing can wake this program: everything in it waits, and nothing of it for a time"
-_BLOCKED = "blocked, by a lock or in C code"
+VERDICT = "deadlock: every thread and task is waiting, and no timer can wake one"
+BLOCKED = "blocked, by a lock or in C code"
 
 
 def fail(world: WorldState) -> None:
-    """Raise `Deadlock` in every thread of the world that waits. Caller must hold LOCK."""
+    """Raise `Deadlock` in every thread of the world that waits. The caller must hold LOCK."""
     schedule = world.schedule
     assert schedule is not None
     world.deadlock = describe(world)
-    # First, while the main thread still stands where it does: once woken from one of our waits, the signal would
-    # raise in it a second time.
+    # First, while the main thread is still where it waits. If one of our waits were ended first, the main thread would
+    # look as if it were blocked outside our waits, and the signal would raise in it a second time.
     main_thread_signal.interrupt()
     for wait in tuple(schedule.parked):
         wait.failure = Deadlock(world.deadlock)
@@ -31,10 +31,10 @@ def fail(world: WorldState) -> None:
 
 def describe(world: WorldState) -> str:
     """Return the message: a line for each thread of the world, and one for each task of its loops."""
-    lines = [_VERDICT]
+    lines = [VERDICT]
     for member in [member for member in MEMBERS.values() if member.world is world]:
         wait, ident = member.wait, member.ident
-        what = _BLOCKED if wait is None else wait.what or source_location.call_of_thread(ident)
+        what = BLOCKED if wait is None else wait.what or source_location.call_of_thread(ident)
         lines.append(_row(thread_name(ident), what, source_location.of_thread(ident)))
         lines += [] if wait is None else ["  " + _row(*detail) for detail in wait.details()]
     return "\n".join(lines)

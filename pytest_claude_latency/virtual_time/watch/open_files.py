@@ -1,4 +1,8 @@
-"""Open files, as far as somebody waits for them: who could make one ready?"""
+"""Open files that somebody waits for: who could make one ready?
+
+The answer decides whether the clock may move meanwhile. A file that only this
+process can make ready is no reason to wait: if no thread of it runs, nobody will.
+"""
 
 from __future__ import annotations
 
@@ -20,41 +24,51 @@ class Use(Enum):
 
 
 def use(descriptor: int) -> Use:
-    """Where that file's next event comes from; outside, if in doubt."""
+    """Return where the file's next event would come from; outside, if in doubt."""
     if descriptor == 0:
         return Use.NOBODY
-    if not _SELF.exists():
-        return Use.OUTSIDE
-    connection = _socket(descriptor)
+    # Where there is no /proc, the two ends of a connection cannot be found.
+    connection = _socket(descriptor) if _SELF.exists() else None
     if connection is None:
         return Use.OUTSIDE
     with connection:
-        return _use_of_socket(connection)
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return Use.NOBODY
+        try:
+            here, there = connection.getsockname(), connection.getpeername()
+        except OSError:  # not connected
+            return Use.OUTSIDE
+        if connection.family == getattr(socket, "AF_UNIX", None):
+            inside = _was_paired_here(connection)
+        else:
+            inside = (there, here) in _connections()
+    return Use.INSIDE if inside else Use.OUTSIDE
 
 
 def polled(address: int, count: int) -> list[int]:
-    """The files in the `struct pollfd` array at that address of this process."""
+    """Return the files in the array of `count` `struct pollfd` at `address` in this process."""
     return [descriptor for (descriptor, _) in struct.iter_unpack("=ii", _memory(address, 8 * count))]
 
 
 def selected(limit: int, addresses: list[int]) -> list[int]:
-    """The files in the sets that `select` was given."""
+    """Return the files in the sets at `addresses` that `select` was given, all of them below `limit`."""
     size = (limit + 63) // 64 * 8
     sets = [int.from_bytes(_memory(address, size), "little") for address in addresses if address]
     return [descriptor for descriptor in range(limit) if any(bits >> descriptor & 1 for bits in sets)]
 
 
 def watched_by(epoll: int) -> list[int]:
-    """The files registered with that epoll."""
+    """Return the files that are registered with an epoll."""
     try:
         lines = (_SELF / "fdinfo" / str(epoll)).read_text().splitlines()
-    except OSError:
+    except OSError:  # closed since we looked
         return []
     return [int(line.split()[1]) for line in lines if line.startswith("tfd:")]
 
 
 def _memory(address: int, size: int) -> bytes:
-    """Our own memory, read as a file: a thread that has moved on meanwhile cannot crash us."""
+    # Our own memory, but read as a file: the thread may have moved on and freed it, and a bad address is an error here,
+    # not a crash.
     try:
         with (_SELF / "mem").open("rb", buffering=0) as memory:
             return os.pread(memory.fileno(), size, address)
@@ -63,31 +77,20 @@ def _memory(address: int, size: int) -> bytes:
 
 
 def _socket(descriptor: int) -> socket.socket | None:
+    # A copy of the descriptor: closing the socket object must not close the program's file.
     try:
         copy = os.dup(descriptor)
     except OSError:
         return None
     try:
         return socket.socket(fileno=copy)
-    except OSError:
+    except OSError:  # a file, but no socket
         os.close(copy)
         return None
 
 
-def _use_of_socket(connection: socket.socket) -> Use:
-    if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return Use.NOBODY
-    try:
-        here, there = connection.getsockname(), connection.getpeername()
-    except OSError:
-        return Use.OUTSIDE
-    if connection.family == getattr(socket, "AF_UNIX", None):
-        return Use.INSIDE if _paired_inside(connection) else Use.OUTSIDE
-    return Use.INSIDE if (there, here) in _connections() else Use.OUTSIDE
-
-
 def _connections() -> set[tuple[object, object]]:
-    """Both ends of every connected socket of this process."""
+    """Return this end and the other end of each connected socket of this process."""
     ends: set[tuple[object, object]] = set()
     for descriptor in [int(entry.name) for entry in (_SELF / "fd").iterdir()]:
         connection = _socket(descriptor)
@@ -101,17 +104,15 @@ def _connections() -> set[tuple[object, object]]:
     return ends
 
 
-def _paired_inside(connection: socket.socket) -> bool:
-    """Whether a UNIX socket's other end was made here, and no child can have taken it along."""
+def _was_paired_here(connection: socket.socket) -> bool:
+    """Return whether a UNIX socket's other end was made here, and no child process can have it too."""
     peer = getattr(socket, "SO_PEERCRED", None)
     if peer is None:
         return False
     pid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, peer, 12))[0]
-    return pid == os.getpid() and not _has_children()
-
-
-def _has_children() -> bool:
+    if pid != os.getpid():
+        return False
     try:
-        return any((task / "children").read_text() for task in (_SELF / "task").iterdir())
-    except OSError:
-        return True
+        return not any((task / "children").read_text() for task in (_SELF / "task").iterdir())
+    except OSError:  # the kernel does not list children
+        return False

@@ -14,38 +14,38 @@ _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")
 
 
 def of_thread(ident: int) -> str:
-    """`file:line in function` of a thread; empty if it has no frame."""
+    """Return `file:line in function` of a thread; empty if it has no frame."""
     return of_frame(sys._current_frames().get(ident))
 
 
 def call_of_thread(ident: int) -> str:
-    """The call in which a thread entered one of our waits: `Event.wait`, `Queue.get`, `Future.result`."""
+    """Return the call in which a thread entered one of our waits, for example `Event.wait` or `Queue.get`."""
     frame = sys._current_frames().get(ident)
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     if frame is None or not _is_library(frame.f_code.co_filename):
-        return "Condition.wait"
+        return "Condition.wait"  # the program calls the patched method itself, and the patch has no such name
     return frame.f_code.co_qualname
 
 
 def of_frame(frame: FrameType | None) -> str:
-    """`file:line in function`, in the program rather than in a library it called."""
+    """Return `file:line in function`, in the program rather than in a library that it called; empty for None."""
     frames: list[FrameType] = []
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
-    called = [found for found in frames if not _is_library(found.f_code.co_filename)]
-    own = [found for found in called if not found.f_code.co_filename.startswith(_INSTALLED)]
-    best = own or called or frames
-    return _show(best[0]) if best else ""
+    not_library = [frame for frame in frames if not _is_library(frame.f_code.co_filename)]
+    own = [frame for frame in not_library if not frame.f_code.co_filename.startswith(_INSTALLED)]
+    candidates = own or not_library or frames
+    if not candidates:
+        return ""
+    innermost = candidates[0]
+    name = innermost.f_code.co_filename
+    relative = os.path.relpath(name) if os.path.isabs(name) else name  # noqa: PTH117 - a name such as "<string>" is no path
+    shown = name if relative.startswith("..") else relative
+    return f"{shown}:{innermost.f_lineno} in {innermost.f_code.co_name}"
 
 
 def _is_library(filename: str) -> bool:
+    # `site-packages` often lies inside the standard library's folder.
     return filename.startswith(_LIBRARY) and not filename.startswith(_INSTALLED)
-
-
-def _show(frame: FrameType) -> str:
-    name = frame.f_code.co_filename
-    relative = os.path.relpath(name) if os.path.isabs(name) else name  # noqa: PTH117 - a name such as "<string>" is no path
-    shown = name if relative.startswith("..") else relative
-    return f"{shown}:{frame.f_lineno} in {frame.f_code.co_name}"
