@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
-from pytest_claude_latency.ab.recorded_request import Counterparts, Found, Obstacle, counterparts
+from pytest_claude_latency.ab.recorded_request import Obstacle, RequestPair, request_pairs
 from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording
@@ -25,6 +25,8 @@ from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.results.ab_pairs import ABPair, ABSample, MeasuredRequest, NotCompared
 from pytest_claude_latency.virtual_time.clock import WallClock
+
+_NO_RECORDING: Final = "there is no recording: {}"
 
 
 @final
@@ -54,34 +56,31 @@ class ABRunner:
         try:
             recording = Recording.load(path)
         except CassetteError as error:
-            reason = error.seen_from(self._root) if path.exists() else f"there is no recording: {recording_name}"
+            reason = error.seen_from(self._root) if path.exists() else _NO_RECORDING.format(recording_name)
             not_compared = (NotCompared(None, reason, mendable=True),)
             return ABSample(calls=calls, recording=recording_name, not_compared=not_compared)
-        to_send: dict[int, Counterparts] = {}
-        left_out: list[NotCompared] = []
-        for number, answer in enumerate(self._requests(recording, test, rules), 1):
-            if isinstance(answer, Obstacle):
-                left_out.append(NotCompared(number, answer.reason, answer.mendable))
-            else:
-                to_send[number] = answer
+        made = test.log.prompts
+        last_attempts = [call.exchanges[-1] for call in made]
+        # Calls of fixtures take part in finding the pairs, since a recording does not tell them apart; then they go.
+        answers = request_pairs(recording, last_attempts, test.log.exchanges, rules, self._redact)
+        in_body = [answer for answer, call in zip(answers, made, strict=True) if call.phase is Phase.BODY]
+        to_send = {number: answer for number, answer in enumerate(in_body, 1) if isinstance(answer, RequestPair)}
+        obstacles = {number: answer for number, answer in enumerate(in_body, 1) if isinstance(answer, Obstacle)}
         return ABSample(
             calls=calls,
             recording=recording_name,
             pairs=tuple(self._measure(to_send, test)) if to_send else (),
-            not_compared=tuple(left_out),
+            not_compared=tuple(
+                NotCompared(number, obstacle.reason, obstacle.mendable) for number, obstacle in obstacles.items()
+            ),
         )
 
-    def _requests(self, recording: Recording, test: Measurement, rules: Rules) -> list[Found]:
-        """Return what there is to send for each call of the body, in their order."""
-        made = test.log.prompts
-        last_attempts = [call.exchanges[-1] for call in made]
-        answers = counterparts(recording, last_attempts, test.log.exchanges, rules, self._redact)
-        return [answer for answer, call in zip(answers, made, strict=True) if call.phase is Phase.BODY]
-
-    def _measure(self, pairs: Mapping[int, Counterparts], test: Measurement) -> Iterator[ABPair]:
+    def _measure(self, pairs: Mapping[int, RequestPair], test: Measurement) -> Iterator[ABPair]:
+        """Send the two requests of each pair, and yield both as they were answered."""
         library = test.library
         measurement = Measurement(test.name, WallClock(), LiveSource(), library, warmup=ConnectionWarmup(library))
         recorded_first: list[bool] = []
+        # One client, and a connection that is opened ahead: only the requests differ between the two of a pair.
         with self._during(measurement), library.client() as client:
             for pair in pairs.values():
                 recorded_first.append(self._recorded_first())
@@ -89,6 +88,7 @@ class ABRunner:
                 for request in requests:
                     _send(request, client, measurement)
         measurement.close()
+        # Each request is one call with one attempt, in the order sent, so two by two they are the pairs again.
         sent = measurement.log.of(*Phase)
         measured = [
             MeasuredRequest(call, conditions) for call, conditions in zip(sent.calls, sent.conditions, strict=True)
@@ -99,6 +99,7 @@ class ABRunner:
 
 def _send(request: Request, client: Any, measurement: Measurement) -> None:
     """Send a request once and read its answer to the end, below everything that intercepts requests or repeats them."""
+    # The transport is asked directly: the client would follow redirects, and hand the request to what intercepts it.
     raw = client.build_request(request.method, request.url, headers=list(request.headers), content=request.content)
     transport = measurement.transport_for(request, client._transport_for_url(raw.url))
     with suppress(Exception):  # the attempt itself notes how it ended

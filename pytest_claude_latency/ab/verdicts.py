@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from pytest_claude_latency.comparison.comparison import Comparison
 from pytest_claude_latency.comparison.condition_changes import condition_changes
@@ -22,8 +23,8 @@ from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.verdict import RunVerdict
 
 _COMPARED = ("ttft", "total")
-_STRICT = "  (--latency-strict)"
-_HOW = "the recorded request with the one made now, sent alternately (--latency-ab)"
+_STRICT: Final = "  (--latency-strict)"
+_HOW: Final = "the recorded request with the one made now, sent alternately (--latency-ab)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,7 @@ def _judged(call: _Call, comparison: Comparison, *, strict: bool, is_first: bool
         notes=comparison.notes if is_first else (),
         fails=comparison.verdict == "regression" or (strict and undecided),
         warns=undecided and is_first,
-        shown=is_first or not undecided,
+        shown=is_first or not undecided,  # one line tells of a call that more samples are needed
         value=json_number(METRICS[comparison.metric], comparison.typical[1]),
         facts={"kind": "ab", "call": call.number} | comparison.as_json() | {"left_out": left_out},
     )
@@ -138,6 +139,7 @@ def _not_compared(call: _Call, *, strict: bool) -> RunVerdict:
         headline = f"nothing is compared: {reason}"
     else:
         headline = f"{'its call' if call.is_only_call else f'call {call.number}'} is not compared: {reason}"
+    # What recording the test again would mend is like a missing baseline. Pairs that broke off can be measured again.
     missing = bool(call.pairs) or any(obstacle.mendable for obstacle in call.obstacles)
     return RunVerdict(
         nodeid=call.nodeid,

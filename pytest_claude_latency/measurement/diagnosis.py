@@ -1,7 +1,7 @@
 """A diagnosis: where the time of a test that has just run went, and why.
 
-It is made only where someone will read it: under a broken budget, for a JSON report, and where the run
-explains every test. A test that keeps its budget pays nothing for it.
+It is made only where someone will read it: under a broken budget, for a JSON report, and where the run explains each
+test. A test that keeps its budget pays nothing for it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any, Final, final
 
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
-from pytest_claude_latency.measurement.call_log import Phase
-from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.call_log import CallsInPhases
 
 _MOST: Final = 3
-"""So many findings stand under a broken budget."""
+"""How many findings stand under a broken budget."""
+_TITLE: Final = "where the time went"
+_MORE: Final = f"{'':<10}and {{number}} more: pytest --latency-explain lists them"
 
 
 @final
 @dataclass(frozen=True)
 class Diagnosis:
-    """The trace of what was measured, what was found about it, and the judgements it stands under."""
+    """The trace of what was measured, what was found about it, and the judgements that it explains."""
 
     trace: Trace
     findings: tuple[Finding, ...]
@@ -31,36 +32,34 @@ class Diagnosis:
     @classmethod
     def of(
         cls,
-        measurement: Measurement,
-        *phases: Phase,
+        sent: CallsInPhases,
+        *,
         judgements: Sequence[Judgement],
         related: Iterable[Trace],
-        since: int = 0,
         nodeid: str = "",
         sample: int = 1,
     ) -> Diagnosis:
-        """The diagnosis of the calls sent in these phases; `since` leaves out the first so many requests.
-
-        `related` are the traces of other recordings, to compare with.
-        """
-        calls = measurement.log.of(*phases, since=since).attempts
-        trace = Trace.of(calls, nodeid=nodeid, sample=sample, now=measurement.now())
+        """Return the diagnosis of these calls. `related` are the traces of other recordings, to compare with."""
+        trace = Trace.of(sent.attempts, nodeid=nodeid, sample=sample, now=sent.now)
         trace = trace.compared_with(related, {judgement.metric for judgement in judgements if judgement.broken})
         return cls(trace, find(trace), judgements)
 
     def text(self) -> str:
-        """What a failing message ends with: the breakdowns its limits are about, and the worst findings."""
+        """Return the end of a failing message: the breakdowns that its limits are about, and the worst findings.
+
+        Empty if no call was made.
+        """
         trace = self.trace
         if not trace.order:
             return ""
-        lines = [_whole(trace)]
+        calls: list[int] = []
         if len(trace.order) > 1:
-            deciding = sorted({each.call for each in self.judgements if each.broken and each.call is not None})
-            lines += [f"{f'call {number}':<10}{trace.calls[number - 1].breakdown.text()}" for number in deciding]
-        return _section("where the time went", [*lines, *_worst(self.findings)])
+            broken = (judgement.call for judgement in self.judgements if judgement.broken)
+            calls = sorted({call for call in broken if call is not None})
+        return _section(_TITLE, trace, self.findings, calls)
 
     def breakdown(self) -> dict[str, Any]:
-        """Where time went, in JSON types: in the whole `test`, in each of its `calls`, and as `text`."""
+        """Return where time went, in JSON types: in the whole `test`, in each of its `calls`, and as `text`."""
         trace = self.trace
         return {
             "test": trace.breakdown.as_json(),
@@ -69,29 +68,24 @@ class Diagnosis:
         }
 
     def plain_findings(self) -> tuple[dict[str, Any], ...]:
-        """What was found, in JSON types."""
+        """Return the findings in JSON types."""
         return tuple(finding.as_json() for finding in self.findings)
 
 
 def of_recording(trace: Trace | None, related: Iterable[Trace], title: str) -> str:
-    """Return what a message ends with that is about one recorded sample, under `title`; empty where nothing is known.
+    """Return the end of a message about one recorded sample, under `title`; empty where nothing is known.
 
     `related` are the traces of other recordings, to compare with.
     """
     if trace is None or not trace.order:
         return ""
-    return _section(title, [_whole(trace), *_worst(find(trace.compared_with(related)))])
+    return _section(title, trace, find(trace.compared_with(related)))
 
 
-def _section(title: str, lines: Iterable[str]) -> str:
+def _section(title: str, trace: Trace, findings: Sequence[Finding], calls: Iterable[int] = ()) -> str:
+    lines = [f"{'test' if len(trace.order) > 1 else 'call':<10}{trace.breakdown.text()}"]
+    lines += [f"{f'call {number}':<10}{trace.calls[number - 1].breakdown.text()}" for number in calls]
+    lines += listing(findings[:_MOST])
+    if len(findings) > _MOST:
+        lines.append(_MORE.format(number=len(findings) - _MOST))
     return "\n\n" + "\n".join([title, *(f"  {line}" for line in lines)])
-
-
-def _whole(trace: Trace) -> str:
-    return f"{'test' if len(trace.order) > 1 else 'call':<10}{trace.breakdown.text()}"
-
-
-def _worst(findings: Sequence[Finding]) -> list[str]:
-    left = len(findings) - _MOST
-    more = f"{'':<10}and {left} more: pytest --latency-explain lists them"
-    return [*listing(findings[:_MOST]), *([more] if left > 0 else [])]

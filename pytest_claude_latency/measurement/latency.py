@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from pytest_claude_latency.diagnosis.rules import Trace
 
 _BLOCK: Final = "claude_latency.budget(...)"
+_PERCENTILE: Final = (
+    f"{_BLOCK}: {{limit}} needs samples: a percentile is over several runs of a test, and a block judges the run it "
+    f"stands in; accepted: {ACCEPTED}, or the percentile in @latency_budget"
+)
+_NO_LIMIT: Final = f'{_BLOCK} has no limits; accepted: limits by name, such as budget(ttft="800ms")'
 
 
 @final
 class Latency:
-    """The calls a test made so far, measured."""
+    """The calls that a test made so far, measured."""
 
     def __init__(
         self,
@@ -46,13 +51,13 @@ class Latency:
 
     @property
     def elapsed(self) -> float | None:
-        """Seconds from the first request of the body sent to its last answer ended; None before the first request."""
+        """Seconds from the first request of the body sent to its last answer ended. `None` before the first request."""
         return self._measurement.log.of(Phase.BODY).elapsed
 
     def budget(self, **limits: object) -> AbstractContextManager[None]:
         """Judge the calls made in a `with` block at its end, whether or not the run judges budgets.
 
-        Takes the limits of `@pytest.mark.latency_budget`. A variant of a test is measured and not judged here either.
+        Takes the limits of `@pytest.mark.latency_budget`. In a variant of a test the calls are measured and not judged.
 
         Raises:
             LimitError: a limit is not understood, or none is given.
@@ -60,31 +65,28 @@ class Latency:
         """
         __tracebackhide__ = True
         try:
-            judged = combine([parse_marker(limits, _BLOCK)])
+            budget = combine([parse_marker(limits, _BLOCK)])
         except LimitError as error:
-            raise LimitError(str(error)) from None
-        for limit in judged.percentiles:
-            raise LimitError(
-                f"{_BLOCK}: {limit.text()} needs samples: a percentile is over several runs of a test, and a block "
-                f"judges the one it stands in; accepted: {ACCEPTED}, or the percentile in @latency_budget"
-            )
+            raise LimitError(str(error)) from None  # raised here, so that the failure shows the user's own line
+        for limit in budget.percentiles:
+            raise LimitError(_PERCENTILE.format(limit=limit.text()))
         if not limits:
-            raise LimitError(f'{_BLOCK} names no limit; accepted: limits by name, such as budget(ttft="800ms")')
-        return _Block(judged, self._measurement, self._recording, self._related)
+            raise LimitError(_NO_LIMIT)
+        return _Block(budget, self._measurement, self._recording, self._related)
 
 
 @final
 class _Block:
-    """Judges what is called inside it. A class, since a generator would show the library's frames in a failure."""
+    """Judges the calls made inside it. A class, since a generator would show the library's frames in a failure."""
 
     def __init__(
         self,
-        judged: Budget,
+        budget: Budget,
         measurement: Measurement,
         recording: str | None,
         related: Callable[[], Sequence[Trace]],
     ) -> None:
-        self._judged = judged
+        self._budget = budget
         self._measurement = measurement
         self._recording = recording
         self._related = related
@@ -99,13 +101,11 @@ class _Block:
         __tracebackhide__ = True
         if kind is not None or self._measurement.variant is not None:  # a variant is measured, not held to budgets
             return
-        calls = self._measurement.log.of(*Phase, since=self._start).calls
-        elapsed = self._measurement.log.of(*Phase, since=self._start).elapsed
-        judgements = self._judged.judge(calls, elapsed, direct=True)
+        sent = self._measurement.log.of(*Phase, since=self._start)
+        calls = sent.calls
+        judgements = self._budget.judge(calls, sent.elapsed, direct=True)
         if any(judgement.broken for judgement in judgements):
             from pytest_claude_latency.measurement.diagnosis import Diagnosis
 
-            found = Diagnosis.of(
-                self._measurement, *Phase, since=self._start, judgements=judgements, related=self._related()
-            )
-            raise BudgetExceeded(message(judgements, calls, self._recording) + found.text())
+            diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
+            raise BudgetExceeded(message(judgements, calls, self._recording) + diagnosis.text())

@@ -1,7 +1,7 @@
 """Sources: what answers the requests of a measurement.
 
-`CassetteSource` serves what was recorded for the test, `SequentialSource` any recording given
-as a value, and `LiveSource` lets requests go where they were going.
+`CassetteSource` serves what was recorded for the test, `SequentialSource` any recording that is given as a value, and
+`LiveSource` lets requests go where they were going.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import ClassVar, NoReturn, final
+from typing import ClassVar, Final, NoReturn, final
 
 from pytest_claude_latency.cassettes.matching import Matcher
 from pytest_claude_latency.cassettes.redaction import redact_request
@@ -18,6 +17,9 @@ from pytest_claude_latency.http.library import Transport
 from pytest_claude_latency.http.replay import ReplayTransport
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
+
+_ONE_TOO_MANY: Final = "play: this {request} is one request more than the {total} exchanges of the recording"
+_READS_ON: Final = "play: the program reads on where the recorded one stopped reading"
 
 
 @final
@@ -27,7 +29,7 @@ class LiveSource:
     replays = False
 
     def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
-        """The client's own transport."""
+        """Return the client's own transport."""
         return real
 
 
@@ -41,21 +43,22 @@ class CassetteSource:
     matcher: Matcher
     redact: tuple[re.Pattern[str], ...]
     explain: Callable[[Request], str]
-    """The message for a request that no recording fits."""
+    """Makes the message for a request that no recording fits."""
     overrun: Callable[[Exchange], str]
-    """The message for a program that reads on where the recorded one stopped."""
+    """Makes the message for a program that reads on where the recorded one stopped."""
 
     def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
-        """A transport that serves the recorded exchange; a miss if there is none."""
-        shown = redact_request(request, self.redact)
+        """Return a transport that serves the recorded exchange. Without one the request is a miss."""
+        shown = redact_request(request, self.redact)  # recordings hold redacted requests, so these are compared
         recorded = self.matcher.take(shown)
         if recorded is None:
             measurement.miss(self.explain(shown))
-        stop, place = partial(self._stop, measurement), self.matcher.place_of(recorded)
-        return ReplayTransport(recorded, measurement, measurement.library, stop, place=place)
 
-    def _stop(self, measurement: Measurement, exchange: Exchange) -> NoReturn:
-        measurement.miss(self.overrun(exchange))
+        def stop(exchange: Exchange) -> NoReturn:
+            measurement.miss(self.overrun(exchange))
+
+        place = self.matcher.place_of(recorded)
+        return ReplayTransport(recorded, measurement, measurement.library, stop, place=place)
 
 
 @final
@@ -66,16 +69,15 @@ class SequentialSource:
 
     def __init__(self, exchanges: Sequence[Exchange]) -> None:
         self._total = len(exchanges)
-        self._left = iter(exchanges)  # taking the next one is a single step: threads need no lock
+        self._rest = iter(exchanges)  # taking the next one is a single step: threads need no lock
 
     def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
-        """A transport that serves the next exchange; a miss if none is left."""
-        recorded = next(self._left, None)
+        """Return a transport that serves the next exchange. If none is left the request is a miss."""
+        recorded = next(self._rest, None)
         if recorded is None:
-            measurement.miss(
-                f"play: this {request.title} is one request more than the {self._total} exchanges of the recording"
-            )
-        return ReplayTransport(recorded, measurement, measurement.library, partial(self._stop, measurement))
+            measurement.miss(_ONE_TOO_MANY.format(request=request.title, total=self._total))
 
-    def _stop(self, measurement: Measurement, exchange: Exchange) -> NoReturn:
-        measurement.miss("play: the program reads on where the recorded one stopped reading")
+        def stop(exchange: Exchange) -> NoReturn:
+            measurement.miss(_READS_ON)
+
+        return ReplayTransport(recorded, measurement, measurement.library, stop)

@@ -1,25 +1,24 @@
 """Variants: other request bodies that a test is tried with.
 
-A variant is a set of fields that take the place of the application's own in every prompt call it is meant for. Its name
-is made of them alone, so that node ids and recordings are the same wherever the test runs: values that a name cannot
-hold stand in it by their beginning and a hash.
+A variant is a set of fields that replace the application's own in each prompt call it is meant for. Its name is made of
+these fields alone, so that node ids and recordings are the same wherever the test runs. A value that a name cannot hold
+is shown there by its beginning and a hash.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import product
 from typing import Any
-from urllib.parse import urlsplit
 
 from pytest_claude_latency.errors import VariantError
-from pytest_claude_latency.messages_api.endpoints import requested_model
-from pytest_claude_latency.messages_api.exchange import Request, header
+from pytest_claude_latency.messages_api.endpoints import is_signed_by_aws, requested_model
+from pytest_claude_latency.messages_api.exchange import Request
 
 ACCEPTED = (
     'latency_variants(model=["claude-haiku-4-5", "claude-sonnet-4-6"], temperature=[0.2, 1.0]) for all combinations, '
@@ -29,29 +28,27 @@ ACCEPTED = (
 )
 
 _FIELD = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-_PLAIN = re.compile(r"[A-Za-z0-9._@+/-]{1,40}")
-_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._@+/-]+")
-_SHOWN = 24  # characters of a value that is not plain
+_FITS_A_NAME = re.compile(r"[A-Za-z0-9._@+/-]{1,40}")
+_UNFIT = re.compile(r"[^A-Za-z0-9._@+/-]+")
+_SHOWN = 24  # characters of a value that does not fit a name
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One combination of fields.
-
-    `fields` are dotted names and the JSON values they get; None removes the field. `when` are dotted names and the
-    patterns that their values in the request have to match, for the request to be changed.
-    """
+    """One combination of fields."""
 
     fields: tuple[tuple[str, Any], ...]
+    """Dotted names and the JSON values they get. `None` removes the field."""
     when: tuple[tuple[str, str], ...] = ()
+    """Dotted names and the patterns that their values in a request must match for it to be changed."""
 
     @property
     def name(self) -> str:
-        """What node ids and reports call it: `"~model=claude-haiku-4-5,temperature=0.2"`."""
-        return "~" + ",".join(f"{field}={_named(value)}" for field, value in self.fields)
+        """The name in node ids and reports: `"~model=claude-haiku-4-5,temperature=0.2"`."""
+        return "~" + ",".join(f"{field}={_name_of(value)}" for field, value in self.fields)
 
     def applied(self, request: Request) -> Request:
-        """The request with the variant's fields; the same object where nothing changes.
+        """Return the request with the variant's fields; the same object if nothing changes.
 
         Raises:
             VariantError: it has no JSON object for a body, is signed, or has no place for a field.
@@ -59,92 +56,90 @@ class Variant:
         body = request.json
         if not isinstance(body, dict):
             raise VariantError("its body is not a JSON object")
-        if not all(_fits(request, body, field, pattern) for field, pattern in self.when):
-            return request
+        for field, pattern in self.when:
+            # for other clouds the model is in the path
+            value = requested_model(request) if field == "model" else _value_at(body, field.split("."))
+            if value is None or not fnmatchcase(value if isinstance(value, str) else _json(value), pattern):
+                return request
         for field, value in self.fields:
             body = _replaced(body, field.split("."), value, field)
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
         if content == request.content:
             return request
-        self._refuse(request)
-        return replace(request, content=content)
-
-    def _refuse(self, request: Request) -> None:
-        if _is_signed(request):
+        if is_signed_by_aws(request):
             raise VariantError("it is signed (AWS Signature Version 4), and its signature fits no other body")
         if "model" not in request.json and requested_model(request) is not None and "model" in dict(self.fields):
             raise VariantError("its model stands in its path, not in its body")
+        return replace(request, content=content)
 
 
 # ── markers ──
 
 
 def parse(args: Sequence[Any], kwargs: Mapping[str, Any], origin: str) -> tuple[Variant, ...]:
-    """The variants that `latency_variants(*args, **kwargs)` declares; `origin` is where it stands.
+    """Return the variants that `latency_variants(*args, **kwargs)` declares; `origin` is where it stands.
 
     Raises:
-        VariantError: they are not understood; says where, why, and what is accepted.
+        VariantError: they are not understood. The message says where, why, and what is accepted.
     """
     try:
-        return tuple(_parsed(args, kwargs))
+        when = _conditions(kwargs.get("when"))
+        lists = {name: values for name, values in kwargs.items() if name != "when"}
+        variants = [_variant(fields, when) for fields in _combinations(args, lists)]
     except VariantError as error:
         raise VariantError(f"{origin}: {error}; accepted: {ACCEPTED}") from None
+    return tuple({variant.name: variant for variant in variants}.values())
 
 
-def _parsed(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Variant]:
-    when, lists = tuple(_conditions(kwargs.get("when"))), {**kwargs}
-    lists.pop("when", None)
+def _combinations(args: Sequence[Any], lists: Mapping[str, Any]) -> list[dict[Any, Any]]:
+    """Return the fields of each variant: the combinations that are listed, or all of the values that are listed."""
     if len(args) > 1:
         raise VariantError(f"it takes one positional argument, not {len(args)}")
     given = args[0] if args else {}
     if isinstance(given, list | tuple):
         if lists:
             raise VariantError("a list of combinations takes no further fields beside it")
-        combinations = [_combination(each) for each in given]
+        for combination in given:
+            if not isinstance(combination, Mapping) or not combination:
+                raise VariantError(f"{combination!r} is not a mapping of fields to values")
+        combinations = [dict(combination) for combination in given]
     elif isinstance(given, Mapping):
-        if both := given.keys() & lists.keys():
-            raise VariantError(f"{min(map(str, both))} is given twice")
-        combinations = _combinations({**given, **lists})
+        if twice := given.keys() & lists.keys():
+            raise VariantError(f"{min(map(str, twice))} is given twice")
+        fields = {**given, **lists}
+        for field, values in fields.items():
+            if not isinstance(values, list | tuple) or not values:
+                raise VariantError(f"{field}={values!r} is not a list of values")
+        combinations = (
+            [dict(zip(fields, values, strict=True)) for values in product(*fields.values())] if fields else []
+        )
     else:
         raise VariantError(f"{given!r} is neither a mapping nor a list of mappings")
     if not combinations:
         raise VariantError("it declares no variant")
-    yield from {each.name: each for each in (_variant(fields, when) for fields in combinations)}.values()
+    return combinations
 
 
-def _combinations(lists: Mapping[Any, Any]) -> list[dict[Any, Any]]:
-    for field, values in lists.items():
-        if not isinstance(values, list | tuple) or not values:
-            raise VariantError(f"{field}={values!r} is no list of values")
-    return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())] if lists else []
-
-
-def _combination(given: object) -> dict[Any, Any]:
-    if not isinstance(given, Mapping) or not given:
-        raise VariantError(f"{given!r} is no mapping of fields to values")
-    return dict(given)
-
-
-def _conditions(when: object) -> Iterator[tuple[str, str]]:
+def _conditions(when: object) -> tuple[tuple[str, str], ...]:
     if when is None:
-        return
+        return ()
     if not isinstance(when, Mapping) or not when:
-        raise VariantError(f"when={when!r} is no mapping of fields to patterns")
+        raise VariantError(f"when={when!r} is not a mapping of fields to patterns")
     for field, pattern in when.items():
         if not _is_field(field) or not isinstance(pattern, str):
-            raise VariantError(f"when={{{field!r}: {pattern!r}}} is no field and the pattern of its value")
-        yield field, pattern
+            raise VariantError(f"when={{{field!r}: {pattern!r}}} is not a field and the pattern of its value")
+    return tuple(when.items())
 
 
 def _variant(fields: Mapping[Any, Any], when: tuple[tuple[str, str], ...]) -> Variant:
     for field, value in fields.items():
         if not _is_field(field):
-            raise VariantError(f"{field!r} is no name of a field")
+            raise VariantError(f"{field!r} is not the name of a field")
         if field == "stream":
             raise VariantError("stream cannot vary, since the application would not understand the answer")
         if not _is_json(value):
-            raise VariantError(f"{field}: {value!r} is no JSON value")
-        if inner := next((each for each in fields if str(each).startswith(f"{field}.")), None):
+            raise VariantError(f"{field}: {value!r} is not a JSON value")
+        if inner := next((name for name in fields if str(name).startswith(f"{field}.")), None):
             raise VariantError(f"{inner} lies inside {field}, which is replaced as a whole")
     return Variant(tuple(fields.items()), when)
 
@@ -155,7 +150,7 @@ def _is_field(name: object) -> bool:
 
 def _is_json(value: object) -> bool:
     if isinstance(value, Mapping):
-        return isinstance(value, dict) and all(isinstance(key, str) and _is_json(each) for key, each in value.items())
+        return isinstance(value, dict) and all(isinstance(key, str) and _is_json(item) for key, item in value.items())
     if isinstance(value, list):
         return all(map(_is_json, value))
     if isinstance(value, float):
@@ -166,15 +161,19 @@ def _is_json(value: object) -> bool:
 # ── names ──
 
 
-def _named(value: Any) -> str:
-    """A value in a name: no two values have the same, and none reads like that of another type."""
+def _name_of(value: Any) -> str:
+    """Return a value as it stands in a name. No two values have the same one, also of two types."""
     if value is None:
         return "none"
-    is_text = isinstance(value, str) and value != "none" and not _reads_as_json(value)
-    text = value if is_text else _json(value)
-    if _PLAIN.fullmatch(text):
+    text = _json(value)
+    if isinstance(value, str) and value != "none":
+        try:
+            json.loads(value)  # the text "1" must not read like the number 1: it keeps its quotes
+        except (ValueError, RecursionError):
+            text = value
+    if _FITS_A_NAME.fullmatch(text):
         return text
-    shown = _NOT_PLAIN.sub("_", text)[:_SHOWN].strip("_")
+    shown = _UNFIT.sub("_", text)[:_SHOWN].strip("_")
     return f"{shown}-{sha256(_json(value).encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
@@ -182,39 +181,24 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def _reads_as_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
 # ── bodies ──
 
 
 def _replaced(node: Any, steps: Sequence[str], value: Any, field: str) -> Any:
-    """A copy of `node` with another value at the end of `steps`; what lies beside them is shared with it."""
+    """Return a copy of `node` with another value at the end of `steps`. It shares with `node` all that stays."""
     step, *rest = steps
     if isinstance(node, dict):
         if rest and (inside := node.get(step)) is None and value is None:
-            return node
+            return node  # there is nothing to remove
         if rest:
             return node | {step: _replaced({} if inside is None else inside, rest, value, field)}
-        return {key: each for key, each in node.items() if key != step} if value is None else node | {step: value}
+        return {key: item for key, item in node.items() if key != step} if value is None else node | {step: value}
     if isinstance(node, list) and step.isdecimal() and int(step) < len(node):
         place = int(step)
         if not rest:
             return [*node[:place], *([] if value is None else [value]), *node[place + 1 :]]
         return [*node[:place], _replaced(node[place], rest, value, field), *node[place + 1 :]]
     raise VariantError(f"it has no place for {field}")
-
-
-def _fits(request: Request, body: Mapping[str, Any], field: str, pattern: str) -> bool:
-    value = requested_model(request) if field == "model" else _value_at(body, field.split("."))
-    if value is None:
-        return False
-    return fnmatchcase(value if isinstance(value, str) else _json(value), pattern)
 
 
 def _value_at(node: Any, steps: Iterable[str]) -> Any:
@@ -226,8 +210,3 @@ def _value_at(node: Any, steps: Iterable[str]) -> Any:
         else:
             return None
     return node
-
-
-def _is_signed(request: Request) -> bool:
-    authorization = header(request.headers, "authorization") or ""
-    return authorization.startswith("AWS4-") or "X-Amz-Signature=" in urlsplit(request.url).query

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
-from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.messages_api.exchange import Request, header
 
 _PROMPT_PATH = re.compile(
     r"(?P<before>.*)(?:"
@@ -61,3 +61,9 @@ def provider_of(request: Request) -> str | None:
 
 def _match(request: Request) -> re.Match[str] | None:
     return _PROMPT_PATH.fullmatch(urlsplit(request.url).path)
+
+
+def is_signed_by_aws(request: Request) -> bool:
+    """Return whether it holds a signature of AWS (version 4), which fits no other body."""
+    login = header(request.headers, "authorization") or ""
+    return login.startswith("AWS4-") or "x-amz-signature=" in request.url.lower()

@@ -103,8 +103,7 @@ class LatencyTest:
         from pytest_claude_latency.measurement.diagnosis import Diagnosis
 
         return Diagnosis.of(
-            self.measurement,
-            Phase.BODY,
+            self.measurement.log.of(Phase.BODY),
             judgements=judgements,
             related=self.related_traces(),
             nodeid=self.identity.nodeid,

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from pytest_claude_latency.ab.recorded_request import (
-    Counterparts,
-    Found,
     Obstacle,
+    RequestPair,
     as_sent_now,
-    counterparts,
     is_signed,
     prompts,
+    request_pairs,
     sendable,
 )
 from pytest_claude_latency.cassettes.matching import EXACT, Rules
@@ -47,15 +46,15 @@ def run(*requests: Request) -> tuple[Exchange, ...]:
 
 def found(
     recorded: Recording, *now: Request, rules: Rules = EXACT, redact: tuple[re.Pattern[str], ...] = ()
-) -> list[Found]:
+) -> list[RequestPair | Obstacle]:
     made = run(*now)
-    return list(counterparts(recorded, made, made, rules, redact))
+    return list(request_pairs(recorded, made, made, rules, redact))
 
 
-def asked(each: Found) -> tuple[str, str]:
+def asked(answer: RequestPair | Obstacle) -> tuple[str, str]:
     """What the recorded and the current request say."""
-    assert isinstance(each, Counterparts)
-    return tuple(side.json["messages"][0]["content"] for side in (each.recorded, each.current))
+    assert isinstance(answer, RequestPair)
+    return tuple(side.json["messages"][0]["content"] for side in (answer.recorded, answer.current))
 
 
 # ── which ──
@@ -66,7 +65,7 @@ def test_a_call_stands_beside_the_recorded_one_that_asked_the_same() -> None:
 
     pairs = found(recorded, ask("three again", model="claude-sonnet-4-5"), ask("two"), ask("new"))
 
-    assert [asked(each) for each in pairs] == [("three", "three again"), ("two", "two"), ("one", "new")]
+    assert [asked(pair) for pair in pairs] == [("three", "three again"), ("two", "two"), ("one", "new")]
 
 
 def test_a_call_too_many_has_none_and_recording_would_mend_it() -> None:
@@ -124,13 +123,13 @@ def test_words_of_an_earlier_answer_are_found_on_either_side() -> None:
     old = recording(said, second)
     new = recording(*run(ask("one"), ask("about")))
 
-    in_recording = list(counterparts(old, run(ask("one"), ask("x")), run(ask("one"), ask("x")), EXACT, ()))
-    now = list(counterparts(new, [said, second], [said, second], EXACT, ()))
+    in_recording = list(request_pairs(old, run(ask("one"), ask("x")), run(ask("one"), ask("x")), EXACT, ()))
+    now = list(request_pairs(new, [said, second], [said, second], EXACT, ()))
 
     assert in_recording[1] == Obstacle("its recorded request quotes an earlier answer")
     assert now[1] == Obstacle("its request quotes an earlier answer")
-    assert isinstance(in_recording[0], Counterparts)
-    assert isinstance(now[0], Counterparts)
+    assert isinstance(in_recording[0], RequestPair)
+    assert isinstance(now[0], RequestPair)
     assert (sendable(old), sendable(new)) == (1, 2)
 
 
@@ -227,6 +226,6 @@ def test_what_numbers_one_sending_is_left_out_of_both() -> None:
 
     (pair,) = found(recording(*run(ask("one"))), replace(ask("one"), headers=current))
 
-    assert isinstance(pair, Counterparts)
+    assert isinstance(pair, RequestPair)
     assert pair.current.headers == (LOGIN,)
     assert pair.recorded.headers == (LOGIN, *KEPT)

@@ -79,23 +79,23 @@ def test_a_combination_given_twice_is_one() -> None:
         ((), {}, "it declares no variant"),
         ((), {"when": {"model": "x"}}, "it declares no variant"),
         (([],), {}, "it declares no variant"),
-        ((), {"model": "claude-haiku-4-5"}, "model='claude-haiku-4-5' is no list of values"),
-        ((), {"model": []}, "model=[] is no list of values"),
-        (({"model": "a"},), {}, "model='a' is no list of values"),
+        ((), {"model": "claude-haiku-4-5"}, "model='claude-haiku-4-5' is not a list of values"),
+        ((), {"model": []}, "model=[] is not a list of values"),
+        (({"model": "a"},), {}, "model='a' is not a list of values"),
         (("model",), {}, "'model' is neither a mapping nor a list of mappings"),
         (([{"a": 1}], 2), {}, "it takes one positional argument, not 2"),
         (([{"a": 1}],), {"model": ["a"]}, "a list of combinations takes no further fields beside it"),
-        (([{}],), {}, "{} is no mapping of fields to values"),
-        ((["model"],), {}, "'model' is no mapping of fields to values"),
+        (([{}],), {}, "{} is not a mapping of fields to values"),
+        ((["model"],), {}, "'model' is not a mapping of fields to values"),
         (({"model": ["a"]},), {"model": ["b"]}, "model is given twice"),
-        (({"a..b": [1]},), {}, "'a..b' is no name of a field"),
-        (({1: [1]},), {}, "1 is no name of a field"),
-        ((), {"system": [{1: 2}]}, "system: {1: 2} is no JSON value"),
-        ((), {"temperature": [float("nan")]}, "temperature: nan is no JSON value"),
+        (({"a..b": [1]},), {}, "'a..b' is not the name of a field"),
+        (({1: [1]},), {}, "1 is not the name of a field"),
+        ((), {"system": [{1: 2}]}, "system: {1: 2} is not a JSON value"),
+        ((), {"temperature": [float("nan")]}, "temperature: nan is not a JSON value"),
         ((), {"stream": [True]}, "stream cannot vary"),
         (({"thinking": [None], "thinking.budget_tokens": [1]},), {}, "thinking.budget_tokens lies inside thinking"),
-        ((), {"model": ["a"], "when": "claude-opus-*"}, "when='claude-opus-*' is no mapping of fields to patterns"),
-        ((), {"model": ["a"], "when": {"model": 3}}, "when={'model': 3} is no field and the pattern of its value"),
+        ((), {"model": ["a"], "when": "claude-opus-*"}, "when='claude-opus-*' is not a mapping of fields to patterns"),
+        ((), {"model": ["a"], "when": {"model": 3}}, "when={'model': 3} is not a field and the pattern of its value"),
     ],
 )
 def test_a_marker_that_is_not_understood_is_an_error_that_says_what_is_accepted(
@@ -142,7 +142,7 @@ VALUES = st.recursive(
 def test_any_two_values_have_names_of_their_own_that_ids_and_files_can_hold(one: Any, other: Any) -> None:
     assume(json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True))
 
-    names = [variant(system=each).name for each in (one, other)]
+    names = [variant(system=value).name for value in (one, other)]
 
     assert names[0] != names[1]
     assert not any(set(name[1:]) & set("~[]:\\\n ") for name in names)
@@ -250,7 +250,7 @@ BODIES = st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES, max_size
 def leaves(node: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
     """What stands at the end of every path of objects."""
     if isinstance(node, dict) and node:
-        return {place: each for key, value in node.items() for place, each in leaves(value, (*path, key)).items()}
+        return {place: leaf for key, value in node.items() for place, leaf in leaves(value, (*path, key)).items()}
     return {path: json.dumps(node, sort_keys=True)}
 
 

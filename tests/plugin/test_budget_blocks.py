@@ -194,7 +194,7 @@ def test_it(claude_latency):
         ("ttfft='1s'", "*claude_latency.budget(...): unknown metric 'ttfft'; did you mean 'ttft'?*"),
         ("ttft='fast'", "*claude_latency.budget(...): ttft: 'fast' is not a duration; accepted: *"),
         ("ttft={'p95': '1s'}", "*claude_latency.budget(...): ttft.p95<1s needs samples*"),
-        ("", "*claude_latency.budget(...)*names no limit*"),
+        ("", "*claude_latency.budget(...)*has no limits*"),
         ("'1s'", "*takes 1 positional argument*"),
     ],
 )

@@ -339,7 +339,7 @@ def test_good(claude_latency):
 
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
-        ["*@latency_variants on test_it.py::test_bad: model='claude-sonnet-4-6' is no list of values; accepted: *"]
+        ["*@latency_variants on test_it.py::test_bad: model='claude-sonnet-4-6' is not a list of values; accepted: *"]
     )
 
 
@@ -409,7 +409,7 @@ def test_a_baseline_knows_no_variants(tried: Suite) -> None:
 
     result.assert_outcomes(passed=2, xfailed=1)
     assert {each["nodeid"] for each in tried.report["verdicts"]} == {TEST}
-    assert "~model" not in (tried.path / ".latency" / "main.json").read_text()
+    assert "~model" not in (tried.path / ".latency" / "main.jsonl").read_text()
     assert len(before["tests"]) == 3
 
 
