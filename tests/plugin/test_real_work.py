@@ -1,4 +1,4 @@
-"""Real work inside a replay: waited for in reality, free in virtual time, and told."""
+"""Real work inside a replay: it is waited for in reality, costs no virtual time, and is reported."""
 
 from __future__ import annotations
 

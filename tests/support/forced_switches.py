@@ -1,10 +1,10 @@
-"""Forces a switch of threads at chosen steps of the accounting.
+"""Forces a switch of threads at chosen steps of the code that counts threads.
 
-Repetition does not find accounting bugs: the windows are a few instructions
-wide. A trace function counts the lines of `virtual_time` that a program
-executes, in whatever thread, and at the chosen ones stands still for real until
-everybody else has gone as far as they can. Stepping through all of them one
-after the other tries every window once.
+Repetition does not find races there: they are a few instructions wide. A trace
+function counts the lines of `virtual_time` that a program executes, in whatever
+thread, and at the chosen lines really sleeps until all other threads have gone as
+far as they can. Doing so at each line, in one run after the other, tries every
+race once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LIBRARY = (
     *(str(Path(str(package.__file__)).parent) for package in (asyncio, concurrent.futures)),
 )
 _SEEN_FROM_OUTSIDE = {"watchdog.py", "real_waits.py", "thread_state.py", "blocked_threads.py", "source_location.py"}
-_PAUSE = 0.002  # seconds: others need microseconds
+_PAUSE = 0.002  # seconds: the other threads need microseconds
 
 
 class Switches:
@@ -42,7 +42,7 @@ class Switches:
         self._where = (_PACKAGE, *_LIBRARY) if library else _PACKAGE
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
-        """The trace function of every frame; only the package's own are traced by line."""
+        """Return how to trace a new frame: line by line if its code belongs to what is stepped through."""
         name = frame.f_code.co_filename
         return self._line if name.startswith(self._where) and Path(name).name not in _SEEN_FROM_OUTSIDE else None
 

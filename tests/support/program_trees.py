@@ -1,9 +1,9 @@
 """Random concurrent programs as trees, a model of when each of their calls begins and ends, and two ways to run them.
 
 The model knows nothing of threads, loops or clocks: it adds, takes minima and
-maxima, and deals jobs to whoever is free first. Durations are whole
-milliseconds. A call that is cancelled in the moment in which it would begin or
-end leaves no trace that depends on the order of that moment.
+maxima, and gives each job to the worker that is free first. Durations are whole
+milliseconds. A call that is cancelled at the instant at which it would begin or
+end leaves no trace that depends on the order within that instant.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ FOREVER = 10**9
 
 @dataclass(frozen=True)
 class Call:
-    """Takes so many milliseconds."""
+    """A call that takes `ms` milliseconds."""
 
     ms: int
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """One after the other."""
+    """Parts that run one after another."""
 
     parts: tuple[Tree, ...]
 
 
 @dataclass(frozen=True)
 class Together:
-    """All at once: gathered tasks, or threads that are joined."""
+    """Parts that run at the same time: gathered tasks, or threads that are joined."""
 
     parts: tuple[Tree, ...]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """At most `size` at once, in order: a semaphore, or a thread pool."""
+    """Parts of which at most `size` run at once, in their order: a semaphore, or a thread pool."""
 
     size: int
     parts: tuple[Tree, ...]
@@ -55,14 +55,14 @@ class Pool:
 
 @dataclass(frozen=True)
 class Race:
-    """All at once until the first ends, which cancels the others. Tasks only."""
+    """Parts that run at the same time until the first ends, which cancels the rest. Tasks only."""
 
     parts: tuple[Tree, ...]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """Cancelled after so many milliseconds. Tasks only."""
+    """A part that is cancelled after `ms` milliseconds. Tasks only."""
 
     ms: int
     part: Tree
@@ -70,7 +70,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Late:
-    """Asked for its result too early, then waited for. Threads only."""
+    """A part that is asked for its result after `ms` milliseconds, and then waited for. Threads only."""
 
     ms: int
     part: Tree
@@ -78,7 +78,7 @@ class Late:
 
 @dataclass(frozen=True)
 class Aside:
-    """Handed from tasks to a thread, or from a thread to a loop of its own."""
+    """A part that tasks give to a thread, or that a thread runs in a loop of its own."""
 
     part: Tree
 
@@ -90,7 +90,7 @@ Tree: TypeAlias = Call | Sequence | Together | Pool | Race | Limit | Late | Asid
 
 
 def end_of(tree: Tree, begin: int = 0) -> int:  # noqa: PLR0911  # one return for each kind of tree
-    """When a program that begins then ends."""
+    """Return when a program ends that begins at `begin`."""
     match tree:
         case Call(ms):
             return begin + ms
@@ -111,7 +111,7 @@ def end_of(tree: Tree, begin: int = 0) -> int:  # noqa: PLR0911  # one return fo
 
 
 def spans_of(tree: Tree, begin: int = 0, cut: int = FOREVER) -> list[Span]:
-    """Begin and end of each of its calls, those cut short at `cut` included."""
+    """Return begin and end of each call of a program, also of calls that are cut short at `cut`."""
     cut = min(cut, end_of(tree, begin))
     match tree:
         case Call():
@@ -130,7 +130,7 @@ def spans_of(tree: Tree, begin: int = 0, cut: int = FOREVER) -> list[Span]:
 
 
 def _dealt(pool: Pool, begin: int) -> list[int]:
-    """When each part of a pool begins: in order, with whoever is free first."""
+    """Return when each part of a pool begins: in order, on the worker that is free first."""
     free, begins = [begin] * pool.size, []
     for part in pool.parts:
         begins.append(free[0])
@@ -175,7 +175,7 @@ class Runner:
                 raise TypeError("tasks are cancelled when they are late")
 
     def in_threads(self, tree: Tree) -> None:
-        """Run a tree in the calling thread and threads it starts."""
+        """Run a tree in the calling thread and in threads that it starts."""
         match tree:
             case Call(ms):
                 begin = self._now
@@ -270,17 +270,17 @@ def _of_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
 
 
 def task_trees() -> st.SearchStrategy[Tree]:
-    """Programs of one loop, with races and limits."""
+    """Return programs of one loop, with races and limits."""
     return st.recursive(_CALLS, _of_tasks, max_leaves=12)
 
 
 def thread_trees() -> st.SearchStrategy[Tree]:
-    """Programs of threads and pools, some of them with a loop of their own."""
+    """Return programs of threads and pools, some of them with a loop of their own."""
     leaves = _CALLS | st.builds(Aside, st.recursive(_CALLS, _of_tasks, max_leaves=4))
     return st.recursive(leaves, _of_threads, max_leaves=8)
 
 
 def mixed_trees() -> st.SearchStrategy[Tree]:
-    """Programs of one loop that hand work to threads. Nothing is cancelled above a thread: none would stop."""
+    """Return programs of one loop that give work to threads. Nothing above a thread is cancelled: it would not stop."""
     leaves = _CALLS | st.builds(Aside, st.recursive(_CALLS, _of_threads, max_leaves=4))
     return st.recursive(leaves, _common, max_leaves=6)

@@ -1,7 +1,7 @@
-"""Programs that wait in every way Python offers, each with the instant it must end at.
+"""Programs that wait in every way Python offers, each with the instant at which it must end.
 
 A program gets `Waits`: a call that takes so many seconds, sync or async, and the
-clock. Some also get what is older than the world: a pool, a loop, a worker.
+clock. Some programs also get a pool, a loop or a worker that is older than the world.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Body: TypeAlias = Callable[..., None]
 
 
 class Waits:
-    """What programs do in a world: calls that take their time, and looks at the clock."""
+    """What programs do in a world: make calls that take time, and read the clock."""
 
     def __init__(self, world: virtual_time.World) -> None:
         self.world = world
@@ -38,7 +38,7 @@ class Waits:
         return seconds
 
     async def acall(self, seconds: float) -> float:
-        """The same in a task."""
+        """An async call that takes `seconds`."""
         await self.world.async_sleep_until(self.world.clock.now() + round(seconds * SECOND))
         return seconds
 
@@ -50,7 +50,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Program:
-    """A program and the instant, in seconds, at which it ends; `older` makes what it finds when it begins."""
+    """A program and the instant, in seconds, at which it ends; `older` makes what exists before its world begins."""
 
     body: Body
     ends: float
@@ -58,11 +58,11 @@ class Program:
 
     @property
     def name(self) -> str:
-        """The name of its function."""
+        """The name of the program's function."""
         return self.body.__name__
 
     def run(self) -> float:
-        """Run it in a world of its own; the instant at which it ended."""
+        """Run the program in a world of its own; return the instant, in seconds, at which it ended."""
         if self.older is None:
             return self._run()
         with self.older() as older:
@@ -84,7 +84,7 @@ PROGRAMS: list[Program] = []
 def ends_at(
     seconds: float, older: Callable[[], AbstractContextManager[object]] | None = None
 ) -> Callable[[Body], Body]:
-    """Put a program on the list."""
+    """Add the decorated program to `PROGRAMS`."""
 
     def register(body: Body) -> Body:
         PROGRAMS.append(Program(body, seconds, older))
@@ -93,7 +93,7 @@ def ends_at(
     return register
 
 
-def _all(*threads: threading.Thread) -> None:
+def _run_all(*threads: threading.Thread) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -101,7 +101,7 @@ def _all(*threads: threading.Thread) -> None:
 
 
 def _in_threads(target: Callable[..., object], arguments: list[Any]) -> None:
-    _all(*[threading.Thread(target=target, args=(argument,)) for argument in arguments])
+    _run_all(*[threading.Thread(target=target, args=(argument,)) for argument in arguments])
 
 
 @ends_at(3.5)
@@ -123,11 +123,11 @@ def a_semaphore_of_two(waits: Waits) -> None:
     async def main() -> None:
         two = asyncio.Semaphore(2)
 
-        async def one(seconds: float) -> None:
+        async def call(seconds: float) -> None:
             async with two:
                 await waits.acall(seconds)
 
-        await asyncio.gather(*map(one, (5, 1, 1, 1)))
+        await asyncio.gather(*map(call, (5, 1, 1, 1)))
 
     asyncio.run(main())
 
@@ -172,10 +172,10 @@ def a_stream_consumed_slowly(waits: Waits) -> None:
 @ends_at(4.0)
 def a_sync_call_that_blocks_the_loop(waits: Waits) -> None:
     async def main() -> None:
-        other = asyncio.create_task(waits.acall(1))
+        task = asyncio.create_task(waits.acall(1))
         await asyncio.sleep(0)
         waits.call(3)
-        await other
+        await task
         assert waits.now == 3
         await waits.acall(1)
 
@@ -199,7 +199,7 @@ def a_pool_of_two(waits: Waits) -> None:
 @ends_at(3.0)
 def threads_joined(waits: Waits) -> None:
     threads = [threading.Thread(target=waits.call, args=(seconds,)) for seconds in (1, 3, 2)]
-    _all(*threads)
+    _run_all(*threads)
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -340,10 +340,10 @@ def a_timer(waits: Waits) -> None:
 
 @ends_at(3.0)
 def a_semaphore_among_threads(waits: Waits) -> None:
-    one = threading.Semaphore(1)
+    semaphore = threading.Semaphore(1)
 
     def work(_: object) -> None:
-        with one:
+        with semaphore:
             waits.call(1)
 
     _in_threads(work, [None, None, None])

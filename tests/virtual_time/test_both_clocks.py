@@ -1,4 +1,4 @@
-"""The same programs with real waits: what virtual time says is what happens, give or take what the machine needs."""
+"""The same programs with real waits: they take the time that virtual time says, plus what the machine needs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.clock import WallClock
 from tests.support.virtual_time_programs import PROGRAMS, Program, Waits
 
-SCALE = 0.04  # real seconds for one of a program's
-SLACK = 2.0  # real seconds that a loaded machine may add; a program that missed its structure adds as many of its own
+SCALE = 0.04  # real seconds for each second of a program
+SLACK = 2.0  # real seconds that a loaded machine may add; a program whose calls did not overlap would add more
 TRIED = {"gathered_calls", "a_semaphore_of_two", "calls_in_threads_of_the_loop", "a_pool_of_two", "threads_joined"}
 
 
 class ScaledWaits(Waits):
-    """The calls of a program, shortened."""
+    """Calls that take a small part of their time."""
 
     def call(self, seconds: float) -> float:
         super().call(seconds * SCALE)
@@ -26,7 +26,9 @@ class ScaledWaits(Waits):
         return seconds
 
 
-@pytest.mark.parametrize("program", [each for each in PROGRAMS if each.name in TRIED], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "program", [program for program in PROGRAMS if program.name in TRIED], ids=lambda program: program.name
+)
 def test_real_waits_take_the_time_that_virtual_ones_say(program: Program) -> None:
     world = virtual_time.World(WallClock(), name=program.name)
     world.enter()

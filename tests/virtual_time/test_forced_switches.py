@@ -8,12 +8,12 @@ from pytest_claude_latency.virtual_time.watch import watchdog
 from tests.support.forced_switches import switching
 from tests.support.virtual_time_programs import PROGRAMS, Program
 
-TRIED = 12  # of the steps of each program; benchmarks/forced_switches.py tries all
+TRIED = 12  # steps of each program; benchmarks/forced_switches.py tries all steps
 
 
 @pytest.fixture
 def _no_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Alone, the accounting has nobody to correct it."""
+    """Without the watchdog, nothing corrects a wrong count."""
     monkeypatch.setattr(watchdog.WatchDog, "start", lambda self: None)
 
 

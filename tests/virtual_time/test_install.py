@@ -13,7 +13,7 @@ from pytest_claude_latency import virtual_time
 
 
 def python(source: str) -> str:
-    """What a fresh interpreter prints."""
+    """Return what a fresh interpreter prints."""
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(source)], check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
@@ -37,7 +37,7 @@ def test_installing_imports_nothing_that_a_program_may_not_need() -> None:
 
 
 @pytest.mark.parametrize("first", ["install", "import"])
-def test_libraries_are_treated_whenever_they_are_imported(first: str) -> None:
+def test_libraries_are_patched_whenever_they_are_imported(first: str) -> None:
     imports = "import asyncio, concurrent.futures, queue, trio, uvloop"
     install = "virtual_time.install()"
     ends = python(f"""
@@ -62,7 +62,7 @@ def test_libraries_are_treated_whenever_they_are_imported(first: str) -> None:
     assert ends == "6000000000"
 
 
-def test_a_treated_module_looks_as_if_nothing_had_happened() -> None:
+def test_a_patched_module_keeps_its_loader_and_source() -> None:
     loaders = python("""
         from pytest_claude_latency import virtual_time
         virtual_time.install()
@@ -75,7 +75,7 @@ def test_a_treated_module_looks_as_if_nothing_had_happened() -> None:
 
 
 def test_the_interpreter_exits_although_threads_were_left_parked() -> None:
-    told = python("""
+    printed = python("""
         from pytest_claude_latency import virtual_time
         from pytest_claude_latency.virtual_time.clock import VirtualClock
         virtual_time.install()
@@ -90,11 +90,11 @@ def test_the_interpreter_exits_although_threads_were_left_parked() -> None:
         print("left")
     """)
 
-    assert told == "left"
+    assert printed == "left"
 
 
 def test_a_forked_child_lives_in_real_time() -> None:
-    told = python("""
+    printed = python("""
         import os, time
         from pytest_claude_latency import virtual_time
         from pytest_claude_latency.virtual_time.clock import VirtualClock
@@ -112,19 +112,19 @@ def test_a_forked_child_lives_in_real_time() -> None:
         print(os.waitstatus_to_exitcode(status), world.clock.now() == 3600 * 10**9)
     """)
 
-    assert told == "0 True"
+    assert printed == "0 True"
 
 
 @pytest.mark.parametrize("package", ["opentelemetry", "tqdm", "sentry_sdk", "logging"])
 def test_background_threads_of_libraries_see_real_time(world: virtual_time.World, package: str) -> None:
-    scope: dict[str, Any] = {"__name__": f"{package}.inner", "told": []}
+    scope: dict[str, Any] = {"__name__": f"{package}.inner", "worlds": []}
     exec(
         textwrap.dedent("""
             import threading, time
             from pytest_claude_latency import virtual_time
 
             def work():
-                told.append(virtual_time.current())
+                worlds.append(virtual_time.current())
                 threading.Event().wait(0.01)
 
             thread = threading.Thread(target=work)
@@ -136,5 +136,5 @@ def test_background_threads_of_libraries_see_real_time(world: virtual_time.World
     assert isinstance(thread, threading.Thread)
     thread.join()
 
-    assert scope["told"] == [None]
+    assert scope["worlds"] == [None]
     assert world.clock.now() == 0

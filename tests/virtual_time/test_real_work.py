@@ -1,4 +1,7 @@
-"""Real work in a virtual world: never jumped past, never deadlocked. What is timed here only waits for it to happen."""
+"""Real work in a virtual world: the clock does not jump past it, and it is no deadlock.
+
+Time-outs here only say how long to wait for what must happen.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ CHILD = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers after a moment of real work, or after two seconds of its own time."""
+    """Answers after a moment of real work, or after two seconds of virtual time."""
 
     def do_GET(self) -> None:
         import time
@@ -61,7 +64,7 @@ def old_server() -> Iterator[ThreadingHTTPServer]:
 
 @pytest.fixture
 def later_world(old_server: ThreadingHTTPServer) -> Iterator[World]:
-    """A world that begins when the server runs already."""
+    """A world that begins after the server."""
     world = World(VirtualClock(), name="later")
     world.enter()
     yield world
@@ -82,10 +85,10 @@ def test_a_process_in_a_thread_is_not_jumped_past(world: World) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    in_time = done.wait(60)
+    was_set = done.wait(60)
     thread.join()
 
-    assert in_time
+    assert was_set
     assert world.clock.now() == 0
 
 
@@ -153,7 +156,7 @@ def test_a_task_that_asks_an_old_server_is_not_jumped_past(old_server: Threading
     assert later_world.clock.now() == 0
 
 
-def test_files_and_names_are_looked_up_in_no_time(world: World, tmp_path: Path) -> None:
+def test_files_and_host_names_take_no_virtual_time(world: World, tmp_path: Path) -> None:
     async def main() -> None:
         async with asyncio.timeout(60):
             await asyncio.get_running_loop().getaddrinfo("localhost", 80)
@@ -246,7 +249,7 @@ def test_a_lock_with_a_limit_waits_no_faster_than_the_machine(world: World) -> N
     assert world.clock.now() == SECOND // 5
 
 
-def test_what_cost_real_seconds_is_told_with_thread_and_line(world: World) -> None:
+def test_a_real_wait_names_its_thread_and_line(world: World) -> None:
     subprocess.run(CHILD, check=True)
 
     (wait,) = world.real_waits()
@@ -254,7 +257,7 @@ def test_what_cost_real_seconds_is_told_with_thread_and_line(world: World) -> No
     assert isinstance(wait, RealWait)
     assert wait.thread == threading.current_thread().name
     assert Path(__file__).name in wait.place
-    assert wait.place.endswith("in test_what_cost_real_seconds_is_told_with_thread_and_line")
+    assert wait.place.endswith("in test_a_real_wait_names_its_thread_and_line")
     assert wait.seconds >= 0.1
 
 
@@ -281,27 +284,27 @@ def test_an_outsider_that_notifies_is_waited_for(world: World) -> None:
 
 def test_who_waits_for_the_interpreter_keeps_its_turn(world: World) -> None:
     order: list[str] = []
-    told, started = threading.Event(), real_clock.allocate_lock()
+    wanted, started = threading.Event(), real_clock.allocate_lock()
 
     def work() -> None:
-        told.wait()
-        order.append("who was told")
+        wanted.wait()
+        order.append("who was woken")
 
     thread = threading.Thread(target=work)
     thread.start()
     started.acquire()
-    told.set()
+    wanted.set()
     with threads.wait_for_interpreter(MEMBERS[real_clock.get_ident()]):
         started.acquire(timeout=0.4)  # as where a worker takes its time to start
     order.append("who waited")
     thread.join()
 
-    assert order == ["who waited", "who was told"]
+    assert order == ["who waited", "who was woken"]
 
 
 @pytest.fixture
 def _frames_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where there is no `/proc`: of a thread, nothing but its frame can be seen."""
+    """Let the test run as on a system without `/proc`, where only the frame of a thread can be seen."""
     monkeypatch.setattr(thread_state, "_CALLS", {})
 
 
@@ -315,10 +318,10 @@ def test_without_proc_a_process_is_not_jumped_past(world: World) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    in_time = done.wait(60)
+    was_set = done.wait(60)
     thread.join()
 
-    assert in_time
+    assert was_set
     assert world.clock.now() == 0
 
 
