@@ -1,8 +1,7 @@
 """The critical path: the chain of calls and gaps that determines how long a test takes.
 
-It is walked backwards from the end. What was the last thing to happen before a call was sent, an
-end of another call or the start of one still under way (a hedge follows the call that is late), is
-taken for what let it be sent.
+It is followed backwards from the end. Before a call was sent, something happened last: another call ended, or a call
+that was still under way had begun (a hedge follows the call that is late). That is taken for what let the call be sent.
 """
 
 from __future__ import annotations
@@ -23,22 +22,24 @@ class Stretch:
 
 
 def critical_path(spans: Sequence[tuple[Nanoseconds, Nanoseconds]]) -> tuple[Stretch, ...]:
-    """The chain that determines when the last of `spans`, which begin at 0, is over. Empty without a span."""
+    """Return the chain that determines when the last of `spans` is over. The first one begins at 0.
+
+    Empty without a span.
+    """
     if not spans:
         return ()
-    current = max(range(len(spans)), key=lambda each: (spans[each][1], -spans[each][0]))
-    path = [Stretch(current + 1, *spans[current])]
+    last = max(range(len(spans)), key=lambda place: (spans[place][1], -spans[place][0]))
+    path = [Stretch(last + 1, *spans[last])]
     while (at := path[-1].start) > 0:
-        over = max(
-            ((end, start, each) for each, (start, end) in enumerate(spans) if start < at and end <= at), default=None
-        )
-        open_ = max(((start, each) for each, (start, end) in enumerate(spans) if start < at < end), default=None)
-        if over is None or (open_ is not None and open_[0] >= over[0]):
-            assert open_ is not None  # something began before `at`, or `at` were 0
-            path.append(Stretch(open_[1] + 1, open_[0], at))
+        ended = [(end, start, place) for place, (start, end) in enumerate(spans) if start < at and end <= at]
+        under_way = [(start, place) for place, (start, end) in enumerate(spans) if start < at < end]
+        # the later event of the two; one of them exists, or `at` were the beginning
+        if not ended or (under_way and max(under_way)[0] >= max(ended)[0]):
+            start, place = max(under_way)
+            path.append(Stretch(place + 1, start, at))
             continue
-        end, start, each = over
+        end, start, place = max(ended)
         if end < at:
             path.append(Stretch(None, end, at))
-        path.append(Stretch(each + 1, start, end))
+        path.append(Stretch(place + 1, start, end))
     return tuple(reversed(path))

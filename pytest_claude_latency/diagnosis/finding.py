@@ -15,12 +15,12 @@ GUIDE: Final[Mapping[int, str]] = {
     2: "keep prompt and answer short",
     3: "stream",
 }
-"""The sections of the guide to reducing latency."""
+"""The sections of Anthropic's guide to reducing latency."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """An estimate: what the remedy would save, and the number of calls in the user's own recordings it is based on.
+    """An estimate of what the remedy would save, and the number of the user's recorded calls it is based on.
 
     `how` completes "saves about 3.050s": `"with half as many tokens"`.
     """
@@ -30,17 +30,17 @@ class Saving:
     calls: int
 
     def text(self) -> str:
-        """One line."""
+        """Return the estimate in one line."""
         basis = number_of(self.calls, "recorded call")
         return f"saves about {duration.show(self.span)} {self.how} (estimate from {basis})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one rule has to say about a test.
+    """What one rule says about a test.
 
-    `cost` is the time that the fact is about, by which findings are ranked; `guide` the section of the guide that the
-    remedy comes from; None where it is none of the guide's. `calls` are the numbers of the calls it is about.
+    `cost` is the time that the fact is about, by which findings are ranked. `guide` is the section of the guide that
+    the remedy comes from; None if it is not from the guide. `calls` are the numbers of the calls it is about.
     """
 
     rule: str
@@ -52,13 +52,13 @@ class Finding:
     calls: tuple[int, ...] = ()
 
     def lines(self) -> list[str]:
-        """The fact, the remedy, and the saving where there is one."""
+        """Return the fact, the remedy, and the saving if there is one."""
         source = "" if self.guide is None else f" (guide, {self.guide}: {GUIDE[self.guide]})"
         lines = [self.fact, f"try: {self.remedy}{source}"]
         return lines if self.saving is None else [*lines, self.saving.text()]
 
     def as_json(self) -> dict[str, Any]:
-        """The finding in JSON types; times in seconds, to the microsecond."""
+        """Return the finding in JSON types; times in seconds, to the microsecond."""
         saving = self.saving and {
             "seconds": _seconds(self.saving.span),
             "how": self.saving.how,
@@ -75,27 +75,25 @@ class Finding:
         }
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Finding:
-        """The finding that `as_json` wrote."""
-        saving = plain["saving"]
+    def from_json(cls, values: Mapping[str, Any]) -> Finding:
+        """Return the finding that `as_json` wrote."""
+        saving = values["saving"]
         return cls(
-            rule=plain["rule"],
-            fact=plain["fact"],
-            remedy=plain["remedy"],
-            cost=duration.nanoseconds(plain["cost"]),
-            guide=plain["guide"],
+            rule=values["rule"],
+            fact=values["fact"],
+            remedy=values["remedy"],
+            cost=duration.nanoseconds(values["cost"]),
+            guide=values["guide"],
             saving=saving
             and Saving(span=duration.nanoseconds(saving["seconds"]), how=saving["how"], calls=saving["calls"]),
-            calls=tuple(plain["calls"]),
+            calls=tuple(values["calls"]),
         )
 
 
 def listing(findings: Iterable[Finding]) -> list[str]:
-    """The lines of these findings, each after the word."""
+    """Return the lines of these findings; the first line of each begins with the word "finding"."""
     return [
-        f"{'finding' if place == 0 else '':<10}{line}"
-        for finding in findings
-        for place, line in enumerate(finding.lines())
+        f"{'' if place else 'finding':<10}{line}" for finding in findings for place, line in enumerate(finding.lines())
     ]
 
 

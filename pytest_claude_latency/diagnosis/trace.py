@@ -18,8 +18,9 @@ from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.retries import Attempts
 from pytest_claude_latency.metrics.timeline import Timeline
+from pytest_claude_latency.plurals import number_of
 
-_LEAST_COST: Nanoseconds = 50 * MILLISECOND
+_LEAST_COST: Nanoseconds = 50 * MILLISECOND  # shorter times cannot be felt
 _LEAST_SHARE = 0.05
 _NO_TIME = Breakdown(segments=())
 
@@ -39,19 +40,14 @@ class PromptCall:
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        """What it asked, as JSON; empty where it was none."""
+        """The request's body as JSON; empty if it is not a JSON object."""
         body = self.attempts[0].request.json
         return body if isinstance(body, dict) else {}
 
     @cached_property
-    def blocks(self) -> list[dict[str, Any]]:
-        """The content blocks of its answer."""
-        return read(self.attempts[-1]).blocks
-
-    @property
     def text(self) -> str:
-        """What its answer says."""
-        return prompt_text.answer_text(self.blocks)
+        """The text of its answer."""
+        return "".join(prompt_text.texts(read(self.attempts[-1]).blocks))
 
     @property
     def sent(self) -> Nanoseconds:
@@ -65,7 +61,7 @@ class PromptCall:
 
     @property
     def output_tokens(self) -> int:
-        """Tokens generated; 0 where that is not known."""
+        """Tokens generated; 0 if unknown."""
         usage = self.timeline.usage
         return (usage.output or 0) if usage.final else 0
 
@@ -81,23 +77,28 @@ class PromptCall:
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of the prompt; 0 where that is not known."""
+        """Tokens of the prompt; 0 if unknown."""
         return self.timeline.prompt_tokens or 0
 
     @property
     def generating(self) -> Nanoseconds:
-        """The time in which its answer came to be; of one that does not stream, all of its time."""
-        return self.breakdown.of(Part.ANSWERING, Part.WHOLE)
+        """The time in which its answer was generated. If the answer does not stream, all of its time."""
+        return self.breakdown.time_in(Part.ANSWERING, Part.WHOLE)
 
     @property
     def answered(self) -> bool:
-        """Whether it has an answer, and that is whole or cut off by its own limit."""
+        """Whether it has an answer that came to its end, or was cut off by its own limit."""
         timeline = self.timeline
         return bool(timeline.deltas) and timeline.complete is not None and timeline.error is None
 
     @property
+    def ended_by_itself(self) -> bool:
+        """Whether the model ended the answer because it was done."""
+        return self.answered and self.timeline.stop_reason in ("end_turn", "stop_sequence")
+
+    @property
     def is_prose(self) -> bool:
-        """Whether its answer is for readers: text, and neither the use of a tool nor in a format made for programs."""
+        """Whether its answer is for readers: text, without the use of a tool or a format made for programs."""
         config = self.body.get("output_config")
         formatted = "output_format" in self.body or (isinstance(config, dict) and config.get("format") is not None)
         kinds = [delta.kind for delta in self.timeline.deltas]
@@ -105,16 +106,17 @@ class PromptCall:
 
     @property
     def thinks(self) -> bool:
-        """Whether thinking was asked for, or came unasked."""
+        """Whether thinking was asked for, or came without being asked for."""
         asked = self.body.get("thinking")
         enabled = isinstance(asked, dict) and asked.get("type") not in (None, "disabled")
         return enabled or Part.THINKING in self.breakdown.parts or bool(self.timeline.usage.thinking)
 
     @cached_property
     def work(self) -> str:
-        """What it does: the same for calls that do like work, whatever model does it.
+        """A key that is equal for calls that do like work, whatever model does it.
 
-        Calls with one system prompt and the same tools do. Without either, only those with the same messages.
+        Calls do like work if they have the same system prompt and the same tools. Without either, only the messages
+        tell what the work is, so they must be the same.
         """
         fields = {name: self.body.get(name) for name in ("system", "tools", "thinking", "output_config")}
         if not fields["system"] and not fields["tools"]:
@@ -127,7 +129,7 @@ class Trace:
     """One run of one test: its calls in the order they were sent, and where its time went.
 
     `related` are other runs to compare with, of this test and of others; `broken` names the metrics whose limits it
-    did not keep; `recorded` is the moment it began, as recordings keep it, empty where that is not known.
+    broke; `recorded` is the moment it began, as recordings keep it, empty if unknown.
     """
 
     nodeid: str = ""
@@ -136,7 +138,7 @@ class Trace:
     calls: tuple[PromptCall, ...] = ()
     breakdown: Breakdown = _NO_TIME
     order: tuple[int | None, ...] = ()
-    """For each call of the breakdown's path its number among the prompt calls; None for one that makes no message."""
+    """For each request, in the order they were sent, its number among the prompt calls; None if it makes no message."""
     related: tuple[Trace, ...] = ()
     broken: frozenset[str] = frozenset()
 
@@ -150,9 +152,9 @@ class Trace:
         recorded: str = "",
         now: Nanoseconds | None = None,
     ) -> Trace:
-        """The trace of these calls, those that make no message among them. For `now` see `attribution.of_call`."""
-        whole = attribution.of_test(calls, now)
+        """Return the trace of these calls, including those that make no message. For `now` see `of_call`."""
         prompts = [attempts for attempts in calls if is_prompt_call(attempts[0].request)]
+        # by identity: two calls may be equal
         numbers = {id(attempts): number for number, attempts in enumerate(prompts, 1)}
         return cls(
             nodeid=nodeid,
@@ -162,46 +164,46 @@ class Trace:
                 PromptCall(number, attempts, attribution.of_call(attempts, now))
                 for number, attempts in enumerate(prompts, 1)
             ),
-            breakdown=whole or _NO_TIME,
+            breakdown=attribution.of_test(calls, now) or _NO_TIME,
             order=tuple(numbers.get(id(attempts)) for attempts in calls),
         )
 
     def compared_with(self, related: Iterable[Trace], broken: Iterable[str] = ()) -> Trace:
-        """The same with other runs to compare with, and the metrics whose limits were broken."""
+        """Return the same trace with other runs to compare with, and the metrics whose limits were broken."""
         return replace(self, related=tuple(related), broken=frozenset(broken))
 
     def request(self, place: int) -> str:
-        """How the step of a path is named that stands at this place, from 1, among all requests."""
+        """Return the name of the request at this place, from 1, in the order they were sent: `"call 2"`."""
         number = self.order[place - 1]
         return "another request" if number is None else f"call {number}"
 
     def matters(self, cost: Nanoseconds) -> bool:
-        """Whether a time is worth speaking of: it can be felt, and is a share of the test."""
+        """Whether a time is worth a finding: it can be felt, and it is a share of the test."""
         return cost >= max(_LEAST_COST, _LEAST_SHARE * self.breakdown.total)
 
     def name(self, call: PromptCall) -> str:
-        """How a fact names a call: `"call 2 of 3"`, `"the call"` where there is one."""
+        """Return what a fact calls a call: `"call 2 of 3"`, or `"the call"` if there is one."""
         return "the call" if len(self.calls) == 1 else f"call {call.number} of {len(self.calls)}"
 
     def and_others(self, calls: Sequence[PromptCall]) -> str:
-        """What a fact about the worst of `calls` adds: `", and 2 more calls likewise"`."""
+        """Return what a fact about the worst of `calls` adds: `", and the same in 2 more calls"`."""
         more = len(calls) - 1
-        return "" if more < 1 else ", and one more call likewise" if more == 1 else f", and {more} more calls likewise"
+        return "" if more < 1 else f", and the same in {number_of(more, 'more call', one='one')}"
 
     def like(self, call: PromptCall) -> list[PromptCall]:
-        """Answered calls of this and related runs that do work like `call`'s on prompts of like length; not itself."""
-        everywhere = (each for trace in (self, *self.related) for each in trace.calls)
+        """Return the other answered calls, of this and related runs, with like work and prompts of like length."""
         return [
-            each
-            for each in everywhere
-            if each is not call
-            and each.work == call.work
-            and each.answered
-            and each.prompt_tokens <= 2 * call.prompt_tokens
-            and call.prompt_tokens <= 2 * each.prompt_tokens
+            candidate
+            for trace in (self, *self.related)
+            for candidate in trace.calls
+            if candidate is not call
+            and candidate.work == call.work
+            and candidate.answered
+            and candidate.prompt_tokens <= 2 * call.prompt_tokens
+            and call.prompt_tokens <= 2 * candidate.prompt_tokens
         ]
 
 
 def numbers(calls: Iterable[PromptCall]) -> tuple[int, ...]:
-    """The numbers of the calls."""
+    """Return the numbers of the calls."""
     return tuple(call.number for call in calls)

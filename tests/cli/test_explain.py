@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.command import main
+from pytest_claude_latency.diagnosis.recorded_traces import trace_of
+from pytest_claude_latency.diagnosis.rules import find
 from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.support.some_call import some_call
 from tests.support.some_recording import recording
@@ -44,15 +47,15 @@ def test_a_recording_is_broken_down_with_what_was_found(capsys: Capture) -> None
     )
 
     assert main(["explain", path]) == 0
-    assert capsys.readouterr().out == (
-        f"{path}\n"
-        "  test_it.py::test_a\n"
-        "  call      of 9.22s: 6.10s generating 96 tokens, 1.92s in one retry after a 529, 1.20s to the first token\n"
-        "  finding   1.920s of the call went into 1 attempt without an answer (529), 1.000s of it into pauses between "
-        "them\n"
-        "            try: the API was busy: record again for a measurement without, and give users a time-out they can "
-        "live with\n"
-    )
+    retries, *others = find(trace_of(Recording.load(Path(path))))
+    assert (retries.rule, others) == ("retries", [])
+    assert capsys.readouterr().out.splitlines() == [
+        path,
+        "  test_it.py::test_a",
+        "  call      of 9.22s: 6.10s generating 96 tokens, 1.92s in one retry after a 529, 1.20s to the first token",
+        f"  finding   {retries.fact}",
+        f"            try: {retries.remedy}",
+    ]
 
 
 def test_calls_are_broken_down_each_and_together_with_the_critical_path(capsys: Capture) -> None:

@@ -1,8 +1,8 @@
-"""Findings: why a test is slow, and what would make it faster.
+"""Rules: each finds one reason why a test is slow, and what would make it faster.
 
-Each rule is a function that looks at an `Trace` and says one `Finding`, or nothing. To add a rule,
-write the function and add it to `RULES`; hold it against calls where it must speak, and against more
-where it must be silent, in `tests/support/findings_corpus.py`. A finding that does not apply is worse than none.
+A rule is a function that looks at a `Trace` and returns one `Finding`, or None. To add a rule, write the function and
+add it to `RULES`. Then add calls where it must speak, and more calls where it must be silent, to
+`tests/support/findings_corpus.py`. A finding that does not apply is worse than none.
 """
 
 from __future__ import annotations
@@ -12,15 +12,11 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from pytest_claude_latency.diagnosis.finding import Finding, Saving, listing
+from pytest_claude_latency.diagnosis.rules.application import application
 from pytest_claude_latency.diagnosis.rules.model_choice import long_thinking, slower_model
+from pytest_claude_latency.diagnosis.rules.network import new_connections, retries, stall
 from pytest_claude_latency.diagnosis.rules.output_length import cut_off, high_temperature, limit_far_above, much_output
-from pytest_claude_latency.diagnosis.rules.parallelism import (
-    application,
-    new_connections,
-    one_after_another,
-    retries,
-    stall,
-)
+from pytest_claude_latency.diagnosis.rules.parallelism import one_after_another
 from pytest_claude_latency.diagnosis.rules.prompt_cache import cache_lost, cache_written_anew, uncached_prompt
 from pytest_claude_latency.diagnosis.rules.streaming import not_streamed
 from pytest_claude_latency.diagnosis.rules.word_counts import counted_words
@@ -51,7 +47,8 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def find(trace: Trace) -> tuple[Finding, ...]:
-    """What the rules find, the costliest first. Calls side by side cost no more than the test took."""
-    found = [finding for rule in RULES if (finding := rule(trace)) is not None]
-    capped = [replace(each, cost=min(each.cost, trace.breakdown.total)) for each in found]
-    return tuple(sorted(capped, key=lambda each: -each.cost))
+    """Return what the rules find, the costliest first."""
+    findings = [finding for rule in RULES if (finding := rule(trace)) is not None]
+    # calls that ran at the same time may add up to more than the test took
+    capped = [replace(finding, cost=min(finding.cost, trace.breakdown.total)) for finding in findings]
+    return tuple(sorted(capped, key=lambda finding: -finding.cost))

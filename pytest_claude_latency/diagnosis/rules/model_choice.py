@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median_low
 
 from pytest_claude_latency import duration
@@ -17,92 +18,89 @@ _LEAST_THINKING = SECOND
 
 
 def slower_model(trace: Trace) -> Finding | None:
-    """The recordings hold a faster model for like work.
+    """Find a call for whose work the recordings hold a faster model.
 
-    Silent where the faster one did other work: another system prompt, other tools, a prompt or an answer of another
+    Silent where the faster model did other work: another system prompt, other tools, a prompt or an answer of another
     length.
     """
-    pairs = [(call, _faster(trace, call)) for call in trace.calls]
-    found = [(_gain(call, others), call, others) for call, others in pairs if others]
-    if not found:
+    slower = [(call, faster) for call in trace.calls if (faster := _by_faster_model(trace, call))]
+    if not slower:
         return None
-    gain, worst, others = max(found, key=lambda each: each[0])
-    model = others[0].timeline.model
+    worst, faster = max(slower, key=lambda pair: _time(pair[0]) - _median_time(pair[1]))
+    model, gain = faster[0].timeline.model, _time(worst) - _median_time(faster)
     return Finding(
         rule="slower-model",
-        fact=f"{trace.name(worst)} took {duration.show(worst.breakdown.total)} with {worst.timeline.model}; for like "
-        f"work {model} took {duration.show(_median(others))}",
-        remedy=f"{model}, and see that its answers are still good enough",
+        fact=f"{trace.name(worst)} took {duration.show(worst.breakdown.total)} with {worst.timeline.model}; "
+        f"{model} took {duration.show(_median_time(faster))} for like work",
+        remedy=f"{model}, and check that its answers are still good enough",
         cost=gain,
         guide=1,
-        saving=Saving(span=gain, how=f"with {model}", calls=len(others)),
+        saving=Saving(span=gain, how=f"with {model}", calls=len(faster)),
         calls=numbers([worst]),
     )
 
 
-def _faster(trace: Trace, call: PromptCall) -> list[PromptCall]:
-    """The calls of the fastest other model for like work, if that is much faster."""
+def _by_faster_model(trace: Trace, call: PromptCall) -> list[PromptCall]:
+    """Return the calls of the fastest other model that did like work, if that model is much faster."""
     if not call.answered:
         return []
-    by_model: dict[str, list[PromptCall]] = {}
-    for each in trace.like(call):
-        if each.timeline.model and each.timeline.model != call.timeline.model and _is_as_much(call, each):
-            by_model.setdefault(each.timeline.model, []).append(each)
-    if not by_model:
+    calls_by_model: dict[str, list[PromptCall]] = {}
+    for like in trace.like(call):
+        model, tokens = like.timeline.model, sorted((call.output_tokens, like.output_tokens))
+        if (
+            model
+            and model != call.timeline.model
+            and 0 < tokens[0] <= tokens[1] <= 2 * tokens[0]
+            and like.timeline.stop_reason == call.timeline.stop_reason
+        ):
+            calls_by_model.setdefault(model, []).append(like)
+    if not calls_by_model:
         return []
-    fastest = min(by_model.values(), key=_median)
-    much = _median(fastest) <= _FASTER * _time(call) and _time(call) - _median(fastest) >= _LEAST_GAIN
-    return fastest if much else []
-
-
-def _gain(call: PromptCall, others: list[PromptCall]) -> Nanoseconds:
-    return _time(call) - _median(others)
-
-
-def _is_as_much(call: PromptCall, other: PromptCall) -> bool:
-    """Whether the answers are of like length, and end alike."""
-    one, two = call.output_tokens, other.output_tokens
-    return bool(one and two) and max(one, two) <= 2 * min(one, two) and _stop(call) == _stop(other)
-
-
-def _stop(call: PromptCall) -> str | None:
-    return call.timeline.stop_reason
+    fastest = min(calls_by_model.values(), key=_median_time)
+    median, time = _median_time(fastest), _time(call)
+    return fastest if median <= _FASTER * time and time - median >= _LEAST_GAIN else []
 
 
 def _time(call: PromptCall) -> Nanoseconds:
-    """What its answer took, without what retries and a new connection added."""
-    return call.breakdown.total - call.breakdown.of(Part.REFUSED, Part.BACK_OFF, Part.CONNECTION)
+    """Return what the model took for its answer: retries and a new connection are not the model's."""
+    return call.breakdown.total - call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF, Part.CONNECTION)
 
 
-def _median(calls: list[PromptCall]) -> Nanoseconds:
+def _median_time(calls: Sequence[PromptCall]) -> Nanoseconds:
     return median_low(map(_time, calls))
 
 
 def long_thinking(trace: Trace) -> Finding | None:
-    """Thinking took most of the wait for the answer. Silent where it took little time, or was little of it."""
-    found = [call for call in trace.calls if _thought_long(call)]
-    if not found:
+    """Find calls where thinking took most of the wait for the answer.
+
+    Silent where thinking took less than a second, or less than half of the wait.
+    """
+    calls = [
+        call
+        for call in trace.calls
+        if (wait := call.timeline.ttfa) is not None and _thinking(call) >= max(_LEAST_THINKING, _MOSTLY * wait)
+    ]
+    if not calls:
         return None
-    worst = max(found, key=_thinking)
+    worst = max(calls, key=_thinking)
     tokens = worst.timeline.usage.thinking
     counted = f" ({tokens} tokens)" if tokens else ""
-    wait = worst.timeline.ttfa or 0
     return Finding(
         rule="long-thinking",
-        fact=f"thinking took {duration.show(_thinking(worst))}{counted} of the {duration.show(wait)} until the answer "
-        f"of {trace.name(worst)} began" + trace.and_others(found),
-        remedy="lower the effort or the budget for thinking, or take a model without",
-        cost=sum(map(_thinking, found)),
-        calls=numbers(found),
+        fact=f"thinking took {duration.show(_thinking(worst))}{counted} "
+        f"of the {duration.show(worst.timeline.ttfa or 0)} until the answer of {trace.name(worst)} began"
+        + trace.and_others(calls),
+        remedy="lower the effort or the budget for thinking, or take a model that does not think",
+        cost=sum(map(_thinking, calls)),
+        calls=numbers(calls),
     )
 
 
 def _thinking(call: PromptCall) -> Nanoseconds:
-    """The time it thought before its answer began."""
+    """Return how long it thought before its answer began."""
     answered = call.timeline.ttfa or 0
-    return sum(each.length for each in call.breakdown.segments if each.part is Part.THINKING and each.end <= answered)
-
-
-def _thought_long(call: PromptCall) -> bool:
-    wait = call.timeline.ttfa
-    return wait is not None and _thinking(call) >= max(_LEAST_THINKING, _MOSTLY * wait)
+    return sum(
+        segment.length
+        for segment in call.breakdown.segments
+        if segment.part is Part.THINKING and segment.end <= answered
+    )

@@ -1,4 +1,4 @@
-"""Rules about streaming."""
+"""The rule about streaming."""
 
 from __future__ import annotations
 
@@ -16,48 +16,45 @@ _TO_FIRST_TOKEN = frozenset({"ttft", "ttfa"})
 
 
 def not_streamed(trace: Trace) -> Finding | None:
-    """A reader waited for the last token to see the first.
+    """Find calls whose reader had to wait for the last token to see the first.
 
-    Silent about short or fast answers, unless a budget on the first token is broken, and about those that a program
-    needs whole: the use of tools, formats.
+    Silent about short or fast answers, unless a budget on the first token is broken. Silent about answers that a
+    program needs complete: the use of tools, formats.
     """
     pressing = bool(trace.broken & _TO_FIRST_TOKEN)
-    found = [call for call in trace.calls if _could_stream(call) and (pressing or _is_long(call))]
-    if not found:
+    calls = [
+        call
+        for call in trace.calls
+        if (call.answered and not call.timeline.streamed and call.is_prose)
+        and (pressing or (call.generating >= _LEAST_TIME and call.output_tokens >= _LEAST_TOKENS))
+    ]
+    if not calls:
         return None
-    worst = max(found, key=lambda call: call.breakdown.of(Part.WHOLE))
-    total = worst.breakdown.total
+    worst = max(calls, key=lambda call: call.breakdown.time_in(Part.WHOLE))
     return Finding(
         rule="not-streamed",
-        fact=f"not streamed: the first token of {trace.name(worst)} came with the last, after {duration.show(total)}"
-        + trace.and_others(found),
+        fact=f"not streamed: the first token of {trace.name(worst)} came with the last, "
+        f"after {duration.show(worst.breakdown.total)}" + trace.and_others(calls),
         remedy="stream the answer, and show it as it arrives",
-        cost=sum(call.breakdown.of(Part.WHOLE) for call in found),
+        cost=sum(call.breakdown.time_in(Part.WHOLE) for call in calls),
         guide=3,
         saving=_saving(trace, worst),
-        calls=numbers(found),
+        calls=numbers(calls),
     )
 
 
-def _could_stream(call: PromptCall) -> bool:
-    return call.answered and not call.timeline.streamed and call.is_prose
-
-
-def _is_long(call: PromptCall) -> bool:
-    return call.breakdown.of(Part.WHOLE) >= _LEAST_TIME and call.output_tokens >= _LEAST_TOKENS
-
-
 def _saving(trace: Trace, worst: PromptCall) -> Saving | None:
-    """By how much earlier the first token of like answers of the same model came that did stream."""
-    first = [
-        each.timeline.ttft - (each.attempts[-1].sent - each.sent)
+    """Estimate how much earlier the first token comes, from calls like it that did stream."""
+    times_to_first_token = [
+        call.timeline.ttft - (call.attempts[-1].sent - call.sent)  # without what its retries took
         for run in (trace, *trace.related)
-        for each in run.calls
-        if each.timeline.streamed
-        and each.timeline.ttft is not None
-        and each.timeline.model == worst.timeline.model
-        and each.prompt_tokens <= 2 * worst.prompt_tokens <= 4 * each.prompt_tokens
+        for call in run.calls
+        if call.timeline.streamed
+        and call.timeline.ttft is not None
+        and call.timeline.model == worst.timeline.model
+        and call.prompt_tokens <= 2 * worst.prompt_tokens <= 4 * call.prompt_tokens
     ]
-    if not first or (span := worst.breakdown.of(Part.WHOLE) - median_low(first)) <= 0:
+    if not times_to_first_token:
         return None
-    return Saving(span=span, how="until the first token", calls=len(first))
+    span = worst.breakdown.time_in(Part.WHOLE) - median_low(times_to_first_token)
+    return Saving(span=span, how="until the first token", calls=len(times_to_first_token)) if span > 0 else None

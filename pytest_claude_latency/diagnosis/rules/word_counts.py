@@ -1,7 +1,7 @@
 """The rule about prompts that ask for a number of words.
 
-What counts is a number of words that is asked for, in English or Chinese, not one that is given: a
-phrase must stand in a sentence that asks for something, and in a form that sets the length of it.
+What counts is a number of words that is asked for, in English or Chinese, not a number of words that is given. So the
+phrase must stand in a sentence that asks for something, and in a form that sets the length of an answer.
 """
 
 from __future__ import annotations
@@ -50,26 +50,29 @@ class _Asked(NamedTuple):
     number: int
     at_most: bool
 
-    def is_met(self, got: int) -> bool:
+    def is_met(self, words: int) -> bool:
         """Whether an answer of so many words has, nearly, what was asked for."""
-        enough = self.at_most or got >= self.number * (1 - _NEARLY)
-        return enough and got <= self.number * (1 + _NEARLY)
+        enough = self.at_most or words >= self.number * (1 - _NEARLY)
+        return enough and words <= self.number * (1 + _NEARLY)
+
+    def count(self, text: str) -> int:
+        """Return the number of words as the phrase's language counts them: in Chinese, characters."""
+        return len(text.split()) if self.phrase.isascii() else sum("\u3400" <= char <= "\u9fff" for char in text)
 
 
 def counted_words(trace: Trace) -> Finding | None:
-    """The prompt asks for a number of words, and the answer has another.
+    """Find a prompt that asks for a number of words, where the answer has another number.
 
-    Silent about numbers of anything else, and of words that are given rather than asked for; and where the answer has
-    as many words as it should.
+    Silent about numbers of anything else, and about words that are given rather than asked for.
     """
     for call in trace.calls:
-        asked = _asked(call) if _is_whole_prose(call) else None
-        if asked is None or asked.is_met(got := _count(call.text, asked.phrase)):
+        asked = _asked(call) if call.ended_by_itself and call.is_prose else None
+        if asked is None or asked.is_met(words := asked.count(call.text)):
             continue
         return Finding(
             rule="counted-words",
             fact=f'the prompt of {trace.name(call)} asks for a number of words ("{asked.phrase}"), and the answer '
-            f"has {got}",
+            f"has {words}",
             remedy="ask for a number of sentences or paragraphs: models count tokens, not words",
             cost=call.generating,
             guide=2,
@@ -78,22 +81,12 @@ def counted_words(trace: Trace) -> Finding | None:
     return None
 
 
-def _is_whole_prose(call: PromptCall) -> bool:
-    return call.answered and call.is_prose and call.timeline.stop_reason in ("end_turn", "stop_sequence")
-
-
 def _asked(call: PromptCall) -> _Asked | None:
-    sentences = (each for text in prompt_text.instructions(call.body) for each in _SENTENCE.findall(text))
-    for sentence in sentences:
-        if not _ASKS.search(sentence):
-            continue
+    """Return the first number of words that the prompt asks for; None if there is none."""
+    sentences = (sentence for text in prompt_text.instructions(call.body) for sentence in _SENTENCE.findall(text))
+    for sentence in filter(_ASKS.search, sentences):
         for at_most, patterns in ((True, _AT_MOST), (False, _EXACT)):
             for pattern in patterns:
                 if match := re.search(pattern, sentence, re.IGNORECASE):
                     return _Asked(match[0].strip(), int(match["words"].replace(",", "")), at_most)
     return None
-
-
-def _count(text: str, phrase: str) -> int:
-    """Words as the phrase's language counts them: in Chinese, characters."""
-    return len(text.split()) if phrase.isascii() else sum("\u3400" <= char <= "\u9fff" for char in text)

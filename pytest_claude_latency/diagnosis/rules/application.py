@@ -1,0 +1,40 @@
+"""The rule about the program itself."""
+
+from __future__ import annotations
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.diagnosis.breakdown import Part
+from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.diagnosis.trace import Trace
+from pytest_claude_latency.duration import MILLISECOND
+
+_LEAST_SHARE = 0.2
+_LEAST_TIME = 200 * MILLISECOND
+
+
+def application(trace: Trace) -> Finding | None:
+    """Find much time in which the program waited for no request."""
+    cost = trace.breakdown.time_in(Part.APPLICATION)
+    total = trace.breakdown.total
+    if cost < max(_LEAST_TIME, _LEAST_SHARE * total):
+        return None
+    path = trace.breakdown.path
+    gaps = [
+        (gap.end - gap.start, f"between {_name(trace, before.call)} and {_name(trace, after.call)}")
+        for before, gap, after in zip(path, path[1:], path[2:], strict=False)
+        if gap.call is None
+    ]
+    where = ", reading on after an answer was complete"
+    if gaps:
+        longest, place = max(gaps)
+        where = f", {duration.show(longest)} of it {place}"
+    return Finding(
+        rule="application",
+        fact=f"{duration.show(cost)} of {duration.show(total)} passed in the application{where}",
+        remedy="look at the application: it was not waiting for the API",
+        cost=cost,
+    )
+
+
+def _name(trace: Trace, place: int | None) -> str:
+    return "the application" if place is None else trace.request(place)

@@ -1,0 +1,128 @@
+"""Rules about what lies between the program and an answer: retries, connections, stalls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.diagnosis.attribution import stalls, usual_gap
+from pytest_claude_latency.diagnosis.breakdown import Part
+from pytest_claude_latency.diagnosis.finding import Finding, Saving
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
+from pytest_claude_latency.duration import SECOND, Nanoseconds
+from pytest_claude_latency.messages_api.exchange import header
+from pytest_claude_latency.messages_api.retries import failure
+from pytest_claude_latency.plurals import number_of
+
+_KEPT_OPEN = 5 * SECOND  # how long the SDK's pool keeps an idle connection
+_PIECES = {"text": "text", "thinking": "thinking", "input_json": "a tool's input"}
+
+
+def retries(trace: Trace) -> Finding | None:
+    """Find attempts that were refused or broke off, and were made again after a pause."""
+    calls = [call for call in trace.calls if call.breakdown.failures]
+    if not calls:
+        return None
+    cost = sum(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls)
+    pauses = sum(call.breakdown.time_in(Part.BACK_OFF) for call in calls)
+    failures = [text for call in calls for text in _failures(call)]
+    where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
+    return Finding(
+        rule="retries",
+        fact=f"{duration.show(cost)} of {where} went into {number_of(len(failures), 'attempt')} without an answer "
+        f"({', '.join(dict.fromkeys(failures))}), {duration.show(pauses)} of it into pauses between them",
+        remedy=_remedy_for(failures),
+        cost=cost,
+        calls=numbers(calls),
+    )
+
+
+def _failures(call: PromptCall) -> list[str]:
+    """Return why each attempt failed, with the time to wait that the API named: `"429, retry-after 2"`."""
+    texts = []
+    for attempt in call.attempts:
+        reason = failure(attempt)
+        if reason is None:
+            continue
+        after = header(attempt.response.headers if attempt.response else (), "retry-after")
+        # only a number is shown: a header may hold anything
+        texts.append(f"{reason}, retry-after {after}" if after and after[:6].replace(".", "").isdigit() else reason)
+    return texts
+
+
+def _remedy_for(failures: Sequence[str]) -> str:
+    if any(text.startswith("429") for text in failures):
+        return "spread the requests, or raise the rate limit; record again for a measurement without retries"
+    if any(text[:1] in "45" for text in failures):
+        return (
+            "the API was busy: record again for a measurement without retries, and set a time-out that users can accept"
+        )
+    return "check the network between the program and the API; record again for a measurement without retries"
+
+
+def new_connections(trace: Trace) -> Finding | None:
+    """Find calls that each opened a connection of their own.
+
+    Silent about the first call, and where no connection was free: calls at the same time, another host, a pause after
+    which the pool closes what is idle.
+    """
+    could_reuse = [
+        call
+        for place, call in enumerate(trace.calls)
+        if any(_left_a_connection(earlier, call) for earlier in trace.calls[:place])
+    ]
+    opened = [call for call in could_reuse if call.attempts[0].connect is not None]
+    cost = sum(call.breakdown.time_in(Part.CONNECTION) for call in opened)
+    if not opened or len(opened) < len(could_reuse) or not trace.matters(cost):
+        return None
+    return Finding(
+        rule="new-connections",
+        fact=f"{number_of(len(opened), 'call')} after the first opened a new connection, "
+        f"which took {duration.show(cost)}",
+        remedy="share one client between the calls",
+        cost=cost,
+        saving=Saving(span=cost, how="with one client", calls=len(opened)),
+        calls=numbers(opened),
+    )
+
+
+def _left_a_connection(earlier: PromptCall, later: PromptCall) -> bool:
+    """Whether a client that both shared would have had an open connection for the later call."""
+    last = earlier.attempts[-1]
+    if last.end is None or last.end.error is not None or last.end.closed is not None:
+        return False
+    idle = later.sent - (last.sent + last.end.at)
+    hosts = {urlsplit(call.attempts[0].request.url).netloc for call in (earlier, later)}
+    return 0 <= idle < _KEPT_OPEN and len(hosts) == 1
+
+
+def stall(trace: Trace) -> Finding | None:
+    """Find answers that stopped in the middle for far longer than between their other pieces."""
+    calls = [call for call in trace.calls if call.breakdown.time_in(Part.STALLED)]
+    cost = sum(call.breakdown.time_in(Part.STALLED) for call in calls)
+    if not calls or not trace.matters(cost):
+        return None
+    worst = max(calls, key=lambda call: _longest_stall(call)[0])
+    gap, place = _longest_stall(worst)
+    deltas, usual = worst.timeline.deltas, usual_gap(worst.timeline.deltas) or 0
+    return Finding(
+        rule="stall",
+        fact=f"{trace.name(worst)} stalled for {duration.show(gap)}, {duration.show(deltas[place].at)} after it was "
+        f"sent, after piece {place + 1} of {len(deltas)} ({_PIECES[deltas[place].kind]}); the usual gap is "
+        f"{duration.show(usual)}" + trace.and_others(calls),
+        remedy="record again: if it comes back, give the request id to the API's support; show readers that the answer "
+        "goes on",
+        cost=cost,
+        saving=Saving(span=max(gap - usual, 0), how="without it", calls=1),
+        calls=numbers(calls),
+    )
+
+
+def _longest_stall(call: PromptCall) -> tuple[Nanoseconds, int]:
+    """Return how long the longest stall was, and the place of the piece before it; the first of several equal ones."""
+    deltas = call.timeline.deltas
+    gaps = [(deltas[place + 1].at - deltas[place].at, place) for place in stalls(deltas)]
+    if call.timeline.error is not None:  # the silence before an error is a stall too
+        gaps.append(((call.timeline.total or 0) - deltas[-1].at, len(deltas) - 1))
+    return max(gaps, key=lambda stall: stall[0])
