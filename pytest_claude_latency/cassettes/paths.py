@@ -1,7 +1,7 @@
-"""Where recordings lie.
+"""Paths of recordings.
 
 A name is made from the test's id alone, never from what else is in the folder, so
-every machine and every worker finds the same one. What a file system cannot hold, or
+every machine and every worker finds the same one. What some file system cannot hold, or
 cannot tell apart, is replaced and a hash of the id added: two tests never share a path.
 """
 
@@ -14,16 +14,16 @@ from pathlib import Path
 
 _LONGEST = 100  # bytes: the narrowest file systems hold 143, and ".<sample>.jsonl" and a temporary suffix follow
 _HASH_LIKE = re.compile(r"-[0-9a-f]{8}\Z")
-_DEVICES = re.compile(
-    r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.IGNORECASE
-)  # Windows opens a device instead of a file
+# Windows opens a device instead of a file with such a name.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.IGNORECASE)
+# The only spellings of test names in mixed case that need no hash: pytest and unittest prescribe them.
 _XUNIT = {name.lower(): name for name in ("setUp", "tearDown", "setUpClass", "tearDownClass", "setUpModule")} | {
     name.lower(): name for name in ("tearDownModule", "asyncSetUp", "asyncTearDown")
 }
 
 
 def path_of(test_file: Path, folder: str, test_id: str, sample: int) -> Path:
-    """The file of one sample of a test: `<test folder>/<folder>/<module>/<test id>.<sample>.jsonl`.
+    """Return the file of one sample of a test: `<test folder>/<folder>/<module>/<test id>.<sample>.jsonl`.
 
     `test_id` is the node id behind the file, without the sample: `"TestTriage::test_label[en]"`.
     """
@@ -31,15 +31,15 @@ def path_of(test_file: Path, folder: str, test_id: str, sample: int) -> Path:
 
 
 def fixture_path(test_file: Path, folder: str, scope: str, fixture: str, param: str | None = None) -> Path:
-    """The file of a fixture's own calls, beside the file that defines it: `@<scope>.<fixture>[<param id>].jsonl`.
+    """Return the file of a fixture's own calls: `@<scope>.<fixture>[<param id>].jsonl`.
 
-    An xunit hook goes by its own name, with its class: `"TestTriage::setUpClass"`.
+    It lies where those of a test in `test_file`, which defines the fixture, would lie. The name of an xunit hook is its own, with its class: `"TestTriage::setUpClass"`.
     """
     return _module_folder(test_file, folder) / f"{_safe(fixture_id(scope, fixture, param))}.jsonl"
 
 
 def fixture_id(scope: str, fixture: str, param: str | None = None) -> str:
-    """How a recording of a fixture's calls names it, behind the file: `"@session.client[en]"`."""
+    """Return the name of a fixture in its recording, after the file: `"@session.client[en]"`."""
     return f"@{scope}.{fixture}" if param is None else f"@{scope}.{fixture}[{param}]"
 
 
@@ -49,14 +49,14 @@ def shown(path: Path, root: Path) -> str:
 
 
 def samples(test_file: Path, folder: str, test_id: str) -> list[Path]:
-    """The recorded samples of a test, in their order. Empty if it was never recorded."""
+    """Return the files of the recorded samples of a test, in their order. Empty if it was never recorded."""
     name = re.compile(re.escape(_test_name(test_id)) + r"\.([1-9]\d*)\.jsonl")
     try:
         entries = sorted(_module_folder(test_file, folder).iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = {int(match[1]): entry for entry in entries if (match := name.fullmatch(entry.name))}
-    return [found[sample] for sample in sorted(found)]
+    by_number = {int(match[1]): entry for entry in entries if (match := name.fullmatch(entry.name))}
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def _module_folder(test_file: Path, folder: str) -> Path:
@@ -64,12 +64,15 @@ def _module_folder(test_file: Path, folder: str) -> Path:
 
 
 def _test_name(test_id: str) -> str:
-    # A leading "@" belongs to fixtures.
+    # A test whose name begins with "@" gets a hash: without it, it could be the file of a fixture.
     return _safe(test_id, altered=test_id.startswith("@"))
 
 
 def _safe(identity: str, altered: bool = False) -> str:
-    """A name every file system holds and none confuses with that of another id."""
+    """Return a name that every file system can hold and none confuses with that of another id.
+
+    `altered` says that the name needs a hash in any case.
+    """
     names = re.split(r"[\[~]", identity, maxsplit=1)[0]  # "~" opens the name of a variant
     parameters = identity[len(names) :]
     name = ".".join(names.split("::")) + parameters
@@ -79,18 +82,18 @@ def _safe(identity: str, altered: bool = False) -> str:
     long = len(safe.encode(errors="replace")) > _LONGEST
     if not (altered or long or safe != name or _is_ambiguous(names, parameters, name)):
         return name
-    kept = safe.encode(errors="replace")[: _LONGEST - 9].decode(errors="ignore")
-    return f"{kept}-{sha256(identity.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    start = safe.encode(errors="replace")[: _LONGEST - 9].decode(errors="ignore")  # a character is not cut in half
+    return f"{start}-{sha256(identity.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def _is_ambiguous(names: str, parameters: str, name: str) -> bool:
-    """Whether some file systems, or a reader of the name, could take it for another id's."""
+    """Return whether some file systems, or a reader of the name, could take it for that of another id."""
     fixture_scope, _, rest = names.partition(".") if names.startswith("@") else ("", "", names)
     *classes, last = rest.split("::")
     return (
-        any("." in part for part in (*classes, last))
+        any("." in part for part in (*classes, last))  # a dot already stands for "::"
         or not name.isascii()  # normal forms and case rules differ between file systems
-        or parameters != parameters.lower()
+        or parameters != parameters.lower()  # macOS and Windows do not tell "En" from "en"
         or fixture_scope != fixture_scope.lower()
         or any(part != _usual_class(part) for part in classes)
         or last != _XUNIT.get(last.lower(), last.lower())
@@ -99,6 +102,6 @@ def _is_ambiguous(names: str, parameters: str, name: str) -> bool:
 
 
 def _usual_class(name: str) -> str:
-    """The one spelling of a class name that needs no hash: `TestTriage`, for every way to write it."""
+    """Return the one spelling of a class name that needs no hash: `TestTriage`, however it is written."""
     folded = name.lower()
     return "Test" + folded[4:].capitalize() if folded.startswith("test") else folded.capitalize()

@@ -1,8 +1,8 @@
-"""Redaction: what never reaches disk.
+"""Redaction: what never reaches the disk.
 
-Headers are kept by an allow-list: what nobody thought of is left out. What the user's
-patterns match in a body becomes `[redacted]`, in recordings and, before they are matched, in outgoing requests; so
-redacting what is redacted already must change nothing, or an answer that a program quotes would no longer fit.
+Headers are kept by an allow-list, so a header that nobody thought of is left out. What the user's patterns
+match in a body becomes `[redacted]`: in recordings and, before they are matched, in outgoing requests. So redacting
+twice must be the same as redacting once, or a request that quotes a redacted answer would no longer fit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEPT |= {"retry-after", "retry-after-ms", "x-should-retry"}  # the SDK's back-o
 _KEPT_PREFIX = "anthropic-ratelimit-"
 _NEVER = re.compile(
     r"authorization|.*-authorization|x-api-key|api-key|.*cookie2?|.*organization.*|.*workspace.*|x-amz-security-token"
-    # These speak of the bytes on the wire; a recording holds them decoded.
+    # These describe the bytes on the wire; a recording holds them decoded.
     r"|content-encoding|content-length|transfer-encoding"
 )
 
@@ -47,13 +47,13 @@ RecordedT = TypeVar("RecordedT", bound=Recorded)
 def keep_headers(
     headers: Iterable[tuple[str, str]], *, status: int | None = None, also: Collection[str] = ()
 ) -> Headers:
-    """The headers a recording keeps, names in lower case. `also` names more, but never a credential.
+    """Return the headers that a recording keeps, names in lower case. `also` names more, but never a credential.
 
-    `status` is that of an answer, None for a request: where a redirection points must be kept for it to be followed.
+    `status` is that of an answer, None for a request.
     """
     wanted = _KEPT | {name.lower() for name in also}
     if status is not None and redirects(status):
-        wanted.add("location")
+        wanted.add("location")  # without it a replay could not follow the redirect
     named = ((name.lower(), value) for name, value in headers)
     return tuple(
         (name, value)
@@ -63,23 +63,29 @@ def keep_headers(
 
 
 def is_never_kept(name: str) -> bool:
-    """Whether a header is left out of every recording, whatever a user asks for."""
+    """Return whether a header is left out of every recording, whatever a user asks for."""
     return _NEVER.fullmatch(name.lower()) is not None
 
 
 def redact(recording: RecordedT, patterns: Sequence[re.Pattern[str]]) -> RecordedT:
-    """The recording with `[redacted]` in place of what the patterns match in its bodies.
+    """Return the recording with `[redacted]` in place of what the patterns match in its bodies.
 
-    Only strings of JSON change, no keys and no numbers. Chunks keep their number and their offsets. A match that is
-    spread over several deltas is found; `[redacted]` is then spread over those it would leave empty.
+    Of JSON only strings change, not keys or numbers. Chunks keep their number and their offsets. A match that is
+    spread over several deltas is found; `[redacted]` is then spread over those that it would leave empty.
     """
     if not patterns:
         return recording
-    return replace(recording, exchanges=tuple(_redact_exchange(each, patterns) for each in recording.exchanges))
+    exchanges: list[Exchange] = []
+    for exchange in recording.exchanges:
+        body = b"".join(chunk.data for chunk in exchange.chunks)
+        pieces = [piece for passage in passages(body) for piece in _redacted_pieces(passage, patterns)]
+        chunks = tuple(_cut_alike(exchange.chunks, changes(pieces)))
+        exchanges.append(replace(exchange, request=redact_request(exchange.request, patterns), chunks=chunks))
+    return replace(recording, exchanges=tuple(exchanges))
 
 
 def redact_request(request: Request, patterns: Sequence[re.Pattern[str]]) -> Request:
-    """The request as it would be recorded, for matching."""
+    """Return the request as it would be recorded, for matching."""
     try:
         value = json.loads(request.content)
     except (ValueError, RecursionError):
@@ -91,7 +97,7 @@ def redact_request(request: Request, patterns: Sequence[re.Pattern[str]]) -> Req
 
 
 def redact_json(value: Any, patterns: Sequence[re.Pattern[str]], path: Path = ()) -> Any:
-    """A JSON value with `[redacted]` in place of what the patterns match in its strings."""
+    """Return a JSON value with `[redacted]` in place of what the patterns match in its strings."""
     if isinstance(value, str):
         return value if is_protocol(path) else redact_text(value, patterns)
     if isinstance(value, dict):
@@ -102,42 +108,37 @@ def redact_json(value: Any, patterns: Sequence[re.Pattern[str]], path: Path = ()
 
 
 def redact_text(text: str, patterns: Sequence[re.Pattern[str]]) -> str:
-    """A text with `[redacted]` in place of what the patterns match."""
+    """Return a text with `[redacted]` in place of what the patterns match."""
     return _Masked(text, stretches(text, patterns)).text
 
 
 def stretches(text: str, patterns: Sequence[re.Pattern[str]]) -> list[tuple[int, int]]:
-    """What of a text is to become `[redacted]`: disjoint stretches, in their order.
+    """Return what of a text becomes `[redacted]`: stretches that do not overlap, in their order.
 
-    The patterns are asked again about what that would leave, until they find nothing new: the
-    outcome is one that redacting again does not change.
+    The patterns are applied again to what that would leave, until they find nothing new, so that redacting
+    the outcome changes nothing.
     """
-    found = {match.span() for match in re.finditer(re.escape(PLACEHOLDER), text)}
+    spans = [match.span() for match in re.finditer(re.escape(PLACEHOLDER), text)]
     while True:
-        masked = _Masked(text, sorted(found))
+        masked = _Masked(text, spans)
         matches = [match.span() for pattern in patterns for match in pattern.finditer(masked.text) if match[0]]
-        new = {masked.original(*match) for match in matches} - found
+        new = {masked.original(*match) for match in matches} - set(spans)
         if not new:
-            return masked.stretches
-        found = set(_merged(sorted(found | new)))
-
-
-def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorted spans with those that overlap made one."""
-    merged: list[tuple[int, int]] = []
-    for start, end in spans:
-        if merged and start < merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged
+            return spans
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted({*spans, *new}):
+            if merged and start < merged[-1][1]:  # it overlaps the one before
+                merged[-1] = merged[-1][0], max(end, merged[-1][1])
+            else:
+                merged.append((start, end))
+        spans = merged
 
 
 class _Masked:
-    """A text with the placeholder in place of some stretches, and the way back."""
+    """A text with the placeholder in place of some stretches; it finds the original of its own stretches."""
 
     def __init__(self, text: str, stretches: list[tuple[int, int]]) -> None:
-        self.stretches = stretches
+        self._stretches = stretches
         self._starts: list[int] = []  # where in `self.text` each placeholder begins
         pieces: list[str] = []
         length = before = 0
@@ -148,23 +149,16 @@ class _Masked:
         self.text = "".join([*pieces, text[before:]])
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """A span of the masked text as one of the original; placeholders it touches count whole."""
+        """Return a span of the masked text as one of the original; a placeholder that it touches counts as a whole."""
         return self._unmasked(start, 0), self._unmasked(end - 1, 1)
 
     def _unmasked(self, position: int, side: int) -> int:
-        """Where a character of the masked text begins (`side` 0) or ends (1) in the original."""
+        """Return where a character of the masked text begins (`side` 0) or ends (1) in the original."""
         place = bisect_right(self._starts, position) - 1
         if place < 0:
             return position + side
         behind = position - self._starts[place] - len(PLACEHOLDER)
-        return self.stretches[place][side] if behind < 0 else self.stretches[place][1] + behind + side
-
-
-def _redact_exchange(exchange: Exchange, patterns: Sequence[re.Pattern[str]]) -> Exchange:
-    body = b"".join(chunk.data for chunk in exchange.chunks)
-    pieces = [piece for passage in passages(body) for piece in _redacted_pieces(passage, patterns)]
-    request = redact_request(exchange.request, patterns)
-    return replace(exchange, request=request, chunks=tuple(_cut_alike(exchange.chunks, changes(pieces))))
+        return self._stretches[place][side] if behind < 0 else self._stretches[place][1] + behind + side
 
 
 def _redacted_pieces(passage: Passage, patterns: Sequence[re.Pattern[str]]) -> list[Piece]:

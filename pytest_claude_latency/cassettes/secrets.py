@@ -1,8 +1,8 @@
 """Credentials: what must not be written, and where in a recording it stands.
 
 A recording goes into a repository, so one that looks as if it held a key is not written. A
-finding says where and of what kind, never what. The table below knows credentials by the form
-their issuers gave them, not by how random a text looks: images, signatures and ids are random too.
+finding says where and of what kind, never what. The table below knows credentials by the form that
+their issuers gave them, not by how random a text looks: images, signatures and ids look random too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_claude_latency.errors import CredentialError
-from pytest_claude_latency.messages_api.body_text import Passage, passages
+from pytest_claude_latency.messages_api.body_text import passages
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers
 
 
@@ -103,13 +103,21 @@ _FORMS = (
 
 
 def find_credentials(recording: Recorded) -> list[Finding]:
-    """Everything in a recording that looks like a credential, in its order. Empty if it may be written."""
-    found = (finding for number, each in enumerate(recording.exchanges, 1) for finding in _of_exchange(number, each))
-    return list(dict.fromkeys(found))
+    """Return everything in a recording that looks like a credential, in its order. Empty if it may be written."""
+    findings: list[Finding] = []
+    for number, exchange in enumerate(recording.exchanges, 1):
+        place, request = f"exchange {number}", exchange.request
+        findings += [Finding(f"{place}, request URL", kind) for kind in _kinds_in_url(request.url)]
+        findings += _in_headers(f"{place}, request header", request.headers)
+        findings += _in_body(f"{place}, request body", " at ", request.content)
+        if exchange.response is not None:
+            findings += _in_headers(f"{place}, response header", exchange.response.headers)
+        findings += _in_body(f"{place}, answer", ", ", b"".join(chunk.data for chunk in exchange.chunks))
+    return list(dict.fromkeys(findings))
 
 
 def refuse_credentials(recording: Recorded, name: str) -> None:
-    """Let nothing pass that looks as if it held a credential. `name` is what the message calls the recording.
+    """Refuse a recording that looks as if it held a credential. `name` is what the message calls it.
 
     Raises:
         CredentialError: it does; the message says where.
@@ -122,7 +130,7 @@ def refuse_credentials(recording: Recorded, name: str) -> None:
 
 
 def conceal(text: str) -> str:
-    """The text with everything in it that looks like a credential left out, for messages."""
+    """Return the text without what looks like a credential, for messages."""
     for form in _FORMS:
         if any(hint in text for hint in form.hints):
             text = form.pattern.sub("[credential]", text)
@@ -130,7 +138,7 @@ def conceal(text: str) -> str:
 
 
 def conceal_url(url: str) -> str:
-    """The URL without user name and password, and with everything else in it that looks like a credential left out."""
+    """Return the URL without user name, password and whatever else looks like a credential, for messages."""
     parts = urlsplit(url)
     return conceal(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
 
@@ -139,18 +147,7 @@ def _kinds(text: str) -> Iterator[str]:
     return (form.kind for form in _FORMS if any(hint in text for hint in form.hints) and form.pattern.search(text))
 
 
-def _of_exchange(number: int, exchange: Exchange) -> Iterator[Finding]:
-    place, request = f"exchange {number}", exchange.request
-    for kind in _of_url(request.url):
-        yield Finding(f"{place}, request URL", kind)
-    yield from _of_headers(f"{place}, request header", request.headers)
-    yield from _of_body(f"{place}, request body", " at ", request.content)
-    if exchange.response is not None:
-        yield from _of_headers(f"{place}, response header", exchange.response.headers)
-    yield from _of_body(f"{place}, answer", ", ", b"".join(chunk.data for chunk in exchange.chunks))
-
-
-def _of_url(url: str) -> Iterator[str]:
+def _kinds_in_url(url: str) -> Iterator[str]:
     parts = urlsplit(url)
     if parts.username or parts.password:
         yield "a user name or password"
@@ -160,24 +157,21 @@ def _of_url(url: str) -> Iterator[str]:
     yield from _kinds(url)
 
 
-def _of_headers(place: str, headers: Headers) -> Iterator[Finding]:
+def _in_headers(place: str, headers: Headers) -> Iterator[Finding]:
     return (Finding(f"{place} {name}", kind) for name, value in headers for kind in _kinds(value))
 
 
-def _of_body(place: str, joint: str, body: bytes) -> Iterator[Finding]:
-    found = [Finding(_join(place, joint, each.where), kind) for each in passages(body) for kind in _of_passage(each)]
-    yield from found
+def _in_body(place: str, joint: str, body: bytes) -> Iterator[Finding]:
+    """Yield what a body holds; `joint` stands in a finding between the body and the place in it."""
+    kinds_found: set[str] = set()
+    for passage in passages(body):
+        texts = [passage.text]
+        if passage.holds_json:  # an escape may stand inside a key, as in "sk-\u0061nt-…"
+            texts += [part.text for part in passage.parts()]
+        for kind in (kind for text in texts for kind in _kinds(text)):
+            kinds_found.add(kind)
+            yield Finding(f"{place}{joint}{passage.where}" if passage.where else place, kind)
     # What stands in no passage: keys, comments of a stream, the API's own words.
-    known = {finding.kind for finding in found}
-    yield from (Finding(place, kind) for kind in _kinds(body.decode(errors="replace")) if kind not in known)
-
-
-def _of_passage(passage: Passage) -> Iterator[str]:
-    yield from _kinds(passage.text)
-    if passage.holds_json:
-        for part in passage.parts():
-            yield from _kinds(part.text)
-
-
-def _join(place: str, joint: str, where: str) -> str:
-    return f"{place}{joint}{where}" if where else place
+    for kind in _kinds(body.decode(errors="replace")):
+        if kind not in kinds_found:
+            yield Finding(place, kind)

@@ -21,17 +21,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def place(folder: Path, of: int = 3, *, add: bool = False, test_id: str = "test_one") -> Place:
-    return Place(NODEID, folder / "test_it.py", "cassettes", test_id, of, add)
+def place(folder: Path, total: int = 3, *, add: bool = False, test_id: str = "test_one") -> Place:
+    return Place(NODEID, folder / "test_it.py", "cassettes", test_id, total, add)
 
 
 def recorded(sample: int) -> Recording:
     return recording(answering(b"data"), sample=sample)
 
 
-def take(folder: Path, *numbers: int, of: int = 3, add: bool = False) -> None:
+def take(folder: Path, *numbers: int, total: int = 3, add: bool = False) -> None:
     for number in numbers:
-        Staging(folder / "staging").take([recorded(number)], place(folder, of, add=add), number)
+        Staging(folder / "staging").take([recorded(number)], place(folder, total, add=add), number)
 
 
 def begin_another_run(folder: Path) -> None:
@@ -59,10 +59,10 @@ def test_the_last_sample_brings_the_set_whichever_it_is(folder: Path) -> None:
 
 
 def test_samples_of_a_larger_set_go(folder: Path) -> None:
-    take(folder, 1, 2, 3, of=3)
+    take(folder, 1, 2, 3, total=3)
     begin_another_run(folder)
 
-    take(folder, 1, 2, of=2)
+    take(folder, 1, 2, total=2)
 
     assert written(folder) == ["test_one.1.jsonl", "test_one.2.jsonl"]
 
@@ -77,16 +77,16 @@ def test_a_sample_that_comes_again_replaces_itself(folder: Path) -> None:
 
 
 def test_a_set_that_is_completed_keeps_what_was_there(folder: Path) -> None:
-    take(folder, 1, 2, of=2)
+    take(folder, 1, 2, total=2)
     begin_another_run(folder)
 
-    take(folder, 3, of=3, add=True)
+    take(folder, 3, total=3, add=True)
 
     assert written(folder) == ["test_one.1.jsonl", "test_one.2.jsonl", "test_one.3.jsonl"]
 
 
 def test_samples_without_a_request_count_and_are_not_written(folder: Path) -> None:
-    take(folder, 1, of=2)
+    take(folder, 1, total=2)
 
     Staging(folder / "staging").take([], place(folder, 2), 2)
 
@@ -94,7 +94,7 @@ def test_samples_without_a_request_count_and_are_not_written(folder: Path) -> No
 
 
 def test_tests_with_like_names_do_not_mix(folder: Path) -> None:
-    take(folder, 1, of=2)
+    take(folder, 1, total=2)
 
     Staging(folder / "staging").take([recorded(2)], place(folder, 2, test_id="test_One"), 2)
 
@@ -124,7 +124,7 @@ def test_a_set_that_cannot_be_written_leaves_the_old_one(folder: Path) -> None:
     (folder / "cassettes").write_text("a file stands where the folder should")
 
     with pytest.raises(CassetteWriteError):
-        take(folder, 1, of=1)
+        take(folder, 1, total=1)
 
     assert (folder / "cassettes").read_text() == "a file stands where the folder should"
     assert [done for _, done, _ in Staging(folder / "staging").unfinished()] == [1]
