@@ -1,7 +1,7 @@
-"""Durations: whole nanoseconds inside, text with a unit for people.
+"""Durations: whole nanoseconds inside the package, text with a unit for people.
 
-Float seconds drift as they are added up, so every instant and every span in
-this package is an integer of nanoseconds; floats appear only at the edges.
+Sums of float seconds drift, so every instant and every span in this package is
+an integer of nanoseconds. Floats appear only where users see them.
 """
 
 from __future__ import annotations
@@ -25,48 +25,40 @@ ACCEPTED = 'a string with a unit ("800ms", "1.5s", "2m"), a number of seconds, o
 
 
 def parse(value: object) -> Nanoseconds:
-    """The duration a user wrote: `"800ms"`, `1.5` (seconds) or a `timedelta`.
+    """Return the duration that a user wrote: `"800ms"`, `1.5` (seconds) or a `timedelta`.
 
     Raises:
         LimitError: it is none of these, or negative, infinite or NaN.
     """
-    if isinstance(value, str):
-        return _parse_text(value)
-    if isinstance(value, timedelta):
-        return _not_negative((value.days * 86_400 + value.seconds) * SECOND + value.microseconds * MICROSECOND, value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # Decimals, not floats: 0.1 s is exactly 100,000,000 ns, and 1.001 s exactly 1,001,000,000 ns.
+    if isinstance(value, str) and (match := _TEXT.fullmatch(value)):
+        span = int((Decimal(match["number"]) * _UNITS[match["unit"]]).to_integral_value())
+    elif isinstance(value, timedelta):
+        span = (value.days * 86_400 + value.seconds) * SECOND + value.microseconds * MICROSECOND
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         raise LimitError(f"{value!r} is not a duration; accepted: {ACCEPTED}")
-    if not abs(value) < float("inf"):  # true for NaN too
+    elif not abs(value) < float("inf"):  # true for NaN too
         raise LimitError(f"{value!r} is not a finite duration; accepted: {ACCEPTED}")
-    return _not_negative(int((Decimal(repr(float(value))) * SECOND).to_integral_value()), value)
-
-
-def _parse_text(text: str) -> Nanoseconds:
-    match = _TEXT.fullmatch(text)
-    if match is None:
-        raise LimitError(f"{text!r} is not a duration; accepted: {ACCEPTED}")
-    return int((Decimal(match["number"]) * _UNITS[match["unit"]]).to_integral_value())
-
-
-def _not_negative(span: Nanoseconds, value: object) -> Nanoseconds:
+    else:
+        span = int((Decimal(repr(float(value))) * SECOND).to_integral_value())
     if span < 0:
         raise LimitError(f"{value!r} is negative: a duration is at least 0; accepted: {ACCEPTED}")
     return span
 
 
 def seconds(span: Nanoseconds) -> float:
-    """The span as float seconds, for the edges of the package."""
+    """Return the span in float seconds, for what users see."""
     return span / SECOND
 
 
 def nanoseconds(span: float) -> Nanoseconds:
-    """Float seconds as whole nanoseconds, rounded: the inverse of `seconds` for spans below 26 days (2**51 ns)."""
+    """Return float seconds in whole nanoseconds, rounded. It undoes `seconds` for spans below 26 days (2**51 ns)."""
     return round(span * SECOND)
 
 
 def show(span: Nanoseconds) -> str:
-    """A measured span to the millisecond: `"1.240s"`, `"440ms"`; below 10 ms to the microsecond: `"0.25ms"`."""
-    if span >= SECOND - MILLISECOND // 2:
+    """Return a span to the millisecond: `"1.240s"`, `"440ms"`; below 10 ms to the microsecond: `"0.25ms"`."""
+    if span >= SECOND - MILLISECOND // 2:  # what rounds to "1000ms" is "1.000s"
         return f"{span / SECOND:.3f}s"
     if span >= 10 * MILLISECOND:
         return f"{span / MILLISECOND:.0f}ms"
@@ -74,6 +66,6 @@ def show(span: Nanoseconds) -> str:
 
 
 def exact(span: Nanoseconds) -> str:
-    """The shortest text that `parse` reads back as this span: `"800ms"`, `"1.5s"`, `"3s"`."""
+    """Return the shortest text that `parse` reads back as this span: `"800ms"`, `"1.5s"`, `"3s"`."""
     unit, size = ("s", SECOND) if span >= SECOND else ("ms", MILLISECOND)
     return f"{Decimal(span) / size:f}{unit}"

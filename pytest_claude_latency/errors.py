@@ -1,7 +1,7 @@
-"""Every exception of the package, and how its message reads.
+"""All exceptions of the package, and how their messages read.
 
 A message says what happened, where, what was expected and what to do. Messages
-name files relative to pytest's rootdir and never hold a request's credentials.
+name files relative to pytest's rootdir and never hold the credentials of a request.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ class LatencyError(Exception):
 
 
 class LimitError(LatencyError, ValueError):
-    """A limit that is not understood: unknown metric, bad unit, negative or NaN value."""
+    """A limit that is not understood: unknown metric, wrong unit, negative or NaN value."""
 
 
 class VariantError(LatencyError, ValueError):
-    """Variants that are not understood, or that a request cannot be made into."""
+    """Variants that are not understood, or that do not apply to a request."""
 
 
 class FileError(LatencyError):
-    """A file that cannot be used: which one, at which line (None: as a whole), and why."""
+    """A file that cannot be used: which one, in which line (None: the file as a whole), and why."""
 
     what = "cannot use the file"
 
@@ -41,7 +41,7 @@ class FileError(LatencyError):
         return self.reason if self.line is None else f"line {self.line}: {self.reason}"
 
     def seen_from(self, root: Path) -> str:
-        """The message, naming the file relative to `root`."""
+        """Return the message with the file relative to `root`."""
         return self._naming(Path(os.path.relpath(self.path, root)).as_posix())
 
     def _naming(self, file: str) -> str:
@@ -87,7 +87,7 @@ class OldBaselineError(BaselineError):
 
 
 class CredentialError(LatencyError):
-    """A recording was not written because something in it looks like a credential. Says where, never what."""
+    """A recording was not written because something in it looks like a credential. The message says where, never what."""
 
 
 class InterceptionError(LatencyError):
@@ -95,4 +95,4 @@ class InterceptionError(LatencyError):
 
 
 class BudgetExceeded(AssertionError):  # noqa: N818 - tests read "raises BudgetExceeded"
-    """Calls broke a latency budget. Raised by `claude_latency.budget(...)` and by a judged marker."""
+    """Calls broke a latency budget. Raised by `claude_latency.budget(...)` and for a marker that is judged."""

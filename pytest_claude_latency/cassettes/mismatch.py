@@ -7,7 +7,7 @@ prompt, one call too many and another endpoint need different cures.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, final
@@ -119,7 +119,11 @@ def miss_message(sent: Request, matcher: Matcher | None, *, recording: str, reco
         head, facts = f"nothing is recorded that could answer this {request}", [_fact("missing", recording)]
     elif fitting := matcher.fitting(sent):
         head = f"this {request} was sent more often than it was recorded"
-        facts = [_fact("recorded", f"{_times(fitting)} of {recording}, already used")]
+        *numbers, last = map(str, fitting)
+        times = f"{len(fitting)} times, as exchanges {', '.join(numbers)} and {last}"
+        if len(fitting) == 1:
+            times = f"once, as exchange {last}"
+        facts = [_fact("recorded", f"{times} of {recording}, already used")]
     elif not matcher.exchanges:
         head, facts = f"no recorded answer fits this {request}", [_fact("recording", f"{recording} holds no exchange")]
     else:
@@ -129,12 +133,6 @@ def miss_message(sent: Request, matcher: Matcher | None, *, recording: str, reco
 
 def _fact(label: str, text: str) -> str:
     return f"  {label:<9} {text}"
-
-
-def _times(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"once, as exchange {numbers[0]}"
-    return f"{len(numbers)} times, as exchanges {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 def _nearest_lines(sent: Request, matcher: Matcher, recording: str) -> list[str]:

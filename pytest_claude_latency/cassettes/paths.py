@@ -33,7 +33,8 @@ def path_of(test_file: Path, folder: str, test_id: str, sample: int) -> Path:
 def fixture_path(test_file: Path, folder: str, scope: str, fixture: str, param: str | None = None) -> Path:
     """Return the file of a fixture's own calls: `@<scope>.<fixture>[<param id>].jsonl`.
 
-    It lies where those of a test in `test_file`, which defines the fixture, would lie. The name of an xunit hook is its own, with its class: `"TestTriage::setUpClass"`.
+    It lies where the recordings of tests in `test_file` lie, which defines the fixture. The name of an xunit hook is
+    its own, with its class: `"TestTriage::setUpClass"`.
     """
     return _module_folder(test_file, folder) / f"{_safe(fixture_id(scope, fixture, param))}.jsonl"
 

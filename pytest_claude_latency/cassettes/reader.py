@@ -194,7 +194,10 @@ class _Exchanges:
             case ResponseLine():
                 self._response = Response(self._moment(line.at), line.status, _headers(line.headers))
             case ChunkLine():
-                self._chunks.append(Chunk(self._moment(line.at), _chunk_data(line)))
+                if (line.text is UNSET) == (line.base64 is UNSET):
+                    raise JSONFaultError('a chunk has either "text" or "base64"')
+                data = _utf8("text", line.text) if line.text is not UNSET else _from_base64(str(line.base64))
+                self._chunks.append(Chunk(self._moment(line.at), data))
             case EndLine():
                 self._finish(line)
         self._previous = kind
@@ -247,12 +250,6 @@ def _content(line: RequestLine) -> bytes:
         return canonical(json.dumps(line.json, allow_nan=False).encode())
     except ValueError:
         raise JSONFaultError('"json" holds a number that is too large') from None
-
-
-def _chunk_data(line: ChunkLine) -> bytes:
-    if (line.text is UNSET) == (line.base64 is UNSET):
-        raise JSONFaultError('a chunk has either "text" or "base64"')
-    return _utf8("text", line.text) if line.text is not UNSET else _from_base64(str(line.base64))
 
 
 def _utf8(key: str, text: str) -> bytes:

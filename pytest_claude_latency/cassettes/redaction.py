@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import Field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from pytest_claude_latency.messages_api.body_text import Change, Passage, Path, Piece, changes, is_protocol, passages
+from pytest_claude_latency.messages_api.body_text import Change, Path, Piece, changes, is_protocol, passages
 from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Headers, Request, canonical, redirects
 
 PLACEHOLDER = "[redacted]"
@@ -78,7 +78,16 @@ def redact(recording: RecordedT, patterns: Sequence[re.Pattern[str]]) -> Recorde
     exchanges: list[Exchange] = []
     for exchange in recording.exchanges:
         body = b"".join(chunk.data for chunk in exchange.chunks)
-        pieces = [piece for passage in passages(body) for piece in _redacted_pieces(passage, patterns)]
+        pieces: list[Piece] = []
+        for passage in passages(body):
+            matches = [
+                part.stretch(start, end)
+                for part in passage.parts()
+                for start, end in stretches(part.text, patterns)
+                if part.text[start:end] != PLACEHOLDER
+            ]
+            if matches:
+                pieces += passage.replaced(matches, PLACEHOLDER)
         chunks = tuple(_cut_alike(exchange.chunks, changes(pieces)))
         exchanges.append(replace(exchange, request=redact_request(exchange.request, patterns), chunks=chunks))
     return replace(recording, exchanges=tuple(exchanges))
@@ -159,16 +168,6 @@ class _Masked:
             return position + side
         behind = position - self._starts[place] - len(PLACEHOLDER)
         return self._stretches[place][side] if behind < 0 else self._stretches[place][1] + behind + side
-
-
-def _redacted_pieces(passage: Passage, patterns: Sequence[re.Pattern[str]]) -> list[Piece]:
-    matches = [
-        part.stretch(start, end)
-        for part in passage.parts()
-        for start, end in stretches(part.text, patterns)
-        if part.text[start:end] != PLACEHOLDER
-    ]
-    return passage.replaced(matches, PLACEHOLDER) if matches else []
 
 
 def _cut_alike(chunks: Iterable[Chunk], changes: Iterable[Change]) -> Iterator[Chunk]:

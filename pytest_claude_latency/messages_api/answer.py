@@ -1,7 +1,7 @@
 """Answers: what one HTTP answer says, and when each part of it arrived.
 
-Reads the body of an exchange the way the SDK does, so that an event counts when,
-and only if, the program gets to see it: frames without a name are skipped, and
+The body of an exchange is read as the SDK reads it, so that an event counts when,
+and only if, the program gets to see it: events without a name are skipped, and
 an `error` event ends the answer.
 """
 
@@ -40,7 +40,7 @@ class Delta(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens as the API counts them; None where it gave no number. `final` once `output` is the last word on it."""
+    """Tokens as the API counts them; None where it gave no number. `final` says that `output` will not change again."""
 
     input: int | None = None
     cache_read: int | None = None
@@ -50,7 +50,7 @@ class Usage:
     final: bool = False
 
     def updated(self, usage: object, *, final: bool) -> Usage:
-        """With the numbers of a `usage` object in place of the old ones: its counts are cumulative."""
+        """Return the usage with the numbers of a `usage` object in place of the old ones: its counts are cumulative."""
         return Usage(
             input=_count(usage, "input_tokens", self.input),
             cache_read=_count(usage, "cache_read_input_tokens", self.cache_read),
@@ -185,7 +185,7 @@ def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None
 
 
 def succeeded(exchange: Exchange) -> bool:
-    """Whether it was answered with a status that the SDK takes for success."""
+    """Return whether it was answered with a status that the SDK takes for success."""
     return exchange.response is not None and 200 <= exchange.response.status < 300
 
 

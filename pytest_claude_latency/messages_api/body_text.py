@@ -58,10 +58,17 @@ class Document:
         """Return its bytes with these texts at their paths; None is the path of a document that is not JSON."""
         if None in texts:
             return _encoded(texts[None])
-        value = json.loads(self.text)
+        holder = [json.loads(self.text)]  # so that a body that is one string has a place to stand in too
         for path, text in texts.items():
-            value = _with_text(value, path or (), text)
-        content = _json_bytes(value)
+            *steps, last = (0, *(path or ()))
+            inner: Any = holder
+            for step in steps:
+                inner = inner[step]
+            inner[last] = text
+        try:
+            content = _encoded(json.dumps(holder[0], ensure_ascii=False, separators=(",", ":")))
+        except UnicodeEncodeError:  # half a surrogate pair: JSON can write it, UTF-8 cannot
+            content = json.dumps(holder[0], separators=(",", ":")).encode()
         if self.frame is None:
             return content
         headers, payload = _frame_parts(self.frame)
@@ -172,12 +179,12 @@ def changes(pieces: Iterable[Piece]) -> list[Change]:
 
 
 def is_protocol(path: Path) -> bool:
-    """Whether a text at this path of a JSON body is a word of the API's own."""
+    """Return whether a text at this path of a JSON body is a word of the API's own."""
     return bool(path) and path[-1] in _PROTOCOL and "input" not in path
 
 
 def path_text(path: Path) -> str:
-    """A path as messages show it: `messages[0].content`."""
+    """Return a path as messages show it: `messages[0].content`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
@@ -189,27 +196,8 @@ def _encoded(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def _json_bytes(value: Any) -> bytes:
-    try:
-        return _encoded(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
-    except UnicodeEncodeError:  # half a surrogate pair: JSON can write it, UTF-8 cannot
-        return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _with_text(value: Any, path: Path, text: str) -> Any:
-    """Put a text at its path of a JSON value, which changes; a text that is all of it is returned."""
-    if not path:
-        return text
-    *steps, last = path
-    inner = value
-    for step in steps:
-        inner = inner[step]
-    inner[last] = text
-    return value
-
-
 def _frames(body: bytes) -> Iterator[Document]:
-    """The events in the frames of an AWS event stream, as far as they can be read."""
+    """Yield the events in the frames of an AWS event stream, as far as they can be read."""
     start = 0
     while len(body) - start >= _FRAME.size:
         length, _, _ = _FRAME.unpack_from(body, start)
@@ -225,7 +213,7 @@ def _frames(body: bytes) -> Iterator[Document]:
 
 
 def _frame_parts(frame: bytes) -> tuple[bytes, bytes]:
-    """Headers and payload of a frame."""
+    """Return the headers and the payload of a frame."""
     _, headers, _ = _FRAME.unpack_from(frame)
     return frame[_FRAME.size : _FRAME.size + headers], frame[_FRAME.size + headers : -4]
 
@@ -265,7 +253,7 @@ def _of_stream(documents: Iterable[Document]) -> list[Passage]:
 
 
 def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every string value that is not the API's own word, and where it stands."""
+    """Yield each string value that is not a word of the API's own, with its path."""
     if isinstance(value, str):
         yield path, value
         return

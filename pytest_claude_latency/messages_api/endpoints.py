@@ -1,7 +1,7 @@
 """Endpoints: which requests make a message, and what they ask for, at every provider.
 
-The first-party API, gateways in front of it and most clouds take the model and
-the wish to stream in the body; Bedrock and Vertex take both in the path.
+The API of Anthropic, gateways in front of it and most clouds read from the body which
+model is asked, and whether to stream. Bedrock and Vertex read both from the path.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _PROMPT_PATH = re.compile(
 
 
 def is_prompt_call(request: Request) -> bool:
-    """Whether the request makes a message; counting tokens, batches, files and models do not."""
+    """Return whether the request makes a message; those for token counts, batches, files and models do not."""
     return request.method.upper() == "POST" and _match(request) is not None
 
 
 def requested_model(request: Request) -> str | None:
-    """The model the request names, in its body or its path; None if in neither."""
+    """Return the model that the request names in its body or its path; None if in neither."""
     if isinstance(request.json, dict) and isinstance(model := request.json.get("model"), str):
         return model
     match = _match(request)
@@ -35,7 +35,7 @@ def requested_model(request: Request) -> str | None:
 
 
 def asks_to_stream(request: Request) -> bool:
-    """Whether the request asks for its answer as a stream."""
+    """Return whether the request asks for its answer as a stream."""
     if isinstance(request.json, dict) and request.json.get("stream") is True:
         return True
     match = _match(request)
@@ -43,16 +43,16 @@ def asks_to_stream(request: Request) -> bool:
 
 
 def place_of(request: Request) -> tuple[str, str] | None:
-    """What stands before the endpoint in the path of a prompt call, and the endpoint; None for any other request.
+    """Return what stands before the endpoint in the path of a prompt call, and the endpoint. None for other requests.
 
-    What stands before is a gateway's affair, or names the project that pays.
+    What stands before belongs to a gateway, or names the project that pays.
     """
     match = _match(request)
     return None if match is None else (match["before"], match[0][match.end("before") :])
 
 
 def provider_of(request: Request) -> str | None:
-    """Whose form of the API a prompt call has: `"bedrock"`, `"vertex"`, else `"anthropic"`. None if it is none."""
+    """Return the form of the API of a prompt call: `"bedrock"`, `"vertex"` or `"anthropic"`. None for other requests."""
     match = _match(request)
     if match is None:
         return None

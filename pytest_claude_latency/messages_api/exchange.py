@@ -1,9 +1,9 @@
 """An exchange: one HTTP attempt, what was asked and what came back when.
 
-The same value is what a recording stores, what a replay serves and what every
-measurement is derived from, so live, recorded and replayed numbers come from
-one piece of code. `sent` counts from the start of the test; every other
-instant counts from the moment its request was sent.
+A recording stores it, a replay serves it, and every measurement is derived from
+it, so live, recorded and replayed numbers come from the same code. `sent` counts
+from the start of the test; every other instant counts from the moment its
+request was sent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Request:
 
     @cached_property
     def json(self) -> Any:
-        """The body as a JSON value; None where it is not JSON."""
+        """The body as a JSON value; None if it is not JSON."""
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
@@ -38,7 +38,7 @@ class Request:
 
     @property
     def title(self) -> str:
-        """Method and path, as messages name a request: without the query, which may hold a key."""
+        """Method and path, as messages name a request. The query is left out: it may hold a key."""
         return f"{self.method} {urlsplit(self.url).path}"
 
     @property
@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A connection that had to be opened: when that began, and what it took (DNS, TCP, TLS)."""
+    """A connection that had to be opened: when that began, and how long it took (DNS, TCP, TLS)."""
 
     at: Nanoseconds
     duration: Nanoseconds
@@ -67,7 +67,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes of the body as they arrived, decompressed. May be empty: it still reset a read time-out."""
+    """Bytes of the body as they arrived, decompressed. May be empty: such a chunk still resets a read time-out."""
 
     at: Nanoseconds
     data: bytes
@@ -75,7 +75,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """When and how it ended: in full, by an `error` (the exception's name), or `closed` by the client."""
+    """When and how it ended: complete, by an `error` (the name of the exception), or `closed` by the client."""
 
     at: Nanoseconds
     error: str | None = None
@@ -84,7 +84,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP attempt. `response` is None where none came; `end` is None while it is under way."""
+    """One HTTP attempt. `response` is None if none came; `end` is None while it is under way."""
 
     sent: Nanoseconds
     request: Request
@@ -105,12 +105,12 @@ def redirects(status: int) -> bool:
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """The first value of the header `name` (lower case), or None."""
+    """Return the first value of the header `name` (lower case), or None."""
     return next((value for key, value in headers if key.lower() == name), None)
 
 
 def canonical(content: bytes) -> bytes:
-    """A JSON body in the one form recordings keep: compact, keys in their order, UTF-8. Others unchanged."""
+    """Return a JSON body in the form that recordings keep: compact, keys in their order, UTF-8. Others unchanged."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""Attempts: which exchanges of a recording belong to one call.
+"""Retries: which exchanges of a recording are the attempts of one call.
 
-While a test runs, the SDK's context tells which request retries which. A recording keeps no
-such mark, so the attempts of a call are found by what the SDK does: it sends the same body
-again, to the same place, after a failure that it retries, once that failure is over.
+While a test runs, the context of the SDK's call tells which request retries which. A recording keeps
+no such mark, so the attempts of a call are found by what the SDK does: it sends the same body again, to
+the same URL, after a failure that it retries and when that failure is over.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from pytest_claude_latency.messages_api.exchange import Exchange, header
 Attempts: TypeAlias = tuple[Exchange, ...]
 """The exchanges of one call, in the order they were sent; the last one is the answer's."""
 
-_RETRIED = frozenset({408, 409, 429})
+_RETRIED = frozenset({408, 409, 429})  # and each status from 500 on
 _LONGEST_PAUSE: Nanoseconds = 65 * SECOND
-"""The SDK obeys a `retry-after` of up to a minute; what comes later is a call of its own."""
+"""The SDK obeys a `retry-after` of up to a minute. What comes later is a call of its own."""
 
 
 def calls_of(exchanges: Iterable[Exchange]) -> tuple[Attempts, ...]:
-    """The calls that these exchanges make up, in the order they were sent."""
+    """Return the calls that these exchanges make up, in the order they were sent."""
     calls: list[list[Exchange]] = []
-    for exchange in sorted(exchanges, key=lambda each: each.sent):
-        begun = next((call for call in calls if _goes_on(call[-1], exchange)), None)
-        if begun is None:
+    for exchange in sorted(exchanges, key=lambda exchange: exchange.sent):
+        unfinished = next((call for call in calls if _goes_on(call[-1], exchange)), None)
+        if unfinished is None:
             calls.append([exchange])
         else:
-            begun.append(exchange)
+            unfinished.append(exchange)
     return tuple(tuple(call) for call in calls)
 
 
 def failure(exchange: Exchange) -> str | None:
-    """Why an attempt brought no answer: its status, or the exception's name; None where it did."""
+    """Return why an attempt brought no answer: its status or the exception's name. None if it brought one."""
     if exchange.response is not None and exchange.response.status >= 400:
         return str(exchange.response.status)
     if exchange.end is not None and exchange.end.error is not None:
@@ -44,11 +44,12 @@ def failure(exchange: Exchange) -> str | None:
 
 
 def ended(exchange: Exchange, now: Nanoseconds) -> Nanoseconds:
-    """When its answer had ended, since the start of the test; `now` while it is under way."""
+    """Return when its answer had ended, since the start of the test; `now` while it is under way."""
     return now if exchange.end is None else exchange.sent + exchange.end.at
 
 
 def _goes_on(last: Exchange, exchange: Exchange) -> bool:
+    """Return whether `exchange` is the next step of the call whose latest exchange is `last`."""
     if last.request.content != exchange.request.content or last.request.method != exchange.request.method:
         return False
     if last.is_redirect:
@@ -59,12 +60,13 @@ def _goes_on(last: Exchange, exchange: Exchange) -> bool:
 
 
 def _is_retried(exchange: Exchange) -> bool:
-    """Whether the SDK tries again after it. What breaks off in mid-stream is handed to the program instead."""
+    """Return whether the SDK tries again after it."""
     if exchange.response is None:
         return exchange.end is not None and exchange.end.error is not None
-    told = header(exchange.response.headers, "x-should-retry")
     status = exchange.response.status
     if status < 400:
-        broke = exchange.end is not None and exchange.end.error is not None
-        return broke and not asks_to_stream(exchange.request)
-    return told == "true" or (told != "false" and (status in _RETRIED or status >= 500))
+        # A stream that breaks off is an error for the program, which may have used what came before.
+        broke_off = exchange.end is not None and exchange.end.error is not None
+        return broke_off and not asks_to_stream(exchange.request)
+    should_retry = header(exchange.response.headers, "x-should-retry")  # the API knows better than the status
+    return should_retry == "true" or (should_retry != "false" and (status in _RETRIED or status >= 500))

@@ -1,9 +1,9 @@
 """Server-sent events: bytes in, events out, however the bytes are cut.
 
-Follows the WHATWG event stream rules: lines end in LF, CR or CRLF, a leading
-byte order mark is dropped, and an event counts only once its blank line came.
-An answer cut short of that line therefore ends without its last event here, as
-it does in the SDK. Fields a latency does not depend on (`id`, `retry`) are dropped.
+Follows the rules of the WHATWG: lines end in LF, CR or CRLF, a leading byte
+order mark is dropped, and an event counts only when its blank line has come.
+An answer that is cut off before that line ends without its last event here, as
+it does in the SDK. Fields that no latency depends on (`id`, `retry`) are dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
-    """One event. `name` is None where the stream gave it none; `data` are its data lines, joined by LF."""
+    """One event. `name` is None where the stream gave none; `data` is its data lines, joined by LF."""
 
     name: str | None
     data: str
@@ -25,8 +25,8 @@ class Event(NamedTuple):
 class Decoder:
     """Turns the bytes of one stream into its events.
 
-    Time is linear in the bytes fed, whatever their cut: an unfinished line is
-    kept in the pieces it came in and joined once, when its end arrives.
+    The time it takes is linear in the bytes fed, however they are cut: an unfinished
+    line is kept in the pieces it came in and joined once, when its end arrives.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Decoder:
         self._data: list[str] = []
 
     def feed(self, data: bytes) -> Iterable[Event]:
-        """The events that these bytes complete, in order."""
+        """Return the events that these bytes complete, in order."""
         events: list[Event] = []
         for line in self._lines(data):
             if not line:
@@ -45,12 +45,16 @@ class Decoder:
                     events.append(Event(self._name, "\n".join(self._data)))
                     self._data.clear()
                 self._name = None
-            else:
-                self._take(line)
+                continue
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
+            elif field == b"event":
+                self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
         return events
 
     def _lines(self, data: bytes) -> list[bytes]:
-        """The lines that these bytes complete, without their ends."""
+        """Return the lines that these bytes complete, without their ends."""
         if self._after_cr and data:
             data = data.removeprefix(b"\n")
             self._after_cr = False
@@ -58,25 +62,13 @@ class Decoder:
             return []
         lines = data.splitlines()  # of bytes: at LF, CR and CRLF only
         rest = b"" if data.endswith((b"\n", b"\r")) else lines.pop()
-        if lines:
-            self._complete(lines)
+        if lines and self._unfinished:
+            lines[0] = b"".join([*self._unfinished, lines[0]])
+            self._unfinished.clear()
+        if lines and self._at_start:
+            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
+            self._at_start = False
         if rest:
             self._unfinished.append(rest)
         self._after_cr = data.endswith(b"\r")
         return lines
-
-    def _complete(self, lines: list[bytes]) -> None:
-        """Put before the first of these lines what came of it earlier."""
-        if self._unfinished:
-            lines[0] = b"".join([*self._unfinished, lines[0]])
-            self._unfinished.clear()
-        if self._at_start:
-            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
-            self._at_start = False
-
-    def _take(self, line: bytes) -> None:
-        field, _, value = line.partition(b":")
-        if field == b"data":
-            self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
-        elif field == b"event":
-            self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
