@@ -87,7 +87,7 @@ class OldBaselineError(BaselineError):
 
 
 class CredentialError(LatencyError):
-    """A recording was not written because something in it looks like a credential. The message says where, never what."""
+    """A recording was not written because something in it looks like a credential. It says where, never what."""
 
 
 class InterceptionError(LatencyError):

@@ -52,7 +52,7 @@ def place_of(request: Request) -> tuple[str, str] | None:
 
 
 def provider_of(request: Request) -> str | None:
-    """Return the form of the API of a prompt call: `"bedrock"`, `"vertex"` or `"anthropic"`. None for other requests."""
+    """Return which API a prompt call is made for: `"bedrock"`, `"vertex"` or `"anthropic"`. None for other requests."""
     match = _match(request)
     if match is None:
         return None
