@@ -1,9 +1,8 @@
-"""Hypothesis strategies for what the Messages API answers: any blocks, any bytes, any timing you allow.
+"""Hypothesis strategies for answers of the Messages API: any blocks, any bytes, any timing that you allow.
 
-Durations are written as everywhere: `"100ms"`, a number of seconds, a `timedelta`;
-a span is one of them or a pair (shortest, longest). Every instant is a whole
-microsecond, so that a recording is the same after it was saved. Bad arguments
-are refused when a strategy is made, not when it is drawn from.
+A duration is `"100ms"`, a number of seconds or a `timedelta`. A span is a duration or a pair (shortest, longest). Each
+instant is a whole microsecond, so that a recording is the same after it was saved. Bad arguments are refused when a
+strategy is made, not when it is drawn from.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_claude_latency.cassettes.recording import Recording
-from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
+from pytest_claude_latency.duration import MICROSECOND
 from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.messages_api.retries import ended
 from pytest_claude_latency.strategies import attempt, content, timing
 from pytest_claude_latency.strategies.envelope import Envelope, Number, Range, Span, ToolInputs, number, switch
 
@@ -41,17 +41,17 @@ def recordings(
     calls: Number = 1,
     model: str = _MODEL,
 ) -> st.SearchStrategy[Recording]:
-    """Recordings for `play`: one or more calls, one after the other, each with its attempts.
+    """Make recordings for `play`: one or more calls, one after the other, each with its attempts.
 
     Args:
-        retries: calls may fail at first, once or twice, with a status the SDK retries (408, 409, 429, 500, 529, with
-            `retry-after` or without) or without an answer. Meant for clients with the SDK's own `max_retries` of 2.
+        retries: calls may fail at first, once or twice, with a status that the SDK retries (408, 409, 429, 500, 529,
+            with `retry-after` or without) or without an answer. For clients with the SDK's own `max_retries` of 2.
         calls: how many calls there are.
         ttft, gaps, ttfb, total, streamed, thinking, tools, tool_inputs, deltas, errors, drops, model: what each answer
             is like; see `exchanges`. Times count from when the answering attempt is sent, not the first.
 
     Raises:
-        LimitError: an argument that is not understood, or two that exclude each other.
+        LimitError: an argument is not understood, or two exclude each other.
     """
     envelope = Envelope.of(
         ttft=ttft,
@@ -85,19 +85,19 @@ def exchanges(
     drops: bool = False,
     model: str = _MODEL,
 ) -> st.SearchStrategy[Exchange]:
-    """Requests to the Messages API with their answers, as recordings hold them.
+    """Make requests to the Messages API with their answers, as recordings hold them.
 
     Args:
         ttft: time to the first content of a stream, thinking included.
         gaps: time from one piece of content to the next.
         ttfb: time to the response headers; by default anything that is not later than the first content.
         total: time to the end of an answer that does not stream, which is also when its first token comes.
-        streamed: True: always; False: never; None: either. Say what your program asks for: a stream is no use to a
-            program that did not ask for one.
-        thinking: answers think first (True), never do (False), or either (None). Their thinking may be shown, hidden
-            or encrypted, so that a first token need not be a thought.
-        tools: answers end in the use of one or two tools (True), never do (False), or either (None). Those that do
-            may search the web at the server, and need hold no text.
+        streamed: True: always; False: never; None: either. Give what your program asks for: a program that did not
+            ask for a stream cannot read one.
+        thinking: answers think first (True), never do (False), or either (None). The thinking may be shown, hidden or
+            encrypted, so the first token is not always a thought.
+        tools: answers end in the use of one or two tools (True), never do (False), or either (None). Answers that do
+            may also search the web at the server, and may hold no text.
         tool_inputs: the tools to use, by name, and a strategy for the input of each. By default both are made up.
         deltas: pieces of content in a block, not counting empty ones.
         errors: answers may be errors instead: any status of the API, with `retry-after` or without, marked
@@ -106,7 +106,7 @@ def exchanges(
         model: the model that answers.
 
     Raises:
-        LimitError: an argument that is not understood, or two that exclude each other.
+        LimitError: an argument is not understood, or two exclude each other.
     """
     envelope = Envelope.of(
         ttft=ttft,
@@ -122,7 +122,7 @@ def exchanges(
         drops=drops,
         model=model,
     )
-    return attempt.requests(envelope).flatmap(lambda asked: attempt.last_attempts(envelope, Exchange(0, asked)))
+    return attempt.requests(envelope).flatmap(lambda request: attempt.last_attempts(envelope, Exchange(0, request)))
 
 
 def answers(
@@ -133,42 +133,36 @@ def answers(
     deltas: Number = (1, 5),
     model: str = _MODEL,
 ) -> st.SearchStrategy[dict[str, Any]]:
-    """Messages as the JSON of an answer that does not stream. For the arguments see `exchanges`.
+    """Make messages as the JSON of an answer that does not stream. For the arguments see `exchanges`.
 
     Raises:
-        LimitError: an argument that is not understood.
+        LimitError: an argument is not understood.
     """
     envelope = Envelope.of(thinking=thinking, tools=tools, tool_inputs=tool_inputs, deltas=deltas, model=model)
     return content.messages(envelope).map(lambda message: message.whole())
 
 
 def chunkings(data: bytes) -> st.SearchStrategy[tuple[bytes, ...]]:
-    """Ways to cut bytes into chunks: anywhere, inside a character or an event too; some chunks may be empty."""
+    """Cut bytes into chunks anywhere, also inside a character or an event. Some chunks may be empty."""
     return timing.cuts(data)
 
 
 @st.composite
 def _recordings(draw: st.DrawFn, envelope: Envelope, retries: bool, calls: Range) -> Recording:
-    made: list[Exchange] = []
-    sent = 0
+    exchanges: list[Exchange] = []
+    now = 0
     for _ in range(draw(st.integers(*calls))):
-        made += draw(_calls(envelope, retries, sent))
-        sent = _ended(made[-1]) + draw(st.integers(0, 1_000_000)) * MICROSECOND
+        request = draw(attempt.requests(envelope))
+        for retried in range(draw(st.integers(0, 2)) if retries else 0):
+            failed = draw(attempt.failed_attempts(envelope, Exchange(now, request)))
+            exchanges.append(failed)
+            # the SDK's own pause: a replay by the SDK must come to the recorded instants again
+            now = ended(failed, now) + draw(attempt.back_off(failed, retried))
+        exchanges.append(draw(attempt.last_attempts(envelope, Exchange(now, request))))
+        now = ended(exchanges[-1], now) + draw(st.integers(0, 1_000_000)) * MICROSECOND
     return Recording(
-        test="generated", recorded="2026-01-01T00:00:00.000Z", anthropic=version("anthropic"), exchanges=tuple(made)
+        test="generated",
+        recorded="2026-01-01T00:00:00.000Z",
+        anthropic=version("anthropic"),
+        exchanges=tuple(exchanges),
     )
-
-
-@st.composite
-def _calls(draw: st.DrawFn, envelope: Envelope, retries: bool, sent: Nanoseconds) -> list[Exchange]:
-    """The attempts of one call."""
-    asked = draw(attempt.requests(envelope))
-    attempts: list[Exchange] = []
-    for retried in range(draw(st.integers(0, 2)) if retries else 0):
-        attempts.append(draw(attempt.failed_attempts(envelope, Exchange(sent, asked))))
-        sent = _ended(attempts[-1]) + draw(attempt.back_off(attempts[-1], retried))
-    return [*attempts, draw(attempt.last_attempts(envelope, Exchange(sent, asked)))]
-
-
-def _ended(exchange: Exchange) -> Nanoseconds:
-    return exchange.sent + (exchange.end.at if exchange.end else 0)

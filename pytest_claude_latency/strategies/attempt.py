@@ -1,6 +1,6 @@
-"""Generated attempts: one request with what comes of it, be it an answer, an error or a broken line.
+"""Generated attempts: one request with an answer, an error, or a connection that breaks off.
 
-Each starts from an exchange that was only sent, and fills in the rest.
+Each begins with an exchange that was only sent, and adds the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pytest_claude_latency.strategies.timing import Part
 _URL = "https://api.anthropic.com/v1/messages"
 _JSON = ("content-type", "application/json")
 _STREAM = ("content-type", "text/event-stream; charset=utf-8")
-_FINAL = ("x-should-retry", "false")
+_NO_RETRY = ("x-should-retry", "false")
 _RETRIED = (408, 409, 429, 500, 529)
 _BUSY = (429, 500, 529)  # the statuses that may say when to come back
 _BROKEN = ("ReadError", "RemoteProtocolError")
@@ -30,7 +30,7 @@ _UNANSWERED = ("ConnectError", *_BROKEN)
 
 @st.composite
 def requests(draw: st.DrawFn, envelope: Envelope) -> Request:
-    """A prompt call, streamed or not as the envelope says."""
+    """Make a prompt call, streamed or not as the envelope says."""
     body: dict[str, Any] = {"model": envelope.model, "max_tokens": draw(st.integers(1, 4096))}
     body["messages"] = [{"role": "user", "content": draw(st.sampled_from(["Hello", "Where is my order?"]))}]
     if draw(st.booleans()) if envelope.streamed is None else envelope.streamed:
@@ -41,18 +41,18 @@ def requests(draw: st.DrawFn, envelope: Envelope) -> Request:
 
 @st.composite
 def last_attempts(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange:
-    """The attempt that ends a call: by an answer, or by an error after which the SDK does not try again."""
+    """Make the attempt that ends a call: by an answer, or by an error after which the SDK does not try again."""
     if envelope.errors and draw(st.booleans()):
         status = draw(st.sampled_from(sorted(ERRORS)))
-        return draw(_refusals(envelope, sent, status, (_FINAL,)))
+        return draw(_refusals(envelope, sent, status, (_NO_RETRY,)))
     if sent.request.json.get("stream"):
         return draw(_streamed(envelope, sent))
-    return draw(_whole(envelope, sent))
+    return draw(_unstreamed(envelope, sent))
 
 
 @st.composite
 def failed_attempts(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange:
-    """An attempt that the SDK follows by another."""
+    """Make an attempt after which the SDK makes another."""
     if draw(st.booleans()):
         return draw(_refusals(envelope, sent, draw(st.sampled_from(_RETRIED)), ()))
     at = draw(timing.headers(envelope, envelope.ttft.most)) * MICROSECOND
@@ -61,16 +61,17 @@ def failed_attempts(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exch
 
 @st.composite
 def back_off(draw: st.DrawFn, failed: Exchange, retries: int) -> Nanoseconds:
-    """How long the SDK waits after this failure, the call having been retried so many times before."""
-    told = header(failed.response.headers, "retry-after") if failed.response else None
-    if told is not None:
-        return int(told) * SECOND
-    longest = 500_000 * 2**retries  # half a second, doubled each time, up to a quarter taken off at random
+    """Make the pause of the SDK after this failure, if the call was already retried `retries` times."""
+    retry_after = header(failed.response.headers, "retry-after") if failed.response else None
+    if retry_after is not None:
+        return int(retry_after) * SECOND
+    longest = 500_000 * 2**retries  # half a second, doubled each time, less up to a quarter at random
     return draw(st.integers(longest * 3 // 4, longest)) * MICROSECOND
 
 
 @st.composite
 def _refusals(draw: st.DrawFn, envelope: Envelope, sent: Exchange, status: int, headers: Headers) -> Exchange:
+    """Make an answer with this status and the error that the API sends with it."""
     at = draw(timing.headers(envelope, envelope.ttft.most)) * MICROSECOND
     if status in _BUSY and draw(st.booleans()):
         headers = (*headers, ("retry-after", str(draw(st.integers(1, 5)))))
@@ -84,7 +85,8 @@ def _refusals(draw: st.DrawFn, envelope: Envelope, sent: Exchange, status: int, 
 
 
 @st.composite
-def _whole(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange:
+def _unstreamed(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange:
+    """Make an answer that comes in one piece of JSON."""
     least = max(envelope.total.least, envelope.ttfb.least if envelope.ttfb else 0)
     total = draw(st.integers(least, envelope.total.most))
     since = draw(timing.headers(envelope, total))
@@ -99,33 +101,22 @@ def _whole(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange:
 
 @st.composite
 def _streamed(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange:
+    """Make a stream, whole or with an error in it, which may break off."""
     since, parts = draw(timing.streams(draw(content.messages(envelope)), envelope))
     if envelope.errors and draw(st.booleans()):
-        parts = draw(_failing(parts))
+        kept = draw(st.integers(1, len(parts) - 1))  # at least `message_start`, since before it errors have a status
+        at = draw(st.integers(parts[kept - 1].at, parts[kept].at))
+        name = draw(st.sampled_from(["overloaded_error", "api_error"]))
+        parts = [*parts[:kept], Part(at, encoded(error(name, "Generated")))]
     chunks = draw(timing.chunks(parts, since))
     end = End(chunks[-1].at + draw(st.integers(0, 1_000)) * MICROSECOND)
     if envelope.drops and draw(st.booleans()):
-        chunks, end = draw(_broken_off(chunks, since * MICROSECOND))
+        kept = draw(st.integers(0, len(chunks) - 1))
+        earliest = chunks[kept - 1].at if kept else since * MICROSECOND
+        at = draw(st.integers(earliest // MICROSECOND, chunks[kept].at // MICROSECOND)) * MICROSECOND
+        chunks, end = chunks[:kept], End(at, error=draw(st.sampled_from(_BROKEN)))
     response = Response(since * MICROSECOND, 200, draw(_common_headers(_STREAM)))
     return replace(sent, response=response, chunks=chunks, end=end)
-
-
-@st.composite
-def _failing(draw: st.DrawFn, parts: list[Part]) -> list[Part]:
-    """The events up to somewhere, then an error in place of the next one."""
-    kept = draw(st.integers(1, len(parts) - 1))
-    name = draw(st.sampled_from(["overloaded_error", "api_error"]))
-    at = draw(st.integers(parts[kept - 1].at, parts[kept].at))
-    return [*parts[:kept], Part(at, encoded(error(name, "Generated")))]
-
-
-@st.composite
-def _broken_off(draw: st.DrawFn, chunks: tuple[Chunk, ...], since: Nanoseconds) -> tuple[tuple[Chunk, ...], End]:
-    """The chunks up to somewhere, and the failure that came before the next one."""
-    kept = draw(st.integers(0, len(chunks) - 1))
-    floor = chunks[kept - 1].at if kept else since
-    at = draw(st.integers(floor // MICROSECOND, chunks[kept].at // MICROSECOND)) * MICROSECOND
-    return chunks[:kept], End(at, error=draw(st.sampled_from(_BROKEN)))
 
 
 @st.composite

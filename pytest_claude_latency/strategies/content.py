@@ -1,4 +1,4 @@
-"""What a generated answer says: its blocks, their deltas, and the tokens they count for."""
+"""The content of a generated answer: its blocks, their deltas, and how many tokens they count."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _INPUT = st.dictionaries(
 
 @st.composite
 def messages(draw: st.DrawFn, envelope: Envelope) -> Message:
-    """An answer with at least one piece of content that is not thinking."""
-    thinks = _decide(draw, envelope.thinking)
-    uses_tools = _decide(draw, envelope.tools)
+    """Make an answer with at least one piece of content that is not thinking."""
+    thinks = draw(st.booleans()) if envelope.thinking is None else envelope.thinking
+    uses_tools = draw(st.booleans()) if envelope.tools is None else envelope.tools
     blocks = [draw(_thoughts(envelope.deltas)) for _ in range(draw(st.integers(1, 2)) if thinks else 0)]
     if uses_tools and draw(st.booleans()):
         blocks += draw(_searches())
     for _ in range(draw(st.integers(0 if uses_tools else 1, 2))):
-        blocks.append(draw(_texts(envelope.deltas)))
+        cited = draw(st.lists(st.builds(message.citation, _PIECE), max_size=1))
+        blocks.append(message.text_block(draw(_pieces(envelope.deltas)), cited))
     if uses_tools:
         blocks += [draw(_tool_uses(envelope)) for _ in range(draw(st.integers(1, 2)))]
     reason = "tool_use" if uses_tools else draw(st.sampled_from(["end_turn", "max_tokens", "stop_sequence"]))
@@ -44,12 +45,9 @@ def messages(draw: st.DrawFn, envelope: Envelope) -> Message:
     )
 
 
-def _decide(draw: st.DrawFn, choice: bool | None) -> bool:
-    return draw(st.booleans()) if choice is None else choice
-
-
 @st.composite
 def _thoughts(draw: st.DrawFn, deltas: Range) -> Block:
+    """Make a block of thinking: shown, hidden (a signature alone) or encrypted."""
     kind = draw(st.sampled_from(["shown", "hidden", "redacted"]))
     if kind == "redacted":
         return message.redacted_thinking_block(draw(NAMES))
@@ -57,20 +55,15 @@ def _thoughts(draw: st.DrawFn, deltas: Range) -> Block:
 
 
 @st.composite
-def _texts(draw: st.DrawFn, deltas: Range) -> Block:
-    cited = st.builds(message.citation, _PIECE)
-    return message.text_block(draw(_pieces(deltas)), draw(st.lists(cited, max_size=1)))
-
-
-@st.composite
 def _pieces(draw: st.DrawFn, deltas: Range) -> list[str]:
-    """As many pieces as allowed, and now and then an empty one before the first."""
+    """Make as many pieces as allowed, and sometimes an empty one before the first: the API sends those too."""
     pieces = draw(st.lists(_PIECE, min_size=deltas.least, max_size=deltas.most))
     return ["", *pieces] if draw(st.booleans()) else pieces
 
 
 @st.composite
 def _tool_uses(draw: st.DrawFn, envelope: Envelope) -> Block:
+    """Make the use of one of the given tools, or of one that is made up."""
     inputs = envelope.tool_inputs or {draw(NAMES): _INPUT}
     name = draw(st.sampled_from(sorted(inputs)))
     text = json.dumps(draw(inputs[name]), ensure_ascii=False)
@@ -80,23 +73,23 @@ def _tool_uses(draw: st.DrawFn, envelope: Envelope) -> Block:
 
 @st.composite
 def _searches(draw: st.DrawFn) -> list[Block]:
-    """A search of the web by the server: what it asks, in deltas, and what it found, at once."""
+    """Make a search of the web by the server: its query in deltas, and its result in one event."""
     id = f"srvtoolu_{draw(NAMES)}"  # noqa: A001 - the API's name
     pieces = draw(_cut(json.dumps({"query": draw(_PIECE)}, ensure_ascii=False), 2))
-    asked = message.tool_use_block("server_tool_use", id, "web_search", pieces)
-    return [asked, message.search_result_block(id, draw(st.lists(NAMES, max_size=1)))]
+    query = message.tool_use_block("server_tool_use", id, "web_search", pieces)
+    return [query, message.search_result_block(id, draw(st.lists(NAMES, max_size=1)))]
 
 
 @st.composite
 def _cut(draw: st.DrawFn, text: str, cuts: int) -> list[str]:
-    """The text in pieces, none of them empty."""
+    """Cut a text into pieces, none of them empty."""
     places = draw(st.sets(st.integers(1, len(text) - 1), max_size=cuts))
     return [text[start:end] for start, end in pairwise([0, *sorted(places), len(text)])]
 
 
 @st.composite
 def _usages(draw: st.DrawFn, blocks: Sequence[Block], thinks: bool) -> Json:
-    """Token counts that fit the blocks: a delta that is not empty holds at least one token."""
+    """Make token counts that agree with the blocks: a delta that is not empty holds at least one token."""
     deltas = [delta for block in blocks for delta in block.deltas]
     thoughts = sum(bool(delta.get("thinking")) for delta in deltas)
     answered = sum(bool(delta.get("text") or delta.get("partial_json")) for delta in deltas)

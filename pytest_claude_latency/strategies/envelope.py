@@ -1,4 +1,4 @@
-"""Envelopes: what generated answers may be like, checked before any is generated."""
+"""Envelopes: the limits of what is generated, checked before anything is generated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """What answers may be like. Times are ranges of microseconds; None leaves a choice open."""
+    """The limits of generated answers. Times are ranges of microseconds; `None` leaves a choice open."""
 
     ttfb: Range | None
     ttft: Range
@@ -60,11 +60,16 @@ class Envelope:
         drops: bool = False,
         model: str,
     ) -> Envelope:
-        """From arguments as users write them.
+        """Make an envelope of arguments as users write them.
 
         Raises:
-            LimitError: an argument that is not understood, or two that exclude each other; the message names them.
+            LimitError: an argument is not understood, or two exclude each other. The message names them.
         """
+        accepted = "accepted is a mapping from the names of tools to strategies"
+        if tool_inputs is not None:
+            named = isinstance(tool_inputs, Mapping) and all(isinstance(name, str) for name in tool_inputs)
+            if not named or not tool_inputs:
+                raise LimitError(f"tool_inputs={tool_inputs!r}: {accepted}")
         envelope = cls(
             ttft=span("ttft", ttft),
             gaps=span("gaps", gaps),
@@ -73,7 +78,7 @@ class Envelope:
             streamed=_choice("streamed", streamed),
             thinking=_choice("thinking", thinking),
             tools=_choice("tools", tools),
-            tool_inputs=_tool_inputs(tool_inputs),
+            tool_inputs=tool_inputs,
             deltas=number("deltas", deltas),
             errors=switch("errors", errors),
             drops=switch("drops", drops),
@@ -83,6 +88,7 @@ class Envelope:
         return envelope
 
     def _check(self) -> None:
+        """Refuse what no answer can be like; a strategy over it would fail only when it is drawn from."""
         if self.tool_inputs is not None and self.tools is False:
             raise LimitError("tool_inputs are given and tools=False: say tools=True or tools=None to have them used")
         if self.drops and self.streamed is False:
@@ -96,10 +102,10 @@ class Envelope:
 
 
 def span(name: str, value: Span) -> Range:
-    """The microseconds a span allows.
+    """Return the whole microseconds that a span allows.
 
     Raises:
-        LimitError: it is no span; the message names the parameter.
+        LimitError: it is not a span. The message names the parameter.
     """
     shortest, longest = _pair(name, value, f"a duration or a pair (shortest, longest); a duration is {ACCEPTED}")
     try:
@@ -108,22 +114,22 @@ def span(name: str, value: Span) -> Range:
         raise LimitError(f"{name}: {reason}") from None
     if least > most:
         raise LimitError(f"{name}={value!r}: the shortest is longer than the longest")
-    micros = Range(-(-least // MICROSECOND), most // MICROSECOND)
-    if micros.least > micros.most:
+    microseconds = Range(-(-least // MICROSECOND), most // MICROSECOND)  # rounded up, and down: never outside the span
+    if microseconds.least > microseconds.most:
         raise LimitError(f"{name}={value!r}: there is no whole microsecond in it")
-    return micros
+    return microseconds
 
 
 def number(name: str, value: Number) -> Range:
-    """The counts a number or a pair of them allows; all are at least 1.
+    """Return the counts that a number, or a pair of numbers, allows. All are at least 1.
 
     Raises:
-        LimitError: it is neither; the message names the parameter.
+        LimitError: it is neither. The message names the parameter.
     """
     accepted = "a whole number of at least 1, or a pair (fewest, most) of them"
     fewest, most = _pair(name, value, accepted)
     for count in (fewest, most):
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:  # `True` is an `int`, and a mistake
             raise LimitError(f"{name}={value!r}: accepted is {accepted}")
     if fewest > most:
         raise LimitError(f"{name}={value!r}: the fewest are more than the most")
@@ -131,10 +137,10 @@ def number(name: str, value: Number) -> Range:
 
 
 def _choice(name: str, value: bool | None) -> bool | None:
-    """A choice that may be left open.
+    """Return a choice that may be left open.
 
     Raises:
-        LimitError: it is not True, False or None; the message names the parameter.
+        LimitError: it is not True, False or None. The message names the parameter.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -142,20 +148,14 @@ def _choice(name: str, value: bool | None) -> bool | None:
 
 
 def switch(name: str, value: bool) -> bool:
-    """Something that may happen or may not.
+    """Return whether something may happen.
 
     Raises:
-        LimitError: it is not True or False; the message names the parameter.
+        LimitError: it is not True or False. The message names the parameter.
     """
     if isinstance(value, bool):
         return value
     raise LimitError(f"{name}={value!r}: accepted is True (may happen) or False (never)")
-
-
-def _tool_inputs(value: ToolInputs | None) -> ToolInputs | None:
-    if value is None or (isinstance(value, Mapping) and value and all(isinstance(name, str) for name in value)):
-        return value
-    raise LimitError(f"tool_inputs={value!r}: accepted is a mapping from the names of tools to strategies")
 
 
 def _pair(name: str, value: object, accepted: str) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
-"""Messages as the API would send them: values that know both their forms.
+"""Messages as the API sends them: values that know both of their forms.
 
-From the blocks of a message follow what a stream says, event by event, and the
-JSON of an answer that does not stream. Nothing here is random.
+The blocks of a message give the events of a stream, and the JSON of an answer that does not stream. Nothing here is
+random.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Block:
 
 
 def text_block(pieces: Sequence[str], citations: Sequence[Json] = ()) -> Block:
-    """Text in pieces, any of which may be empty, then what it cites."""
+    """Return text in pieces, any of which may be empty, followed by what it cites."""
     deltas: list[Json] = [{"type": "text_delta", "text": piece} for piece in pieces]
     deltas += [{"type": "citations_delta", "citation": citation} for citation in citations]
     whole: Json = {"type": "text", "text": "".join(pieces)} | ({"citations": list(citations)} if citations else {})
@@ -46,7 +46,7 @@ def text_block(pieces: Sequence[str], citations: Sequence[Json] = ()) -> Block:
 
 
 def thinking_block(pieces: Sequence[str], signature: str) -> Block:
-    """Thinking in pieces, then its signature. Without pieces: thinking that is not shown."""
+    """Return thinking in pieces, followed by its signature. Without pieces it is thinking that is not shown."""
     deltas: list[Json] = [{"type": "thinking_delta", "thinking": piece} for piece in pieces]
     deltas.append({"type": "signature_delta", "signature": signature})
     whole = {"type": "thinking", "thinking": "".join(pieces), "signature": signature}
@@ -54,20 +54,20 @@ def thinking_block(pieces: Sequence[str], signature: str) -> Block:
 
 
 def redacted_thinking_block(data: str) -> Block:
-    """Thinking that is only passed on, encrypted."""
+    """Return thinking that is encrypted, which a program can only send back."""
     return _whole_block({"type": "redacted_thinking", "data": data})
 
 
 def tool_use_block(kind: str, id: str, name: str, pieces: Sequence[str]) -> Block:  # noqa: A002 - the API's name
-    """The use of a tool, its input as JSON text in pieces. `kind` is `"tool_use"` or `"server_tool_use"`."""
+    """Return the use of a tool, its input as JSON text in pieces. `kind` is `"tool_use"` or `"server_tool_use"`."""
     opening = {"type": kind, "id": id, "name": name, "input": {}}
     deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *pieces)]
     return Block(opening, tuple(deltas), opening | {"input": json.loads("".join(pieces))})
 
 
 def search_result_block(tool_use_id: str, titles: Sequence[str]) -> Block:
-    """What a search by the server found."""
-    found = [
+    """Return the results of a search by the server."""
+    results = [
         {
             "type": "web_search_result",
             "title": title,
@@ -77,17 +77,17 @@ def search_result_block(tool_use_id: str, titles: Sequence[str]) -> Block:
         }
         for title in titles
     ]
-    return _whole_block({"type": "web_search_tool_result", "tool_use_id": tool_use_id, "content": found})
+    return _whole_block({"type": "web_search_tool_result", "tool_use_id": tool_use_id, "content": results})
 
 
 def citation(text: str) -> Json:
-    """A place in the first document of the prompt."""
+    """Return a place in the first document of the prompt."""
     place = {"document_index": 0, "document_title": None, "start_char_index": 0, "end_char_index": len(text)}
     return {"type": "char_location", "cited_text": text} | place
 
 
 def _whole_block(whole: Json) -> Block:
-    """A block that a stream sends at once, in its opening event."""
+    """Return a block that a stream sends as a whole in its opening event."""
     return Block(whole, (), whole)
 
 
@@ -104,7 +104,7 @@ class Message:
     at_start: int = 1
 
     def whole(self) -> Json:
-        """The answer as one JSON object."""
+        """Return the answer as one JSON object."""
         return self._envelope() | {
             "content": [block.whole for block in self.blocks],
             "stop_reason": self.stop_reason,
@@ -113,7 +113,8 @@ class Message:
         }
 
     def events(self) -> Iterator[Json]:
-        """The answer as the events of a stream, without pings."""
+        """Yield the events of the answer as a stream, without pings."""
+        # `message_start` counts the input and the first output tokens, `message_delta` all output tokens.
         counted_later = ("output_tokens", "output_tokens_details")
         usage = {key: value for key, value in self.usage.items() if key not in counted_later}
         yield {
@@ -136,16 +137,16 @@ class Message:
 
 
 def holds_content(event: Mapping[str, Any]) -> bool:
-    """Whether the event is one that a stopwatch for tokens stops at."""
+    """Return whether the event brings a token: it is a delta with text, thinking or a tool's input."""
     delta = event.get("delta", {})
     return bool(delta.get("text") or delta.get("thinking") or delta.get("partial_json"))
 
 
 def error(name: str, message: str) -> Json:
-    """An error of the API: the body of a status answer, or an event in mid-stream."""
+    """Return an error of the API: the body of an answer with an error status, or an event in mid-stream."""
     return {"type": "error", "error": {"details": None, "type": name, "message": message}}
 
 
 def encoded(event: Mapping[str, Any]) -> bytes:
-    """The event as the API writes it into a stream."""
+    """Return the event as the API writes it into a stream."""
     return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()

@@ -1,4 +1,4 @@
-"""When a generated answer arrives: an instant for each of its events, and chunks that keep to them."""
+"""The timing of a generated answer: an instant for each of its events, and chunks that keep these instants."""
 
 from __future__ import annotations
 
@@ -29,35 +29,32 @@ class Part(NamedTuple):
 
 @st.composite
 def streams(draw: st.DrawFn, message: Message, envelope: Envelope) -> tuple[Microseconds, list[Part]]:
-    """When the headers of a streamed answer arrive, and a part for each of its events."""
-    events = draw(_with_pings(list(message.events())))
-    headers_at, first = draw(_beginnings(envelope))
+    """Make the instant at which the headers of a streamed answer arrive, and a part for each of its events."""
+    events = list(message.events())
+    for place in draw(st.lists(st.integers(1, len(events) - 1), max_size=2)):
+        events.insert(place, _PING)  # the API sends pings anywhere after `message_start`
+    earliest = max(envelope.ttft.least, envelope.ttfb.least if envelope.ttfb else 0)
+    first = draw(st.integers(earliest, envelope.ttft.most))
+    headers_at = draw(headers(envelope, first))
     contents = sum(map(holds_content, events))
     gaps = draw(st.lists(st.integers(*envelope.gaps), min_size=contents - 1, max_size=contents - 1))
+    # Content arrives at these instants. All other events arrive anywhere between the ones around them.
     stops = [*accumulate([first, *gaps])]
     stops.append(stops[-1] + _TAIL)
     parts: list[Part] = []
-    floor, content = headers_at, 0
+    at, content = headers_at, 0
     for event in events:
         if holds_content(event):
-            floor, content = stops[content], content + 1
+            at, content = stops[content], content + 1
         else:
-            floor = draw(st.integers(floor, stops[content]))
-        parts.append(Part(floor, encoded(event)))
+            at = draw(st.integers(at, stops[content]))
+        parts.append(Part(at, encoded(event)))
     return headers_at, parts
 
 
 @st.composite
-def _beginnings(draw: st.DrawFn, envelope: Envelope) -> tuple[Microseconds, Microseconds]:
-    """When the headers arrive, and when the first content does."""
-    earliest = max(envelope.ttft.least, envelope.ttfb.least if envelope.ttfb else 0)
-    first = draw(st.integers(earliest, envelope.ttft.most))
-    return draw(headers(envelope, first)), first
-
-
-@st.composite
 def headers(draw: st.DrawFn, envelope: Envelope, latest: Microseconds) -> Microseconds:
-    """When headers arrive that must not come later than `latest`."""
+    """Make the instant at which headers arrive that must not come later than `latest`."""
     least, most = envelope.ttfb or (0, latest)
     return draw(st.integers(min(least, latest), min(most, latest)))
 
@@ -72,25 +69,26 @@ def _with_pings(draw: st.DrawFn, events: list[Json]) -> list[Json]:
 
 @st.composite
 def cuts(draw: st.DrawFn, data: bytes, most: int = 8) -> tuple[bytes, ...]:
-    """The bytes in pieces; some may be empty."""
+    """Cut bytes into pieces. Some may be empty."""
     places = draw(st.lists(st.integers(0, len(data)), max_size=most))
     return tuple(data[start:end] for start, end in pairwise([0, *sorted(places), len(data)]))
 
 
 @st.composite
 def chunks(draw: st.DrawFn, parts: Sequence[Part], since: Microseconds) -> tuple[Chunk, ...]:
-    """The parts' bytes in chunks cut anywhere, none of them before `since`.
+    """Cut the bytes of all parts into chunks anywhere, none of them before `since`.
 
-    The last byte of each part still arrives when the part does.
+    The last byte of each part still arrives when the part does, since an event counts when its last byte is here.
     """
     ends = [*accumulate(len(part.data) for part in parts)]
     places = draw(_places(parts, ends)) + draw(st.lists(st.integers(0, ends[-1]), max_size=3))
     data = b"".join(part.data for part in parts)
     at, pieces = since, []
     for start, end in pairwise([0, *sorted(places), ends[-1]]):
-        unfinished = bisect_right(ends, start)
+        unfinished = bisect_right(ends, start)  # the part that this chunk begins in or goes on with
         if unfinished < len(parts):
             due = parts[unfinished].at
+            # a chunk that ends the part is due with it; one that only begins it may come earlier
             at = due if ends[unfinished] <= end else draw(st.integers(at, due))
         pieces.append(Chunk(at * MICROSECOND, data[start:end]))
     return tuple(pieces)
@@ -98,9 +96,9 @@ def chunks(draw: st.DrawFn, parts: Sequence[Part], since: Microseconds) -> tuple
 
 @st.composite
 def _places(draw: st.DrawFn, parts: Sequence[Part], ends: Sequence[int]) -> list[int]:
-    """A cut wherever time passes between two parts, at the latest before the last byte of the later one."""
+    """Make a cut wherever time passes between two parts, at the latest before the last byte of the later one."""
     places = []
     for end, (earlier, later) in zip(ends, pairwise(parts), strict=False):
-        if earlier.at < later.at or draw(st.booleans()):
+        if earlier.at < later.at or draw(st.booleans()):  # events of one instant may share a chunk
             places.append(end + draw(st.just(0) | st.integers(0, len(later.data) - 1)))
     return places
