@@ -1,7 +1,7 @@
 """The summary as cells of text, one list for a row: what the terminal, Markdown and HTML have in common.
 
-One column shows `total` or `elapsed`: the one with a limit, or with the
-tighter one; without limits, what tells most for the number of calls.
+One column shows `total` or `elapsed`: the one with a limit, or with the tighter limit; without limits, the one that
+says more for the number of calls.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ Span: TypeAlias = Literal["total", "elapsed"]
 HEADERS = ("test", "calls", "TTFT", "total", "tokens", "verdict")
 NOT_STREAMED = "*"
 ELAPSED = "+"
+_FOOTNOTES = {
+    NOT_STREAMED: f"{NOT_STREAMED} not streamed: the first token comes with the last",
+    ELAPSED: f"{ELAPSED} elapsed: from the first request sent to the last answer ended",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Headers, for each row of the summary its cells in the same order, and what the marks in them mean."""
+    """Headers, for each row its cells in the same order, and what the marks in them mean."""
 
     headers: tuple[str, ...]
     cells: tuple[tuple[str, ...], ...]
@@ -31,38 +35,36 @@ class Table:
 
 
 def table(summary: Summary) -> Table:
-    """The cells of `summary`; the first column is the test, the last its verdict."""
-    footnotes = []
-    if not all(row.figures["ttft"].streamed for row in summary.rows):
-        footnotes.append(f"{NOT_STREAMED} not streamed: the first token comes with the last")
-    if any(row.calls and span(row) == "elapsed" for row in summary.rows):
-        footnotes.append(f"{ELAPSED} elapsed: from the first request sent to the last answer ended")
-    return Table(HEADERS, tuple(_cells(row) for row in summary.rows), tuple(footnotes))
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    name = row.nodeid if len(row.samples) == 1 else f"{row.nodeid} ({len(row.samples)} samples)"
-    shown = span(row)
-    return (
-        name,
-        str(row.calls),
-        _figure(row.figures["ttft"], "" if row.figures["ttft"].streamed else NOT_STREAMED),
-        _figure(row.figures[shown], ELAPSED if shown == "elapsed" else ""),
-        str(row.output_tokens) if row.calls else "",
-        row.verdict,
-    )
+    """Return the cells of the summary; the first column is the test, the last its verdict."""
+    cells, marks = [], set()
+    for row in summary.rows:
+        ttft, shown = row.figures["ttft"], span(row)
+        ttft_mark = "" if ttft.streamed else NOT_STREAMED
+        span_mark = ELAPSED if shown == "elapsed" else ""
+        marks |= {ttft_mark, span_mark if row.calls else ""}
+        cells.append(
+            (
+                row.nodeid if len(row.samples) == 1 else f"{row.nodeid} ({number_of(len(row.samples), 'sample')})",
+                str(row.calls),
+                _with_limit(ttft, ttft_mark),
+                _with_limit(row.figures[shown], span_mark),
+                str(row.output_tokens) if row.calls else "",
+                row.verdict,
+            )
+        )
+    return Table(HEADERS, tuple(cells), tuple(text for mark, text in _FOOTNOTES.items() if mark in marks))
 
 
 def span(row: Row) -> Span:
-    """Which of `total` and `elapsed` a row shows."""
+    """Return which of `total` and `elapsed` a row shows."""
     total, elapsed = row.figures["total"], row.figures["elapsed"]
     if total.limit is None and elapsed.limit is None:
         return "total" if row.calls <= 1 else "elapsed"
     return "elapsed" if elapsed.tightness > total.tightness else "total"
 
 
-def _figure(figure: Figure, mark: str) -> str:
-    """A measurement beside its limit: `412ms/800ms`; `none` where what never came breaks the limit."""
+def _with_limit(figure: Figure, mark: str) -> str:
+    """Return a measurement and its limit: `412ms/800ms`; `none` where what never came breaks the limit."""
     if figure.measured is not None:
         measured = duration.show(figure.measured) + mark
     else:
@@ -71,37 +73,40 @@ def _figure(figure: Figure, mark: str) -> str:
 
 
 def elsewhere(row: Row) -> list[Judgement]:
-    """Broken limits that no column shows."""
+    """Return the broken limits that no column shows."""
     return [judgement for judgement in row.broken if judgement.metric not in {"ttft", span(row)}]
 
 
 def over_samples(summary: Summary) -> tuple[str, ...]:
-    """What was concluded of percentiles at the end of the run, a line for each verdict."""
-    return _concluded(summary, "percentile")
+    """Return the verdicts on percentiles, a line for each."""
+    return _verdict_lines(summary, "percentile")
 
 
 def against_baseline(summary: Summary) -> tuple[str, ...]:
-    """What changed since the baseline, a line for each."""
-    return _concluded(summary, "comparison")
+    """Return what changed since the baseline, a line for each."""
+    return _verdict_lines(summary, "comparison")
 
 
-def _concluded(summary: Summary, kind: str) -> tuple[str, ...]:
-    found = [each for row in summary.rows for each in row.run_verdicts if each.kind == kind]
-    return tuple(f"{each.nodeid}: {text}" for each in found for text in (*[each.headline][: each.shown], *each.notes))
-
-
-_FATES = {"no calls": "over no call"}
+def _verdict_lines(summary: Summary, kind: str) -> tuple[str, ...]:
+    verdicts = [verdict for row in summary.rows for verdict in row.run_verdicts if verdict.kind == kind]
+    return tuple(
+        f"{verdict.nodeid}: {text}"
+        for verdict in verdicts
+        for text in ((verdict.headline, *verdict.notes) if verdict.shown else verdict.notes)
+    )
 
 
 def counts(summary: Summary) -> str:
-    """One line: how many tests, calls and limits, and what became of the limits."""
+    """Return one line: how many tests, calls and limits there are, and how often each verdict occurs."""
     parts = [number_of(len(summary.rows), "test"), number_of(summary.calls, "call")]
     if summary.setup_calls:
         parts.append(f"{number_of(summary.setup_calls, 'call')} in set-up")
-    fates = ", ".join(
-        f"{number} {_FATES.get(verdict, verdict)}" for verdict, number in sorted(summary.verdicts.items())
+    words = {"no calls": "without a call"}
+    verdicts = ", ".join(
+        f"{number} {words.get(verdict, verdict)}" for verdict, number in sorted(summary.verdicts.items())
     )
-    parts.append(number_of(summary.budgets, "budget") + (f": {fates}" if fates else ""))
+    budgets = number_of(summary.budgets, "budget")
+    parts.append(f"{budgets}: {verdicts}" if verdicts else budgets)
     if summary.comparisons:
         changes = ", ".join(f"{number} {verdict}" for verdict, number in sorted(summary.comparisons.items()))
         parts.append(f"{number_of(summary.comparisons.total(), 'comparison')}: {changes}")
@@ -109,9 +114,13 @@ def counts(summary: Summary) -> str:
 
 
 def not_judged(summary: Summary) -> str | None:
-    """The line of a run that does not judge: how many budgets that leaves, and the command that judges them."""
+    """Return the line of a run that does not judge: how many budgets that concerns, and the command that judges them.
+
+    None if the run judges, or has no budget.
+    """
+    # whether the run judges is asked too: the limits of a test that failed by itself are not judged in any run
     number = summary.verdicts.get("not judged", 0)
-    if number == 0 or summary.run.judged:  # a test that failed by itself is not judged either, whatever the command
+    if number == 0 or summary.run.judged:
         return None
-    were, them = ("budget was", "it") if number == 1 else ("budgets were", "them")
-    return f"{number} latency {were} not judged; pytest --latency-budget judges {them}"
+    were, them = ("was", "it") if number == 1 else ("were", "them")
+    return f"{number_of(number, 'latency budget')} {were} not judged; pytest --latency-budget judges {them}"

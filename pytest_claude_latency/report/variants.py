@@ -1,11 +1,11 @@
-"""Variant rankings as cells of text: a table for each test that was tried in variants, and what to make of it."""
+"""Variant rankings as cells of text: a table for each test that was tried in variants."""
 
 from __future__ import annotations
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.report.table import Table
-from pytest_claude_latency.results.variant_ranking import RANKED_BY, Candidate, VariantRanking
+from pytest_claude_latency.results.variant_ranking import RANKED_BY, VariantRanking
 
 HEADERS = ("variant", "passed", "TTFT", "TTFA", "total", "elapsed", "prompt", "output", "cut off", "change")
 _SPANS = ("ttft", "ttfa", "total", "elapsed")
@@ -15,51 +15,36 @@ _FOOTNOTES = {"~": "~ inside the noise", "?": "? too few samples to tell from ch
 
 
 def table(ranking: VariantRanking) -> Table:
-    """The cells of a ranking; the first column is the variant, the last the change against the test as it is written.
+    """Return the cells of a ranking.
 
-    Columns that would say nothing are left out: `elapsed` where it is the `total` of a single call, and empty ones.
+    The first column is the variant, the last its change against the test as it is written. Columns that would say
+    nothing are left out: `elapsed` where it is the `total` of a single call, and empty ones.
     """
-    rows = [_cells(each) for each in ranking.candidates]
-    columns = [column for column in zip(HEADERS, *rows, strict=True) if any(column[1:]) or column[0] == "change"]
-    spans = {column[0]: column[1:] for column in columns}
-    if spans.get("elapsed") == spans.get("total"):
-        columns = [column for column in columns if column[0] != "elapsed"]
-    headers, *cells = zip(*columns, strict=True)
+    rows = []
+    for candidate in ranking.candidates:
+        spans = []
+        for metric in _SPANS:
+            value = candidate.typical(metric)
+            spans.append("" if value is None else "never" if value == NEVER else duration.show(int(value)))
+        tokens = [candidate.typical(metric) for metric in _TOKENS]
+        passed = "error" if candidate.stopped else f"{candidate.passed}/{candidate.samples}"
+        change = ""
+        comparison, now = candidate.comparison, candidate.typical(RANKED_BY)
+        if comparison is not None and now and comparison.typical[0]:
+            change = f"{now / comparison.typical[0] - 1:+.0%} {_MARKS[candidate.verdict or '']}"
+        rows.append(
+            (
+                candidate.name,
+                passed if candidate.samples else "skipped",
+                *spans,
+                *("" if count is None else str(int(count)) for count in tokens),
+                str(candidate.cut_off or ""),
+                change,
+            )
+        )
+    columns = {header: cells for header, *cells in zip(HEADERS, *rows, strict=True) if any(cells) or header == "change"}
+    if columns.get("elapsed") == columns.get("total"):
+        columns.pop("elapsed", None)
     marks = {row[-1][-1:] for row in rows}
-    return Table(
-        tuple(headers), tuple(map(tuple, cells)), tuple(text for mark, text in _FOOTNOTES.items() if mark in marks)
-    )
-
-
-def _cells(candidate: Candidate) -> tuple[str, ...]:
-    return (
-        candidate.name,
-        _passed(candidate),
-        *(_span(candidate.typical(metric)) for metric in _SPANS),
-        *(_count(candidate.typical(metric)) for metric in _TOKENS),
-        str(candidate.cut_off or ""),
-        _change(candidate),
-    )
-
-
-def _passed(candidate: Candidate) -> str:
-    if not candidate.samples:
-        return "skipped"
-    return "error" if candidate.stopped else f"{candidate.passed}/{candidate.samples}"
-
-
-def _span(value: float | None) -> str:
-    if value is None:
-        return ""
-    return "never" if value == NEVER else duration.show(int(value))
-
-
-def _count(value: float | None) -> str:
-    return "" if value is None else str(int(value))
-
-
-def _change(candidate: Candidate) -> str:
-    comparison, now = candidate.comparison, candidate.typical(RANKED_BY)
-    if comparison is None or not now or not comparison.typical[0]:
-        return ""
-    return f"{now / comparison.typical[0] - 1:+.0%} {_MARKS[candidate.verdict or '']}"
+    footnotes = tuple(text for mark, text in _FOOTNOTES.items() if mark in marks)
+    return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)), footnotes)

@@ -96,7 +96,9 @@ def test_counts_tell_tests_calls_and_the_fate_of_every_limit() -> None:
 
     text = counts(summary_of(kept, silent, mode="live", clock="real"))
 
-    assert text == ("2 tests, 1 call, 1 call in set-up, 3 budgets: 1 broken, 1 kept, 1 over no call (live, real clock)")
+    assert text == (
+        "2 tests, 1 call, 1 call in set-up, 3 budgets: 1 broken, 1 kept, 1 without a call (live, real clock)"
+    )
 
 
 @pytest.mark.parametrize(
