@@ -18,7 +18,6 @@ class Clock(Protocol):
 
     def now(self) -> Nanoseconds:
         """Return the current instant. It never decreases."""
-        ...
 
 
 @final

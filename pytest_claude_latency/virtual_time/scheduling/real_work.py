@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, final
 from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Set
+    from collections.abc import Callable
 
     from pytest_claude_latency.duration import Nanoseconds
     from pytest_claude_latency.virtual_time.scheduling.wait import Runner, Wait
@@ -27,21 +27,17 @@ class Blocker(Protocol):
     @property
     def idle(self) -> bool:
         """Whether the thread waits for nothing that takes time."""
-        ...
 
     @property
     def takes_time(self) -> bool:
         """Whether the thread waits for something that happens outside this process, or may do so."""
-        ...
 
     @property
     def ends_by_itself(self) -> bool:
         """Whether the thread is in a call with a time limit."""
-        ...
 
     def lasts(self) -> bool:
         """Return whether the thread has not moved since it was seen."""
-        ...
 
 
 @final
@@ -50,75 +46,61 @@ class RealWork:
 
     def __init__(self, goes_on: Callable[[RealWork], bool]) -> None:
         """`goes_on` tells, while nobody in the world runs, whether real work that takes time goes on."""
-        self.pending = False  # whether there is anything to look at; a value, since each replayed chunk asks
         self._goes_on = goes_on
-        self._blocked: dict[Runner, Blocker] = {}
-        self._watched: set[Wait] = set()
-        self._missed_notifications: dict[object, set[int]] = {}
+        # The members that are blocked outside our waits. They do not count as running.
+        self.blocked: dict[Runner, Blocker] = {}
+        # The parked waits that a file could end.
+        self.watched: set[Wait] = set()
+        # The conditions that a member notified while nobody waited there, each with the outsiders (Python's thread
+        # identifiers) that usually wait there. Such an outsider may be on its way back, with work to do.
+        self.missed_notifications: dict[object, set[int]] = {}
+        self.pending = False  # whether one of these has an entry; a value, since it is asked for each replayed chunk
         # How long nobody has run, in the machine's time, since the clock's move number `_move`: in earlier stretches
         # together, and since when in the present one.
         self._move = 0
         self._stood: Nanoseconds = 0
         self._still_since: Nanoseconds | None = None
 
-    @property
-    def blocked(self) -> Mapping[Runner, Blocker]:
-        """The members that are blocked outside our waits. They do not count as running."""
-        return self._blocked
-
-    @property
-    def watched(self) -> Set[Wait]:
-        """The parked waits that a file could end."""
-        return self._watched
-
-    @property
-    def missed_notifications(self) -> Mapping[object, set[int]]:
-        """The conditions that a member notified while nobody waited there, each with the outsiders that may come.
-
-        Outsiders are given by Python's thread identifiers.
-        """
-        return self._missed_notifications
-
     def add_blocked(self, member: Runner, blocker: Blocker) -> None:
         """Note that a member is blocked."""
-        self._blocked[member] = blocker
+        self.blocked[member] = blocker
         self._update()
 
     def remove_blocked(self, member: Runner) -> bool:
         """Note that a member has moved; return whether it was blocked."""
-        was_blocked = self._blocked.pop(member, None) is not None
+        was_blocked = self.blocked.pop(member, None) is not None
         self._update()
         return was_blocked
 
     def add_watched(self, wait: Wait) -> None:
         """Watch the files of a parked wait, if it has any."""
         if wait.files():
-            self._watched.add(wait)
+            self.watched.add(wait)
             self._update()
 
     def remove_watched(self, wait: Wait) -> None:
         """Watch the files of this wait no more."""
-        self._watched.discard(wait)
+        self.watched.discard(wait)
         self._update()
 
     def add_missed_notification(self, condition: object, idents: set[int]) -> None:
         """Note that a member notified a condition while these outsiders, who usually wait there, did something else."""
-        self._missed_notifications[condition] = idents
+        self.missed_notifications[condition] = idents
         self._update()
 
     def remove_missed_notification(self, condition: object) -> None:
         """Forget a missed notification, because an outsider has come, or none will."""
-        self._missed_notifications.pop(condition, None)
+        self.missed_notifications.pop(condition, None)
         self._update()
 
     def moved(self) -> list[Runner]:
         """Return the blocked members that have moved since they were seen."""
         # Over a copy: a garbage collection in here may run a finalizer that notifies somebody, and so change the table.
-        return [member for member, blocker in tuple(self._blocked.items()) if not blocker.lasts()]
+        return [member for member, blocker in tuple(self.blocked.items()) if not blocker.lasts()]
 
     def ready(self) -> list[Wait]:
         """Return the watched waits that a file ends now."""
-        return [wait for wait in tuple(self._watched) if wait.ready()]
+        return [wait for wait in tuple(self.watched) if wait.ready()]
 
     def allows(self, span: Nanoseconds, move: int) -> bool:
         """Return whether the clock may pass `span` now, as its move number `move`."""
@@ -137,4 +119,4 @@ class RealWork:
             self._still_since = None
 
     def _update(self) -> None:
-        self.pending = bool(self._blocked or self._watched or self._missed_notifications)
+        self.pending = bool(self.blocked or self.watched or self.missed_notifications)

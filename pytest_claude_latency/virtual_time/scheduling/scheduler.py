@@ -174,7 +174,13 @@ class Schedule:
         wait = self.timers.first()
         if wait is None or wait.instant is None:
             return
-        if self.real_work.pending and not self._real_work_allows(wait.instant):
+        # Look twice at who has moved: work that was over when `allows` looked may have gone on at the first look, and
+        # have ended in between with a result that lets somebody run.
+        if self.real_work.pending and (
+            self._somebody_moved()
+            or not self.real_work.allows(wait.instant - self.clock.now(), self.times_moved)
+            or self._somebody_moved()
+        ):
             return
         self.move_to(wait.instant)
         self.unpark(wait)
@@ -206,14 +212,6 @@ class Schedule:
             self.unpark(wait)
         while self.turns:
             self.turns.skip()
-
-    def _real_work_allows(self, instant: Nanoseconds) -> bool:
-        """Return whether the clock may move to `instant`, after a look at everything that real work may have ended."""
-        if self._somebody_moved() or not self.real_work.allows(instant - self.clock.now(), self.times_moved):
-            return False
-        # Look a second time: work that was over when `allows` looked may have gone on at the first look, and have ended
-        # in between with a result that lets somebody run.
-        return not self._somebody_moved()
 
     def _somebody_moved(self) -> bool:
         for member in self.real_work.moved():

@@ -20,11 +20,9 @@ class Counter(Protocol):
 
     def park(self, wait: Wait, member: Runner) -> None:
         """Count the thread as waiting."""
-        ...
 
     def unpark(self, wait: Wait) -> None:
         """Count the thread as running."""
-        ...
 
 
 class Runner(Protocol):
@@ -36,7 +34,6 @@ class Runner(Protocol):
     @property
     def schedule(self) -> Counter | None:
         """What counts this thread now; None if its world has ended."""
-        ...
 
 
 class Wait:

@@ -45,7 +45,9 @@ class WatchDog:
         self._log = RealWaitLog()
         self._failed = -1  # the number of wake-ups when the world was last failed
         self._stuck: tuple[int, Nanoseconds] | None = None  # the number of wake-ups when it got stuck, and when
-        self._helped_since: Nanoseconds | None = None
+        self._stirring_since: Nanoseconds | None = (
+            None  # when outsiders were first seen awake while members are blocked
+        )
         self._turn, self._turn_since = -1, 0  # the number of the present turn, and when it was first seen
         # A plain lock: an `Event` would be patched, and its wait would be a member's.
         self._stop_event = allocate_lock()
@@ -103,8 +105,13 @@ class WatchDog:
         }
         # All that run must be blocked, and be known: a thread that is about to start is counted but has no member yet.
         if len(blockages) == len(running) == schedule.running:
-            if blockages and self._outsider_may_help(now):
-                return
+            if blockages:
+                # An outsider that is awake may hold the lock that a member waits for: give it some time. Not for ever:
+                # some outsiders never rest.
+                stirring = blocked_threads.outsiders_stir()
+                self._stirring_since = (self._stirring_since or now) if stirring else None
+                if self._stirring_since is not None and now - self._stirring_since < _HELP:
+                    return
             for member, blockage in blockages.items():
                 schedule.mark_blocked(member, blockage)
             schedule.advance()
@@ -143,39 +150,27 @@ class WatchDog:
         if holds_up or now - self._turn_since >= _LONG_TURN:
             turns.skip()
 
-    def _outsider_may_help(self, now: Nanoseconds) -> bool:
-        """Return whether to give blocked threads more time, since outsiders are awake and may hold their lock.
-
-        Not for ever: some outsiders never rest.
-        """
-        if not blocked_threads.outsiders_stir():
-            self._helped_since = None
-            return False
-        self._helped_since = self._helped_since or now
-        return now - self._helped_since < _HELP
-
     def _fail_if_stuck(self, now: Nanoseconds) -> None:
         """Raise `Deadlock` in the world, if nothing has happened in it for long, and nothing can."""
-        schedule = self._schedule
-        limited = any(blocker.ends_by_itself for blocker in schedule.real_work.blocked.values())
-        patience = None
-        if not (limited or schedule.running or schedule.timers.first() is not None):
-            patience = self._patience()
-        if patience is None:
+        schedule, blockers = self._schedule, self._schedule.real_work.blocked.values()
+        if (
+            schedule.running
+            or schedule.timers.first() is not None
+            or any(blocker.ends_by_itself for blocker in blockers)
+        ):
             self._stuck = None
             return
+        if self._world.deadlock is not None:
+            patience = 0  # the program knows already; a thread that waits in vain again hears of it at once
+        elif blocked_threads.real_work_goes_on(schedule.real_work) or main_thread_signal.alarm_is_set(_LONG_PATIENCE):
+            self._stuck = None
+            return
+        elif schedule.real_work.watched or any(not blocker.idle for blocker in blockers):
+            patience = _LONG_PATIENCE  # somebody waits for a file, so what looks like nobody may be a slow peer
+        else:
+            patience = _PATIENCE if blocked_threads.outsiders_rest() else _LONG_PATIENCE
         if self._stuck is None or self._stuck[0] != schedule.times_woken:
             self._stuck = (schedule.times_woken, now)
         if self._failed != schedule.times_woken and now - self._stuck[1] >= patience:
             self._failed = schedule.times_woken
             deadlock.fail(self._world)
-
-    def _patience(self) -> Nanoseconds | None:
-        """Return how long to wait for an outsider after all; None while one will certainly come."""
-        if self._world.deadlock is not None:
-            return 0  # the program knows already; a thread that waits in vain again hears of it at once
-        real_work = self._schedule.real_work
-        if blocked_threads.real_work_goes_on(real_work) or main_thread_signal.alarm_is_set(_LONG_PATIENCE):
-            return None
-        files = real_work.watched or any(not blocker.idle for blocker in real_work.blocked.values())
-        return _LONG_PATIENCE if files or not blocked_threads.outsiders_rest() else _PATIENCE
