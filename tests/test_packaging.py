@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import entry_points, requires
+from importlib.metadata import distributions, entry_points, requires
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,25 @@ from hatchling.build import build_sdist, build_wheel
 print(build_sdist(sys.argv[1]))
 print(build_wheel(sys.argv[1]))
 """
+
+PUBLIC = {
+    "pytest_claude_latency": [
+        "BudgetExceeded",
+        "Call",
+        "CassetteError",
+        "CassetteWriteError",
+        "CredentialError",
+        "Latency",
+        "LatencyError",
+        "LimitError",
+        "Recording",
+        "play",
+    ],
+    "pytest_claude_latency.strategies": ["answers", "chunkings", "exchanges", "recordings"],
+    "pytest_claude_latency.plugin": ["async_claude_client", "claude_client", "claude_latency"],
+    "pytest_claude_latency.cli": ["main"],
+}
+"""The import paths that users may rely on. Everything else is private."""
 
 LOADED = "import json, sys; print('\\n' + json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
 
@@ -48,6 +67,35 @@ def test_the_wheel_has_the_package_with_its_types_and_nothing_else(built: list[P
 
     package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pytest_claude_latency").rglob("*.py")}
     assert {name for name in names if ".dist-info/" not in name} == package | {"pytest_claude_latency/py.typed"}
+
+
+def test_the_public_names_are_in_the_wheel(built: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        archive.extractall(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # before the checkout, which is installed too
+    lines = ["import sys"]
+    for module, names in PUBLIC.items():
+        lines.append(f"from {module} import {', '.join(names)}")
+        lines.append(f"print(sys.modules[{module!r}].__file__)")
+
+    run = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    assert all(Path(line).is_relative_to(tmp_path) for line in run.stdout.splitlines())
+    (wheel,) = distributions(name="pytest-claude-latency", path=[str(tmp_path)])
+    assert {(point.group, point.name, point.value) for point in wheel.entry_points} == {
+        ("pytest11", "claude_latency", "pytest_claude_latency.plugin"),
+        ("console_scripts", "claude-latency", "pytest_claude_latency.cli:main"),
+    }
+
+
+def test_no_public_name_is_left_out_of_the_list() -> None:
+    import pytest_claude_latency
+    from pytest_claude_latency import strategies
+
+    assert sorted(pytest_claude_latency.__all__) == PUBLIC["pytest_claude_latency"]
+    assert sorted(strategies.__all__) == PUBLIC["pytest_claude_latency.strategies"]
 
 
 def test_the_source_distribution_has_all_that_its_tests_need(built: list[Path]) -> None:
