@@ -28,7 +28,7 @@ SETUP: pytest.StashKey[ExitStack] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options, and take hold of time before any code under test can bind its functions."""
+    """Declare the options, and patch time before any code under test can bind its functions."""
     options.declare(parser)
     virtual_time.install()
 
@@ -44,7 +44,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings; what is not understood ends the run here."""
+    """Read the settings. A value that is not understood ends the run here."""
     session = Session(config, options.read(config))
     config.stash[SESSION] = session
     reporter = WorkerReporter(session) if session.is_worker else Reporter(session)
@@ -54,21 +54,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say where answers come from, unless they come from recordings as ever."""
+    """Say where answers come from, unless the run replays in virtual time."""
     settings = config.stash[SESSION].settings
     return None if settings.is_usual else f"claude latency: mode {settings.mode}, clock {settings.clock}"
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper by which --lf selects
+# Trylast puts it inside the wrapper by which --lf selects, so that samples are there to be selected.
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, Any]:
-    """Put the samples of a latency test in its place."""
+    """Put the variants and samples of a latency test in its place."""
     report = yield
-    if (collected := collector.config.stash[SESSION].collected_tests) is not None:
-        collected.add(collector, report)
-    if any(isinstance(each, pytest.Function) and selection.is_latency_test(each) for each in report.result):
+    session = collector.config.stash[SESSION]
+    if session.collected_tests is not None:
+        session.collected_tests.add(collector, report)
+    if any(isinstance(node, pytest.Function) and selection.is_latency_test(node) for node in report.result):
         from pytest_claude_latency.collection import sampling
 
-        sampling.expand(report, collector, collector.config.stash[SESSION].settings)
+        sampling.expand(report, collector, session.settings)
     return report
 
 
@@ -86,7 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Watch the scopedr-scoped fixtures of the selected latency tests."""
+    """Watch the higher-scoped fixtures that the selected latency tests request."""
     selected = [item for item in session.items if selection.is_marked(item)]
     if selected:
         from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures
@@ -106,7 +108,7 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin the test's world before its first fixture; marks that skip a test have spoken by now."""
+    """Begin the test's world before its first fixture, and after the marks that skip a test."""
     __tracebackhide__ = True
     if selection.is_marked(item):
         from pytest_claude_latency.run.measured_item import MeasuredItem
@@ -115,7 +117,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         item.stash[SETUP].enter_context(current.setting_up())
 
 
-@pytest.hookimpl(specname="pytest_runtest_setup", wrapper=True)  # pytest takes only names with its prefix
+# The hook above has its turn among the others, so it cannot surround them; this one does, and closes what that one
+# opened. It needs a name of its own, and pytest takes only names with its prefix.
+@pytest.hookimpl(specname="pytest_runtest_setup", wrapper=True)
 def pytest_runtest_setup_of_latency_test(item: pytest.Item) -> Generator[None, Any, Any]:
     """Close what the set-up of a latency test opened."""
     __tracebackhide__ = True
@@ -125,7 +129,10 @@ def pytest_runtest_setup_of_latency_test(item: pytest.Item) -> Generator[None, A
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Judge the body when it is over."""
+    """Measure the test body, and judge it when it is over.
+
+    Raising from here fails sync, async and `TestCase` tests alike, under every plugin that runs them.
+    """
     __tracebackhide__ = True
     current = item.stash.get(MEASURED_ITEM, None)
     if current is None:
@@ -149,7 +156,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Send what was measured along with the report of the teardown, from a worker too."""
+    """Send what was measured along with the report of the teardown, from a worker too.
+
+    It travels as one plain dict. In `user_properties` it would end up in JUnit, and grow with every rerun.
+    """
     report = yield
     current = item.stash.get(MEASURED_ITEM, None)
     if current is not None:

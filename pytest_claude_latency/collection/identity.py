@@ -20,40 +20,40 @@ class Identity:
     nodeid: str
     """The node id of the test, with its variant and without the sample."""
     sample: int = 1
-    of: int = 1
+    sample_count: int = 1
     """How many samples of the test this run takes."""
     variant: Variant | None = None
-    """What it is tried with; None where it runs as it is written."""
+    """What the test is tried with; `None` where it runs as it is written."""
     written: str = ""
     """The node id of the test as it is written, where this is a variant of it."""
 
     @property
     def test_id(self) -> str:
-        """What its recordings are called: class, function and parameters, the node id behind the file; the variant."""
+        """What its recordings are called: class, function and parameters (the node id behind the file), and variant."""
         if self.variant is None:
             return self.nodeid.partition("::")[2]
         return self.written.partition("::")[2] + self.variant.name
 
 
-_IDENTITY: pytest.StashKey[Identity] = pytest.StashKey()
-_WHOLE: pytest.StashKey[Identity] = pytest.StashKey()
+_SAMPLE: pytest.StashKey[Identity] = pytest.StashKey()
+_VARIANT: pytest.StashKey[Identity] = pytest.StashKey()
 
 
 def identity_of(item: pytest.Item) -> Identity:
-    """The identity an item was given; any other is the only sample of itself."""
-    return item.stash.get(_IDENTITY, None) or item.stash.get(_WHOLE, None) or Identity(item.nodeid)
+    """Return the identity that an item was given. An item without one is the only sample of its test."""
+    return item.stash.get(_SAMPLE, None) or item.stash.get(_VARIANT, None) or Identity(item.nodeid)
 
 
-def is_given(item: pytest.Item) -> bool:
-    """Whether it was decided which sample the item is."""
-    return _IDENTITY in item.stash
+def is_sample(item: pytest.Item) -> bool:
+    """Return whether it was decided which sample the item is."""
+    return _SAMPLE in item.stash
 
 
 def give(item: pytest.Item, identity: Identity) -> None:
     """Decide which sample the item is."""
-    item.stash[_IDENTITY] = identity
+    item.stash[_SAMPLE] = identity
 
 
 def give_variant(item: pytest.Item, written: str, variant: Variant) -> None:
-    """Decide which variant of the test `written` the item is; it stands for all samples of it."""
-    item.stash[_WHOLE] = Identity(item.nodeid, variant=variant, written=written)
+    """Decide which variant of the test `written` the item is. It stands for all samples of the variant."""
+    item.stash[_VARIANT] = Identity(item.nodeid, variant=variant, written=written)

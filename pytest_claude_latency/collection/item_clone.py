@@ -1,7 +1,8 @@
-"""Clones: an item made from another, that runs the same test under a further parametrization.
+"""Clones: an item made from another, which runs the same test under a further parametrization.
 
-Everything that selects, orders or distributes items (`-k`, `--lf`, ids on the
-command line, xdist) meets them like parametrized tests.
+pytest selects, orders and distributes clones (`-k`, `--lf`, ids on the command
+line, xdist) as it does parametrized tests. They are made by hand, since
+`pytest_generate_tests` never sees the methods of a `TestCase`.
 """
 
 from __future__ import annotations
@@ -15,38 +16,32 @@ import pytest
 
 
 def clone(item: pytest.Function, name: str) -> pytest.Function:
-    """An item like `item`, with `name` as the last of its parameters."""
+    """Return an item like `item`, with `name` as the last of its parameters."""
     source: Any = item
-    spec = _callspec(source, name)
-    made: pytest.Function = _kind(type(item)).from_parent(
-        item.parent,
-        name=f"{item.originalname}[{spec.id}]",
-        callspec=spec,
-        fixtureinfo=source._fixtureinfo,
-        keywords=_keywords(source, name),
-        originalname=item.originalname,
-    )
-    made.own_markers[:] = item.own_markers
-    made.extra_keyword_matches.update(item.extra_keyword_matches)
-    made.user_properties += item.user_properties
-    return made
-
-
-def _callspec(item: Any, name: str) -> Any:
-    """The item's parameters and the name behind them; pytest makes node ids of this."""
-    given = getattr(item, "callspec", None)
-    if given is None:
+    callspec = getattr(source, "callspec", None)
+    if callspec is None:
         from _pytest import python
 
-        kind: Any = getattr(python, "CallSpec", None) or python.CallSpec2
-        given = kind()
-    return replace(given, _idlist=[*given._idlist, name])
-
-
-def _keywords(item: Any, name: str) -> dict[str, Any]:
-    """What the item itself added to its keywords; those of its parents come with them."""
-    inherited = set(item.parent.keywords) | {item.name}
-    return {key: item.keywords[key] for key in item.keywords if key not in inherited} | {name: True}
+        # Its name depends on pytest's version.
+        callspec_class: Any = getattr(python, "CallSpec", None) or python.CallSpec2
+        callspec = callspec_class()
+    # pytest makes node ids of this list.
+    callspec = replace(callspec, _idlist=[*callspec._idlist, name])
+    # Only what the item itself added: keywords of its parents come with them.
+    inherited = set(source.parent.keywords) | {item.name}
+    keywords = {key: source.keywords[key] for key in source.keywords if key not in inherited}
+    cloned: pytest.Function = _clone_class(type(item)).from_parent(
+        item.parent,
+        name=f"{item.originalname}[{callspec.id}]",
+        callspec=callspec,
+        fixtureinfo=source._fixtureinfo,
+        keywords=keywords | {name: True},
+        originalname=item.originalname,
+    )
+    cloned.own_markers[:] = item.own_markers
+    cloned.extra_keyword_matches.update(item.extra_keyword_matches)
+    cloned.user_properties += item.user_properties
+    return cloned
 
 
 class _OwnName:
@@ -57,18 +52,22 @@ class _OwnName:
         return instance
 
     def runtest(self: Any) -> None:
-        shown, self.name = self.name, self.originalname
+        clone_name, self.name = self.name, self.originalname
         try:
             super().runtest()  # type: ignore[misc]  # of the item's class
         finally:
-            self.name = shown
+            self.name = clone_name
 
 
 @cache
-def _kind(kind: type[pytest.Function]) -> type[pytest.Function]:
-    """The class of an item's clones: its own, but for those that make an instance by the item's name."""
+def _clone_class(item_class: type[pytest.Function]) -> type[pytest.Function]:
+    """Return the class of an item's clones.
+
+    That is the item's own class, but for a `TestCase`: pytest makes its instance by the item's name, which for a clone
+    is no method of the class. Cached, or each clone would get a class of its own.
+    """
     from _pytest.unittest import TestCaseFunction
 
-    if not issubclass(kind, TestCaseFunction) or issubclass(kind, _OwnName):
-        return kind
-    return type(kind.__name__, (_OwnName, kind), {})
+    if not issubclass(item_class, TestCaseFunction) or issubclass(item_class, _OwnName):
+        return item_class
+    return type(item_class.__name__, (_OwnName, item_class), {})

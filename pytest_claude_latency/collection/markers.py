@@ -17,6 +17,7 @@ import pytest
 
 from pytest_claude_latency.budgets.budget import Budget, combine
 from pytest_claude_latency.budgets.limit import Limit, parse_marker
+from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.collection.selection import BUDGET, CASSETTE, VARIANTS
 from pytest_claude_latency.errors import LimitError, VariantError
@@ -25,9 +26,13 @@ from pytest_claude_latency.measurement.variant import Variant, parse
 OWNERS: pytest.StashKey[Mapping[tuple[Path, str], list[str]]] = pytest.StashKey()
 """The tests that write each shared recording, as `owners` returns them, in the stash of the config."""
 
+ACCEPTED_ARGUMENTS = "accepted: name=, owner=, ignore=, repeat="
+ACCEPTED_VALUES = 'accepted: name=text, owner=True or False, ignore=("metadata.user_id", ...), repeat=True or False'
+OWNER_WITHOUT_NAME = "owner=True needs name=, the name of the recording it writes"
+
 
 @dataclass(frozen=True, slots=True)
-class Cassette:
+class CassetteMarker:
     """`@latency_cassette(...)`: whose recording a test uses, and how requests are matched with it."""
 
     name: str | None = None
@@ -35,9 +40,19 @@ class Cassette:
     ignore: tuple[str, ...] = ()
     repeat: bool = False
 
+    @property
+    def is_borrowed(self) -> bool:
+        """Whether another test writes the recording."""
+        return self.name is not None and not self.owner
+
+    @property
+    def rules(self) -> Rules:
+        """How requests are matched with the recording."""
+        return Rules(self.ignore, self.repeat)
+
 
 def budget_of(item: pytest.Item, further: tuple[Limit, ...]) -> Budget:
-    """What the test promises; `further` are the limits of the run, which any marker outranks.
+    """Return what the test promises. `further` are the limits of the run, which every marker outranks.
 
     Raises:
         LimitError: a marker is not understood; names the marker's place and the accepted forms.
@@ -50,39 +65,53 @@ def budget_of(item: pytest.Item, further: tuple[Limit, ...]) -> Budget:
 
 
 def promises_directly(item: pytest.Item) -> bool:
-    """Whether the marker stands on the function or its parameters, not further out."""
+    """Return whether the budget stands on the function or its parameters, not on a class or module."""
     return any(mark.name == BUDGET for mark in item.own_markers)
 
 
 def is_bare(item: pytest.Item) -> bool:
-    """Whether the marker stands on the function or its parameters and names no metric there, not even to lift it."""
-    own = [mark for mark in item.own_markers if mark.name == BUDGET]
-    return bool(own) and not any(mark.kwargs for mark in own)
+    """Return whether the budget stands on the function or its parameters and names no metric, not even with `None`."""
+    own_marks = [mark for mark in item.own_markers if mark.name == BUDGET]
+    return bool(own_marks) and not any(mark.kwargs for mark in own_marks)
 
 
-def cassette_of(item: pytest.Item) -> Cassette:
-    """How the test's recording is kept; the closest `latency_cassette` decides, argument by argument.
+def cassette_marker_of(item: pytest.Item) -> CassetteMarker:
+    """Return how the test's recording is kept. For each argument, the closest `latency_cassette` that has it decides.
 
     Raises:
         LimitError: a marker has an argument it does not know, or of the wrong type.
     """
-    known = {field.name: field for field in fields(Cassette)}
-    chosen: dict[str, Any] = {}
+    names = {field.name for field in fields(CassetteMarker)}
+    arguments: dict[str, Any] = {}
     for mark, place in _marks(item, CASSETTE):
-        _check_cassette(mark, place, set(known))
-        chosen = {**mark.kwargs, **chosen}
-    cassette = Cassette(**{**chosen, "ignore": tuple(chosen.get("ignore", ()))})
-    if identity_of(item).variant is not None:  # it has recordings of its own
-        return replace(cassette, name=None, owner=False)
-    if cassette.owner and cassette.name is None:
-        raise LimitError(
-            f"@{CASSETTE} on {identity_of(item).nodeid}: owner=True needs name=, the name of the recording it writes"
-        )
-    return cassette
+        origin = f"@{CASSETTE} on {place}"
+        if mark.args:
+            raise LimitError(f"{origin} takes no positional argument; {ACCEPTED_ARGUMENTS}")
+        for name, value in mark.kwargs.items():
+            if name not in names:
+                raise LimitError(f"{origin}: unknown argument {name!r}; {ACCEPTED_ARGUMENTS}")
+            if not _is_argument(name, value):
+                raise LimitError(f"{origin}: {name}={value!r} is not understood; {ACCEPTED_VALUES}")
+        arguments = {**mark.kwargs, **arguments}
+    marker = CassetteMarker(**{**arguments, "ignore": tuple(arguments.get("ignore", ()))})
+    if identity_of(item).variant is not None:  # a variant never shares: it has recordings of its own
+        return replace(marker, name=None, owner=False)
+    if marker.owner and marker.name is None:
+        raise LimitError(f"@{CASSETTE} on {identity_of(item).nodeid}: {OWNER_WITHOUT_NAME}")
+    return marker
+
+
+def _is_argument(name: str, value: object) -> bool:
+    """Return whether `latency_cassette` takes a value under this name."""
+    if name == "name":
+        return value is None or (isinstance(value, str) and bool(value))
+    if name == "ignore":
+        return isinstance(value, list | tuple) and all(isinstance(path, str) for path in value)
+    return isinstance(value, bool)
 
 
 def variants_of(item: pytest.Item) -> tuple[Variant, ...]:
-    """The variants that the test declares; the marker that stands closest decides.
+    """Return the variants that the test declares. The marker that stands closest decides.
 
     Raises:
         VariantError: a marker is not understood; names its place and the accepted forms.
@@ -91,115 +120,92 @@ def variants_of(item: pytest.Item) -> tuple[Variant, ...]:
         (parse(mark.args, mark.kwargs, f"@{VARIANTS} on {place}"), place) for mark, place in _marks(item, VARIANTS)
     ]
     closest = [variant for variants, place in declared if place == declared[0][1] for variant in variants]
-    named = {variant.name: variant for variant in closest}
-    if twice := next((each for each in closest if each != named[each.name]), None):
-        raise VariantError(f"@{VARIANTS} on {declared[0][1]}: {twice.name} is declared twice, with another when=")
-    return tuple(named.values())
-
-
-def _check_cassette(mark: pytest.Mark, place: str, known: set[str]) -> None:
-    origin = f"@{CASSETTE} on {place}"
-    if mark.args:
-        raise LimitError(f"{origin} takes no positional argument; accepted: name=, owner=, ignore=, repeat=")
-    for key, value in mark.kwargs.items():
-        if key not in known:
-            raise LimitError(f"{origin}: unknown argument {key!r}; accepted: name=, owner=, ignore=, repeat=")
-        if not _fits(key, value):
-            raise LimitError(
-                f"{origin}: {key}={value!r} is not understood; accepted: name=text, owner=True or False, "
-                'ignore=("metadata.user_id", ...), repeat=True or False'
-            )
-
-
-def _fits(key: str, value: object) -> bool:
-    if key == "name":
-        return value is None or (isinstance(value, str) and bool(value))
-    if key == "ignore":
-        return isinstance(value, list | tuple) and all(isinstance(path, str) for path in value)
-    return isinstance(value, bool)
+    by_name = {variant.name: variant for variant in closest}
+    for variant in closest:
+        if variant != by_name[variant.name]:
+            raise VariantError(f"@{VARIANTS} on {declared[0][1]}: {variant.name} is declared twice, with another when=")
+    return tuple(by_name.values())
 
 
 def _marks(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
-    """The item's marks called `name` and where each stands, the closest first."""
+    """Yield the item's marks called `name` and where each stands, the closest first."""
     callspec = getattr(item, "callspec", None)
-    of_parameters = list(callspec.marks) if callspec is not None else []
-    own, nodeid = [mark for mark in item.own_markers if mark.name == name], identity_of(item).nodeid
-    yield from ((mark, nodeid) for mark in own if any(mark is each for each in of_parameters))
-    yield from ((mark, nodeid) for mark in own if not any(mark is each for each in of_parameters))
+    nodeid = identity_of(item).nodeid
+    own_marks = [mark for mark in item.own_markers if mark.name == name]
+    # pytest puts the marks of `pytest.param` behind those of the function. By identity, since equal marks may stand on
+    # both.
+    of_parameters = {id(mark) for mark in callspec.marks} if callspec is not None else set()
+    yield from ((mark, nodeid) for mark in own_marks if id(mark) in of_parameters)
+    yield from ((mark, nodeid) for mark in own_marks if id(mark) not in of_parameters)
     for node in reversed(item.listchain()[:-1]):
-        places = _derived_first(node) if isinstance(node, pytest.Class) else _as_they_stand(node)
-        yield from ((mark, place) for mark, place in places if mark.name == name)
+        marks: list[tuple[pytest.Mark, str]] = [(mark, node.nodeid or "the session") for mark in node.own_markers]
+        if isinstance(node, pytest.Class):
+            inherited = _inherited_marks(node)
+            inherited_ids = {id(mark) for mark, _ in inherited}
+            marks = [(mark, place) for mark, place in marks if id(mark) not in inherited_ids] + inherited
+        yield from ((mark, place) for mark, place in marks if mark.name == name)
 
 
-def _as_they_stand(node: Any) -> list[tuple[pytest.Mark, str]]:
-    return [(mark, node.nodeid or "the session") for mark in node.own_markers]
-
-
-def _derived_first(node: pytest.Class) -> list[tuple[pytest.Mark, str]]:
-    """A class's marks with those of its bases last, each under the name of the class it stands on."""
-    inherited: list[tuple[pytest.Mark, str]] = []
+def _inherited_marks(node: pytest.Class) -> list[tuple[pytest.Mark, str]]:
+    """Return the marks that a class has from its bases, each with the name of the class it stands on."""
+    marks: list[tuple[pytest.Mark, str]] = []
+    own_ids = {id(mark) for mark in node.own_markers}
     for ancestor in node.obj.__mro__[1:]:
-        marks = ancestor.__dict__.get("pytestmark", [])
-        listed = marks if isinstance(marks, list) else [marks]
-        place = _name_of(ancestor, node)
-        inherited += [(each.mark if isinstance(each, pytest.MarkDecorator) else each, place) for each in listed]
-    own = [(mark, place) for mark, place in _as_they_stand(node) if not any(mark is each for each, _ in inherited)]
-    return own + [(mark, place) for mark, place in inherited if any(mark is each for each in node.own_markers)]
-
-
-def _name_of(ancestor: type, node: pytest.Class) -> str:
-    """A base class as node ids name classes, or by its module where that is another one."""
-    if ancestor.__module__ != node.obj.__module__:
-        return f"{ancestor.__module__}.{ancestor.__qualname__}"
-    file = node.nodeid.partition("::")[0]
-    return "::".join([file, *ancestor.__qualname__.split(".")])
+        if ancestor.__module__ == node.obj.__module__:  # as node ids name classes
+            place = "::".join([node.nodeid.partition("::")[0], *ancestor.__qualname__.split(".")])
+        else:
+            place = f"{ancestor.__module__}.{ancestor.__qualname__}"
+        listed = ancestor.__dict__.get("pytestmark", [])
+        for decorator in listed if isinstance(listed, list) else [listed]:
+            mark = decorator.mark if isinstance(decorator, pytest.MarkDecorator) else decorator
+            if id(mark) in own_ids:
+                marks.append((mark, place))
+    return marks
 
 
 def shared_file(item: pytest.Item) -> Path:
-    """The file in whose place shared recordings lie: one folder for all the test files beside it."""
+    """Return the file in whose place shared recordings lie: one folder serves all test files beside it."""
     return item.path.with_name("@shared.py")
 
 
 def place_of(item: pytest.Item, nodeid: str) -> tuple[Path, str]:
-    """The file beside which the recording of the test `nodeid` lies, and what it is called there.
+    """Return the file beside which the recording of the test `nodeid` lies, and what it is called there.
 
     Raises:
         LimitError: a `latency_cassette` is not understood.
     """
-    name, identity = cassette_of(item).name, identity_of(item)
+    name, identity = cassette_marker_of(item).name, identity_of(item)
     if identity.variant is not None:
         return item.path, identity.test_id
     return (item.path, nodeid.partition("::")[2]) if name is None else (shared_file(item), name)
 
 
 def owners(items: Iterable[pytest.Item]) -> dict[tuple[Path, str], list[str]]:
-    """Which tests write each shared recording, by `shared_file` and name; a good suite has one for each."""
-    found: dict[tuple[Path, str], list[str]] = {}
-    for item, shared, owner in _sharing(items):
-        if owner:
-            claims = found.setdefault(shared, [])
-            if (nodeid := identity_of(item).nodeid) not in claims:
-                claims.append(nodeid)
-    return found
+    """Return which tests write each shared recording, by `shared_file` and name. A good suite has one test for each."""
+    nodeids: dict[tuple[Path, str], dict[str, None]] = {}
+    for item, shared, is_owner in _sharing(items):
+        if is_owner:  # a dict, since each sample of a test is an item
+            nodeids.setdefault(shared, {})[identity_of(item).nodeid] = None
+    return {shared: list(tests) for shared, tests in nodeids.items()}
 
 
 def let_owners_go_first(items: list[pytest.Item]) -> None:
     """Move the owner of each shared recording before the first test that reads it, so that one run can record both."""
-    first: dict[tuple[Path, str], pytest.Item] = {}
-    for item, shared, owner in list(_sharing(items)):
-        if not owner:
-            first.setdefault(shared, item)
-        elif (reader := first.get(shared)) is not None:
+    first_readers: dict[tuple[Path, str], pytest.Item] = {}
+    for item, shared, is_owner in list(_sharing(items)):
+        if not is_owner:
+            first_readers.setdefault(shared, item)
+        elif (reader := first_readers.get(shared)) is not None:
             items.remove(item)
             items.insert(items.index(reader), item)
 
 
 def _sharing(items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, tuple[Path, str], bool]]:
-    """The items that share a recording, each with its `shared_file` and name, and whether it is the owner."""
+    """Yield the items that share a recording, each with its `shared_file` and name, and whether it is the owner."""
     for item in items:
         if item.get_closest_marker(CASSETTE) is None:
             continue
-        with suppress(LimitError):  # said when the test is set up
-            cassette = cassette_of(item)
-            if cassette.name is not None:
-                yield item, (shared_file(item), cassette.name), cassette.owner
+        with suppress(LimitError):  # reported when the test is set up
+            marker = cassette_marker_of(item)
+            if marker.name is not None:
+                yield item, (shared_file(item), marker.name), marker.owner

@@ -1,22 +1,21 @@
-"""Samples as items: a latency test that is to run several times becomes so many items of its own.
+"""Samples as items: a latency test that is to run several times becomes as many items.
 
-They are made where a collector hands in what it found, as parametrized tests are. So are the variants of a test, each
-of which has samples of its own. The sample is the last parametrization, the variant the one before.
+They are made from what a collector hands in, as parametrized tests are. So are the variants of a test, each of which
+has samples of its own. The variant and the sample are the last parameters in a node id, the sample behind the variant.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from pytest_claude_latency.budgets.percentile_judgement import never_settled
 from pytest_claude_latency.cassettes.paths import samples as recorded_samples
-from pytest_claude_latency.collection.identity import Identity, give, give_variant, identity_of, is_given
+from pytest_claude_latency.collection.identity import Identity, give, give_variant, identity_of, is_sample
 from pytest_claude_latency.collection.item_clone import clone
 from pytest_claude_latency.collection.markers import budget_of, place_of, variants_of
 from pytest_claude_latency.collection.selection import is_latency_test
@@ -27,91 +26,89 @@ from pytest_claude_latency.settings import Mode, Settings
 def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: Settings) -> None:
     """Put an item for each variant and sample in the place of each latency test that a collector found.
 
-    A test that the command line names by its parameters or variant and without a sample stands beside them, or pytest
-    would not find what it was asked for. It goes when the session hands in all that was named.
+    A test that the command line names without its sample stays among them, or pytest would not find what it was asked
+    for. `settle` takes it out when the session hands in all that was named.
     """
-    chosen = () if isinstance(collector, pytest.Session) else collector.config.args
-    report.result = _expanded(report.result, settings, {argument.partition("::")[2] for argument in chosen})
-
-
-def _expanded(found: Sequence[Any], settings: Settings, named: Set[str]) -> list[Any]:
-    expanded: list[Any] = []
-    for node in found:
-        if not isinstance(node, pytest.Function) or not _is_whole(node):
-            expanded.append(node)
+    arguments = () if isinstance(collector, pytest.Session) else collector.config.args
+    named_tests = {argument.partition("::")[2] for argument in arguments}
+    nodes: list[pytest.Item | pytest.Collector] = []
+    for node in report.result:
+        if not isinstance(node, pytest.Function) or not _stands_for_all_samples(node):
+            nodes.append(node)
             continue
-        for each in _as_written_and_varied(node, settings):
-            asked_for = "[" in each.name and each.nodeid.partition("::")[2] in named
-            expanded += [each] if asked_for else []
-            if not asked_for or len(_numbers(each, settings)) > 1:
-                expanded += _samples(each, settings)
-    return expanded
+        for test in _test_and_variants(node, settings):
+            is_named = "[" in test.name and test.nodeid.partition("::")[2] in named_tests
+            if is_named:
+                nodes.append(test)
+            if not is_named or len(_sample_numbers(test, settings)) > 1:
+                nodes += _samples(test, settings)
+    report.result = nodes
 
 
 def settle(items: list[pytest.Item], settings: Settings) -> None:
     """Let each sample be there once, also of tests that became latency tests after they were collected."""
-    there: set[str] = set()
+    nodeids: set[str] = set()
     settled: list[pytest.Item] = []
     for item in items:
-        for each in _items(item, settings):
-            identity = identity_of(each)
-            if (identity.of == 1 and identity.variant is None) or each.nodeid not in there:
-                there.add(each.nodeid)
-                settled.append(each)
+        samples: Sequence[pytest.Item] = [item]
+        if isinstance(item, pytest.Function) and _stands_for_all_samples(item):
+            tests = _test_and_variants(item, settings)
+            samples = [sample for test in tests for sample in _samples(test, settings)]
+        for sample in samples:
+            identity = identity_of(sample)
+            # Only what was made here can be there twice. What a user collects twice runs twice.
+            is_only_sample = identity.sample_count == 1 and identity.variant is None
+            if is_only_sample or sample.nodeid not in nodeids:
+                nodeids.add(sample.nodeid)
+                settled.append(sample)
     items[:] = settled
 
 
-def _items(item: pytest.Item, settings: Settings) -> list[pytest.Item]:
-    """The items that run what `item` stands for."""
-    if not isinstance(item, pytest.Function) or not _is_whole(item):
-        return [item]
-    return [sample for each in _as_written_and_varied(item, settings) for sample in _samples(each, settings)]
+def _stands_for_all_samples(item: pytest.Item) -> bool:
+    """Return whether an item stands for all samples of a latency test, or of a variant of one."""
+    return not is_sample(item) and is_latency_test(item)
 
 
-def _is_whole(item: pytest.Item) -> bool:
-    """Whether an item still stands for all samples of a latency test, or of a variant of one."""
-    return not is_given(item) and is_latency_test(item)
-
-
-def _as_written_and_varied(item: pytest.Function, settings: Settings) -> list[pytest.Function]:
-    """The test as it is written, and its variants where the run asks for them."""
-    if not settings.variants or identity_of(item).variant is not None:
-        return [item]
-    varied = [item]
-    with suppress(LatencyError):  # a marker that is not understood is said when the test is set up
-        for variant in variants_of(item):
-            varied.append(clone(item, variant.name))
-            give_variant(varied[-1], item.nodeid, variant)
-    return varied
+def _test_and_variants(item: pytest.Function, settings: Settings) -> list[pytest.Function]:
+    """Return the test as it is written, and its variants where the run asks for them."""
+    tests = [item]
+    if settings.variants and identity_of(item).variant is None:
+        with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
+            for variant in variants_of(item):
+                tests.append(clone(item, variant.name))
+                give_variant(tests[-1], item.nodeid, variant)
+    return tests
 
 
 def _samples(item: pytest.Function, settings: Settings) -> list[pytest.Function]:
-    """The items that run the test's samples: itself where there is one."""
-    numbers, whole = _numbers(item, settings), identity_of(item)
+    """Return the items that run the test's samples: the item itself where there is one sample."""
+    numbers, identity = _sample_numbers(item, settings), identity_of(item)
     if len(numbers) == 1:
-        give(item, replace(whole, sample=numbers[0]))
+        give(item, replace(identity, sample=numbers[0]))
         return [item]
     clones = []
     for number in numbers:
         clones.append(clone(item, f"sample-{number}"))
-        give(clones[-1], replace(whole, sample=number, of=len(numbers)))
+        give(clones[-1], replace(identity, sample=number, sample_count=len(numbers)))
     return clones
 
 
-def _numbers(item: pytest.Function, settings: Settings) -> Sequence[int]:
-    """Which samples run. Only a replay looks at what is recorded: workers that record must all collect the same."""
+def _sample_numbers(item: pytest.Function, settings: Settings) -> Sequence[int]:
+    """Return which samples of the test run."""
+    # Only a replay looks at what is recorded. Workers of a run that records must all collect the same, and another
+    # worker may have begun to write.
     if settings.mode is not Mode.REPLAY:
         return range(1, (settings.samples or 1) + 1)
-    recorded: list[int] = []
-    with suppress(LatencyError):  # a marker that is not understood is said when the test is set up
+    numbers: list[int] = []
+    with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
         file, test_id = place_of(item, item.nodeid)
         paths = recorded_samples(file, settings.cassettes, test_id)
-        recorded = [int(path.name.removesuffix(".jsonl").rpartition(".")[2]) for path in paths]
-    return recorded[: settings.samples] or [1]
+        numbers = [int(path.name.removesuffix(".jsonl").rpartition(".")[2]) for path in paths]
+    return numbers[: settings.samples] or [1]
 
 
 def identities(nodeids: Sequence[str]) -> Iterator[Identity]:
-    """The samples among node ids, by their looks: a controller of workers sees no items."""
+    """Yield the samples among node ids, told by their form alone: the controller of workers sees no items."""
     for nodeid in nodeids:
         test, _, number = nodeid.rpartition("sample-")
         if test.endswith(("[", "-")) and number.endswith("]") and number[:-1].isdecimal():
@@ -119,15 +116,16 @@ def identities(nodeids: Sequence[str]) -> Iterator[Identity]:
 
 
 def unsettled(items: Sequence[pytest.Item], settings: Settings) -> list[str]:
-    """Percentiles that so many samples can never show to hold, once for each test."""
-    numbers = Counter(identity_of(item).nodeid for item in items)
-    said: dict[str, None] = {}
+    """Return a line for each percentile that so few samples can never show to hold, once for each test."""
+    sample_counts = Counter(identity_of(item).nodeid for item in items)
+    lines: dict[str, None] = {}
     for item in items:
-        if not is_latency_test(item) or identity_of(item).variant is not None:
+        identity = identity_of(item)
+        if not is_latency_test(item) or identity.variant is not None:
             continue
-        with suppress(LatencyError):  # said when the test is set up
+        with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
             for limit in budget_of(item, settings.limits).percentiles:
-                line = never_settled(limit, numbers[identity_of(item).nodeid])
+                line = never_settled(limit, sample_counts[identity.nodeid])
                 if line is not None:
-                    said[line] = None
-    return list(said)
+                    lines[line] = None
+    return list(lines)

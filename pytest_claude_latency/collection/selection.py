@@ -1,4 +1,7 @@
-"""Which tests are latency tests: asked of every test of every run, so it knows nothing else."""
+"""Which tests are latency tests.
+
+Every test of every run is asked, also in suites that have none, so this module imports nothing else of the package.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,20 @@ FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
 
 
 def is_latency_test(item: pytest.Item) -> bool:
-    """Whether the test carries a budget or variants, or uses one of the fixtures."""
+    """Return whether the test carries a budget or variants, or uses one of the fixtures."""
     if item.get_closest_marker(BUDGET) is not None or item.get_closest_marker(VARIANTS) is not None:
         return True
     return not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def mark(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Give every latency test the marker by which `-m` selects it, and return them."""
-    found = [item for item in items if is_latency_test(item)]
-    for item in found:
+    """Give every latency test the marker by which `-m` selects it, and return these tests."""
+    latency_tests = [item for item in items if is_latency_test(item)]
+    for item in latency_tests:
         item.add_marker(SELECTED)
-    return found
+    return latency_tests
 
 
 def is_marked(item: pytest.Item) -> bool:
-    """Whether `mark` found it a latency test."""
+    """Return whether the test has the marker that `mark` gives to latency tests."""
     return item.get_closest_marker(SELECTED) is not None

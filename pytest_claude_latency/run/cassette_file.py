@@ -18,7 +18,7 @@ from pytest_claude_latency.cassettes.recording import Recording, save_set, times
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
 from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import identity_of
-from pytest_claude_latency.collection.markers import OWNERS, Cassette, place_of
+from pytest_claude_latency.collection.markers import OWNERS, CassetteMarker, place_of
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.measurement.sources import CassetteSource
 from pytest_claude_latency.messages_api.exchange import Exchange
@@ -106,7 +106,7 @@ class CassetteFile:
         return messages.end_of_recording(exchange.request.title, stopped, self.shown, self.command)
 
 
-def cassette_file_of(item: pytest.Item, cassette: Cassette, session: Session) -> CassetteFile:
+def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session) -> CassetteFile:
     """Return where the item's recording lies: its own, or the one it shares.
 
     Raises:
@@ -117,24 +117,24 @@ def cassette_file_of(item: pytest.Item, cassette: Cassette, session: Session) ->
     file, test_id = place_of(item, nodeid)
     path = path_of(file, settings.cassettes, test_id, identity.sample)
     save: Callable[[Sequence[Recording]], None]
-    if identity.of == 1 and settings.mode is Mode.RECORD:
+    if identity.sample_count == 1 and settings.mode is Mode.RECORD:
         save = partial(save_set, test_file=file, folder=settings.cassettes, test_id=test_id)
     else:
         # Samples replace the old ones as one set, so each waits for the others. The folder in which they wait is made
         # only when the first of them arrives.
         is_addition = settings.mode is Mode.RECORD_MISSING
-        place = Place(nodeid, file, settings.cassettes, test_id, identity.of, add=is_addition)
+        place = Place(nodeid, file, settings.cassettes, test_id, identity.sample_count, add=is_addition)
 
         def save(recordings: Sequence[Recording]) -> None:
             session.staging.take(recordings, place, identity.sample)
 
-    if cassette.name is not None:
-        owners = item.config.stash.get(OWNERS, {}).get((file, cassette.name), [])
+    if marker.name is not None:
+        owners = item.config.stash.get(OWNERS, {}).get((file, marker.name), [])
         if len(owners) == 1:
             nodeid = owners[0]
         elif not owners and path.exists():  # its owner is not among the tests that run: the file tells who it is
             nodeid = Recording.load(path).test
         else:
-            raise LatencyError(messages.not_one_owner(cassette.name, owners))
+            raise LatencyError(messages.not_one_owner(marker.name, owners))
     command = session.record_command(nodeid, variants=identity.variant is not None)
     return CassetteFile(path, nodeid, shown(path, session.config.rootpath), command, save, settings, identity.sample)

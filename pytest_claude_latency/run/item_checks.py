@@ -43,6 +43,6 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
 
 def unused_exchanges(test: LatencyTest) -> str | None:
     """Return which recorded exchanges the test did not use. A shared recording is there for other tests too."""
-    if test.cassette.name is not None:
+    if test.marker.name is not None:
         return None
     return test.file.unused(test.measurement.source)

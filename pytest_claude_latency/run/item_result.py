@@ -61,7 +61,7 @@ def _unmeasured(identity: Identity, outcome: str) -> TestResult:
     return TestResult(
         nodeid=identity.nodeid,
         sample=identity.sample,
-        sample_count=identity.of,
+        sample_count=identity.sample_count,
         variant=identity.variant.name if identity.variant else "",
         written=identity.written,
         outcome=outcome,

@@ -11,9 +11,8 @@ import pytest
 
 from pytest_claude_latency.budgets.budget import Budget
 from pytest_claude_latency.budgets.judgement import Judgement
-from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.collection.identity import Identity, identity_of
-from pytest_claude_latency.collection.markers import Cassette, budget_of, cassette_of, variants_of
+from pytest_claude_latency.collection.markers import CassetteMarker, budget_of, cassette_marker_of, variants_of
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.measurement.call_log import Phase
@@ -40,7 +39,7 @@ class LatencyTest:
     identity: Identity
     budget: Budget
     """What the test promises. A variant promises nothing: it is measured, not held to budgets."""
-    cassette: Cassette
+    marker: CassetteMarker
     file: CassetteFile
     measurement: Measurement
 
@@ -59,24 +58,23 @@ class LatencyTest:
             budget = Budget()
         else:
             variants_of(item)  # a marker that is not understood is an error in every run, with variants or without
-        cassette = cassette_of(item)
-        file = cassette_file_of(item, cassette, session)
+        marker = cassette_marker_of(item)
+        file = cassette_file_of(item, marker, session)
         library = session.current.interception().library
-        is_borrowed = cassette.name is not None and not cassette.owner
-        if session.settings.mode.replays(recorded=file.exists, borrowed=is_borrowed):
+        if session.settings.mode.replays(recorded=file.exists, borrowed=marker.is_borrowed):
             recording, date = file.load(), None
             if recording is not None and session.settings.date is Date.RECORDED:
                 date = datetime.fromisoformat(recording.recorded)
-            source = file.source(recording, Rules(cassette.ignore, cassette.repeat))
+            source = file.source(recording, marker.rules)
             clock = session.current.replay_clock()
             measurement = Measurement(item.nodeid, clock, source, library, date, variant=identity.variant)
         else:
             # Samples are compared with each other, so none may be slower only because it opens the connection.
-            warmup = ConnectionWarmup(library) if identity.of > 1 else None
+            warmup = ConnectionWarmup(library) if identity.sample_count > 1 else None
             measurement = Measurement(
                 item.nodeid, WallClock(), LiveSource(), library, warmup=warmup, variant=identity.variant
             )
-        return cls(session, item, identity, budget, cassette, file, measurement)
+        return cls(session, item, identity, budget, marker, file, measurement)
 
     @property
     def settings(self) -> Settings:

@@ -10,7 +10,6 @@ from typing import final
 
 import pytest
 
-from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.markers import place_of
 from pytest_claude_latency.measurement.latency import Latency
@@ -113,5 +112,4 @@ class MeasuredItem:
             )
             file, test_id = place_of(test.item, test.identity.nodeid)
             path = path_of(file, test.settings.cassettes, test_id, sample=1)
-            rules = Rules(test.cassette.ignore, test.cassette.repeat)
-            outcome.note_pairs(runner.run(measurement, path, rules))
+            outcome.note_pairs(runner.run(measurement, path, test.marker.rules))
