@@ -1,10 +1,10 @@
 """asyncio loops that live in a world.
 
 A loop asks its selector to wait. In a world that is a wait of the loop's thread, and `loop.time()` follows the clock.
-Three methods are patched: `BaseEventLoop.time`, `run_forever` and `_write_to_self`, by which other threads wake a loop.
-`run_forever` replaces the `select` of the loop's own selector while the loop runs, so that a loop made before the test
-can join a world at any time. The time of a loop never goes back: not from one world to the next, and not at the end of
-a world.
+Four methods are patched: `time`, `run_forever`, and the two by which other threads reach a loop, `call_soon_threadsafe`
+and `_write_to_self`. `run_forever` replaces the `select` of the loop's own selector while the loop runs, so that a loop
+made before the test can join a world at any time. The time of a loop never goes back: not from one world to the next,
+and not at the end of a world.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ UNSUPPORTED_LOOP = """\
 a replayed answer is awaited on {loop}, which does not follow virtual time
   test      {test}
   why       the loop is not one of asyncio's own, or its thread works for pytest or for another library
-  mend      let the test create its loop (uvloop is then replaced), or pass --latency-clock=real"""
+  fix       let the test create its loop (uvloop is then replaced), or pass --latency-clock=real"""
 
 
 async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:

@@ -1,7 +1,7 @@
 """Thread pools, those of the test and older ones: a worker is a member only while it runs a job of the world.
 
-Between `submit` and the start of a job no running thread stands for it: the worker that will take it still sleeps, and
-pools may have more jobs than workers. So a pool makes reservations with the schedule, one for each job that a free
+Between `submit` and the start of a job no running thread stands for the job: the worker that will take it still sleeps,
+and a pool may have more jobs than workers. So a pool makes reservations with the schedule, one for each job that a free
 worker is about to take: the first min(queued, workers - busy). They are counted again, under the one lock, whenever a
 job is submitted, begins or ends.
 """
@@ -58,7 +58,7 @@ class PoolState:
     def begin(self, job: Job) -> Wait | None:
         """Note that the calling thread begins the job, and return the job's reservation.
 
-        None if the thread stays what it is: an outsider in a job of an outsider, or a member that runs the job itself.
+        None if the thread stays what it is: an outsider in a job of an outsider, or a thread that is a member already.
         """
         self._busy[get_ident()] = job
         if job in self._queue:
@@ -115,7 +115,7 @@ class PoolState:
 
 
 def _schedule_of(world: WorldState | None) -> Schedule | None:
-    return None if world is None or world.ended or world.schedule is None else world.schedule
+    return None if world is None or world.ended else world.schedule
 
 
 @final
