@@ -1,1 +1,1 @@
-"""Budgets: what limits there are, and whether measurements keep them."""
+"""Budgets: limits that tests set, and whether measurements keep them."""

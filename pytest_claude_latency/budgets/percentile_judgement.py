@@ -1,4 +1,4 @@
-"""Judgements of percentile limits: one limit held against all samples of a test."""
+"""Judgements of percentile limits: one limit compared with all samples of a test."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from pytest_claude_latency.plurals import number_of
 
 @dataclass(frozen=True, slots=True)
 class PercentileJudgement:
-    """One percentile limit held against all samples of a test.
+    """One percentile limit compared with all samples of a test.
 
-    `measured` is the percentile in nanoseconds, `NEVER` where it is of samples in which what was awaited did not come,
-    None where there was nothing to measure. `settled_by` is how many samples would settle it, were none further over.
+    `measured` is the percentile in nanoseconds. It is `NEVER` if the awaited moment did not come in the sample that it
+    is taken from, and None if there was nothing to measure. `over` of `samples` are over the limit. `settled_by` is how
+    many samples, in all, would settle the verdict if no further one were over it.
     """
 
     limit: Limit
@@ -32,7 +33,7 @@ class PercentileJudgement:
 
     @property
     def broken(self) -> bool:
-        """Whether the promise was shown to be broken."""
+        """Whether the samples show that the promise does not hold."""
         return self.verdict == "broken"
 
     @property
@@ -41,7 +42,7 @@ class PercentileJudgement:
         return f"{self.limit.metric} {self.limit.statistic}"
 
     def headline(self) -> str:
-        """The verdict in one line."""
+        """Return the verdict in one line."""
         limit = self.limit.value_text()
         if self.measured is None:
             return f"{self.name} has no value: no sample has one for {self.limit.metric}"
@@ -58,7 +59,7 @@ class PercentileJudgement:
         return f"{self.name} was {self._shown()}, {miss} over the budget of {limit}"
 
     def message(self) -> str:
-        """What a broken or inconclusive promise fails with."""
+        """Return what a broken or inconclusive promise fails with."""
         evidence = f"{self.over} of {self.samples} samples over {self.limit.value_text()}"
         return "\n".join(
             [
@@ -69,7 +70,7 @@ class PercentileJudgement:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The judgement as JSON values, durations in seconds to the microsecond."""
+        """Return the judgement in JSON types, durations in seconds to the microsecond."""
         return {
             "metric": self.limit.metric,
             "statistic": self.limit.statistic,
@@ -90,24 +91,24 @@ class PercentileJudgement:
 
 
 def judge(limit: Limit, samples: Sequence[Sample]) -> PercentileJudgement:
-    """Hold a percentile limit against the samples of a test; those with nothing to measure are left out.
+    """Compare a percentile limit with the samples of a test. Samples with nothing to measure are left out.
 
     Raises:
-        LimitError: the limit is no percentile.
+        LimitError: the limit is not a percentile.
     """
     share = share_of(limit.statistic or "")
-    found = [sample.reading(METRICS[limit.metric]) for sample in samples]
-    readings = [reading for reading in found if reading is not None]
-    over = sum(reading > limit.value for reading in readings)
+    all_readings = [sample.reading(METRICS[limit.metric]) for sample in samples]
+    readings = [reading for reading in all_readings if reading is not None]
     if not readings:
         return PercentileJudgement(limit, None, 0, 0, "not measured", settles(0, 0, share))
-    verdict = standing(over, len(readings), share)
-    needed = settles(over, len(readings), share)
-    return PercentileJudgement(limit, percentile(readings, share), over, len(readings), verdict, needed)
+    over, count = sum(reading > limit.value for reading in readings), len(readings)
+    return PercentileJudgement(
+        limit, percentile(readings, share), over, count, standing(over, count, share), settles(over, count, share)
+    )
 
 
 def never_settled(limit: Limit, samples: int) -> str | None:
-    """Why `samples` runs of a test can never show that it keeps a percentile limit; None if they can.
+    """Return why `samples` runs of a test can never show that it keeps a percentile limit; None if they can.
 
     Raises:
         LatencyError: the number of samples is not at least 1.
@@ -118,6 +119,6 @@ def never_settled(limit: Limit, samples: int) -> str | None:
     if can_keep(samples, share):
         return None
     return (
-        f"{limit.text()} cannot be shown to hold by {number_of(samples, 'sample')}: "
+        f"{number_of(samples, 'sample')} can never show that {limit.text()} holds: "
         f"{limit.statistic} needs {settles(0, 0, share)} ({limit.origin})"
     )

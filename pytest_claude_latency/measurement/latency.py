@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, final
 
-from pytest_claude_latency.budgets.budget import Budget, combine, message, parse_marker
+from pytest_claude_latency.budgets.budget import Budget, combine
+from pytest_claude_latency.budgets.judgement import message
+from pytest_claude_latency.budgets.limit import parse_marker
 from pytest_claude_latency.duration import ACCEPTED
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
 from pytest_claude_latency.measurement.call_log import Phase

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_claude_latency.budgets.budget import message
-from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement
+from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement, message
 from pytest_claude_latency.collection.markers import is_bare, promises_directly
 from pytest_claude_latency.collection.selection import BUDGET
 from pytest_claude_latency.measurement.call_log import Phase

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budgets.budget import (
-    Budget,
+from pytest_claude_latency.budgets.budget import Budget, combine
+from pytest_claude_latency.budgets.judgement import (
+    ACCEPT_NO_CALL,
+    NO_CALL,
+    PROMISES_NOTHING,
+    WHY_NO_CALL,
     Judgement,
-    Limit,
-    NoLimit,
-    combine,
     message,
-    parse_expression,
-    parse_marker,
 )
+from pytest_claude_latency.budgets.limit import Limit, NoLimit, parse_expression, parse_marker
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.timeline import Call
@@ -79,7 +79,7 @@ def test_what_is_no_percentile_is_refused(name: object) -> None:
 
 
 def test_the_same_percentile_twice_is_refused() -> None:
-    with pytest.raises(LimitError, match="no set of percentiles"):
+    with pytest.raises(LimitError, match="not a set of percentiles"):
         parse_marker({"ttft": {"p50": "1s", "p50.0": "2s"}}, MARKER)
 
 
@@ -102,7 +102,7 @@ def test_an_unknown_metric_is_refused_with_the_nearest_one(written: str, meant: 
 
 
 def test_a_positional_argument_is_refused() -> None:
-    with pytest.raises(LimitError, match=r"'fast' says no metric; accepted: .*latency_budget\(ttft=\"800ms\"\)"):
+    with pytest.raises(LimitError, match=r"'fast' has no metric name; accepted: .*latency_budget\(ttft=\"800ms\"\)"):
         parse_marker({}, MARKER, args=("fast",))
 
 
@@ -377,7 +377,7 @@ def test_a_budget_of_the_test_itself_is_broken_where_no_call_was_made() -> None:
     judgements = budget(ttft="1s", elapsed="1s", calls=2).judge([], None, direct=True)
 
     assert {each.verdict for each in judgements} == {"broken"}
-    assert {each.reason for each in judgements} == {"no prompt call was made"}
+    assert {each.reason for each in judgements} == {NO_CALL}
 
 
 def test_an_inherited_budget_over_no_call_is_not_broken() -> None:
@@ -531,11 +531,11 @@ def test_a_promise_over_no_call_is_explained_once_for_all_its_limits() -> None:
     text = told([], {"ttft": "800ms", "total": "3s"})
 
     assert text.splitlines() == [
-        "no prompt call was made, so the budget promises nothing",
+        PROMISES_NOTHING,
         "  budget    ttft<800ms                   @latency_budget on tests/test_triage.py::test_label",
         "  budget    total<3s                     @latency_budget on tests/test_triage.py::test_label",
-        "  measured  0 calls                      is the client mocked away, or an await forgotten?",
-        "  accept    calls=0                      promises that no call is made",
+        f"  measured  0 calls                      {WHY_NO_CALL}",
+        f"  accept    calls=0                      {ACCEPT_NO_CALL}",
     ]
 
 

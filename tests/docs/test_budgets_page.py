@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.budgets.budget import combine, message, parse_expression, parse_marker
+from pytest_claude_latency.budgets.budget import combine
+from pytest_claude_latency.budgets.judgement import message
+from pytest_claude_latency.budgets.limit import parse_expression, parse_marker
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.report.summary import Run, summarize

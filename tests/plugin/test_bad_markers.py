@@ -14,8 +14,8 @@ BY_NAME = 'accepted: limits by name, such as latency_budget(ttft="800ms")'
 BAD_BUDGETS = {
     "ttfft='1s'": f": unknown metric 'ttfft'; did you mean 'ttft'? {METRICS}",
     "TTFT='1s'": f": unknown metric 'TTFT'; did you mean 'ttft'? {METRICS}",
-    "'1s'": f": '1s' says no metric; {BY_NAME}",
-    "{'ttft': 1}": f": {{'ttft': 1}} says no metric; {BY_NAME}",
+    "'1s'": f": '1s' has no metric name; {BY_NAME}",
+    "{'ttft': 1}": f": {{'ttft': 1}} has no metric name; {BY_NAME}",
     "ttft='1 parsec'": f": ttft: '1 parsec' is not a duration; {DURATIONS}",
     "ttft='800'": f": ttft: '800' is not a duration; {DURATIONS}",
     "ttft='fast'": f": ttft: 'fast' is not a duration; {DURATIONS}",
@@ -25,14 +25,14 @@ BAD_BUDGETS = {
     "ttft=float('inf')": f": ttft: inf is not a finite duration; {DURATIONS}",
     "ttft=True": f": ttft: True is not a duration; {DURATIONS}",
     "ttft=__import__('datetime').timedelta(-1)": f": ttft: * is negative: a duration is at least 0; {DURATIONS}",
-    "calls='two'": ": calls: 'two' does not fit, it is a count; accepted: a whole number, such as 300",
+    "calls='two'": ": calls: 'two' is not a count; accepted: a whole number, such as 300",
     "calls=1.5": ": calls: 1.5 is not whole; accepted: a whole number, such as 300",
     "calls=-1": ": calls: -1 is negative or not finite; accepted: a whole number, such as 300",
-    "output_tokens='1s'": ": output_tokens: '1s' does not fit, it is a count; accepted: a whole number, such as 300",
+    "output_tokens='1s'": ": output_tokens: '1s' is not a count; accepted: a whole number, such as 300",
     "output_tokens_per_second='40'": ": * accepted: a number of tokens per second, such as 40",
     "ttft={'p100': '1s'}": ": ttft: 'p100' is not a percentile; accepted: p50, p95, p99.9*",
     "ttft={'95': '1s'}": ": ttft: '95' is not a percentile; accepted: p50, p95, p99.9*",
-    "ttft={}": ": ttft={} is no set of percentiles; accepted: *",
+    "ttft={}": ": ttft={} is not a set of percentiles; accepted: *",
     "calls={'p50': 3}": ": calls takes no percentile, got 'p50'; accepted: a whole number, such as 300",
 }
 

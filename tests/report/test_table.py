@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pytest_claude_latency.budgets.budget import combine, parse_marker
+from pytest_claude_latency.budgets.budget import combine
+from pytest_claude_latency.budgets.limit import parse_marker
 from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
 from pytest_claude_latency.results.result import TestResult
 from tests.support.some_call import some_call

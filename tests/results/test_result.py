@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budgets.budget import Judgement, Limit
+from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.results.result import TestResult
 from tests.support.some_call import calls, some_call, spans

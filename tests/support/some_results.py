@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budgets.budget import combine, parse_marker
+from pytest_claude_latency.budgets.budget import combine
+from pytest_claude_latency.budgets.limit import parse_marker
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.report.summary import Run, Summary, summarize
 from pytest_claude_latency.results.result import TestResult
