@@ -104,12 +104,14 @@ def sendable(recording: Recording) -> int:
 
 def prompts(exchanges: Sequence[Exchange]) -> list[Exchange]:
     """Return the answering attempt of each prompt call in a recording, in the order the calls were made."""
+    # The last attempt got the answer. The ones before it were refused, or sent elsewhere.
     answering = (call[-1] for call in calls_of(exchanges))
     return [exchange for exchange in answering if is_prompt_call(exchange.request) and not exchange.is_redirect]
 
 
 def _obstacle(recorded: Exchange, recording: Recording) -> Obstacle | None:
     """Return what stands against sending a recorded request again, as far as the recording tells."""
+    # What was redacted is lost: the request would ask about the word [redacted].
     if PLACEHOLDER.encode() in recorded.request.content:
         return HOLDS_REDACTED
     if quotes_an_answer(recorded.request, recorded.sent, recording.exchanges):

@@ -93,6 +93,7 @@ class ABRunner:
         measured = [
             MeasuredRequest(call, conditions) for call, conditions in zip(sent.calls, sent.conditions, strict=True)
         ]
+        # back into the order of a pair, whichever of the two went first
         for number, first, second, in_order in zip(pairs, measured[::2], measured[1::2], recorded_first, strict=True):
             yield ABPair(number, first, second) if in_order else ABPair(number, second, first)
 

@@ -22,6 +22,7 @@ from pytest_claude_latency.results.ab_pairs import ABPair, MeasuredRequest, NotC
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.verdict import RunVerdict
 
+# What a user waits for: the first token, and the whole answer. All other metrics follow from the answer's length.
 _COMPARED = ("ttft", "total")
 _STRICT: Final = "  (--latency-strict)"
 _HOW: Final = "the recorded request with the one made now, sent alternately (--latency-ab)"
@@ -45,6 +46,7 @@ class _Call:
     @property
     def left_out(self) -> list[str]:
         """How many pairs the verdict does not rest on, a line for each reason."""
+        # A dictionary keeps the reasons in the order they came up.
         total = len(self.pairs) + len(self.obstacles)
         reasons = [failure for pair in self.pairs if (failure := pair.failure)]
         reasons += [obstacle.reason for obstacle in self.obstacles]
@@ -111,7 +113,7 @@ def _readings(series: Series, metric: str) -> tuple[float, ...]:
 
 def _judged(call: _Call, comparison: Comparison, *, strict: bool, is_first: bool) -> RunVerdict:
     """Return the verdict on one metric. What holds for all metrics of a call is said with the first of them."""
-    undecided = comparison.verdict == "too few runs"
+    undecided = comparison.verdict == "too few runs"  # more samples decide it, so it warns and does not fail
     left_out = call.left_out
     lines = [comparison.message(), f"  {'compared':<10}{_HOW}", f"  {'recording':<10}{call.recording}"]
     lines += [f"  {'' if place else 'left out':<10}{text}" for place, text in enumerate(left_out)]

@@ -53,8 +53,10 @@ class SentCall:
     def goes_on_with(self, request: Request) -> bool:
         """Return whether `request` is this call's next attempt, or the next step of a redirected one."""
         last = self.attempts[-1]
+        # The SDK sends the same bytes in each attempt.
         if not (last.ended or last.location) or request.content != last.request.content:
             return False
+        # A retry begins again at the first URL, also if the attempt before it was redirected to another.
         if last.location is not None and _retry(request) == _retry(last.request):
             return request.url != last.request.url
         return _retry(request) == _retry(last.request) + 1 and request.url == self.attempts[0].request.url
@@ -104,6 +106,7 @@ class CallsInPhases:
         exchanges = [exchange for attempts in self.attempts for exchange in attempts]
         if not exchanges:
             return None
+        # Over all calls: the last one sent need not be the last one to end.
         last = max(ended(exchange, self.now) for exchange in exchanges)
         return seconds(last - min(exchange.sent for exchange in exchanges))
 

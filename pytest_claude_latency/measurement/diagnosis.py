@@ -41,6 +41,7 @@ class Diagnosis:
     ) -> Diagnosis:
         """Return the diagnosis of these calls. `related` are the traces of other recordings, to compare with."""
         trace = Trace.of(sent.attempts, nodeid=nodeid, sample=sample, now=sent.now)
+        # Findings about small times count where a limit about them was broken.
         trace = trace.compared_with(related, {judgement.metric for judgement in judgements if judgement.broken})
         return cls(trace, find(trace), judgements)
 
@@ -52,6 +53,7 @@ class Diagnosis:
         trace = self.trace
         if not trace.order:
             return ""
+        # Of a single call the test's own line says all. Of several, those that decided a broken limit are shown.
         calls: list[int] = []
         if len(trace.order) > 1:
             broken = (judgement.call for judgement in self.judgements if judgement.broken)

@@ -39,7 +39,7 @@ class Latency:
     ) -> None:
         self._measurement = measurement
         self._recording = recording
-        self._related = related
+        self._related = related  # called only if a budget breaks: reading other recordings takes time
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -70,7 +70,7 @@ class Latency:
             budget = combine([parse_marker(limits, _BLOCK)])
         except LimitError as error:
             raise LimitError(str(error)) from None  # raised here, so that the failure shows the user's own line
-        for limit in budget.percentiles:
+        for limit in budget.percentiles:  # the first is enough to say what is wrong
             raise LimitError(_PERCENTILE.format(limit=limit.text()))
         if not limits:
             raise LimitError(_NO_LIMIT)
@@ -103,11 +103,12 @@ class _Block:
         __tracebackhide__ = True
         if kind is not None or self._measurement.variant is not None:  # a variant is measured, not held to budgets
             return
+        # All phases: a block may stand in a fixture, whose calls are those of the set-up.
         sent = self._measurement.log.of(*Phase, since=self._start)
         calls = sent.calls
         judgements = self._budget.judge(calls, sent.elapsed, direct=True)
         if any(judgement.broken for judgement in judgements):
-            from pytest_claude_latency.measurement.diagnosis import Diagnosis
+            from pytest_claude_latency.measurement.diagnosis import Diagnosis  # a kept budget does not pay for it
 
             diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
             raise BudgetExceeded(message(judgements, calls, self._recording) + diagnosis.text())

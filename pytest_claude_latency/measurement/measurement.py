@@ -101,6 +101,7 @@ class Measurement:
 
     def enter(self) -> None:
         """Begin, or go on after `leave`. Each stretch is a world of its own, on the same clock and calendar."""
+        # The clock goes on over all stretches, the calendar is the world's own: it starts again where time stands now.
         passed = timedelta(microseconds=self.now() // MICROSECOND)
         world = World(self.clock, name=self.name, date=self._date and self._date + passed)
         world.enter()
@@ -139,6 +140,7 @@ class Measurement:
         A variant changes the request first. A request that cannot be changed, or that nothing may answer, is a miss.
         """
         sent = request
+        # Only what makes a message: a variant's fields would be refused by the endpoints that count or list.
         if self.variant is not None and is_prompt_call(request):
             try:
                 sent = self.variant.applied(request)
@@ -150,7 +152,8 @@ class Measurement:
         attempt = Attempt(sent, self.clock, self._origin, self.library)
         inner = self.source.transport_for(sent, real, self)
         attempt.foretold(getattr(inner, "connect", None), getattr(inner, "place", 0))
-        self.log.file(attempt)
+        self.log.file(attempt)  # only now: a miss is no attempt
+        # Outside in: the connection is opened, what passes is noted, the body is changed, and the source answers.
         carrier = inner if sent is request else RewritingTransport(inner, sent, self.library)
         observed = ObservedTransport(carrier, attempt, self.library)
         return observed if self.warmup is None else self.warmup.ahead_of(observed, attempt, inner)
@@ -178,7 +181,7 @@ class Measurement:
         try:
             yield
         except (KeyboardInterrupt, pytest.exit.Exception):
-            raise
+            raise  # who stops the run is not told about a miss
         except BaseException:
             self.fail_if_missed()  # what the program raised then is most likely a consequence of the miss
             raise

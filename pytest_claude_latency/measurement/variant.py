@@ -63,9 +63,10 @@ class Variant:
                 return request
         for field, value in self.fields:
             body = _replaced(body, field.split("."), value, field)
+        # Surrogates: a program may send half of a pair, which is no valid UTF-8, and is passed on as it is.
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
         if content == request.content:
-            return request
+            return request  # so a signed request that needs no change is not refused
         if is_signed_by_aws(request):
             raise VariantError("it is signed (AWS Signature Version 4), and its signature fits no other body")
         if "model" not in request.json and requested_model(request) is not None and "model" in dict(self.fields):
@@ -88,6 +89,7 @@ def parse(args: Sequence[Any], kwargs: Mapping[str, Any], origin: str) -> tuple[
         variants = [_variant(fields, when) for fields in _combinations(args, lists)]
     except VariantError as error:
         raise VariantError(f"{origin}: {error}; accepted: {ACCEPTED}") from None
+    # Two combinations may come to the same. They would be two items of one name.
     return tuple({variant.name: variant for variant in variants}.values())
 
 
@@ -135,7 +137,7 @@ def _variant(fields: Mapping[Any, Any], when: tuple[tuple[str, str], ...]) -> Va
     for field, value in fields.items():
         if not _is_field(field):
             raise VariantError(f"{field!r} is not the name of a field")
-        if field == "stream":
+        if field == "stream":  # checked before the value: no value would do
             raise VariantError("stream cannot vary, since the application would not understand the answer")
         if not _is_json(value):
             raise VariantError(f"{field}: {value!r} is not a JSON value")
@@ -173,6 +175,7 @@ def _name_of(value: Any) -> str:
             text = value
     if _FITS_A_NAME.fullmatch(text):
         return text
+    # The hash is of the JSON, so that a text and a number of one look have two names.
     shown = _UNFIT.sub("_", text)[:_SHOWN].strip("_")
     return f"{shown}-{sha256(_json(value).encode(errors='surrogatepass')).hexdigest()[:8]}"
 

@@ -31,6 +31,7 @@ _UNANSWERED = ("ConnectError", *_BROKEN)
 @st.composite
 def requests(draw: st.DrawFn, envelope: Envelope) -> Request:
     """Make a prompt call, streamed or not as the envelope says."""
+    # What is asked does not matter: `play` serves its exchanges to any request.
     body: dict[str, Any] = {"model": envelope.model, "max_tokens": draw(st.integers(1, 4096))}
     body["messages"] = [{"role": "user", "content": draw(st.sampled_from(["Hello", "Where is my order?"]))}]
     if draw(st.booleans()) if envelope.streamed is None else envelope.streamed:
@@ -45,7 +46,7 @@ def last_attempts(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchan
     if envelope.errors and draw(st.booleans()):
         status = draw(st.sampled_from(sorted(ERRORS)))
         return draw(_refusals(envelope, sent, status, (_NO_RETRY,)))
-    if sent.request.json.get("stream"):
+    if sent.request.json.get("stream"):  # as the request asks, so that the two agree where streaming is left open
         return draw(_streamed(envelope, sent))
     return draw(_unstreamed(envelope, sent))
 
@@ -73,7 +74,7 @@ def back_off(draw: st.DrawFn, failed: Exchange, retries: int) -> Nanoseconds:
 def _refusals(draw: st.DrawFn, envelope: Envelope, sent: Exchange, status: int, headers: Headers) -> Exchange:
     """Make an answer with this status and the error that the API sends with it."""
     at = draw(timing.headers(envelope, envelope.ttft.most)) * MICROSECOND
-    if status in _BUSY and draw(st.booleans()):
+    if status in _BUSY and draw(st.booleans()):  # whole seconds, up to a few: the SDK obeys what is not too long
         headers = (*headers, ("retry-after", str(draw(st.integers(1, 5)))))
     body = json.dumps(error(ERRORS[status], "Generated")).encode()
     return replace(
@@ -88,7 +89,7 @@ def _refusals(draw: st.DrawFn, envelope: Envelope, sent: Exchange, status: int, 
 def _unstreamed(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange:
     """Make an answer that comes in one piece of JSON."""
     least = max(envelope.total.least, envelope.ttfb.least if envelope.ttfb else 0)
-    total = draw(st.integers(least, envelope.total.most))
+    total = draw(st.integers(least, envelope.total.most))  # of the last byte, at which the only token comes
     since = draw(timing.headers(envelope, total))
     body = json.dumps(draw(content.messages(envelope)).whole(), ensure_ascii=False).encode()
     return replace(

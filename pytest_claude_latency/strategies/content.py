@@ -12,7 +12,9 @@ from pytest_claude_latency.strategies import message
 from pytest_claude_latency.strategies.envelope import Envelope, Range
 from pytest_claude_latency.strategies.message import Block, Json, Message
 
+# More than ASCII: bytes and characters differ, JSON has to escape, and a cut may lie inside a character.
 _WORDS = ["Hello", " there", ".", " 日本語", "🙂", "\n\n", '"é\\']
+# Without surrogates, which have no UTF-8.
 _PIECE = st.sampled_from(_WORDS) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 NAMES = st.text("abcdefghijkmnopqrstuvwxyz", min_size=8, max_size=8)
 _INPUT = st.dictionaries(
@@ -28,7 +30,7 @@ def messages(draw: st.DrawFn, envelope: Envelope) -> Message:
     blocks = [draw(_thoughts(envelope.deltas)) for _ in range(draw(st.integers(1, 2)) if thinks else 0)]
     if uses_tools and draw(st.booleans()):
         blocks += draw(_searches())
-    for _ in range(draw(st.integers(0 if uses_tools else 1, 2))):
+    for _ in range(draw(st.integers(0 if uses_tools else 1, 2))):  # the use of a tool may stand alone
         cited = draw(st.lists(st.builds(message.citation, _PIECE), max_size=1))
         blocks.append(message.text_block(draw(_pieces(envelope.deltas)), cited))
     if uses_tools:
@@ -64,8 +66,9 @@ def _pieces(draw: st.DrawFn, deltas: Range) -> list[str]:
 @st.composite
 def _tool_uses(draw: st.DrawFn, envelope: Envelope) -> Block:
     """Make the use of one of the given tools, or of one that is made up."""
+    # A made-up tool has a made-up name, as no program has to understand it.
     inputs = envelope.tool_inputs or {draw(NAMES): _INPUT}
-    name = draw(st.sampled_from(sorted(inputs)))
+    name = draw(st.sampled_from(sorted(inputs)))  # sorted, so that a shrunk example does not depend on the mapping
     text = json.dumps(draw(inputs[name]), ensure_ascii=False)
     pieces = draw(_cut(text, envelope.deltas.most - 1))
     return message.tool_use_block("tool_use", f"toolu_{draw(NAMES)}", name, pieces)
@@ -74,6 +77,7 @@ def _tool_uses(draw: st.DrawFn, envelope: Envelope) -> Block:
 @st.composite
 def _searches(draw: st.DrawFn) -> list[Block]:
     """Make a search of the web by the server: its query in deltas, and its result in one event."""
+    # A server's search brings content that no delta carries, between blocks that have some.
     id = f"srvtoolu_{draw(NAMES)}"  # noqa: A001 - the API's name
     pieces = draw(_cut(json.dumps({"query": draw(_PIECE)}, ensure_ascii=False), 2))
     query = message.tool_use_block("server_tool_use", id, "web_search", pieces)

@@ -160,7 +160,7 @@ def switch(name: str, value: bool) -> bool:
 
 def _pair(name: str, value: object, accepted: str) -> tuple[Any, Any]:
     if not isinstance(value, tuple | list):
-        return value, value
+        return value, value  # a single value is met exactly
     if len(value) != 2:
         raise LimitError(f"{name}={value!r}: accepted is {accepted}")
     return value[0], value[1]

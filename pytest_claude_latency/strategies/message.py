@@ -60,6 +60,7 @@ def redacted_thinking_block(data: str) -> Block:
 
 def tool_use_block(kind: str, id: str, name: str, pieces: Sequence[str]) -> Block:  # noqa: A002 - the API's name
     """Return the use of a tool, its input as JSON text in pieces. `kind` is `"tool_use"` or `"server_tool_use"`."""
+    # The API opens with an empty object and sends an empty piece first; only the joined pieces are the input.
     opening = {"type": kind, "id": id, "name": name, "input": {}}
     deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *pieces)]
     return Block(opening, tuple(deltas), opening | {"input": json.loads("".join(pieces))})

@@ -33,6 +33,7 @@ def streams(draw: st.DrawFn, message: Message, envelope: Envelope) -> tuple[Micr
     events = list(message.events())
     for place in draw(st.lists(st.integers(1, len(events) - 1), max_size=2)):
         events.insert(place, _PING)  # the API sends pings anywhere after `message_start`
+    # Headers come before the first content, so a least `ttfb` is a least `ttft` too.
     earliest = max(envelope.ttft.least, envelope.ttfb.least if envelope.ttfb else 0)
     first = draw(st.integers(earliest, envelope.ttft.most))
     headers_at = draw(headers(envelope, first))
@@ -40,7 +41,7 @@ def streams(draw: st.DrawFn, message: Message, envelope: Envelope) -> tuple[Micr
     gaps = draw(st.lists(st.integers(*envelope.gaps), min_size=contents - 1, max_size=contents - 1))
     # Content arrives at these instants. All other events arrive anywhere between the ones around them.
     stops = [*accumulate([first, *gaps])]
-    stops.append(stops[-1] + _TAIL)
+    stops.append(stops[-1] + _TAIL)  # for what follows the last content
     parts: list[Part] = []
     at, content = headers_at, 0
     for event in events:
@@ -55,7 +56,7 @@ def streams(draw: st.DrawFn, message: Message, envelope: Envelope) -> tuple[Micr
 @st.composite
 def headers(draw: st.DrawFn, envelope: Envelope, latest: Microseconds) -> Microseconds:
     """Make the instant at which headers arrive that must not come later than `latest`."""
-    least, most = envelope.ttfb or (0, latest)
+    least, most = envelope.ttfb or (0, latest)  # both are capped, since an error may come sooner than a token
     return draw(st.integers(min(least, latest), min(most, latest)))
 
 
@@ -81,6 +82,7 @@ def chunks(draw: st.DrawFn, parts: Sequence[Part], since: Microseconds) -> tuple
     The last byte of each part still arrives when the part does, since an event counts when its last byte is here.
     """
     ends = [*accumulate(len(part.data) for part in parts)]
+    # A few cuts more than needed: chunks of the wire keep to no event.
     places = draw(_places(parts, ends)) + draw(st.lists(st.integers(0, ends[-1]), max_size=3))
     data = b"".join(part.data for part in parts)
     at, pieces = since, []
