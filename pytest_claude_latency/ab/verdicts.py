@@ -22,7 +22,7 @@ from pytest_claude_latency.results.ab_pairs import ABPair, MeasuredRequest, NotC
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.verdict import RunVerdict
 
-# What a user waits for: the first token, and the whole answer. All other metrics follow from the answer's length.
+# What a user waits for: the first token, and the whole answer.
 _COMPARED = ("ttft", "total")
 _STRICT: Final = "  (--latency-strict)"
 _HOW: Final = "the recorded request with the one made now, sent alternately (--latency-ab)"
