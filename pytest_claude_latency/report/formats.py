@@ -1,4 +1,4 @@
-"""Report files: which format a target asks for."""
+"""Report files: which format a file has, and the text in it."""
 
 from __future__ import annotations
 
@@ -21,25 +21,22 @@ ACCEPTED = "a file that ends in .json, .html or .md, or FORMAT:FILE with json, h
 
 
 def parse_target(text: str) -> tuple[str, Path]:
-    """The format and the file of `--latency-report=TEXT`: `report.json`, `markdown:summary.txt`.
+    """Return the format and the file of `--latency-report=TEXT`: `report.json`, `markdown:summary.txt`.
 
     Raises:
         LimitError: the format is not known, or no file is named.
     """
     name, colon, file = text.partition(":")
     # one letter is the drive of a Windows path
-    if colon and len(name) > 1 and name.isalpha():
-        if name.lower() not in NAMES or not file:
-            raise LimitError(f"{text!r} names no report; accepted: {ACCEPTED}")
-        return NAMES[name.lower()], Path(file)
-    suffix = Path(text).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise LimitError(f"{text!r} names no report; accepted: {ACCEPTED}")
-    return SUFFIXES[suffix], Path(text)
+    names_format = colon and len(name) > 1 and name.isalpha()
+    form = NAMES.get(name.lower()) if names_format else SUFFIXES.get(Path(text).suffix.lower())
+    if form is None or (names_format and not file):
+        raise LimitError(f"{text!r} is not a report; accepted: {ACCEPTED}")
+    return form, Path(file if names_format else text)
 
 
 def render(summary: Summary, form: str) -> str:
-    """The whole text of a report; `form` is a format that `parse_target` gives."""
+    """Return the text of a report; `form` is a format that `parse_target` returns."""
     return _RENDERERS[form](summary)
 
 

@@ -1,12 +1,12 @@
 """The HTML report: one file that needs no other, readable in light and dark, printed or mailed.
 
-Each call is a bar on the time axis of its test: waiting for headers, for the
-first token, for the first answer token, and the answer coming in. Nothing in it
-is fetched or run, and its policy forbids both.
+Each call is a bar on the time axis of its test: waiting for headers, for the first token, for the first answer token,
+and the answer coming in. The page loads nothing and runs nothing, and its policy forbids both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 from pytest_claude_latency import duration
@@ -14,9 +14,8 @@ from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.metrics.call_text import describe, moments
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.report import variants
-from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import Table, against_baseline, counts, not_judged, over_samples, table
-from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.report.summary import Summary
+from pytest_claude_latency.report.table import against_baseline, counts, not_judged, over_samples, table
 
 _STYLE = """
 :root { color-scheme: light dark;
@@ -57,8 +56,18 @@ _LEGEND = (
 
 
 def render(summary: Summary) -> str:
-    """The whole file."""
-    unjudged = not_judged(summary)
+    """Return the file."""
+    content, unjudged = table(summary), not_judged(summary)
+    rows = []
+    for nodeid, *facts, verdict in content.cells:
+        kind = escape(verdict.replace(" ", "-"))
+        middle = "".join(f"<td>{escape(fact)}</td>" for fact in facts)
+        rows.append(f'<td><code>{escape(nodeid)}</code></td>{middle}<td class="{kind}">{escape(verdict)}</td>')
+    broken = []
+    for result in summary.results:
+        if result.broken:
+            text = escape(message(result.broken, result.calls, result.recording))
+            broken.append(f"<p><code>{escape(result.nodeid)}</code></p><pre>{text}</pre>")
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8"><title>Claude latency</title>',
@@ -67,55 +76,23 @@ def render(summary: Summary) -> str:
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>Claude latency</h1><p>{escape(counts(summary))}</p>",
         f"<p>{escape(unjudged)}</p>" if unjudged else "",
-        _table(table(summary), summary),
-        _variants(summary),
-        _broken(summary),
+        _table(content.headers, rows) + "".join(f'<p class="quiet">{escape(text)}</p>' for text in content.footnotes),
+        *_variants(summary),
+        *(["<h2>Broken budgets</h2>", *broken] if broken else []),
         _list("Over all samples", over_samples(summary)),
         _list("Against the baseline", against_baseline(summary)),
         _list("Warnings", summary.warnings),
-        _calls(summary),
+        *_calls(summary),
         _list("Notes", summary.notes),
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def _table(content: Table, summary: Summary) -> str:
-    head = "".join(f"<th>{escape(header)}</th>" for header in content.headers)
-    rows = [_row(row, cells) for row, cells in zip(summary.rows, content.cells, strict=True)]
-    notes = "".join(f'<p class="quiet">{escape(footnote)}</p>' for footnote in content.footnotes)
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + f"\n</tbody></table>{notes}"
-
-
-def _row(row: Row, cells: tuple[str, ...]) -> str:
-    nodeid, *facts, verdict = cells
-    middle = "".join(f"<td>{escape(fact)}</td>" for fact in facts)
-    kind = escape(verdict.replace(" ", "-"))
-    return f'<tr><td><code>{escape(nodeid)}</code></td>{middle}<td class="{kind}">{escape(verdict)}</td></tr>'
-
-
-def _variants(summary: Summary) -> str:
-    """Each test that was tried in variants: a table, and what to make of it."""
-    blocks = []
-    for ranking in summary.variant_rankings:
-        content = variants.table(ranking)
-        head = "".join(f"<th>{escape(header)}</th>" for header in content.headers)
-        rows = ["".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in content.cells]
-        said = (ranking.recommendation(), *content.footnotes)
-        blocks += [f"<p><code>{escape(ranking.nodeid)}</code></p>", f"<table><thead><tr>{head}</tr></thead><tbody>"]
-        blocks += [f"<tr>{row}</tr>" for row in rows]
-        blocks += ["</tbody></table>", *(f"<p>{escape(text)}</p>" for text in said)]
-    return "<h2>Variants</h2>\n" + "\n".join(blocks) if blocks else ""
-
-
-def _broken(summary: Summary) -> str:
-    blocks = [
-        f"<p><code>{escape(result.nodeid)}</code></p>"
-        f"<pre>{escape(message(result.broken, result.calls, result.recording))}</pre>"
-        for result in summary.results
-        if result.broken
-    ]
-    return "<h2>Broken budgets</h2>\n" + "\n".join(blocks) if blocks else ""
+def _table(headers: Iterable[str], rows: Iterable[str]) -> str:
+    head = "".join(f"<th>{escape(header)}</th>" for header in headers)
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
 
 
 def _list(title: str, texts: tuple[str, ...]) -> str:
@@ -123,52 +100,59 @@ def _list(title: str, texts: tuple[str, ...]) -> str:
     return f"<h2>{title}</h2><ul>{items}</ul>" if texts else ""
 
 
-def _calls(summary: Summary) -> str:
+def _variants(summary: Summary) -> list[str]:
+    """Return a table for each test that was tried in variants, and what to make of it."""
+    parts = ["<h2>Variants</h2>"] if summary.variant_rankings else []
+    for ranking in summary.variant_rankings:
+        content = variants.table(ranking)
+        rows = ["".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in content.cells]
+        parts += [f"<p><code>{escape(ranking.nodeid)}</code></p>", _table(content.headers, rows)]
+        parts += [f"<p>{escape(text)}</p>" for text in (ranking.recommendation(), *content.footnotes)]
+    return parts
+
+
+def _calls(summary: Summary) -> list[str]:
+    """Return the calls of each test on one time axis, shown open if a budget is broken."""
+    tests = []
+    for row in summary.rows:
+        limit = row.figures["ttft"].limit
+        for result in row.samples:
+            if not result.calls and not result.setup_calls:
+                continue
+            length = max(call.sent + (call.total or 0.0) for call in result.setup_calls + result.calls)
+            figures = [
+                _figure(f"set-up call {number}", call, length) for number, call in enumerate(result.setup_calls, 1)
+            ]
+            figures += [_figure(f"call {number}", call, length, limit) for number, call in enumerate(result.calls, 1)]
+            sample = f", sample {result.sample}" if len(row.samples) > 1 else ""
+            title = f"<summary><code>{escape(result.nodeid)}</code>{sample}</summary>"
+            is_open = " open" if result.broken else ""
+            tests.append(f"<details{is_open}>{title}\n" + "\n".join(figures) + "</details>")
+    if not tests:
+        return []
     legend = "".join(
         f'<span><i style="background: var(--{name})"></i>{escape(meaning)}</span>' for name, meaning in _LEGEND
     )
-    parts = [_test(result, row) for row in summary.rows for result in row.samples if result.calls or result.setup_calls]
-    return f'<h2>Calls</h2><p class="legend quiet">{legend}</p>\n' + "\n".join(parts) if parts else ""
+    return [f'<h2>Calls</h2><p class="legend quiet">{legend}</p>', *tests]
 
 
-def _test(result: TestResult, row: Row) -> str:
-    """A test's calls on one time axis; shown open where a budget is broken."""
-    sample = f", sample {result.sample}" if len(row.samples) > 1 else ""
-    span = max((call.sent + (call.total or 0.0) for call in result.setup_calls + result.calls), default=0.0)
-    limit = row.figures["ttft"].limit
-    figures = [_figure(f"set-up call {number}", call, span, None) for number, call in enumerate(result.setup_calls, 1)]
-    figures += [_figure(f"call {number}", call, span, limit) for number, call in enumerate(result.calls, 1)]
-    is_open = " open" if result.broken else ""
-    title = f"<summary><code>{escape(result.nodeid)}</code>{sample}</summary>"
-    return f"<details{is_open}>{title}\n" + "\n".join(figures) + "</details>"
-
-
-def _figure(name: str, call: Call, span: float, limit: duration.Nanoseconds | None) -> str:
-    caption = f"{name}: {describe(call)} — {moments(call)}"
-    return f"<figure>{_bar(call, span, limit)}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def _bar(call: Call, span: float, limit: duration.Nanoseconds | None) -> str:
-    """The call's bar on an axis of `span` seconds from the start of the test; a line marks the limit of `ttft`."""
-    scale = 1000 / span if span else 0.0
-    rects, since = [], 0.0
-    for kind, until in _phases(call):
-        if until > since:
+def _figure(name: str, call: Call, length: float, limit: duration.Nanoseconds | None = None) -> str:
+    """Return a call as a bar on an axis of `length` seconds; a line marks the limit of `ttft`."""
+    last = "sent" if call.ttfb is None else "headers" if call.ttft is None else "thinking"
+    phases = [("sent", call.ttfb), ("headers", call.ttft), ("thinking", call.ttfa)]
+    phases.append((last if call.ttfa is None else "answer", call.total or 0.0))
+    scale = 1000 / length if length else 0.0
+    shapes, since = [], 0.0
+    for kind, until in phases:
+        if until is not None and until > since:
             x, width = (call.sent + since) * scale, (until - since) * scale
-            rects.append(f'<rect class="{kind}" x="{x:.2f}" y="2" width="{width:.2f}" height="10"/>')
+            shapes.append(f'<rect class="{kind}" x="{x:.2f}" y="2" width="{width:.2f}" height="10"/>')
             since = until
-    if limit is not None and 0 < (at := (call.sent + duration.seconds(limit)) * scale) <= 1000:
-        # a line is not stretched with the axis
-        line = f'x1="{at:.2f}" x2="{at:.2f}" y1="0" y2="14" vector-effect="non-scaling-stroke"'
-        rects.append(f'<line class="limit" {line}/>')
+    if limit is not None and 0 < (x := (call.sent + duration.seconds(limit)) * scale) <= 1000:
+        # the drawing is stretched to the page; the line must not become wider with it
+        line = f'x1="{x:.2f}" x2="{x:.2f}" y1="0" y2="14" vector-effect="non-scaling-stroke"'
+        shapes.append(f'<line class="limit" {line}/>')
     label = escape(moments(call), quote=True)
-    drawing = "".join(rects)
-    return f'<svg viewBox="0 0 1000 14" preserveAspectRatio="none" role="img" aria-label="{label}">{drawing}</svg>'
-
-
-def _phases(call: Call) -> list[tuple[str, float]]:
-    """What the call was waiting for until when, in seconds since it was sent."""
-    ends = [("sent", call.ttfb), ("headers", call.ttft), ("thinking", call.ttfa)]
-    phases = [(kind, until) for kind, until in ends if until is not None]
-    last = "answer" if call.ttfa is not None else "thinking" if call.ttft is not None else "headers"
-    return [*phases, (last if call.ttfb is not None else "sent", call.total or 0.0)]
+    attributes = f'viewBox="0 0 1000 14" preserveAspectRatio="none" role="img" aria-label="{label}"'
+    caption = escape(f"{name}: {describe(call)} — {moments(call)}")
+    return f"<figure><svg {attributes}>{''.join(shapes)}</svg><figcaption>{caption}</figcaption></figure>"

@@ -1,7 +1,7 @@
 """The Markdown report: one table and the broken budgets, made to be appended to a CI job's summary page.
 
-Test ids may hold any character, so they stand in code spans whose fences are
-longer than what they enclose, with pipes escaped as tables want it.
+Test ids may hold any character, so they stand in code spans whose fences are longer than what they enclose, with pipes
+escaped as tables need it.
 """
 
 from __future__ import annotations
@@ -16,67 +16,57 @@ from pytest_claude_latency.report.table import Table, against_baseline, counts, 
 
 
 def render(summary: Summary) -> str:
-    """The whole file."""
-    parts = ["## Claude latency", _table(summary) if summary.rows else "", _plain(counts(summary))]
+    """Return the file."""
+    parts = ["## Claude latency"]
+    if summary.rows:
+        content = table(summary)
+        parts.append("\n".join([_table(content), *(f"\n{_escaped(footnote)}" for footnote in content.footnotes)]))
+    parts.append(_escaped(counts(summary)))
     if line := not_judged(summary):
-        parts.append(_plain(line))
-    parts += _variants(summary) + _broken(summary) + _listed("Over all samples", over_samples(summary))
-    parts += _listed("Against the baseline", against_baseline(summary))
-    parts += _listed("Warnings", summary.warnings) + _listed("Notes", summary.notes)
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _table(summary: Summary) -> str:
-    content = table(summary)
-    notes = [f"\n{_plain(footnote)}" for footnote in content.footnotes]
-    return "\n".join([*_lines(content), *notes])
-
-
-def _lines(content: Table) -> list[str]:
-    header = "| " + " | ".join(content.headers) + " |"
-    rule = "|:--|" + "--:|" * (len(content.headers) - 2) + ":--|"
-    return [header, rule, *map(_row, content.cells)]
-
-
-def _variants(summary: Summary) -> list[str]:
-    """Each test that was tried in variants: a table, and what to make of it."""
-    blocks = []
+        parts.append(_escaped(line))
+    if summary.variant_rankings:
+        parts.append("### Variants")
     for ranking in summary.variant_rankings:
         content = variants.table(ranking)
-        said = [_plain(text) for text in (ranking.recommendation(), *content.footnotes)]
-        blocks += [code(ranking.nodeid), "\n".join(_lines(content)), *said]
-    return ["### Variants", *blocks] if blocks else []
-
-
-def _row(cells: Sequence[str]) -> str:
-    nodeid, *facts, verdict = cells
-    strong = f"**{verdict}**" if verdict == "broken" else verdict
-    return "| " + " | ".join([code(nodeid, in_table=True), *map(_plain, facts), strong]) + " |"
+        parts += [code(ranking.nodeid), _table(content)]
+        parts += map(_escaped, (ranking.recommendation(), *content.footnotes))
+    broken = [result for result in summary.results if result.broken]
+    if broken:
+        parts.append("### Broken budgets")
+    for result in broken:
+        text = message(result.broken, result.calls, result.recording)
+        fence = "`" * max(3, _longest_run(text) + 1)
+        parts.append(f"{code(result.nodeid)}\n\n{fence}text\n{text}\n{fence}")
+    parts += _list("Over all samples", over_samples(summary)) + _list("Against the baseline", against_baseline(summary))
+    parts += _list("Warnings", summary.warnings) + _list("Notes", summary.notes)
+    return "\n\n".join(parts) + "\n"
 
 
 def code(text: str, *, in_table: bool = False) -> str:
-    """`text` as a code span, whatever it holds."""
+    """Return the text as a code span, whatever characters it has."""
     line = re.sub(r"[\r\n]", " ", text)
-    longest = max(map(len, re.findall("`+", line)), default=0)
-    fence = "`" * (longest + 1)
+    fence = "`" * (_longest_run(line) + 1)
     space = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{space}{line.replace('|', chr(92) + '|') if in_table else line}{space}{fence}"
 
 
-def _plain(text: str) -> str:
-    """`text` with what Markdown or HTML would read as markup escaped."""
+def _longest_run(text: str) -> int:
+    """Return the length of the longest run of backticks, which a fence must be longer than."""
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _escaped(text: str) -> str:
+    """Return the text with everything escaped that Markdown or HTML would read as markup."""
     return re.sub(r"([\\`*_\[\]<>|#&~+])", r"\\\1", re.sub(r"[\r\n]+", " ", text))
 
 
-def _broken(summary: Summary) -> list[str]:
-    blocks = []
-    for result in summary.results:
-        if result.broken:
-            text = message(result.broken, result.calls, result.recording)
-            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-            blocks.append(f"{code(result.nodeid)}\n\n{fence}text\n{text}\n{fence}")
-    return ["### Broken budgets", *blocks] if blocks else []
+def _table(content: Table) -> str:
+    lines = [f"| {' | '.join(content.headers)} |", "|:--|" + "--:|" * (len(content.headers) - 2) + ":--|"]
+    for name, *facts, last in content.cells:
+        strong = f"**{last}**" if last == "broken" else last
+        lines.append("| " + " | ".join([code(name, in_table=True), *map(_escaped, facts), strong]) + " |")
+    return "\n".join(lines)
 
 
-def _listed(title: str, texts: Sequence[str]) -> list[str]:
-    return [f"### {title}", "\n".join(f"- {_plain(text)}" for text in texts)] if texts else []
+def _list(title: str, texts: Sequence[str]) -> list[str]:
+    return [f"### {title}", "\n".join(f"- {_escaped(text)}" for text in texts)] if texts else []

@@ -1,70 +1,53 @@
-"""Suggested budgets as text: Python to paste, in which everything that is no marker is a comment."""
+"""Suggested budgets as text: Python to paste, in which every line that is not part of a marker is a comment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestion, Suggestions, of_results
+from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestions, of_results
 
 if TYPE_CHECKING:
     import pytest
 
     from pytest_claude_latency.results.result import TestResult
 
-_RULE = "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits."
-_USUAL = "# Of a p95 it is what these samples show at 95 % that p95 keeps, and the same margin."
-_KEPT = "# A limit that stands already is never loosened."
+_MARGIN = "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits."
+_PERCENTILES = "# A limit on p95 is the lowest value that these samples show p95 to keep, at 95 %, and the same margin."
+_EXISTING = "# An existing limit is never loosened."
 _EXACT = "# A replay in virtual time measures the same every time: there the margin is room for the next recording."
 
 
 def write(results: Iterable[TestResult], reporter: pytest.TerminalReporter) -> None:
-    """Write the section; its lines are not wrapped, since they are there to be copied."""
+    """Write the section. Its lines are not wrapped, since they are there to be copied."""
     reporter.write_sep("=", "claude latency: budgets to start from")
     for line in lines(of_results(results)):
         reporter.write_line(line)
 
 
 def lines(suggestions: Suggestions) -> list[str]:
-    """The rule, a block for each test, and what was left out."""
-    said = list(_rules(suggestions)) if suggestions.found else []
+    """Return the rules, a block for each test, and what was left out."""
+    texts: list[str] = []
+    if suggestions.found:
+        percentiles = [_PERCENTILES] if suggestions.percentiles else []
+        texts += [_MARGIN, *percentiles, _EXISTING, *([_EXACT] if suggestions.exact else [])]
     for suggestion in suggestions.found:
-        said += ["", *_block(suggestion)]
+        samples = number_of(suggestion.samples, "sample")
+        texts += ["", f"# {suggestion.nodeid}: {samples}, {suggestion.kind}", *map(_line, suggestion.proposals)]
+        texts += suggestion.marker.splitlines() if suggestion.changes else ["#   nothing to change"]
     if suggestions.left_out:
-        said += [""] if said else []
-        said += [f"# left out: {nodeid} ({reason})" for nodeid, reason in suggestions.left_out.items()]
-    return said
+        texts += [""] if texts else []
+        texts += [f"# left out: {nodeid} ({reason})" for nodeid, reason in suggestions.left_out.items()]
+    return texts
 
 
-def _rules(suggestions: Suggestions) -> Iterator[str]:
-    yield _RULE
-    if suggestions.percentiles:
-        yield _USUAL
-    yield _KEPT
-    if suggestions.exact:
-        yield _EXACT
-
-
-def _block(suggestion: Suggestion) -> Iterator[str]:
-    yield f"# {suggestion.nodeid}: {number_of(suggestion.samples, 'sample')}, {suggestion.kind}"
-    for proposal in suggestion.proposals:
-        yield f"#   {proposal.metric:<8} {_fact(proposal)}{_existing(proposal)}"
-    if suggestion.changes:
-        yield from suggestion.marker.splitlines()
-    else:
-        yield "#   nothing to change"
-
-
-def _fact(proposal: Proposal) -> str:
+def _line(proposal: Proposal) -> str:
     if proposal.measured is None:
-        return str(proposal.reason)
-    measured = show(METRICS[proposal.metric], proposal.measured)
-    return f"{proposal.statistic} at most {measured}" if proposal.statistic else f"measured {measured}"
-
-
-def _existing(proposal: Proposal) -> str:
-    if not proposal.existing:
-        return ""
-    return ", now " + " ".join(limit.text() for limit in proposal.existing)
+        fact = str(proposal.reason)
+    else:
+        measured = show(METRICS[proposal.metric], proposal.measured)
+        fact = f"{proposal.statistic} at most {measured}" if proposal.statistic else f"measured {measured}"
+    existing = f", now {' '.join(limit.text() for limit in proposal.existing)}" if proposal.existing else ""
+    return f"#   {proposal.metric:<8} {fact}{existing}"

@@ -122,5 +122,5 @@ def not_judged(summary: Summary) -> str | None:
     number = summary.verdicts.get("not judged", 0)
     if number == 0 or summary.run.judged:
         return None
-    were, them = ("was", "it") if number == 1 else ("were", "them")
-    return f"{number_of(number, 'latency budget')} {were} not judged; pytest --latency-budget judges {them}"
+    were, them = ("budget was", "it") if number == 1 else ("budgets were", "them")
+    return f"{number} latency {were} not judged; pytest --latency-budget judges {them}"

@@ -27,8 +27,8 @@ BAD_OPTIONS = {
     "--latency-limits=ttft<800": ["*--latency-limits: 'ttft<800': '800' does not fit ttft; accepted: a number and*"],
     "--latency-limits=ttft.p100<1s": ["*--latency-limits: ttft: 'p100' is not a percentile; accepted: p50, p95*"],
     "--latency-limits=ttft<1s ttft<2s": ["*--latency-limits: 'ttft<1s': ttft is limited more than once*"],
-    "--latency-report=out.pdf": ["*--latency-report: 'out.pdf' names no report; accepted: *.json, .html or .md*"],
-    "--latency-report=xml:out": ["*--latency-report: 'xml:out' names no report; accepted: *"],
+    "--latency-report=out.pdf": ["*--latency-report: 'out.pdf' is not a report; accepted: *.json, .html or .md*"],
+    "--latency-report=xml:out": ["*--latency-report: 'xml:out' is not a report; accepted: *"],
     "--latency-budget=800ms": ["*--latency-budget: ignored explicit argument '800ms'*"],
 }
 

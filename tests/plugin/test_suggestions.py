@@ -22,7 +22,7 @@ def test_wrong(claude_latency):
 """
 PROPOSED = [
     "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits.",
-    "# A limit that stands already is never loosened.",
+    "# An existing limit is never loosened.",
     "# A replay in virtual time measures the same every time: there the margin is room for the next recording.",
     "# test_it.py::TestSeveral::test_two: 1 sample, replayed on the virtual clock",
     '@pytest.mark.latency_budget(elapsed="*", calls=2)',

@@ -38,7 +38,7 @@ def test_an_unknown_report_is_refused_with_what_is_known(text: str) -> None:
         formats.parse_target(text)
 
     assert str(refused.value) == (
-        f"{text!r} names no report; accepted: a file that ends in .json, .html or .md, "
+        f"{text!r} is not a report; accepted: a file that ends in .json, .html or .md, "
         "or FORMAT:FILE with json, html or markdown as FORMAT"
     )
 
