@@ -30,19 +30,21 @@ if TYPE_CHECKING:
 
 
 class _Process:
-    """What belongs to the process, because the patches do: one world at a time can own them."""
+    """State of the process, since the patches are: one world at a time can own them."""
 
     active: World | None = None
-    latest_reading: Nanoseconds = 0  # of `time.monotonic_ns`, at which the last world ended; no later one reads less
-    task_sleep: Any = None  # the module, once a task needs it: importing it imports asyncio
+    # The reading of `time.monotonic_ns` at which the last world ended. A monotonic clock never goes back, so the next
+    # world starts from it, if virtual time has run ahead of the machine's.
+    latest_reading: Nanoseconds = 0
+    # The module, once a task needs it: importing it imports asyncio. Kept here, since an `import` statement would look
+    # it up for each replayed chunk.
+    task_sleep: Any = None
 
 
 def forget_all() -> None:
-    """Forget every member and the active world, in the child after a fork.
-
-    The child has only the thread that forked. Threads that the tables still count would keep its clock from moving
-    for ever, and the lock may be held by one of them.
-    """
+    """Forget every member and the active world, in the child after a fork."""
+    # The child has only the thread that forked. Another thread may have held the lock at that moment, and nobody would
+    # release it here. Threads that are counted but do not exist would keep the clock from moving for ever.
     LOCK._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` does to its own locks
     MEMBERS.clear()
     TRACKED_LOCK.waiting.clear()
@@ -79,6 +81,8 @@ class World(WorldState):
             if self._entered:
                 raise RuntimeError(f"{self.name}: a world is entered once")
             self._entered = True
+            # All that a member needs must be there before the first one is admitted: from then on every patched
+            # function that this thread calls looks for its schedule and its readings.
             if isinstance(self.clock, VirtualClock):
                 datetime_type.install()
                 self.schedule = Schedule(self.clock, blocked_threads.real_work_goes_on)
@@ -94,7 +98,7 @@ class World(WorldState):
                 self.offset = _nanoseconds(self._date) - real_clock.time_ns()
             admit(self, real_clock.get_ident()).visiting = True
             if self.schedule is not None:
-                line_up()
+                line_up()  # nobody else is there, so this takes the first turn
             _Process.active = self
         if self._watchdog is not None:
             SEEDS.reset()
@@ -108,9 +112,13 @@ class World(WorldState):
                 return
             _Process.active = None
             self.ended = True
+            # Threads that had a life before the world are outsiders again. Those that the test started stay members of
+            # an ended world, so that the requests they still make can be refused.
             for ident in [ident for ident, member in MEMBERS.items() if member.world is self and member.visiting]:
                 del MEMBERS[ident]
             if self.schedule is not None and self.readings is not None and self._watchdog is not None:
+                # The readings end first: a thread that is released must see time pass, or it would wait for ever for
+                # an instant of a clock that stands still.
                 self.readings.end()
                 _Process.latest_reading = self.readings.monotonic_ns()
                 self.schedule.release_all()

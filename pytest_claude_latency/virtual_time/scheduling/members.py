@@ -121,6 +121,7 @@ def dismiss(ident: int) -> None:
 
 def arrive(world: WorldState, reservation: Wait) -> None:
     """Make the calling thread the member that the reservation counted, and wait for its turn."""
+    # In one step under the lock: nobody may withdraw the reservation between the look at it and the arrival.
     with TRACKED_LOCK:
         member = admit(world, get_ident(), counted=True)
         schedule = member.schedule

@@ -106,9 +106,11 @@ class RealWork:
         """Return whether the clock may pass `span` now, as its move number `move`."""
         if not self._goes_on(self):
             return True
+        # The stretches before the last move do not count: they were waited for already.
         if move != self._move:
             self._move, self._stood, self._still_since = move, 0, None
         now = monotonic_ns()
+        # From the first question on, not from when everybody stopped: who stops last asks at once.
         self._still_since = self._still_since or now
         return self._stood + now - self._still_since >= span
 

@@ -84,7 +84,7 @@ class Schedule:
 
     def leave(self, member: Runner) -> None:
         """Count a running member no more: it ends, or is an outsider again."""
-        self.unblock(member)
+        self.unblock(member)  # whoever gets here has moved, so it must be counted before it is subtracted
         if member.wait is not None:
             self.turns.drop(member.wait)
         self.running -= 1
@@ -101,12 +101,14 @@ class Schedule:
         self.real_work.add_watched(wait)
         if wait.instant is not None:
             self.timers.add(wait, wait.instant)
+        # Last, when the table is complete: it may find that this very wait is the one to end.
         self.running -= 1
         self.turns.end(member)
         self.advance()
 
     def unpark(self, wait: Wait) -> None:
         """Count the thread as running, and let it run when its turn comes; do nothing if the wait is over."""
+        # A timer, a notification and a signal may all end one wait. Only the first may count the thread.
         if wait.over:
             return
         wait.over = True
@@ -147,6 +149,7 @@ class Schedule:
 
     def arrive(self, wait: Wait, member: Runner) -> Wait:
         """Return what a thread that has come for its reservation must stand in."""
+        # For example a signal interrupted `Thread.start` after the thread had begun: it must be counted again.
         if wait.withdrawn:
             wait = Wait()
             self.reserve(wait)
@@ -170,7 +173,7 @@ class Schedule:
         Wake one thread only, also where several are due at one instant, so that what they do has an order.
         """
         if self.running > 0:
-            return
+            return  # includes threads that wait for a turn: what is due now happens before what is due later
         wait = self.timers.first()
         if wait is None or wait.instant is None:
             return
@@ -197,7 +200,7 @@ class Schedule:
         Meant for a thread that reads the clock in a loop until enough time has passed.
         """
         if self.turns:
-            return
+            return  # others can run at this instant: let them, before time passes
         target = self.clock.now() + span
         wait = self.timers.first()
         if wait is None or wait.instant is None or wait.instant > target:
@@ -207,7 +210,7 @@ class Schedule:
             self.unpark(wait)
 
     def release_all(self) -> None:
-        """Let every thread go on where it stands; the clock does not move."""
+        """Let every thread go on where it stands, all at once: the world is over. The clock does not move."""
         for wait in tuple(self.parked):
             self.unpark(wait)
         while self.turns:

@@ -52,6 +52,7 @@ class Turns:
 
     def end(self, member: Runner) -> None:
         """Give the turn to the next, if it is this member's."""
+        # After `skip`, a member that still runs has no turn that it could end.
         if self._current is not None and self._current.member is member:
             self._current = None
         self._give()
@@ -77,6 +78,7 @@ class Turns:
         """Return what a member that runs without a turn must stand in; None if it may go on."""
         if self.holder is member:
             return None
+        # A loop's thread that another member borrowed has a reservation, but was woken by its selector before its turn.
         if member.wait is not None and member.wait in self._queue:
             return member.wait  # the place that was reserved for it
         return self._last_place(member)
@@ -98,6 +100,7 @@ class Turns:
         if self._current is None and self._queue:
             wait = self._current = self._queue.popleft()
             self.given += 1
+            # Set here and not in the woken thread: the watchdog must see from now on that the thread should run.
             if wait.member is not None:
                 wait.member.wait = None
             wait.wake()

@@ -51,6 +51,8 @@ class Wait:
         self.over = False
         self.withdrawn = False  # a reservation for a thread that was believed not to come
         self.failure: BaseException | None = None
+        # Taken here and released by `wake`. A release that comes before the thread blocks is not lost: then it does not
+        # stop at all. An `Event` has a condition inside, which is patched and would park the thread again.
         self._lock = allocate_lock()
         self._lock.acquire()
 
@@ -64,7 +66,7 @@ class Wait:
     def park(self, member: Runner) -> None:
         """Count the member as waiting here. Caller must hold LOCK, and call `Schedule.stand` after releasing it."""
         self.member = member
-        if member.schedule is not None:
+        if member.schedule is not None:  # else the world has ended, and the caller waits for real
             member.schedule.park(self, member)
 
     def unpark(self) -> None:

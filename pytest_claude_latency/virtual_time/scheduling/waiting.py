@@ -28,12 +28,14 @@ def sleep(world: WorldState, seconds: float) -> None:
     if world.ended:
         real_clock.sleep(seconds)
     elif seconds == 0:
-        # A program that calls `sleep(0)` in a loop waits for another thread, or for time to pass: allow both.
+        # A program that calls `sleep(0)` in a loop waits for another thread, or for time to pass. Allow both, and give
+        # the interpreter to threads that are no members.
         readings.spin()
         offer_turn()
         real_clock.sleep(0)
     else:
         instant = due(world.clock.now(), seconds)
+        # Nobody else can run before `instant`: this thread moves the clock itself, without parking.
         with LOCK:
             if schedule.free_until(instant) and not world.ended:
                 schedule.move_to(instant)
@@ -50,7 +52,9 @@ def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     with LOCK:
         if instant <= world.clock.now():
             return
-        # With nobody else to run, the thread moves the clock itself. Parking would cost two locks for each chunk.
+        # Here it matters more: parking would cost two locks and a switch for each chunk of a stream. All
+        # is asked under the lock, so that nobody can begin to run between the question and the move. The world is asked
+        # too: a thread of no world that waits here is not counted, so the one that runs would be another.
         if schedule.free_until(instant) and not world.ended and current() is world:
             schedule.move_to(instant)
             return
@@ -62,7 +66,8 @@ def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
     schedule = world.schedule
     assert schedule is not None
     with LOCK:
-        # Looked at under the lock: a world that ends wakes only those that are parked by then.
+        # Asked under the lock: a world that ends wakes only those that are parked by then. A thread that asked before
+        # and parked after would stay parked for ever.
         wait = None if world.ended else Wait(instant, what)
         if wait is not None:
             ident = real_clock.get_ident()
@@ -75,7 +80,7 @@ def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
     if wait is not None:
         schedule.stand(wait)
     if world.ended:
-        _really_sleep_until(world, instant)
+        _really_sleep_until(world, instant)  # returns at once if the wait was over before the world ended
 
 
 def _really_sleep_until(world: WorldState, instant: Nanoseconds) -> None:

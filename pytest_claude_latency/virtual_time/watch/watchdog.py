@@ -171,6 +171,7 @@ class WatchDog:
             patience = _PATIENCE if blocked_threads.outsiders_rest() else _LONG_PATIENCE
         if self._stuck is None or self._stuck[0] != schedule.times_woken:
             self._stuck = (schedule.times_woken, now)
+        # Once for each standstill: a thread that is blocked in C code cannot raise, and would be failed at each look.
         if self._failed != schedule.times_woken and now - self._stuck[1] >= patience:
             self._failed = schedule.times_woken
             deadlock.fail(self._world)
