@@ -1,4 +1,4 @@
-"""The suite of a user, for tests that drive pytest."""
+"""The suite of a user, for tests that run pytest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pkgutil
 from importlib import import_module, metadata
 from importlib.metadata import Distribution
 
-import anthropic  # noqa: F401  # loaded before runs in this process save the modules, or each would load it anew
+import anthropic  # noqa: F401  # loaded here, since each run in this process restores the modules, and would load it again
 import anyio._backends._asyncio  # noqa: F401  # as above
 import hypothesis  # noqa: F401  # as above
 import pytest
@@ -27,20 +27,20 @@ from tests.plugin.suite import Suite
 from tests.support.claude_server import ClaudeServer
 
 for module in pkgutil.walk_packages(virtual_time.__path__, f"{virtual_time.__name__}."):
-    import_module(module.name)  # as above: two copies would keep two accounts of one thread
+    import_module(module.name)  # as above: two copies would have two tables of one thread
 import_module(
     HTTPLibrary.of_sdk().name.replace("httpx", "httpcore")
-)  # as above: a second copy would raise errors of its own
+)  # as above: a second copy would raise other exception types
 
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, claude_server: ClaudeServer, monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """An empty suite, and a server to record it against."""
+    """Return an empty suite with a server from which it can record."""
     return Suite(pytester, claude_server, monkeypatch)
 
 
 class _Installed:
-    """A distribution that is installed: its files are read and parsed once."""
+    """An installed distribution whose files are read and parsed only once."""
 
     def __init__(self, distribution: Distribution) -> None:
         self._distribution = distribution
@@ -51,5 +51,5 @@ class _Installed:
         return value
 
 
-_INSTALLED = [_Installed(each) for each in metadata.distributions()]
-metadata.distributions = lambda: _INSTALLED  # type: ignore[assignment]  # every run asks for plugins: 50 ms of its 200
+_INSTALLED = [_Installed(distribution) for distribution in metadata.distributions()]
+metadata.distributions = lambda: _INSTALLED  # type: ignore[assignment]  # every run looks for plugins, which takes 50 of its 200 ms

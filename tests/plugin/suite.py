@@ -1,4 +1,4 @@
-"""A user's test suite, recorded against the test server and replayed without it."""
+"""A user's test suite, recorded from the test server and replayed without it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ from app import ask, stream, aask, astream, messages, tell
 
 @final
 class Suite:
-    """Files of a user, and the runs over them. `record` talks to `server`; `replay` has neither key nor server."""
+    """The files of a user, and runs of pytest on them. `record` uses `server`; `replay` has no key and no server."""
 
     def __init__(self, pytester: pytest.Pytester, server: ClaudeServer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
@@ -80,22 +80,22 @@ class Suite:
 
     @property
     def path(self) -> Path:
-        """The rootdir of the suite."""
+        """Return the rootdir of the suite."""
         return self.pytester.path
 
     def write(self, source: str, name: str = "test_it") -> None:
-        """A test file that has the functions of `app` at hand."""
+        """Write a test file that imports the functions of `app`."""
         (self.path / f"{name}.py").write_text(HEADER + source, encoding="utf-8")
 
     def ini(self, *lines: str) -> None:
-        """Further lines for the ini file."""
+        """Add lines to the ini file."""
         path = self.path / "tox.ini"
         path.write_text("\n".join([path.read_text(), *lines, ""]), encoding="utf-8")
 
     def run(
         self, *args: str, key: str | None = None, base_url: str | None = None, report: str | None = "report.json"
     ) -> pytest.RunResult:
-        """One pytest run in this process; the file `report` holds its report."""
+        """Run pytest in this process; the file `report` gets its JSON report."""
         with self._monkeypatch.context() as patch:
             for name, value in {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": base_url}.items():
                 if value is not None:
@@ -104,7 +104,7 @@ class Suite:
             return self.pytester.runpytest("-p", "no:cacheprovider", *reports, *args)
 
     def record(self, *args: str, mode: str = "record", report: str | None = "report.json") -> pytest.RunResult:
-        """Record against the test server."""
+        """Record from the test server."""
         mode = f"--latency-mode={mode}"
         return self.run(mode, *args, key="a-key-for-tests", base_url=self.server.url, report=report)
 
@@ -114,29 +114,29 @@ class Suite:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The JSON report of the last run."""
+        """Return the JSON report of the last run."""
         report: dict[str, Any] = json.loads((self.path / "report.json").read_text())
         return report
 
     def test(self, name: str) -> dict[str, Any]:
-        """What the last run reports of the one test whose id ends in `name`."""
-        (found,) = [test for test in self.report["tests"] if test["nodeid"].endswith(name)]
-        return found  # type: ignore[no-any-return]  # JSON
+        """Return what the last run reports about the only test whose id ends in `name`."""
+        (entry,) = [test for test in self.report["tests"] if test["nodeid"].endswith(name)]
+        return entry  # type: ignore[no-any-return]  # JSON
 
     def calls(self, name: str) -> list[dict[str, Any]]:
-        """The calls of that test."""
+        """Return the calls of that test."""
         return self.test(name)["calls"]  # type: ignore[no-any-return]  # JSON
 
     @property
     def told(self) -> Any:
-        """What the last test that called `tell` told."""
+        """Return the value that the last test passed to `tell`."""
         return json.loads((self.path / "told.json").read_text())
 
     def recordings(self) -> list[str]:
-        """The files of all recordings, relative to rootdir."""
+        """Return the files of all recordings, relative to rootdir."""
         return sorted(path.relative_to(self.path).as_posix() for path in self.path.rglob("*.jsonl"))
 
 
 def _usual_answer(request: Request) -> Answer | None:
-    """What the server says where a test does not care; None leaves other requests to the server."""
+    """Return the answer for tests that do not choose one; `None` leaves requests without a prompt to the server."""
     return text("Hello wor|ld", ttfb="5ms", gaps=["2ms", "3ms"]) if is_prompt_call(request) else None

@@ -1,4 +1,4 @@
-"""Frames of AWS event streams as Bedrock sends them, made by hand."""
+"""Frames of AWS event streams, made by hand, as Bedrock sends them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHUNK = {":event-type": "chunk", ":content-type": "application/json", ":message-
 
 
 Header: TypeAlias = str | tuple[int, bytes]
-"""A text, or the number of another type and the bytes of its value."""
+"""A text, or the number of another type with the bytes of its value."""
 
 OTHER_HEADERS: dict[str, Header] = {
     "true": (0, b""),
@@ -26,7 +26,7 @@ OTHER_HEADERS: dict[str, Header] = {
     "timestamp": (8, b"\x00\x00\x01\x02\x03\x04\x05\x06"),
     "uuid": (9, bytes(range(16))),
 }
-"""One of each type that is not text."""
+"""One value of each type that is not text."""
 
 
 def header(name: str, value: Header) -> bytes:

@@ -1,4 +1,4 @@
-"""Answers of the test server: what goes over the wire for one request, byte by byte and moment by moment.
+"""Answers of the test server: the bytes that it sends for one request, and when it sends them.
 
 An answer is a list of parts, each with the gap that lies before it; parts with
 no gap between them leave in one write. Builders make valid answers (`text`,
@@ -50,12 +50,12 @@ class Timetable:
 
     @classmethod
     def of(cls, ttfb: Duration = 0, gaps: Iterable[Duration] = (), end: Duration = 0) -> Timetable:
-        """A timetable from durations as people write them."""
+        """Return a timetable from durations as text, for example `"20ms"`."""
         return cls(parse(ttfb), tuple(parse(gap) for gap in gaps), parse(end))
 
     @property
     def total(self) -> Nanoseconds:
-        """From the request to the end of the answer."""
+        """Return the time from the request to the end of the answer."""
         return self.ttfb + sum(self.gaps) + self.end
 
 
@@ -87,20 +87,20 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """The whole body, decompressed."""
+        """Return the complete body, decompressed."""
         return b"".join(part.data for part in self.parts)
 
     def with_headers(self, **headers: str) -> Answer:
-        """With these headers too, `_` standing for `-`."""
+        """Add these headers; `_` in a name becomes `-`."""
         more = tuple((name.replace("_", "-"), value) for name, value in headers.items())
         return self._both(lambda answer: replace(answer, headers=answer.headers + more))
 
     def compressed(self, encoding: Encoding = "gzip") -> Answer:
-        """Compressed, and flushed after each write, so that each can be read when it arrives."""
+        """Compress the body, and flush after each write, so that each part can be read when it arrives."""
         return self._both(lambda answer: replace(answer, encoding=encoding, chunked=True))
 
     def split(self, *, size: int | None = None, at: Iterable[int] = (), gap: Duration = "1ms") -> Answer:
-        """Cut into pieces of `size` bytes, or at the given offsets of the body, at least `gap` apart.
+        """Cut the body into pieces of `size` bytes, or at the given offsets, at least `gap` apart.
 
         A piece leaves when its last byte is due, so cuts may lie anywhere.
         """
@@ -108,34 +108,34 @@ class Answer:
         return replace(self, parts=tuple(_pieces(self.parts, [0, *cuts, len(self.body)], parse(gap))), chunked=True)
 
     def split_in_characters(self, gap: Duration = "1ms") -> Answer:
-        """Cut after the first byte of every character that takes several."""
+        """Cut the body after the first byte of each character that has several bytes."""
         return self.split(at=(index + 1 for index, byte in enumerate(self.body) if byte >= 0xC0), gap=gap)
 
     def dropped(self, after: int, *, wait: Duration = 0, reset: bool = False) -> Answer:
-        """Cut off after this many content parts and `wait`: closed early, or with a TCP reset."""
+        """Close the connection after this many content parts and `wait`, with a normal end or with a TCP reset."""
         return replace(self, parts=self._up_to(after), end=parse(wait), ending="reset" if reset else "close")
 
     def stalled(self, after: int) -> Answer:
-        """Falls silent for ever after this many content parts."""
+        """Send nothing more after this many content parts."""
         return replace(self, parts=self._up_to(after), ending="silence")
 
     def failing(self, after: int, *, gap: Duration = 0, kind: str = "overloaded_error") -> Answer:
-        """Ends with an `error` event after this many content parts, spelt as an overload is in reality."""
+        """End with the `error` event of an overload after this many content parts."""
         error = {"details": None, "type": kind, "message": kind.removesuffix("_error").capitalize()}
         data = f'{{"type":"error","error":{json.dumps(error, separators=(",", ":"))} }}'
         return replace(self, parts=(*self._up_to(after), Part(f"event: error\ndata: {data}\n\n".encode(), parse(gap))))
 
     def without_last_blank_line(self) -> Answer:
-        """A stream whose last event is never finished: clients that follow the standard do not see it."""
+        """Leave the last event of the stream unfinished: clients that follow the standard do not see it."""
         last = self.parts[-1]
         return replace(self, parts=(*self.parts[:-1], replace(last, data=last.data.removesuffix(b"\n"))))
 
     def without_event_names(self) -> Answer:
-        """Frames with `data:` but no `event:`."""
+        """Write frames with `data:` but without `event:`."""
         return replace(self, parts=tuple(replace(part, data=_without_event_name(part.data)) for part in self.parts))
 
     def with_part(self, index: int, data: bytes, *, gap: Duration = 0) -> Answer:
-        """With these bytes too, before the part that stands at `index` now."""
+        """Insert these bytes before the part that is now at `index`."""
         return replace(self, parts=(*self.parts[:index], Part(data, parse(gap)), *self.parts[index:]))
 
     def _up_to(self, content: int) -> tuple[Part, ...]:
@@ -157,7 +157,7 @@ def _pieces(parts: Sequence[Part], bounds: Sequence[int], gap: Nanoseconds) -> I
     body = b"".join(part.data for part in parts)
     before = 0
     for start, stop in pairwise(bounds):
-        due = dues[bisect_left(ends, stop)]  # of the part that holds the piece's last byte
+        due = dues[bisect_left(ends, stop)]  # the time of the part that has the last byte of the piece
         wait = max(due - before, gap if start else 0)
         before += wait
         yield Part(body[start:stop], wait, content=True)
@@ -176,7 +176,7 @@ def json_answer(
     gaps: Iterable[Duration] = (),
     end: Duration = 0,
 ) -> Answer:
-    """A JSON body in `pieces` of equal size, with the given gaps before them and `end` before the end of the body."""
+    """Return an answer with a JSON body in `pieces` of equal size, a gap before each, and `end` before its end."""
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     size = -(-len(body) // pieces)
     waits = (*(parse(gap) for gap in gaps), *repeat(0, pieces))
@@ -190,7 +190,7 @@ def json_answer(
 def status(
     code: int, *, retry_after: float | None = None, should_retry: bool | None = None, ttfb: Duration = 0
 ) -> Answer:
-    """An error of the API, with its JSON body; `retry_after` in seconds."""
+    """Return an error of the API with its JSON body; `retry_after` is in seconds."""
     kind = ERROR_TYPES.get(code, "api_error")
     error = {"type": kind, "message": kind.removesuffix("_error").replace("_", " ").capitalize()}
     answer = json_answer({"type": "error", "error": error, "request_id": None}, status=code, ttfb=ttfb)
@@ -202,20 +202,20 @@ def status(
 
 
 def redirect(location: str, *, code: int = 307, ttfb: Duration = 0) -> Answer:
-    """A redirect to a URL or path."""
+    """Return a redirect to a URL or path."""
     return Answer(code, (("location", location),), parse(ttfb))
 
 
 def silence() -> Answer:
-    """A server that never answers."""
+    """Return an answer that never comes."""
     return Answer(status=None, ending="silence")
 
 
 def hang_up(after: Duration = 0, *, reset: bool = False) -> Answer:
-    """A connection closed, or reset, before any response."""
+    """Return an answer that closes or resets the connection before any response."""
     return Answer(status=None, end=parse(after), ending="reset" if reset else "close")
 
 
 def count_tokens(tokens: int, *, ttfb: Duration = 0) -> Answer:
-    """What `/v1/messages/count_tokens` says."""
+    """Return the answer of `/v1/messages/count_tokens`."""
     return json_answer({"input_tokens": tokens}, ttfb=ttfb)

@@ -1,4 +1,4 @@
-"""Messages of the test server: content blocks and usage, as the API's event stream and as its JSON.
+"""Messages of the test server: content blocks and usage, as events of a stream and as JSON.
 
 A message is given once; a request that streams gets its events, one that does
 not gets its JSON when the last event would have come.
@@ -21,7 +21,7 @@ Json: TypeAlias = Mapping[str, Any]
 
 
 class Block(Protocol):
-    """A content block: how it starts, its deltas, what closes it, and what it is as a whole."""
+    """A content block: its start, its deltas, its end, and its form in a complete message."""
 
     def start(self) -> Json: ...
     def book_keeping(self) -> tuple[Json, ...]: ...
@@ -32,7 +32,7 @@ class Block(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text block; `|` separates its deltas, which may be empty. A tuple of deltas is taken as it is."""
+    """A text block. `|` separates its deltas, which may be empty. A tuple of deltas is used as it is."""
 
     content: str | tuple[str, ...]
 
@@ -54,7 +54,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """A thinking block; deltas as those of `Text`. None: the thinking is not shown, only signed."""
+    """A thinking block with deltas like those of `Text`. `None` means that the thinking is signed but not shown."""
 
     content: str | tuple[str, ...] | None
     signature: str = "EqQBCgIYAhIkMzE0MTU5MjY1MzU4OTc5"
@@ -77,7 +77,7 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A call of a tool. Its input comes as JSON in `pieces`, after the empty delta the API opens with."""
+    """A call of a tool. Its input comes as JSON in `pieces`, after the empty delta with which the API begins."""
 
     name: str
     input: Json = field(default_factory=dict)
@@ -105,7 +105,7 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the API counts them; `output_tokens` includes thinking, which older answers do not break out."""
+    """Tokens as the API counts them. `output_tokens` includes thinking, which older answers do not count apart."""
 
     input_tokens: int = 12
     output_tokens: int = 8
@@ -138,7 +138,7 @@ def message(
     model: str = MODEL,
     stop_reason: str | None = None,
 ) -> Answer:
-    """A message of these blocks: events for a request that streams, JSON at the end of the timetable for others."""
+    """Return a message of these blocks: events if the request streams, else JSON at the end of the timetable."""
     timetable, usage = timetable or Timetable(), usage or Usage()
     reason = stop_reason or ("tool_use" if any(isinstance(block, ToolUse) for block in blocks) else "end_turn")
     start: dict[str, Any] = {
@@ -183,7 +183,7 @@ def text(
     model: str = MODEL,
     stop_reason: str | None = None,
 ) -> Answer:
-    """A message of one text block: `text("Hello wor|ld", ttfb="20ms", gaps=["5ms", "10ms"])`, a gap per delta."""
+    """Return a message of one text block, for example `text("Hello wor|ld", ttfb="20ms", gaps=["5ms", "10ms"])`."""
     timetable = Timetable.of(ttfb, gaps, end)
     return message(Text(content), timetable=timetable, usage=usage, model=model, stop_reason=stop_reason)
 
@@ -198,14 +198,14 @@ def thinking(
     usage: Usage | None = None,
     model: str = MODEL,
 ) -> Answer:
-    """A message that thinks first. None: it thinks without showing it."""
+    """Return a message that thinks first; `None` means that it does not show its thinking."""
     timetable = Timetable.of(ttfb, gaps, end)
     return message(Thinking(thoughts), Text(content), timetable=timetable, usage=usage, model=model)
 
 
 def tool_use(
     name: str,
-    input: Json,  # noqa: A002 - what the API calls it
+    input: Json,  # noqa: A002 - the name in the API
     *,
     pieces: int = 2,
     say: str | None = None,
@@ -215,7 +215,7 @@ def tool_use(
     usage: Usage | None = None,
     model: str = MODEL,
 ) -> Answer:
-    """A message that calls a tool, after saying something or not; a gap per delta of text and of input."""
+    """Return a message that calls a tool, with or without text before it; each delta has a gap."""
     blocks: tuple[Block, ...] = (ToolUse(name, input, pieces),)
     if say is not None:
         blocks = (Text(say), *blocks)
@@ -223,7 +223,7 @@ def tool_use(
 
 
 def frame(kind: str, **data: object) -> bytes:
-    """One server-sent event as the API writes it."""
+    """Return one server-sent event as the API writes it."""
     body = json.dumps({"type": kind, **data}, ensure_ascii=False, separators=(",", ":"))
     return f"event: {kind}\ndata: {body}\n\n".encode()
 

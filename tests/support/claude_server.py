@@ -1,4 +1,4 @@
-"""The test server: real sockets on 127.0.0.1, the Messages API's wire format, a timetable for every answer.
+"""The test server: it answers like the Messages API, over real sockets on 127.0.0.1, with a timetable for each answer.
 
     with ClaudeServer() as server:
         server.answer(text("Hello wor|ld", ttfb="20ms", gaps=["5ms", "10ms"]))
@@ -40,7 +40,7 @@ _REASONS = {200: "OK", 307: "Temporary Redirect", 400: "Bad Request", 429: "Too 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One write to the socket: when, since the request was received, and its part of the body, decompressed."""
+    """One write to the socket: its time since the request was received, and its part of the body, decompressed."""
 
     at: Nanoseconds
     data: bytes
@@ -48,7 +48,7 @@ class Written:
 
 @dataclass(slots=True)
 class Served:
-    """One request and what the server did about it. Filled in as it happens.
+    """One request and what the server did with it. It is filled in as this happens.
 
     `received` is an instant of `WallClock`; everything else counts nanoseconds from there.
     `connection` numbers the connections in the order they were accepted.
@@ -66,18 +66,18 @@ class Served:
 
     @property
     def status(self) -> int | None:
-        """The status sent, or to be sent; None where no response is given."""
+        """Return the status of the response; `None` if there is no response."""
         return self.answer.status
 
     @property
     def body(self) -> bytes:
-        """What was written of the body, decompressed."""
+        """Return what was written of the body, decompressed."""
         return b"".join(write.data for write in self.writes)
 
 
 @final
 class ClaudeServer:
-    """Serves queued answers in order, then what the chooser says, then what the API would say to a small request."""
+    """A server that gives queued answers in order, then those of the chooser, then the usual answer of the API."""
 
     def __init__(self, port: int = 0) -> None:
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -92,27 +92,27 @@ class ClaudeServer:
 
     @property
     def url(self) -> str:
-        """What to give the SDK as `base_url`."""
+        """Return the `base_url` for the SDK."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> tuple[Served, ...]:
-        """Every request read in full so far, in that order."""
+        """Return every request that was read completely, in this order."""
         with self._lock:
             return tuple(self._log)
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """The requests of the log."""
+        """Return the requests of the log."""
         return tuple(served.request for served in self.log)
 
     def answer(self, *answers: Answer) -> None:
-        """Queue answers for the next requests, whatever these ask."""
+        """Queue answers for the next requests, whatever they ask."""
         with self._lock:
             self._queue.extend(answers)
 
     def answers(self, chooser: Chooser) -> None:
-        """Let `chooser` answer the requests no queued answer is left for; None: as the API would."""
+        """Let `chooser` answer requests when no queued answer is left; `None` means the usual answer of the API."""
         self._chooser = chooser
 
     def __enter__(self) -> Self:
@@ -127,8 +127,8 @@ class ClaudeServer:
             raise self._failures[0]
 
     def close(self) -> None:
-        """End every answer under way, and wait until the last thread has ended."""
-        self._stopper.close()  # the other end turns readable for every thread that waits
+        """End all answers, and wait until the last thread has ended."""
+        self._stopper.close()  # this makes the other end readable, which wakes every thread that waits
         with self._lock:
             running = tuple(self._running)
         for done in running:
@@ -146,7 +146,7 @@ class ClaudeServer:
         def run() -> None:
             try:
                 job()
-            except BaseException as error:  # handed to the test by `__exit__`
+            except BaseException as error:  # `__exit__` raises it in the test
                 self._failures.append(error)
             finally:
                 done.release()
@@ -171,7 +171,7 @@ class ClaudeServer:
                     _Performance(wire, served).play()
                     if served.ended != "complete":
                         return
-            except Over:  # between two requests: nothing to tell
+            except Over:  # between two requests, this is no error
                 return
 
     def _take(self, request: Request, connection: int) -> Served:
@@ -186,7 +186,7 @@ class ClaudeServer:
         return served
 
     def _choose(self, request: Request) -> Answer:
-        if request.method == "GET" and request.path == "/":  # what opens a connection and asks for nothing
+        if request.method == "GET" and request.path == "/":  # a request that only opens a connection
             return _refusal("not found")
         with self._lock:
             if self._queue:
@@ -200,7 +200,7 @@ class ClaudeServer:
 
 
 class _Performance:
-    """One answer, played on one connection and written into the log."""
+    """One answer that is sent on one connection and noted in the log."""
 
     def __init__(self, wire: Wire, served: Served) -> None:
         self._wire = wire
@@ -210,7 +210,7 @@ class _Performance:
         self._coding = _coding(served.answer)
 
     def play(self) -> None:
-        """Send what the timetable says, until it is done or one side leaves."""
+        """Send the parts at their times, until all are sent or one side closes."""
         try:
             if self._answer.status is not None:
                 self._send_head()
@@ -250,7 +250,7 @@ class _Performance:
         return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
     def _wait(self, gap: Nanoseconds) -> None:
-        self._due += gap  # from moment to moment as planned: lateness does not add up
+        self._due += gap  # counted from the planned time, so that delays do not add up
         self._wire.wait_until(self._due)
 
     def _now(self) -> Nanoseconds:
@@ -304,11 +304,11 @@ def _head(served: Served) -> bytes:
 
 def _announced(answer: Answer) -> int:
     cut_off = answer.ending != "complete"
-    return len(answer.body) + cut_off  # a body cut off was to be longer
+    return len(answer.body) + cut_off  # a body that is cut off claims to be longer
 
 
 def _usual_headers(number: int) -> Headers:
-    """What the API sends with every response: some of it worth keeping, some of it nobody's business."""
+    """Return the headers of each response: some that recordings keep, and some that they must not keep."""
     return (
         ("date", email.utils.formatdate(usegmt=True)),
         ("request-id", f"req_011CTestServer{number:06}"),
@@ -329,7 +329,7 @@ def _as_the_api_would(request: Request) -> Answer:
     return _refusal(f"the test server was given no answer for {request.method} {path}")
 
 
-def _refusal(message: str) -> Answer:  # a status the SDK does not retry
+def _refusal(message: str) -> Answer:  # with a status that the SDK does not retry
     return json_answer({"type": "error", "error": {"type": "invalid_request_error", "message": message}}, status=400)
 
 

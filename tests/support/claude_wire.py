@@ -1,4 +1,4 @@
-"""One connection of the test server: requests read whole, and waits that notice when either side is done."""
+"""One connection of the test server: it reads complete requests, and its waits end when one side closes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ _SELECTS = 1024
 
 
 def until_readable(sockets: list[socket.socket], left: float | None) -> list[socket.socket]:
-    """Which of these are readable; waits for the first, `left` seconds at most."""
+    """Wait for the first readable socket, at most `left` seconds, and return those that are readable."""
     timeout = None if left is None else max(left, 0)
-    if max(each.fileno() for each in sockets) < _SELECTS:  # exact to the microsecond, but not for every descriptor
+    # `select` is exact to the microsecond, but cannot take large descriptors
+    if max(connection.fileno() for connection in sockets) < _SELECTS:
         return select.select(sockets, [], [], timeout)[0]
     poll = select.poll()
-    for each in sockets:
-        poll.register(each, select.POLLIN)
+    for connection in sockets:
+        poll.register(connection, select.POLLIN)
     ready = {descriptor for descriptor, _ in poll.poll(None if timeout is None else timeout * 1000)}
-    return [each for each in sockets if each.fileno() in ready]
+    return [connection for connection in sockets if connection.fileno() in ready]
 
 
-class Over(Exception):  # noqa: N818 - it is no error that a side leaves
-    """The conversation cannot go on, and why."""
+class Over(Exception):  # noqa: N818 - it is no error if one side closes
+    """Raised with the reason when the connection cannot go on."""
 
     def __init__(self, ended: Ended) -> None:
         super().__init__(ended)
@@ -40,7 +41,7 @@ class Over(Exception):  # noqa: N818 - it is no error that a side leaves
 
 @final
 class Wire:
-    """One connection: requests read whole, waits that notice when either side is done."""
+    """One connection: it reads complete requests, and its waits end when one side closes."""
 
     def __init__(self, connection: socket.socket, stop: socket.socket) -> None:
         self._connection = connection
@@ -49,7 +50,7 @@ class Wire:
         self._client_waits = True
 
     def read_request(self, base: str) -> Request | None:
-        """The next request, or None when the client has closed the connection."""
+        """Return the next request; `None` when the client has closed the connection."""
         try:
             return self._read_request(base)
         except EOFError:
@@ -98,7 +99,7 @@ class Wire:
         self._buffer += data
 
     def wait_until(self, due: Nanoseconds | None) -> None:
-        """Wait for this instant, or for ever.
+        """Wait until this instant, or without end.
 
         Raises:
             Over: the client left or the server is being closed.
@@ -121,10 +122,10 @@ class Wire:
             data = b""
         if not data:
             raise Over("client left")
-        self._client_waits = False  # the next request is here already; it stays readable, so looking again would spin
+        self._client_waits = False  # the next request has come; the socket stays readable, so another look would spin
 
     def send(self, data: bytes) -> None:
-        """Send it all at once.
+        """Send all bytes at once.
 
         Raises:
             Over: the client left.
@@ -135,6 +136,6 @@ class Wire:
             raise Over("client left") from None
 
     def reset(self) -> None:
-        """Close so that the other side reads a reset, not an end."""
+        """Close the connection with a reset instead of a normal end."""
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.close()

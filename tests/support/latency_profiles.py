@@ -1,4 +1,4 @@
-"""Latencies of Claude models as timetables: public measurements, made reproducible by a seed.
+"""Latencies of Claude models as timetables, drawn from public measurements with a seed.
 
     server.answers(lambda request: profile("haiku-4.5", seed=7).answer(Text("Your refund is on its way.")))
 
@@ -26,7 +26,7 @@ _WORDS = re.compile(r"\s*\S+\s*$|\s*\S+|\s+")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known of one model. `whole`, where measured: ms of an answer without a stream, and per token of it."""
+    """The measured times of one model. `whole`: ms of an answer without a stream, and ms for each of its tokens."""
 
     model: str
     median_ttft: float  # ms
@@ -47,13 +47,13 @@ PROFILES: Final = {
 
 
 def profile(name: str, seed: int | str) -> Pace:
-    """One answer's pace under the profile `name`, always the same for the same seed."""
+    """Return the pace of one answer under the profile `name`, always the same for the same seed."""
     return Pace(PROFILES[name], Random(f"{name}/{seed}"))
 
 
 @final
 class Pace:
-    """How one answer comes: drawn once from a profile, then fixed."""
+    """The pace of one answer, drawn once from a profile."""
 
     def __init__(self, profile: Profile, random: Random) -> None:
         self._profile = profile
@@ -63,7 +63,7 @@ class Pace:
         self._first_delta = random.uniform(20, 45)  # ms from the headers to the first delta
 
     def answer(self, *blocks: Block, prompt_tokens: int = 24, model: str | None = None) -> Answer:
-        """These blocks at this pace, as a stream or whole. Texts given as one delta are cut as the API cuts them."""
+        """Return an answer of these blocks at this pace. Texts given as one delta are cut as the API cuts them."""
         cut = tuple(self._cut(block) for block in blocks)
         tokens = [count_tokens(delta) for block in cut for delta in _texts(block)]
         thinking = [count_tokens(delta) for block in cut if isinstance(block, Thinking) for delta in _texts(block)]
@@ -76,7 +76,7 @@ class Pace:
         return replace(answer, unstreamed=replace(answer.unstreamed, ttfb=_ns(whole)))
 
     def timetable(self, tokens: Sequence[int]) -> Timetable:
-        """When deltas of so many tokens come: the first at the time to first token, the others in bursts."""
+        """Return the times of deltas with so many tokens: the first at the time to first token, the rest in bursts."""
         ttft = max(self._profile.median_ttft * self._luck, 2 * self._first_delta)
         gaps = [self._first_delta, *self._gaps(tokens[1:])]
         return Timetable(_ns(ttft - self._first_delta), tuple(map(_ns, gaps)), _ns(self._random.uniform(1, 8)))
@@ -108,7 +108,7 @@ class Pace:
 
 
 def count_tokens(text: str) -> int:
-    """About how many tokens a text is: four characters each."""
+    """Return about how many tokens a text has: one for four characters."""
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
