@@ -84,21 +84,17 @@ class Envelope:
             drops=switch("drops", drops),
             model=model,
         )
-        envelope._check()
-        return envelope
-
-    def _check(self) -> None:
-        """Refuse what no answer can be like; a strategy over it would fail only when it is drawn from."""
-        if self.tool_inputs is not None and self.tools is False:
+        # What no answer can be like is refused now: a strategy over it would fail only when it is drawn from.
+        if envelope.tool_inputs is not None and envelope.tools is False:
             raise LimitError("tool_inputs are given and tools=False: say tools=True or tools=None to have them used")
-        if self.drops and self.streamed is False:
+        if envelope.drops and envelope.streamed is False:
             raise LimitError("drops=True and streamed=False: only streams break off; the SDK asks for others again")
-        if self.ttfb is None:
-            return
-        if self.streamed is not False and self.ttfb.least > self.ttft.most:
-            raise LimitError("ttfb is always longer than ttft: headers come before the first token")
-        if self.streamed is not True and self.ttfb.least > self.total.most:
-            raise LimitError("ttfb is always longer than total: headers come before the answer ends")
+        if envelope.ttfb is not None:
+            if envelope.streamed is not False and envelope.ttfb.least > envelope.ttft.most:
+                raise LimitError("ttfb is always longer than ttft: headers come before the first token")
+            if envelope.streamed is not True and envelope.ttfb.least > envelope.total.most:
+                raise LimitError("ttfb is always longer than total: headers come before the answer ends")
+        return envelope
 
 
 def span(name: str, value: Span) -> Range:
