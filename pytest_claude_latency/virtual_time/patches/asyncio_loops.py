@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
-from pytest_claude_latency.virtual_time.patches.patching import wrap
+from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable, line_up
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # A timer so close is due: above the error of float seconds, below the microsecond to which waits are rounded.
 _RESOLUTION = 0.6 * MICROSECOND / SECOND
+
+_PATCHES = Patches()
 
 STATE = "_claude_latency_state"  # the attribute of a loop that holds its `LoopState`
 
@@ -180,6 +182,7 @@ def _time(loop: BaseEventLoop) -> float:
     return state.readings.loop_time(state.origin, float_skew=not asyncio_asks)
 
 
+@_PATCHES.wraps("BaseEventLoop.run_forever")
 def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
     """Do what `BaseEventLoop.run_forever` does, while waits of the loop's selector go through `_select`."""
     selector = getattr(loop, "_selector", None)
@@ -279,6 +282,7 @@ def _write_to_self(original: Callable[[Any], None], loop: Any) -> None:
                 state.schedule.unpark(state.wait)
 
 
+@_PATCHES.wraps("BaseEventLoop.call_soon_threadsafe")
 def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, **kwargs: Any) -> Any:
     """Do what `call_soon_threadsafe` does; a loop of an outsider works for the world of the member that calls."""
     caller = MEMBERS.get(get_ident())
@@ -300,8 +304,7 @@ def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, *
 def install_loops(module: Any) -> None:
     """Patch the module `asyncio.base_events`."""
     module.BaseEventLoop.time = _time
-    wrap(module.BaseEventLoop, "run_forever", _run_forever)
-    wrap(module.BaseEventLoop, "call_soon_threadsafe", _call_soon_threadsafe)
+    _PATCHES.install(module)
 
 
 def install_wake_up(cls: Any) -> None:

@@ -13,7 +13,7 @@ from threading import Condition
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time.patches.patching import wrap
+from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import (
@@ -30,6 +30,8 @@ from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+
+_PATCHES = Patches()
 
 # A missed notification. A member may notify a condition while no thread waits there, although an outsider usually waits
 # there: a worker thread that an earlier test started is still doing the last steps of its previous job. That thread
@@ -158,6 +160,7 @@ def _wait(condition: Any, timeout: float | None = None) -> bool:
     return waiter.notified
 
 
+@_PATCHES.wraps("Condition.notify")
 def _notify(original: Callable[..., None], condition: Any, n: int = 1) -> None:
     """Do what `Condition.notify` does; if nobody waits just now, remember who misses it."""
     outsiders: set[int] | None = condition.__dict__.get(_OUTSIDERS)
@@ -173,6 +176,7 @@ def _notify(original: Callable[..., None], condition: Any, n: int = 1) -> None:
     original(condition, n)
 
 
+@_PATCHES.wraps("Condition.__enter__")
 def _enter(original: Callable[..., Any], condition: Any) -> Any:
     """Do what `with condition:` does; a thread that missed a notification works for the notifier's world from here."""
     entered = original(condition)
@@ -198,5 +202,4 @@ def install(monotonic: Callable[[], float]) -> None:
     module: Any = threading
     module._time = monotonic  # `wait_for` and `Semaphore.acquire` measure their time-outs with it
     module.Condition.wait = _wait
-    wrap(Condition, "notify", _notify)
-    wrap(Condition, "__enter__", _enter)
+    _PATCHES.install(module)

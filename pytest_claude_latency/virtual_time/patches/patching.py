@@ -1,10 +1,36 @@
-"""How a method of another library is wrapped, so that it follows virtual time where the caller lives in a world."""
+"""How methods of other libraries are patched, so that they follow virtual time where the caller lives in a world."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar, final
+
+WrapperT = TypeVar("WrapperT", bound=Callable[..., Any])
+
+
+@final
+class Patches:
+    """The wrappers of methods of one module, each declared with a decorator. `install` puts them in place."""
+
+    def __init__(self) -> None:
+        self._wrappers: dict[str, Callable[..., Any]] = {}
+
+    def wraps(self, path: str) -> Callable[[WrapperT], WrapperT]:
+        """Let the decorated function wrap the method at this path in the module, such as `Thread.start`."""
+
+        def declare(wrapper: WrapperT) -> WrapperT:
+            self._wrappers[path] = wrapper
+            return wrapper
+
+        return declare
+
+    def install(self, module: Any) -> None:
+        """Wrap the methods of this module."""
+        for path, wrapper in self._wrappers.items():
+            cls, _, name = path.rpartition(".")
+            wrap(attrgetter(cls)(module), name, wrapper)
 
 
 def wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:

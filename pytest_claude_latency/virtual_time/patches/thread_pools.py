@@ -12,7 +12,7 @@ import queue
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
-from pytest_claude_latency.virtual_time.patches.patching import wrap
+from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
@@ -22,6 +22,7 @@ from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
+_PATCHES = Patches()
 _POOL = "_claude_latency_pool"
 _JOB = "_claude_latency_job"
 
@@ -166,6 +167,7 @@ def _state_of(executor: Any) -> PoolState:
     return pool
 
 
+@_PATCHES.wraps("ThreadPoolExecutor.submit")
 def _submit(original: Callable[..., Any], executor: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Do what `ThreadPoolExecutor.submit` does; a member's job is reserved for before a worker can take it."""
     ident = get_ident()
@@ -186,6 +188,7 @@ def _submit(original: Callable[..., Any], executor: Any, /, *args: Any, **kwargs
             job.pool.recount()  # the pool may have started one more worker
 
 
+@_PATCHES.wraps("_WorkItem.__init__")
 def _new_item(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any) -> None:
     """Do what the constructor of a work item does, and attach the job that the calling thread is submitting."""
     original(item, *args, **kwargs)
@@ -196,6 +199,7 @@ def _new_item(original: Callable[..., None], item: Any, /, *args: Any, **kwargs:
             item.fn = job.marking_return(item.fn)
 
 
+@_PATCHES.wraps("_WorkItem.run")
 def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any) -> None:
     """Do what a work item does in its worker: run, set its result, and wake whoever waits for that."""
     job: Job | None = item.__dict__.get(_JOB)
@@ -217,6 +221,7 @@ def _run(original: Callable[..., None], item: Any, /, *args: Any, **kwargs: Any)
                 dismiss(get_ident())
 
 
+@_PATCHES.wraps("ThreadPoolExecutor.shutdown")
 def _shutdown(
     original: Callable[..., None], executor: Any, /, wait: bool = True, *, cancel_futures: bool = False
 ) -> None:
@@ -244,6 +249,7 @@ def _cancel_queued(executor: Any) -> None:
                     job.pool.forget(job)
 
 
+@_PATCHES.wraps("ThreadPoolExecutor._initializer_failed")
 def _initializer_failed(original: Callable[..., None], executor: Any, /) -> None:
     """Do what a pool does when its initializer fails; it runs no job any more."""
     original(executor)
@@ -253,8 +259,4 @@ def _initializer_failed(original: Callable[..., None], executor: Any, /) -> None
 
 def install(module: Any) -> None:
     """Patch the module `concurrent.futures.thread`."""
-    wrap(module.ThreadPoolExecutor, "submit", _submit)
-    wrap(module.ThreadPoolExecutor, "shutdown", _shutdown)
-    wrap(module.ThreadPoolExecutor, "_initializer_failed", _initializer_failed)
-    wrap(module._WorkItem, "__init__", _new_item)
-    wrap(module._WorkItem, "run", _run)
+    _PATCHES.install(module)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.patches.exempt_callers import BACKGROUND, exempt, package
-from pytest_claude_latency.virtual_time.patches.patching import wrap
+from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.patches.thread_pools import PoolState
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
+_PATCHES = Patches()
 _LIFETIME = "_claude_latency_lifetime"
 
 
@@ -59,6 +60,7 @@ def lifetime_of(thread: Thread) -> Lifetime | None:
     return thread.__dict__.get(_LIFETIME)
 
 
+@_PATCHES.wraps("Thread.start")
 def _start(original: Callable[[Thread], None], thread: Thread) -> None:
     """Do what `Thread.start` does; a thread that a member starts counts as running from here on."""
     parent = MEMBERS.get(get_ident())
@@ -118,6 +120,7 @@ def _new_lifetime(thread: Any, parent: Member | None, starter: Any) -> Lifetime:
     return Lifetime(None if parent is None or is_background(thread) else parent.world)
 
 
+@_PATCHES.wraps("Thread._bootstrap_inner")
 def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None:
     """Do what a thread does from its first to its last line of Python code; runs in the thread itself."""
     lifetime = lifetime_of(thread)
@@ -137,6 +140,7 @@ def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None
             dismiss(ident)
 
 
+@_PATCHES.wraps("Thread.join")
 def _join(original: Callable[..., None], thread: Thread, timeout: float | None = None) -> None:
     """Do what `Thread.join` does, in the time of the caller's world."""
     # Python waits on a plain lock for the end of a thread, since 3.13 in C code, where nobody can count the waiter as
@@ -188,6 +192,7 @@ def _wait_for_end(member: Member, thread: Thread, lifetime: Lifetime, instant: i
     return instant is None or member.world.clock.now() < instant
 
 
+@_PATCHES.wraps("Thread.is_alive")
 def _is_alive(original: Callable[[Thread], bool], thread: Thread) -> bool:
     """Do what `Thread.is_alive` does; a thread that has ended is not alive."""
     # The interpreter may still be taking it down. How long that takes is chance, and a program must get the same answer
@@ -201,7 +206,4 @@ def install() -> None:
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             mark_background(thread)
-    wrap(Thread, "start", _start)
-    wrap(Thread, "_bootstrap_inner", _bootstrap_inner)
-    wrap(Thread, "join", _join)
-    wrap(Thread, "is_alive", _is_alive)
+    _PATCHES.install(threading)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, final
 from weakref import WeakKeyDictionary, WeakSet
 
 import trio
-from trio._core import _run, _thread_cache, _wakeup_socketpair
+from trio._core import _run
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
-from pytest_claude_latency.virtual_time.patches.patching import wrap
+from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
@@ -29,6 +29,7 @@ from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
+_PATCHES = Patches()
 _START = 10_000 * SECOND  # as far from zero as trio's own clock starts, so that nobody takes it for time.monotonic()
 _LONGEST = float(_run._MAX_TIMEOUT)  # the longest that trio waits at once; also what it asks for without a deadline
 _RESOLUTION = 0.6 * MICROSECOND / SECOND  # a deadline so close is due: above the error of float seconds
@@ -211,6 +212,7 @@ def _alarms_of(events: Any) -> Alarms[SleepingTask]:
     return alarms
 
 
+@_PATCHES.wraps("_run.TheIOManager.get_events")
 def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> Any:
     """Do what a run does between two batches of tasks: wait for events, at most for `timeout` seconds."""
     member = scheduled()
@@ -250,6 +252,7 @@ def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> An
     return ready
 
 
+@_PATCHES.wraps("_run.TheIOManager.process_events")
 def _process_events(original: Callable[..., Any], events: Any, ready: Any) -> Any:
     """Do what a run does with its events: make tasks runnable. Those whose alarm is due become so too."""
     original(events, ready)
@@ -268,6 +271,7 @@ def _process_events(original: Callable[..., Any], events: Any, ready: Any) -> An
         runner.clock.ring(events)
 
 
+@_PATCHES.wraps("_wakeup_socketpair.WakeupSocketpair.wakeup_thread_and_signal_safe")
 def _wake_up(original: Callable[..., Any], pair: Any) -> None:
     """Do what another thread does to wake a run: write a byte into one of its socket pairs."""
     # The byte is written first and counted second, in one step under the lock. If the write were counted first, the run
@@ -279,11 +283,13 @@ def _wake_up(original: Callable[..., Any], pair: Any) -> None:
             wait.unpark()
 
 
+@_PATCHES.wraps("_wakeup_socketpair.WakeupSocketpair.__init__")
 def _new_pair(original: Callable[..., Any], pair: Any) -> None:
     original(pair)
     _PAIRS.add(pair)
 
 
+@_PATCHES.wraps("_thread_cache.ThreadCache.start_thread_soon")
 def _start_thread_soon(
     original: Callable[..., Any], cache: Any, fn: Callable[[], Any], deliver: Callable[[Any], Any], *name: Any
 ) -> None:
@@ -337,11 +343,6 @@ class _BatchOrder:
 
 def install() -> None:
     """Patch trio, which must be imported already."""
-    run: Any = _run
-    run.SystemClock = RunClock
+    _run.SystemClock = RunClock  # type: ignore[assignment,misc] # the clock of runs that are given none
     SEEDS.add(_BatchOrder())
-    wrap(run.TheIOManager, "get_events", _get_events)
-    wrap(run.TheIOManager, "process_events", _process_events)
-    wrap(_wakeup_socketpair.WakeupSocketpair, "__init__", _new_pair)
-    wrap(_wakeup_socketpair.WakeupSocketpair, "wakeup_thread_and_signal_safe", _wake_up)
-    wrap(_thread_cache.ThreadCache, "start_thread_soon", _start_thread_soon)
+    _PATCHES.install(trio._core)
