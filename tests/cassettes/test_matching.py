@@ -68,10 +68,10 @@ def test_bodies_that_say_something_else_do_not_fit(recorded: object, sent: objec
 
 
 @given(JSON_VALUES, JSON_VALUES)
-def test_requests_fit_exactly_if_they_differ_nowhere(one: Any, other: Any) -> None:
-    assert fits(saying(one), saying(one))
-    assert differences(saying(one), saying(one)) == []
-    assert fits(saying(one), saying(other)) is (differences(saying(one), saying(other)) == [])
+def test_requests_fit_exactly_if_they_differ_nowhere(first: Any, second: Any) -> None:
+    assert fits(saying(first), saying(first))
+    assert differences(saying(first), saying(first)) == []
+    assert fits(saying(first), saying(second)) is (differences(saying(first), saying(second)) == [])
 
 
 @pytest.mark.parametrize(
@@ -111,18 +111,18 @@ def test_a_multipart_body_is_compared_without_its_boundary(quoted: bool) -> None
     ],
 )
 def test_a_multipart_body_with_another_part_differs_there(parts: list[str], paths: list[str]) -> None:
-    found = differences(uploading("b", f"{FILE}hello"), uploading("b", *parts))
+    places = differences(uploading("b", f"{FILE}hello"), uploading("b", *parts))
 
-    assert [each.path for each in found] == paths
+    assert [difference.path for difference in places] == paths
 
 
 @given(st.binary(), st.binary())
-def test_a_multipart_body_fits_only_the_same_bytes_in_its_parts(one: bytes, other: bytes) -> None:
+def test_a_multipart_body_fits_only_the_same_bytes_in_its_parts(first: bytes, second: bytes) -> None:
     def uploaded(content: bytes, boundary: str) -> Request:
         body = uploading(boundary, f"{FILE}HERE").content.replace(b"HERE", content)
         return Request("POST", MESSAGES, (("content-type", f"multipart/form-data; boundary={boundary}"),), body)
 
-    assert fits(uploaded(one, "first-boundary"), uploaded(other, "second-boundary")) is (one == other)
+    assert fits(uploaded(first, "first-boundary"), uploaded(second, "second-boundary")) is (first == second)
 
 
 @pytest.mark.parametrize("content", ["", "no boundary in it"])
@@ -134,10 +134,10 @@ def test_a_multipart_body_without_parts_fits_only_the_same_bytes(content: str) -
 
 
 @given(st.binary(), st.binary())
-def test_any_other_body_fits_only_the_same_bytes(one: bytes, other: bytes) -> None:
-    recorded, sent = (Request("POST", MESSAGES, (), b"\xff" + content) for content in (one, other))
+def test_any_other_body_fits_only_the_same_bytes(first: bytes, second: bytes) -> None:
+    recorded, sent = (Request("POST", MESSAGES, (), b"\xff" + content) for content in (first, second))
 
-    assert fits(recorded, sent) is (one == other)
+    assert fits(recorded, sent) is (first == second)
 
 
 @pytest.mark.parametrize("path", ["messages.*.content.*.cache_control", "messages[*].content[*].cache_control"])
@@ -166,9 +166,9 @@ def test_an_ignored_path_is_left_out_on_both_sides(path: str) -> None:
     ],
 )
 def test_an_ignored_path_leaves_everything_else_in(path: str, left: object) -> None:
-    whole = saying({"metadata": {"user_id": 1}, "stop": ["a", "b", "c"]})
+    complete = saying({"metadata": {"user_id": 1}, "stop": ["a", "b", "c"]})
 
-    assert fits(whole, saying(left), Rules(ignore=(path,)))
+    assert fits(complete, saying(left), Rules(ignore=(path,)))
 
 
 # ── handing out ──
@@ -216,7 +216,7 @@ def test_every_answer_is_handed_out_once_and_only_to_what_it_fits(recorded: list
     given_out = [id(exchange) for _, exchange in taken if exchange is not None]
     assert len(set(given_out)) == len(given_out)
     assert all(exchange is None or exchange.request == saying(body) for body, exchange in taken)
-    assert {id(each) for each in matcher.unused} == {id(each) for each in exchanges} - set(given_out)
+    assert {id(exchange) for exchange in matcher.unused} == {id(exchange) for exchange in exchanges} - set(given_out)
     for body in "abcd":
         served = sum(exchange is not None for asked, exchange in taken if asked == body)
         assert served == min(recorded.count(body), sent.count(body))
@@ -229,5 +229,5 @@ def test_threads_that_ask_at_once_never_get_the_same_answer() -> None:
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda _: matcher.take(saying({"a": 1})), range(2_100)))
 
-    assert {id(each) for each in taken if each} == {id(each) for each in exchanges}
+    assert {id(exchange) for exchange in taken if exchange} == {id(exchange) for exchange in exchanges}
     assert taken.count(None) == 100

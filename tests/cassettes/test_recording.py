@@ -49,8 +49,8 @@ def test_a_recording_is_written_one_fact_a_line() -> None:
 @example(recording(answering(b"", request=asking(b"[1e999]"))))
 @example(recording(answering(b"", request=asking(b"[1.0, 1, true, -0.0]"))))
 @example(recording(answering(b"", request=asking(b"[" * 900 + b"]" * 900))))
-def test_any_recording_survives_save_and_load(each: Recording) -> None:
-    assert loads(dumps(each), HERE) == each
+def test_any_recording_survives_save_and_load(recorded: Recording) -> None:
+    assert loads(dumps(recorded), HERE) == recorded
 
 
 @given(st.integers(0, 10**15))
@@ -58,9 +58,9 @@ def test_any_recording_survives_save_and_load(each: Recording) -> None:
 @example(999_999_999_999_999)
 def test_any_whole_number_of_microseconds_survives(microseconds: int) -> None:
     instant = microseconds * 1000
-    each = recording(Exchange(instant, asking(b""), end=End(instant)))
+    recorded = recording(Exchange(instant, asking(b""), end=End(instant)))
 
-    (read,) = loads(dumps(each), HERE).exchanges
+    (read,) = loads(dumps(recorded), HERE).exchanges
 
     assert (read.sent, read.end) == (instant, End(instant))
 
@@ -68,9 +68,9 @@ def test_any_whole_number_of_microseconds_survives(microseconds: int) -> None:
 @given(st.integers(0, 10**15 - 1), st.integers(-499, 500))
 def test_any_instant_is_rounded_to_its_microsecond(microseconds: int, rest: int) -> None:
     instant = max(microseconds * 1000 + rest, 0)
-    each = recording(Exchange(instant, asking(b""), end=End(0)))
+    recorded = recording(Exchange(instant, asking(b""), end=End(0)))
 
-    (read,) = loads(dumps(each), HERE).exchanges
+    (read,) = loads(dumps(recorded), HERE).exchanges
 
     assert abs(read.sent - instant) <= 500
     assert read.sent % 1000 == 0
@@ -87,9 +87,9 @@ def test_a_file_is_read_as_it_was_saved(tmp_path: Path) -> None:
 
 def test_a_header_that_repeats_keeps_all_its_values_in_order() -> None:
     headers = (("server-timing", "edge"), ("request-id", "req_1"), ("server-timing", "origin"))
-    each = recording(replace(answering(b""), response=Response(0, 200, headers)))
+    recorded = recording(replace(answering(b""), response=Response(0, 200, headers)))
 
-    response = json.loads(dumps(each).splitlines()[2])
+    response = json.loads(dumps(recorded).splitlines()[2])
 
     assert response["headers"] == [["server-timing", "edge"], ["request-id", "req_1"], ["server-timing", "origin"]]
 
@@ -216,9 +216,9 @@ def test_what_cannot_be_read_is_an_error_with_file_line_and_reason(text: str, li
 
 @given(st.integers(0, len(TEXT) - 2))
 def test_a_file_cut_off_anywhere_is_not_read_as_something_else(length: int) -> None:
-    whole_header = len(HEADER)
+    header_length = len(HEADER)
 
-    if length in (whole_header, whole_header + 1):
+    if length in (header_length, header_length + 1):
         assert loads(TEXT[:length], HERE).exchanges == ()
     else:
         with pytest.raises(CassetteError):
@@ -271,7 +271,7 @@ def test_a_recording_that_holds_a_credential_is_not_written_and_the_old_one_stay
 
     assert "exchange 1, answer: an Anthropic key" in str(caught.value)
     assert "Zm9v" not in str(caught.value)
-    assert [each.read_bytes() for each in tmp_path.iterdir()] == [TEXT.encode()]
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [TEXT.encode()]
 
 
 def test_a_moment_is_kept_in_utc_to_the_millisecond() -> None:
@@ -280,7 +280,7 @@ def test_a_moment_is_kept_in_utc_to_the_millisecond() -> None:
     assert timestamp(datetime(2026, 11, 22, 12, 30, 0, 1_999, paris)) == "2026-11-22T11:30:00.001Z"
 
 
-def test_the_documented_shownis_a_recording_as_it_would_be_written() -> None:
+def test_the_documented_example_is_a_recording_as_it_would_be_written() -> None:
     page = Path(__file__).parents[2] / "docs" / "cassette-format.md"
     (shown,) = re.findall(r"(?s)```jsonl\n(.*?)```", page.read_text(encoding="utf-8"))
 

@@ -134,11 +134,11 @@ def test_redacting_again_changes_nothing(text: str, patterns: list[re.Pattern[st
 
 @given(_TEXTS, _PATTERNS)
 def test_everything_a_pattern_matches_is_inside_a_redacted_stretch(text: str, patterns: list[re.Pattern[str]]) -> None:
-    found = stretches(text, patterns)
+    redacted = stretches(text, patterns)
 
     matches = [match.span() for pattern in patterns for match in pattern.finditer(text) if match[0]]
-    assert all(any(start <= begin and end <= stop for start, stop in found) for begin, end in matches)
-    assert all(one[1] <= other[0] for one, other in pairwise(found))
+    assert all(any(start <= begin and end <= stop for start, stop in redacted) for begin, end in matches)
+    assert all(first[1] <= second[0] for first, second in pairwise(redacted))
 
 
 def test_strings_of_json_are_redacted_and_keys_and_numbers_are_not() -> None:
@@ -216,47 +216,49 @@ def partial(block: int, text: str) -> bytes:
 
 
 def streamed(*events: bytes) -> Recording:
-    """A stream that came in one chunk for each of these."""
+    """A stream that came in one chunk for each event."""
     return recording(answering(*events))
 
 
-def chunks(each: Recording) -> list[bytes]:
-    return [chunk.data for chunk in each.exchanges[0].chunks]
+def chunks(recorded: Recording) -> list[bytes]:
+    return [chunk.data for chunk in recorded.exchanges[0].chunks]
 
 
-def deltas(each: Recording) -> list[str]:
-    """What each content delta of the stream says."""
-    events = sse.Decoder().feed(b"".join(chunks(each)))
-    contents = [json.loads(each.data)["delta"] for each in events if each.name == "content_block_delta"]
+def deltas(recorded: Recording) -> list[str]:
+    """The content of each delta of the stream."""
+    events = sse.Decoder().feed(b"".join(chunks(recorded)))
+    contents = [json.loads(sent.data)["delta"] for sent in events if sent.name == "content_block_delta"]
     return [str(content.get("text", content.get("partial_json"))) for content in contents]
 
 
 def test_a_match_within_one_delta_is_replaced_there() -> None:
-    each = redact(streamed(delta(0, "I am "), delta(0, "anna@example.com, hi")), MAIL)
+    redacted = redact(streamed(delta(0, "I am "), delta(0, "anna@example.com, hi")), MAIL)
 
-    assert deltas(each) == ["I am ", "[redacted], hi"]
+    assert deltas(redacted) == ["I am ", "[redacted], hi"]
 
 
 def test_a_match_spread_over_deltas_leaves_none_of_them_empty() -> None:
-    each = redact(streamed(delta(0, "I am an"), delta(0, "na@exam"), delta(0, "ple."), delta(0, "com, hi")), MAIL)
+    redacted = redact(streamed(delta(0, "I am an"), delta(0, "na@exam"), delta(0, "ple."), delta(0, "com, hi")), MAIL)
 
-    assert "".join(deltas(each)) == "I am [redacted], hi"
-    assert all(deltas(each))
-    assert deltas(each)[3] == ", hi"
+    assert "".join(deltas(redacted)) == "I am [redacted], hi"
+    assert all(deltas(redacted))
+    assert deltas(redacted)[3] == ", hi"
 
 
 def test_a_match_over_more_deltas_than_its_replacement_has_letters_keeps_first_and_last() -> None:
-    each = redact(streamed(*(delta(0, letter) for letter in "anna@example.com")), MAIL)
+    redacted = redact(streamed(*(delta(0, letter) for letter in "anna@example.com")), MAIL)
 
-    assert "".join(deltas(each)) == "[redacted]"
-    assert deltas(each)[0] == "["
-    assert deltas(each)[-1] == "]"
+    assert "".join(deltas(redacted)) == "[redacted]"
+    assert deltas(redacted)[0] == "["
+    assert deltas(redacted)[-1] == "]"
 
 
-def test_blocks_are_read_each_by_itself() -> None:
-    each = redact(streamed(delta(0, "anna@"), delta(1, "12"), delta(0, "example.com"), delta(1, "3")), MAIL + DIGITS)
+def test_each_block_is_read_by_itself() -> None:
+    redacted = redact(
+        streamed(delta(0, "anna@"), delta(1, "12"), delta(0, "example.com"), delta(1, "3")), MAIL + DIGITS
+    )
 
-    assert deltas(each) == ["[reda", "[reda", "cted]", "cted]"]
+    assert deltas(redacted) == ["[reda", "[reda", "cted]", "cted]"]
 
 
 def test_what_a_block_starts_with_belongs_to_its_text() -> None:
@@ -269,24 +271,24 @@ def test_what_a_block_starts_with_belongs_to_its_text() -> None:
 
 
 def test_the_input_of_a_tool_is_redacted_as_the_strings_it_will_be() -> None:
-    each = redact(
+    redacted = redact(
         streamed(partial(0, '{"to": "Ann\\u006'), partial(0, '1@example.com\\n"'), partial(0, ', "n": 5}')), MAIL
     )
 
-    assert json.loads("".join(deltas(each))) == {"to": "[redacted]\n", "n": 5}
-    assert all(deltas(each))
+    assert json.loads("".join(deltas(redacted))) == {"to": "[redacted]\n", "n": 5}
+    assert all(deltas(redacted))
 
 
 def test_the_keys_of_a_tool_s_input_stay() -> None:
-    each = redact(streamed(partial(0, '{"12345" : "12345", "x": ["12345"]}')), DIGITS)
+    redacted = redact(streamed(partial(0, '{"12345" : "12345", "x": ["12345"]}')), DIGITS)
 
-    assert json.loads("".join(deltas(each))) == {"12345": "[redacted]", "x": ["[redacted]"]}
+    assert json.loads("".join(deltas(redacted))) == {"12345": "[redacted]", "x": ["[redacted]"]}
 
 
 def test_the_input_of_a_tool_that_was_cut_off_is_redacted_as_far_as_it_goes() -> None:
-    each = redact(streamed(partial(0, '{"to": "anna@exa'), partial(0, "mple.com, \\u00")), MAIL)
+    redacted = redact(streamed(partial(0, '{"to": "anna@exa'), partial(0, "mple.com, \\u00")), MAIL)
 
-    assert "".join(deltas(each)) == '{"to": "[redacted], \\u00'
+    assert "".join(deltas(redacted)) == '{"to": "[redacted], \\u00'
 
 
 def test_thinking_and_errors_are_redacted() -> None:
@@ -303,26 +305,26 @@ def test_thinking_and_errors_are_redacted() -> None:
 def test_an_answer_that_does_not_stream_is_redacted_in_its_strings() -> None:
     body = json.dumps({"content": [{"type": "text", "text": "Ü anna@example.com 12"}], "usage": {"n": 345}}).encode()
 
-    each = redact(recording(answering(body[:40], body[40:50], body[50:])), MAIL + DIGITS)
+    redacted = redact(recording(answering(body[:40], body[40:50], body[50:])), MAIL + DIGITS)
 
-    assert json.loads(b"".join(chunks(each))) == {
+    assert json.loads(b"".join(chunks(redacted))) == {
         "content": [{"type": "text", "text": "Ü [redacted] 12"}],
         "usage": {"n": 345},
     }
 
 
 def test_an_answer_that_is_no_json_is_redacted_as_text() -> None:
-    each = redact(recording(answering(b"<h1>for anna@exam", b"ple.com\xff</h1>")), MAIL)
+    redacted = redact(recording(answering(b"<h1>for anna@exam", b"ple.com\xff</h1>")), MAIL)
 
-    assert chunks(each) == [b"", b"<h1>for [redacted]\xff</h1>"]
+    assert chunks(redacted) == [b"", b"<h1>for [redacted]\xff</h1>"]
 
 
 def test_a_changed_event_is_written_anew_where_its_last_byte_lay() -> None:
     said = delta(0, "to anna@example.com")
 
-    each = redact(recording(answering(said[:90], said[90:-2], said[-2:])), MAIL)
+    redacted = redact(recording(answering(said[:90], said[90:-2], said[-2:])), MAIL)
 
-    head, changed, blank_line = chunks(each)
+    head, changed, blank_line = chunks(redacted)
     assert (head, blank_line) == (said[: said.index(b"{")], b"\n\n")
     assert json.loads(changed)["delta"]["text"] == "to [redacted]"
 
@@ -330,10 +332,10 @@ def test_a_changed_event_is_written_anew_where_its_last_byte_lay() -> None:
 def test_a_stream_with_other_line_ends_and_a_byte_order_mark_is_redacted() -> None:
     body = b"\xef\xbb\xbf" + (delta(0, "anna@") + delta(0, "example.com")).replace(b"\n", b"\r\n")
 
-    each = redact(recording(answering(body)), MAIL)
+    redacted = redact(recording(answering(body)), MAIL)
 
-    assert "".join(deltas(each)) == "[redacted]"
-    assert chunks(each)[0].startswith(b"\xef\xbb\xbfevent: content_block_delta\r\ndata: {")
+    assert "".join(deltas(redacted)) == "[redacted]"
+    assert chunks(redacted)[0].startswith(b"\xef\xbb\xbfevent: content_block_delta\r\ndata: {")
 
 
 def test_an_answer_that_a_program_quotes_still_fits_its_request() -> None:
@@ -381,9 +383,9 @@ def test_events_are_complete_in_the_chunk_they_were_complete_in(data: st.DataObj
 
     after = redact(before, DIGITS)
 
-    def counts(each: Recording) -> list[int]:
+    def counts(recorded: Recording) -> list[int]:
         decoder = sse.Decoder()
-        return [len(list(decoder.feed(chunk))) for chunk in chunks(each)]
+        return [len(list(decoder.feed(chunk))) for chunk in chunks(recorded)]
 
     assert counts(after) == counts(before)
 
@@ -407,13 +409,13 @@ def test_an_aws_event_stream_is_redacted_inside_its_frames() -> None:
     ]
     body = b"".join(map(frame, contents))
 
-    each = redact(recording(answering(body[:100], body[100:400], body[400:])), MAIL)
+    redacted = redact(recording(answering(body[:100], body[100:400], body[400:])), MAIL)
 
-    events = [json.loads(each.data) for each in aws_event_stream.Decoder().feed(b"".join(chunks(each)))]
-    assert [each["delta"]["text"] for each in events] == ["I am [reda", "cted]", " 12345"]
+    events = [json.loads(sent.data) for sent in aws_event_stream.Decoder().feed(b"".join(chunks(redacted)))]
+    assert [sent["delta"]["text"] for sent in events] == ["I am [reda", "cted]", " 12345"]
 
 
 def test_without_patterns_nothing_is_looked_at() -> None:
-    each = streamed(delta(0, "anna@example.com"))
+    recorded = streamed(delta(0, "anna@example.com"))
 
-    assert redact(each, []) is each
+    assert redact(recorded, []) is recorded

@@ -61,9 +61,9 @@ def delta(block: int, text: str, kind: str = "text_delta", key: str = "text") ->
 
 @pytest.mark.parametrize(("kind", "secret"), EVERY)
 def test_a_prompt_with_a_credential_is_found(kind: str, secret: str) -> None:
-    found = find_credentials(recording(answering(b"", request=saying(f"Use this:\n{secret} (keep it secret)"))))
+    findings = find_credentials(recording(answering(b"", request=saying(f"Use this:\n{secret} (keep it secret)"))))
 
-    assert Finding("exchange 1, request body at messages[0].content", kind) in found
+    assert Finding("exchange 1, request body at messages[0].content", kind) in findings
 
 
 @pytest.mark.parametrize(("kind", "secret"), EVERY)
@@ -72,9 +72,9 @@ def test_a_credential_split_over_any_deltas_is_found(kind: str, secret: str, dat
     cuts = sorted(data.draw(st.lists(st.integers(0, len(secret)), max_size=6)))
     pieces = [secret[start:end] for start, end in pairwise([0, *cuts, len(secret)])]
 
-    found = find_credentials(recording(answering(*(delta(2, text) for text in ("It is ", *pieces, ".")))))
+    findings = find_credentials(recording(answering(*(delta(2, text) for text in ("It is ", *pieces, ".")))))
 
-    assert Finding("exchange 1, answer, content block 2", kind) in found
+    assert Finding("exchange 1, answer, content block 2", kind) in findings
 
 
 @given(st.sampled_from(EVERY), st.data())
@@ -83,18 +83,20 @@ def test_a_credential_cut_by_any_chunks_is_found(case: tuple[str, str], data: st
     body = json.dumps({"content": [{"type": "text", "text": f"It is {secret}"}]}).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=6)))
 
-    found = find_credentials(recording(answering(*(body[start:end] for start, end in pairwise([0, *cuts, len(body)])))))
+    findings = find_credentials(
+        recording(answering(*(body[start:end] for start, end in pairwise([0, *cuts, len(body)]))))
+    )
 
-    assert Finding("exchange 1, answer, content[0].text", kind) in found
+    assert Finding("exchange 1, answer, content[0].text", kind) in findings
 
 
 def test_a_credential_in_the_input_of_a_tool_is_found_through_its_escapes() -> None:
     pieces = ['{"cmd": "export K=\\u0073k-a', "nt-api03-abc", 'defgh123"}']
     events = (delta(1, text, "input_json_delta", "partial_json") for text in pieces)
 
-    found = find_credentials(recording(answering(*events)))
+    findings = find_credentials(recording(answering(*events)))
 
-    assert found == [Finding("exchange 1, answer, content block 1", "an Anthropic key")]
+    assert findings == [Finding("exchange 1, answer, content block 1", "an Anthropic key")]
 
 
 def test_thinking_is_read_as_well() -> None:
@@ -188,9 +190,9 @@ def test_what_looks_like_a_key_inside_base64_is_none(near: str) -> None:
 def test_a_finding_is_told_once_and_in_the_order_of_the_exchanges() -> None:
     exchange = answering(delta(0, f"{SECRET} and {SECRET}"), request=saying(SECRET))
 
-    found = find_credentials(recording(answering(b"{}"), exchange))
+    findings = find_credentials(recording(answering(b"{}"), exchange))
 
-    assert [finding.where for finding in found] == [
+    assert [finding.where for finding in findings] == [
         "exchange 2, request body at messages[0].content",
         "exchange 2, answer, content block 0",
     ]

@@ -67,10 +67,10 @@ def test_a_redirect_is_a_step_of_its_call() -> None:
 
 
 def test_identical_calls_side_by_side_each_have_their_attempts() -> None:
-    one, other = refused(STREAMED, at=100), refused(STREAMED, sent=1, at=100)
+    first, second = refused(STREAMED, at=100), refused(STREAMED, sent=1, at=100)
     again = [streamed(sent=600), streamed(sent=601)]
 
-    assert sizes(one, other, *again) == [2, 2]
+    assert sizes(first, second, *again) == [2, 2]
 
 
 @given(recordings(retries=True, calls=1))

@@ -48,9 +48,11 @@ def test_what_the_request_asks_for_is_told() -> None:
     assert facts == {"thinking": "enabled 2048", "effort": "low", "speed": "fast", "service_tier": "auto"}
 
 
-@pytest.mark.parametrize(("thinking", "told"), [({"type": "adaptive"}, "adaptive"), ({"type": "disabled"}, "disabled")])
-def test_thinking_without_a_budget_is_told_by_its_type(thinking: object, told: str) -> None:
-    assert conditions_of([exchange({"thinking": thinking})]) == {"thinking": told}
+@pytest.mark.parametrize(
+    ("thinking", "expected"), [({"type": "adaptive"}, "adaptive"), ({"type": "disabled"}, "disabled")]
+)
+def test_thinking_without_a_budget_is_told_by_its_type(thinking: object, expected: str) -> None:
+    assert conditions_of([exchange({"thinking": {"type": kind}})]) == {"thinking": kind}
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -64,7 +66,7 @@ def test_what_the_answer_says_of_itself_goes_before_what_was_asked(stream: bool)
 
 
 @pytest.mark.parametrize(
-    ("usage", "told"),
+    ("usage", "expected"),
     [
         ({"cache_read_input_tokens": 900, "cache_creation_input_tokens": 20}, {"prompt_cache": "warm"}),
         ({"cache_read_input_tokens": 0, "cache_creation_input_tokens": 920}, {"prompt_cache": "cold"}),
@@ -72,8 +74,10 @@ def test_what_the_answer_says_of_itself_goes_before_what_was_asked(stream: bool)
         ({}, {}),
     ],
 )
-def test_the_prompt_cache_is_warm_if_something_was_read_from_it(usage: dict[str, int], told: dict[str, str]) -> None:
-    assert conditions_of([exchange({}, streamed(**usage), SSE)]) == told
+def test_the_prompt_cache_is_warm_if_something_was_read_from_it(
+    usage: dict[str, int], expected: dict[str, str]
+) -> None:
+    assert conditions_of([exchange({}, streamed(**usage), SSE)]) == expected
 
 
 def test_the_answering_attempt_is_the_last() -> None:

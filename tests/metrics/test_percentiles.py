@@ -21,7 +21,7 @@ def shares() -> st.SearchStrategy[Fraction]:
 
 def counts(most: int = 80) -> st.SearchStrategy[tuple[int, int]]:
     """How many samples are over, and how many there are."""
-    return st.integers(0, most).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
+    return st.integers(0, most).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 
 
 # ── percentiles ──
@@ -60,8 +60,8 @@ def test_a_percentile_was_measured_and_has_its_share_at_or_below_it(readings: li
     value = percentile(readings, share)
 
     assert value in readings
-    assert Fraction(sum(each <= value for each in readings), len(readings)) >= share
-    assert Fraction(sum(each < value for each in readings), len(readings)) < share
+    assert Fraction(sum(reading <= value for reading in readings), len(readings)) >= share
+    assert Fraction(sum(reading < value for reading in readings), len(readings)) < share
 
 
 def test_what_never_came_is_later_than_all_that_did() -> None:
@@ -115,35 +115,35 @@ def test_no_samples_show_nothing() -> None:
     assert not can_keep(0, P50)
 
 
-def chance_of_at_most(most: int, of: int, share: Fraction) -> Fraction:
+def chance_of_at_most(most: int, total: int, share: Fraction) -> Fraction:
     """The binomial distribution as it is defined, in whole numbers."""
     return sum(
-        (math.comb(of, hits) * share**hits * (1 - share) ** (of - hits) for hits in range(most + 1)), Fraction(0)
+        (math.comb(total, hits) * share**hits * (1 - share) ** (total - hits) for hits in range(most + 1)), Fraction(0)
     )
 
 
 @settings(max_examples=500, deadline=None)
 @given(counts(), shares())
 def test_any_verdict_is_that_of_the_exact_binomial_test(count: tuple[int, int], share: Fraction) -> None:
-    over, of = count
+    over, total = count
     level = Fraction(1, 20)
 
-    kept = chance_of_at_most(over, of, 1 - share) < level
-    broken = 1 - chance_of_at_most(over - 1, of, 1 - share) < level
+    kept = chance_of_at_most(over, total, 1 - share) < level
+    broken = 1 - chance_of_at_most(over - 1, total, 1 - share) < level
 
-    assert standing(over, of, share) == ("kept" if kept else "broken" if broken else "inconclusive")
+    assert standing(over, total, share) == ("kept" if kept else "broken" if broken else "inconclusive")
 
 
 @settings(max_examples=300, deadline=None)
 @given(counts(3000), shares())
 def test_any_verdict_is_the_one_scipy_gives(stats: Any, count: tuple[int, int], share: Fraction) -> None:
-    over, of = count
-    assume(of > 0)
-    low = stats.binomtest(over, of, float(1 - share), alternative="less").pvalue
-    high = stats.binomtest(over, of, float(1 - share), alternative="greater").pvalue
+    over, total = count
+    assume(total > 0)
+    low = stats.binomtest(over, total, float(1 - share), alternative="less").pvalue
+    high = stats.binomtest(over, total, float(1 - share), alternative="greater").pvalue
     assume(abs(low - 0.05) > 1e-6 and abs(high - 0.05) > 1e-6)
 
-    assert standing(over, of, share) == ("kept" if low < 0.05 else "broken" if high < 0.05 else "inconclusive")
+    assert standing(over, total, share) == ("kept" if low < 0.05 else "broken" if high < 0.05 else "inconclusive")
 
 
 @pytest.fixture(scope="module")
@@ -155,13 +155,13 @@ def stats() -> Any:
 @settings(deadline=None)
 @given(counts(), shares())
 def test_the_number_that_settles_is_the_smallest_that_does(count: tuple[int, int], share: Fraction) -> None:
-    over, of = count
-    needed = settles(over, of, share)
+    over, total = count
+    needed = settles(over, total, share)
 
-    if standing(over, of, share) != "inconclusive":
-        assert needed == of
+    if standing(over, total, share) != "inconclusive":
+        assert needed == total
     else:
-        assert needed > of
+        assert needed > total
         assert standing(over, needed, share) == "kept"
         assert standing(over, needed - 1, share) != "kept"
 
@@ -171,19 +171,19 @@ def test_the_number_that_settles_is_the_smallest_that_does(count: tuple[int, int
 def test_evidence_of_a_broken_promise_agrees_with_the_percentile_itself(
     count: tuple[int, int], share: Fraction
 ) -> None:
-    over, of = count
-    assume(of > 0)
-    value = percentile([1] * (of - over) + [2] * over, share)
+    over, total = count
+    assume(total > 0)
+    value = percentile([1] * (total - over) + [2] * over, share)
 
-    assert (standing(over, of, share), value) not in [("kept", 2), ("broken", 1)]
+    assert (standing(over, total, share), value) not in [("kept", 2), ("broken", 1)]
 
 
-@pytest.mark.parametrize(("over", "of"), [(-1, 5), (6, 5), (0, -1)])
-def test_counts_that_cannot_be_are_refused(over: int, of: int) -> None:
+@pytest.mark.parametrize(("over", "total"), [(-1, 5), (6, 5), (0, -1)])
+def test_counts_that_cannot_be_are_refused(over: int, total: int) -> None:
     with pytest.raises(LatencyError, match="cannot be over a limit"):
-        standing(over, of, P95)
+        standing(over, total, P95)
     with pytest.raises(LatencyError, match="cannot be over a limit"):
-        settles(over, of, P95)
+        settles(over, total, P95)
 
 
 def test_an_absurdly_high_percentile_is_told_what_it_needs() -> None:

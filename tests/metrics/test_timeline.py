@@ -634,8 +634,8 @@ def arrivals(said: Sequence[Said], pieces: Sequence[tuple[Nanoseconds, bytes]]) 
     """When the last byte of each event arrives."""
     instants = [at for at, piece in pieces for _ in piece]
     last, found = -1, []
-    for one in said:
-        last += len(one.data)
+    for event in said:
+        last += len(event.data)
         found.append(instants[last])
     return found
 
@@ -646,14 +646,14 @@ def test_any_stream_in_any_cut_is_measured_by_the_last_bytes_of_its_events(
     data: st.DataObject, events: list[Said], tokens: int
 ) -> None:
     said = [Said(message_start()), *events, Said(message_delta(tokens)), Said(MESSAGE_STOP)]
-    pieces = data.draw(timed_pieces(b"".join(one.data for one in said)))
+    pieces = data.draw(timed_pieces(b"".join(event.data for event in said)))
     chunks = tuple(Chunk(at, piece) for at, piece in pieces)
     end = End(pieces[-1][0] + data.draw(st.integers(0, 10**9)))
 
     line = Timeline.of([replace(streamed(*ORDINARY), chunks=chunks, end=end)])
     came = arrivals(said, pieces)
-    content = [at for one, at in zip(said, came, strict=True) if one.content]
-    answers = [at for one, at in zip(said, came, strict=True) if one.content == "answer"]
+    content = [at for event, at in zip(said, came, strict=True) if event.content]
+    answers = [at for event, at in zip(said, came, strict=True) if event.content == "answer"]
     assert line.ttft == (content[0] if content else None)
     assert line.ttfa == (answers[0] if answers else None)
     assert line.total == came[-1]
@@ -666,7 +666,7 @@ def test_any_stream_in_any_cut_is_measured_by_the_last_bytes_of_its_events(
 def test_a_chunk_in_any_number_of_pieces_at_one_instant_measures_the_same(
     data: st.DataObject, events: list[Said]
 ) -> None:
-    said = b"".join([message_start(), *(one.data for one in events), message_delta(9), MESSAGE_STOP])
+    said = b"".join([message_start(), *(event.data for event in events), message_delta(9), MESSAGE_STOP])
     pieces = data.draw(timed_pieces(said))
     finer = [(at, part) for at, piece in pieces for _, part in data.draw(timed_pieces(piece))]
 
@@ -680,7 +680,7 @@ def test_a_chunk_in_any_number_of_pieces_at_one_instant_measures_the_same(
 @settings(deadline=None)
 @given(st.data(), st.lists(SAID, max_size=8), st.integers(0, 10**12))
 def test_seconds_give_back_the_exact_nanoseconds(data: st.DataObject, events: list[Said], sent: Nanoseconds) -> None:
-    said = b"".join([message_start(), *(one.data for one in events), message_delta(9), MESSAGE_STOP])
+    said = b"".join([message_start(), *(event.data for event in events), message_delta(9), MESSAGE_STOP])
     chunks = tuple(Chunk(*piece) for piece in data.draw(timed_pieces(said)))
     answer = replace(streamed(*ORDINARY), chunks=chunks, end=End(10**10), sent=sent)
 

@@ -31,7 +31,7 @@ def _without_end(data: bytes) -> bytes:
     return b"".join(data.splitlines(keepends=True)[:-1])
 
 
-SPOILT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+INVALID: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "truncated": (_cut, f"cannot read the recording {NAME}, line *: *"),
     "without its end": (_without_end, f"cannot read the recording {NAME}*: *"),
     "empty": (lambda data: b"", f"cannot read the recording {NAME}: the file is empty"),
@@ -49,28 +49,28 @@ SPOILT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("how", SPOILT)
+@pytest.mark.parametrize("how", INVALID)
 @pytest.mark.parametrize("mode", ["replay", "record-missing"])
-def test_a_spoilt_recording_errors_at_set_up(suite: Suite, how: str, mode: str) -> None:
-    spoil, says = SPOILT[how]
+def test_a_invalid_recording_errors_at_set_up(suite: Suite, how: str, mode: str) -> None:
+    damage, message = INVALID[how]
     suite.write(TWO_TESTS)
     suite.record()
     path = suite.path / NAME
-    path.write_bytes(spoil(path.read_bytes()))
+    path.write_bytes(damage(path.read_bytes()))
 
     result = suite.replay(f"--latency-mode={mode}")
 
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at setup of test_bad*", says])
+    result.stdout.fnmatch_lines(["*ERROR at setup of test_bad*", message])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-@pytest.mark.parametrize("how", SPOILT)
-def test_recording_again_replaces_a_spoilt_recording(suite: Suite, how: str) -> None:
+@pytest.mark.parametrize("how", INVALID)
+def test_recording_again_replaces_a_invalid_recording(suite: Suite, how: str) -> None:
     suite.write(TWO_TESTS)
     suite.record()
     path = suite.path / NAME
-    path.write_bytes(SPOILT[how][0](path.read_bytes()))
+    path.write_bytes(INVALID[how][0](path.read_bytes()))
 
     suite.record().assert_outcomes(passed=2)
 
