@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -70,18 +69,16 @@ def _unmeasured(identity: Identity, outcome: str) -> TestResult:
 
 
 def add_properties(item: pytest.Item, measurement: Measurement) -> None:
-    """Write the scalars for JUnit into the item, in place of those of a run before that a plugin repeats."""
-    others = [(name, value) for name, value in item.user_properties if not name.startswith(_OWN_PREFIX)]
-    item.user_properties[:] = [*others, *_properties(measurement)]
-
-
-def _properties(measurement: Measurement) -> Iterator[tuple[str, float]]:
-    """Yield the worst call's times and the test's own, in seconds, and the number of calls."""
+    """Write the scalars for JUnit into the item: the worst call's times and the test's own, in seconds, and counts."""
     body = measurement.log.of(Phase.BODY)
+    properties: list[tuple[str, object]] = []
     for metric in ("ttft", "total"):
         values = [value for call in body.calls if (value := getattr(call, metric)) is not None]
         if values:
-            yield f"{_OWN_PREFIX}{metric}", max(values)
+            properties.append((f"{_OWN_PREFIX}{metric}", max(values)))
     if body.elapsed is not None:
-        yield f"{_OWN_PREFIX}elapsed", body.elapsed
-    yield f"{_OWN_PREFIX}calls", len(body.calls)
+        properties.append((f"{_OWN_PREFIX}elapsed", body.elapsed))
+    properties.append((f"{_OWN_PREFIX}calls", len(body.calls)))
+    # A plugin that reruns a test keeps its item: what the run before wrote must go.
+    others = [(name, value) for name, value in item.user_properties if not name.startswith(_OWN_PREFIX)]
+    item.user_properties[:] = [*others, *properties]

@@ -1,8 +1,8 @@
-"""The end of a run: what is concluded from all of it becomes failures with names of their own.
+"""Reports of run verdicts: what all samples of a test together fail becomes a failure with a name of its own.
 
 They are test reports like any other, so the exit status, JUnit, `--maxfail`, the
-counts in the terminal and everything else that reads reports is right about them.
-What `--lf` reruns are the items of the test they are about.
+counts in the terminal and every other reader of reports get them right.
+`--lf` reruns the items of the test that a verdict is about.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class Ran:
     """Where the samples of one test ran."""
 
     location: tuple[str, int | None, str]
-    """The file, the line and the name, as pytest tells where a test stands."""
+    """The file, the line and the name, as pytest says where a test stands."""
     items: dict[Any, None]
-    """What pytest knows its samples by (`key_of`), in the order they ended."""
+    """The keys by which pytest knows the samples (`key_of`), in the order they ended."""
 
 
 def key_of(report: pytest.TestReport) -> Any:
-    """By what pytest knows the item of a report: its node id, since 9.2 as a value of its own."""
+    """Return what pytest knows the item of a report by: its node id, since 9.2 a value of its own."""
     return getattr(report, "id", report.nodeid)
 
 
@@ -47,50 +47,40 @@ def fail(run_verdicts: Iterable[RunVerdict], session: pytest.Session, ran: Mappi
 
 
 def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
-    config = session.config
+    """Report one failure: a call phase that failed, and a teardown, without which some readers see no test."""
     file, line, name = ran.location
-    location = (file, line, f"{_without_sample(name, run_verdict)}::latency[{run_verdict.about}]")
+    # The test without its sample, as pytest's headlines show it: class and function joined by a dot.
+    headline = ".".join(run_verdict.nodeid.split("::")[1:]) or name
+    location = (file, line, f"{headline}::latency[{run_verdict.about}]")
+    properties: list[tuple[str, object]] = [("latency.verdict", run_verdict.verdict)]
+    if run_verdict.value is not None:
+        properties.insert(0, (f"latency.{run_verdict.about.replace(' ', '.')}", run_verdict.value))
     session.testscollected += 1  # or the terminal would show more than 100 %
+    last_failed = getattr(session.config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
     for when in ("call", "teardown"):
         report = pytest.TestReport(
             nodeid=run_verdict.name,
             location=location,
             keywords={},
             outcome="failed" if when == "call" else "passed",
-            longrepr=_shown(run_verdict, location) if when == "call" else None,
+            longrepr=_failure_text(run_verdict, location) if when == "call" else None,
             when=when,
-            user_properties=list(_properties(run_verdict)),
+            user_properties=properties,
         )
-        config.hook.pytest_runtest_logreport(report=report)
-        _mind_last_failed(config, report, ran)
+        session.config.hook.pytest_runtest_logreport(report=report)
+        if isinstance(last_failed, dict):
+            # `--lf` reruns items, and this report is of none: the samples that the verdict rests on stand for it.
+            last_failed.pop(key_of(report), None)
+            last_failed.update(dict.fromkeys(ran.items, True))
 
 
-def _without_sample(name: str, run_verdict: RunVerdict) -> str:
-    """The test's name as pytest's headlines show it: class and function joined by a dot."""
-    return ".".join(run_verdict.nodeid.split("::")[1:]) or name
-
-
-def _shown(run_verdict: RunVerdict, location: tuple[str, int | None, str]) -> Any:
-    """A failure that shows its message and no traceback, and lies where the test does."""
+def _failure_text(run_verdict: RunVerdict, location: tuple[str, int | None, str]) -> Any:
+    """Return a failure as pytest shows it: the message, no traceback, and the place of the test."""
     try:
+        # Raised, since pytest makes such a text of nothing but an exception that was caught.
         raise pytest.fail.Exception(run_verdict.message, pytrace=False)
     except pytest.fail.Exception:
-        shown: Any = pytest.ExceptionInfo.from_current().getrepr(style="value")
-    if shown.reprcrash is not None:
-        shown.reprcrash.path, shown.reprcrash.lineno = location[0], (location[1] or 0) + 1
-    return shown
-
-
-def _properties(run_verdict: RunVerdict) -> Iterator[tuple[str, object]]:
-    """Scalars for JUnit."""
-    if run_verdict.value is not None:
-        yield f"latency.{run_verdict.about.replace(' ', '.')}", run_verdict.value
-    yield "latency.verdict", run_verdict.verdict
-
-
-def _mind_last_failed(config: pytest.Config, report: pytest.TestReport, ran: Ran) -> None:
-    """`--lf` reruns items; a run verdict is none, so the samples it rests on stand for it."""
-    last_failed = getattr(config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
-    if isinstance(last_failed, dict):
-        last_failed.pop(key_of(report), None)
-        last_failed.update(dict.fromkeys(ran.items, True))
+        failure: Any = pytest.ExceptionInfo.from_current().getrepr(style="value")
+    if failure.reprcrash is not None:
+        failure.reprcrash.path, failure.reprcrash.lineno = location[0], (location[1] or 0) + 1
+    return failure
