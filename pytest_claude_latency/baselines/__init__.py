@@ -1,1 +1,1 @@
-"""Baselines: the samples of one run, kept to compare later runs with."""
+"""Baselines: the samples of one run, saved so that later runs can be compared with them."""

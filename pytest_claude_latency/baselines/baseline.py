@@ -69,11 +69,12 @@ class Baseline:
             BaselineError: there is none, or it cannot be read: which line, and why.
         """
         if old := old_file(path):
+            # the old form was never published, so it is not worth a reader; the message says how to replace the file
             raise OldBaselineError(old)
         return cls(read(read_text(path, BaselineError), path))
 
     def save(self, path: Path) -> None:
-        """Write the baseline to a file, whole or not at all. Folders are made.
+        """Write the baseline to a file, completely or not at all. Missing folders are made.
 
         Raises:
             BaselineError: it could not be written; what was there is still there.
@@ -88,7 +89,16 @@ class Baseline:
         facts: list[Line] = [HeaderFact()]
         for nodeid in sorted(self.entries):
             facts += _facts_of(self.entries[nodeid])
-        return "".join(f"{_encoded(fact)}\n" for fact in (*facts, EndFact()))
+        lines = []
+        for fact in (*facts, EndFact()):
+            values = to_builtins(fact)
+            line = json.dumps(values, ensure_ascii=False, allow_nan=False)
+            try:
+                line.encode()
+            except UnicodeEncodeError:  # half a surrogate pair in a test's id: JSON can write it, UTF-8 cannot
+                line = json.dumps(values)
+            lines.append(f"{line}\n")
+        return "".join(lines)
 
     def updated(self, run: Baseline, missing: Iterable[str] = ()) -> Baseline:
         """Return this baseline with the tests of a later run; other tests stay, unless they are `missing` now.
@@ -103,6 +113,8 @@ class Baseline:
         for nodeid, entry in run.entries.items():
             before = entries.get(nodeid, entry)
             refuse_other_kind(before.series, entry.series)
+            # a replay gives the same numbers every time: without this, each run would change the date of every test,
+            # and a diff of the file would show all of them
             entries[nodeid] = before if before.series == entry.series else entry
         return Baseline(entries)
 
@@ -116,6 +128,7 @@ def old_file(path: Path) -> Path | None:
                 start = file.read(4096)
         except OSError:
             continue  # whoever reads the file says what is wrong with it
+        # the format has to be in it: the folder may hold any other JSON array
         if start.lstrip().startswith(b"[") and FORMAT.encode() in start:
             return candidate
     return None
@@ -135,6 +148,7 @@ def merge(shards: Sequence[tuple[Path, Baseline]]) -> Baseline:
                 refuse_other_kind(before.series, entry.series)
             except LatencyError as error:
                 raise BaselineError(path, None, str(error)) from None
+            # a shard may have run some samples of a test and another shard the rest, so samples are joined one by one
             samples = {sample.number: sample for sample in before.series.samples}
             for sample in entry.series.samples:
                 if samples.setdefault(sample.number, sample) != sample:
@@ -142,6 +156,7 @@ def merge(shards: Sequence[tuple[Path, Baseline]]) -> Baseline:
                     raise BaselineError(path, None, f"{reason}; only shards of one run can be merged")
             ordered = tuple(samples[number] for number in sorted(samples))
             series = Series(nodeid=nodeid, mode=before.series.mode, clock=before.series.clock, samples=ordered)
+            # the test has one commit: where shards ran different ones, no commit describes all its samples
             commit = before.commit if before.commit == entry.commit else None
             entries[nodeid] = Entry(series, max(before.saved, entry.saved), commit)
     return Baseline(entries)
@@ -165,13 +180,3 @@ def _facts_of(entry: Entry) -> Iterator[Line]:
         under = [numbers[tuple(sorted(conditions.items()))] for conditions in sample.conditions]
         for number, call in enumerate(sample.calls, 1):
             yield CallFact.of(number, call, under[number - 1] if under else UNSET)
-
-
-def _encoded(fact: Line) -> str:
-    values = to_builtins(fact)
-    line = json.dumps(values, ensure_ascii=False, allow_nan=False)
-    try:
-        line.encode()
-    except UnicodeEncodeError:  # half a surrogate pair in a test's id: JSON can say it, UTF-8 cannot
-        return json.dumps(values)
-    return line

@@ -37,6 +37,7 @@ class CollectedTests:
 
     def missing_of(self, expected: Iterable[str], config: pytest.Config) -> list[str]:
         """Return the expected tests that no longer exist, among those that the run was asked for."""
+        # `--ignore` or a collector that failed may keep pytest from reading a file that exists
         missing = missing_tests(expected, self._tests, _asked_places(config))
         files = {nodeid: nodeid.partition("::")[0] for nodeid in missing}
         return [
@@ -50,6 +51,7 @@ def missing_tests(expected: Iterable[str], collected: Iterable[str], places: Seq
     `collected` holds deselected tests too; `places` are what pytest was told to run, as beginnings of node ids: `""`
     for all of rootdir, a folder, a file, a class, a test.
     """
+    # a test outside these places was not looked for, so nothing is known about it
     existing = set(collected)
 
     def is_asked(nodeid: str) -> bool:
@@ -62,8 +64,9 @@ def missing_tests(expected: Iterable[str], collected: Iterable[str], places: Seq
 
 
 def _asked_places(config: pytest.Config) -> list[str]:
-    """Return the places on the command line as beginnings of node ids; none where it names modules."""
+    """Return the places on the command line as beginnings of node ids; none if it names modules."""
     places: list[str] = []
+    # with --pyargs an argument is a module's name, which says nothing about the file it is in
     for argument in [] if config.getoption("pyargs", False) else config.args:
         path, separator, test = argument.partition("::")
         place = (config.invocation_params.dir / path).resolve()

@@ -24,6 +24,9 @@ Seconds: TypeAlias = Annotated[float, Meta(ge=0, lt=1e9, description="seconds")]
 Count: TypeAlias = Annotated[int, Meta(ge=0, lt=2**53, description="a whole number of at least 0")]
 
 
+# the order of the fields is the order of the keys in the file
+
+
 class HeaderFact(Line, frozen=True, kw_only=True):
     """The first line: the format and the version of the file, and the unit of its times."""
 
@@ -93,15 +96,15 @@ class CallFact(Line, frozen=True, kw_only=True):
     @classmethod
     def of(cls, number: int, call: Call, under: int | UnsetType) -> CallFact:
         """Return the fact of a call."""
-        known = {name: value for name, value in call.as_json().items() if name in CALL_KEYS and value is not None}
-        return cls(call=number, under=under, **known)  # type: ignore[arg-type]  # the names are those of the fields
+        measured = {name: value for name, value in call.as_json().items() if name in CALL_KEYS and value is not None}
+        return cls(call=number, under=under, **measured)  # type: ignore[arg-type]  # the names are those of the fields
 
     def to_call(self) -> Call:
         """Return the call, times to the microsecond; what the fact lacks is None."""
-        known: dict[str, Any] = to_builtins(self)
-        for name in ("call", "under"):
-            known.pop(name, None)
-        values = {name: round(value, 6) if isinstance(value, float) else value for name, value in known.items()}
+        facts: dict[str, Any] = to_builtins(self)  # without what is UNSET
+        facts.pop("call")
+        facts.pop("under", None)
+        values = {name: round(value, 6) if isinstance(value, float) else value for name, value in facts.items()}
         return Call(**dict.fromkeys(_FIELDS) | {"url": ""} | values)
 
 

@@ -70,6 +70,7 @@ def list_folder(folder: Path) -> list[ListedFile]:
         raise LatencyError(f"cannot read {folder}: {error.strerror or error}") from error
     baselines = []
     for file in files:
+        # an old file next to the new one is only waiting to be deleted
         is_old = file.suffix == ".json" and old_file(file) and file.with_suffix(SUFFIX) not in files
         if file.suffix != SUFFIX and not is_old:
             continue

@@ -49,7 +49,8 @@ class RunBaselines:
         self.compared = compared
         self.saved = saved
         self._rules = rules
-        # loading what is only found in the old form raises: a run cannot be compared with it, but it can replace it
+        # a run cannot be compared with a baseline that is only found in the old form, so loading it raises; but it can
+        # save the baseline again, so there the old file is not looked at
         is_there = compared is not None and (compared.exists() or old_file(compared) is not None)
         self._before = Baseline.load(compared) if compared is not None and is_there else None
         self._saved_before = Baseline.load(saved) if saved is not None and saved.exists() else None
@@ -71,6 +72,7 @@ class RunBaselines:
 
     def differences(self, results: Iterable[TestResult]) -> Difference:
         """Compare the run with its baseline. Only tests whose every sample ran and passed are compared."""
+        # a test that failed, or of which samples are missing, measured something else than what is in the baseline
         before, now = (self._before or Baseline()).series, series_of(complete(results))
         other_kind = [
             (nodeid, f"was {before[nodeid].kind} then and {now[nodeid].kind} now")
@@ -89,6 +91,7 @@ class RunBaselines:
         """
         if self.saved is None:
             return 0
+        # failed tests are handed on, so that `Baseline.of` refuses the run and names them
         failed = [result for result in results if result.outcome in ("failed", "error")]
         run = Baseline.of([*complete(results), *failed], saved=timestamp(datetime.now(UTC)), commit=commit_of(root))
         if run.entries:

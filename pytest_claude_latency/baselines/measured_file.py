@@ -107,6 +107,7 @@ def load(path: Path) -> MeasuredFile:
         ]
     except JSONFaultError as fault:
         raise BaselineError(path, None, f"{fault}; {_EXPECTED}") from None
+    # one failed sample leaves out the test: the samples that passed may be the fast ones
     failed = {result.nodeid: result.outcome for result in results if result.outcome in _FAILED}
     series = series_of(result for result in results if result.nodeid not in failed)
     left_out = {result.nodeid: result.outcome for result in results if result.nodeid not in series} | failed
@@ -149,6 +150,7 @@ def _header(fact: dict[str, Any]) -> _Report:
         raise JSONFaultError(
             f"it is a report of schema {report.schema}, this plugin reads {SCHEMA}: a newer one wrote it"
         )
+    # mode and clock stand once for the whole report, so they must hold for each of its tests
     if report.mode == "record-missing":
         raise JSONFaultError("its run replayed some tests and recorded others, and it does not say which")
     if report.mode not in _MODES or report.clock not in _CLOCKS:
@@ -168,8 +170,9 @@ def _result(fact: object, place: str, report: _Report) -> _Result:
                 raise JSONFaultError("it is not a JSON object")
             if missing := [key for key in CALL_KEYS if key not in call]:
                 raise JSONFaultError(f"it lacks {key_list(missing)}")
-            known = {key: call[key] for key in CALL_KEYS if key in _CALL_ALWAYS or call[key] is not None}
-            calls.append(convert({"call": number, **known}, CallFact).to_call())
+            # a report has null for what was not measured; a baseline, whose struct reads the call, leaves it out
+            measured = {key: call[key] for key in CALL_KEYS if key in _CALL_ALWAYS or call[key] is not None}
+            calls.append(convert({"call": number, **measured}, CallFact).to_call())
     except JSONFaultError as fault:
         raise JSONFaultError(f"{place}: {fault}") from None
     return _Result(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from msgspec import UNSET
 
@@ -60,7 +60,10 @@ def read(text: str, path: Path) -> dict[str, Entry]:
     kind = ""
     try:
         facts = iter(lines)
-        _check_header(next(facts))
+        # the format and version before the keys: a newer version may have keys that this one does not know
+        header = next(facts)
+        check_format(header, FORMAT, VERSION, "a baseline")
+        convert(header, HeaderFact)
         for fact in facts:
             previous, kind = kind, kind_of(fact, _KINDS, "a baseline")
             struct, follows = _KINDS[kind]
@@ -79,11 +82,6 @@ def read(text: str, path: Path) -> dict[str, Entry]:
     except JSONFaultError as fault:
         raise BaselineError(path, lines.number, str(fault)) from None
     return {nodeid: test.entry() for nodeid, test in tests.items()}
-
-
-def _check_header(fact: dict[str, Any]) -> None:
-    check_format(fact, FORMAT, VERSION, "a baseline")
-    convert(fact, HeaderFact)
 
 
 @final
@@ -119,12 +117,13 @@ class _Test:
                 _check_number("call", line.call, len(calls))
                 if line.under is not UNSET and not 1 <= line.under <= len(self.conditions):
                     raise JSONFaultError(f'"under" is {line.under}, there are {len(self.conditions)} conditions')
+                # `Sample` has the conditions of all its calls or of none: nobody could tell whose were missing
                 if (line.under is UNSET) != (calls[0].under is UNSET):
                     raise JSONFaultError('either every call of a sample has "under", or none')
 
     def entry(self) -> Entry:
         """Return the test, all its lines read."""
-        assert self.saved is not None  # no sample stands before it
+        assert self.saved is not None  # the order of the lines was checked, and none ends a test before its samples
         samples = []
         for fact, calls in self.samples:
             measured: tuple[Call, ...] = tuple(call.to_call() for call in calls)

@@ -17,16 +17,11 @@ from pytest_claude_latency.results.verdict import RunVerdict
 # ── what users read ──
 
 DRIFT = "measured in another session: the API may have been slower as a whole"
-STRICT = "(--latency-strict)"
-
-
-def _new(name: str) -> tuple[str, str]:
-    return f"new: baseline {name} does not have this test", f"pytest --latency-save={name} adds it\n  {STRICT}"
-
-
-def _other_kind(name: str, ways: str) -> tuple[str, str]:
-    headline = f"not compared with baseline {name}: the test {ways}, and these are never compared"
-    return headline, "compare with a baseline that was measured in the same way"
+STRICTLY = "(--latency-strict)"
+NEW = "new: baseline {name} does not have this test"
+NEW_REMEDY = "pytest --latency-save={name} adds it\n  " + STRICTLY
+OTHER_KIND = "not compared with baseline {name}: the test {ways}, and these are never compared"
+OTHER_KIND_REMEDY = "compare with a baseline that was measured in the same way"
 
 
 def warnings_on(missing: Iterable[str], name: str, *, is_new: bool) -> list[str]:
@@ -50,19 +45,30 @@ def on_baseline(difference: Difference, name: str, *, live: Iterable[str], stric
     verdicts = [
         _on_metric(comparison, name, comparison.nodeid in live_tests, strict) for comparison in difference.comparisons
     ]
-    verdicts += [_on_test(nodeid, name, "new", *_new(name), fails=strict) for nodeid in difference.new]
-    verdicts += [
-        _on_test(nodeid, name, "not compared", *_other_kind(name, ways), fails=True)
-        for nodeid, ways in difference.other_kind
-    ]
+    for nodeid in difference.new:
+        headline, remedy = NEW.format(name=name), NEW_REMEDY.format(name=name)
+        verdicts.append(_on_test(nodeid, name, "new", headline, remedy, fails=strict))
+    for nodeid, ways in difference.other_kind:
+        headline = OTHER_KIND.format(name=name, ways=ways)
+        verdicts.append(_on_test(nodeid, name, "not compared", headline, OTHER_KIND_REMEDY, fails=True))
     verdicts.sort(key=lambda verdict: (verdict.nodeid, not verdict.shown))
-    return _without_repetition(verdicts)
+    # the metrics of a test share their notes and, with too few runs, their verdict: each is shown only with the first
+    # metric, or a test with ten metrics would say it ten times
+    shown: set[tuple[str, object]] = set()
+    for position, verdict in enumerate(verdicts):
+        few, notes = (verdict.nodeid, "too few runs"), (verdict.nodeid, verdict.notes)
+        is_repeated = verdict.verdict == "too few runs" and few in shown
+        verdicts[position] = replace(
+            verdict, shown=verdict.shown and not is_repeated, notes=() if notes in shown else verdict.notes
+        )
+        shown |= {(verdict.nodeid, verdict.verdict), notes}
+    return verdicts
 
 
 def _on_metric(comparison: Comparison, name: str, live: bool, strict: bool) -> RunVerdict:
     is_worse = comparison.verdict == "regression"
     hint = [f"  {'':<10}{DRIFT}"] if live else []
-    strictly = [f"  {STRICT}"] if live and strict else []
+    strictly = [f"  {STRICTLY}"] if live and strict else []
     return RunVerdict(
         nodeid=comparison.nodeid,
         about=f"{comparison.metric} against {name}",
@@ -90,17 +96,3 @@ def _on_test(nodeid: str, name: str, verdict: str, headline: str, remedy: str, *
         fails=fails,
         facts={"kind": "comparison", "baseline": name},
     )
-
-
-def _without_repetition(verdicts: Iterable[RunVerdict]) -> list[RunVerdict]:
-    """Show what all metrics of a test have in common only with the first of them."""
-    shown: set[tuple[str, object]] = set()
-    shortened = []
-    for verdict in verdicts:
-        few, notes = (verdict.nodeid, "too few runs"), (verdict.nodeid, verdict.notes)
-        is_repeated = verdict.verdict == "too few runs" and few in shown
-        shortened.append(
-            replace(verdict, shown=verdict.shown and not is_repeated, notes=() if notes in shown else verdict.notes)
-        )
-        shown |= {(verdict.nodeid, verdict.verdict), notes}
-    return shortened
