@@ -1,1 +1,1 @@
-"""Comparison: what changed between two sets of samples, exactly or statistically."""
+"""Comparison: what changed between two sets of samples, and whether it became slower."""

@@ -1,8 +1,11 @@
-"""Ranks: how sure one can be that one set of measurements is larger than another, and by how much.
+"""The Mann-Whitney test: how sure is it that one set of measurements is larger than another, and by how much?
 
-Latencies have heavy tails, which drag a mean along and leave ranks where they are; so evidence comes
-from the Mann-Whitney test and sizes from Hodges-Lehmann estimates, both made of pairwise comparisons.
-Measurements are nanoseconds, at least one a side, infinite where what was awaited never came.
+Latencies have heavy tails. A few very slow calls move a mean far, and leave ranks where they are. So the evidence comes
+from the Mann-Whitney test (1947), which asks only which of two measurements is larger, and the sizes come from
+Hodges-Lehmann estimates (1963), the median of all pairwise differences. Both need no assumption about the shape of the
+distribution. scipy's implementation is the reference in the tests; it is too heavy to import in each run.
+
+Measurements are nanoseconds, at least one a side; infinite if the awaited moment never came.
 """
 
 from __future__ import annotations
@@ -17,54 +20,68 @@ from typing import TypeAlias
 
 Interval: TypeAlias = tuple[float, float]
 
-_MOST_STEPS = 2_000_000  # of counting orders, some 0.2 s: 125 measurements a side
+_MOST_STEPS = 2_000_000  # of counting orders, about 0.2 s: 125 measurements a side
 _TAIL = 0.025  # of a two-sided 95 %
-_DEVIATIONS = 1.959964  # standard deviations that leave so much of a normal distribution beyond them
+_DEVIATIONS = 1.959964  # so many standard deviations leave that tail of a normal distribution
 
 
 def larger(before: Sequence[float], after: Sequence[float]) -> float:
-    """How often chance alone makes `after` exceed `before` by this much: the one-sided Mann-Whitney p value.
+    """Return how often chance alone makes `after` exceed `before` by this much: the one-sided p value.
 
-    Exact where no two values are equal; with ties, or beyond 125 values a side, from the normal distribution with
-    correction for ties and continuity, and never less than the rarest order of so many values is likely.
+    Exact if no two values are equal. With ties, or beyond 125 values a side, from the normal distribution, corrected
+    for ties and continuity.
     """
-    above = _pairs_above(before, after)
-    orders = math.comb(len(before) + len(after), len(before))
-    if _countable(len(before), len(after)) and len({*before, *after}) == len(before) + len(after):
-        # by symmetry, as many pairs or more above are as likely as so many pairs or fewer below
-        below = len(before) * len(after) - round(above)
-        return _orders_up_to(len(before), len(after))[below] / orders
-    return max(_normal(before, after, above), 1 / orders)
+    # the statistic U: in how many pairs the later value is the larger one, where a tie counts half
+    ordered = sorted(before)
+    above = sum(bisect_left(ordered, value) + bisect_right(ordered, value) for value in after) / 2
+    pairs, count = len(before) * len(after), len(before) + len(after)
+    orders = math.comb(count, len(before))
+    if _countable(len(before), len(after)) and len({*before, *after}) == count:
+        # by symmetry, `above` pairs or more are as likely as `pairs - above` pairs or fewer
+        return _orders_up_to(len(before), len(after))[pairs - round(above)] / orders
+    ties = sum(size**3 - size for size in Counter([*before, *after]).values())
+    variance = pairs / 12 * (count + 1 - ties / (count * (count - 1)))
+    excess = above - pairs / 2 - 0.5  # half a pair for continuity
+    p = 0.5 * math.erfc(excess / math.sqrt(2 * variance)) if variance > 0 else 1.0
+    # far out the normal distribution promises more than so few values can show
+    return max(p, 1 / orders)
 
 
 def rarest(before: int, after: int) -> float:
-    """The smallest p value that so many measurements can give: every one of `after` above every one of `before`."""
+    """Return the smallest p value that so many measurements can give: all of `after` above all of `before`."""
     return 1 / math.comb(before + after, before)
 
 
 def ratio(before: Sequence[float], after: Sequence[float]) -> float:
-    """By what factor `after` is larger: the median over all pairs (Hodges-Lehmann, on logarithms)."""
+    """Return by what factor `after` is larger: the median over all pairs (Hodges-Lehmann, on logarithms)."""
     return math.exp(_median(_differences(before, after, _log_ratio)))
 
 
 def ratio_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
-    """The factors that the Mann-Whitney test, two-sided at 95 %, does not exclude; unbounded with too few values."""
+    """Return the range of factors that the test, two-sided at 95 %, does not exclude; unbounded with too few values."""
     differences = _differences(before, after, _log_ratio)
-    outside = _outside(len(before), len(after))
+    # how many pairwise differences lie outside the interval, at each end
+    if _countable(len(before), len(after)):
+        orders = math.comb(len(before) + len(after), len(before))
+        outside = bisect_right(_orders_up_to(len(before), len(after)), _TAIL * orders)
+    else:
+        deviation = math.sqrt(len(differences) * (len(before) + len(after) + 1) / 12)
+        outside = math.floor(len(differences) / 2 - _DEVIATIONS * deviation)
     if outside < 1:
         return 0.0, math.inf
     return math.exp(differences[outside - 1]), math.exp(differences[-outside])
 
 
 def shift(before: Sequence[float], after: Sequence[float]) -> float:
-    """How much larger `after` is, in nanoseconds: the median over all pairs (Hodges-Lehmann)."""
+    """Return how much larger `after` is, in nanoseconds: the median over all pairs (Hodges-Lehmann)."""
     return _median(_differences(before, after, _difference))
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
-    """The p values as Benjamini and Hochberg adjust them for their number.
+    """Return the p values adjusted for their number, as Benjamini and Hochberg (1995) do.
 
-    Of those below x, no more than a share of x is to be expected by chance.
+    Of the comparisons whose adjusted value is below x, no more than a share of x is to be expected by chance. A
+    correction for the chance of any false alarm (Bonferroni) would find almost nothing among hundreds of tests.
     """
     count, least = len(p_values), 1.0
     result = [1.0] * count
@@ -78,24 +95,18 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
 # ── the distribution of ranks ──
 
 
-def _pairs_above(before: Sequence[float], after: Sequence[float]) -> float:
-    """In how many pairs the later value is the larger, a tie counting half: the statistic U."""
-    ordered = sorted(before)
-    return sum(bisect_left(ordered, value) + bisect_right(ordered, value) for value in after) / 2
+def _countable(before: int, after: int) -> bool:
+    return before * after * min(before, after) <= _MOST_STEPS
 
 
-def _countable(one: int, other: int) -> bool:
-    return one * other * min(one, other) <= _MOST_STEPS
+@lru_cache(maxsize=64)  # all comparisons of a run have a few sizes, and counting is slow
+def _orders_up_to(before: int, after: int) -> tuple[int, ...]:
+    """Return, for each u, in how many orders of the two sets at most u pairs have the later value above.
 
-
-@lru_cache(maxsize=64)
-def _orders_up_to(one: int, other: int) -> tuple[int, ...]:
-    """In how many orders of two sets at most u pairs are above, for each u.
-
-    Counted by the Gaussian binomial, whose coefficients are the orders with exactly u: a factor at a time is
-    multiplied in and divided out.
+    The coefficients of the Gaussian binomial are the orders with exactly u. It is a product of fractions
+    (1 - x^(many + size)) / (1 - x^size): each is multiplied in and divided out in turn.
     """
-    few, many = sorted((one, other))
+    few, many = sorted((before, after))
     counts = [1] + [0] * (few * many)
     for size in range(1, few + 1):
         for above in range(few * many, many + size - 1, -1):
@@ -103,22 +114,6 @@ def _orders_up_to(one: int, other: int) -> tuple[int, ...]:
         for above in range(size, few * many + 1):
             counts[above] += counts[above - size]
     return tuple(accumulate(counts))
-
-
-def _normal(before: Sequence[float], after: Sequence[float], above: float) -> float:
-    pairs, count = len(before) * len(after), len(before) + len(after)
-    ties = sum(size**3 - size for size in Counter([*before, *after]).values())
-    variance = pairs / 12 * (count + 1 - ties / (count * (count - 1)))
-    excess = above - pairs / 2 - 0.5  # half a pair for continuity
-    return 0.5 * math.erfc(excess / math.sqrt(2 * variance)) if variance > 0 else 1.0
-
-
-def _outside(before: int, after: int) -> int:
-    """How many pairwise differences lie outside the interval, at each end."""
-    if not _countable(before, after):
-        spread = math.sqrt(before * after * (before + after + 1) / 12)
-        return math.floor(before * after / 2 - _DEVIATIONS * spread)
-    return bisect_right(_orders_up_to(before, after), _TAIL * math.comb(before + after, before))
 
 
 # ── pairwise differences ──
@@ -131,11 +126,11 @@ def _differences(
 
 
 def _difference(old: float, new: float) -> float:
-    return 0.0 if old == new else new - old  # what never came, twice, did not change
+    return 0.0 if old == new else new - old  # infinity minus infinity: what never came, twice, did not change
 
 
 def _log_ratio(old: float, new: float) -> float:
-    return 0.0 if old == new else math.log(max(new, 1)) - math.log(max(old, 1))  # less than a nanosecond is one
+    return 0.0 if old == new else math.log(max(new, 1)) - math.log(max(old, 1))  # 0 ns has no logarithm
 
 
 def _median(ordered: Sequence[float]) -> float:

@@ -1,1 +1,1 @@
-"""Diagnosis: where the time of a test went, and what would make it faster."""
+"""Diagnosis: where the time of a test went, and what would make the test faster."""

@@ -1,1 +1,1 @@
-"""Results: what a run found out about its tests."""
+"""Results: what a run measured about its tests, and the verdicts on them."""

@@ -1,6 +1,6 @@
-"""Suggestions: budgets to start from, made of what was measured.
+"""Budget suggestions: budgets to start from, made of what was measured.
 
-The rule is short enough to stand beside every number it makes: the worst sample and a quarter more, at least 50 ms
+The rule is short enough to stand next to every number it makes: the worst sample and a quarter more, at least 50 ms
 more, rounded up to two digits. A limit that a test has already is never loosened.
 """
 
@@ -10,35 +10,35 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
 from typing import Final
 
 from pytest_claude_latency import duration
+from pytest_claude_latency.budgets.judgement import NO_CALL
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import can_keep, share_of, standing
-from pytest_claude_latency.metrics.series import Series, series_of
+from pytest_claude_latency.metrics.series import Series, by_test, series_of
 from pytest_claude_latency.results.result import TestResult
 
 MARGIN: Final = Fraction(1, 4)
 LEAST: Final[Nanoseconds] = 50 * MILLISECOND
 STATISTIC: Final = "p95"
 ORIGIN: Final = "suggested"
+NOT_STREAMED: Final = "not streamed: the first token came with the last, so the limit on total covers it"
+MIXED: Final = "some of its samples were replayed and some were not"
 _SHARE: Final = share_of(STATISTIC)
-_ENDED: Final = ("passed", "xpassed")
-_NOT_STREAMED: Final = "not streamed: the first token came with the last, so total says it"
-_LINE: Final = 100
-"""A longer marker is written over several lines."""
+_PASSED: Final = ("passed", "xpassed")
+_LONGEST_LINE: Final = 100  # a longer marker is written over several lines
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What is proposed for one metric of a test.
 
-    `measured` is what the proposal is made of, in nanoseconds or as a count: the worst sample, or what the samples show
-    the percentile to keep. Where it is None, `reason` says why there is nothing to propose.
+    `measured` is what the proposal is made from, in nanoseconds or as a count: the worst sample, or the largest value
+    that the samples show the percentile to keep. If it is None, `reason` says why there is nothing to propose.
     """
 
     metric: str
@@ -51,12 +51,12 @@ class Proposal:
 
     @property
     def statistic(self) -> str | None:
-        """The percentile that `measured` bounds; None where it is the worst sample."""
-        return next((each.statistic for each in self.limits if each.origin == ORIGIN), None)
+        """The percentile that `measured` bounds; None if it is the worst sample."""
+        return next((limit.statistic for limit in self.limits if limit.origin == ORIGIN), None)
 
     @property
     def changes(self) -> bool:
-        """Whether it is another promise than the test makes now."""
+        """Whether it promises anything that the test does not promise now."""
         return any(limit.origin == ORIGIN for limit in self.limits)
 
 
@@ -69,32 +69,32 @@ class Suggestion:
     kind: str
     """How it was measured, in words."""
     exact: bool
-    """Whether another replay would measure the same, so that the margin is room for the next recording alone."""
+    """Whether another replay would measure the same, so that the margin is only room for the next recording."""
     proposals: tuple[Proposal, ...]
     others: tuple[Limit, ...] = ()
     """What else the test's own marker promises."""
 
     @property
     def changes(self) -> bool:
-        """Whether the test does not promise all of it by now."""
-        return any(each.changes for each in self.proposals)
+        """Whether it promises anything that the test does not promise now."""
+        return any(proposal.changes for proposal in self.proposals)
 
     @property
     def marker(self) -> str:
-        """The marker to write in the place of the test's own.
+        """The marker to write in place of the test's own.
 
-        It holds what is proposed and what that marker says already, but not what is inherited: that holds without it.
-        For one set of parameters it is an argument of `pytest.param`.
+        It holds what is proposed and what that marker says already. It leaves out what is inherited, which holds
+        without it. For one set of parameters it is an argument of `pytest.param`.
         """
-        own = _origin(self.nodeid)
-        limits = [each for proposal in self.proposals for each in proposal.limits if each.origin in (own, ORIGIN)]
+        own = _own_origin(self.nodeid)
+        limits = [limit for proposal in self.proposals for limit in proposal.limits if limit.origin in (own, ORIGIN)]
         text = as_marker([*limits, *self.others])
         return f"marks={text}" if self.nodeid.endswith("]") else f"@{text}"
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """Budgets for the tests of a run; `left_out` are tests that none is made for, with the reason."""
+    """Budgets for the tests of a run. `left_out` are tests without one, each with the reason."""
 
     found: tuple[Suggestion, ...]
     left_out: Mapping[str, str]
@@ -102,12 +102,12 @@ class Suggestions:
     @property
     def exact(self) -> bool:
         """Whether any of them comes from a replay in virtual time."""
-        return any(each.exact for each in self.found)
+        return any(suggestion.exact for suggestion in self.found)
 
     @property
     def percentiles(self) -> bool:
         """Whether any of them proposes a percentile."""
-        return any(proposal.statistic for each in self.found for proposal in each.proposals)
+        return any(proposal.statistic for suggestion in self.found for proposal in suggestion.proposals)
 
 
 # ── from what was measured ──
@@ -116,88 +116,87 @@ class Suggestions:
 def suggest(
     measured: Mapping[str, Series], limits: Mapping[str, Sequence[Limit]], left_out: Mapping[str, str]
 ) -> Suggestions:
-    """Budgets for the tests that were `measured`, in the order of their ids; `limits` are what they promise now."""
-    found, without = [], dict(left_out)
+    """Return budgets for the tests that were `measured`, in the order of their ids; `limits` are their limits now."""
+    suggestions, without = [], dict(left_out)
     for nodeid in sorted(measured):
         series = measured[nodeid]
         if any(sample.calls for sample in series.samples):
-            found.append(_suggestion(series, limits.get(nodeid, ())))
+            suggestions.append(_suggestion(series, limits.get(nodeid, ())))
         else:
-            without[nodeid] = "no prompt call was made"
-    return Suggestions(tuple(found), dict(sorted(without.items())))
+            without[nodeid] = NO_CALL
+    return Suggestions(tuple(suggestions), dict(sorted(without.items())))
 
 
 def of_results(results: Iterable[TestResult]) -> Suggestions:
-    """Budgets for the tests of a run. A test of which a sample failed is left out: it may have been cut short."""
+    """Return budgets for the tests of a run. A test with a failed sample is left out: it may have ended too early."""
     measured: dict[str, Series] = {}
     limits: dict[str, list[Limit]] = {}
     left_out: dict[str, str] = {}
-    ordered = sorted(results, key=lambda result: (result.nodeid, result.sample))
-    for nodeid, group in groupby(ordered, key=lambda result: result.nodeid):
-        samples = list(group)
-        limits[nodeid] = [limit for each in samples for limit in _limits(each)]
-        if spoilt := [each.outcome for each in samples if each.outcome not in _ENDED]:
-            left_out[nodeid] = spoilt[0]
+    for nodeid, samples in by_test(results).items():
+        limits[nodeid] = [
+            limit
+            for sample in samples
+            for limit in (*(judgement.limit for judgement in sample.judgements), *sample.percentiles)
+        ]
+        if failed := [sample.outcome for sample in samples if sample.outcome not in _PASSED]:
+            left_out[nodeid] = failed[0]
             continue
         try:
             measured |= series_of(samples)
         except LatencyError:
-            left_out[nodeid] = "some of its samples were replayed and some were not"
+            left_out[nodeid] = MIXED
     return suggest(measured, limits, left_out)
-
-
-def _limits(result: TestResult) -> list[Limit]:
-    return [*(judgement.limit for judgement in result.judgements), *result.percentiles]
 
 
 def _suggestion(series: Series, existing: Sequence[Limit]) -> Suggestion:
     distinct = tuple({limit.text(): limit for limit in existing}.values())
-    names = ("ttft", "total") if all(len(sample.calls) == 1 for sample in series.samples) else ("elapsed", "calls")
-    own = _origin(series.nodeid)
+    one_call = all(len(sample.calls) == 1 for sample in series.samples)
+    metrics = ("ttft", "total") if one_call else ("elapsed", "calls")
+    own = _own_origin(series.nodeid)
     return Suggestion(
         nodeid=series.nodeid,
         samples=len(series.samples),
         kind=series.kind,
         exact=series.exact,
-        proposals=tuple(_proposal(series, name, [each for each in distinct if each.metric == name]) for name in names),
-        others=tuple(each for each in distinct if each.metric not in names and each.origin == own),
+        proposals=tuple(
+            _proposal(series, metric, tuple(limit for limit in distinct if limit.metric == metric))
+            for metric in metrics
+        ),
+        others=tuple(limit for limit in distinct if limit.metric not in metrics and limit.origin == own),
     )
 
 
-def _origin(nodeid: str) -> str:
-    """Where a limit comes from that stands on the test itself."""
+def _own_origin(nodeid: str) -> str:
+    """Return the origin of a limit that is set on the test itself."""
     return f"@latency_budget on {nodeid}"
 
 
-def _proposal(series: Series, name: str, existing: Sequence[Limit]) -> Proposal:
-    kept = tuple(existing)
-    if name == "calls":
+def _proposal(series: Series, metric: str, existing: tuple[Limit, ...]) -> Proposal:
+    if metric == "calls":
         most = max(len(sample.calls) for sample in series.samples)
-        return Proposal(name, most, _tighter(Limit(name, None, most, ORIGIN), kept), kept)
-    if name == "ttft" and not all(call.streamed for sample in series.samples for call in sample.calls):
-        return Proposal(name, None, kept, kept, _NOT_STREAMED)
-    found = [sample.reading(METRICS[name]) for sample in series.samples]
-    readings = sorted((each for each in found if each is not None), reverse=True)
-    plain = any(limit.statistic is None for limit in kept)
-    usual = can_keep(len(readings), _SHARE) and not plain
-    worst = readings[_allowed(len(readings)) if usual else 0] if readings else math.inf
+        return Proposal(metric, most, _not_looser(Limit(metric, None, most, ORIGIN), existing), existing)
+    if metric == "ttft" and not all(call.streamed for sample in series.samples for call in sample.calls):
+        return Proposal(metric, None, existing, existing, NOT_STREAMED)
+    all_readings = [sample.reading(METRICS[metric]) for sample in series.samples]
+    readings = sorted((reading for reading in all_readings if reading is not None), reverse=True)
+    over = 0  # how many samples may be over the limit
+    statistic = None
+    # a test that has a plain limit keeps its kind of promise
+    if can_keep(len(readings), _SHARE) and all(limit.statistic is not None for limit in existing):
+        statistic = STATISTIC
+        while standing(over + 1, len(readings), _SHARE) == "kept":
+            over += 1
+    worst = readings[over] if readings else math.inf
     if worst == math.inf:
-        return Proposal(name, None, kept, kept, METRICS[name].absent)
-    limit = Limit(name, STATISTIC if usual else None, with_margin(int(worst)), ORIGIN)
-    return Proposal(name, int(worst), _tighter(limit, kept), kept)
+        return Proposal(metric, None, existing, existing, METRICS[metric].absent)
+    limit = Limit(metric, statistic, with_margin(int(worst)), ORIGIN)
+    return Proposal(metric, int(worst), _not_looser(limit, existing), existing)
 
 
-def _allowed(samples: int) -> int:
-    """How many samples may lie over a limit that the samples show the percentile to keep."""
-    over = 0
-    while standing(over + 1, samples, _SHARE) == "kept":
-        over += 1
-    return over
+def _not_looser(proposed: Limit, existing: tuple[Limit, ...]) -> tuple[Limit, ...]:
+    """Return the limits that hold if no existing one is loosened.
 
-
-def _tighter(proposed: Limit, existing: tuple[Limit, ...]) -> tuple[Limit, ...]:
-    """What holds when nothing that stands is loosened: of the same promise the tighter, and no plain limit beside
-    percentiles.
+    Of the same promise that is the tighter limit. A plain limit is not added to percentiles.
     """
     if not existing:
         return (proposed,)
@@ -208,7 +207,7 @@ def _tighter(proposed: Limit, existing: tuple[Limit, ...]) -> tuple[Limit, ...]:
 
 
 def with_margin(measured: Nanoseconds) -> Nanoseconds:
-    """The limit for a duration: a quarter more, at least 50 ms more, rounded up to two digits."""
+    """Return the limit for a duration: a quarter more, at least 50 ms more, rounded up to two digits."""
     enough = measured + max(math.ceil(measured * MARGIN), LEAST)
     step: int = 10 ** (len(str(enough)) - 2)
     return -(-enough // step) * step
@@ -218,25 +217,19 @@ def with_margin(measured: Nanoseconds) -> Nanoseconds:
 
 
 def as_marker(limits: Sequence[Limit]) -> str:
-    """`pytest.mark.latency_budget(ttft="520ms", total="3.6s")`: limits in the words that make them."""
-    arguments = [
-        f"{name}={_value([each for each in limits if each.metric == name])}"
-        for name in dict.fromkeys(limit.metric for limit in limits)
-    ]
+    """Return the code that sets these limits: `pytest.mark.latency_budget(ttft="520ms", total="3.6s")`."""
+    arguments = []
+    for metric in dict.fromkeys(limit.metric for limit in limits):
+        values = {limit.statistic: _value(limit) for limit in limits if limit.metric == metric}
+        mapping = "{" + ", ".join(f'"{statistic}": {value}' for statistic, value in values.items()) + "}"
+        arguments.append(f"{metric}={values.get(None, mapping)}")
     line = f"pytest.mark.latency_budget({', '.join(arguments)})"
-    if len(line) < _LINE:
+    if len(line) < _LONGEST_LINE:
         return line
     return "\n".join(["pytest.mark.latency_budget(", *(f"    {argument}," for argument in arguments), ")"])
 
 
-def _value(limits: Sequence[Limit]) -> str:
-    plain = [limit for limit in limits if limit.statistic is None]
-    if plain:
-        return _text(plain[0])
-    return "{" + ", ".join(f'"{limit.statistic}": {_text(limit)}' for limit in limits) + "}"
-
-
-def _text(limit: Limit) -> str:
+def _value(limit: Limit) -> str:
     if METRICS[limit.metric].kind == "duration":
         return f'"{duration.exact(int(limit.value))}"'
     return limit.value_text()

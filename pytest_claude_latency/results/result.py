@@ -1,7 +1,7 @@
-"""Results: what one run of one test measured, and how it fared against its budget.
+"""Results: what one sample of a test measured, and whether it kept its budget.
 
-It crosses from an xdist worker to the controller as one plain dict, so every
-part can be written as JSON types and read back without loss.
+A result travels from an xdist worker to the controller as one plain dict. So every part can be written as JSON types
+and read back without loss.
 """
 
 from __future__ import annotations
@@ -29,76 +29,74 @@ class TestResult:
     sample_count: int = 1
     """How many samples of the test were to run."""
     variant: str = ""
-    """What the test was tried with; empty where it ran as it is written."""
+    """What the test was tried with; empty if it ran as it is written."""
     written: str = ""
-    """The node id of the test as it is written, where this is a variant of it."""
+    """The node id of the test as it is written, if this is a variant of it; otherwise empty."""
     mode: Mode = "replay"
-    """How the test got its answers; one that was recorded was live."""
+    """How the test got its answers. A test that was recorded was live."""
     clock: Pace = "virtual"
-    """What its numbers were read from; `"real"` where it was live."""
+    """The clock that its numbers were read from; `"real"` if it was live."""
     outcome: str = "passed"
     """pytest's word for the test: `passed`, `failed`, `skipped`, `error`, `xfailed`, `xpassed`."""
     elapsed: float | None = None
-    """Seconds from the first request sent to the last answer ended; None where no answer ended."""
+    """Seconds from the first request sent to the last answer ended; None if no answer ended."""
     calls: tuple[Call, ...] = ()
     setup_calls: tuple[Call, ...] = ()
-    """Calls made in fixtures, on which no budget is judged."""
+    """Calls made in fixtures. No budget is judged on them."""
     judgements: tuple[Judgement, ...] = ()
     conditions: tuple[Mapping[str, str], ...] = ()
-    """What may have made each of `calls` fast or slow; empty where no baseline is used."""
+    """What may have made each of `calls` fast or slow; empty if no baseline is used."""
     percentiles: tuple[Limit, ...] = ()
     """Limits over all samples of the test."""
     incomplete: bool = False
     """Whether it did not run to its end: its own code failed, or it was skipped."""
     judged: bool = True
-    """Whether the run judges budgets. Where it does not, `judgements` only tells which limits there are."""
+    """Whether the run judges budgets. If not, `judgements` only shows which limits there are."""
     recording: str | None = None
     """The file that was replayed or written, relative to rootdir."""
     warnings: tuple[str, ...] = ()
-    """What a user should mend: unused recordings, an inherited budget over no call."""
+    """What a user should change, for example unused recordings."""
     connecting: float | None = None
-    """Seconds spent on opening connections ahead of calls, in no other time; None where none was opened so."""
+    """Seconds spent on opening connections ahead of calls, which are in no other time. None if none was opened so."""
     ab_sample: ABSample | None = None
-    """What its calls and its recorded requests measured alternately; None where that was not asked for."""
+    """What its calls and its recorded requests measured alternately; None if that was not asked for."""
     notes: tuple[str, ...] = ()
-    """What a user may want to know: waits that cost real seconds."""
+    """What a user may want to know, for example which waits cost real seconds."""
 
     breakdown: Mapping[str, Any] | None = None
-    """Where its time went, in JSON types: `test`, `calls` and `text`; None where that was not asked for."""
+    """Where its time went, in JSON types: `test`, `calls` and `text`; None if that was not asked for."""
     findings: tuple[Mapping[str, Any], ...] = ()
-    """What was found about it, in JSON types, the costliest first."""
+    """The findings about it in JSON types, the costliest first."""
 
     @property
     def succeeded(self) -> bool | None:
-        """Whether the test's own assertions held, whatever became of budgets; None where it was skipped."""
+        """Whether the test's own assertions held, whether or not it kept its budget; None if it was skipped."""
         return None if self.outcome == "skipped" else not self.incomplete
 
     @property
     def broken(self) -> tuple[Judgement, ...]:
         """The limits that were judged and not kept."""
-        return tuple(each for each in self.judgements if self.judged and each.broken)
+        return tuple(judgement for judgement in self.judgements if self.judged and judgement.broken)
 
     def as_dict(self) -> dict[str, Any]:
-        """The result in types that JSON and execnet know; `from_dict` reads it back."""
-        plain = dict(vars(self))
+        """Return the result in types that JSON and execnet accept; `from_dict` reads them."""
+        values = dict(vars(self))
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
-            plain[name] = [asdict(each) for each in plain[name]]
-        plain["ab_sample"] = self.ab_sample and self.ab_sample.as_dict()
-        return plain | {name: list(plain[name]) for name in ("conditions", "warnings", "notes", "findings")}
+            values[name] = [asdict(value) for value in values[name]]
+        values["ab_sample"] = self.ab_sample and self.ab_sample.as_dict()
+        return values | {name: list(values[name]) for name in ("conditions", "warnings", "notes", "findings")}
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> TestResult:
-        """The result that `as_dict` wrote."""
+    def from_dict(cls, values: Mapping[str, Any]) -> TestResult:
+        """Return the result that `as_dict` wrote."""
         parts = {
-            "calls": tuple(Call(**each) for each in plain["calls"]),
-            "setup_calls": tuple(Call(**each) for each in plain["setup_calls"]),
-            "judgements": tuple(_judgement(each) for each in plain["judgements"]),
-            "percentiles": tuple(Limit(**each) for each in plain["percentiles"]),
-            "ab_sample": plain["ab_sample"] and ABSample.from_dict(plain["ab_sample"]),
-            **{name: tuple(plain[name]) for name in ("conditions", "warnings", "notes", "findings")},
+            "calls": tuple(Call(**call) for call in values["calls"]),
+            "setup_calls": tuple(Call(**call) for call in values["setup_calls"]),
+            "judgements": tuple(
+                Judgement(**{**judgement, "limit": Limit(**judgement["limit"])}) for judgement in values["judgements"]
+            ),
+            "percentiles": tuple(Limit(**limit) for limit in values["percentiles"]),
+            "ab_sample": values["ab_sample"] and ABSample.from_dict(values["ab_sample"]),
+            **{name: tuple(values[name]) for name in ("conditions", "warnings", "notes", "findings")},
         }
-        return cls(**{**plain, **parts})
-
-
-def _judgement(plain: Mapping[str, Any]) -> Judgement:
-    return Judgement(**{**plain, "limit": Limit(**plain["limit"])})
+        return cls(**{**values, **parts})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.budgets.judgement import NO_CALL
 from pytest_claude_latency.budgets.limit import parse_expression
 from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.report.json_file import render
@@ -90,7 +91,7 @@ def test_a_report_without_a_test_that_passed_says_what_became_of_them(
     assert status == 1
     assert capsys.readouterr().out.splitlines() == [
         f"# left out: {DRAFT} (error)",
-        f"# left out: {LABEL} (no prompt call was made)",
+        f"# left out: {LABEL} ({NO_CALL})",
     ]
 
 

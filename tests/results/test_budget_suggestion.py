@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency import duration
+from pytest_claude_latency.budgets.judgement import NO_CALL
 from pytest_claude_latency.budgets.limit import Limit, NoLimit, parse_expression, parse_marker
 from pytest_claude_latency.duration import MILLISECOND, SECOND
 from pytest_claude_latency.metrics.metric import METRICS
@@ -122,7 +123,7 @@ def test_what_did_not_come_in_a_sample_is_not_limited() -> None:
 def test_a_test_without_calls_is_left_out() -> None:
     silent = Series(nodeid=LABEL, mode="replay", clock="virtual", samples=(Sample(),))
 
-    assert suggest({LABEL: silent}, {}, {}) == Suggestions((), {LABEL: "no prompt call was made"})
+    assert suggest({LABEL: silent}, {}, {}) == Suggestions((), {LABEL: NO_CALL})
 
 
 # ── percentiles ──
