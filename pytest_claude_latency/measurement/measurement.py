@@ -1,6 +1,6 @@
 """The measurement of one test: which requests it sent, what answered them, how long they took.
 
-A wider-scoped fixture is measured the same way in its own set-up and teardown. A `Source` decides what answers: a
+A higher-scoped fixture is measured the same way in its own set-up and teardown. A `Source` decides what answers: a
 recording, the network, or a value. The measurement adds what is common to all sources: it observes each attempt, gives
 the test a time of its own, and keeps each miss, which must fail the test even if the program swallowed the error.
 """
@@ -51,7 +51,7 @@ class Source(Protocol):
 
 @final
 class Measurement:
-    """What one test, or one wider-scoped fixture, did on the clock of its world."""
+    """What one test, or one higher-scoped fixture, did on the clock of its world."""
 
     def __init__(
         self,
