@@ -28,7 +28,7 @@ def parse(value: object) -> Nanoseconds:
     """Return the duration that a user wrote: `"800ms"`, `1.5` (seconds) or a `timedelta`.
 
     Raises:
-        LimitError: it is none of these, or negative, infinite or NaN.
+        LimitError: it is not one of these, or it is negative, infinite or NaN.
     """
     # Decimals, not floats: 0.1 s is exactly 100,000,000 ns, and 1.001 s exactly 1,001,000,000 ns.
     if isinstance(value, str) and (match := _TEXT.fullmatch(value)):

@@ -1,9 +1,9 @@
 """Strict JSON: how the files of this package are read.
 
 What the writer does not write is an error, never skipped: a misspelt key would otherwise change what a
-file means without a word. So a key that is unknown or stands twice is refused, and NaN and Infinity are.
-Values become typed structs by way of msgspec. Its own JSON reader is not used: it accepts a key that
-stands twice, and refuses half a surrogate pair, which a prompt may hold.
+file means without a word. So a key that is unknown or appears twice is refused, and so are NaN and Infinity.
+msgspec turns the values into typed structs. Its own JSON reader is not used: it accepts a key that
+appears twice, and refuses half a surrogate pair, which a prompt may hold.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read_text(path: Path, error: type[FileError]) -> str:
     """Return the text of a file.
 
     Raises:
-        FileError: there is none, or it is not UTF-8: an `error`, which says in which line.
+        FileError: there is no file, or it is not UTF-8. It is an `error`.
     """
     try:
         return path.read_bytes().decode()
@@ -95,7 +95,7 @@ def parse(text: str) -> Any:
 
     Raises:
         NotJSONError: it is not JSON.
-        JSONFaultError: a key stands twice in an object, or a number is NaN, infinite or too long.
+        JSONFaultError: a key appears twice in an object, or a number is NaN, infinite or too long.
     """
     try:
         return _DECODER.decode(text)
@@ -125,7 +125,7 @@ def check_format(fact: Mapping[str, Any], name: str, version: int, what: str) ->
     """Refuse the first object of a file that is not `what` (`"a recording"`) in a version up to this one.
 
     Raises:
-        JSONFaultError: `"format"` is not `name`, or `"version"` is no whole number or a newer one.
+        JSONFaultError: `"format"` is not `name`, or `"version"` is not a whole number, or is a newer one.
     """
     if fact.get("format") != name:
         raise JSONFaultError(f'it is not {what} of this plugin: the first line has no "format": "{name}"')
@@ -145,7 +145,7 @@ def kind_of(fact: Mapping[str, Any], kinds: Iterable[str], what: str) -> str:
     """
     keys = [kind for kind in kinds if kind in fact]
     if len(keys) != 1:
-        raise JSONFaultError(f"it is no line of {what}: expected exactly one of the keys {key_list(kinds)}")
+        raise JSONFaultError(f"it is not a line of {what}: expected exactly one of the keys {key_list(kinds)}")
     return keys[0]
 
 
@@ -161,7 +161,7 @@ def key_list(keys: Iterable[str]) -> str:
 
 
 def _refuse_constant(constant: str) -> Never:
-    raise JSONFaultError(f"{constant} is no JSON number")
+    raise JSONFaultError(f"{constant} is not a JSON number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in value if keys.count(key) > 1)
-        raise JSONFaultError(f'the key "{twice}" stands twice')
+        raise JSONFaultError(f'the key "{twice}" appears twice')
     return value
 
 
@@ -177,9 +177,9 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_co
 
 
 def _explain(message: str, value: object, struct: type[msgspec.Struct]) -> str:
-    """Put what msgspec says into the words of this package: msgspec names types of Python, and no values.
+    """Return the message of msgspec in the words of this package: msgspec names types of Python, and no values.
 
-    A field whose type has a `Meta(description=...)` says itself what is expected of it.
+    A field whose type has a `Meta(description=...)` describes itself what is expected.
     """
     place = _PLACE.fullmatch(message)
     key = re.split(r"[.\[]", place["path"], maxsplit=1)[0] if place else ""

@@ -47,9 +47,9 @@ def test_what_is_not_of_its_type_is_named_with_its_key(value: object, reason: st
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('{"a": 1, "b": {"c": 1, "c": 1}}', 'the key "c" stands twice'),
-        ('{"a": NaN}', "NaN is no JSON number"),
-        ("[-Infinity]", "-Infinity is no JSON number"),
+        ('{"a": 1, "b": {"c": 1, "c": 1}}', 'the key "c" appears twice'),
+        ('{"a": NaN}', "NaN is not a JSON number"),
+        ("[-Infinity]", "-Infinity is not a JSON number"),
         ("[" * 200_000, "it is nested too deeply"),
         ("1" * 5_000, "a number in it is too long"),
         ("{} {}", "it is not JSON"),

@@ -69,11 +69,11 @@ def read(text: str, path: Path) -> dict[str, Entry]:
             struct, follows = _KINDS[kind]
             if previous not in follows:
                 before = f'a line "{previous}"' if previous else "the first line"
-                raise JSONFaultError(f'a line "{kind}" cannot stand behind {before}')
+                raise JSONFaultError(f'a line "{kind}" cannot follow {before}')
             line = convert(fact, struct)
             if isinstance(line, TestFact):
                 if line.test in tests:
-                    raise JSONFaultError(f"the test {line.test} stands twice")
+                    raise JSONFaultError(f"the test {line.test} appears twice")
                 test = tests[line.test] = _Test(line)
             elif not isinstance(line, EndFact):
                 test.add(line)

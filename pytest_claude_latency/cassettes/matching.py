@@ -25,7 +25,7 @@ _INDEX = re.compile(r"\[([^\[\]]+)\]")
 
 @dataclass(frozen=True)
 class Rules:
-    """What a test says about the matching of its requests.
+    """How the requests of a test are matched, as its marker says.
 
     `ignore` lists dotted paths of the JSON body that both sides are compared without
     (`"metadata.user_id"`, `"messages.*.content.*.cache_control"`; `messages[0].content` means the same
@@ -49,6 +49,7 @@ def key_of(request: Request, rules: Rules = EXACT) -> Key:
 def body_of(request: Request, rules: Rules = EXACT) -> tuple[str, Any]:
     """Return the kind of a body, and a JSON value that stands for it where bodies are compared."""
     try:
+        # As numbers, 1 and 1.0 are the same; as texts they are not.
         value = json.loads(request.content, parse_float=_number)
     except (ValueError, RecursionError):
         parts = _parts(request)
@@ -107,10 +108,10 @@ def _bytes(content: bytes) -> str | dict[str, str]:
 
 @final
 class Matcher:
-    """The answers of one recording, handed out to the requests they fit; safe to ask from several threads.
+    """The answers of one recording, each handed out to a request that it fits. Several threads may ask at once.
 
-    Of several that fit, the one recorded first and not yet used is taken: identical requests, and the
-    attempts of one call, get their answers in the recorded order.
+    Of several that fit, the first one not yet used is taken: identical requests, and the attempts of one
+    call, get their answers in the recorded order.
     """
 
     def __init__(self, exchanges: Iterable[Exchange], rules: Rules = EXACT) -> None:
@@ -119,20 +120,21 @@ class Matcher:
         self._lock = Lock()
         self._taken: dict[Key, int] = {}
         self._fitting: dict[Key, list[int]] = {}
+        # By identity: two exchanges of a recording may be equal.
         self._places = {id(exchange): place for place, exchange in enumerate(self.exchanges)}
         for place, exchange in enumerate(self.exchanges):
             self._fitting.setdefault(key_of(exchange.request, rules), []).append(place)
 
     def take(self, sent: Request) -> Exchange | None:
-        """The answer to a request, which is then used; None if none fits, or all that fit are used.
+        """Return the exchange that answers a request, and mark it as used; None if none fits or all that fit are used.
 
-        Where the rules let answers repeat, those that fit come round again in their order.
+        Where the rules let answers repeat, those that fit are served again in their order.
         """
         key = key_of(sent, self.rules)
         fitting = self._fitting.get(key)
         if fitting is None:
             return None
-        with self._lock:
+        with self._lock:  # or two threads that send the same request at once would get the same answer
             taken = self._taken.get(key, 0)
             if taken >= len(fitting) and not self.rules.repeat:
                 return None
@@ -140,21 +142,21 @@ class Matcher:
         return self.exchanges[fitting[taken % len(fitting)]]
 
     def place_of(self, taken: Exchange) -> int:
-        """Where an exchange that was handed out stands in the recording, from 0."""
+        """Return the place in the recording, from 0, of an exchange that was handed out."""
         return self._places[id(taken)]
 
     def fitting(self, sent: Request) -> tuple[int, ...]:
-        """The numbers, from 1, of the exchanges that fit a request, used or not."""
+        """Return the numbers, from 1, of the exchanges that fit a request, used or not."""
         return tuple(place + 1 for place in self._fitting.get(key_of(sent, self.rules), ()))
 
     def is_used(self, number: int) -> bool:
-        """Whether the exchange of this number, from 1, was handed out."""
+        """Return whether the exchange of this number, from 1, was handed out."""
         key = key_of(self.exchanges[number - 1].request, self.rules)
         return self._fitting[key].index(number - 1) < self._taken.get(key, 0)
 
     @property
     def unused(self) -> tuple[Exchange, ...]:
-        """The exchanges that were not handed out, in their order."""
+        """The exchanges that were not handed out, in the recorded order."""
         with self._lock:
             places = [place for key, fitting in self._fitting.items() for place in fitting[self._taken.get(key, 0) :]]
         return tuple(self.exchanges[place] for place in sorted(places))

@@ -19,7 +19,7 @@ from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.plurals import number_of
 
 _WIDTH = 60  # characters of a value that are shown
-_BEFORE = 20  # of these, how many stand before the first that differs
+_BEFORE = 20  # how many of these come before the first character that differs
 _PLACES = 5  # differences that are shown
 
 
@@ -84,7 +84,7 @@ def _text(value: Any) -> str:
 
 
 def _shared_start(first: str, second: str) -> int:
-    """How many characters both begin with, found by halves: prompts are long."""
+    """Return how many characters both texts begin with. It halves the range at each step, since prompts are long."""
     low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
@@ -111,7 +111,7 @@ def nearest(candidates: Iterable[Request], sent: Request, rules: Rules = EXACT) 
 def miss_message(sent: Request, matcher: Matcher | None, *, recording: str, record: str) -> str:
     """Return why nothing answers this request, and what to do.
 
-    `matcher` is None where there is no recording, `recording` names its file, `record` is the command
+    `matcher` is None if there is no recording, `recording` names its file, `record` is the command
     that would record the test.
     """
     request = sent.title
@@ -128,6 +128,7 @@ def miss_message(sent: Request, matcher: Matcher | None, *, recording: str, reco
         head, facts = f"no recorded answer fits this {request}", [_fact("recording", f"{recording} holds no exchange")]
     else:
         head, facts = f"no recorded answer fits this {request}", _nearest_lines(sent, matcher, recording)
+    # The facts line up with those of a budget's message.
     return "\n".join([head, *facts, _fact("record", record)])
 
 
@@ -156,7 +157,7 @@ def _shortened(recorded: Any, sent: Any) -> tuple[str, str]:
     """Cut both values to what can be read at a glance, around the first character that differs."""
     if not (isinstance(recorded, str) and isinstance(sent, str)):
         return _cut(conceal(_text(recorded)), 0), _cut(conceal(_text(sent)), 0)
-    recorded, sent = conceal(recorded), conceal(sent)
+    recorded, sent = conceal(recorded), conceal(sent)  # before they are cut: half a key is not recognized
     same = _shared_start(recorded, sent)
     start = 0 if max(len(recorded), len(sent)) <= _WIDTH or same <= _BEFORE else same - _BEFORE
     return _text(_cut(recorded, start)), _text(_cut(sent, start))

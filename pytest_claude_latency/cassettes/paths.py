@@ -25,7 +25,7 @@ _XUNIT = {name.lower(): name for name in ("setUp", "tearDown", "setUpClass", "te
 def path_of(test_file: Path, folder: str, test_id: str, sample: int) -> Path:
     """Return the file of one sample of a test: `<test folder>/<folder>/<module>/<test id>.<sample>.jsonl`.
 
-    `test_id` is the node id behind the file, without the sample: `"TestTriage::test_label[en]"`.
+    `test_id` is the node id after the file, without the sample: `"TestTriage::test_label[en]"`.
     """
     return _module_folder(test_file, folder) / f"{_test_name(test_id)}.{sample}.jsonl"
 

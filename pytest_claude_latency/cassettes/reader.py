@@ -1,6 +1,6 @@
 """The reader of cassettes: JSON lines, each a struct of its kind, put together to exchanges.
 
-All that version 1 does not know is an error that names the line.
+What version 1 does not know is an error that names the line.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ _LINES: dict[str, type[Line]] = {
     "chunk": ChunkLine,
     "end": EndLine,
 }
-# kind of line → kinds it may stand behind ("" is the header, "end" the end of the exchange before)
+# kind of line → kinds that it may follow ("" is the header, "end" the end of the exchange before)
 _FOLLOWS = {
     "request": {"", "end"},
     "connect": {"request"},
@@ -141,7 +141,7 @@ def read(text: str, path: Path) -> tuple[Header, tuple[Exchange, ...]]:
                 header = _header(fact)
             else:
                 exchanges.add(fact)
-        assert header is not None  # a text without lines is refused
+        assert header is not None  # a text without lines is refused before this
         return header, exchanges.complete()
     except JSONFaultError as fault:
         raise CassetteError(path, lines.number, str(fault)) from None
@@ -176,13 +176,14 @@ class _Exchanges:
     def add(self, fact: dict[str, Any]) -> None:
         kind = kind_of(fact, _LINES, "a recording")
         line = convert(fact, _LINES[kind])
+        # The order is checked before the values: a line in the wrong place says more about what went wrong.
         if self._previous not in _FOLLOWS[kind]:
             above = f'a line "{self._previous}"' if self._previous else "the first line"
-            raise JSONFaultError(f'a line "{kind}" cannot stand behind {above}')
+            raise JSONFaultError(f'a line "{kind}" cannot follow {above}')
         number = len(self._complete) + 1
         if fact[kind] != number:
             raise JSONFaultError(
-                f'"{kind}" is {fact[kind]}, expected {number}: exchanges are numbered from 1, each whole'
+                f'"{kind}" is {fact[kind]}, expected {number}: exchanges are numbered from 1, one after the other'
             )
         match line:
             case RequestLine():
@@ -224,7 +225,7 @@ class _Exchanges:
 def _nanoseconds(milliseconds: float, key: str, earliest: Nanoseconds = 0, reason: str = "") -> Nanoseconds:
     """Milliseconds as nanoseconds, without the error that floats bring in."""
     microseconds: int = round(milliseconds * 1000)
-    if microseconds / 1000 != milliseconds:
+    if microseconds / 1000 != milliseconds:  # finer times would be lost when the recording is written again
         raise JSONFaultError(f'"{key}" is {show(milliseconds)}, expected at most three decimals')
     if microseconds * MICROSECOND < earliest:
         raise JSONFaultError(f'"{key}" is {show(milliseconds)}, after {earliest / MILLISECOND}: {reason}')

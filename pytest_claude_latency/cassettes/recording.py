@@ -1,4 +1,4 @@
-"""A cassette: one recording, and the JSON lines it is kept in.
+"""A cassette: one recording, and the JSON lines that it is stored in.
 
 A recording is read strictly: a line or key that version 1 does not know is an error, not a
 thing to skip, since a misspelt `"txet"` would otherwise change without a word what is replayed.
@@ -38,6 +38,7 @@ from pytest_claude_latency.errors import CassetteError, CassetteWriteError, File
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request
 from pytest_claude_latency.strict_json import Line, parse, read_text
 
+# A prompt in Chinese is to be readable in a diff.
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _ASCII_ENCODER = json.JSONEncoder()
 
@@ -67,7 +68,7 @@ class Recording:
         return loads(read_text(path, CassetteError), path)
 
     def save(self, path: Path | str) -> None:
-        """Write the recording to a file, whole or not at all. Folders are made.
+        """Write the recording to a file, which appears complete or not at all. Folders are made.
 
         Raises:
             CredentialError: something in it looks like a credential; nothing was written.
@@ -91,7 +92,7 @@ def save_set(
 
     Raises:
         CredentialError: something in one looks like a credential; nothing was written.
-        CassetteWriteError: one could not be written; the old set is still there, whole.
+        CassetteWriteError: one could not be written; the old set is still there, complete.
     """
     for recording in recordings:
         refuse_credentials(recording, recording.test)
@@ -192,7 +193,7 @@ def _milliseconds(span: Nanoseconds) -> float:
 
 
 def _headers(headers: Headers) -> HeaderForms:
-    by_name = dict(headers)
+    by_name = dict(headers)  # holds each name once
     return by_name if len(by_name) == len(headers) else list(headers)
 
 

@@ -15,14 +15,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import Field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from pytest_claude_latency.messages_api.body_text import Change, Path, Piece, changes, is_protocol, passages
+from pytest_claude_latency.messages_api.body_text import Change, Path, Piece, body_texts, changes, is_protocol
 from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Headers, Request, canonical, redirects
 
 PLACEHOLDER = "[redacted]"
 
 _KEPT = {"content-type", "anthropic-version", "anthropic-beta", "request-id", "server-timing"}
 _KEPT |= {"retry-after", "retry-after-ms", "x-should-retry"}  # the SDK's back-off obeys them
-_KEPT_PREFIX = "anthropic-ratelimit-"
+_KEPT_PREFIX = "anthropic-ratelimit-"  # limits and what is left of them: they explain a 429
 _NEVER = re.compile(
     r"authorization|.*-authorization|x-api-key|api-key|.*cookie2?|.*organization.*|.*workspace.*|x-amz-security-token"
     # These describe the bytes on the wire; a recording holds them decoded.
@@ -79,15 +79,15 @@ def redact(recording: RecordedT, patterns: Sequence[re.Pattern[str]]) -> Recorde
     for exchange in recording.exchanges:
         body = b"".join(chunk.data for chunk in exchange.chunks)
         pieces: list[Piece] = []
-        for passage in passages(body):
+        for body_text in body_texts(body):
             matches = [
                 part.stretch(start, end)
-                for part in passage.parts()
+                for part in body_text.parts()
                 for start, end in stretches(part.text, patterns)
                 if part.text[start:end] != PLACEHOLDER
             ]
             if matches:
-                pieces += passage.replaced(matches, PLACEHOLDER)
+                pieces += body_text.replaced(matches, PLACEHOLDER)
         chunks = tuple(_cut_alike(exchange.chunks, changes(pieces)))
         exchanges.append(replace(exchange, request=redact_request(exchange.request, patterns), chunks=chunks))
     return replace(recording, exchanges=tuple(exchanges))
@@ -166,8 +166,8 @@ class _Masked:
         place = bisect_right(self._starts, position) - 1
         if place < 0:
             return position + side
-        behind = position - self._starts[place] - len(PLACEHOLDER)
-        return self._stretches[place][side] if behind < 0 else self._stretches[place][1] + behind + side
+        after = position - self._starts[place] - len(PLACEHOLDER)  # negative inside the placeholder
+        return self._stretches[place][side] if after < 0 else self._stretches[place][1] + after + side
 
 
 def _cut_alike(chunks: Iterable[Chunk], changes: Iterable[Change]) -> Iterator[Chunk]:
@@ -186,7 +186,7 @@ def _cut_alike(chunks: Iterable[Chunk], changes: Iterable[Change]) -> Iterator[C
             pieces.append(chunk.data[written - position : max(change.start, written) - position])
             written = min(change.end, end)
             if change.end > end:
-                break
+                break  # its last byte is in a later chunk
             pieces.append(change.new)
             coming.popleft()
         yield replace(chunk, data=b"".join([*pieces, chunk.data[written - position :]]))

@@ -1,7 +1,7 @@
 """Credentials: what must not be written, and where in a recording it stands.
 
-A recording goes into a repository, so one that looks as if it held a key is not written. A
-finding says where and of what kind, never what. The table below knows credentials by the form that
+A recording is committed to a repository, so one that seems to hold a key is not written. A
+finding says where it is and of what kind, never what it is. The table below knows credentials by the form that
 their issuers gave them, not by how random a text looks: images, signatures and ids look random too.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_claude_latency.errors import CredentialError
-from pytest_claude_latency.messages_api.body_text import passages
+from pytest_claude_latency.messages_api.body_text import body_texts
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers
 
 
@@ -56,7 +56,7 @@ _SECRET_NAMES = (
 )
 _SECRET_NAME = re.compile(_SECRET_NAMES, re.IGNORECASE)
 _PARAMETER = re.compile(rf"""(?i)((?:\A|[?&]){_SECRET_NAMES}=)[^&\s#"'<>]+""")
-_ALONE = r"(?<![A-Za-z0-9])"  # not inside a longer word: "task-ant-…" is no key
+_ALONE = r"(?<![A-Za-z0-9])"  # not inside a longer word: "task-ant-…" is not a key
 
 _FORMS = (
     # Console and OAuth keys are sk-ant-<kind><version>-<secret>.
@@ -68,7 +68,7 @@ _FORMS = (
     _form("an AWS access key id", ["AKIA", "ASIA"], r"(?<![A-Za-z0-9+/])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9+/=])"),
     # The secret has no form of its own; the names that AWS's tools give it do.
     _form("an AWS secret key", ["ecret"], r"(?i)secret_?access_?key\W{1,5}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"),
-    # Personal, OAuth, user, server and refresh tokens are told by their third letter.
+    # The third letter says whether it is a personal, OAuth, user, server or refresh token.
     _form("a GitHub token", ["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], _ALONE + r"gh[pousr]_[A-Za-z0-9]{30,}"),
     _form("a GitHub token", ["github_pat_"], _ALONE + r"github_pat_[A-Za-z0-9_]{22,}"),
     _form("a GitLab token", ["glpat-"], _ALONE + r"glpat-[A-Za-z0-9_-]{20,}"),
@@ -84,11 +84,11 @@ _FORMS = (
     _form("a private key", ["PRIVATE KEY"], r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"),
     # RFC 7519: header and claims are JSON objects, so their base64 begins with eyJ.
     _form("a JSON web token", ["eyJ"], _ALONE + r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
-    # RFC 6750 and 7617; a digit tells a token from prose and from YOUR_TOKEN_HERE.
+    # RFC 6750 and 7617; a token has a digit, prose and YOUR_TOKEN_HERE have none.
     _form("a bearer token", ["earer ", "EARER "], r"(?i)\bbearer {1,4}(?=[a-z._~+/=-]{0,99}\d)[\w.~+/=-]{20,}"),
     _form("a password for basic authentication", ["asic "], r"(?i)authorization\W{1,5}basic {1,4}[a-z0-9+/]{8,}"),
     _form("an API key header", ["-api-key", "-Api-Key"], r"(?i)x-api-key\W{1,5}(?=[a-z._-]{0,99}\d)[\w.-]{16,}"),
-    # user:password@host, unless the password says that it is none.
+    # user:password@host, unless the password is a word that stands for one.
     _form(
         "a URL with a password",
         ["://"],
@@ -162,16 +162,16 @@ def _in_headers(place: str, headers: Headers) -> Iterator[Finding]:
 
 
 def _in_body(place: str, joint: str, body: bytes) -> Iterator[Finding]:
-    """Yield what a body holds; `joint` stands in a finding between the body and the place in it."""
+    """Yield the findings in a body; `joint` separates the body from the place in it."""
     kinds_found: set[str] = set()
-    for passage in passages(body):
-        texts = [passage.text]
-        if passage.holds_json:  # an escape may stand inside a key, as in "sk-\u0061nt-…"
-            texts += [part.text for part in passage.parts()]
+    for body_text in body_texts(body):
+        texts = [body_text.text]
+        if body_text.holds_json:  # an escape may stand inside a key, as in "sk-\u0061nt-…"
+            texts += [part.text for part in body_text.parts()]
         for kind in (kind for text in texts for kind in _kinds(text)):
             kinds_found.add(kind)
-            yield Finding(f"{place}{joint}{passage.where}" if passage.where else place, kind)
-    # What stands in no passage: keys, comments of a stream, the API's own words.
+            yield Finding(f"{place}{joint}{body_text.where}" if body_text.where else place, kind)
+    # What no text of the body holds: keys, comments of a stream, the API's own words.
     for kind in _kinds(body.decode(errors="replace")):
         if kind not in kinds_found:
             yield Finding(place, kind)

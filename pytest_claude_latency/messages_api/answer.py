@@ -1,4 +1,4 @@
-"""Answers: what one HTTP answer says, and when each part of it arrived.
+"""Answers: what one HTTP answer holds, and when each part of it arrived.
 
 The body of an exchange is read as the SDK reads it, so that an event counts when,
 and only if, the program gets to see it: events without a name are skipped, and
@@ -28,7 +28,10 @@ _CONTENT: dict[object, tuple[Kind, str, str]] = {
 }
 _EVENT_STREAM = "text/event-stream"
 _decode = json.JSONDecoder().raw_decode  # a stream has thousands of small values: `json.loads` takes twice as long
-_THINKING_BLOCKS = ("thinking", "redacted_thinking")
+_THINKING_BLOCKS = (
+    "thinking",
+    "redacted_thinking",
+)  # the latter is encrypted: the model thought, and nobody may read it
 
 
 class Delta(NamedTuple):
@@ -63,7 +66,7 @@ class Usage:
 
 @final
 class ReadAnswer:
-    """What one answer holds so far. Fields that it says nothing of are None."""
+    """What one answer holds so far. A field is None if the answer does not have it."""
 
     def __init__(self, *, streamed: bool) -> None:
         self.streamed = streamed
@@ -93,7 +96,7 @@ class ReadAnswer:
     def take_event(self, at: Nanoseconds, event: sse.Event) -> None:
         """Take the next event of a stream, which arrived at this instant."""
         if self.failed is not None:
-            return
+            return  # the SDK raises at the error and reads no further
         match event.name:
             case "content_block_delta":
                 self._take_delta(at, _json(event.data))
@@ -134,7 +137,7 @@ class ReadAnswer:
         self.usage = self.usage.updated(usage, final=final)
 
     def take_body(self, at: Nanoseconds, body: bytes) -> None:
-        """Take the whole body of an answer that does not stream, whose last byte arrived at this instant."""
+        """Take the complete body of an answer that does not stream, whose last byte arrived at this instant."""
         message = _json(body.decode("utf-8", "replace"))
         self.complete = at
         self.error = _error_type(message)

@@ -42,7 +42,7 @@ class Decoder:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._held = 0
-        self._needed = _PRELUDE.size
+        self._needed = _PRELUDE.size  # bytes until the next step: fewer are only kept, so that nothing is joined twice
         self._broken = False
 
     def feed(self, data: bytes) -> Iterable[Event]:
@@ -77,7 +77,7 @@ class _BrokenFrameError(ValueError):
 
 
 def _needed(held: bytes, start: int) -> int:
-    """Return how many bytes from `start` the next step needs: the prelude or, once that is there, the whole frame."""
+    """Return how many bytes from `start` the next step needs: the prelude or, after that, the complete frame."""
     if len(held) - start < _PRELUDE.size:
         return _PRELUDE.size
     length, headers, checksum = _PRELUDE.unpack_from(held, start)

@@ -1,9 +1,9 @@
-"""Texts of bodies: what a request or an answer says, and how its bytes are written anew where a text changes.
+"""Body texts: the texts in a request or an answer, and how its bytes are written anew if a text changes.
 
-A content block's text comes in deltas, a delta in an event, an event in chunks cut anywhere; no
-chunk holds the sentence that a reader sees. So what looks for something in a body looks in its passages.
-An event or a body in which a text changes is written anew as a whole. Nothing else of it can be told from
-outside, since it counts only when its last byte is there.
+The text of a content block comes in deltas, a delta in an event, an event in chunks that are cut anywhere; no
+chunk holds the sentence that a reader sees. So whoever looks for something in a body looks in its texts.
+An event, or a whole body, in which a text changes is written anew. A program cannot notice, since an event
+counts only when its last byte is there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Path: TypeAlias = tuple[Step, ...]
 _DATA_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])data: ?([^\r\n]+)")
 _STREAM_START = re.compile(rb"(?:\xef\xbb\xbf)?(?:event|data|id|retry)?:")
 _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)(\s*:)?', re.DOTALL)
-# What stands for one character inside a JSON string; a pair of surrogates is one character.
+# One character as it is written inside a JSON string; a pair of surrogates is one character.
 _UNIT = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL)
 _PROTOCOL = ("type", "role", "model", "stop_reason")  # keys of the API's own words, unless in the input of a tool
 _BLOCK_EVENTS = {"content_block_start": "content_block", "content_block_delta": "delta"}
@@ -34,7 +34,7 @@ _FRAME = struct.Struct(">III")  # an AWS event-stream frame: its length, that of
 
 
 class Change(NamedTuple):
-    """A stretch of a body's bytes, and what is to stand there instead."""
+    """A stretch of a body's bytes, and the bytes that replace it."""
 
     start: int
     end: int
@@ -45,8 +45,8 @@ class Change(NamedTuple):
 class Document:
     """A part of a body that is read as one: the JSON of an event, or the whole body.
 
-    `start` and `end` are its place in the body. Where it lies in an AWS `frame`, that is the place of the
-    frame, which is made anew for a changed text.
+    `start` and `end` are its place in the body. If it came in an AWS `frame`, they are the place of the frame,
+    which is made anew for a changed text.
     """
 
     text: str
@@ -57,18 +57,19 @@ class Document:
     def rewritten(self, texts: Mapping[Path | None, str]) -> bytes:
         """Return its bytes with these texts at their paths; None is the path of a document that is not JSON."""
         if None in texts:
-            return _encoded(texts[None])
-        holder = [json.loads(self.text)]  # so that a body that is one string has a place to stand in too
-        for path, text in texts.items():
-            *steps, last = (0, *(path or ()))
-            inner: Any = holder
-            for step in steps:
-                inner = inner[step]
-            inner[last] = text
-        try:
-            content = _encoded(json.dumps(holder[0], ensure_ascii=False, separators=(",", ":")))
-        except UnicodeEncodeError:  # half a surrogate pair: JSON can write it, UTF-8 cannot
-            content = json.dumps(holder[0], separators=(",", ":")).encode()
+            content = _encoded(texts[None])
+        else:
+            holder = [json.loads(self.text)]  # so that a body that is one string can be replaced too
+            for path, text in texts.items():
+                *steps, last = (0, *(path or ()))
+                inner: Any = holder
+                for step in steps:
+                    inner = inner[step]
+                inner[last] = text
+            try:
+                content = _encoded(json.dumps(holder[0], ensure_ascii=False, separators=(",", ":")))
+            except UnicodeEncodeError:  # half a surrogate pair: JSON can write it, UTF-8 cannot
+                content = json.dumps(holder[0], separators=(",", ":")).encode()
         if self.frame is None:
             return content
         headers, payload = _frame_parts(self.frame)
@@ -80,7 +81,7 @@ class Document:
 
 
 class Piece(NamedTuple):
-    """A text that stands in one place of a body: a JSON string, or (`path` None) a whole document."""
+    """A text in one place of a body: a JSON string, or (`path` None) a whole document that is not JSON."""
 
     text: str
     document: Document
@@ -88,14 +89,14 @@ class Piece(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A text inside a passage: all of it, or one string of the JSON that it is. `token` is its escaped form."""
+    """A part of a body text: all of it or, if it is JSON, one string in it. `token` is its escaped form."""
 
     text: str
     start: int
     token: str
 
     def stretch(self, start: int, end: int) -> tuple[int, int]:
-        """Return where a stretch of this text lies in the passage's."""
+        """Return the place of a stretch of this part in the body text."""
         if self.token == self.text:
             return self.start + start, self.start + end
         units = [*(unit.start() for unit in _UNIT.finditer(self.token)), len(self.token)]
@@ -103,7 +104,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Passage:
+class BodyText:
     """A text as a reader sees it, made of the pieces it came in.
 
     `where` names its place for a person: `"content block 0"`, `"messages[0].content"`; empty for a body as a whole.
@@ -144,21 +145,22 @@ class Passage:
         for start, end in sorted(stretches, reverse=True):  # from the end: what is before keeps its place
             touched = range(bisect_right(starts, start) - 1, bisect_left(starts, end))
             first, *others = (place for place in touched if self.pieces[place].text)
+            # The pieces that the stretch covers to their end: they would be empty without some of the new text.
             holders = [first, *(place for place in others if starts[place + 1] <= end)]
             shares = dict.fromkeys((first, *others), "")
             for index, character in enumerate(new):
                 shares[holders[round(index * (len(holders) - 1) / (len(new) - 1))]] += character
             for place, share in shares.items():
                 text = texts.get(place, self.pieces[place].text)
-                before, behind = max(start - starts[place], 0), min(end, starts[place + 1]) - starts[place]
-                texts[place] = text[:before] + share + text[behind:]
+                cut_from, cut_to = max(start - starts[place], 0), min(end, starts[place + 1]) - starts[place]
+                texts[place] = text[:cut_from] + share + text[cut_to:]
         return [self.pieces[place]._replace(text=text) for place, text in texts.items()]
 
 
-def passages(body: bytes) -> list[Passage]:
-    """Return everything a body says: of a stream the content blocks, joined, and all other texts; of JSON each string.
+def body_texts(body: bytes) -> list[BodyText]:
+    """Return the texts in a body: of a stream the content blocks, joined, and all other texts; of JSON each string.
 
-    A body that is neither is one passage. Keys, numbers and the API's own words (`type`, `role`, `model`,
+    A body that is neither is one text. Keys, numbers and the API's own words (`type`, `role`, `model`,
     `stop_reason`) are not among them.
     """
     if body.startswith(b"\0") and (frames := list(_frames(body))):
@@ -218,17 +220,17 @@ def _frame_parts(frame: bytes) -> tuple[bytes, bytes]:
     return frame[_FRAME.size : _FRAME.size + headers], frame[_FRAME.size + headers : -4]
 
 
-def _of_document(document: Document, otherwise: str) -> list[Passage]:
+def _of_document(document: Document, otherwise: str) -> list[BodyText]:
     try:
         value = json.loads(document.text)
     except (ValueError, RecursionError):
-        return [Passage(otherwise, (Piece(document.text, document, None),))]
-    return [Passage(path_text(path), (Piece(text, document, path),)) for path, text in _texts(value)]
+        return [BodyText(otherwise, (Piece(document.text, document, None),))]
+    return [BodyText(path_text(path), (Piece(text, document, path),)) for path, text in _texts(value)]
 
 
-def _of_stream(documents: Iterable[Document]) -> list[Passage]:
+def _of_stream(documents: Iterable[Document]) -> list[BodyText]:
     blocks: dict[tuple[int, Step], list[Piece]] = {}
-    others: list[Passage] = []
+    others: list[BodyText] = []
     for number, document in enumerate(documents, 1):
         try:
             value = json.loads(document.text)
@@ -244,9 +246,9 @@ def _of_stream(documents: Iterable[Document]) -> list[Passage]:
             if len(path) == 2 and path[0] == part:
                 blocks.setdefault((block, path[1]), []).append(piece)
             else:
-                others.append(Passage(f"event {number} at {path_text(path)}", (piece,)))
+                others.append(BodyText(f"event {number} at {path_text(path)}", (piece,)))
     joined = (
-        Passage(f"content block {block}", tuple(pieces), holds_json=key == "partial_json")
+        BodyText(f"content block {block}", tuple(pieces), holds_json=key == "partial_json")
         for (block, key), pieces in blocks.items()
     )
     return [*joined, *others]

@@ -21,7 +21,7 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Request:
-    """What was sent. `content` is the body as bytes; JSON is kept in `canonical` form."""
+    """What was sent. `content` is the body as bytes; JSON has the form that `canonical` returns."""
 
     method: str
     url: str

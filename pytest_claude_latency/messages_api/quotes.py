@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.messages_api.body_text import Passage, passages
+from pytest_claude_latency.messages_api.body_text import BodyText, body_texts
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
 
 LEAST_RUN = 20
@@ -52,26 +52,26 @@ def quotes_an_answer(request: Request, sent: Nanoseconds, exchanges: Sequence[Ex
 
 def _words_of(requests: Iterable[Request]) -> str:
     """Return the words of everything that these requests say; a bar keeps two texts apart."""
-    texts = (passage.text for request in requests for passage in passages(request.content))
+    texts = (body_text.text for request in requests for body_text in body_texts(request.content))
     return "|".join(f" {' '.join(_WORD.findall(text.lower()))} " for text in texts)
 
 
 def _telling_runs(answer: bytes) -> Iterator[str]:
     """Yield the runs of words in an answer that nobody else is likely to write by chance."""
-    for passage in passages(answer) if answer else ():
-        if not _USAGE.search(passage.where):
-            for text in _values(passage):
+    for body_text in body_texts(answer) if answer else ():
+        if not _USAGE.search(body_text.where):
+            for text in _values(body_text):
                 yield from _runs(_WORD.findall(text.lower()))
                 yield from (f" {name.lower()} " for name in _NAME.findall(text))
 
 
-def _values(passage: Passage) -> Iterator[str]:
-    """Yield the text of a passage and, where that is JSON, each string in it: a program may repeat one alone."""
-    yield passage.text
-    if passage.holds_json:
-        yield from (part.text for part in passage.parts())
-    elif passage.text.lstrip()[:1] in ("{", "["):
-        yield from (value.text for value in passages(passage.text.encode(errors="replace")))
+def _values(body_text: BodyText) -> Iterator[str]:
+    """Yield a text of a body and, where that is JSON, each string in it: a program may repeat one alone."""
+    yield body_text.text
+    if body_text.holds_json:
+        yield from (part.text for part in body_text.parts())
+    elif body_text.text.lstrip()[:1] in ("{", "["):
+        yield from (value.text for value in body_texts(body_text.text.encode(errors="replace")))
 
 
 def _runs(words: Sequence[str]) -> Iterator[str]:

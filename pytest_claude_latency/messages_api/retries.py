@@ -1,6 +1,6 @@
 """Retries: which exchanges of a recording are the attempts of one call.
 
-While a test runs, the context of the SDK's call tells which request retries which. A recording keeps
+While a test runs, the context of the SDK's call says which request retries which. A recording keeps
 no such mark, so the attempts of a call are found by what the SDK does: it sends the same body again, to
 the same URL, after a failure that it retries and when that failure is over.
 """
@@ -17,7 +17,7 @@ from pytest_claude_latency.messages_api.exchange import Exchange, header
 Attempts: TypeAlias = tuple[Exchange, ...]
 """The exchanges of one call, in the order they were sent; the last one is the answer's."""
 
-_RETRIED = frozenset({408, 409, 429})  # and each status from 500 on
+_RETRIED = frozenset({408, 409, 429})  # as the SDK does it; and each status from 500 on
 _LONGEST_PAUSE: Nanoseconds = 65 * SECOND
 """The SDK obeys a `retry-after` of up to a minute. What comes later is a call of its own."""
 
@@ -56,6 +56,7 @@ def _goes_on(last: Exchange, exchange: Exchange) -> bool:
         return last.request.url != exchange.request.url and last.sent <= exchange.sent
     if last.end is None or last.request.url != exchange.request.url or not _is_retried(last):
         return False
+    # Two equal requests at the same time are two calls: a retry is sent when the failure is over.
     return 0 <= exchange.sent - ended(last, exchange.sent) <= _LONGEST_PAUSE
 
 

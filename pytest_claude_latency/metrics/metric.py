@@ -76,7 +76,7 @@ def measurement(metric: Metric, call: Call) -> int | float | None:
 
     None where the call does not have it.
     """
-    value: int | float | None = getattr(call, metric.name)
+    value: int | float | None = getattr(call, metric.name)  # each metric of a call is a field of the same name
     if value is None:
         return metric.unreported
     return duration.nanoseconds(value) if metric.kind == "duration" else value
@@ -98,4 +98,5 @@ def show(metric: Metric, measured: int | float) -> str:
         return duration.show(int(measured))
     if metric.kind == "count":
         return f"{measured}"
+    # Below 1 token per second, one decimal would round away what differs.
     return (f"{measured:.1f}" if measured >= 1 else f"{measured:.2g}") + RATE_UNIT

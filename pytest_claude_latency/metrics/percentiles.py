@@ -46,6 +46,7 @@ def percentile(readings: Sequence[float], share: Fraction) -> float:
         raise LatencyError("a percentile needs at least one sample, got none")
     if any(math.isnan(reading) for reading in readings):
         raise LatencyError("NaN is not a measurement: readings that hold it have no percentile")
+    # Fractions: in floats 0.07 * 100 is more than 7, and its ceiling is 8.
     return sorted(readings)[math.ceil(_checked(share) * len(readings)) - 1]
 
 
@@ -60,6 +61,7 @@ def standing(over: int, total: int, share: Fraction) -> Standing:
     if not 0 <= over <= total:
         raise LatencyError(f"{over} of {total} samples cannot be over a limit")
     beyond = 1 - _checked(share)
+    # So few over the limit would be unlikely if the percentile were over it, so many if it were under it.
     if _significant(_at_most(over, total, beyond)):
         return "kept"
     if _significant(_at_most(total - over, total, 1 - beyond)):

@@ -40,6 +40,7 @@ class Sample:
         if metric.name == "elapsed":
             return self.elapsed
         readings = [measurement(metric, call) for call in self.calls]
+        # A token that never came must not make a run look faster than one in which it came late.
         if None in readings and metric.absent is not None:
             return NEVER
         return max((reading for reading in readings if reading is not None), default=None)

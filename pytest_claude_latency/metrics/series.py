@@ -121,7 +121,7 @@ def refuse_other_kind(before: Series, after: Series) -> None:
 
 def _series(nodeid: str, results: Sequence[Measured]) -> Series:
     kinds = {(result.mode, result.clock) for result in results}
-    if len(kinds) > 1:
+    if len(kinds) > 1:  # for example, `record-missing` replays some samples and records the others
         raise LatencyError(f"{nodeid}: some of its samples were replayed and some were not; these are never mixed")
     mode, clock = kinds.pop()
     return Series(

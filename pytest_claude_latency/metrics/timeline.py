@@ -2,7 +2,7 @@
 
 `Timeline` keeps the raw facts of a call as whole nanoseconds since its first
 attempt was sent, and derives every metric from them. `Call` is what users and
-reports see of it: plain values, durations as float seconds.
+reports see of it: simple values, durations as float seconds.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Timeline:
         if not attempts:
             raise ValueError("a call has at least one attempt")
         first, last = attempts[0], attempts[-1]
+        # Waiting for failed attempts is part of the call, so all instants count from its first attempt.
         since, response, end = last.sent - first.sent, last.response, last.end
         answer = read(last, since)
         # What the application gets to know of a failure: the API's name for it, the exception's, or the status.
@@ -81,7 +82,7 @@ class Timeline:
             usage=answer.usage,
             stop_reason=answer.stop_reason,
             error=error,
-            # A program that stops reading after the last event has the whole answer, and one that met an error too.
+            # A program that stops reading after the last event or after an error has read all that there is.
             closed=end.closed if end is not None and answer.complete is None and error is None else None,
         )
 
@@ -113,6 +114,7 @@ class Timeline:
         """The longest time between two consecutive pieces of content. None with fewer than two, or without a stream."""
         if not self.streamed:
             return None
+        # Pings and other events between two deltas do not count: they bring a reader nothing.
         return max((later.at - earlier.at for earlier, later in pairwise(self.deltas)), default=None)
 
     @property
@@ -134,7 +136,7 @@ class Timeline:
         if usage.output is None or not usage.final:
             return None
         if any(delta.kind == "thinking" for delta in self.deltas):
-            return usage.output
+            return usage.output  # thinking was shown, so its tokens are in the deltas too
         if self.thinking and usage.thinking is None:
             return None  # some tokens were hidden thinking, and older models do not count these apart
         return usage.output - (usage.thinking or 0)
@@ -206,7 +208,7 @@ def measure(attempts: Sequence[Exchange]) -> Call:
         total=_seconds(timeline.total),
         longest_gap=_seconds(timeline.longest_gap),
         tpot=_seconds(timeline.tpot),
-        output_tokens_per_second=SECOND / timeline.tpot if timeline.tpot else None,
+        output_tokens_per_second=SECOND / timeline.tpot if timeline.tpot else None,  # all tokens at once have no rate
         prompt_tokens=timeline.prompt_tokens,
         input_tokens=usage.input,
         cache_read_tokens=usage.cache_read,

@@ -225,7 +225,7 @@ def edited(change: Callable[[str], str]) -> str:
         ('"version": 1', '"version": "1"', 1, '"version" is "1", expected a whole number'),
         ('"unit": "s"', '"unit": "ms"', 1, '"unit" is "ms", expected "s" for seconds'),
         ("claude-latency-baseline", "pytest-benchmark", 1, "it is not a baseline of this plugin"),
-        ('"elapsed": 2.875', '"elapsed": NaN', 5, "NaN is no JSON number"),
+        ('"elapsed": 2.875', '"elapsed": NaN', 5, "NaN is not a JSON number"),
         ('"elapsed": 2.875', '"elapsed": -1', 5, '"elapsed" is -1, expected seconds'),
         ('"elapsed": 2.875', '"elapsed": 1e999', 5, '"elapsed" is Infinity, expected seconds'),
         ('"elapsed": 2.875', '"elapsed": 1e300', 5, '"elapsed" is 1e+300, expected seconds'),
@@ -233,7 +233,7 @@ def edited(change: Callable[[str], str]) -> str:
         ('"elapsed": 2.875', f'"elapsed": {"9" * 5000}', 5, "a number in it is too long"),
         ('"attempts": 1', f'"attempts": {"9" * 400}', 6, '"attempts" is 9999'),
         ('"elapsed": 2.875', '"elapsed": true', 5, '"elapsed" is true, expected seconds'),
-        ('"elapsed": 2.875', '"elapsed": 1, "elapsed": 2', 5, 'the key "elapsed" stands twice'),
+        ('"elapsed": 2.875', '"elapsed": 1, "elapsed": 2', 5, 'the key "elapsed" appears twice'),
         ('"elapsed"', '"eIapsed"', 5, 'it has the unknown key "eIapsed"'),
         ('"ttft"', '"tftt"', 6, 'it has the unknown key "tftt"'),
         ('"attempts": 1', '"attempts": 1.5', 6, '"attempts" is 1.5, expected a whole number of at least 0'),
@@ -248,8 +248,8 @@ def edited(change: Callable[[str], str]) -> str:
         ('"clock": "virtual"', '"clock": "sun"', 2, '"clock" is "sun", expected "virtual" or "real"'),
         ('"commit": "3f2a9c"', '"commit": 3', 3, '"commit" is 3, expected a text'),
         ('"effort": "low"', '"effort": 3', 4, '"facts" is {"effort": 3}, expected an object of texts'),
-        ('{"saved"', '{"mislaid"', 3, "it is no line of a baseline: expected exactly one of the keys"),
-        ('{"sample": 1, "elapsed": 2.875}\n', "", 5, 'a line "call" cannot stand behind a line "conditions"'),
+        ('{"saved"', '{"mislaid"', 3, "it is not a line of a baseline: expected exactly one of the keys"),
+        ('{"sample": 1, "elapsed": 2.875}\n', "", 5, 'a line "call" cannot follow a line "conditions"'),
         ('{"sample": 1, "elapsed": 2.875}', "6", 5, "it is not a JSON object"),
         ('{"end": "claude-latency-baseline"}\n', "", 6, 'the file is cut off: the last line is not "end"'),
         ('"elapsed": 2.875}', '"elapsed": 2,875}', 5, "it is not JSON"),
@@ -270,7 +270,7 @@ def test_a_test_that_stands_twice_is_refused() -> None:
     lines = baseline(result()).dumps().splitlines()
     again = "\n".join([*lines[:-1], *lines[1:-1], lines[-1]])
 
-    with pytest.raises(BaselineError, match=f"line 6: the test {LABEL} stands twice"):
+    with pytest.raises(BaselineError, match=f"line 6: the test {LABEL} appears twice"):
         read(again)
 
 

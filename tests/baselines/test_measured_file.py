@@ -85,7 +85,7 @@ def _call(facts: dict[str, Any]) -> dict[str, Any]:
         (lambda facts: _call(facts).pop("ttft"), 'test 1 in it, call 1: it lacks "ttft"'),
         (lambda facts: _call(facts).update(sent=None), 'test 1 in it, call 1: "sent" is null, expected seconds'),
         (lambda facts: _call(facts).update(total=1e300), 'test 1 in it, call 1: "total" is 1e+300, expected seconds'),
-        (lambda facts: _call(facts).update(total=float("nan")), "NaN is no JSON number"),
+        (lambda facts: _call(facts).update(total=float("nan")), "NaN is not a JSON number"),
         (lambda facts: _call(facts).update(output_tokens=10**400), '"output_tokens" is 1000'),
     ],
 )

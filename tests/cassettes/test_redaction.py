@@ -6,7 +6,6 @@ import struct
 from base64 import b64encode
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 from zlib import crc32
 
 import pytest
@@ -390,7 +389,7 @@ def test_events_are_complete_in_the_chunk_they_were_complete_in(data: st.DataObj
     assert counts(after) == counts(before)
 
 
-def frame(fields: dict[str, Any]) -> bytes:
+def frame(fields: object) -> bytes:
     """A frame of an AWS event stream, as its documentation has it."""
     headers = b"".join(
         bytes([len(name)]) + name + b"\x07" + struct.pack(">H", len(value)) + value
@@ -413,6 +412,22 @@ def test_an_aws_event_stream_is_redacted_inside_its_frames() -> None:
 
     events = [json.loads(sent.data) for sent in aws_event_stream.Decoder().feed(b"".join(chunks(redacted)))]
     assert [sent["delta"]["text"] for sent in events] == ["I am [reda", "cted]", " 12345"]
+
+
+def test_a_frame_whose_event_is_no_object_stays_a_frame() -> None:
+    body = frame("for anna@example.com")
+
+    redacted = redact(recording(answering(body)), MAIL)
+
+    assert b"".join(chunks(redacted)) == frame("for [redacted]")
+
+
+def test_half_a_surrogate_pair_next_to_a_match_is_kept() -> None:
+    body = json.dumps({"content": [{"text": "\ud83d anna@example.com"}]}).encode()
+
+    redacted = redact(recording(answering(body)), MAIL)
+
+    assert json.loads(b"".join(chunks(redacted))) == {"content": [{"text": "\ud83d [redacted]"}]}
 
 
 def test_without_patterns_nothing_is_looked_at() -> None:

@@ -44,7 +44,7 @@ INVALID: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "not UTF-8": (lambda data: data + b"\xff\n", f"cannot read the recording {NAME}, line *: it is not UTF-8"),
     "with a misspelt key": (
         lambda data: data.replace(b'"chunk"', b'"chnuk"', 1),
-        f'cannot read the recording {NAME}, line 5: it is no line of a recording: expected *"chunk"*',
+        f'cannot read the recording {NAME}, line 5: it is not a line of a recording: expected *"chunk"*',
     ),
 }
 
