@@ -115,10 +115,10 @@ class EndOfRun:
         if self._baselines is None or self._baselines.saved is None:
             return None
         if failed := [verdict for verdict in self._run_verdicts if verdict.fails]:
-            raise LatencyError(f"it is not kept, since the run failed: {failed[0].name}")
+            raise LatencyError(f"it is not saved, since the run failed: {failed[0].name}")
         missing, root = self._missing_tests(self._baselines.saved_tests), self._session.config.rootpath
         count = self._baselines.save(self.results_as_written, missing, root)
-        return f"claude latency: {number_of(count, 'test')} kept as baseline {self._baselines.saved.stem}"
+        return f"claude latency: {number_of(count, 'test')} saved as baseline {self._baselines.saved.stem}"
 
     def summary(self) -> Summary:
         """Return what reports show of the run."""

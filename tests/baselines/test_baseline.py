@@ -57,17 +57,17 @@ def file(tmp_path: Path) -> Path:
     return path_of(tmp_path, "main")
 
 
-# ── what a run keeps ──
+# ── what is saved of a run ──
 
 
-def test_a_run_keeps_every_sample_of_every_test_in_order() -> None:
-    kept = baseline(result(sample=2, elapsed=2.0), result(DRAFT), result(sample=1, elapsed=1.0))
+def test_a_baseline_has_every_sample_of_every_test_in_order() -> None:
+    main = baseline(result(sample=2, elapsed=2.0), result(DRAFT), result(sample=1, elapsed=1.0))
 
-    assert list(kept.entries) == [DRAFT, LABEL]
-    assert [(each.number, each.elapsed) for each in kept.series[LABEL].samples] == [(1, 10**9), (2, 2 * 10**9)]
+    assert list(main.entries) == [DRAFT, LABEL]
+    assert [(sample.number, sample.elapsed) for sample in main.series[LABEL].samples] == [(1, 10**9), (2, 2 * 10**9)]
 
 
-def test_a_run_whose_tests_failed_keeps_nothing() -> None:
+def test_a_run_whose_tests_failed_is_not_saved() -> None:
     with pytest.raises(
         LatencyError,
         match=r"not saved as a baseline: tests/test_triage\.py::test_draft.* and 1 more",
@@ -85,13 +85,13 @@ def test_samples_of_one_test_that_were_measured_in_different_ways_are_refused() 
         baseline(result(sample=1), live(sample=2))
 
 
-def test_a_run_can_be_compared_with_what_was_kept_of_it(file: Path) -> None:
+def test_a_run_can_be_compared_with_what_was_saved_of_it(file: Path) -> None:
     results = [result(elapsed=0.1 + 0.2, calls=(some_call(ttft=1 / 3, total=2 / 3),))]
     baseline(*results).save(file)
 
-    found = compare(Baseline.load(file).series, series_of(results))
+    comparisons = compare(Baseline.load(file).series, series_of(results))
 
-    assert {each.verdict for each in found} == {"unchanged"}
+    assert {comparison.verdict for comparison in comparisons} == {"unchanged"}
 
 
 # ── the file ──
@@ -179,17 +179,17 @@ def test_any_baseline_is_read_back_as_it_was(
         for nodeid, samples in tests.items()
         for number, (elapsed, calls) in enumerate(samples, 1)
     ]
-    kept = baseline(*results, commit=commit)
+    original = baseline(*results, commit=commit)
 
-    text = kept.dumps()
+    text = original.dumps()
 
-    assert read(text) == kept
+    assert read(text) == original
     assert read(text).dumps() == text
 
 
-def test_a_baseline_is_written_whole_or_not_at_all(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_baseline_is_written_completely_or_not_at_all(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     baseline(result()).save(file)
-    kept = file.read_bytes()
+    before = file.read_bytes()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", str(file))
@@ -198,7 +198,7 @@ def test_a_baseline_is_written_whole_or_not_at_all(file: Path, monkeypatch: pyte
     with pytest.raises(BaselineError, match=r"main\.jsonl: it could not be written: No space left on device"):
         baseline(result(), result(DRAFT)).save(file)
 
-    assert file.read_bytes() == kept
+    assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
 
 
@@ -266,7 +266,7 @@ def test_a_fact_that_is_wrong_is_named_with_its_line(file: Path, old: str, new: 
     assert str(refused.value).startswith(f"cannot use the baseline {file}, line {line}: {reason}")
 
 
-def test_a_test_that_stands_twice_is_refused() -> None:
+def test_a_test_that_occurs_twice_is_refused() -> None:
     lines = baseline(result()).dumps().splitlines()
     again = "\n".join([*lines[:-1], *lines[1:-1], lines[-1]])
 
@@ -277,9 +277,9 @@ def test_a_test_that_stands_twice_is_refused() -> None:
 def test_a_baseline_cut_off_anywhere_is_refused() -> None:
     text = baseline(result()).dumps().rstrip()
 
-    for kept in range(len(text)):
+    for length in range(len(text)):
         with pytest.raises(BaselineError, match=r"cut off|is empty|not JSON"):
-            read(text[:kept])
+            read(text[:length])
 
 
 @pytest.mark.parametrize(
@@ -309,19 +309,19 @@ def test_a_baseline_that_is_not_there_or_no_file_is_refused(file: Path) -> None:
 
 
 def test_a_partial_run_updates_the_tests_it_ran_and_leaves_the_others() -> None:
-    kept = baseline(result(), result(DRAFT))
+    before = baseline(result(), result(DRAFT))
 
-    updated = kept.updated(baseline(result(elapsed=1.0), saved=LATER, commit="77aa"))
+    updated = before.updated(baseline(result(elapsed=1.0), saved=LATER, commit="77aa"))
 
-    assert updated.entries[DRAFT] == kept.entries[DRAFT]
+    assert updated.entries[DRAFT] == before.entries[DRAFT]
     assert updated.entries[LABEL].series.samples[0].elapsed == 10**9
     assert (updated.entries[LABEL].saved, updated.entries[LABEL].commit) == (LATER, "77aa")
 
 
-def test_fewer_samples_replace_all_that_were_kept() -> None:
-    kept = baseline(*(result(sample=number) for number in (1, 2, 3)))
+def test_fewer_samples_replace_all_that_were_saved() -> None:
+    before = baseline(*(result(sample=number) for number in (1, 2, 3)))
 
-    assert len(kept.updated(baseline(result(elapsed=1.0))).series[LABEL].samples) == 1
+    assert len(before.updated(baseline(result(elapsed=1.0))).series[LABEL].samples) == 1
 
 
 def test_a_replay_that_measured_the_same_leaves_the_file_as_it_was(file: Path) -> None:
@@ -338,9 +338,9 @@ def test_a_live_run_never_replaces_a_replay() -> None:
 
 
 def test_tests_that_are_missing_are_removed() -> None:
-    kept = baseline(result(), result(DRAFT))
+    before = baseline(result(), result(DRAFT))
 
-    assert list(kept.updated(baseline(result()), missing=[DRAFT]).entries) == [LABEL]
+    assert list(before.updated(baseline(result()), missing=[DRAFT]).entries) == [LABEL]
 
 
 # ── shards ──
@@ -382,7 +382,7 @@ def test_a_replay_and_a_live_run_are_not_merged() -> None:
 
 
 @pytest.mark.parametrize("sample", [1, 2])
-def test_shards_of_two_commits_are_of_no_known_commit(sample: int) -> None:
+def test_a_test_of_two_commits_has_no_commit(sample: int) -> None:
     shards = [
         (Path("a.jsonl"), baseline(live(sample=1), commit="aa")),
         (Path("b.jsonl"), baseline(live(sample=sample), commit="bb")),

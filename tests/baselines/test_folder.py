@@ -68,6 +68,6 @@ def test_what_looks_like_a_path_is_one_from_where_pytest_was_started(text: str) 
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", ".hidden", "a b", "ä", "a\n"])
-def test_what_is_no_name_is_refused(name: str) -> None:
+def test_what_is_not_a_name_is_refused(name: str) -> None:
     with pytest.raises(LatencyError, match="is not a name of a baseline"):
         path_of(Path("/root"), name)

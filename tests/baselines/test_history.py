@@ -57,7 +57,7 @@ def test_the_commit_is_the_one_checked_out(tmp_path: Path) -> None:
     assert commit_of(tmp_path) == f"{commit}-dirty"
 
 
-def test_without_git_no_commit_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
 
     assert commit_of(tmp_path) is None

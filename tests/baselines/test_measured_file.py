@@ -45,14 +45,14 @@ def test_the_report_of_a_live_run_holds_measurements(file: Path, mode: str) -> N
     assert load(file).series == {LABEL: live(LABEL, [1.0, 2.0])}
 
 
-def test_a_test_of_which_a_sample_failed_is_left_out_whole(file: Path) -> None:
+def test_a_test_of_which_a_sample_failed_is_left_out_with_all_its_samples(file: Path) -> None:
     results = [some_result(sample=1), some_result(sample=2, outcome="failed"), some_result(DRAFT, outcome="skipped")]
     file.write_text(report(*results), "utf-8")
 
-    found = load(file)
+    measured = load(file)
 
-    assert found.series == {}
-    assert found.left_out == {LABEL: "failed", DRAFT: "skipped"}
+    assert measured.series == {}
+    assert measured.left_out == {LABEL: "failed", DRAFT: "skipped"}
 
 
 def test_a_report_with_more_keys_than_this_plugin_knows_is_read(file: Path) -> None:
@@ -64,12 +64,12 @@ def test_a_report_with_more_keys_than_this_plugin_knows_is_read(file: Path) -> N
 
 
 def _call(facts: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = facts["tests"][0]["calls"][0]
-    return found
+    call: dict[str, Any] = facts["tests"][0]["calls"][0]
+    return call
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("change", "reason"),
     [
         (lambda facts: facts.pop("schema"), 'it is not a report of this plugin: it has no "schema"'),
         (lambda facts: facts.update(schema=2), "it is a report of schema 2, this plugin reads 1"),
@@ -90,10 +90,10 @@ def _call(facts: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_a_report_that_is_wrong_says_what_and_that_a_baseline_is_expected(
-    file: Path, spoil: Callable[[dict[str, Any]], object], reason: str
+    file: Path, change: Callable[[dict[str, Any]], object], reason: str
 ) -> None:
     facts = json.loads(report(some_result()))
-    spoil(facts)
+    change(facts)
     file.write_text(json.dumps(facts), "utf-8")
 
     with pytest.raises(BaselineError) as refused:

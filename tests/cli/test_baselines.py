@@ -40,8 +40,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
             status = main(arguments)
         except SystemExit as exit_:
             status = int(exit_.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        out, err = capsys.readouterr()
+        return status, out, err
 
     return command
 
@@ -105,7 +105,7 @@ def test_statistical_comparisons_ignore_what_is_small(project: Path, run: Any, o
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "reason"),
     [
         ("--tolerance=-1", "tolerance must be"),
         ("--tolerance=much", "argument --tolerance"),
@@ -115,13 +115,13 @@ def test_statistical_comparisons_ignore_what_is_small(project: Path, run: Any, o
         ("--format=yaml", "argument --format"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_a_usage_error(project: Path, run: Any, option: str, told: str) -> None:
+def test_an_option_that_makes_no_sense_is_a_usage_error(project: Path, run: Any, option: str, reason: str) -> None:
     save(project, "main", replayed())
 
     status, out, err = run("compare", "main", "main", option)
 
     assert (status, out) == (2, "")
-    assert told in err
+    assert reason in err
 
 
 def test_all_shows_also_what_did_not_change(project: Path, run: Any) -> None:
@@ -139,9 +139,11 @@ def test_markdown_and_json_say_the_same(project: Path, run: Any) -> None:
 
     assert (page[0], facts[0]) == (1, 1)
     assert page[1].startswith("## Claude latency: `main` to `now`\n\n| test | metric |")
-    assert [each["metric"] for each in json.loads(facts[1])["comparisons"] if each["verdict"] == "regression"] == [
-        "elapsed"
-    ]
+    assert [
+        comparison["metric"]
+        for comparison in json.loads(facts[1])["comparisons"]
+        if comparison["verdict"] == "regression"
+    ] == ["elapsed"]
 
 
 def test_the_json_report_of_a_run_is_compared_like_a_baseline(project: Path, run: Any) -> None:
@@ -216,7 +218,7 @@ def test_names_mean_the_baselines_of_the_project_from_any_folder_in_it(
 def test_a_file_that_cannot_be_read_is_one_clear_line(
     project: Path, run: Any, command: list[str], content: bytes, reason: str
 ) -> None:
-    kept = save(project, "main", replayed()).read_bytes()
+    before = save(project, "main", replayed()).read_bytes()
     (project / ".latency" / "bad.jsonl").write_bytes(content)
 
     status, out, err = run(*command, "bad")
@@ -225,7 +227,7 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(
     assert err.count("\n") == 1
     assert err.startswith(f"claude-latency: cannot use the baseline {Path('.latency/bad.jsonl')}")
     assert command[0] == "merge" or reason in err
-    assert (project / ".latency" / "main.jsonl").read_bytes() == kept
+    assert (project / ".latency" / "main.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("command", [["compare", "main"], ["export", "--format=github"], ["merge", "--output=next"]])
@@ -290,12 +292,12 @@ def test_one_that_cannot_be_read_is_named_with_the_reason(project: Path, run: An
     assert out.splitlines()[2].startswith("main ")
 
 
-def test_no_baselines_are_said(run: Any) -> None:
+def test_a_project_without_baselines_is_a_problem(run: Any) -> None:
     assert run("list")[:2] == (1, "no baselines in .\n")
 
 
 @pytest.mark.parametrize(("place", "reason"), [("nowhere", "there is no nowhere"), ("file", "cannot read file")])
-def test_what_is_no_folder_cannot_be_listed(project: Path, run: Any, place: str, reason: str) -> None:
+def test_what_is_not_a_folder_cannot_be_listed(project: Path, run: Any, place: str, reason: str) -> None:
     (project / "file").touch()
 
     status, out, err = run("list", place)
@@ -318,7 +320,7 @@ def test_shards_become_one_baseline(project: Path, run: Any) -> None:
     assert Baseline.load(project / ".latency" / "main.jsonl") == baseline(live(LABEL, FAST), live(DRAFT, FAST))
 
 
-def test_a_shard_may_become_the_whole(project: Path, run: Any) -> None:
+def test_a_shard_may_become_the_merged_baseline(project: Path, run: Any) -> None:
     whole = save(project, "main", live(LABEL, FAST))
     save(project, "more", live(DRAFT, FAST))
 
@@ -329,7 +331,7 @@ def test_a_shard_may_become_the_whole(project: Path, run: Any) -> None:
 def test_a_baseline_that_is_none_of_the_shards_is_replaced_only_by_force(project: Path, run: Any) -> None:
     save(project, "shard-1", live(LABEL, FAST))
     other = save(project, "main", live(DRAFT, FAST))
-    kept = other.read_bytes()
+    before = other.read_bytes()
 
     status, out, err = run("merge", "shard-1", "--output=main")
 
@@ -338,7 +340,7 @@ def test_a_baseline_that_is_none_of_the_shards_is_replaced_only_by_force(project
         f"claude-latency: {Path('.latency/main.jsonl')} exists already, and is not among those merged; "
         "--force replaces it\n"
     )
-    assert other.read_bytes() == kept
+    assert other.read_bytes() == before
     assert run("merge", "shard-1", "--output=main", "--force")[0] == 0
     assert set(Baseline.load(other).entries) == {LABEL}
 
@@ -425,14 +427,14 @@ def test_a_baseline_is_exported_to_a_file(project: Path, run: Any) -> None:
 
 
 def test_an_export_does_not_replace_what_it_is_made_of(project: Path, run: Any) -> None:
-    kept = save(project, "main", replayed())
-    content = kept.read_bytes()
+    path = save(project, "main", replayed())
+    content = path.read_bytes()
 
-    status, _, err = run("export", "main", "--format=github", f"--output={kept}")
+    status, _, err = run("export", "main", "--format=github", f"--output={path}")
 
     assert status == 2
     assert "is the file that is exported" in err
-    assert kept.read_bytes() == content
+    assert path.read_bytes() == content
 
 
 def test_ids_that_the_terminal_cannot_show_are_escaped(project: Path, run: Any) -> None:
@@ -451,9 +453,9 @@ def test_a_reader_that_has_read_enough_sees_no_error(project: Path) -> None:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
-        said = process.stderr.read()
+        errors = process.stderr.read()
 
-    assert said == b""
+    assert errors == b""
 
 
 @pytest.mark.parametrize("command", ["compare", "list", "merge", "export"])

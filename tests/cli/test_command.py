@@ -117,16 +117,16 @@ def test_a_shared_recording_is_used_by_those_that_share_it(record: Record) -> No
 def test_a_fixture_s_recording_needs_its_fixture(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
     conftest = Path("tests/conftest.py")
     write_tests("@pytest.fixture(scope='session')\ndef client(): pass\n", str(conftest))
-    kept = fixture_path(conftest, "cassettes", "session", "client", "en")
+    used = fixture_path(conftest, "cassettes", "session", "client", "en")
     stale = fixture_path(conftest, "cassettes", "session", "clients")
-    record("tests/conftest.py::@session.client[en]", path=str(kept))
+    record("tests/conftest.py::@session.client[en]", path=str(used))
     record("tests/conftest.py::@session.clients", path=str(stale))
 
     status = main(["check", "tests"])
 
     out = capsys.readouterr().out
     assert status == 1
-    assert re.search(rf"ok .*{re.escape(str(kept))}\n", out)
+    assert re.search(rf"ok .*{re.escape(str(used))}\n", out)
     assert f"{stale}\n    no test uses it: conftest.py has no fixture @session.clients\n" in out
 
 

@@ -76,7 +76,7 @@ def test_calls_are_broken_down_each_and_together_with_the_critical_path(capsys: 
     ]
 
 
-def test_one_recording_is_held_against_those_beside_it(capsys: Capture) -> None:
+def test_one_recording_is_compared_with_those_next_to_it(capsys: Capture) -> None:
     slow = record("test_a", streamed(asked(model="claude-opus-4-6"), pieces=[(6000, "text", "a")]))
     record("test_b", streamed(asked(model="claude-haiku-4-5"), pieces=[(600, "text", "a")]))
 
@@ -131,7 +131,7 @@ def test_a_report_without_breakdowns_says_what_it_lacks(capsys: Capture) -> None
 @pytest.mark.parametrize(
     "text", ["[]", "{", '{"schema": 1}', '{"schema": 1, "tests": [{"nodeid": "a", "calls": [1]}]}']
 )
-def test_a_file_that_is_no_report_is_told(text: str, capsys: Capture) -> None:
+def test_a_file_that_is_not_a_report_is_named(text: str, capsys: Capture) -> None:
     Path("other.json").write_text(text)
 
     assert main(["explain", "other.json"]) == 1
@@ -146,7 +146,7 @@ def test_json_files_of_others_in_a_folder_are_left_alone(capsys: Capture) -> Non
     assert "package.json" not in capsys.readouterr().out
 
 
-def test_a_recording_that_cannot_be_read_is_told_and_the_others_are_explained(capsys: Capture) -> None:
+def test_a_recording_that_cannot_be_read_is_named_and_the_others_are_explained(capsys: Capture) -> None:
     record("test_b", streamed())
     Path("cassettes/test_it/test_a.1.jsonl").write_text("{}\n")
 
@@ -156,7 +156,7 @@ def test_a_recording_that_cannot_be_read_is_told_and_the_others_are_explained(ca
     assert any("test_b" in line for line in others)
 
 
-def test_a_folder_without_anything_to_explain_is_told(capsys: Capture) -> None:
+def test_a_folder_without_anything_to_explain_is_a_problem(capsys: Capture) -> None:
     assert main(["explain", "."]) == 1
     assert capsys.readouterr().out == "no recordings or reports in .\n"
 

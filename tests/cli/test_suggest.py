@@ -30,17 +30,15 @@ def write_report(path: Path, *results: TestResult, **run: Any) -> None:
     path.write_text(render(summary_of(*results, verdicts=verdicts, **run)), encoding="utf-8")
 
 
-def test_a_report_gives_a_marker_beside_the_limits_that_stand(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_report_gives_a_marker_with_the_existing_limits(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     p95 = parse_expression("total.p95<3s", OWN)
     write_report(project / "report.json", some_result(LABEL, limits={"ttft": "800ms"}, percentiles=p95))
 
     status = main(["suggest", "report.json"])
 
-    said = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out.splitlines()
     assert status == 0
-    assert said[-4:] == [
+    assert printed[-4:] == [
         f"# {LABEL}: 1 sample, replayed on the virtual clock",
         "#   ttft     measured 412ms, now ttft<800ms",
         "#   total    measured 2.875s, now total.p95<3s",
@@ -54,9 +52,9 @@ def test_all_that_is_printed_is_python(project: Path, capsys: pytest.CaptureFixt
 
     main(["suggest", "report.json"])
 
-    said = capsys.readouterr().out
-    compile(said.replace("# left out", "def test_label(): ...\n# left out"), "the output", "exec")
-    assert "# left out: tests/test_a.py::test_slow (failed)\n" in said
+    printed = capsys.readouterr().out
+    compile(printed.replace("# left out", "def test_label(): ...\n# left out"), "the output", "exec")
+    assert "# left out: tests/test_a.py::test_slow (failed)\n" in printed
 
 
 def test_margins_are_explained_as_what_they_are(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ IN_TURN = """
 
 
 @pytest.fixture
-def kept(suite: Suite) -> Suite:
+def saved_suite(suite: Suite) -> Suite:
     """A suite with a baseline `main` of two replayed tests."""
     suite.server.answers(lambda _request: text("Hello wor|ld", ttfb="40ms", gaps=["2ms", "3ms"]))
     suite.write(TWO.format(body=TOGETHER.strip()))
@@ -49,30 +49,30 @@ def baseline(suite: Suite, name: str = "main") -> Path:
     return suite.path / ".latency" / f"{name}.jsonl"
 
 
-def kept_tests(suite: Suite) -> list[str]:
+def saved_tests(suite: Suite) -> list[str]:
     return [fact["test"] for fact in map(json.loads, baseline(suite).read_text().splitlines()) if "test" in fact]
 
 
 def verdicts(suite: Suite) -> dict[str, str]:
-    return {each["name"].partition("::")[2]: each["verdict"] for each in suite.report["verdicts"]}
+    return {verdict["name"].partition("::")[2]: verdict["verdict"] for verdict in suite.report["verdicts"]}
 
 
-def test_a_run_is_kept_and_compares_unchanged_with_itself(kept: Suite) -> None:
-    before = baseline(kept).read_bytes()
+def test_a_run_is_saved_and_compares_unchanged_with_itself(saved_suite: Suite) -> None:
+    before = baseline(saved_suite).read_bytes()
 
-    result = kept.replay("--latency-compare=main", "--latency-save=main")
+    result = saved_suite.replay("--latency-compare=main", "--latency-save=main")
 
     assert result.ret == 0
-    assert set(verdicts(kept).values()) == {"unchanged"}
-    assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_two"]
-    assert baseline(kept).read_bytes() == before
+    assert set(verdicts(saved_suite).values()) == {"unchanged"}
+    assert saved_tests(saved_suite) == ["test_it.py::test_other", "test_it.py::test_two"]
+    assert baseline(saved_suite).read_bytes() == before
     result.stdout.fnmatch_lines(["*12 comparisons: 12 unchanged*"])
 
 
-def test_calls_that_no_longer_overlap_fail_the_run_under_names_of_their_own(kept: Suite) -> None:
-    kept.write(TWO.format(body=IN_TURN.strip()))
+def test_calls_that_no_longer_overlap_fail_the_run_under_names_of_their_own(saved_suite: Suite) -> None:
+    saved_suite.write(TWO.format(body=IN_TURN.strip()))
 
-    result = kept.replay("--latency-compare=main", "--junitxml=junit.xml")
+    result = saved_suite.replay("--latency-compare=main", "--junitxml=junit.xml")
 
     result.assert_outcomes(passed=2, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -84,85 +84,85 @@ def test_calls_that_no_longer_overlap_fail_the_run_under_names_of_their_own(kept
             "FAILED test_it.py::test_two::latency[[]elapsed against main[]] - *",
         ]
     )
-    assert verdicts(kept)["test_two::latency[elapsed against main]"] == "regression"
-    assert verdicts(kept)["test_other::latency[elapsed against main]"] == "unchanged"
-    failed = ElementTree.parse(kept.path / "junit.xml").findall(".//testcase[failure]")
+    assert verdicts(saved_suite)["test_two::latency[elapsed against main]"] == "regression"
+    assert verdicts(saved_suite)["test_other::latency[elapsed against main]"] == "unchanged"
+    failed = ElementTree.parse(saved_suite.path / "junit.xml").findall(".//testcase[failure]")
     assert [case.get("name") for case in failed] == ["latency[elapsed against main]"]
 
 
-def test_a_tolerance_lets_changes_pass(kept: Suite) -> None:
-    kept.write(TWO.format(body=IN_TURN.strip()))
+def test_a_tolerance_lets_changes_pass(saved_suite: Suite) -> None:
+    saved_suite.write(TWO.format(body=IN_TURN.strip()))
 
-    kept.replay("--latency-compare=main", "--latency-tolerance=30").assert_outcomes(passed=2)
+    saved_suite.replay("--latency-compare=main", "--latency-tolerance=30").assert_outcomes(passed=2)
 
-    assert set(verdicts(kept).values()) == {"unchanged"}
-
-
-def test_a_run_that_got_slower_does_not_become_the_baseline_it_was_compared_with(kept: Suite) -> None:
-    before = baseline(kept).read_bytes()
-    kept.write(TWO.format(body=IN_TURN.strip()))
-
-    result = kept.replay("--latency-compare=main", "--latency-save=main")
-
-    assert baseline(kept).read_bytes() == before
-    result.stdout.fnmatch_lines(["--latency-save: *not kept*latency[[]elapsed against main[]]"])
+    assert set(verdicts(saved_suite).values()) == {"unchanged"}
 
 
-def test_nothing_is_kept_of_a_run_in_which_a_latency_test_failed(kept: Suite) -> None:
-    before = baseline(kept).read_bytes()
-    kept.write(TWO.format(body=TOGETHER.strip()).replace('stream("three")', 'stream("three")\n    assert False'))
+def test_a_run_that_got_slower_does_not_become_the_baseline_it_was_compared_with(saved_suite: Suite) -> None:
+    before = baseline(saved_suite).read_bytes()
+    saved_suite.write(TWO.format(body=IN_TURN.strip()))
 
-    result = kept.replay("--latency-save=main")
+    result = saved_suite.replay("--latency-compare=main", "--latency-save=main")
+
+    assert baseline(saved_suite).read_bytes() == before
+    result.stdout.fnmatch_lines(["--latency-save: *not saved*latency[[]elapsed against main[]]"])
+
+
+def test_nothing_is_saved_of_a_run_in_which_a_latency_test_failed(saved_suite: Suite) -> None:
+    before = baseline(saved_suite).read_bytes()
+    saved_suite.write(TWO.format(body=TOGETHER.strip()).replace('stream("three")', 'stream("three")\n    assert False'))
+
+    result = saved_suite.replay("--latency-save=main")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert baseline(kept).read_bytes() == before
+    assert baseline(saved_suite).read_bytes() == before
     result.stdout.fnmatch_lines(["--latency-save: *test_it.py::test_other*"])
 
 
 @pytest.mark.parametrize(
     "selection", [("-k", "other"), ("test_it.py::test_other",), ("--deselect", "test_it.py::test_two")]
 )
-def test_a_part_of_the_tests_updates_only_what_it_ran(kept: Suite, selection: tuple[str, ...]) -> None:
-    result = kept.replay("--latency-compare=main", "--latency-save=main", *selection)
+def test_a_part_of_the_tests_updates_only_what_it_ran(saved_suite: Suite, selection: tuple[str, ...]) -> None:
+    result = saved_suite.replay("--latency-compare=main", "--latency-save=main", *selection)
 
     result.assert_outcomes(passed=1, deselected=0 if "::" in selection[0] else 1)
-    assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_two"]
+    assert saved_tests(saved_suite) == ["test_it.py::test_other", "test_it.py::test_two"]
     result.stdout.no_fnmatch_line("*no longer exists*")
 
 
-def test_a_run_that_was_stopped_updates_what_it_ran(kept: Suite) -> None:
-    kept.write("def test_last(claude_latency):\n    ask('one')\n", "test_last")
-    kept.record("test_last.py")
-    kept.replay("--latency-save=main").assert_outcomes(passed=3)
-    kept.write("def test_fails():\n    assert False\n", "test_just_a_test")
-    kept.write(TWO.format(body=IN_TURN.strip()))
+def test_a_run_that_was_stopped_updates_what_it_ran(saved_suite: Suite) -> None:
+    saved_suite.write("def test_last(claude_latency):\n    ask('one')\n", "test_last")
+    saved_suite.record("test_last.py")
+    saved_suite.replay("--latency-save=main").assert_outcomes(passed=3)
+    saved_suite.write("def test_fails():\n    assert False\n", "test_just_a_test")
+    saved_suite.write(TWO.format(body=IN_TURN.strip()))
 
-    kept.replay("--latency-save=main", "-x").assert_outcomes(passed=2, failed=1)
+    saved_suite.replay("--latency-save=main", "-x").assert_outcomes(passed=2, failed=1)
 
-    compared = kept.replay("--latency-compare=main", "test_it.py", "test_last.py")
+    compared = saved_suite.replay("--latency-compare=main", "test_it.py", "test_last.py")
     compared.assert_outcomes(passed=3)
-    assert set(verdicts(kept).values()) == {"unchanged"}
-    assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_two", "test_last.py::test_last"]
+    assert set(verdicts(saved_suite).values()) == {"unchanged"}
+    assert saved_tests(saved_suite) == ["test_it.py::test_other", "test_it.py::test_two", "test_last.py::test_last"]
 
 
-def test_a_test_that_no_longer_exists_is_named_and_removed(kept: Suite) -> None:
-    kept.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
-    kept.record("-k", "pair")
+def test_a_test_that_no_longer_exists_is_named_and_removed(saved_suite: Suite) -> None:
+    saved_suite.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
+    saved_suite.record("-k", "pair")
 
-    compared = kept.replay("--latency-compare=main")
-    kept.replay("--latency-save=main")
+    compared = saved_suite.replay("--latency-compare=main")
+    saved_suite.replay("--latency-save=main")
 
     compared.stdout.fnmatch_lines(["warning: baseline main has a test that no longer exists: test_it.py::test_two"])
-    assert verdicts(kept) == {}
-    assert kept_tests(kept) == ["test_it.py::test_other", "test_it.py::test_pair"]
+    assert verdicts(saved_suite) == {}
+    assert saved_tests(saved_suite) == ["test_it.py::test_other", "test_it.py::test_pair"]
 
 
-def test_a_test_that_the_baseline_does_not_have_is_new_and_fails_a_strict_run(kept: Suite) -> None:
-    kept.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
-    kept.record("-k", "pair")
+def test_a_test_that_the_baseline_does_not_have_is_new_and_fails_a_strict_run(saved_suite: Suite) -> None:
+    saved_suite.write(TWO.format(body=TOGETHER.strip()).replace("def test_two", "def test_pair"))
+    saved_suite.record("-k", "pair")
 
-    lenient = kept.replay("--latency-compare=main")
-    strict = kept.replay("--latency-compare=main", "--latency-strict")
+    lenient = saved_suite.replay("--latency-compare=main")
+    strict = saved_suite.replay("--latency-compare=main", "--latency-strict")
 
     assert lenient.ret == 0
     lenient.stdout.fnmatch_lines(["  new: baseline main does not have this test"])
@@ -170,44 +170,46 @@ def test_a_test_that_the_baseline_does_not_have_is_new_and_fails_a_strict_run(ke
     strict.stdout.fnmatch_lines(["FAILED test_it.py::test_pair::latency[[]against main[]]*"])
 
 
-def test_a_missing_baseline_is_a_warning_and_fails_only_a_strict_run(kept: Suite) -> None:
-    lenient = kept.replay("--latency-compare=release")
-    strict = kept.replay("--latency-compare=release", "--latency-strict")
+def test_a_missing_baseline_is_a_warning_and_fails_only_a_strict_run(saved_suite: Suite) -> None:
+    lenient = saved_suite.replay("--latency-compare=release")
+    strict = saved_suite.replay("--latency-compare=release", "--latency-strict")
 
     assert lenient.ret == 0
     lenient.stdout.fnmatch_lines(["warning: there is no baseline release yet; pytest --latency-save=release *"])
     assert strict.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_workers_keep_and_compare_as_one_process_does(kept: Suite) -> None:
-    alone = baseline(kept).read_bytes()
-    kept.write(TWO.format(body=IN_TURN.strip()))
-    kept.replay("--latency-compare=main")
-    said = (kept.path / "report.json").read_bytes()
-    kept.write(TWO.format(body=TOGETHER.strip()))
+def test_workers_save_and_compare_as_one_process_does(saved_suite: Suite) -> None:
+    alone = baseline(saved_suite).read_bytes()
+    saved_suite.write(TWO.format(body=IN_TURN.strip()))
+    saved_suite.replay("--latency-compare=main")
+    report = (saved_suite.path / "report.json").read_bytes()
+    saved_suite.write(TWO.format(body=TOGETHER.strip()))
 
-    kept.replay("--latency-save=shared", "-n", "2").assert_outcomes(passed=2)
-    kept.write(TWO.format(body=IN_TURN.strip()))
-    compared = kept.replay("--latency-compare=main", "-n", "2")
+    saved_suite.replay("--latency-save=shared", "-n", "2").assert_outcomes(passed=2)
+    saved_suite.write(TWO.format(body=IN_TURN.strip()))
+    compared = saved_suite.replay("--latency-compare=main", "-n", "2")
 
     dated = [line for line in alone.splitlines() if b'"saved"' not in line]
-    assert [line for line in baseline(kept, "shared").read_bytes().splitlines() if b'"saved"' not in line] == dated
+    assert [
+        line for line in baseline(saved_suite, "shared").read_bytes().splitlines() if b'"saved"' not in line
+    ] == dated
     assert compared.ret == pytest.ExitCode.TESTS_FAILED
-    assert (kept.path / "report.json").read_bytes() == said
+    assert (saved_suite.path / "report.json").read_bytes() == report
 
 
-def test_what_was_measured_otherwise_is_never_compared_nor_replaced(kept: Suite) -> None:
-    before = baseline(kept).read_bytes()
+def test_what_was_measured_in_another_way_is_never_compared_nor_replaced(saved_suite: Suite) -> None:
+    before = baseline(saved_suite).read_bytes()
 
-    compared = kept.record("--latency-compare=main", mode="live")
-    saved = kept.record("--latency-save=main", mode="live")
+    compared = saved_suite.record("--latency-compare=main", mode="live")
+    saved = saved_suite.record("--latency-save=main", mode="live")
 
     compared.assert_outcomes(passed=2, failed=2)
     compared.stdout.fnmatch_lines(
         ["not compared with baseline main: the test was replayed on the virtual clock then and measured live now*"]
     )
     saved.stdout.fnmatch_lines(["--latency-save: *these are never compared*"])
-    assert baseline(kept).read_bytes() == before
+    assert baseline(saved_suite).read_bytes() == before
 
 
 def test_a_live_run_that_got_slower_warns_and_fails_only_a_strict_one(suite: Suite) -> None:
@@ -235,28 +237,30 @@ def test_one_live_sample_is_too_few_for_a_verdict(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*too few runs (1 sample before, 1 now; 4 a side are needed)"])
 
 
-def test_the_commit_and_nothing_of_the_machine_is_kept(kept: Suite) -> None:
+def test_the_commit_and_nothing_of_the_machine_is_saved(saved_suite: Suite) -> None:
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example"]
-    subprocess.run(["git", "init", "-q"], cwd=kept.path, check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], cwd=kept.path, check=True)
+    subprocess.run(["git", "init", "-q"], cwd=saved_suite.path, check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], cwd=saved_suite.path, check=True)
 
-    kept.replay("--latency-save=other")
+    saved_suite.replay("--latency-save=other")
 
-    text_of = baseline(kept, "other").read_text()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=kept.path, check=True, capture_output=True, text=True)
+    text_of = baseline(saved_suite, "other").read_text()
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=saved_suite.path, check=True, capture_output=True, text=True
+    )
     assert f'"commit": "{commit.stdout.strip()}' in text_of
-    assert str(kept.path) not in text_of
+    assert str(saved_suite.path) not in text_of
     assert "127.0.0.1" not in text_of
 
 
-def test_a_baseline_in_the_old_form_is_saved_again_and_left_alone(kept: Suite) -> None:
-    old = baseline(kept).with_suffix(".json")
+def test_a_baseline_in_the_old_form_is_saved_again_and_left_alone(saved_suite: Suite) -> None:
+    old = baseline(saved_suite).with_suffix(".json")
     old.write_text('[\n{"format": "claude-latency-baseline", "version": 1, "unit": "s"},\n{"end": "claude-latency-base')
-    baseline(kept).unlink()
+    baseline(saved_suite).unlink()
     written = old.read_bytes()
 
-    refused = kept.replay("--latency-compare=main")
-    kept.replay("--latency-save=main").assert_outcomes(passed=2)
+    refused = saved_suite.replay("--latency-compare=main")
+    saved_suite.replay("--latency-save=main").assert_outcomes(passed=2)
 
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     refused.stderr.fnmatch_lines(
@@ -266,7 +270,7 @@ def test_a_baseline_in_the_old_form_is_saved_again_and_left_alone(kept: Suite) -
         ]
     )
     assert old.read_bytes() == written
-    assert kept.replay("--latency-compare=main").ret == 0
+    assert saved_suite.replay("--latency-compare=main").ret == 0
 
 
 @pytest.mark.parametrize("option", ["--latency-compare=main", "--latency-save=main"])
@@ -297,7 +301,7 @@ def test_a_baseline_that_cannot_be_read_ends_the_run_before_any_test(
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "reason"),
     [
         ("--latency-save=../main", "*--latency-save: '../main' is not a name of a baseline; accepted: *"),
         ("--latency-tolerance=many", "*--latency-tolerance: 'many' is not a number; accepted: **"),
@@ -307,16 +311,16 @@ def test_a_baseline_that_cannot_be_read_ends_the_run_before_any_test(
         ("--latency-min-shift=quick", "*--latency-min-shift: 'quick' is not a duration; accepted: *"),
     ],
 )
-def test_an_option_that_is_not_understood_is_a_usage_error(suite: Suite, option: str, told: str) -> None:
+def test_an_option_that_is_not_understood_is_a_usage_error(suite: Suite, option: str, reason: str) -> None:
     suite.write("def test_it(claude_latency):\n    ask()\n")
 
     result = suite.replay(option)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([told])
+    result.stderr.fnmatch_lines([reason])
 
 
-def test_a_baseline_that_cannot_be_written_is_told_and_fails_the_run(suite: Suite) -> None:
+def test_a_baseline_that_cannot_be_written_is_named_and_fails_the_run(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    ask()\n")
     suite.record()
     (suite.path / ".latency").write_text("a file")

@@ -21,7 +21,7 @@ SLOW = [0.6 + number / 1000 for number in range(20)]
 
 
 def compared(before: list[Series], after: list[Series], **others: tuple[str, ...]) -> Compared:
-    old, new = ({each.nodeid: each for each in side} for side in (before, after))
+    old, new = ({series.nodeid: series for series in side} for side in (before, after))
     return Compared(comparisons=compare(old, new), **others)
 
 
@@ -64,7 +64,7 @@ def test_what_was_measured_stands_with_its_evidence() -> None:
     assert "adjusted p" in ttft.evidence
 
 
-def test_evidence_that_does_not_fit_beside_a_row_stands_beneath_it() -> None:
+def test_evidence_that_does_not_fit_into_a_row_stands_below_it() -> None:
     wide, narrow = (text(compared([live(LABEL, FAST)], [live(LABEL, SLOW)]), width=width) for width in (160, 70))
 
     beside, beneath = wide[2], narrow[2:5]
@@ -124,11 +124,11 @@ def test_lines_tell_the_verdict_they_show() -> None:
         (math.inf, 1e9, ""),
     ],
 )
-def test_a_change_of_a_span_is_told_in_percent(before: float, after: float, change: str) -> None:
+def test_a_change_of_a_span_is_shown_in_percent(before: float, after: float, change: str) -> None:
     assert rows([exact(before, after)])[0].change == change
 
 
-def test_a_change_of_a_count_is_told_in_numbers() -> None:
+def test_a_change_of_a_count_is_shown_in_numbers() -> None:
     assert [row.change for row in rows([exact(3, 5, "calls"), exact(96, 90, "output_tokens")])] == ["+2", "-6"]
 
 
@@ -159,7 +159,7 @@ def test_json_holds_every_comparison_and_its_test() -> None:
         compared([replayed(), replayed(DRAFT)], [replayed(), replayed(DRAFT, elapsed=4.0)], gone=("a.py::t",))
     )
 
-    assert [(each["nodeid"], each["metric"]) for each in facts["comparisons"]] == [
+    assert [(comparison["nodeid"], comparison["metric"]) for comparison in facts["comparisons"]] == [
         (nodeid, metric) for nodeid in (DRAFT, LABEL) for metric in EXACT
     ]
     assert facts["counts"] == {"regression": 1, "improvement": 0, "unchanged": 11, "too few runs": 0}

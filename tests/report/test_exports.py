@@ -35,7 +35,7 @@ def test_github_gets_a_list_with_spans_in_milliseconds() -> None:
         "range": "100.0 to 300.0",
         "extra": "median of 3, measured live",
     }
-    assert {each["name"].removeprefix(LABEL): each["unit"] for each in benchmarks} == {
+    assert {benchmark["name"].removeprefix(LABEL): benchmark["unit"] for benchmark in benchmarks} == {
         " ttft": "ms",
         " total": "ms",
         " elapsed": "ms",
@@ -49,11 +49,11 @@ def test_of_two_samples_the_lower_one_is_the_median_by_nearest_rank() -> None:
     assert exported("bencher", live(LABEL, [0.2, 0.1]))[LABEL]["total"]["value"] == 100_000_000
 
 
-def test_what_never_came_is_left_out_and_said() -> None:
-    found = points([never(), live(DRAFT)])
+def test_what_never_came_is_left_out_with_the_reason() -> None:
+    exported = points([never(), live(DRAFT)])
 
-    assert found.left_out == (f"ttft of {LABEL}: no token came in 1 of 2 samples",)
-    assert [point.metric for point in found.measured if point.nodeid == LABEL] == [
+    assert exported.left_out == (f"ttft of {LABEL}: no token came in 1 of 2 samples",)
+    assert [point.metric for point in exported.measured if point.nodeid == LABEL] == [
         "total",
         "elapsed",
         "calls",
@@ -68,16 +68,18 @@ def test_nothing_measured_is_nothing_exported() -> None:
 
 @settings(deadline=None)
 @given(baselines())
-def test_any_value_exported_lies_within_its_range_and_was_measured(kept: Baseline) -> None:
-    found = points(kept.series.values())
-    tests = json.loads(bencher(found.measured))
+def test_any_value_exported_lies_within_its_range_and_was_measured(saved: Baseline) -> None:
+    exported = points(saved.series.values())
+    tests = json.loads(bencher(exported.measured))
 
     for test in tests.values():
-        assert all(each["lower_value"] <= each["value"] <= each["upper_value"] < NEVER for each in test.values())
-    for point in found.measured:
+        assert all(
+            metric["lower_value"] <= metric["value"] <= metric["upper_value"] < NEVER for metric in test.values()
+        )
+    for point in exported.measured:
         low, high = json.loads(bencher([point]))[point.nodeid][point.metric.replace("_", "-")], point.high
         assert (low["value"], high) == (point.value, low["upper_value"])
-    for point, each in zip(found.measured, json.loads(github(found.measured)), strict=True):
-        low, high = map(float, each["range"].split(" to "))
-        assert low <= each["value"] <= high
-        assert each["name"] == f"{point.nodeid} {point.metric}"
+    for point, benchmark in zip(exported.measured, json.loads(github(exported.measured)), strict=True):
+        low, high = map(float, benchmark["range"].split(" to "))
+        assert low <= benchmark["value"] <= high
+        assert benchmark["name"] == f"{point.nodeid} {point.metric}"

@@ -33,7 +33,7 @@ def test_a_report_is_chosen_by_its_prefix_or_else_its_suffix(text: str, form: st
 
 
 @pytest.mark.parametrize("text", ["", "report", "report.xml", "xml:report.json", "json:", ".json", "r.json.gz"])
-def test_an_unknown_report_is_refused_with_what_is_known(text: str) -> None:
+def test_an_unknown_report_is_refused_with_what_is_accepted(text: str) -> None:
     with pytest.raises(LimitError) as refused:
         formats.parse_target(text)
 
@@ -52,7 +52,7 @@ def test_every_format_is_written_in_a_folder_that_is_made_for_it(tmp_path: Path,
     formats.write(summary_of(some_result()), form, path)
 
     assert path.read_text("utf-8").startswith(start)
-    assert [each.name for each in path.parent.iterdir()] == ["report"]
+    assert [file.name for file in path.parent.iterdir()] == ["report"]
 
 
 def test_a_report_replaces_the_last_one(tmp_path: Path) -> None:

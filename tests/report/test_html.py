@@ -42,7 +42,7 @@ class Page(HTMLParser):
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
 
-    def said(self, tag: str) -> list[str]:
+    def texts_in(self, tag: str) -> list[str]:
         return [text for name, text in self.texts if name == tag]
 
 
@@ -54,8 +54,8 @@ def bars(page: Page) -> list[tuple[str | None, float, float]]:
 def test_the_page_shows_the_table_and_the_counts() -> None:
     page = Page(summary_of(some_result("a.py::t", limits={"ttft": "800ms"})))
 
-    assert page.said("td") == ["1", "412ms/800ms", "2.875s", "96", "kept"]
-    assert "1 test, 1 call, 1 budget: 1 kept (replay, virtual clock)" in page.said("p")
+    assert page.texts_in("td") == ["1", "412ms/800ms", "2.875s", "96", "kept"]
+    assert "1 test, 1 call, 1 budget: 1 kept (replay, virtual clock)" in page.texts_in("p")
 
 
 def test_a_call_is_a_bar_of_what_it_waited_for() -> None:
@@ -97,7 +97,7 @@ def test_the_limit_of_the_first_token_is_a_line_across_the_bar() -> None:
 def test_a_broken_budget_is_explained_and_its_calls_are_open() -> None:
     page = Page(summary_of(some_result("a.py::a", limits={"ttft": "400ms"}), some_result("a.py::b")))
 
-    assert page.said("pre")[0].startswith("ttft was 412ms, 12ms over the budget of 400ms\n  budget    ttft<400ms ")
+    assert page.texts_in("pre")[0].startswith("ttft was 412ms, 12ms over the budget of 400ms\n  budget    ttft<400ms ")
     assert ["open" in details for details in page.all("details")] == [True, False]
 
 
@@ -106,11 +106,11 @@ def test_the_page_needs_no_other_and_runs_nothing() -> None:
 
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
     assert not {"src", "href", "onclick", "onload"} & {name for _, attributes in page.tags for name in attributes}
-    assert "url(" not in "".join(page.said("style"))
+    assert "url(" not in "".join(page.texts_in("style"))
 
 
 def test_the_page_has_colours_for_dark_and_for_light() -> None:
-    style = "".join(Page(summary_of()).said("style"))
+    style = "".join(Page(summary_of()).texts_in("style"))
 
     assert "color-scheme: light dark" in style
     assert "prefers-color-scheme: dark" in style
@@ -123,4 +123,4 @@ def test_any_id_and_warning_is_text_and_never_markup(text: str) -> None:
     page = Page(summary_of(some_result(text, warnings=(text,), limits={"ttft": "1ms"})))
 
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in plain.tags]
-    assert "".join(page.said("li")) == f"{text}: {text}"
+    assert "".join(page.texts_in("li")) == f"{text}: {text}"

@@ -67,7 +67,7 @@ def test_a_budget_is_in_seconds_or_counts() -> None:
     budgets = report(some_result(calls=calls, limits={"ttft": "800ms", "calls": 1}))["tests"][0]["budgets"]
 
     shown = ("metric", "statistic", "limit", "measured", "call", "verdict")
-    assert [{key: each[key] for key in shown} for each in budgets] == [
+    assert [{key: budget[key] for key in shown} for budget in budgets] == [
         {"metric": "ttft", "statistic": None, "limit": 0.8, "measured": 0.412034, "call": 1, "verdict": "kept"},
         {"metric": "calls", "statistic": None, "limit": 1, "measured": 2, "call": None, "verdict": "broken"},
     ]

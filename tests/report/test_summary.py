@@ -136,7 +136,7 @@ def test_promising_no_call_and_making_none_is_not_warned_of() -> None:
     assert summary_of(some_result(calls=[], limits={"calls": 0, "ttft": "1s"})).warnings == ()
 
 
-def test_what_every_sample_says_is_said_once_and_the_run_speaks_first() -> None:
+def test_a_warning_of_every_sample_is_shown_once_after_those_of_the_run() -> None:
     samples = [some_result("a.py::t", warnings=("stale",), notes=("slow",), sample=number) for number in (1, 2)]
 
     summary = summary_of(*samples, warnings=("workers load each other",))

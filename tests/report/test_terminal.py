@@ -101,7 +101,7 @@ def test_a_warning_of_several_lines_keeps_them() -> None:
     assert shown(summary).lines[-2:] == ["warning: a thread called the API", "  thread    worker-1"]
 
 
-def test_a_broken_limit_without_a_column_is_told_below_its_row() -> None:
+def test_a_broken_limit_without_a_column_is_shown_below_its_row() -> None:
     summary = summary_of(some_result(limits={"output_tokens": 90}))
 
     assert "  output_tokens were 96, 6 over the budget of 90" in shown(summary).lines

@@ -51,7 +51,7 @@ def never(nodeid: str = LABEL) -> Series:
 
 def baseline(*series: Series, saved: str = SAVED, commit: str | None = COMMIT) -> Baseline:
     """A baseline of these tests."""
-    return Baseline({each.nodeid: Entry(each, saved, commit) for each in series})
+    return Baseline({test.nodeid: Entry(test, saved, commit) for test in series})
 
 
 def save(root: Path, name: str, *series: Series, **facts: Any) -> Path:
