@@ -1,4 +1,4 @@
-"""The recorded request that a call of now is measured beside."""
+"""The recorded request that a current call is compared with."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(*requests: Request) -> tuple[Exchange, ...]:
     )
 
 
-def found(
+def pairs_of(
     recorded: Recording, *now: Request, rules: Rules = EXACT, redact: tuple[re.Pattern[str], ...] = ()
 ) -> list[RequestPair | Obstacle]:
     made = run(*now)
@@ -57,19 +57,19 @@ def asked(answer: RequestPair | Obstacle) -> tuple[str, str]:
     return tuple(side.json["messages"][0]["content"] for side in (answer.recorded, answer.current))
 
 
-# ── which ──
+# ── which recorded call ──
 
 
-def test_a_call_stands_beside_the_recorded_one_that_asked_the_same() -> None:
+def test_a_call_is_compared_with_the_recorded_call_that_asked_the_same() -> None:
     recorded = recording(*run(ask("one"), ask("two"), ask("three", model="claude-sonnet-4-5")))
 
-    pairs = found(recorded, ask("three again", model="claude-sonnet-4-5"), ask("two"), ask("new"))
+    pairs = pairs_of(recorded, ask("three again", model="claude-sonnet-4-5"), ask("two"), ask("new"))
 
     assert [asked(pair) for pair in pairs] == [("three", "three again"), ("two", "two"), ("one", "new")]
 
 
-def test_a_call_too_many_has_none_and_recording_would_mend_it() -> None:
-    first, second = found(recording(*run(ask("one"))), ask("one"), ask("two"))
+def test_a_call_without_a_recorded_one_can_be_mended_by_recording() -> None:
+    first, second = pairs_of(recording(*run(ask("one"))), ask("one"), ask("two"))
 
     assert asked(first) == ("one", "one")
     assert second == Obstacle("it corresponds to no recorded call", mendable=True)
@@ -79,13 +79,13 @@ def test_requests_are_the_same_by_the_rules_of_the_test() -> None:
     recorded = recording(*run(ask("one", metadata={"user_id": "1"}), ask("call [redacted]")))
     now = [ask("call 030 1234"), ask("one", metadata={"user_id": "2"})]
 
-    pairs = found(recorded, *now, rules=Rules(ignore=("metadata",)), redact=(re.compile(r"030 \d+"),))
+    pairs = pairs_of(recorded, *now, rules=Rules(ignore=("metadata",)), redact=(re.compile(r"030 \d+"),))
 
     assert pairs[0] == Obstacle("its recorded request holds [redacted]")
     assert asked(pairs[1]) == ("one", "one")
 
 
-def test_the_sdks_retries_are_one_call() -> None:
+def test_retries_of_the_sdk_are_one_call() -> None:
     refused = replace(run(ask("one"))[0], response=Response(1, 529))
     lost = replace(refused, response=None, sent=SECOND, end=End(1, error="ConnectError"))
     answered, other, again = run(ask("x"), ask("y"), ask("one"), ask("two"), ask("one"))[2:]
@@ -119,12 +119,12 @@ def test_a_retry_that_the_api_asked_for_is_an_attempt_of_the_same_call() -> None
 
 def test_words_of_an_earlier_answer_are_found_on_either_side() -> None:
     first, second = run(ask("one"), ask("about the answer of before"))
-    said = replace(first, chunks=answering(b'{"content": [{"text": "the answer of before"}]}').chunks)
-    old = recording(said, second)
+    answered = replace(first, chunks=answering(b'{"content": [{"text": "the answer of before"}]}').chunks)
+    old = recording(answered, second)
     new = recording(*run(ask("one"), ask("about")))
 
     in_recording = list(request_pairs(old, run(ask("one"), ask("x")), run(ask("one"), ask("x")), EXACT, ()))
-    now = list(request_pairs(new, [said, second], [said, second], EXACT, ()))
+    now = list(request_pairs(new, [answered, second], [answered, second], EXACT, ()))
 
     assert in_recording[1] == Obstacle("its recorded request quotes an earlier answer")
     assert now[1] == Obstacle("its request quotes an earlier answer")
@@ -146,13 +146,13 @@ def test_words_of_an_earlier_answer_are_found_on_either_side() -> None:
 def test_a_signature_holds_for_one_body(name: str, value: str, signed: bool) -> None:
     request = replace(ask("one"), headers=((name, value),))
 
-    (only,) = found(recording(*run(ask("one"))), request)
+    (only,) = pairs_of(recording(*run(ask("one"))), request)
 
     assert is_signed(request) is isinstance(only, Obstacle) is signed
 
 
 def test_a_request_of_another_provider_has_another_form() -> None:
-    (only,) = found(recording(*run(ask("one", url=BEDROCK))), ask("one"))
+    (only,) = pairs_of(recording(*run(ask("one", url=BEDROCK))), ask("one"))
 
     assert isinstance(only, Obstacle)
     assert only.mendable
@@ -216,7 +216,7 @@ def test_login_and_all_else_are_the_current_ones_and_the_api_version_is_the_reco
 def test_betas_are_the_recorded_ones_but_for_that_of_the_login(
     recorded: str | None, current: str | None, sent: str | None
 ) -> None:
-    was, now = (((("anthropic-beta", each),) if each else ()) for each in (recorded, current))
+    was, now = (((("anthropic-beta", betas),) if betas else ()) for betas in (recorded, current))
 
     assert headers(was, now).get("anthropic-beta") == sent
 
@@ -224,7 +224,7 @@ def test_betas_are_the_recorded_ones_but_for_that_of_the_login(
 def test_what_numbers_one_sending_is_left_out_of_both() -> None:
     current = (("X-Stainless-Retry-Count", "2"), ("Idempotency-Key", "k"), ("content-length", "9"), LOGIN)
 
-    (pair,) = found(recording(*run(ask("one"))), replace(ask("one"), headers=current))
+    (pair,) = pairs_of(recording(*run(ask("one"))), replace(ask("one"), headers=current))
 
     assert isinstance(pair, RequestPair)
     assert pair.current.headers == (LOGIN,)

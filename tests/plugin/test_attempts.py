@@ -1,4 +1,4 @@
-"""Attempts belong to the call that made them, also where identical calls run side by side."""
+"""Attempts belong to the call that made them, also where identical calls run at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients however they are made: over HTTP clients of the program's own, behind a gateway, early, in threads."""
+"""Clients of all kinds: with an HTTP client of the program's own, behind a gateway, made early, used in threads."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_it(claude_latency):
 
 
 @has_middleware
-def test_middleware_sees_each_attempt_and_the_call_is_one(suite: Suite) -> None:
+def test_middleware_sees_each_attempt_of_one_call(suite: Suite) -> None:
     suite.server.answer(status(529), text("Hello wor|ld"), status(529), text("Hello wor|ld"))
     _record_and_replay(
         suite,

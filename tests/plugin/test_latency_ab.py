@@ -1,4 +1,4 @@
-"""`--latency-ab`: recorded requests and those of now, sent alternately in one live run."""
+"""`--latency-ab`: recorded requests and current ones, sent alternately in one live run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOTAL = "test_it.py::test_one::latency[ab total]"
 
 @pytest.fixture
 def quick(suite: Suite) -> Suite:
-    """A suite whose one test was recorded with a quick prompt; a slow one takes as much longer as no machine does."""
+    """A suite whose one test was recorded with a quick prompt; a slow one takes longer than any machine delays it."""
     suite.server.answers(lambda request: answered(request, "300ms" if b"slow" in request.content else "1ms"))
     ask_now(suite, "a quick one")
     suite.record().assert_outcomes(passed=1)
@@ -49,13 +49,13 @@ def compare(suite: Suite, *args: str, samples: int = 1) -> pytest.RunResult:
 
 
 def verdicts(suite: Suite) -> dict[str, str]:
-    return {each["name"]: each["verdict"] for each in suite.report["verdicts"]}
+    return {verdict["name"]: verdict["verdict"] for verdict in suite.report["verdicts"]}
 
 
 def asked(suite: Suite, since: int = 0) -> list[Any]:
     """The prompts that the server was sent, in that order."""
-    found = [request for request in suite.server.requests[since:] if is_prompt_call(request)]
-    return [request.json["messages"][-1]["content"] for request in found]
+    prompts = [request for request in suite.server.requests[since:] if is_prompt_call(request)]
+    return [request.json["messages"][-1]["content"] for request in prompts]
 
 
 def contents(suite: Suite) -> dict[str, bytes]:
@@ -112,40 +112,41 @@ def test_a_quicker_request_passes_and_is_shown(quick: Suite) -> None:
 
 def test_the_same_request_is_no_regression_and_leaves_no_trace(quick: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     toss(monkeypatch, [0.1, 0.9, 0.9, 0.1])
-    before, known = contents(quick), len(quick.server.log)
+    before, sent_before = contents(quick), len(quick.server.log)
 
     result = compare(quick, samples=4)
 
     result.assert_outcomes(passed=4)
     assert verdicts(quick) == {TTFT: "unchanged", TOTAL: "unchanged"}
     result.stdout.fnmatch_lines(["test_it.py::test_one (4 samples) *unchanged", "  ab: ttft is unchanged: *, was *"])
-    assert asked(quick, known) == ["a quick one"] * 12
+    assert asked(quick, sent_before) == ["a quick one"] * 12
     assert [len(test["calls"]) for test in quick.report["tests"]] == [1] * 4
     assert contents(quick) == before
     assert not (quick.path / ".latency").exists()
 
 
-def test_who_goes_first_is_a_toss_and_both_find_the_connection_open(
+def test_which_request_goes_first_is_random_and_both_find_the_connection_open(
     quick: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toss(monkeypatch, [0.1, 0.9, 0.9, 0.1])
     ask_now(quick, "another quick one")
-    known = len(quick.server.log)
+    sent_before = len(quick.server.log)
 
     compare(quick, samples=4)
 
     old, new = "a quick one", "another quick one"
-    assert asked(quick, known) == [new, old, new, new, new, old, new, new, old, new, old, new]
-    served = quick.server.log[known:]
-    opened, *pair = [(each.request.method, each.connection) for each in served[2:5]]
+    assert asked(quick, sent_before) == [new, old, new, new, new, old, new, new, old, new, old, new]
+    served = quick.server.log[sent_before:]
+    opened, *pair = [(request.request.method, request.connection) for request in served[2:5]]
     assert (opened[0], pair) == ("GET", [("POST", opened[1])] * 2)
     logins = {
-        header(each.request.headers, "authorization") or header(each.request.headers, "x-api-key") for each in served
+        header(request.request.headers, "authorization") or header(request.request.headers, "x-api-key")
+        for request in served
     }
     assert logins - {None} in ({"a-key-for-tests"}, {"Bearer a-key-for-tests"})
 
 
-def test_too_few_samples_warn_and_say_how_many_would_do(quick: Suite) -> None:
+def test_too_few_samples_warn_with_the_number_that_is_enough(quick: Suite) -> None:
     ask_now(quick, "a slow one")
 
     warned, strict = compare(quick, samples=1), compare(quick, "--latency-strict", samples=1)
@@ -166,7 +167,7 @@ def test_too_few_samples_warn_and_say_how_many_would_do(quick: Suite) -> None:
 def test_a_pair_that_was_refused_is_left_out_and_counted(quick: Suite) -> None:
     ask_now(quick, "another quick one")
     quick.server.answers(lambda request: status(529) if b"a quick" in request.content else answered(request))
-    known = len(quick.server.log)
+    sent_before = len(quick.server.log)
 
     result = compare(quick, samples=2)
 
@@ -177,7 +178,7 @@ def test_a_pair_that_was_refused_is_left_out_and_counted(quick: Suite) -> None:
         "not compared",
         "the recorded request ended with overloaded_error",
     )
-    assert asked(quick, known).count("a quick one") == 2  # none is sent again
+    assert asked(quick, sent_before).count("a quick one") == 2  # none is sent again
 
 
 # ── which calls ──
@@ -229,21 +230,21 @@ def test_each_call_is_compared_or_named_with_the_reason(suite: Suite) -> None:
     suite.record().assert_outcomes(passed=7)
     (suite.path / "cassettes/test_it/test_unreadable.1.jsonl").write_text("nothing")
     suite.write(MANY.format(more="); stream('third'") + LATER)
-    known = len(suite.server.log)
+    sent_before = len(suite.server.log)
 
     result = compare(suite)
 
     result.assert_outcomes(passed=9, failed=1)
     assert {name.removeprefix("test_it.py::test_"): verdict for name, verdict in verdicts(suite).items()} == {
-        **dict.fromkeys((f"calls::latency[ab call {call} {each}]" for call in (1, 2) for each in COMPARED), FEW),
+        **dict.fromkeys((f"calls::latency[ab call {call} {metric}]" for call in (1, 2) for metric in COMPARED), FEW),
         "calls::latency[ab call 3]": "not compared",
-        **dict.fromkeys((f"async::latency[ab call {call} {each}]" for call in (1, 2) for each in COMPARED), FEW),
-        **dict.fromkeys((f"quotes::latency[ab call 1 {each}]" for each in COMPARED), FEW),
+        **dict.fromkeys((f"async::latency[ab call {call} {metric}]" for call in (1, 2) for metric in COMPARED), FEW),
+        **dict.fromkeys((f"quotes::latency[ab call 1 {metric}]" for metric in COMPARED), FEW),
         "quotes::latency[ab call 2]": "not compared",
         "redacted::latency[ab]": "not compared",
         "unreadable::latency[ab]": "not compared",
-        **dict.fromkeys((f"fixture::latency[ab {each}]" for each in COMPARED), FEW),
-        **dict.fromkeys((f"owner::latency[ab {each}]" for each in COMPARED), FEW),
+        **dict.fromkeys((f"fixture::latency[ab {metric}]" for metric in COMPARED), FEW),
+        **dict.fromkeys((f"owner::latency[ab {metric}]" for metric in COMPARED), FEW),
         "new::latency[ab]": "not compared",
     }
     named = zip(verdicts(suite), suite.report["verdicts"], strict=True)
@@ -257,7 +258,7 @@ def test_each_call_is_compared_or_named_with_the_reason(suite: Suite) -> None:
         "new::latency[ab]": "there is no recording: cassettes/test_it/test_new.1.jsonl",
     }
     result.stdout.fnmatch_lines(["  call 2 is not compared: its recorded request quotes an earlier answer"])
-    prompts = Counter(asked(suite, known))
+    prompts = Counter(asked(suite, sent_before))
     assert [prompts[prompt] for prompt in ("second", "third", "two", "in the body", "shared")] == [3, 1, 3, 3, 3]
     assert [prompts[prompt] for prompt in ("in a fixture", "failing", "Call 030 901820")] == [1, 1, 1]
 
@@ -274,7 +275,7 @@ def test_a_call_without_a_recording_fails_a_strict_run(suite: Suite) -> None:
 # ── its surroundings ──
 
 
-def test_a_users_own_router_sees_none_of_it(quick: Suite) -> None:
+def test_a_users_own_router_does_not_see_the_requests(quick: Suite) -> None:
     quick.write(
         """
 import respx
@@ -295,7 +296,7 @@ def router():
     assert set(verdicts(quick).values()) == {FEW}
 
 
-def test_the_cost_is_said_before_the_run(quick: Suite) -> None:
+def test_the_cost_is_announced_before_the_run(quick: Suite) -> None:
     result = compare(quick, "--collect-only", samples=5)
 
     result.stdout.fnmatch_lines(

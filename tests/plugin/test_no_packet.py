@@ -1,4 +1,4 @@
-"""In a replay no packet leaves, whichever client asks and whatever is mocked: the interpreter's own audit tells."""
+"""In a replay no packet leaves, whichever client asks and whatever is mocked. An audit hook of Python proves it."""
 
 from __future__ import annotations
 

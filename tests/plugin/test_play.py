@@ -1,4 +1,4 @@
-"""`play`: recordings given as values, inside `@given` and out."""
+"""`play`: recordings that are given as values, inside `@given` and outside."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_async_programs_and_threads_wait_together() -> None:
     assert pooled.elapsed == 4
 
 
-def test_it_can_stand_inside_a_coroutine() -> None:
+def test_it_works_inside_a_coroutine() -> None:
     async def main() -> None:
         for wait in (100, 200):
             with play(_recording(wait)) as measured:

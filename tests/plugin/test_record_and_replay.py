@@ -1,4 +1,4 @@
-"""Record once, replay ever after: the main job."""
+"""Record once, then replay: what the plugin is for."""
 
 from __future__ import annotations
 

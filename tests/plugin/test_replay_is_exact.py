@@ -1,4 +1,4 @@
-"""Replaying any recording reproduces its offsets exactly, and what a replay serves is recorded as the same again."""
+"""A replay reproduces the offsets of any recording exactly, and recording a replay gives the same recording."""
 
 from __future__ import annotations
 
@@ -124,14 +124,14 @@ def test_recording_what_a_replay_serves_gives_the_recording_back(
 
     observed = measured._measurement.log.exchanges
     assert tuple(
-        replace(each, request=asked.request) for each, asked in zip(observed, recording.exchanges, strict=True)
+        replace(exchange, request=asked.request) for exchange, asked in zip(observed, recording.exchanges, strict=True)
     ) == (recording.exchanges)
-    for each, asked in zip(observed, recording.exchanges, strict=True):
-        assert each.request.content == asked.request.content
-        assert each.request.url == asked.request.url
+    for exchange, asked in zip(observed, recording.exchanges, strict=True):
+        assert exchange.request.content == asked.request.content
+        assert exchange.request.url == asked.request.url
 
 
-def test_calls_sent_at_one_instant_are_told_in_the_order_they_were_recorded(suite: Suite) -> None:
+def test_calls_sent_at_one_instant_are_listed_in_the_order_they_were_recorded(suite: Suite) -> None:
     slow = text("slow", ttfb="80ms")
     suite.server.answers(lambda request: slow if b"second" in request.content else text("quick", ttfb="5ms"))
     body = """

@@ -1,4 +1,4 @@
-"""Every way the SDK offers to ask, sync and async: recorded, replayed, and the program sees the same."""
+"""All ways to call the API with the SDK, sync and async: a replay shows the program what was recorded."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_it(claude_latency, claude_client):
 
 
 def _same_in_a_replay(suite: Suite, act: str) -> tuple[Any, Any]:
-    """What a sync and an async client see, the same in both runs; `act` is written for the async one."""
+    """What a sync and an async client see, which is the same in both runs. `act` is written for the async client."""
     act = indent(dedent(act).strip(), "    ")
     sync = act.replace("async with await ", "with ").replace("async with", "with").replace("async for", "for")
     sync = sync.replace("await maybe(raw.parse())", "raw.parse()").replace("await ", "")
@@ -168,7 +168,7 @@ def test_what_is_no_prompt_call_is_replayed_and_takes_its_time(suite: Suite, act
 
 
 def _elsewhere(path: str, server: str) -> Answer | None:
-    """What the API says on other paths than that of messages, 5 ms after it was asked."""
+    """The answers of the API on paths other than that of messages, 5 ms after the request."""
     results = f"{server}/v1/messages/batches/msgbatch_1/results"
     batch = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "ended", "results_url": results}
     moments = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}

@@ -1,4 +1,4 @@
-"""Threads that outlive their test: what they ask afterwards is not sent, and is told."""
+"""Threads that outlive their test: their later requests are not sent, and are reported."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ TOLD = [
 
 @pytest.mark.parametrize("following", ["claude_latency", "request"], ids=["a latency test", "another test"])
 @pytest.mark.parametrize("leave", ["thread", "job", "queued_job", "loop"])
-def test_its_request_is_blocked_and_told(suite: Suite, leave: str, following: str) -> None:
+def test_its_request_is_blocked_and_reported(suite: Suite, leave: str, following: str) -> None:
     suite.write(LEAVING.replace("LEAVE", leave).replace("NEXT", following))
 
     for run in (suite.record, suite.replay):

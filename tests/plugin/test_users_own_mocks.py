@@ -1,4 +1,4 @@
-"""Interception beside a user's own: neither takes the other's requests, in whatever order they start."""
+"""Interception and a user's own mocks: neither takes requests of the other, in whatever order they start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--latency-variants`: a test tried with other request bodies, and what the report makes of it."""
+"""`--latency-variants`: a test that is tried with other request bodies, and its report."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def bodies(suite: Suite) -> list[Any]:
 
 def variants(suite: Suite) -> dict[str, Any]:
     """What the report says of the one test that was tried, its candidates by their names."""
-    (found,) = suite.report["variants"]
-    return {each["variant"] or "as written": each for each in found["tried"]}
+    (ranking,) = suite.report["variants"]
+    return {candidate["variant"] or "as written": candidate for candidate in ranking["tried"]}
 
 
 # ── what runs ──
 
 
-def test_fields_are_replaced_on_the_wire_and_the_application_is_not_told(suite: Suite) -> None:
+def test_fields_are_replaced_on_the_wire_and_the_application_does_not_notice(suite: Suite) -> None:
     suite.write(
         """
 SENT = []
@@ -119,11 +119,12 @@ def test_it(claude_latency):
     suite.record("--latency-variants").assert_outcomes(passed=2)
 
     written, changed = suite.server.requests
-    kept = {name: value for name, value in written.json.items() if name != "max_tokens"}
-    assert changed.json == kept | {"model": SONNET, "thinking": {"type": "disabled"}}
+    unchanged = {name: value for name, value in written.json.items() if name != "max_tokens"}
+    assert changed.json == unchanged | {"model": SONNET, "thinking": {"type": "disabled"}}
     assert header(changed.headers, "content-length") == str(len(changed.content))
     same = [
-        {name: value for name, value in each.headers if name.lower() != "content-length"} for each in (written, changed)
+        {name: value for name, value in request.headers if name.lower() != "content-length"}
+        for request in (written, changed)
     ]
     assert same[0] == same[1]
     assert suite.told == [SONNET]
@@ -136,7 +137,7 @@ def test_each_variant_has_recordings_of_its_own_that_replay(tried: Suite) -> Non
     result = tried.replay("--latency-variants", "-v")
 
     assert tried.recordings() == [f"cassettes/test_it/test_it{variant}.1.jsonl" for variant in ("", BY_OPUS, BY_SONNET)]
-    assert [(each["model"], each.get("temperature")) for each in sent] == [(HAIKU, None), (SONNET, 0.2), (OPUS, 0.2)]
+    assert [(body["model"], body.get("temperature")) for body in sent] == [(HAIKU, None), (SONNET, 0.2), (OPUS, 0.2)]
     assert ran(result) == {
         "test_it": "PASSED",
         f"test_it[{BY_SONNET}]": "PASSED",
@@ -189,18 +190,18 @@ def test_it():
 
 
 @pytest.mark.latency_variants(temperature=[0.5], when={"model": "claude-3-*"})
-def test_in_vain():
+def test_nothing_to_change():
     ask()
 """
     )
 
     result = suite.record("--latency-variants")
 
-    asked = [(each["model"], each.get("temperature")) for each in bodies(suite)]
+    asked = [(body["model"], body.get("temperature")) for body in bodies(suite)]
     assert asked[:4] == [(HAIKU, None), (OPUS, None), (HAIKU, None), (OPUS, 0.5)]
-    said = " ".join(" ".join(result.outlines).split())
-    assert f"warning: test_it.py::test_in_vain[~temperature=0.5]: {NOTHING_VARIED}" in said
-    assert said.count(NOTHING_VARIED) == 1
+    output = " ".join(" ".join(result.outlines).split())
+    assert f"warning: test_it.py::test_nothing_to_change[~temperature=0.5]: {NOTHING_VARIED}" in output
+    assert output.count(NOTHING_VARIED) == 1
 
 
 def test_only_prompt_calls_are_changed_and_those_of_fixtures_too(suite: Suite) -> None:
@@ -219,13 +220,13 @@ def test_it(label, claude_client):
 
     suite.record("--latency-variants", "-k", "sonnet").assert_outcomes(passed=1, deselected=1)
 
-    assert [each["model"] for each in bodies(suite)] == [SONNET, HAIKU]
+    assert [body["model"] for body in bodies(suite)] == [SONNET, HAIKU]
 
 
 # ── what fails ──
 
 
-def test_a_variant_s_failure_is_a_finding_and_does_not_fail_the_run(tried: Suite) -> None:
+def test_the_failure_of_a_variant_is_a_finding_and_does_not_fail_the_run(tried: Suite) -> None:
     result = tried.replay("--latency-variants", "-x", "--junitxml=junit.xml")
 
     assert result.ret == pytest.ExitCode.OK
@@ -307,10 +308,10 @@ def test_it():
             "*do        leave this call out with when={...}, or the variant out of @latency_variants",
         ]
     )
-    assert [each["max_tokens"] for each in bodies(suite)] == [100]
+    assert [body["max_tokens"] for body in bodies(suite)] == [100]
 
 
-def test_what_the_api_refuses_is_a_finding_and_what_it_could_not_answer_is_none(suite: Suite) -> None:
+def test_a_refusal_of_the_api_is_a_finding_and_an_outage_is_none(suite: Suite) -> None:
     suite.write(TRIED)
     refused = {OPUS: status(404), SONNET: status(401)}
     suite.server.answers(lambda request: refused.get(request.json["model"]) or by_model(request))
@@ -363,15 +364,15 @@ def test_it(broken):
 # ── what is reported ──
 
 
-def test_variants_stand_side_by_side_and_the_fastest_that_passes_is_named(tried: Suite) -> None:
+def test_variants_are_ranked_and_the_fastest_that_passes_is_named(tried: Suite) -> None:
     result = tried.replay("--latency-variants", "--latency-report=report.md", "--latency-report=report.html")
 
-    found = variants(tried)
+    candidates = variants(tried)
     recommended = tried.report["variants"][0]["recommendation"]
-    assert list(found) == ["as written", BY_OPUS, BY_SONNET]
-    assert [each["passed"] for each in found.values()] == [1, 0, 1]
-    assert found[BY_OPUS]["elapsed"] < found["as written"]["elapsed"]
-    assert found[BY_SONNET]["against_as_written"]["verdict"] == "too few samples"
+    assert list(candidates) == ["as written", BY_OPUS, BY_SONNET]
+    assert [candidate["passed"] for candidate in candidates.values()] == [1, 0, 1]
+    assert candidates[BY_OPUS]["elapsed"] < candidates["as written"]["elapsed"]
+    assert candidates[BY_SONNET]["against_as_written"]["verdict"] == "too few samples"
     assert tried.report["variants"][0]["fastest"] == f"{TEST}[{BY_SONNET}]"
     assert recommended.startswith(f"fastest that passes: {BY_SONNET}, ")
     shown = " ".join(" ".join(result.outlines).split())
@@ -384,36 +385,36 @@ def test_variants_stand_side_by_side_and_the_fastest_that_passes_is_named(tried:
     assert "fastest that passes" in html
 
 
-def test_samples_tell_a_difference_from_chance(suite: Suite) -> None:
+def test_enough_samples_show_that_a_difference_is_no_chance(suite: Suite) -> None:
     suite.write(TRIED)
     suite.server.answers(by_model)
 
     suite.record("--latency-variants", "--latency-samples=4", "-k", "not opus")
 
-    found = variants(suite)
-    assert [each["samples"] for each in found.values()] == [4, 4]
-    assert found[BY_SONNET]["against_as_written"]["verdict"] == "faster"
+    candidates = variants(suite)
+    assert [candidate["samples"] for candidate in candidates.values()] == [4, 4]
+    assert candidates[BY_SONNET]["against_as_written"]["verdict"] == "faster"
 
 
-def test_a_live_run_says_what_variants_will_cost_by_their_recordings(tried: Suite) -> None:
+def test_a_live_run_announces_the_cost_of_variants_from_their_recordings(tried: Suite) -> None:
     result = tried.record("--latency-variants", "--latency-samples=2", "-k", "sonnet", mode="live")
 
     result.stdout.fnmatch_lines(["claude latency: mode live, 2 samples of 1 test: 2 calls, by the recordings"])
 
 
-def test_a_baseline_knows_no_variants(tried: Suite) -> None:
+def test_a_baseline_holds_no_variants(tried: Suite) -> None:
     tried.replay("--latency-variants", "--latency-save=main")
     before = json.loads((tried.path / "report.json").read_text())
 
     result = tried.replay("--latency-variants", "--latency-compare=main")
 
     result.assert_outcomes(passed=2, xfailed=1)
-    assert {each["nodeid"] for each in tried.report["verdicts"]} == {TEST}
+    assert {verdict["nodeid"] for verdict in tried.report["verdicts"]} == {TEST}
     assert "~model" not in (tried.path / ".latency" / "main.jsonl").read_text()
     assert len(before["tests"]) == 3
 
 
-def test_workers_run_and_report_variants_alike(tried: Suite) -> None:
+def test_workers_run_and_report_the_same_variants(tried: Suite) -> None:
     tried.replay("--latency-variants")
     alone = tried.report
 
@@ -435,7 +436,7 @@ def check(suite: Suite) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, "check", "."], capture_output=True, text=True, cwd=suite.path, check=False)
 
 
-def test_the_check_of_recordings_knows_whose_they_are(tried: Suite) -> None:
+def test_the_check_of_recordings_finds_the_test_of_each_variant(tried: Suite) -> None:
     tried.write(TRIED.replace("claude-opus-4-6", "claude-opus-4-5"))
 
     checked = check(tried)

@@ -1,4 +1,4 @@
-"""Whatever the wire does while recording, the program meets it again in the replay, at the same moment."""
+"""What happens on the wire while recording happens again in the replay, at the same moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Honest where the recording stops: a program that goes on reading has left what was recorded."""
+"""Where a recording stops: a program that reads on asks for what is not known, which is a miss."""
 
 from __future__ import annotations
 

@@ -91,12 +91,12 @@ def heard(client: anthropic.Anthropic, exchange: Exchange) -> Any:
         return error
 
 
-def known(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """The value without fields that are None: some SDKs add them on one way and not on the other."""
     if isinstance(value, list):
-        return [known(item) for item in value]
+        return [without_nulls(item) for item in value]
     if isinstance(value, dict):
-        return {key: known(item) for key, item in value.items() if item is not None}
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return value
 
 
@@ -150,7 +150,7 @@ def test_a_stream_says_what_the_whole_message_says(message: Message, data: st.Da
         with client.messages.stream(**HELLO) as stream:
             streamed = stream.get_final_message().to_dict()
         whole = client.messages.create(**HELLO).to_dict()
-    assert known(streamed["content"]) == known(whole["content"])
+    assert without_nulls(streamed["content"]) == without_nulls(whole["content"])
     for part in ("id", "model", "stop_reason", "stop_sequence"):
         assert streamed[part] == whole[part], part
 
