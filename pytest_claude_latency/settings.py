@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Mode(StrEnum):
-    """Where answers come from, and whether they are written down."""
+    """Where answers come from, and whether they are recorded."""
 
     REPLAY = "replay"
     RECORD = "record"
@@ -66,7 +66,7 @@ class Settings:
     mode: Mode
     pace: Pace
     samples: int | None
-    """How many samples of each test run; None where that was not said."""
+    """How many samples of each test run; `None` where the user does not say."""
     cassettes: str
     limits: tuple[Limit, ...]
     reports: tuple[tuple[str, Path], ...]
@@ -77,21 +77,21 @@ class Settings:
     redact: tuple[re.Pattern[str], ...]
     keep_headers: tuple[str, ...]
     ab: bool
-    """Whether recorded requests are measured beside those of now; only in a live run."""
+    """Whether recorded requests and current ones are measured alternately; only in a live run."""
     save: Path | None
     """The baseline that this run becomes."""
     compare: Path | None
     """The baseline that this run is compared with."""
     rules: Rules | None
-    """How much must change to count; None where the defaults do."""
+    """How much must change to count; `None` where the defaults hold."""
     suggests: bool
-    """Whether budgets are proposed at the end."""
+    """Whether budgets are proposed at the end of the run."""
     variants: bool = False
     """Whether the variants of tests that declare them run too."""
 
     @property
     def uses_baselines(self) -> bool:
-        """Whether the run is compared, or kept for later ones to be compared with."""
+        """Whether the run is compared with a baseline, or becomes one."""
         return self.save is not None or self.compare is not None
 
     @property
@@ -101,10 +101,10 @@ class Settings:
 
     @property
     def diagnosed(self) -> bool:
-        """Whether every test's time is broken down, not only of one that broke its budget."""
+        """Whether the time of every test is broken down, not only of tests that broke their budget."""
         return self.explained or any(form == "json" for form, _ in self.reports)
 
     @property
     def clock(self) -> Pace:
-        """The clock that the run's numbers are read from."""
+        """The clock that the numbers of the run are read from."""
         return Pace.REAL if self.mode.measures_live else self.pace

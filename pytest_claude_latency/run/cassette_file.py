@@ -81,7 +81,7 @@ class CassetteFile:
         if not exchanges:
             self.save([])
             return
-        import anthropic
+        import anthropic  # the SDK is loaded by now, since it sent what is written
 
         also, kept = self.settings.keep_headers, []
         for exchange in exchanges:
@@ -102,6 +102,7 @@ class CassetteFile:
 
     def _overrun(self, exchange: Exchange) -> str:
         end = exchange.end
+        # Nobody knows what came after the point where the recorded program stopped reading, so nothing is made up.
         stopped = f"{end.at / 1e6:.0f}ms after it was sent" if end else "when its test ended"
         return messages.end_of_recording(exchange.request.title, stopped, self.shown, self.command)
 

@@ -26,6 +26,7 @@ EVERY: Nanoseconds = 10 * SECOND
 
 def announcement(samples: Sequence[Identity], root: Path, settings: Settings) -> str | None:
     """Return how many calls the samples will make, as far as recordings tell; `None` where they make none."""
+    # `record-missing` replays what is recorded, at no cost.
     sample_counts = Counter(
         sample.nodeid
         for sample in samples
@@ -42,6 +43,7 @@ def announcement(samples: Sequence[Identity], root: Path, settings: Settings) ->
             unrecorded += 1
             calls += sample_count
             continue
+        # The first sample stands for all of them: they run the same code.
         recorded_calls = calls_of(recording.exchanges)
         calls += sample_count * sum(is_prompt_call(attempts[0].request) for attempts in recorded_calls)
         if settings.ab and _recording_name(nodeid) == nodeid:  # variants have no recorded requests to compare with

@@ -47,6 +47,8 @@ class CurrentMeasurement:
             InterceptionError: it is not live.
         """
         if self._interception is None:
+            # Not at plugin load: this imports the SDK and its HTTP library, which a run without latency tests never
+            # needs.
             from pytest_claude_latency.http.interception import Interception
             from pytest_claude_latency.http.sdk_patches import SDKPatches
 
@@ -54,6 +56,8 @@ class CurrentMeasurement:
             self._interception.start()
             self._sdk = SDKPatches(self._replays, self._note_missing_credential)
             self._sdk.start()
+        # Proved again for every test: a fixture or plugin may have replaced the patch since the last one, and then
+        # requests would leave for the network, with the key.
         self._interception.prove()
         self._interception.forget()
         return self._interception
@@ -86,6 +90,7 @@ class CurrentMeasurement:
 
         The time of the block belongs to `inner`. The clock of the outer measurement stands still meanwhile.
         """
+        # A test that triggers the fixture has begun already, so its own world stands outside this one.
         outer = self._measurement
         if outer is not None:
             outer.leave()
@@ -122,10 +127,12 @@ class CurrentMeasurement:
         return self._measurement
 
     def _replays(self) -> bool:
+        # Asked of the responder, so that a client of a thread whose test has ended needs no key either.
         responder = self._responder()
         return responder is not None and responder.replays
 
     def _note_missing_credential(self) -> None:
+        # Between tests a client without a key is none of this plugin's business.
         self._credential_missing = self._measurement is not None
 
 

@@ -39,6 +39,7 @@ class EndOfRun:
         self._reruns_over_budget: dict[str, None] = {}
         self._run_verdicts: tuple[RunVerdict, ...] = ()
         self._baselines: RunBaselines | None = None
+        # Read before any test runs: a live run costs, and must not end with "cannot read the baseline".
         if session.settings.uses_baselines:
             from pytest_claude_latency.baselines.history import RunBaselines
 
@@ -60,7 +61,7 @@ class EndOfRun:
 
     def note(self, report: pytest.TestReport) -> None:
         """Take a result out of a test report. A rerun replaces what the first run measured."""
-        outcome: str = report.outcome  # plugins have outcomes of their own
+        outcome: str = report.outcome  # plugins have outcomes of their own: "rerun" is pytest-rerunfailures'
         if outcome == "rerun" and hasattr(report, OVER_BUDGET):
             self._reruns_over_budget[report.nodeid] = None
         if (values := getattr(report, REPORTED, None)) is None:
@@ -70,6 +71,7 @@ class EndOfRun:
 
         result = TestResult.from_dict(values)
         self._results[result.nodeid, result.sample] = result
+        # A dict keeps the order in which samples ended, and a rerun does not enter a sample twice.
         self._ran.setdefault(result.nodeid, Ran(report.location, {})).items[key_of(report)] = None
 
     def conclude(self, pytest_session: pytest.Session, *, interrupted: bool = False) -> None:
@@ -77,6 +79,7 @@ class EndOfRun:
 
         Of a run that was interrupted, each says that it was not judged.
         """
+        # Most runs stop here, and import nothing more.
         settings, baselines = self._session.settings, self._baselines
         is_compared = baselines is not None and baselines.compared is not None
         if not (settings.ab or is_compared or any(result.percentiles for result in self.results)):
@@ -114,6 +117,7 @@ class EndOfRun:
         """
         if self._baselines is None or self._baselines.saved is None:
             return None
+        # A baseline stands for a good run. One of a failed run would make the next failure look like no change.
         if failed := [verdict for verdict in self._run_verdicts if verdict.fails]:
             raise LatencyError(f"it is not saved, since the run failed: {failed[0].name}")
         missing, root = self._missing_tests(self._baselines.saved_tests), self._session.config.rootpath

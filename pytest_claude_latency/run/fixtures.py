@@ -21,13 +21,13 @@ MEASURED_ITEM: pytest.StashKey[MeasuredItem] = pytest.StashKey()
 
 @pytest.fixture
 def claude_latency(request: pytest.FixtureRequest) -> Latency:
-    """The test's own measurements so far: `.calls`, `.setup_calls`, `.elapsed`, and `.budget(**limits)`."""
+    """Return the test's own measurements so far: `.calls`, `.setup_calls`, `.elapsed`, and `.budget(**limits)`."""
     return _measured_item(request).latency
 
 
 @pytest.fixture
 def claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.Anthropic]:
-    """An `anthropic.Anthropic`, closed after the test. A replay needs no key."""
+    """Yield an `anthropic.Anthropic`, closed after the test. A replay needs no key."""
     import anthropic
 
     _measured_item(request)
@@ -37,18 +37,21 @@ def claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.Anthropi
 
 @pytest.fixture
 def async_claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.AsyncAnthropic]:
-    """An `anthropic.AsyncAnthropic`, closed on the test's own loop. A replay needs no key."""
+    """Yield an `anthropic.AsyncAnthropic`, closed on the test's own loop. A replay needs no key."""
     import anthropic
 
     _measured_item(request)
     client = anthropic.AsyncAnthropic()
     yield client
-    if not client.is_closed():  # the test ran no loop of its own, made one by hand, or its loop goes on
-        with suppress(RuntimeError):  # what is left may belong to a loop that is gone
+    # Usually the body closed it, on the loop that its connections belong to. It is still open where the test ran no
+    # loop of its own, made one by hand, or runs on a loop that goes on.
+    if not client.is_closed():
+        with suppress(RuntimeError):  # a connection may belong to a loop that no longer exists
             asyncio.run(client.close())
 
 
 def _measured_item(request: pytest.FixtureRequest) -> MeasuredItem:
+    # The item is looked up, not made: the world of a latency test begins before its first fixture.
     current: MeasuredItem | None = request.node.stash.get(MEASURED_ITEM, None)
     if current is None:
         from pytest_claude_latency.run import messages

@@ -30,11 +30,13 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
         return messages.bare_marker(test.identity.nodeid)
     if calls:
         return None
+    # An inherited budget over a test without a call is no mistake by itself: a class may hold such a test too.
     silent = [judgement.limit for judgement in judgements if judgement.verdict == "no calls"]
     promises_silence = len(silent) < len(judgements)  # by calls=0, which was kept
     if test.settings.strict and silent and not promises_silence:
         limits = " ".join(limit.text() for limit in silent)
         return f"{NO_CALL}: {limits} promises nothing ({silent[0].origin}; {messages.STRICTLY})"
+    # A marker with nothing but percentiles has no limit that this sample alone could break.
     if promises_directly(test.item) and not test.budget.plain:
         return f"{NO_CALL} by a test that carries @{BUDGET}"
     return None

@@ -71,8 +71,10 @@ class ItemOutcome:
         """
         if self._is_finding(report):
             self._variant_failed = True
+            # An expected failure: it is shown with its reason, and fails neither the run nor `--maxfail`.
             report.outcome, report.wasxfail = "skipped", messages.VARIANT_FAILED  # as pytest's own do
         self.outcome = outcome_of(report) or self.outcome
+        # The recording of a test that is only too slow is a good one: it shows what to make faster.
         if excinfo is not None and self._is_about_budgets(excinfo.value):
             setattr(report, OVER_BUDGET, True)
         elif not report.passed:
@@ -89,18 +91,17 @@ class ItemOutcome:
         if self.test.identity.variant is None or not report.failed or report.when == "teardown":
             return False
         measurement = self.test.measurement
-        if measurement.missed:
+        if measurement.missed:  # the recording lacks a call, which says nothing about the variant
             return False
         if not measurement.replays:
+            # A time-out may be the variant's doing: a larger model answers later than the program waits.
             failed = [call for call in measurement.log.of(*Phase).calls if call.error not in (None, "ReadTimeout")]
-            is_outage = self.test.session.current.credential_missing or any(
-                call.status not in _REFUSALS for call in failed
-            )
-            if is_outage:
+            if self.test.session.current.credential_missing or any(call.status not in _REFUSALS for call in failed):
                 return False
         return report.when == "call" or bool(measurement.log.count)
 
     def _is_about_budgets(self, error: BaseException) -> bool:
+        # A task group wraps the error of a block that a task judged. One other error among them spoils the test.
         if isinstance(error, BaseExceptionGroup):
             return all(map(self._is_about_budgets, error.exceptions))
         return isinstance(error, BudgetExceeded) or error is self._budget_failure

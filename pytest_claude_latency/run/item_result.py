@@ -22,12 +22,14 @@ def result_of(outcome: ItemOutcome) -> TestResult:
     test = outcome.test
     measurement, settings = test.measurement, test.settings
     body = measurement.log.of(Phase.BODY)
+    # Only where someone reads it: a diagnosis is not cheap.
     diagnosis = test.diagnose(outcome.judgements) if settings.diagnosed else None
     warnings = list(outcome.warnings)
     if measurement.log.met_another_loop:
         warnings.append(messages.ANOTHER_LOOP)
     if test.identity.variant is not None and measurement.log.count and not measurement.varied:
         warnings.append(messages.NOTHING_VARIED)
+    # What was spent on connections ahead of the calls is in no call's time, so it is told apart.
     durations = measurement.warmup.durations if measurement.warmup is not None else []
     return replace(
         _unmeasured(test.identity, outcome.outcome),

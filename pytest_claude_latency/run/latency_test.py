@@ -62,6 +62,8 @@ class LatencyTest:
         file = cassette_file_of(item, marker, session)
         library = session.current.interception().library
         if session.settings.mode.replays(recorded=file.exists, borrowed=marker.is_borrowed):
+            # Without a recording the test is replayed all the same: its first request misses, and the message names the
+            # command that records it.
             recording, date = file.load(), None
             if recording is not None and session.settings.date is Date.RECORDED:
                 date = datetime.fromisoformat(recording.recorded)

@@ -40,6 +40,8 @@ class MeasuredItem:
     def begun(cls, session: Session, item: pytest.Item) -> MeasuredItem:
         """Return an item that is about to be set up. Its world has begun."""
         __tracebackhide__ = True
+        # Only what a user can mend fails without a traceback. The world begins when nothing can fail any more: one that
+        # is never ended would hold the clock of the tests that follow.
         with session.failing():
             measured = cls(session, item)
         session.current.begin(measured._test.measurement)
@@ -51,6 +53,7 @@ class MeasuredItem:
         __tracebackhide__ = True
         with self._test.measurement.failing_on_misses():
             yield
+        # Only now, since it looks for the client that a fixture made.
         self._body.prepare()
 
     @contextmanager
@@ -74,6 +77,7 @@ class MeasuredItem:
             with self._test.measurement.failing_on_misses():
                 yield
         except BaseException as error:
+            # The report of the teardown is made after this, too late to keep a recording from being written.
             self._outcome.note_teardown(error)
             raise
         finally:
@@ -91,6 +95,7 @@ class MeasuredItem:
         __tracebackhide__ = True
         test, outcome = self._test, self._outcome
         measurement, session = test.measurement, test.session
+        # The world ends first, so that nothing below happens in virtual time.
         self._body.restore()
         session.current.end(measurement)
         item_result.add_properties(test.item, measurement)
@@ -101,6 +106,7 @@ class MeasuredItem:
         if test.settings.mode.records and not measurement.replays and outcome.keeps_recording:
             with session.failing():
                 test.file.keep(measurement.log.exchanges, self._began)
+        # Last, since it sends requests of its own: nothing of them may count for the test or be recorded.
         if test.settings.ab and not outcome.is_incomplete and test.identity.variant is None:
             from pytest_claude_latency.ab.runner import ABRunner
 

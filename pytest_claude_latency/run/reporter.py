@@ -31,6 +31,7 @@ class WorkerReporter:
         try:
             return (yield)
         finally:
+            # After all other plugins: fixtures of the session are torn down by now.
             self._session.current.close()
             collected = self._session.collected_tests
             session.config.workeroutput[REPORTED] = {  # type: ignore[attr-defined]  # xdist's
@@ -119,7 +120,7 @@ class Reporter:
             self._progress = cost_estimate.Progress(WallClock(), self._write_line, cost_estimate.EVERY)
         try:
             finished = yield
-        except BaseException:
+        except BaseException:  # Ctrl-C, pytest.exit, or as many failures as --maxfail allows
             self._end.conclude(session, interrupted=True)
             raise
         self._end.conclude(session)
@@ -133,6 +134,7 @@ class Reporter:
         try:
             return (yield)
         finally:
+            # In this order: what staging warns of belongs into the reports.
             self._session.current.close()
             self._session.close_staging()
             if not session.config.option.collectonly:
@@ -162,6 +164,7 @@ class Reporter:
                 formats.write(self._end.summary(), form, path)
             except OSError as error:
                 self._unwritten.append(f"--latency-report: cannot write {path}: {error.strerror or error}")
+        # A report that could not be written is as bad as a crash: a job that reads it would see the one before.
         status = pytest.ExitCode.INTERNAL_ERROR if self._unwritten else pytest.ExitCode.OK
         try:
             self._saved = self._end.keep_baseline()
@@ -186,6 +189,7 @@ class Reporter:
 
     def _write_line(self, line: str) -> None:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
+        if terminal is not None:  # `-p no:terminal` takes it away
+            # pytest may stand in the middle of a line of dots.
             terminal.ensure_newline()
             terminal.write_line(line)

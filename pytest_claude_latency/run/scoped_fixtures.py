@@ -80,6 +80,7 @@ class ScopedFixtures:
 
     def _file_of(self, definition: Any, request: Any) -> Path:
         """Return where a fixture is defined: for an xunit hook the file of its class or module, not pytest's own."""
+        # pytest makes the fixtures of xunit hooks in files of its own.
         if definition.argname.startswith(tuple(_XUNIT)):
             return Path(request.node.path)
         _, function = self._requested[id(definition)]
@@ -107,6 +108,7 @@ class _MeasuredFixture:
         """Measure what happens in this block as the fixture's."""
         __tracebackhide__ = True
         try:
+            # The test that triggers the fixture must not pay for it: neither in time nor in calls.
             with self._session.current.during(self._measurement), self._measurement.failing_on_misses():
                 yield
         except BaseException:
@@ -116,6 +118,7 @@ class _MeasuredFixture:
     def tear_down(self, finalizers: Sequence[Callable[[], object]]) -> None:
         """Tear the fixture down and keep what was recorded. A recording that could not be written is a failure."""
         __tracebackhide__ = True
+        # In the same measurement as the set-up: a fixture has one recording.
         self._measurement.log.begin(Phase.TEARDOWN)
         try:
             with self.measured():
@@ -163,7 +166,7 @@ def _cassette_file(session: Session, file: Path, definition: Any, request: Any) 
             is_kept = session.began is not None and path.exists() and Recording.load(path).recorded >= session.began
             if not is_kept:
                 recordings[0].save(path)
-        elif not session.is_worker:
+        elif not session.is_worker:  # another worker may just have recorded the fixture in full
             path.unlink(missing_ok=True)
 
     subject = f"{shown(file, root)}::{fixture_id(scope, name, param)}"

@@ -46,6 +46,7 @@ class Session:
         self.current = CurrentMeasurement(settings.pace, self.warn)
         self._warnings: list[str] = []
         self._staging_folder: Path | None = None
+        # xdist gives a worker's config this attribute, and no other process has it.
         self._worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
 
     @property
@@ -93,6 +94,8 @@ class Session:
     def staging_folder(self) -> Path:
         """Return the folder of `staging`. It is the same for all workers of a run."""
         if self._staging_folder is None:
+            # The controller tells its workers the folder. It lies outside the suite, so that an interrupted run leaves
+            # nothing beside the recordings.
             given = None if self._worker_input is None else self._worker_input.get(STAGING)
             self._staging_folder = Path(given or mkdtemp(prefix="claude-latency-"))
         return self._staging_folder
@@ -104,6 +107,7 @@ class Session:
 
             for nodeid, done, total in self.staging.unfinished():
                 self.warn(messages.incomplete_set(nodeid, done, total))
+            # Only the controller gets here, after its last worker: nobody can still be writing.
             rmtree(self._staging_folder, ignore_errors=True)
             self._staging_folder = None
 

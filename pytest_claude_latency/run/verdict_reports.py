@@ -38,6 +38,7 @@ def fail(run_verdicts: Iterable[RunVerdict], session: pytest.Session, ran: Mappi
     Yields each verdict as it stands in the end: those that come after the run stopped are not judged.
     """
     for run_verdict in run_verdicts:
+        # Reporting a failure may set these: pytest counts it against `--maxfail`, or `-x`.
         if session.shouldfail or session.shouldstop:
             yield run_verdict.not_judged(messages.INTERRUPTED)
             continue

@@ -292,7 +292,7 @@ def test_word(word):
     result.stdout.fnmatch_lines(["*budget    total<0.001ms *@latency_budget on test_it.py::test_word[[]a]"])
 
 
-def test_wider_fixtures_are_shared_by_the_samples(suite: Suite) -> None:
+def test_higher_scoped_fixtures_are_shared_by_the_samples(suite: Suite) -> None:
     suite.write("""
 @pytest.fixture(scope="module")
 def handbook():

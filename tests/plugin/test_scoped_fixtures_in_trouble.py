@@ -274,7 +274,7 @@ async def test_two(client):
 
 
 @pytest.mark.parametrize("plugin", ON_LOOPS)
-def test_an_async_fixture_on_a_loop_of_wider_scope(suite: Suite, plugin: str) -> None:
+def test_an_async_fixture_on_a_loop_of_higher_scope(suite: Suite, plugin: str) -> None:
     suite.write(ON_LOOPS[plugin])
     suite.record().assert_outcomes(passed=2)
 
