@@ -137,27 +137,26 @@ def read(text: str, path: Path) -> tuple[Header, tuple[Exchange, ...]]:
     header: Header | None = None
     try:
         for fact in lines:
-            if header is None:
-                header = _header(fact)
-            else:
+            if header is not None:
                 exchanges.add(fact)
+                continue
+            check_format(fact, FORMAT, VERSION, "a recording")
+            header = convert(fact, Header)
+            if not _is_moment(header.recorded):
+                expected = 'a moment like "2026-11-22T11:30:00.000Z"'
+                raise JSONFaultError(f'"recorded" is {show(header.recorded)}, expected {expected}')
         assert header is not None  # a text without lines is refused before this
         return header, exchanges.complete()
     except JSONFaultError as fault:
         raise CassetteError(path, lines.number, str(fault)) from None
 
 
-def _header(fact: dict[str, Any]) -> Header:
-    check_format(fact, FORMAT, VERSION, "a recording")
-    header = convert(fact, Header)
+def _is_moment(text: str) -> bool:
     try:
-        if not _MOMENT.fullmatch(header.recorded):
-            raise ValueError
-        datetime.fromisoformat(header.recorded)
+        datetime.fromisoformat(text)  # refuses the 31st of November
     except ValueError:
-        expected = 'a moment like "2026-11-22T11:30:00.000Z"'
-        raise JSONFaultError(f'"recorded" is {show(header.recorded)}, expected {expected}') from None
-    return header
+        return False
+    return _MOMENT.fullmatch(text) is not None
 
 
 class _Exchanges:

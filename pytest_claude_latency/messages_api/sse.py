@@ -38,23 +38,6 @@ class Decoder:
 
     def feed(self, data: bytes) -> Iterable[Event]:
         """Return the events that these bytes complete, in order."""
-        events: list[Event] = []
-        for line in self._lines(data):
-            if not line:
-                if self._data:
-                    events.append(Event(self._name, "\n".join(self._data)))
-                    self._data.clear()
-                self._name = None
-                continue
-            field, _, value = line.partition(b":")
-            if field == b"data":
-                self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
-            elif field == b"event":
-                self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
-        return events
-
-    def _lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that these bytes complete, without their ends."""
         if self._after_cr and data:
             data = data.removeprefix(b"\n")
             self._after_cr = False
@@ -71,4 +54,16 @@ class Decoder:
         if rest:
             self._unfinished.append(rest)
         self._after_cr = data.endswith(b"\r")
-        return lines
+        events: list[Event] = []
+        for line in lines:
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
+            elif field == b"event":
+                self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
+            elif not line:  # the event is complete; without data it is none
+                if self._data:
+                    events.append(Event(self._name, "\n".join(self._data)))
+                    self._data.clear()
+                self._name = None
+        return events
