@@ -110,6 +110,7 @@ class ReadAnswer:
                 self._take_message(_get(_json(event.data), "message"), final=False)
             case "message_delta":
                 data = _json(event.data)
+                # Gateways may send several: the latest number counts, and a reason once given stays.
                 self.stop_reason = _text(_get(data, "delta"), "stop_reason") or self.stop_reason
                 self.usage = self.usage.updated(_get(data, "usage"), final=True)
             case "message_stop":
@@ -182,6 +183,7 @@ def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None
                 if until is not None and event.name == until:
                     return answer
     elif (end := exchange.end) is not None and end.error is None and end.closed is None:
+        # The last byte counts, not the end: closing a connection takes a while, and nobody waits for it.
         last = exchange.chunks[-1].at if exchange.chunks else end.at
         answer.take_body(since + last, b"".join(chunk.data for chunk in exchange.chunks))
     return answer
@@ -210,7 +212,7 @@ def _text(value: object, key: str) -> str | None:
 
 def _count(value: object, key: str, otherwise: int | None) -> int | None:
     number = _get(value, key)
-    return number if isinstance(number, int) and not isinstance(number, bool) else otherwise
+    return number if isinstance(number, int) and not isinstance(number, bool) else otherwise  # True is an int
 
 
 def _error_type(body: object) -> str | None:

@@ -28,6 +28,7 @@ _STREAM_START = re.compile(rb"(?:\xef\xbb\xbf)?(?:event|data|id|retry)?:")
 _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)(\s*:)?', re.DOTALL)
 # One character as it is written inside a JSON string; a pair of surrogates is one character.
 _UNIT = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL)
+# A pattern that matches "assistant" must not change who speaks in a message.
 _PROTOCOL = ("type", "role", "model", "stop_reason")  # keys of the API's own words, unless in the input of a tool
 _BLOCK_EVENTS = {"content_block_start": "content_block", "content_block_delta": "delta"}
 _FRAME = struct.Struct(">III")  # an AWS event-stream frame: its length, that of its headers, their checksum
@@ -210,7 +211,7 @@ def _frames(body: bytes) -> Iterator[Document]:
             encoded = json.loads(_frame_parts(frame)[1])["bytes"]
             yield Document(b64decode(encoded).decode(errors="surrogateescape"), start, start + length, frame)
         except (ValueError, KeyError, TypeError):
-            pass  # a frame that carries no event
+            pass  # a frame that carries no event of Claude's: nothing is read in it, and nothing changed
         start += length
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pytest_claude_latency.messages_api.exchange import Request, header
 
+# Vertex counts tokens with a model of its own name, which is not a prompt call.
 _PROMPT_PATH = re.compile(
     r"(?P<before>.*)(?:"
     r"/v1/messages"

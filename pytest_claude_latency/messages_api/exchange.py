@@ -115,4 +115,5 @@ def canonical(content: bytes) -> bytes:
         value = json.loads(content)
     except (ValueError, RecursionError):
         return content
+    # Half a surrogate pair, which JSON can hold, has no UTF-8; a prompt that holds it must still be recorded.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")

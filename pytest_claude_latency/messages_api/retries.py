@@ -52,7 +52,7 @@ def _goes_on(last: Exchange, exchange: Exchange) -> bool:
     """Return whether `exchange` is the next step of the call whose latest exchange is `last`."""
     if last.request.content != exchange.request.content or last.request.method != exchange.request.method:
         return False
-    if last.is_redirect:
+    if last.is_redirect:  # followed at once, by the HTTP library
         return last.request.url != exchange.request.url and last.sent <= exchange.sent
     if last.end is None or last.request.url != exchange.request.url or not _is_retried(last):
         return False

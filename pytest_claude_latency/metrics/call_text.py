@@ -8,6 +8,7 @@ from pytest_claude_latency.metrics.timeline import Call
 def describe(call: Call) -> str:
     """Return what kind of call it was, and how it ended if it was cut off: `"claude-haiku-4-5, streamed"`."""
     facts = [call.model or "model unknown", "streamed" if call.streamed else "not streamed"]
+    # Without this, a `ttft` of many seconds in a report looks like an error of measurement.
     if not call.streamed and call.ttft is not None:
         facts[-1] += " (its first token came with its last)"
     if call.attempts > 1:

@@ -36,6 +36,7 @@ def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
         "thinking": f"{thinking} {most}" if thinking and most else thinking,
         "effort": _get(body.get("output_config"), "effort"),
         "prompt_cache": "warm" if answer.usage.cache_read else "cold" if answer.usage.cache_write else None,
+        # Only the line: with the exact version, each update of the SDK would look like a change of conditions.
         "sdk": f"{sdk_version.partition('.')[0]}.x" if sdk_version else None,
         "prompt": _prompt_hash(body),
     }

@@ -115,6 +115,7 @@ def refuse_other_kind(before: Series, after: Series) -> None:
     Raises:
         LatencyError: one was replayed and one measured live, or they were replayed on different clocks.
     """
+    # A replay measures the program, a live run the API too: a difference would mean neither.
     if before.kind != after.kind:
         raise LatencyError(f"{after.nodeid} was {before.kind} before and {after.kind} now; these are never compared")
 

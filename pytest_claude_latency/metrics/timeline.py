@@ -124,6 +124,7 @@ class Timeline:
         Only tokens that were shown count: hidden thinking is left out. None without a stream, with fewer than two
         tokens, and where the answer ended before their number was known.
         """
+        # The first token is not counted: what came before it is the wait that `ttft` measures.
         tokens = self._shown_tokens
         if not self.streamed or tokens is None or tokens < 2 or not self.deltas:
             return None
