@@ -112,7 +112,7 @@ def _readings(series: Series, metric: str) -> tuple[float, ...]:
 
 
 def _judged(call: _Call, comparison: Comparison, *, strict: bool, is_first: bool) -> RunVerdict:
-    """Return the verdict on one metric. What holds for all metrics of a call is said with the first of them."""
+    """Return the verdict on one metric. What holds for all metrics of a call goes with the first of them."""
     undecided = comparison.verdict == "too few runs"  # more samples decide it, so it warns and does not fail
     left_out = call.left_out
     lines = [comparison.message(), f"  {'compared':<10}{_HOW}", f"  {'recording':<10}{call.recording}"]

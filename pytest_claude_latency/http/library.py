@@ -43,7 +43,7 @@ class HTTPLibrary:
         """Return the library of the installed `anthropic`: the one that its default client derives from."""
         import anthropic
 
-        # told by the class, since both libraries may be installed side by side
+        # The class shows which it is, since both libraries may be installed side by side
         packages = [base.__module__.partition(".")[0] for base in anthropic.DefaultHttpxClient.__mro__]
         return HTTPLibrary(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
 
@@ -61,7 +61,7 @@ class HTTPLibrary:
     def opens_connection(self, transport: object, url: Any) -> bool:
         """Return whether a request sent now would have to open a connection.
 
-        False, too, where that cannot be told, because the transport has no pool of this library.
+        False, too, where that cannot be seen, because the transport has no pool of this library.
         """
         pooled = getattr(getattr(transport, "_pool", None), "connections", None)
         if pooled is None or not isinstance(transport, self.module.HTTPTransport | self.module.AsyncHTTPTransport):
@@ -112,7 +112,7 @@ class HTTPLibrary:
         Programs catch the exceptions of the client library, and not those of the core library beneath it.
         """
         kind = getattr(self.module, name, None)
-        # Recordings keep the names of httpx. One of another library, or of a later version, is not lost but told.
+        # Recordings keep the names of httpx. One of another library, or of a later version, becomes part of the message.
         if not (isinstance(kind, type) and issubclass(kind, self.module.TransportError | self.module.DecodingError)):
             kind, message = self.module.TransportError, f"{name}: {message}"
         error: Exception = kind(message, request=request)

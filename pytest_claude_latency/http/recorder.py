@@ -85,7 +85,7 @@ class Attempt:
             self._connect = Connect(self._connecting, self.now() - self._connecting)
 
     def foretold(self, connect: Connect | None, place: int) -> None:
-        """Note what is known beforehand in a replay, which opens no connection: the recorded one, and the place."""
+        """Note what a replay knows beforehand, since it opens no connection: the recorded one, and the place."""
         self._connect = connect
         self.place = place
 

@@ -23,7 +23,7 @@ _MORE: Final = f"{'':<10}and {{number}} more: pytest --latency-explain lists the
 @final
 @dataclass(frozen=True)
 class Diagnosis:
-    """The trace of what was measured, what was found about it, and the judgements that it explains."""
+    """The trace of some calls, the findings about it, and the judgements that both explain."""
 
     trace: Trace
     findings: tuple[Finding, ...]

@@ -108,7 +108,7 @@ class _Block:
         calls = sent.calls
         judgements = self._budget.judge(calls, sent.elapsed, direct=True)
         if any(judgement.broken for judgement in judgements):
-            from pytest_claude_latency.measurement.diagnosis import Diagnosis  # a kept budget does not pay for it
+            from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
 
             diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
             raise BudgetExceeded(message(judgements, calls, self._recording) + diagnosis.text())

@@ -181,7 +181,7 @@ class Measurement:
         try:
             yield
         except (KeyboardInterrupt, pytest.exit.Exception):
-            raise  # who stops the run is not told about a miss
+            raise  # the run is being stopped: a miss no longer matters
         except BaseException:
             self.fail_if_missed()  # what the program raised then is most likely a consequence of the miss
             raise

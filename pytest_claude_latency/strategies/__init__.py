@@ -139,7 +139,7 @@ def answers(
         LimitError: an argument is not understood.
     """
     envelope = Envelope.of(thinking=thinking, tools=tools, tool_inputs=tool_inputs, deltas=deltas, model=model)
-    return content.messages(envelope).map(lambda message: message.whole())
+    return content.messages(envelope).map(lambda message: message.unstreamed())
 
 
 def chunkings(data: bytes) -> st.SearchStrategy[tuple[bytes, ...]]:

@@ -91,7 +91,7 @@ def _unstreamed(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange
     least = max(envelope.total.least, envelope.ttfb.least if envelope.ttfb else 0)
     total = draw(st.integers(least, envelope.total.most))  # of the last byte, at which the only token comes
     since = draw(timing.headers(envelope, total))
-    body = json.dumps(draw(content.messages(envelope)).whole(), ensure_ascii=False).encode()
+    body = json.dumps(draw(content.messages(envelope)).unstreamed(), ensure_ascii=False).encode()
     return replace(
         sent,
         response=Response(since * MICROSECOND, 200, draw(_common_headers(_JSON))),

@@ -30,32 +30,32 @@ ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A content block: as a stream opens it, the deltas that fill it, and the block as a whole."""
+    """A content block: as a stream opens it, the deltas that fill it, and the complete block."""
 
     opening: Json
     deltas: tuple[Json, ...]
-    whole: Json
+    complete: Json
 
 
 def text_block(pieces: Sequence[str], citations: Sequence[Json] = ()) -> Block:
     """Return text in pieces, any of which may be empty, followed by what it cites."""
     deltas: list[Json] = [{"type": "text_delta", "text": piece} for piece in pieces]
     deltas += [{"type": "citations_delta", "citation": citation} for citation in citations]
-    whole: Json = {"type": "text", "text": "".join(pieces)} | ({"citations": list(citations)} if citations else {})
-    return Block({"type": "text", "text": ""}, tuple(deltas), whole)
+    complete: Json = {"type": "text", "text": "".join(pieces)} | ({"citations": list(citations)} if citations else {})
+    return Block({"type": "text", "text": ""}, tuple(deltas), complete)
 
 
 def thinking_block(pieces: Sequence[str], signature: str) -> Block:
     """Return thinking in pieces, followed by its signature. Without pieces it is thinking that is not shown."""
     deltas: list[Json] = [{"type": "thinking_delta", "thinking": piece} for piece in pieces]
     deltas.append({"type": "signature_delta", "signature": signature})
-    whole = {"type": "thinking", "thinking": "".join(pieces), "signature": signature}
-    return Block({"type": "thinking", "thinking": "", "signature": ""}, tuple(deltas), whole)
+    complete = {"type": "thinking", "thinking": "".join(pieces), "signature": signature}
+    return Block({"type": "thinking", "thinking": "", "signature": ""}, tuple(deltas), complete)
 
 
 def redacted_thinking_block(data: str) -> Block:
     """Return thinking that is encrypted, which a program can only send back."""
-    return _whole_block({"type": "redacted_thinking", "data": data})
+    return _unfilled_block({"type": "redacted_thinking", "data": data})
 
 
 def tool_use_block(kind: str, id: str, name: str, pieces: Sequence[str]) -> Block:  # noqa: A002 - the API's name
@@ -78,7 +78,7 @@ def search_result_block(tool_use_id: str, titles: Sequence[str]) -> Block:
         }
         for title in titles
     ]
-    return _whole_block({"type": "web_search_tool_result", "tool_use_id": tool_use_id, "content": results})
+    return _unfilled_block({"type": "web_search_tool_result", "tool_use_id": tool_use_id, "content": results})
 
 
 def citation(text: str) -> Json:
@@ -87,9 +87,9 @@ def citation(text: str) -> Json:
     return {"type": "char_location", "cited_text": text} | place
 
 
-def _whole_block(whole: Json) -> Block:
+def _unfilled_block(complete: Json) -> Block:
     """Return a block that a stream sends as a whole in its opening event."""
-    return Block(whole, (), whole)
+    return Block(complete, (), complete)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +104,10 @@ class Message:
     usage: Json
     at_start: int = 1
 
-    def whole(self) -> Json:
+    def unstreamed(self) -> Json:
         """Return the answer as one JSON object."""
         return self._envelope() | {
-            "content": [block.whole for block in self.blocks],
+            "content": [block.complete for block in self.blocks],
             "stop_reason": self.stop_reason,
             "stop_sequence": self.stop_sequence,
             "usage": self.usage,

@@ -145,14 +145,14 @@ def test_a_stream_says_what_the_whole_message_says(message: Message, data: st.Da
 
     with claude(
         lambda: http.Response(200, headers=STREAM, content=iter(pieces)),
-        lambda: http.Response(200, json=message.whole()),
+        lambda: http.Response(200, json=message.unstreamed()),
     ) as client:
         with client.messages.stream(**HELLO) as stream:
             streamed = stream.get_final_message().to_dict()
-        whole = client.messages.create(**HELLO).to_dict()
-    assert without_nulls(streamed["content"]) == without_nulls(whole["content"])
+        unstreamed = client.messages.create(**HELLO).to_dict()
+    assert without_nulls(streamed["content"]) == without_nulls(unstreamed["content"])
     for part in ("id", "model", "stop_reason", "stop_sequence"):
-        assert streamed[part] == whole[part], part
+        assert streamed[part] == unstreamed[part], part
 
 
 @settings(deadline=None)
