@@ -112,7 +112,7 @@ class HTTPLibrary:
         Programs catch the exceptions of the client library, and not those of the core library beneath it.
         """
         kind = getattr(self.module, name, None)
-        # Recordings keep the names of httpx. One of another library, or of a later version, becomes part of the message.
+        # Recordings keep the names of httpx. A name of another library or version becomes part of the message.
         if not (isinstance(kind, type) and issubclass(kind, self.module.TransportError | self.module.DecodingError)):
             kind, message = self.module.TransportError, f"{name}: {message}"
         error: Exception = kind(message, request=request)
