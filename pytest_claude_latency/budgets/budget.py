@@ -42,6 +42,7 @@ class Budget:
         `direct` says that the test itself carries the budget. Then a test without a call breaks its promise, unless
         `calls=0` promises just that. An inherited budget of a test without a call gets the verdict `"no calls"`.
         """
+        # `calls=0` is the one promise that a test without a call keeps
         promises_no_call = any(limit.metric == "calls" and limit.value == 0 for limit in self.limits)
         if calls or promises_no_call:
             return tuple(_judge(limit, calls, elapsed) for limit in self.plain)
@@ -60,6 +61,7 @@ def combine(layers: Sequence[Layer]) -> Budget:
     """
     decided: dict[str, list[Limit]] = {}
     for layer in layers:
+        # a place decides a metric as a whole: its plain limit also replaces percentiles from further out
         for metric in {item.metric for item in layer} - decided.keys():
             decided[metric] = [item for item in layer if isinstance(item, Limit) and item.metric == metric]
     return Budget(tuple(limit for metric in METRICS for limit in decided.get(metric, ())))
@@ -69,6 +71,7 @@ def _judge(limit: Limit, calls: Sequence[Call], elapsed: float | None) -> Judgem
     metric = METRICS[limit.metric]
     if metric.name == "calls":
         return _judgement(limit, len(calls), None, len(calls))
+    # next to calls=0 the other limits of the test have nothing to judge
     if not calls and (metric.scope == "call" or elapsed is None):
         return Judgement(limit, None, None, 0, "no calls", NO_CALL)
     if metric.name == "elapsed":

@@ -23,6 +23,7 @@ NO_VALUE: Final = "no call has a value for {metric}"
 PROMISES_NOTHING: Final = f"{NO_CALL}, so the budget promises nothing"
 WHY_NO_CALL: Final = "is the client mocked, or is an await missing?"
 ACCEPT_NO_CALL: Final = "promises that no call is made"
+# a test of a hundred calls would fill the screen
 _MOST_CALLS = 8  # in the overview of a test's calls
 
 
@@ -75,6 +76,7 @@ def message(judgements: Sequence[Judgement], calls: Sequence[Call], recording: s
     the file that was replayed, or None.
     """
     broken = sorted((judgement for judgement in judgements if judgement.broken), key=_excess, reverse=True)
+    # that no call was made is one fact, however many limits there are: it gets one block
     without_call = [judgement for judgement in broken if judgement.reason == NO_CALL]
     blocks = [_block(judgement, calls, recording) for judgement in broken if judgement.reason != NO_CALL]
     if without_call:
@@ -137,6 +139,7 @@ def _measured(judgement: Judgement) -> str:
     if measured is None:
         return str(judgement.reason)
     text = show(metric, measured)
+    # "800ms is over 800ms" would look like a mistake of ours
     if text != show(metric, judgement.limit.value):
         return text
     return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured}{RATE_UNIT}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -25,6 +25,7 @@ IN_TEXT: Final = (
     "metric>limit for output_tokens_per_second and cache_read_tokens (ttft<800ms total<3s)"
 )
 _WITH_UNIT = "a number and its unit, such as 800ms, 1.5s or 2m"
+# `<=` is read as `<`: a measurement that equals its limit keeps it, so both mean the same
 _PIECE = re.compile(r"(?P<metric>[^<>=.]+)(?:\.(?P<statistic>[^<>=]+))?(?P<sign>[<>])=?(?P<value>[^<>=]+)")
 
 
@@ -69,26 +70,25 @@ def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[objec
     """
     if args:
         raise LimitError(f"{origin}: {args[0]!r} has no metric name; accepted: {BY_NAME}")
-    return tuple(limit for name, value in kwargs.items() for limit in _limits(_metric(name, origin), value, origin))
-
-
-def _limits(metric: Metric, value: object, origin: str) -> Iterator[Limit | NoLimit]:
-    if value is None:
-        yield NoLimit(metric.name, origin)
-        return
-    statistics = value if isinstance(value, Mapping) else {None: value}
-    seen = set()
-    for statistic_text, limit in statistics.items():
-        # None stands for "no percentile" only where it is ours
-        statistic = _statistic(metric, statistic_text, origin) if statistics is value else None
-        seen.add(statistic)
-        try:
-            number = duration.parse(limit) if metric.kind == "duration" else _amount(metric, limit)
-        except LimitError as error:
-            raise LimitError(f"{origin}: {metric.name}: {error}") from None
-        yield Limit(metric.name, statistic, number, origin)
-    if len(seen) != len(statistics) or not seen:
-        raise LimitError(f"{origin}: {metric.name}={value!r} is not a set of percentiles; accepted: {metric.accepted}")
+    limits: list[Limit | NoLimit] = []
+    for name, value in kwargs.items():
+        metric = _metric(name, origin)
+        if value is None:
+            limits.append(NoLimit(metric.name, origin))
+        elif not isinstance(value, Mapping):
+            limits.append(Limit(metric.name, None, _value(metric, value, origin), origin))
+        else:
+            # by their one name, so that p50 and p50.0 do not both stand
+            values = {
+                _statistic(metric, statistic, origin): _value(metric, limit, origin)
+                for statistic, limit in value.items()
+            }
+            if len(values) != len(value) or not values:
+                raise LimitError(
+                    f"{origin}: {metric.name}={value!r} is not a set of percentiles; accepted: {metric.accepted}"
+                )
+            limits += [Limit(metric.name, statistic, limit, origin) for statistic, limit in values.items()]
+    return tuple(limits)
 
 
 def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:
@@ -108,14 +108,18 @@ def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:
                 f"{origin}: {piece!r}: {metric.name} is limited to {metric.direction} a value; "
                 f"accepted: {metric.name}{metric.sign}{match['value']}"
             )
-        # a duration needs its unit here: `ttft<800` could be read as 800 ms
+        text_value, is_span = match["value"], metric.kind == "duration"
+        # what is no number stays text, so that it is refused as it was written
+        number: object = text_value
+        if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", text_value):
+            number = float(text_value) if "." in text_value else int(text_value)
+        # a duration needs its unit, since `ttft<800` could be read as 800 ms
         try:
-            is_span = metric.kind == "duration"
-            value = duration.parse(match["value"]) if is_span else _amount(metric, _number(match["value"]))
+            value = duration.parse(text_value) if is_span else _amount(metric, number)
         except LimitError:
             accepted = _WITH_UNIT if is_span else metric.accepted
             raise LimitError(
-                f"{origin}: {piece!r}: {match['value']!r} does not fit {metric.name}; accepted: {accepted}"
+                f"{origin}: {piece!r}: {text_value!r} does not fit {metric.name}; accepted: {accepted}"
             ) from None
         statistic = None if match["statistic"] is None else _statistic(metric, match["statistic"], origin)
         limit = Limit(metric.name, statistic, value, origin)
@@ -128,6 +132,7 @@ def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:
 def _metric(name: str, origin: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
+    # in lower case, so that TTFT is taken for a slip too
     near = difflib.get_close_matches(name.lower(), METRICS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise LimitError(f"{origin}: unknown metric {name!r}{hint} (metrics: {', '.join(METRICS)})")
@@ -140,18 +145,20 @@ def _statistic(metric: Metric, statistic: object, origin: str) -> str:
     share = statistic.removeprefix("p") if isinstance(statistic, str) and statistic.startswith("p") else ""
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]+)?", share) or not Decimal(share):
         raise LimitError(f"{origin}: {metric.name}: {statistic!r} is not a percentile; accepted: {PERCENTILES}")
+    # the decimal places that say nothing go, so that one percentile has one name in reports and baselines
     whole, _, part = share.partition(".")
     return f"p{int(whole)}.{part.rstrip('0')}".removesuffix(".")
 
 
-def _number(text: str) -> object:
-    """Return the count or rate that a text is; a text that is no number as it is, so that the refusal quotes it."""
-    if re.fullmatch(r"[0-9]+", text):
-        return int(text)
-    return float(text) if re.fullmatch(r"[0-9]+\.[0-9]*|\.[0-9]+", text) else text
+def _value(metric: Metric, value: object, origin: str) -> int | float:
+    try:
+        return duration.parse(value) if metric.kind == "duration" else _amount(metric, value)
+    except LimitError as error:
+        raise LimitError(f"{origin}: {metric.name}: {error}") from None
 
 
 def _amount(metric: Metric, value: object) -> int | float:
+    # in Python True is the number 1, but calls=True is a mistake
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise LimitError(f"{value!r} is not a {metric.kind}; accepted: {metric.accepted}")
     if not 0 <= value < math.inf:  # false for NaN too

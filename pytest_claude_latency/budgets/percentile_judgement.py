@@ -101,6 +101,7 @@ def judge(limit: Limit, samples: Sequence[Sample]) -> PercentileJudgement:
     readings = [reading for reading in all_readings if reading is not None]
     if not readings:
         return PercentileJudgement(limit, None, 0, 0, "not measured", settles(0, 0, share))
+    # a reading that equals the limit keeps it, as with plain limits
     over, count = sum(reading > limit.value for reading in readings), len(readings)
     return PercentileJudgement(
         limit, percentile(readings, share), over, count, standing(over, count, share), settles(over, count, share)

@@ -48,7 +48,18 @@ def call_changes(before: Sample, after: Sample, tolerance: Decimal = Decimal(0))
 
     A time counts as changed if it changed by more than `tolerance`, a share of what it was.
     """
-    pairs = _paired(before, after)
+    # by what was asked (the prompt's length if the prompt is unknown), then by model and streaming
+    earlier, later = (
+        [
+            (
+                (_conditions(sample, place).get("prompt", call.prompt_tokens), call.model, call.streamed),
+                (call.model, call.streamed),
+            )
+            for place, call in enumerate(sample.calls)
+        ]
+        for sample in (before, after)
+    )
+    pairs = paired(earlier, later)
     vanished = [
         CallChange("vanished", place + 1, f"call {place + 1} of the earlier run vanished: {_described(call)}")
         for place, call in enumerate(before.calls)
@@ -67,22 +78,8 @@ def beyond(before: float | None, after: float | None, tolerance: Decimal) -> boo
     """
     if before is None or after is None or math.inf in (before, after):
         return before != after
+    # exact: in floats a change of just the tolerance might count
     return abs(Decimal(after) - Decimal(before)) > tolerance * Decimal(before)
-
-
-def _paired(before: Sample, after: Sample) -> Pairs:
-    """Pair calls by what was asked (the prompt's length where the prompt is not known), then by model and streaming."""
-    earlier, later = (
-        [
-            (
-                (_conditions(sample, place).get("prompt", call.prompt_tokens), call.model, call.streamed),
-                (call.model, call.streamed),
-            )
-            for place, call in enumerate(sample.calls)
-        ]
-        for sample in (before, after)
-    )
-    return paired(earlier, later)
 
 
 def _changes(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance: Decimal) -> Iterator[CallChange]:
@@ -161,6 +158,7 @@ def _overlap_changes(place: int, before: Sample, after: Sample, pairs: Pairs) ->
 def _move(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance: Decimal) -> Iterator[CallChange]:
     old_anchor, old_wait = _anchor(before.calls, pairs[place])
     anchor, wait = _anchor(after.calls, place)
+    # the same anchor is the call that is its pair, not the call with the same number
     same = old_anchor is None if anchor is None else pairs.get(anchor) == old_anchor
     if same and not beyond(old_wait, wait, tolerance):
         return
@@ -174,6 +172,7 @@ def _anchor(calls: Sequence[Call], place: int) -> tuple[int | None, Nanoseconds]
     Where it followed none: None, and the time since the first call was sent.
     """
     call = calls[place]
+    # a call that is sent at the instant another ended most likely waited for it
     ended = [earlier for earlier, candidate in enumerate(calls) if earlier != place and _end(candidate) <= _sent(call)]
     if not ended:
         return None, _sent(call) - min(map(_sent, calls))

@@ -24,6 +24,7 @@ def compare(
     pairs: list[Pair] = []
     for nodeid in sorted(before.keys() & after.keys()):
         old, new = before[nodeid], after[nodeid]
+        # a replay and a live run are read from different clocks
         refuse_other_kind(old, new)
         if new.exact:
             comparisons += compare_exactly(old, new, rules)

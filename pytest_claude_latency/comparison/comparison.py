@@ -88,6 +88,7 @@ class Comparison:
         with the largest change; in a regression, the largest one for the worse.
         """
         if not self.exact:
+            # nearest rank: a median that was measured, never the mean of two
             half = Fraction(1, 2)
             return percentile(self.before, half), percentile(self.after, half)
         pairs = list(zip(self.before, self.after, strict=True))
@@ -100,6 +101,7 @@ class Comparison:
         """`typical` as text: `("410ms", "520ms")`; with all digits where rounding would make the two look the same."""
         metric, (before, after) = METRICS[self.metric], self.typical
         texts = _show(metric, before), _show(metric, after)
+        # two times that look the same and are not: all digits
         if before == after or texts[0] != texts[1] or metric.kind != "duration":
             return texts
         return duration.exact(int(before)), duration.exact(int(after))

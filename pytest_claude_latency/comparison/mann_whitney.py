@@ -74,7 +74,8 @@ def ratio_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
 
 def shift(before: Sequence[float], after: Sequence[float]) -> float:
     """Return how much larger `after` is, in nanoseconds: the median over all pairs (Hodges-Lehmann)."""
-    return _median(_differences(before, after, _difference))
+    # infinity minus infinity has no value: what never came, twice, did not change
+    return _median(_differences(before, after, lambda old, new: 0.0 if old == new else new - old))
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
@@ -123,10 +124,6 @@ def _differences(
     before: Sequence[float], after: Sequence[float], difference: Callable[[float, float], float]
 ) -> list[float]:
     return sorted(difference(old, new) for new in after for old in before)
-
-
-def _difference(old: float, new: float) -> float:
-    return 0.0 if old == new else new - old  # infinity minus infinity: what never came, twice, did not change
 
 
 def _log_ratio(old: float, new: float) -> float:

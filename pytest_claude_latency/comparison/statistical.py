@@ -83,10 +83,12 @@ def _judge(
     verdict: Verdict = "unchanged"
     if not _can_tell(len(before), len(after), comparisons):
         verdict, needs = "too few runs", needed(comparisons, len(before), len(after))
+    # certain, and large enough to matter: ratio for slow calls, shift for fast ones
     elif slower[1] < LEVEL and ratio >= least_ratio and shift >= rules.min_shift:
         verdict = "regression"
     elif faster[1] < LEVEL and ratio <= 1 / least_ratio and -shift >= rules.min_shift:
         verdict = "improvement"
+    # the evidence is shown in the direction that was seen
     p, adjusted = slower if shift >= 0 else faster
     return Comparison(
         nodeid=pair.nodeid,
@@ -105,6 +107,7 @@ def needed(comparisons: int, before: int = 0, after: int = 0) -> int:
 
     `before` and `after` are how many samples the sides have already.
     """
+    # counted up from 1: the number is small, and its formula has no inverse
     enough = 1
     while not _can_tell(max(enough, before), max(enough, after), comparisons):
         enough += 1

@@ -22,6 +22,7 @@ from pytest_claude_latency.metrics.timeline import Timeline
 # gaps throughout, so a fixed length alone would call each of them a stall.
 _LEAST_STALL: Nanoseconds = 500 * MILLISECOND
 _STALL_FACTOR = 5
+# with fewer gaps there is no pace to compare with
 _FEWEST_GAPS = 3
 
 
@@ -43,7 +44,9 @@ def of_call(attempts: Attempts, now: Nanoseconds | None = None) -> Breakdown:
     else:
         arrived = last.chunks[-1].at if last.chunks else last.response.at if last.response else 0
         total = last.sent - timeline.sent + arrived
+    # an error after some content is a broken answer, not a refused attempt
     gave_up = timeline.error is not None and not timeline.deltas
+    # an attempt that another followed has failed, unless it was a redirect
     failures = [failure(attempt) or "failure" for attempt in attempts[:-1] if not attempt.is_redirect]
     if timeline.error is not None and gave_up:
         failures.append(failure(last) or timeline.error)
@@ -81,8 +84,10 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None) -> Breakd
         else:
             place = stretch.call - 1
             segments += _clipped(breakdowns[place], calls[place][0].sent - origin, stretch)
+    # a call next to the path cost no time, so its tokens and failures explain nothing
     on_path = sorted({stretch.call - 1 for stretch in path if stretch.call is not None})
     prompts = [breakdowns[place] for place in on_path if is_prompt_call(calls[place][0].request)]
+    # one unknown number makes the sum unknown
     tokens = [prompt.tokens for prompt in prompts if prompt.time_in(Part.ANSWERING, Part.WHOLE)]
     return Breakdown(
         segments=tuple(merged(segments, path[-1].end)),
@@ -150,6 +155,7 @@ def _last_attempt(attempts: Attempts, timeline: Timeline, total: Nanoseconds) ->
         first_sign = total if timeline.headers is None else timeline.headers
         opened = min(start + last.connect.at + last.connect.duration, first_sign)
         yield Segment(Part.CONNECTION, start, opened)
+    # without a stream, waiting and generating cannot be told apart
     if not timeline.streamed:
         yield Segment(Part.WHOLE if timeline.deltas else Part.WAITING, opened, total)
         return

@@ -7,7 +7,7 @@ shown and what is written is rounded so that it still adds up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,16 +90,22 @@ class Breakdown:
     def text(self) -> str:
         """Return one line that adds up: `of 9.41s: 6.10s generating 487 tokens, 1.92s in one retry after a 529`."""
         spans = self.parts
+        # for a reader the refused attempt and the pause after it are one thing
         retries = spans.pop(Part.BACK_OFF, 0) + spans.pop(Part.REFUSED, 0)
         named = [(span, self._words(part)) for part, span in spans.items()]
         if retries:
-            named.append((retries, self._retries()))
+            named.append((retries, self._words(Part.REFUSED)))
         named.sort(key=lambda item: -item[0])
+        # two or three digits: more would hide which part is large
         unit = MICROSECOND if self.total < 10 * MILLISECOND else MILLISECOND
         if self.total >= SECOND:
             unit = 10 * MILLISECOND
         total = round(self.total / unit)
-        counts = _rounded([span for span, _ in named], unit, total)
+        # rounded one by one the parts might not add up: the largest remainders are rounded up, as seats are allotted
+        counts = [span // unit for span, _ in named]
+        by_remainder = sorted(range(len(named)), key=lambda place: (-(named[place][0] % unit), place))
+        for place in by_remainder[: max(total - sum(counts), 0)]:
+            counts[place] += 1
         texts = [f"{_show(count, unit)} {words}" for count, (_, words) in zip(counts, named, strict=True) if count]
         return f"of {_show(total, unit)}: {', '.join(texts)}" if texts else f"of {_show(total, unit)}"
 
@@ -124,7 +130,18 @@ class Breakdown:
         tokens = None if self.tokens is None else f"{self.tokens} tokens"
         stalls = sum(segment.part is Part.STALLED for segment in self.segments)
         first = "to the first token" if self.calls == 1 else "to first tokens"
+        retries = "in attempts without an answer, and pauses after them"
+        if self.failures:
+            reasons = " and ".join(
+                f"{'an' if reason[0] in 'AEIOUaeiou' else 'a'} {reason}" if count == 1 else f"{count} x {reason}"
+                for reason, count in Counter(self.failures).items()
+            )
+            number = len(self.failures)
+            retries = f"in {number_of(number, 'retry', one='one')} after {reasons}"
+            if self.gave_up:
+                retries = f"in {number_of(number, 'failed attempt', one='one')} ({reasons})"
         return {
+            Part.REFUSED: retries,
             Part.CONNECTION: "connecting",
             Part.WAITING: first if self.answered else "waiting for an answer",
             Part.THINKING: "thinking",
@@ -134,17 +151,6 @@ class Breakdown:
             Part.OTHER: "in other requests",
             Part.APPLICATION: "in the application",
         }[part]
-
-    def _retries(self) -> str:
-        if not self.failures:
-            return "in attempts without an answer, and pauses after them"
-        reasons = " and ".join(
-            f"{'an' if reason[0] in 'AEIOUaeiou' else 'a'} {reason}" if count == 1 else f"{count} x {reason}"
-            for reason, count in Counter(self.failures).items()
-        )
-        if self.gave_up:
-            return f"in {number_of(len(self.failures), 'failed attempt', one='one')} ({reasons})"
-        return f"in {number_of(len(self.failures), 'retry', one='one')} after {reasons}"
 
 
 def merged(segments: Iterable[Segment], total: Nanoseconds) -> Iterator[Segment]:
@@ -177,15 +183,6 @@ def _sums(segments: Iterable[Segment]) -> dict[Part, int]:
 
 def _microseconds(instant: Nanoseconds) -> int:
     return (instant + MICROSECOND // 2) // MICROSECOND
-
-
-def _rounded(spans: Sequence[Nanoseconds], unit: Nanoseconds, total: int) -> list[int]:
-    """Return the spans in whole units that add up to `total`: the largest remainders are rounded up."""
-    counts = [span // unit for span in spans]
-    by_remainder = sorted(range(len(spans)), key=lambda place: (-(spans[place] % unit), place))
-    for place in by_remainder[: max(total - sum(counts), 0)]:
-        counts[place] += 1
-    return counts
 
 
 def _show(count: int, unit: Nanoseconds) -> str:

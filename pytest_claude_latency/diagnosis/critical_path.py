@@ -28,6 +28,7 @@ def critical_path(spans: Sequence[tuple[Nanoseconds, Nanoseconds]]) -> tuple[Str
     """
     if not spans:
         return ()
+    # of calls that end together the one that began first explains more
     last = max(range(len(spans)), key=lambda place: (spans[place][1], -spans[place][0]))
     path = [Stretch(last + 1, *spans[last])]
     while (at := path[-1].start) > 0:
@@ -39,6 +40,7 @@ def critical_path(spans: Sequence[tuple[Nanoseconds, Nanoseconds]]) -> tuple[Str
             path.append(Stretch(place + 1, start, at))
             continue
         end, start, place = max(ended)
+        # the time between the end of a call and the next one is the program's own
         if end < at:
             path.append(Stretch(None, end, at))
         path.append(Stretch(place + 1, start, end))

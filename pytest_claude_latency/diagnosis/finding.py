@@ -46,6 +46,7 @@ class Finding:
     rule: str
     fact: str
     remedy: str
+    # what a remedy would save is often unknown, so findings are ranked by what their fact is about
     cost: Nanoseconds
     guide: int | None = None
     saving: Saving | None = None

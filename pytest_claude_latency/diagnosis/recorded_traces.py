@@ -37,6 +37,7 @@ class RecordedTraces:
         except OSError:
             return None
         if key not in self._cached:
+            # other folders are done with, and what was written again is out of date
             for old_key in list(self._cached):
                 if old_key[0].parent != path.parent or old_key[0] == path:
                     del self._cached[old_key]

@@ -21,6 +21,7 @@ from pytest_claude_latency.metrics.timeline import Timeline
 from pytest_claude_latency.plurals import number_of
 
 _LEAST_COST: Nanoseconds = 50 * MILLISECOND  # shorter times cannot be felt
+# a finding about less is true and does not help
 _LEAST_SHARE = 0.05
 _NO_TIME = Breakdown(segments=())
 
@@ -62,6 +63,7 @@ class PromptCall:
     @property
     def output_tokens(self) -> int:
         """Tokens generated; 0 if unknown."""
+        # before the last event of a stream the API has counted only the beginning
         usage = self.timeline.usage
         return (usage.output or 0) if usage.final else 0
 
@@ -99,6 +101,7 @@ class PromptCall:
     @property
     def is_prose(self) -> bool:
         """Whether its answer is for readers: text, without the use of a tool or a format made for programs."""
+        # a program that parses JSON has no use for half of it
         config = self.body.get("output_config")
         formatted = "output_format" in self.body or (isinstance(config, dict) and config.get("format") is not None)
         kinds = [delta.kind for delta in self.timeline.deltas]
@@ -108,6 +111,7 @@ class PromptCall:
     def thinks(self) -> bool:
         """Whether thinking was asked for, or came without being asked for."""
         asked = self.body.get("thinking")
+        # newer models think on their own, so the answer tells too
         enabled = isinstance(asked, dict) and asked.get("type") not in (None, "disabled")
         return enabled or Part.THINKING in self.breakdown.parts or bool(self.timeline.usage.thinking)
 

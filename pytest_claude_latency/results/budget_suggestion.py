@@ -22,8 +22,10 @@ from pytest_claude_latency.metrics.percentiles import can_keep, share_of, standi
 from pytest_claude_latency.metrics.series import Series, by_test, series_of
 from pytest_claude_latency.results.result import TestResult
 
+# room for the next recording; for fast calls a quarter would be less than the usual noise, so there is a least
 MARGIN: Final = Fraction(1, 4)
 LEAST: Final[Nanoseconds] = 50 * MILLISECOND
+# 59 samples can show it; p99 would take 299
 STATISTIC: Final = "p95"
 ORIGIN: Final = "suggested"
 NOT_STREAMED: Final = "not streamed: the first token came with the last, so the limit on total covers it"
@@ -120,10 +122,28 @@ def suggest(
     suggestions, without = [], dict(left_out)
     for nodeid in sorted(measured):
         series = measured[nodeid]
-        if any(sample.calls for sample in series.samples):
-            suggestions.append(_suggestion(series, limits.get(nodeid, ())))
-        else:
+        if not any(sample.calls for sample in series.samples):
             without[nodeid] = NO_CALL
+            continue
+        # each sample carries the limits of its test
+        existing = tuple({limit.text(): limit for limit in limits.get(nodeid, ())}.values())
+        one_call = all(len(sample.calls) == 1 for sample in series.samples)
+        metrics = ("ttft", "total") if one_call else ("elapsed", "calls")
+        # a marker replaces the test's own, so it must repeat what that one promises besides
+        own = _own_origin(nodeid)
+        suggestions.append(
+            Suggestion(
+                nodeid=nodeid,
+                samples=len(series.samples),
+                kind=series.kind,
+                exact=series.exact,
+                proposals=tuple(
+                    _proposal(series, metric, tuple(limit for limit in existing if limit.metric == metric))
+                    for metric in metrics
+                ),
+                others=tuple(limit for limit in existing if limit.metric not in metrics and limit.origin == own),
+            )
+        )
     return Suggestions(tuple(suggestions), dict(sorted(without.items())))
 
 
@@ -148,24 +168,6 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
     return suggest(measured, limits, left_out)
 
 
-def _suggestion(series: Series, existing: Sequence[Limit]) -> Suggestion:
-    distinct = tuple({limit.text(): limit for limit in existing}.values())
-    one_call = all(len(sample.calls) == 1 for sample in series.samples)
-    metrics = ("ttft", "total") if one_call else ("elapsed", "calls")
-    own = _own_origin(series.nodeid)
-    return Suggestion(
-        nodeid=series.nodeid,
-        samples=len(series.samples),
-        kind=series.kind,
-        exact=series.exact,
-        proposals=tuple(
-            _proposal(series, metric, tuple(limit for limit in distinct if limit.metric == metric))
-            for metric in metrics
-        ),
-        others=tuple(limit for limit in distinct if limit.metric not in metrics and limit.origin == own),
-    )
-
-
 def _own_origin(nodeid: str) -> str:
     """Return the origin of a limit that is set on the test itself."""
     return f"@latency_budget on {nodeid}"
@@ -175,6 +177,7 @@ def _proposal(series: Series, metric: str, existing: tuple[Limit, ...]) -> Propo
     if metric == "calls":
         most = max(len(sample.calls) for sample in series.samples)
         return Proposal(metric, most, _not_looser(Limit(metric, None, most, ORIGIN), existing), existing)
+    # without streaming ttft is total: two limits on one number
     if metric == "ttft" and not all(call.streamed for sample in series.samples for call in sample.calls):
         return Proposal(metric, None, existing, existing, NOT_STREAMED)
     all_readings = [sample.reading(METRICS[metric]) for sample in series.samples]
@@ -220,16 +223,15 @@ def as_marker(limits: Sequence[Limit]) -> str:
     """Return the code that sets these limits: `pytest.mark.latency_budget(ttft="520ms", total="3.6s")`."""
     arguments = []
     for metric in dict.fromkeys(limit.metric for limit in limits):
-        values = {limit.statistic: _value(limit) for limit in limits if limit.metric == metric}
+        is_span = METRICS[metric].kind == "duration"
+        values = {
+            limit.statistic: f'"{duration.exact(int(limit.value))}"' if is_span else limit.value_text()
+            for limit in limits
+            if limit.metric == metric
+        }
         mapping = "{" + ", ".join(f'"{statistic}": {value}' for statistic, value in values.items()) + "}"
         arguments.append(f"{metric}={values.get(None, mapping)}")
     line = f"pytest.mark.latency_budget({', '.join(arguments)})"
     if len(line) < _LONGEST_LINE:
         return line
     return "\n".join(["pytest.mark.latency_budget(", *(f"    {argument}," for argument in arguments), ")"])
-
-
-def _value(limit: Limit) -> str:
-    if METRICS[limit.metric].kind == "duration":
-        return f'"{duration.exact(int(limit.value))}"'
-    return limit.value_text()

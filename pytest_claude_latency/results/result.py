@@ -80,6 +80,7 @@ class TestResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result in types that JSON and execnet accept; `from_dict` reads them."""
+        # not asdict: what holds a mapping of its own would be copied deeply, and it writes itself
         values = dict(vars(self))
         for name in ("calls", "setup_calls", "judgements", "percentiles"):
             values[name] = [asdict(value) for value in values[name]]

@@ -115,6 +115,7 @@ class VariantRanking:
             return "none passed in all its samples, so none is recommended"
         took = duration.show(int(best.typical(RANKED_BY) or 0))
         parts = [f"fastest that passes: {best.name}, {took}{_against_as_written(best)}"]
+        # a variant with a low max_tokens is fast because it does not finish
         if best.cut_off:
             where = f"{best.cut_off} of {best.samples} samples" if best.samples > 1 else "its sample"
             parts.append(f"cut off at max_tokens in {where}: what was measured is not the whole answer")
@@ -150,6 +151,7 @@ def rank_variants(results: Iterable[TestResult], rules: Rules | None = None) -> 
 def _candidate(results: Sequence[TestResult]) -> Candidate:
     ran = [result for result in results if result.succeeded is not None]
     passed = [result for result in ran if result.succeeded]
+    # what failed may have ended too early, so it counts only where nothing passed
     samples = [sample_of(result) for result in passed or ran]
     readings = {metric: [reading(sample, metric) for sample in samples] for metric in MEASURED}
     return Candidate(
@@ -192,6 +194,7 @@ def _with_ties(rankings: Sequence[VariantRanking], rules: Rules | None) -> list[
         for candidate in ranking.candidates
         if candidate is not best and candidate.variant and best.variant and candidate.passes
     ]
+    # "too few runs" is no tie: nothing is known about such a variant
     tied = {comparison.nodeid for comparison in judge_all(pairs, rules) if comparison.verdict == "unchanged"}
     return [
         replace(ranking, ties=tuple(candidate.variant for candidate in ranking.candidates if candidate.nodeid in tied))

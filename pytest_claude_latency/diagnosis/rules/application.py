@@ -8,6 +8,7 @@ from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.diagnosis.trace import Trace
 from pytest_claude_latency.duration import MILLISECOND
 
+# every program takes some time of its own
 _LEAST_SHARE = 0.2
 _LEAST_TIME = 200 * MILLISECOND
 
@@ -24,6 +25,7 @@ def application(trace: Trace) -> Finding | None:
         for before, gap, after in zip(path, path[1:], path[2:], strict=False)
         if gap.call is None
     ]
+    # without a gap on the path the time lies behind an answer that was already complete
     where = ", reading on after an answer was complete"
     if gaps:
         longest, place = max(gaps)

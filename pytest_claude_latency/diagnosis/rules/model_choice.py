@@ -11,8 +11,10 @@ from pytest_claude_latency.diagnosis.finding import Finding, Saving
 from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 
+# a small difference between two sessions may be the API's
 _FASTER = 0.75
 _LEAST_GAIN = 300 * MILLISECOND
+# thinking that is less than half of the wait is not what a reader waits for
 _MOSTLY = 0.5
 _LEAST_THINKING = SECOND
 
@@ -50,6 +52,7 @@ def _by_faster_model(trace: Trace, call: PromptCall) -> list[PromptCall]:
         if (
             model
             and model != call.timeline.model
+            # an answer of another length takes another time, whatever the model
             and 0 < tokens[0] <= tokens[1] <= 2 * tokens[0]
             and like.timeline.stop_reason == call.timeline.stop_reason
         ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from pytest_claude_latency import duration
@@ -28,11 +27,18 @@ def retries(trace: Trace) -> Finding | None:
     pauses = sum(call.breakdown.time_in(Part.BACK_OFF) for call in calls)
     failures = [text for call in calls for text in _failures(call)]
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
+    # the limit of the account, not a fault of the API
+    if any(text.startswith("429") for text in failures):
+        remedy = "spread the requests, or raise the rate limit"
+    elif any(text[:1] in "45" for text in failures):
+        remedy = "the API was busy: set a time-out that users can accept"
+    else:
+        remedy = "check the network between the program and the API"
     return Finding(
         rule="retries",
         fact=f"{duration.show(cost)} of {where} went into {number_of(len(failures), 'attempt')} without an answer "
         f"({', '.join(dict.fromkeys(failures))}), {duration.show(pauses)} of it into pauses between them",
-        remedy=_remedy_for(failures),
+        remedy=f"{remedy}; record again for a measurement without retries",
         cost=cost,
         calls=numbers(calls),
     )
@@ -51,22 +57,13 @@ def _failures(call: PromptCall) -> list[str]:
     return texts
 
 
-def _remedy_for(failures: Sequence[str]) -> str:
-    if any(text.startswith("429") for text in failures):
-        return "spread the requests, or raise the rate limit; record again for a measurement without retries"
-    if any(text[:1] in "45" for text in failures):
-        return (
-            "the API was busy: record again for a measurement without retries, and set a time-out that users can accept"
-        )
-    return "check the network between the program and the API; record again for a measurement without retries"
-
-
 def new_connections(trace: Trace) -> Finding | None:
     """Find calls that each opened a connection of their own.
 
     Silent about the first call, and where no connection was free: calls at the same time, another host, a pause after
     which the pool closes what is idle.
     """
+    # the first call must open a connection, and so must calls at the same time
     could_reuse = [
         call
         for place, call in enumerate(trace.calls)
@@ -74,6 +71,7 @@ def new_connections(trace: Trace) -> Finding | None:
     ]
     opened = [call for call in could_reuse if call.attempts[0].connect is not None]
     cost = sum(call.breakdown.time_in(Part.CONNECTION) for call in opened)
+    # one call that did reuse a connection shows that the client is shared
     if not opened or len(opened) < len(could_reuse) or not trace.matters(cost):
         return None
     return Finding(

@@ -14,9 +14,11 @@ _MOSTLY = 0.5
 _LEAST_TIME = SECOND
 _LEAST_TOKENS = 100
 _BY_DESIGN = 16  # an answer limited to so few tokens is a choice among given answers
+# people leave room for a long answer; a limit is far above only if no answer came near it
 _FAR_ABOVE = 8
 _LEAST_SLACK = 500
 _ENOUGH_ANSWERS = 3
+# the guide recommends about 0.2 for more focused answers
 _HIGH, _LOW = 0.8, 0.4
 _LONG = 300
 _AS_LONG = 0.9
@@ -45,6 +47,7 @@ def much_output(trace: Trace) -> Finding | None:
         remedy="ask for a shorter answer, in sentences or paragraphs",
         cost=sum(call.breakdown.time_in(Part.ANSWERING) for call in calls),
         guide=2,
+        # the time for an answer is proportional to its tokens, so half of one is half of the other
         saving=Saving(span=span // 2, how="with half as many tokens", calls=1),
         calls=numbers(calls),
     )
@@ -60,6 +63,7 @@ def cut_off(trace: Trace) -> Finding | None:
     if not calls:
         return None
     worst = max(calls, key=lambda call: call.breakdown.total)
+    # a full stop at the cut would be chance, a letter or digit is not
     where = " in mid-sentence" if worst.text[-1:].isalnum() else ""
     return Finding(
         rule="cut-off",

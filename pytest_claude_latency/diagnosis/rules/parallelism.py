@@ -8,6 +8,7 @@ from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.quotes import quotes_an_answer
 
+# less is not worth a program that is harder to read
 _LEAST_GAIN = 200 * MILLISECOND
 _CHOICE = 12  # words: a longer answer is made to be read, not to choose the next call by
 
@@ -18,6 +19,7 @@ def one_after_another(trace: Trace) -> Finding | None:
     Silent where a later request holds something that an earlier answer said, continues its conversation, asks the
     same again, or does other work after a short answer, by which the program may have chosen it.
     """
+    # one finding: the group that would save most
     group = max(_independent_groups(trace), key=_gain, default=[])
     gain = _gain(group) if group else 0
     if not trace.matters(gain) or gain < _LEAST_GAIN:
@@ -61,6 +63,7 @@ def _could_run_together(earlier: PromptCall, later: PromptCall) -> bool:
     before, after = earlier.body.get("messages"), later.body.get("messages")
     if not isinstance(before, list) or not isinstance(after, list):
         return False
+    # the same again, for example after an answer that the program could not use
     asks_again = before == after and _have_same(earlier, later, "system", "tools")
     continues = len(after) > len(before) and after[: len(before)] == before
     if asks_again or continues:

@@ -11,7 +11,9 @@ from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND
 
+# the API caches from 1,024 to 4,096 tokens on, depending on the model
 _LONG = 4000
+# a short wait shows that the length of the prompt costs little
 _LEAST_WAIT = 300 * MILLISECOND
 _CACHED = 1000
 _KEPT = 300 * SECOND  # how long the API keeps a cached prompt that is not read, unless asked for longer
@@ -80,6 +82,7 @@ def _could_have_read(earlier: PromptCall, later: PromptCall) -> bool:
         return False
     if earlier.body.get("tools") and earlier.body.get("tools") == later.body.get("tools"):
         return True
+    # the beginning or the end is alike: then something within changed, a date for example
     prompts = [str(call.body.get("system") or call.body.get("messages"))[:400] for call in (earlier, later)]
     return prompts[0][:200] == prompts[1][:200] or prompts[0][-100:] == prompts[1][-100:]
 
@@ -94,6 +97,7 @@ def cache_lost(trace: Trace) -> Finding | None:
         before = _same_call_earlier(trace, call)
         if before is None or call.cache_read or not call.answered:
             continue
+        # the cache is read up to the first difference, so that is the one to remove
         place = first_difference(before.body, call.body)
         what = (
             "nothing in it changed, so it had expired"
@@ -115,7 +119,13 @@ def cache_lost(trace: Trace) -> Finding | None:
 
 def _same_call_earlier(trace: Trace, call: PromptCall) -> PromptCall | None:
     """Return the same call of the last earlier run in which it read from the cache."""
-    runs = [run for run in trace.related if run.nodeid == trace.nodeid and _is_before(run, trace)]
+    runs = []
+    for run in trace.related:
+        order, now = (run.recorded, run.sample), (trace.recorded, trace.sample)
+        if not run.recorded or not trace.recorded:  # a run that is under way has no date yet
+            order, now = ("", run.sample), ("", trace.sample)
+        if run.nodeid == trace.nodeid and order < now:
+            runs.append(run)
     for run in sorted(runs, key=lambda run: (run.recorded, run.sample), reverse=True):
         if call.number > len(run.calls):
             continue
@@ -124,12 +134,6 @@ def _same_call_earlier(trace: Trace, call: PromptCall) -> PromptCall | None:
         if same.cache_read >= _CACHED and like:
             return same
     return None
-
-
-def _is_before(run: Trace, trace: Trace) -> bool:
-    if run.recorded and trace.recorded and run.recorded != trace.recorded:
-        return run.recorded < trace.recorded
-    return run.sample < trace.sample
 
 
 def first_difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -7,9 +7,10 @@ from statistics import median_low
 from pytest_claude_latency import duration
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding, Saving
-from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
+from pytest_claude_latency.diagnosis.trace import Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND
 
+# people begin to notice a wait at about a second
 _LEAST_TIME = 800 * MILLISECOND
 _LEAST_TOKENS = 30
 _TO_FIRST_TOKEN = frozenset({"ttft", "ttfa"})
@@ -21,6 +22,7 @@ def not_streamed(trace: Trace) -> Finding | None:
     Silent about short or fast answers, unless a budget on the first token is broken. Silent about answers that a
     program needs complete: the use of tools, formats.
     """
+    # a limit on the first token says that somebody waits for it, however short the answer
     pressing = bool(trace.broken & _TO_FIRST_TOKEN)
     calls = [
         call
@@ -31,22 +33,9 @@ def not_streamed(trace: Trace) -> Finding | None:
     if not calls:
         return None
     worst = max(calls, key=lambda call: call.breakdown.time_in(Part.WHOLE))
-    return Finding(
-        rule="not-streamed",
-        fact=f"not streamed: the first token of {trace.name(worst)} came with the last, "
-        f"after {duration.show(worst.breakdown.total)}" + trace.and_others(calls),
-        remedy="stream the answer, and show it as it arrives",
-        cost=sum(call.breakdown.time_in(Part.WHOLE) for call in calls),
-        guide=3,
-        saving=_saving(trace, worst),
-        calls=numbers(calls),
-    )
-
-
-def _saving(trace: Trace, worst: PromptCall) -> Saving | None:
-    """Estimate how much earlier the first token comes, from calls like it that did stream."""
+    # what like calls that did stream took to their first token, without what their retries took
     times_to_first_token = [
-        call.timeline.ttft - (call.attempts[-1].sent - call.sent)  # without what its retries took
+        call.timeline.ttft - (call.attempts[-1].sent - call.sent)
         for run in (trace, *trace.related)
         for call in run.calls
         if call.timeline.streamed
@@ -54,7 +43,14 @@ def _saving(trace: Trace, worst: PromptCall) -> Saving | None:
         and call.timeline.model == worst.timeline.model
         and call.prompt_tokens <= 2 * worst.prompt_tokens <= 4 * call.prompt_tokens
     ]
-    if not times_to_first_token:
-        return None
-    span = worst.breakdown.time_in(Part.WHOLE) - median_low(times_to_first_token)
-    return Saving(span=span, how="until the first token", calls=len(times_to_first_token)) if span > 0 else None
+    saved = worst.breakdown.time_in(Part.WHOLE) - median_low(times_to_first_token) if times_to_first_token else 0
+    return Finding(
+        rule="not-streamed",
+        fact=f"not streamed: the first token of {trace.name(worst)} came with the last, "
+        f"after {duration.show(worst.breakdown.total)}" + trace.and_others(calls),
+        remedy="stream the answer, and show it as it arrives",
+        cost=sum(call.breakdown.time_in(Part.WHOLE) for call in calls),
+        guide=3,
+        saving=Saving(span=saved, how="until the first token", calls=len(times_to_first_token)) if saved > 0 else None,
+        calls=numbers(calls),
+    )

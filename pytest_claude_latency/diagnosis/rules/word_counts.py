@@ -13,6 +13,7 @@ from pytest_claude_latency.diagnosis import prompt_text
 from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.diagnosis.trace import PromptCall, Trace
 
+# nobody counts words that closely
 _NEARLY = 0.1
 _N = r"(?P<words>\d{1,3}(?:,\d{3})+|\d{2,5}|[2-9])"
 _WORDS = rf"{_N} words\b(?! (?:of|or (?:phrases|sentences))\b)"
