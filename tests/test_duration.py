@@ -40,7 +40,7 @@ NO_VALUE = [None, True, b"1s", [1], {"p50": "1s"}, 1j, float("nan"), float("inf"
 
 
 @pytest.mark.parametrize("written", [*NO_TEXT, *NO_VALUE])
-def test_what_is_no_duration_is_refused_with_the_forms_that_are(written: object) -> None:
+def test_a_value_that_is_not_a_duration_is_refused_with_the_accepted_forms(written: object) -> None:
     with pytest.raises(LimitError, match=r"accepted: .*800ms.*number of seconds.*timedelta"):
         duration.parse(written)
 

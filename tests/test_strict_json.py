@@ -37,7 +37,7 @@ def test_a_value_becomes_a_struct_of_its_type() -> None:
         ([], "it is not a JSON object"),
     ],
 )
-def test_what_is_not_of_its_type_is_named_with_its_key(value: object, reason: str) -> None:
+def test_a_value_of_the_wrong_type_is_named_with_its_key(value: object, reason: str) -> None:
     with pytest.raises(JSONFaultError) as caught:
         convert(value, Fact)
 
@@ -75,7 +75,7 @@ def test_any_json_value_is_read_as_it_was_written(value: Any) -> None:
         ('{"a": 1\n{}', 1, "it is not JSON"),
     ],
 )
-def test_a_line_that_is_no_json_object_is_named_by_its_number(text: str, line: int | None, reason: str) -> None:
+def test_a_line_that_is_not_a_json_object_is_named_by_its_number(text: str, line: int | None, reason: str) -> None:
     lines = JSONLines(text)
 
     with pytest.raises(JSONFaultError, match=reason):
@@ -90,6 +90,6 @@ def test_a_line_has_one_kind() -> None:
         kind_of({"end": 1, "request": 1}, ["request", "end"], "a recording")
 
 
-def test_what_is_not_json_is_told_from_json_that_is_refused() -> None:
+def test_text_that_is_not_json_has_an_error_of_its_own() -> None:
     with pytest.raises(NotJSONError):
         parse("{")

@@ -73,7 +73,7 @@ def test_a_percentile_has_one_name_however_it_is_written(written: str, name: str
 
 
 @pytest.mark.parametrize("name", ["p0", "p0.0", "p100", "p150", "p-1", "pNaN", "p", "50", "median", "p1e1", 50, None])
-def test_what_is_no_percentile_is_refused(name: object) -> None:
+def test_a_text_that_is_not_a_percentile_is_refused(name: object) -> None:
     with pytest.raises(LimitError, match=r"is not a percentile; accepted: p50, p95, p99\.9"):
         parse_marker({"ttft": {name: "1s"}}, MARKER)
 

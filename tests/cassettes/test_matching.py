@@ -45,7 +45,7 @@ FILE = 'Content-Disposition: form-data; name="file"; filename="a.txt"\r\nContent
         (None, None),
     ],
 )
-def test_bodies_that_say_the_same_fit(recorded: object, sent: object) -> None:
+def test_bodies_with_the_same_value_fit(recorded: object, sent: object) -> None:
     assert fits(saying(recorded), saying(sent))
 
 
@@ -63,7 +63,7 @@ def test_bodies_that_say_the_same_fit(recorded: object, sent: object) -> None:
         ({"model": "claude-haiku-4-5"}, {"model": "claude-sonnet-4-5"}),
     ],
 )
-def test_bodies_that_say_something_else_do_not_fit(recorded: object, sent: object) -> None:
+def test_bodies_with_other_values_do_not_fit(recorded: object, sent: object) -> None:
     assert not fits(saying(recorded), saying(sent))
 
 

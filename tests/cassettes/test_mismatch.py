@@ -76,7 +76,7 @@ def recorded(*requests: Request) -> Matcher:
     return Matcher([answering(b"", request=request) for request in requests])
 
 
-def test_a_changed_prompt_is_shown_beside_the_recorded_one() -> None:
+def test_a_changed_prompt_is_shown_next_to_the_recorded_one() -> None:
     matcher = recorded(ticket("Label this ticket: …"), saying({}))
 
     assert explained(ticket("Tag this ticket: …"), matcher) == dedent("""\
@@ -139,7 +139,7 @@ def test_without_a_recording_the_missing_file_is_named() -> None:
 
 
 @pytest.mark.parametrize(("times", "said"), [(1, "once, as exchange 2"), (3, "3 times, as exchanges 2, 3 and 4")])
-def test_a_request_too_many_is_told_from_one_that_was_changed(times: int, said: str) -> None:
+def test_a_request_too_many_is_distinguished_from_a_changed_one(times: int, said: str) -> None:
     matcher = recorded(saying({}), *[ticket("Hi")] * times)
     for _ in range(times):
         matcher.take(ticket("Hi"))

@@ -134,5 +134,5 @@ def test_samples_come_in_the_order_of_their_numbers_and_of_one_test_only(tmp_pat
     assert samples(file, "cassettes", "test_a") == [path_of(file, "cassettes", "test_a", n) for n in (1, 2, 10)]
 
 
-def test_a_test_that_was_never_recorded_has_no_samples(tmp_path: Path) -> None:
+def test_a_test_without_recordings_has_no_samples(tmp_path: Path) -> None:
     assert samples(tmp_path / "test_x.py", "cassettes", "test_a") == []

@@ -284,7 +284,7 @@ def test_the_keys_of_a_tool_s_input_stay() -> None:
     assert json.loads("".join(deltas(redacted))) == {"12345": "[redacted]", "x": ["[redacted]"]}
 
 
-def test_the_input_of_a_tool_that_was_cut_off_is_redacted_as_far_as_it_goes() -> None:
+def test_the_input_of_a_tool_that_was_cut_off_is_redacted_up_to_its_end() -> None:
     redacted = redact(streamed(partial(0, '{"to": "anna@exa'), partial(0, "mple.com, \\u00")), MAIL)
 
     assert "".join(deltas(redacted)) == '{"to": "[redacted], \\u00'
@@ -312,7 +312,7 @@ def test_an_answer_that_does_not_stream_is_redacted_in_its_strings() -> None:
     }
 
 
-def test_an_answer_that_is_no_json_is_redacted_as_text() -> None:
+def test_an_answer_that_is_not_json_is_redacted_as_text() -> None:
     redacted = redact(recording(answering(b"<h1>for anna@exam", b"ple.com\xff</h1>")), MAIL)
 
     assert chunks(redacted) == [b"", b"<h1>for [redacted]\xff</h1>"]
@@ -376,7 +376,7 @@ def test_any_stream_in_any_chunks_keeps_its_chunks_its_events_and_its_deltas(
 
 
 @given(st.data(), _SAID)
-def test_events_are_complete_in_the_chunk_they_were_complete_in(data: st.DataObject, said: list[str]) -> None:
+def test_each_event_ends_in_the_same_chunk_as_before(data: st.DataObject, said: list[str]) -> None:
     body = b"".join(delta(0, text) for text in said)
     before = recording(answering(*data.draw(_cut(body))))
 
@@ -414,7 +414,7 @@ def test_an_aws_event_stream_is_redacted_inside_its_frames() -> None:
     assert [sent["delta"]["text"] for sent in events] == ["I am [reda", "cted]", " 12345"]
 
 
-def test_a_frame_whose_event_is_no_object_stays_a_frame() -> None:
+def test_a_frame_whose_event_is_not_an_object_stays_a_frame() -> None:
     body = frame("for anna@example.com")
 
     redacted = redact(recording(answering(body)), MAIL)

@@ -187,7 +187,7 @@ def test_what_looks_like_a_key_inside_base64_is_none(near: str) -> None:
     assert kinds(answering(b"", request=saying(data))) == set()
 
 
-def test_a_finding_is_told_once_and_in_the_order_of_the_exchanges() -> None:
+def test_findings_appear_once_and_in_the_order_of_the_exchanges() -> None:
     exchange = answering(delta(0, f"{SECRET} and {SECRET}"), request=saying(SECRET))
 
     findings = find_credentials(recording(answering(b"{}"), exchange))

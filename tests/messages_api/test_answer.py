@@ -43,7 +43,7 @@ def test_an_error_has_no_blocks() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/event-stream", "Text/Event-Stream", "TEXT/EVENT-STREAM; charset=utf-8"])
-def test_all_who_read_a_stream_agree_on_what_is_one(content_type: str) -> None:
+def test_every_reader_of_a_stream_recognizes_it_in_any_case(content_type: str) -> None:
     exchange = as_media_type(streamed(used=usage(read=900) | {"speed": "fast"}), content_type)
 
     conditions = conditions_of([exchange])

@@ -108,7 +108,7 @@ def test_an_event_without_its_blank_line_is_not_dispatched() -> None:
 
 
 @pytest.mark.parametrize("data", [b"event: ping\n\n", b": comment\n\n", b"id: 3\n\n", b"\n\n\n"])
-def test_what_has_no_data_is_no_event(data: bytes) -> None:
+def test_an_event_without_data_does_not_count(data: bytes) -> None:
     assert decode(data, b"data: x\n\n") == [Event(None, "x")]
 
 
@@ -116,7 +116,7 @@ def test_an_empty_data_line_is_an_event_with_empty_data() -> None:
     assert decode(b"data\n\n", b"data:\ndata:\n\n") == [Event(None, ""), Event(None, "\n")]
 
 
-def test_an_empty_event_name_is_no_name() -> None:
+def test_an_empty_event_name_counts_as_none() -> None:
     assert decode(b"event: ping\nevent:\ndata: x\n\n") == [Event(None, "x")]
 
 

@@ -35,7 +35,7 @@ def test_a_plain_call_tells_its_prompt_only() -> None:
     assert conditions_of([exchange({"messages": []})]).keys() == {"prompt"}
 
 
-def test_what_the_request_asks_for_is_told() -> None:
+def test_what_the_request_asks_for_is_a_condition() -> None:
     body = {
         "thinking": {"type": "enabled", "budget_tokens": 2048},
         "output_config": {"effort": "low"},
@@ -54,7 +54,7 @@ def test_thinking_without_a_budget_is_named_by_its_type(kind: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_what_the_answer_says_of_itself_goes_before_what_was_asked(stream: bool) -> None:
+def test_what_the_answer_names_takes_precedence_over_the_request(stream: bool) -> None:
     usage = {"speed": "standard", "service_tier": "priority"}
     answer = (streamed(**usage), SSE) if stream else (json.dumps({"usage": usage}).encode(), JSON)
 
@@ -86,14 +86,14 @@ def test_the_answering_attempt_is_the_last() -> None:
 
 
 @pytest.mark.parametrize(("version", "line"), [("2.12.0", "2.x"), ("0.93.0", "0.x")])
-def test_the_sdk_is_told_by_its_line(version: str, line: str) -> None:
+def test_the_sdk_is_named_by_its_line(version: str, line: str) -> None:
     headers = (("X-Stainless-Package-Version", version),)
 
     assert conditions_of([exchange({}, sent_headers=headers)]) == {"sdk": line}
 
 
 @pytest.mark.parametrize("answer", [b"", b"not json", b"[1]", b'{"usage": 3}', b"\xff\xfe"])
-def test_an_answer_that_says_nothing_of_itself_leaves_what_is_known(answer: bytes) -> None:
+def test_an_answer_without_usage_leaves_the_conditions_of_the_request(answer: bytes) -> None:
     for headers in (JSON, SSE, ()):
         assert conditions_of([exchange({"speed": "fast"}, answer, headers)]) == {"speed": "fast"}
 

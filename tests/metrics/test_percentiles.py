@@ -37,7 +37,7 @@ def test_a_percentile_names_a_share(text: str, share: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     "text", ["p0", "p100", "p150", "pNaN", "pinf", "p-5", "95", "p", "", "median", "p1e1", "p\u0665\u0660"]
 )
-def test_what_is_no_percentile_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_percentile_is_refused(text: str) -> None:
     with pytest.raises(LimitError, match=r"accepted: p50, p95, p99\.9"):
         share_of(text)
 
@@ -186,7 +186,7 @@ def test_counts_that_cannot_be_are_refused(over: int, total: int) -> None:
         settles(over, total, P95)
 
 
-def test_an_absurdly_high_percentile_is_told_what_it_needs() -> None:
+def test_a_very_high_percentile_needs_a_very_large_number_of_samples() -> None:
     needed = settles(0, 0, share_of("p99.9999"))
 
     assert needed == math.ceil(math.log(0.05) / math.log1p(-1e-6))

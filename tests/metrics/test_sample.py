@@ -22,7 +22,7 @@ def test_a_token_that_never_came_is_worse_than_any_late_one() -> None:
     assert sample.reading(METRICS["ttft"]) == NEVER
 
 
-def test_a_gap_that_does_not_exist_is_no_reading() -> None:
+def test_a_call_without_a_gap_has_no_reading_of_it() -> None:
     assert Sample(calls=(some_call(longest_gap=None),)).reading(METRICS["longest_gap"]) is None
     assert Sample(calls=(some_call(longest_gap=None), some_call())).reading(METRICS["longest_gap"]) == 81 * MS
     assert Sample().reading(METRICS["ttft"]) is None

@@ -204,7 +204,7 @@ def test_a_tool_s_input_is_an_answer_once_it_is_not_empty() -> None:
         b'data: {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "x"}}\n\n',
     ],
 )
-def test_what_holds_no_content_or_never_reaches_the_program_is_no_first_token(book_keeping: bytes) -> None:
+def test_what_holds_no_content_or_never_reaches_the_program_is_not_a_first_token(book_keeping: bytes) -> None:
     call = measure([streamed((400, book_keeping), (600, text(" ")), (700, book_keeping), (710, MESSAGE_STOP))])
 
     assert (call.ttft, call.longest_gap, call.total) == (0.6, None, 0.71)
@@ -261,7 +261,7 @@ def test_a_later_message_delta_keeps_the_stop_reason_it_does_not_give() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, "12", True, [12]])
-def test_usage_that_is_no_number_is_none(odd: object) -> None:
+def test_usage_that_is_not_a_number_is_none(odd: object) -> None:
     call = measure([whole(message({"type": "text", "text": "Yes"}, output_tokens=odd))])
 
     assert call.output_tokens is None
@@ -355,7 +355,7 @@ def test_an_answer_that_does_not_stream_and_holds_nothing_has_no_first_token(bod
     assert (call.ttft, call.ttfa, call.total, call.error) == (None, None, 0.9, None)
 
 
-def test_thinking_alone_is_no_answer_without_a_stream_either() -> None:
+def test_thinking_alone_is_not_an_answer_without_a_stream_either() -> None:
     call = measure([whole(message({"type": "thinking", "thinking": "Hm"}), at=900)])
 
     assert (call.ttft, call.ttfa) == (0.9, None)
@@ -452,7 +452,7 @@ def test_a_stream_the_client_stopped_reading_is_closed_at_that_moment() -> None:
     assert (call.closed, call.error, call.total, call.ttft) == ("client", None, 0.64, 0.412034)
 
 
-def test_closing_a_complete_answer_is_no_early_close() -> None:
+def test_closing_a_complete_answer_is_not_an_early_close() -> None:
     call = measure([streamed(*ORDINARY, end=End(ns(800), closed="client"))])
 
     assert (call.closed, call.total) == (None, 0.706)
@@ -473,7 +473,7 @@ def test_a_body_the_client_stopped_reading_is_closed() -> None:
         (replace(whole(message({"type": "text", "text": "Yes"})), end=None), 0.3, None),
     ],
 )
-def test_an_answer_under_way_gives_what_is_known_and_no_total(
+def test_an_answer_under_way_has_the_facts_so_far_and_no_total(
     known: Exchange, ttfb: float | None, ttft: float | None
 ) -> None:
     call = measure([known])

@@ -51,7 +51,7 @@ INVALID: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 @pytest.mark.parametrize("how", INVALID)
 @pytest.mark.parametrize("mode", ["replay", "record-missing"])
-def test_a_invalid_recording_errors_at_set_up(suite: Suite, how: str, mode: str) -> None:
+def test_an_invalid_recording_is_an_error_at_set_up(suite: Suite, how: str, mode: str) -> None:
     damage, message = INVALID[how]
     suite.write(TWO_TESTS)
     suite.record()
@@ -66,7 +66,7 @@ def test_a_invalid_recording_errors_at_set_up(suite: Suite, how: str, mode: str)
 
 
 @pytest.mark.parametrize("how", INVALID)
-def test_recording_again_replaces_a_invalid_recording(suite: Suite, how: str) -> None:
+def test_recording_again_replaces_an_invalid_recording(suite: Suite, how: str) -> None:
     suite.write(TWO_TESTS)
     suite.record()
     path = suite.path / NAME
@@ -90,9 +90,7 @@ def test_a_folder_in_the_place_of_a_recording(suite: Suite) -> None:
     result.stdout.fnmatch_lines([f"cannot read the recording {NAME}: Is a directory"])
 
 
-def test_a_bad_recording_is_named_from_rootdir_wherever_pytest_was_started(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invalid_recording_is_named_relative_to_rootdir(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     suite.write(TWO_TESTS)
     suite.record()
     (suite.path / NAME).write_bytes(b"")
@@ -118,7 +116,7 @@ def test_a_test_that_is_skipped_needs_no_recording_that_can_be_read(suite: Suite
     assert suite.test("test_bad")["outcome"] == "skipped"
 
 
-def test_a_test_with_a_bad_recording_has_its_row(suite: Suite) -> None:
+def test_a_test_with_an_invalid_recording_has_a_row(suite: Suite) -> None:
     suite.write(TWO_TESTS)
     suite.record()
     (suite.path / NAME).write_bytes(b"")
@@ -129,7 +127,7 @@ def test_a_test_with_a_bad_recording_has_its_row(suite: Suite) -> None:
     assert suite.test("test_bad")["outcome"] == "error"
 
 
-def test_a_bad_recording_of_another_test_concerns_nobody(suite: Suite) -> None:
+def test_an_invalid_recording_of_a_deselected_test_is_no_error(suite: Suite) -> None:
     suite.write(TWO_TESTS)
     suite.record()
     (suite.path / NAME).write_bytes(b"")

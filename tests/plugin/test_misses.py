@@ -1,4 +1,4 @@
-"""A request that nothing recorded answers: the test fails at once, whatever the application makes of it."""
+"""A request that no recording answers: the test fails at once, even if the application handles the error."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ MISS = "no recorded answer fits this POST /v1/messages"
 
 
 @pytest.mark.parametrize("how", SWALLOWED)
-def test_a_miss_fails_the_test_whatever_the_application_makes_of_it(suite: Suite, how: str) -> None:
+def test_a_miss_fails_the_test_even_if_the_application_handles_it(suite: Suite, how: str) -> None:
     suite.write("def test_it(claude_latency):\n    ask('old')\n")
     suite.record()
     body = SWALLOWED[how].strip("\n")
@@ -102,7 +102,7 @@ def test_a_miss_fails_the_test_whatever_the_application_makes_of_it(suite: Suite
     assert suite.test("test_it")["outcome"] == "failed"
 
 
-def test_a_miss_costs_neither_retries_nor_waiting(suite: Suite) -> None:
+def test_a_miss_causes_neither_retries_nor_waiting(suite: Suite) -> None:
     suite.write(
         """
 def test_it(claude_latency):
@@ -179,7 +179,7 @@ def test_a_missing_recording_is_named_with_the_command(suite: Suite) -> None:
     )
 
 
-def test_a_test_that_makes_no_calls_misses_no_recording(suite: Suite) -> None:
+def test_a_test_without_calls_needs_no_recording(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    assert claude_latency.calls == ()\n")
 
     suite.replay().assert_outcomes(passed=1)
@@ -214,7 +214,7 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("what", CHANGED)
-def test_a_changed_request_is_not_answered_with_somebody_else_s_answer(suite: Suite, what: str) -> None:
+def test_a_changed_request_does_not_get_the_answer_of_another(suite: Suite, what: str) -> None:
     call, says = CHANGED[what]
     suite.write("def test_it(claude_latency):\n    ask()\n")
     suite.record()
@@ -236,7 +236,7 @@ def test_identical_requests_get_their_answers_in_the_recorded_order(suite: Suite
     assert suite.told == ["one", "two", "three", "four"]
 
 
-def test_recordings_that_were_not_used_are_warned_of(suite: Suite) -> None:
+def test_unused_recordings_are_a_warning(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    ask('one')\n    ask('two')\n")
     suite.record()
     suite.write("def test_it(claude_latency):\n    ask('one')\n")
@@ -252,7 +252,7 @@ def test_recordings_that_were_not_used_are_warned_of(suite: Suite) -> None:
     )
 
 
-def test_a_test_that_failed_by_itself_is_not_told_of_unused_recordings(suite: Suite) -> None:
+def test_a_test_that_failed_by_itself_has_no_warning_about_unused_recordings(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    ask('one')\n    ask('two')\n")
     suite.record()
     suite.write("def test_it(claude_latency):\n    ask('one')\n    assert False\n")

@@ -116,7 +116,7 @@ class TestTwo(Base):
     suite.replay().assert_outcomes(passed=2)
 
 
-def test_recordings_lie_beside_the_test_wherever_pytest_was_started(
+def test_recordings_lie_next_to_the_test_file_wherever_pytest_was_started(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (suite.path / "tests" / "deep").mkdir(parents=True)
@@ -135,7 +135,7 @@ def _printed_command(result: pytest.RunResult) -> list[str]:
 
 
 @pytest.mark.parametrize("identity", range(len(ODD_IDS)), ids=[f"id {number}" for number in range(len(ODD_IDS))])
-def test_the_printed_command_records_the_test_it_speaks_of(suite: Suite, identity: int) -> None:
+def test_the_printed_command_records_the_test_that_it_names(suite: Suite, identity: int) -> None:
     suite.write(PARAMETRIZED)
     collected = suite.run("--collect-only", "-q").outlines
     nodeid = [line for line in collected if line.startswith("test_it.py::")][identity]

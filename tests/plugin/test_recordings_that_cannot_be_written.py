@@ -29,7 +29,7 @@ def _files(suite: Suite) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_file_in_the_place_of_the_folder(suite: Suite) -> None:
+def test_a_file_where_the_folder_should_be(suite: Suite) -> None:
     suite.write(TWO_TESTS)
     (suite.path / "cassettes").write_text("not a folder")
 
@@ -46,7 +46,7 @@ def test_a_file_in_the_place_of_the_folder(suite: Suite) -> None:
     assert (suite.path / "cassettes").read_text() == "not a folder"
 
 
-def test_a_folder_that_may_not_be_written(suite: Suite) -> None:
+def test_a_folder_without_write_permission(suite: Suite) -> None:
     if os.geteuid() == 0:
         pytest.skip("the superuser may write everywhere")
     suite.write(TWO_TESTS)
@@ -64,7 +64,7 @@ def test_a_folder_that_may_not_be_written(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_disk_that_is_full(suite: Suite, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_a_full_disk(suite: Suite, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     suite.write(TWO_TESTS)
     suite.record()
     before = _files(suite)
@@ -87,7 +87,7 @@ def test_a_disk_that_is_full(suite: Suite, monkeypatch: pytest.MonkeyPatch, step
     assert _files(suite) == before
 
 
-def test_budgets_are_judged_where_the_recording_cannot_be_written(suite: Suite) -> None:
+def test_budgets_are_judged_even_if_the_recording_cannot_be_written(suite: Suite) -> None:
     suite.write("@pytest.mark.latency_budget(ttft='1ms')\ndef test_it():\n    stream()\n")
     (suite.path / "cassettes").write_text("not a folder")
 
@@ -119,7 +119,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_credential_stops_the_write_naming_where_and_not_what(suite: Suite, place: str) -> None:
+def test_a_credential_stops_the_write_and_only_its_place_is_named(suite: Suite, place: str) -> None:
     call, answer, says = PLACES[place]
     suite.write("def test_it(claude_latency):\n    ask('old')\n")
     suite.record()
@@ -140,7 +140,7 @@ def test_a_credential_stops_the_write_naming_where_and_not_what(suite: Suite, pl
         assert "a-secret-of-theirs" not in output
 
 
-def test_an_interrupted_test_writes_nothing_and_those_before_it_are_kept(suite: Suite) -> None:
+def test_an_interrupted_test_writes_nothing_and_earlier_recordings_stay(suite: Suite) -> None:
     suite.write(
         """
 def test_one(claude_latency):
@@ -198,7 +198,7 @@ def test_it(claude_latency):
 
 @pytest.mark.parametrize("call", ["ask()", "stream()", "asyncio.run(aask())", "ask(client=anthropic.Anthropic())"])
 @pytest.mark.parametrize("mode", ["record", "live"])
-def test_a_client_without_a_key_is_told_what_to_do(suite: Suite, call: str, mode: str) -> None:
+def test_a_client_without_a_key_gets_a_hint(suite: Suite, call: str, mode: str) -> None:
     suite.write(KEYLESS.replace("CALL", call))
 
     result = suite.run(f"--latency-mode={mode}", base_url=suite.server.url)
@@ -210,7 +210,7 @@ def test_a_client_without_a_key_is_told_what_to_do(suite: Suite, call: str, mode
     assert suite.server.log == ()
 
 
-def test_a_client_that_is_given_its_key_elsewhere_is_told_nothing(suite: Suite) -> None:
+def test_a_client_with_another_credential_gets_no_hint(suite: Suite) -> None:
     suite.write(
         """
 def test_header(claude_latency):

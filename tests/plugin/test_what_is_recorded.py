@@ -55,7 +55,7 @@ def test_it(claude_latency):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_test_that_does_not_end_well_leaves_its_old_recording(suite: Suite, ending: str) -> None:
+def test_a_test_that_did_not_pass_keeps_its_old_recording(suite: Suite, ending: str) -> None:
     suite.write("def test_it(claude_latency):\n    ask('old')\n")
     suite.record()
     (name,) = suite.recordings()
@@ -70,7 +70,7 @@ def test_a_test_that_does_not_end_well_leaves_its_old_recording(suite: Suite, en
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_test_that_does_not_end_well_is_not_recorded(suite: Suite, ending: str) -> None:
+def test_a_test_that_did_not_pass_is_not_recorded(suite: Suite, ending: str) -> None:
     suite.write(ENDINGS[ending])
 
     suite.record("--latency-budget")
@@ -121,7 +121,7 @@ def test_it(claude_latency):
 
 
 @pytest.mark.parametrize("budget", BROKEN_BUDGETS)
-def test_a_broken_budget_does_not_keep_what_was_measured_from_being_written(suite: Suite, budget: str) -> None:
+def test_a_broken_budget_does_not_prevent_the_recording(suite: Suite, budget: str) -> None:
     suite.write(BROKEN_BUDGETS[budget])
     suite.server.answers(lambda request: text("Hello", ttfb="20ms"))
 
@@ -133,7 +133,7 @@ def test_a_broken_budget_does_not_keep_what_was_measured_from_being_written(suit
     assert '"new"' in (suite.path / name).read_text(encoding="utf-8")
 
 
-def test_a_test_that_passes_against_expectation_is_recorded(suite: Suite) -> None:
+def test_a_test_that_passes_unexpectedly_is_recorded(suite: Suite) -> None:
     suite.write("@pytest.mark.xfail\ndef test_it(claude_latency):\n    ask()\n")
 
     suite.record().assert_outcomes(xpassed=1)
@@ -150,7 +150,7 @@ def test_live_writes_nothing(suite: Suite) -> None:
     assert len(suite.server.log) == 1
 
 
-def test_record_missing_replays_what_is_there_and_records_the_rest(suite: Suite) -> None:
+def test_record_missing_replays_existing_recordings_and_records_the_others(suite: Suite) -> None:
     suite.write("def test_one(claude_latency):\n    ask('one')\n")
     suite.record()
     (one,) = suite.recordings()
@@ -164,7 +164,7 @@ def test_record_missing_replays_what_is_there_and_records_the_rest(suite: Suite)
     assert (suite.path / one).read_bytes() == before
 
 
-def test_record_missing_does_not_mend_a_recording_that_no_longer_fits(suite: Suite) -> None:
+def test_record_missing_does_not_replace_a_recording_that_no_longer_fits(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    ask('old')\n")
     suite.record()
     suite.write("def test_it(claude_latency):\n    ask('new')\n")
@@ -176,7 +176,7 @@ def test_record_missing_does_not_mend_a_recording_that_no_longer_fits(suite: Sui
     assert len(suite.server.log) == 1
 
 
-def test_recording_again_replaces_what_was_recorded(suite: Suite) -> None:
+def test_recording_again_replaces_the_recording(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    ask('old')\n")
     suite.record()
     suite.write("def test_it(claude_latency):\n    ask('new')\n")
@@ -187,7 +187,7 @@ def test_recording_again_replaces_what_was_recorded(suite: Suite) -> None:
     assert len(suite.recordings()) == 1
 
 
-def test_a_test_that_makes_no_calls_any_more_loses_its_stale_recording(suite: Suite) -> None:
+def test_the_recording_of_a_test_that_no_longer_makes_calls_is_removed(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    ask()\n\n\ndef test_other(claude_latency):\n    ask()\n")
     suite.record()
     suite.write("def test_it(claude_latency):\n    pass\n\n\ndef test_other(claude_latency):\n    ask()\n")
@@ -205,7 +205,7 @@ def test_a_test_that_makes_no_calls_leaves_no_folder(suite: Suite) -> None:
     assert not (suite.path / "cassettes").exists()
 
 
-def test_samples_recorded_earlier_go_with_the_set(suite: Suite) -> None:
+def test_samples_recorded_earlier_are_replaced_with_the_set(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    ask()\n")
     suite.record()
     first = suite.path / suite.recordings()[0]
