@@ -92,6 +92,7 @@ def path_of(text: str) -> Path:
     Raises:
         LatencyError: it is neither.
     """
+    # relative to this folder, as messages and lists show it
     return locate(Path(os.path.relpath(root_of(Path.cwd()))), Path(), text)
 
 
@@ -106,6 +107,7 @@ def compare(chosen: argparse.Namespace) -> int:
             except LimitError as error:
                 chosen.parser.error(f"argument --{name}: {error}")
     old, new = load(path_of(chosen.before)), load(path_of(chosen.after))
+    # a test that failed on one side is not "gone" or "new": it is named with the reason
     left_out = {nodeid: f"{outcome} before" for nodeid, outcome in old.left_out.items()} | dict(new.left_out)
     before = {nodeid: series for nodeid, series in old.next_to(new).items() if nodeid not in left_out}
     after = {nodeid: series for nodeid, series in new.next_to(old).items() if nodeid not in left_out}
@@ -169,6 +171,7 @@ def merge_shards(chosen: argparse.Namespace) -> int:
     """Write one baseline made of those that the shards of a run saved."""
     files, target = [path_of(part) for part in chosen.parts], path_of(chosen.output)
     merged = merge([(file, Baseline.load(file)) for file in files])
+    # the target may be one of the shards: a job merges into what it has; another baseline is not replaced by accident
     if target.exists() and not chosen.force and not any(target.samefile(file) for file in files):
         raise LatencyError(f"{target} exists already, and is not among those merged; --force replaces it")
     if target.is_dir():
@@ -195,6 +198,7 @@ def export(chosen: argparse.Namespace) -> int:
             write_text(target, text)
         except OSError as error:
             raise LatencyError(f"cannot write {target}: {error.strerror or error}") from error
+    # on standard error, since standard output may be the file that the other tool reads
     for reason in points.left_out:
         print(f"left out: {reason}", file=sys.stderr)
     return 0

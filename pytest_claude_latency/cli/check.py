@@ -91,6 +91,7 @@ def find(places: Iterable[Path], folder: str) -> list[Path]:
     for place in places:
         if place.is_file():
             paths.add(place)
+        # other tools write JSON lines too: outside folders of recordings the first line decides
         for file in place.rglob("*.jsonl"):
             if Path(folder).name in file.resolve().parts or _is_recording(file):
                 paths.add(file)
@@ -121,6 +122,7 @@ def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[C
         for checked in all_checked
         if checked.recording and _is_placed(checked.path, folder) and not _is_of_fixture(checked.recording)
     }
+    # pytest is asked once for all files, since each start of it takes seconds
     files = sorted(file for file in test_files if file.is_file())
     in_use = find_in_use(files) if collect and files else None
     for position, checked in enumerate(all_checked):
@@ -134,6 +136,7 @@ def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[C
 
 def _is_placed(path: Path, folder: str) -> bool:
     """Return whether it lies where a test or fixture would look; programs load others by themselves."""
+    # the folder of recordings may have several parts, `data/cassettes`; below it is one folder for each module
     parts = Path(folder).parts
     return path.resolve().parts[-2 - len(parts) : -2] == parts
 
@@ -164,5 +167,6 @@ def _why_unused(path: Path, recording: Recording, folder: str, in_use: Recording
         return f"pytest could not collect: {in_use.failure}"
     if file in in_use.unreadable:
         return f"pytest could not collect {file.name}: {in_use.unreadable[file]}"
+    # pytest is asked for first samples only: whoever uses the first uses them all
     first_sample = path.resolve().with_name(_SAMPLE.sub(".1.jsonl", path.name))
     return None if first_sample in in_use.used else f"pytest finds no latency test {test_id} in {file.name}"

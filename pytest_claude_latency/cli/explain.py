@@ -90,6 +90,7 @@ def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
             lines += [str(error), ""]
             all_read = False
             continue
+        # some findings compare a call with those of other recordings: which answers differ, which prompts are alike
         others = {*recordings, *path.parent.glob("*.jsonl")} - {path}
         trace = trace_of(recording).compared_with(recorded_traces.read(others))
         sample = "" if recording.sample == 1 else f", sample {recording.sample}"
@@ -131,6 +132,7 @@ def _read(path: Path) -> _Report | None:
 
 
 def _report_lines(report: _Report) -> Iterator[str]:
+    # versions before breakdowns existed did not write the key; null means nothing to break down
     if any(test.breakdown is UNSET for test in report.tests):
         yield from (f"  {line}" for line in _LACKS)
     for test in report.tests:
@@ -140,6 +142,7 @@ def _report_lines(report: _Report) -> Iterator[str]:
             yield f"    {'test':<10}{text}"
         elif not test.calls:
             yield "    no calls"
+        # the breakdown of a test with one call is that of the call
         if len(test.calls) > 1 or not test.breakdown:
             for number, call in enumerate(test.calls, 1):
                 parts = call.get("breakdown") or _parts_of_metrics(call)
@@ -166,6 +169,7 @@ def _parts_of_metrics(call: Mapping[str, Any]) -> dict[str, float]:
         return {}
     if not call.get("streamed"):
         return {Part.WHOLE: total}
+    # a call that got no token waited all the time; one that got only thinking never came to answer
     first = total if ttft is None else ttft
     answer = first if ttfa is None else ttfa
     spans = {Part.WAITING: first, Part.THINKING: answer - first, Part.ANSWERING: total - answer}

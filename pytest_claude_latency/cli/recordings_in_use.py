@@ -45,6 +45,7 @@ class RecordingsInUse:
 
 def find_in_use(files: Iterable[Path]) -> RecordingsInUse:
     """Ask pytest, in a process of its own, which recordings the tests of these files use."""
+    # the answer goes through a file: what a suite prints while it is collected would be mixed with it elsewhere
     with TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
         command = [*_PROGRAM, str(answer), *map(str, files)]
@@ -146,6 +147,7 @@ def main(arguments: Sequence[str]) -> int:
         plugin = IniReader(Path(answer))
     else:
         answer, *places = arguments
+        # variants are items of their own with recordings of their own, which exist only under this option
         options = ["--collect-only", "-q", "--latency-mode=replay", "--latency-variants"]
         if importlib.util.find_spec("xdist"):
             options.append("-n0")  # the controller of a distributed run collects nothing

@@ -33,6 +33,7 @@ def run(chosen: argparse.Namespace) -> int:
     """
     file = path_of(chosen.report)
     measured = load(file)
+    # a test that was left out is named below; a file without any test was made without latency tests
     if not measured.series and not measured.left_out:
         raise LatencyError(f"{file} holds no test: run latency tests with --latency-report={file.name}")
     proposed = suggest(measured.series, limits_in(file), measured.left_out)

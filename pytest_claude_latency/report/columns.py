@@ -20,6 +20,7 @@ def column_widths(rows: Iterable[Sequence[str]], available: int | None = None) -
     widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
     if available is None:
         return widths
+    # numbers and verdicts are short and must be readable, so only the first column, the test's id, is made narrower
     rest = available - sum(widths[1:]) - len(GAP) * (len(widths) - 1)
     return [min(widths[0], max(rest, _NARROWEST)), *widths[1:]]
 
@@ -28,6 +29,7 @@ def padded(cells: Sequence[str], widths: Sequence[int], numbers: Container[int] 
     """Return the cells, each filled up to its width: those at the places `numbers` on the left, others on the right."""
     filled = []
     for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        # not `str.ljust`: it counts characters, and a Chinese one takes two columns
         space = " " * (width - columns_of(cell))
         filled.append(space + cell if place in numbers else cell + space)
     return filled
@@ -42,6 +44,7 @@ def shorten(text: str, width: int) -> str:
     """Return the text in at most `width` columns; a longer one loses its middle, and keeps more of its end."""
     if columns_of(text) <= width:
         return text
+    # the end is the test's name, which tells the tests of one file apart
     head, tail = (width - 1) // 3, width - 1 - (width - 1) // 3
     return f"{_start(text, head)}…{_start(text[::-1], tail)[::-1]}"
 

@@ -99,13 +99,16 @@ def rows(comparisons: Iterable[Comparison]) -> tuple[Row, ...]:
 def _change(comparison: Comparison) -> str:
     """Return how far the two shown values are apart: durations in percent, counts in numbers."""
     before, after = comparison.typical
+    # what never came is infinite: there is no number for the distance to it
     if before == after or math.inf in (before, after):
         return ""
     if METRICS[comparison.metric].kind != "duration":
         return f"{after - before:+g}"
+    # nothing is a percentage of zero
     if before == 0:
         return f"+{duration.show(int(after))}"
     percent = (after - before) / before * 100
+    # rounded, it would be 0.0 % and read as if nothing had changed
     if abs(percent) < 0.05:
         return "+<0.1 %" if percent > 0 else "-<0.1 %"
     return f"{percent:+.1f} %" if abs(percent) < 10 else f"{percent:+.0f} %"
@@ -121,6 +124,7 @@ def counts(compared: Compared) -> str:
     )
     tests = len({comparison.nodeid for comparison in compared.comparisons})
     line = f"{number_of(tests, 'test')}, {number_of(number.total(), 'comparison')}: {verdicts}" if tests else NOTHING
+    # the largest number is enough for all of them
     if needs := [comparison.needs for comparison in compared.comparisons if comparison.needs is not None]:
         line += f" ({max(needs)} samples a side would be enough)"
     return "; ".join([line, *(f"{number_of(len(ids), 'test')} {reason}" for reason, ids in compared.not_compared)])
@@ -147,6 +151,7 @@ def text_lines(compared: Compared, *, width: int, everything: bool = False) -> l
             if len(line) <= width:
                 lines.append(Line(line, row.verdict))
                 continue
+            # the evidence is the longest cell, and the only one that is a sentence: it gets lines of its own
             lines.append(Line(GAP + line_of(row.cells[:-1], widths[:-1], _NUMBERS), row.verdict))
             lines += _wrapped(row.evidence, " " * 6, " " * 6, width)
         for place, note in enumerate(_notes(test_rows)):
@@ -170,7 +175,7 @@ def _wrapped(text: str, first: str, following: str, width: int) -> Iterator[Line
         max(width, 40),
         initial_indent=first,
         subsequent_indent=following,
-        break_long_words=False,
+        break_long_words=False,  # a test's id is there to be copied
         break_on_hyphens=False,
     )
     return map(Line, lines)

@@ -57,6 +57,7 @@ def points(all_series: Iterable[Series]) -> Points:
     for series in all_series:
         for metric in EXACT:
             readings = [value for sample in series.samples if (value := reading(sample, metric)) is not None]
+            # the tools expect a number, and infinity is none in JSON
             if never := readings.count(NEVER):
                 reason = METRICS[metric].absent
                 left_out.append(f"{metric} of {series.nodeid}: {reason} in {never} of {len(readings)} samples")
@@ -88,6 +89,7 @@ def github(measured: Iterable[Point]) -> str:
     """Return the list that github-action-benchmark reads as `customSmallerIsBetter`; durations in milliseconds."""
     benchmarks = []
     for point in measured:
+        # its chart shows the numbers as they are, and nanoseconds would be hard to read
         value, low, high = (
             round(number / MILLISECOND, 6) if point.is_span else number
             for number in (point.value, point.low, point.high)

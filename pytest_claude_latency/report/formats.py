@@ -27,7 +27,7 @@ def parse_target(text: str) -> tuple[str, Path]:
         LimitError: the format is not known, or no file is named.
     """
     name, colon, file = text.partition(":")
-    # one letter is the drive of a Windows path
+    # a colon may also be part of a path: one letter before it is the drive of a Windows path
     names_format = colon and len(name) > 1 and name.isalpha()
     form = NAMES.get(name.lower()) if names_format else SUFFIXES.get(Path(text).suffix.lower())
     if form is None or (names_format and not file):

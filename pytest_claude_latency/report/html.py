@@ -58,6 +58,7 @@ _LEGEND = (
 def render(summary: Summary) -> str:
     """Return the file."""
     content, unjudged = table(summary), not_judged(summary)
+    # everything is escaped: test ids and messages may hold any text, also what a model answered
     rows = []
     for nodeid, *facts, verdict in content.cells:
         kind = escape(verdict.replace(" ", "-"))
@@ -119,6 +120,7 @@ def _calls(summary: Summary) -> list[str]:
         for result in row.samples:
             if not result.calls and not result.setup_calls:
                 continue
+            # the axis is as long as this test: two tests are not to be compared by their bars, but the calls of one
             length = max(call.sent + (call.total or 0.0) for call in result.setup_calls + result.calls)
             figures = [
                 _figure(f"set-up call {number}", call, length) for number, call in enumerate(result.setup_calls, 1)
@@ -141,6 +143,7 @@ def _figure(name: str, call: Call, length: float, limit: duration.Nanoseconds | 
     last = "sent" if call.ttfb is None else "headers" if call.ttft is None else "thinking"
     phases = [("sent", call.ttfb), ("headers", call.ttft), ("thinking", call.ttfa)]
     phases.append((last if call.ttfa is None else "answer", call.total or 0.0))
+    # a call may end while it waits for headers or for a token, so its last phase is named by what came before
     scale = 1000 / length if length else 0.0
     shapes, since = [], 0.0
     for kind, until in phases:

@@ -23,6 +23,7 @@ def render(summary: Summary) -> str:
         calls = [call.as_json() for call in result.calls]
         if result.breakdown is not None:
             calls = [{**call, "breakdown": parts} for call, parts in zip(calls, result.breakdown["calls"], strict=True)]
+        # keys that most runs do not need are left out: their reports stay as they were before these keys existed
         variant = {"variant": result.variant, "written": result.written} if result.variant else {}
         connecting = {} if result.connecting is None else {"connecting": round(result.connecting, 6)}
         tests.append(
@@ -59,6 +60,7 @@ def _budget(judgement: Judgement, judged: bool) -> dict[str, Any]:
         "metric": judgement.metric,
         "statistic": judgement.statistic,
         "limit": json_number(metric, judgement.limit.value),
+        # a test that failed by itself made only some of its calls: what they measured says nothing about the limit
         "measured": json_number(metric, judgement.measured) if judged else None,
         "call": judgement.call if judged else None,
         "verdict": judgement.verdict if judged else "not judged",

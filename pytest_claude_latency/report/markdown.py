@@ -45,8 +45,11 @@ def render(summary: Summary) -> str:
 def code(text: str, *, in_table: bool = False) -> str:
     """Return the text as a code span, whatever characters it has."""
     line = re.sub(r"[\r\n]", " ", text)
+    # a span ends at the first run of backticks as long as its fence, so the fence is longer than any run inside
     fence = "`" * (_longest_run(line) + 1)
+    # a backtick next to the fence would be part of it; Markdown removes one space on each side
     space = " " if line.startswith("`") or line.endswith("`") else ""
+    # in a table a pipe ends the cell, even in a code span; chr(92) is a backslash, which an f-string may not hold here
     return f"{fence}{space}{line.replace('|', chr(92) + '|') if in_table else line}{space}{fence}"
 
 

@@ -29,6 +29,7 @@ def write(results: Iterable[TestResult], reporter: pytest.TerminalReporter) -> N
 
 def lines(suggestions: Suggestions) -> list[str]:
     """Return the rules, a block for each test, and what was left out."""
+    # the rules come first: whoever pastes a limit should know where its number comes from
     texts: list[str] = []
     if suggestions.found:
         percentiles = [_PERCENTILES] if suggestions.percentiles else []

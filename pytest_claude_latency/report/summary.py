@@ -21,6 +21,7 @@ from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.variant_ranking import VariantRanking, rank_variants
 from pytest_claude_latency.results.verdict import RunVerdict
 
+# A limit that one sample measured and another did not counts as measured, so "kept" stands before "not measured".
 _WORST_FIRST: Sequence[str] = ("broken", "inconclusive", "no calls", "kept", "not measured", "not judged")
 
 _CHANGED_FIRST: Sequence[str] = (
@@ -104,6 +105,7 @@ class Row:
                 return rank, -math.inf
             return rank, judgement.limit.value - measured if judgement.at_most else measured
 
+        # samples may have measured different limits, so each limit is looked for in all of them
         worst: dict[str, Judgement] = {}
         for sample in self.samples:
             for judgement in sample.judgements:
@@ -133,6 +135,7 @@ class Row:
         limit = None if judgement is None else int(judgement.limit.value)
         broken = judgement is not None and judgement.broken
         measured = [(seconds, streamed) for seconds, streamed in readings if seconds is not None]
+        # what never came has no reading, and is worse than any reading of another call
         never_came = judgement is not None and judgement.broken and judgement.measured is None
         if never_came or not measured:
             return Figure(None, limit, broken)
@@ -151,6 +154,7 @@ class Row:
 
         A test that failed by itself shows its outcome, since its limits were judged on only some of its calls.
         """
+        # a broken budget comes first: it is the reason why the test failed, and also makes its outcome "failed"
         verdicts = set(self.limit_verdicts)
         if "broken" in verdicts:
             return "broken"
@@ -158,10 +162,12 @@ class Row:
         if outcome is not None:
             return outcome
         compared = [verdict for verdict in self.run_verdicts if verdict.kind == "comparison"]
+        # behind the limits, since a comparison fails a test of its own in the report of pytest
         if failed := [verdict.verdict for verdict in compared if verdict.fails]:
             return failed[0]
         if not verdicts:
             return min((verdict.verdict for verdict in compared), key=_CHANGED_FIRST.index, default="no budget")
+        # an open question is shown even if other limits are kept
         if "inconclusive" in verdicts:
             return "inconclusive"
         return "kept" if "kept" in verdicts else min(verdicts, key=_WORST_FIRST.index)
@@ -246,7 +252,7 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
         )
         for nodeid, samples in by_test(result for result in ordered if not result.variant).items()
     )
-    # dictionaries, since all samples of a test may say the same
+    # dictionaries keep the order and leave out what is said twice, since all samples of a test may say the same
     warnings = dict.fromkeys(f"{row.nodeid}: {text}" for row in rows for text in row.warnings)
     warnings |= dict.fromkeys(f"{result.nodeid}: {text}" for result in variants for text in result.warnings)
     notes = dict.fromkeys(f"{result.nodeid}: {text}" for result in ordered for text in result.notes)

@@ -57,6 +57,7 @@ def table(summary: Summary) -> Table:
 
 def span(row: Row) -> Span:
     """Return which of `total` and `elapsed` a row shows."""
+    # one call: its total is all; several calls: only `elapsed` says how long the test's user waits
     total, elapsed = row.figures["total"], row.figures["elapsed"]
     if total.limit is None and elapsed.limit is None:
         return "total" if row.calls <= 1 else "elapsed"

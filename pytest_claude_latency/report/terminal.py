@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.budgets.judgement import headline
 from pytest_claude_latency.metrics.call_text import describe, moments
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.columns import GAP, column_widths, columns_of, line_of, padded, shorten
 from pytest_claude_latency.report.summary import Row, Summary
@@ -39,6 +40,7 @@ _NOTES = 10
 
 def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     """Write the section; where budgets are not judged, one line that says so and how to judge them."""
+    # a comparison judges by itself: its rows are shown also in a run that does not judge budgets
     if summary.run.judged or summary.comparisons:
         if summary.rows:
             _write_tests(summary, reporter)
@@ -56,7 +58,7 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     for note in notes:
         _wrapped(f"note: {note}", reporter)
     if hidden := len(summary.notes) - len(notes):
-        reporter.write_line(f"note: {hidden} more notes, shown with -v")
+        reporter.write_line(f"note: {number_of(hidden, 'more note')}, shown with -v")
 
 
 def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
@@ -66,6 +68,7 @@ def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     reporter.write_sep("=", "claude latency")
     reporter.write_line(line_of(content.headers, widths, numbers), bold=True)
     for row, cells in zip(summary.rows, content.cells, strict=True):
+        # only the verdict has a colour, so it is written by itself
         *facts, verdict = padded((shorten(cells[0], widths[0]), *cells[1:]), widths, numbers)
         reporter.write(GAP.join(facts) + GAP)
         reporter.write_line(verdict.rstrip(), **_markup(row.verdict))
@@ -138,6 +141,7 @@ def _markup(verdict: str) -> dict[str, bool]:
 
 def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int = 0, hang: int = 2, **markup: bool) -> None:
     margin = " " * indent
+    # a warning may have lines of its own: they are wrapped one by one, or their indentation would be lost
     for line in text.splitlines():
         parts = textwrap.wrap(
             line,

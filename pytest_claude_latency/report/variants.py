@@ -28,6 +28,7 @@ def table(ranking: VariantRanking) -> Table:
             spans.append("" if value is None else "never" if value == NEVER else duration.show(int(value)))
         tokens = [candidate.typical(metric) for metric in _TOKENS]
         passed = "error" if candidate.stopped else f"{candidate.passed}/{candidate.samples}"
+        # no change for the test as it is written, nor where one of the two has nothing to compare
         change = ""
         comparison, now = candidate.comparison, candidate.typical(RANKED_BY)
         if comparison is not None and now and comparison.typical[0]:
@@ -43,6 +44,7 @@ def table(ranking: VariantRanking) -> Table:
             )
         )
     columns = {header: cells for header, *cells in zip(HEADERS, *rows, strict=True) if any(cells) or header == "change"}
+    # with one call, `elapsed` and `total` are the same figures
     if columns.get("elapsed") == columns.get("total"):
         columns.pop("elapsed", None)
     marks = {row[-1][-1:] for row in rows}
