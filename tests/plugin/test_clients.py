@@ -26,20 +26,20 @@ has_telemetry = pytest.mark.skipif(find_spec("anthropic._tracing") is None, reas
 
 
 def _record_and_replay(suite: Suite, source: str, *args: str) -> None:
-    suite.write(f"import {LIBRARY} as stack\n" + source)
+    suite.write(f"import {LIBRARY} as sdk_http\n" + source)
     suite.record(*args).assert_outcomes(passed=1)
     suite.replay(*args).assert_outcomes(passed=1)
 
 
 HTTP_CLIENTS = {
-    "a plain client": "stack.Client()",
+    "a plain client": "sdk_http.Client()",
     "the SDK's default client": "anthropic.DefaultHttpxClient(timeout=9)",
-    "a custom transport": "stack.Client(transport=stack.HTTPTransport(retries=1))",
-    "event hooks": "stack.Client(event_hooks={'request': [tell_request], 'response': [tell_response]})",
-    "an auth": "stack.Client(auth=Auth())",
-    "no environment": "stack.Client(trust_env=False, http2=False)",
+    "a custom transport": "sdk_http.Client(transport=sdk_http.HTTPTransport(retries=1))",
+    "event hooks": "sdk_http.Client(event_hooks={'request': [tell_request], 'response': [tell_response]})",
+    "an auth": "sdk_http.Client(auth=Auth())",
+    "no environment": "sdk_http.Client(trust_env=False, http2=False)",
     "a subclass": "Subclass()",
-    "mounts": "stack.Client(mounts={'all://': stack.HTTPTransport()})",
+    "mounts": "sdk_http.Client(mounts={'all://': sdk_http.HTTPTransport()})",
 }
 
 OWN_CLIENT = """
@@ -54,13 +54,13 @@ def tell_response(response):
     told.append(response.status_code)
 
 
-class Auth(stack.Auth):
+class Auth(sdk_http.Auth):
     def auth_flow(self, request):
         request.headers["x-signature"] = "signed"
         yield request
 
 
-class Subclass(stack.Client):
+class Subclass(sdk_http.Client):
     def send(self, request, **more):
         told.append("sent")
         return super().send(request, **more)
@@ -76,7 +76,7 @@ def test_it(claude_latency):
 
 @pytest.mark.parametrize("client", HTTP_CLIENTS.values(), ids=HTTP_CLIENTS)
 def test_an_http_client_of_the_programs_own(suite: Suite, client: str) -> None:
-    suite.write(f"import {LIBRARY} as stack\n" + OWN_CLIENT.replace("CLIENT", client))
+    suite.write(f"import {LIBRARY} as sdk_http\n" + OWN_CLIENT.replace("CLIENT", client))
     suite.record().assert_outcomes(passed=1)
     recorded = suite.told
 
@@ -89,9 +89,9 @@ def test_an_http_client_of_the_programs_own(suite: Suite, client: str) -> None:
 @pytest.mark.parametrize(
     "client",
     [
-        "stack.AsyncClient()",
+        "sdk_http.AsyncClient()",
         "anthropic.DefaultAsyncHttpxClient()",
-        "stack.AsyncClient(transport=stack.AsyncHTTPTransport())",
+        "sdk_http.AsyncClient(transport=sdk_http.AsyncHTTPTransport())",
         "anthropic.DefaultAioHttpClient()",
     ],
 )

@@ -26,18 +26,18 @@ sys.addaudithook(noted)
 SOURCE = f"""
 import os, socket
 import httpx, respx
-import {HTTPLibrary.of_sdk().name} as stack
+import {HTTPLibrary.of_sdk().name} as sdk_http
 
 LIVE = os.environ.get("ANTHROPIC_BASE_URL")
 AWS = {{"base_url": LIVE}} if LIVE else {{}}
 
 
-class Custom(stack.HTTPTransport):
+class Custom(sdk_http.HTTPTransport):
     pass
 
 
 def own(**settings):
-    return anthropic.Anthropic(http_client=stack.Client(**settings))
+    return anthropic.Anthropic(http_client=sdk_http.Client(**settings))
 
 
 async def with_async(**settings):

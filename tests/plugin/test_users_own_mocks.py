@@ -11,7 +11,7 @@ LIBRARY = HTTPLibrary.of_sdk().name
 
 FIXTURE = f"""
 import httpx, respx
-import {LIBRARY} as stack
+import {LIBRARY} as sdk_http
 
 
 @pytest.fixture(scope="SCOPE", autouse=True)
@@ -87,7 +87,7 @@ def test_third(claude_latency):
 def test_other_traffic_of_the_application_passes_through(suite: Suite) -> None:
     suite.write(
         f"""
-import {LIBRARY} as stack, http.server, threading
+import {LIBRARY} as sdk_http, http.server, threading
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def neighbour():
 
 def test_it(claude_latency, neighbour):
     stream()
-    assert stack.get(neighbour).text == "neighbour"
+    assert sdk_http.get(neighbour).text == "neighbour"
     assert len(claude_latency.calls) == 1
 """
     )
@@ -127,12 +127,12 @@ def test_it(claude_latency, neighbour):
 def test_a_client_over_a_transport_of_the_programs_own_is_left_alone(suite: Suite) -> None:
     suite.write(
         f"""
-import {LIBRARY} as stack
+import {LIBRARY} as sdk_http
 
 
 def test_it(claude_latency):
-    transport = stack.MockTransport(lambda request: stack.Response(529))
-    client = anthropic.Anthropic(api_key="x", http_client=stack.Client(transport=transport), max_retries=0)
+    transport = sdk_http.MockTransport(lambda request: sdk_http.Response(529))
+    client = anthropic.Anthropic(api_key="x", http_client=sdk_http.Client(transport=transport), max_retries=0)
     with pytest.raises(anthropic.APIStatusError):
         ask(client=client)
     assert claude_latency.calls == ()
@@ -145,8 +145,8 @@ def test_it(claude_latency):
 
 
 PATCHES = {
-    "the client class": "monkeypatch.setattr(stack.Client, '_send_single_request', sent)",
-    "the transport": "monkeypatch.setattr(stack.HTTPTransport, 'handle_request', sent)",
+    "the client class": "monkeypatch.setattr(sdk_http.Client, '_send_single_request', sent)",
+    "the transport": "monkeypatch.setattr(sdk_http.HTTPTransport, 'handle_request', sent)",
     "the connection pool": "monkeypatch.setattr(CORE.ConnectionPool, 'handle_request', sent)",
 }
 
@@ -155,7 +155,7 @@ PATCHES = {
 def test_nothing_is_sent_in_a_replay_whatever_else_is_patched(suite: Suite, patched: str) -> None:
     suite.write(
         f"""
-import {LIBRARY} as stack, {LIBRARY.replace("httpx", "httpcore")} as CORE
+import {LIBRARY} as sdk_http, {LIBRARY.replace("httpx", "httpcore")} as CORE
 
 packets = []
 
@@ -193,17 +193,17 @@ def test_no_packet_left():
 def test_a_test_whose_interception_was_taken_away_errors_before_anything_is_sent(suite: Suite) -> None:
     suite.write(
         f"""
-import {LIBRARY} as stack
+import {LIBRARY} as sdk_http
 
-original = stack.Client._send_single_request
+original = sdk_http.Client._send_single_request
 
 
 @pytest.fixture(scope="module", autouse=True)
 def taken_away(claude_is_intercepted_first):
-    patched = stack.Client._send_single_request
-    stack.Client._send_single_request = original
+    patched = sdk_http.Client._send_single_request
+    sdk_http.Client._send_single_request = original
     yield
-    stack.Client._send_single_request = patched
+    sdk_http.Client._send_single_request = patched
 
 
 @pytest.fixture(scope="module")
