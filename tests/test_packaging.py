@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import distributions, entry_points, requires
+from importlib.metadata import Distribution, entry_points, requires
 from pathlib import Path
 
 import pytest
@@ -83,7 +83,7 @@ def test_the_public_names_are_in_the_wheel(built: list[Path], tmp_path: Path, mo
     )
 
     assert all(Path(line).is_relative_to(tmp_path) for line in run.stdout.splitlines())
-    (wheel,) = distributions(name="pytest-claude-latency", path=[str(tmp_path)])
+    wheel = Distribution.at(next(tmp_path.glob("*.dist-info")))
     assert {(point.group, point.name, point.value) for point in wheel.entry_points} == {
         ("pytest11", "claude_latency", "pytest_claude_latency.plugin"),
         ("console_scripts", "claude-latency", "pytest_claude_latency.cli:main"),

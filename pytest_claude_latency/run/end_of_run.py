@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, final
 import pytest
 
 from pytest_claude_latency.errors import FileError, LatencyError
-from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
@@ -117,12 +116,14 @@ class EndOfRun:
         """
         if self._baselines is None or self._baselines.saved is None:
             return None
+        from pytest_claude_latency.run import messages
+
         # A baseline stands for a good run. One of a failed run would make the next failure look like no change.
         if failed := [verdict for verdict in self._run_verdicts if verdict.fails]:
-            raise LatencyError(f"it is not saved, since the run failed: {failed[0].name}")
+            raise LatencyError(messages.baseline_not_saved(failed[0].name))
         missing, root = self._missing_tests(self._baselines.saved_tests), self._session.config.rootpath
         count = self._baselines.save(self.results_as_written, missing, root)
-        return f"claude latency: {number_of(count, 'test')} saved as baseline {self._baselines.saved.stem}"
+        return messages.baseline_saved(count, self._baselines.saved.stem)
 
     def summary(self) -> Summary:
         """Return what reports show of the run."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -46,6 +45,8 @@ def async_claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.As
     # Usually the body closed it, on the loop that its connections belong to. It is still open where the test ran no
     # loop of its own, made one by hand, or runs on a loop that goes on.
     if not client.is_closed():
+        import asyncio
+
         with suppress(RuntimeError):  # a connection may belong to a loop that no longer exists
             asyncio.run(client.close())
 

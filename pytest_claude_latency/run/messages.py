@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_claude_latency.collection.selection import BUDGET
+from pytest_claude_latency.plurals import number_of
 
 STRICTLY = "--latency-strict"
 
@@ -93,3 +94,13 @@ def live_under_workers(mode: str) -> str:
 def reruns_over_budget(nodeids: Sequence[str]) -> str:
     """Return what is said of tests whose broken budget was measured again by a plugin that reruns failures."""
     return f"reruns measured broken budgets again, which chance may have let pass: {', '.join(nodeids)}"
+
+
+def baseline_saved(count: int, name: str) -> str:
+    """Return what is said of a baseline that was written with `count` tests of the run."""
+    return f"claude latency: {number_of(count, 'test')} saved as baseline {name}"
+
+
+def baseline_not_saved(failure: str) -> str:
+    """Return why a failed run does not become a baseline; `failure` is the name of its first failure."""
+    return f"it is not saved, since the run failed: {failure}"
