@@ -197,6 +197,7 @@ def test_a_broken_percentile_is_followed_by_where_the_time_of_its_slowest_sample
     )
 
 
+@pytest.mark.slow
 def test_under_xdist_everything_is_explained_as_without(slow: Suite) -> None:
     slow.replay()
     alone = slow.report

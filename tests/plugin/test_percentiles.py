@@ -152,6 +152,7 @@ def test_percentiles_may_stand_on_the_command_line(ten: Suite) -> None:
     assert verdicts(ten) == {NAME: "broken"}
 
 
+@pytest.mark.slow
 def test_workers_judge_as_one_run(ten: Suite) -> None:
     promise(ten, 'ttft={"p50": "5ms"}')
 

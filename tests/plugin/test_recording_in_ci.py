@@ -78,6 +78,7 @@ def test_modes_that_write_nothing_may_stand_in_the_ini_file(in_ci: Suite, mode: 
     in_ci.run(key="key", base_url=in_ci.server.url).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_workers_record_where_the_command_line_says_so(in_ci: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", in_ci.server.url)

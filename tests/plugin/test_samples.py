@@ -197,6 +197,7 @@ def test_a_failing_sample_ends_a_run_that_stops_at_the_first_failure(suite: Suit
     result.assert_outcomes(passed=1, failed=1)
 
 
+@pytest.mark.slow
 def test_workers_collect_and_share_the_samples(suite: Suite) -> None:
     suite.write(LABELS)
     recorded = suite.record("--latency-samples=3", "-n2")
@@ -422,6 +423,7 @@ def test_a_set_with_a_failed_sample_leaves_the_old_one_whole(
     ["os._exit(3)", "pytest.exit('enough')"],
     ids=["crash", "interrupt"],
 )
+@pytest.mark.slow
 def test_a_run_that_dies_leaves_the_old_set_whole(suite: Suite, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     suite.write(FLAKY + f"    if 'DIE' in os.environ and '-3' in request.node.name:\n        {line}\n")
     suite.record("--latency-samples=3")
@@ -512,6 +514,7 @@ def test_the_calls_to_come_are_said_before_the_run(suite: Suite) -> None:
     rest.stdout.fnmatch_lines(["*mode record-missing, 2 samples of 2 tests: 3 calls, by the recordings"])
 
 
+@pytest.mark.slow
 def test_the_calls_to_come_are_said_to_a_run_with_workers(suite: Suite) -> None:
     suite.write(ONE)
 

@@ -142,6 +142,7 @@ def test_stream(number):
     assert [test["outcome"] for test in suite.report["tests"]] == ["passed"] * 3
 
 
+@pytest.mark.slow
 def test_a_thread_that_outlives_its_test_is_reported_from_a_worker(suite: Suite) -> None:
     suite.write(
         """
@@ -189,6 +190,7 @@ def test_broken(number):
     result.stdout.fnmatch_lines(["*1 broken*"])
 
 
+@pytest.mark.slow
 def test_live_measuring_under_xdist_is_warned_of(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    stream()\n")
 
