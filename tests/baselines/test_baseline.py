@@ -298,7 +298,7 @@ def test_a_file_that_is_not_utf_8_is_refused_with_its_line(file: Path) -> None:
         Baseline.load(file)
 
 
-def test_a_baseline_that_is_not_there_or_no_file_is_refused(file: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(file: Path) -> None:
     with pytest.raises(BaselineError, match="there is no such file"):
         Baseline.load(file)
     with pytest.raises(BaselineError, match=r"directory|Permission"):

@@ -17,7 +17,7 @@ def test_names_mean_the_baselines_of_the_nearest_folder_that_has_some(tmp_path: 
     assert root_of(below) == root_of(tmp_path) == tmp_path
 
 
-def test_where_no_folder_has_baselines_names_mean_those_to_be_made_here(tmp_path: Path) -> None:
+def test_without_a_folder_of_baselines_names_mean_files_in_the_current_folder(tmp_path: Path) -> None:
     (tmp_path / ".latency").write_text("no folder")
 
     assert root_of(tmp_path) == tmp_path
@@ -29,7 +29,7 @@ def test_a_project_and_its_folder_of_baselines_mean_the_same(tmp_path: Path) -> 
     assert folder_of(tmp_path) == folder_of(path.parent) == path.parent
 
 
-def test_baselines_stand_by_name_with_those_that_cannot_be_read(tmp_path: Path) -> None:
+def test_baselines_are_listed_by_name_with_those_that_cannot_be_read(tmp_path: Path) -> None:
     folder = save(tmp_path, "main", live()).parent
     save(tmp_path, "before", live())
     (folder / "cut.jsonl").write_text("{")
@@ -49,7 +49,7 @@ def test_baselines_stand_by_name_with_those_that_cannot_be_read(tmp_path: Path) 
     assert files[1].size == 1
 
 
-def test_no_folder_holds_nothing_and_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_empty_and_a_file_is_refused(tmp_path: Path) -> None:
     file = save(tmp_path, "main", live())
 
     assert list_folder(tmp_path / "nowhere") == []

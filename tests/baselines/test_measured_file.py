@@ -26,18 +26,18 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "latency.json"
 
 
-def test_a_baseline_holds_its_samples(tmp_path: Path) -> None:
+def test_a_baseline_has_its_samples(tmp_path: Path) -> None:
     assert load(save(tmp_path, "main", live())).series == {LABEL: live()}
 
 
-def test_the_report_of_a_replay_holds_what_a_baseline_of_it_would(file: Path) -> None:
+def test_the_report_of_a_replay_has_what_a_baseline_of_it_would_have(file: Path) -> None:
     file.write_text(report(some_result(elapsed=3.0), some_result(DRAFT, elapsed=3.0)), "utf-8")
 
     assert load(file).series == {LABEL: replayed(), DRAFT: replayed(DRAFT)}
 
 
 @pytest.mark.parametrize("mode", ["live", "record"])
-def test_the_report_of_a_live_run_holds_measurements(file: Path, mode: str) -> None:
+def test_the_report_of_a_live_run_has_measurements(file: Path, mode: str) -> None:
     calls = [some_call(ttft=span, ttfa=span, total=span) for span in (1.0, 2.0)]
     results = [some_result(calls=[call], elapsed=call.total, sample=number) for number, call in enumerate(calls, 1)]
     file.write_text(report(*results, mode=mode, clock="real"), "utf-8")

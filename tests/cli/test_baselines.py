@@ -328,7 +328,7 @@ def test_a_shard_may_become_the_merged_baseline(project: Path, run: Any) -> None
     assert set(Baseline.load(whole).entries) == {LABEL, DRAFT}
 
 
-def test_a_baseline_that_is_none_of_the_shards_is_replaced_only_by_force(project: Path, run: Any) -> None:
+def test_a_baseline_that_is_not_a_shard_is_replaced_only_by_force(project: Path, run: Any) -> None:
     save(project, "shard-1", live(LABEL, FAST))
     other = save(project, "main", live(DRAFT, FAST))
     before = other.read_bytes()

@@ -166,7 +166,7 @@ def test_without_collecting_only_the_file_of_the_tests_is_asked_for(record: Reco
     assert main(["check", "--no-collect", "tests"]) == 0
 
 
-def test_recordings_that_programs_load_by_themselves_need_no_test(
+def test_recordings_that_programs_load_themselves_need_no_test(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record("whatever made it", path="values/slow.jsonl")
@@ -226,7 +226,7 @@ def test_check_looks_into_the_folders_that_the_ini_file_names(
 @pytest.mark.parametrize(
     "content", ["[pytest]\n", "[pytest]\n# latency_cassettes = recordings\n", "latency_cassettes\n"]
 )
-def test_an_ini_file_that_does_not_say_so_or_cannot_be_read_names_no_folders(suite: Path, content: str) -> None:
+def test_an_ini_file_without_the_key_or_that_cannot_be_read_names_no_folders(suite: Path, content: str) -> None:
     (suite / "pytest.ini").write_text(content)
 
     assert recordings_in_use.folder_name([Path("tests")]) is None

@@ -96,7 +96,7 @@ def test_a_folder_is_explained_file_by_file(capsys: Capture) -> None:
     assert "report.json (replay, virtual clock)\n" in out
 
 
-def test_a_report_tells_what_its_run_found(capsys: Capture) -> None:
+def test_a_report_shows_the_findings_of_its_run(capsys: Capture) -> None:
     finding = {
         "rule": "stall",
         "fact": "it stalled",

@@ -72,7 +72,7 @@ def test_margins_are_explained_as_what_they_are(project: Path, capsys: pytest.Ca
     assert f"# {LABEL}: 1 sample, measured live" in live
 
 
-def test_a_baseline_stands_for_a_report(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_baseline_can_replace_a_report(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(project, "main", replayed())
 
     assert main(["suggest", "main"]) == 0
@@ -118,7 +118,7 @@ def budgets(*facts: Any) -> str:
         (budgets({"metric": "ttft", "limit": 1, "statistic": 95}), '"statistic" is 95, expected a text or null'),
     ],
 )
-def test_what_is_no_report_with_tests_is_refused_in_one_line(
+def test_a_file_that_is_not_a_report_with_tests_is_refused_in_one_line(
     content: str | None, reason: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if content is not None:

@@ -18,7 +18,7 @@ def recorded(suite: Suite) -> Suite:
     return suite
 
 
-def test_formats_are_told_by_suffix_or_by_name(recorded: Suite) -> None:
+def test_a_format_is_given_by_suffix_or_by_name(recorded: Suite) -> None:
     files = ["a.json", "b.html", "c.md", "markdown:d.txt", "json:e"]
 
     recorded.replay(*(f"--latency-report={file}" for file in files)).assert_outcomes(passed=1)
@@ -43,7 +43,7 @@ def test_a_report_is_written_where_pytest_was_started(recorded: Suite, monkeypat
     assert not (recorded.path / "made").exists()
 
 
-def test_a_test_that_changes_the_directory_moves_no_report(suite: Suite) -> None:
+def test_a_test_that_changes_the_directory_does_not_move_the_report(suite: Suite) -> None:
     suite.write(
         """
 import os
@@ -61,7 +61,7 @@ def test_it(claude_latency, tmp_path):
     assert (suite.path / "here.json").exists()
 
 
-def test_a_report_that_cannot_be_written_is_said_and_the_others_are_written(recorded: Suite) -> None:
+def test_a_report_that_cannot_be_written_is_an_error_and_the_others_are_written(recorded: Suite) -> None:
     (recorded.path / "file").write_text("")
 
     result = recorded.replay("--latency-report=file/report.json", "--latency-report=other.json")

@@ -39,7 +39,7 @@ SEQUENTIAL = compared(
 )
 
 
-def test_what_changed_exactly_is_a_row_and_what_made_it_stands_beneath() -> None:
+def test_an_exact_change_is_a_row_with_its_cause_below_it() -> None:
     assert text(SEQUENTIAL) == [
         "  metric   before     now  change  verdict     evidence",
         LABEL,
@@ -49,7 +49,7 @@ def test_what_changed_exactly_is_a_row_and_what_made_it_stands_beneath() -> None
     ]
 
 
-def test_what_was_measured_stands_with_its_evidence() -> None:
+def test_a_live_comparison_is_shown_with_its_evidence() -> None:
     (ttft, _, _) = rows(compared([live(LABEL, FAST)], [live(LABEL, SLOW)]).comparisons)
 
     assert (ttft.metric, ttft.before, ttft.now, ttft.change, ttft.verdict) == (
@@ -102,7 +102,7 @@ def test_tests_of_one_side_only_are_named_and_counted() -> None:
     ]
 
 
-def test_no_test_in_common_does_not_read_as_no_regression() -> None:
+def test_two_files_without_a_common_test_do_not_look_unchanged() -> None:
     assert counts(Compared(gone=("a.py::t",))) == f"{NOTHING}; 1 test gone"
 
 
@@ -154,7 +154,7 @@ def test_markdown_is_a_table_with_regressions_in_bold() -> None:
     ]
 
 
-def test_json_holds_every_comparison_and_its_test() -> None:
+def test_json_has_every_comparison_and_its_test() -> None:
     facts = as_json(
         compared([replayed(), replayed(DRAFT)], [replayed(), replayed(DRAFT, elapsed=4.0)], gone=("a.py::t",))
     )

@@ -101,7 +101,7 @@ def test_a_broken_budget_is_explained_and_its_calls_are_open() -> None:
     assert ["open" in details for details in page.all("details")] == [True, False]
 
 
-def test_the_page_needs_no_other_and_runs_nothing() -> None:
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
     page = Page(summary_of(some_result(limits={"ttft": "1s"})))
 
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}

@@ -99,7 +99,7 @@ def test_budgets_of_a_run_that_does_not_judge_count_as_not_judged_whatever_they_
     assert not summary.rows[0].broken
 
 
-def test_an_inherited_budget_over_no_call_is_warned_of_with_its_place() -> None:
+def test_an_inherited_budget_of_a_test_without_calls_is_a_warning_with_its_place() -> None:
     silent = some_result("tests/test_a.py::test_a", [], {"ttft": "1s"}, direct=False)
 
     (warning,) = summary_of(silent).warnings
@@ -132,7 +132,7 @@ def test_a_limit_that_one_sample_could_measure_is_not_warned_of() -> None:
     assert summary.verdicts == {"kept": 1}
 
 
-def test_promising_no_call_and_making_none_is_not_warned_of() -> None:
+def test_a_budget_of_no_calls_that_is_kept_is_no_warning() -> None:
     assert summary_of(some_result(calls=[], limits={"calls": 0, "ttft": "1s"})).warnings == ()
 
 
@@ -158,7 +158,7 @@ def test_any_order_of_arrival_gives_the_same_summary(arrivals: list[tuple[str, i
     assert summary_of(*results) == summary_of(*sorted(results, key=lambda result: (result.nodeid, result.sample)))
 
 
-def test_samples_stand_by_number() -> None:
+def test_samples_are_sorted_by_number() -> None:
     summary = summary_of(*(some_result(sample=sample) for sample in (10, 2, 1)))
 
     assert [result.sample for result in summary.results] == [1, 2, 10]

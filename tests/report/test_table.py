@@ -44,7 +44,7 @@ def test_a_first_token_that_never_came_reads_none() -> None:
     assert cells(some_result(calls=[some_call(ttft=None)], limits={"ttft": "1s"}))["TTFT"] == "none/1s"
 
 
-def test_no_call_leaves_nothing_to_show_but_the_limit() -> None:
+def test_a_test_without_calls_shows_only_its_limits() -> None:
     row = cells(some_result(calls=[], limits={"ttft": "1s"}, direct=False))
 
     assert (row["calls"], row["TTFT"], row["total"], row["tokens"]) == ("0", "-/1s", "", "")
@@ -76,7 +76,7 @@ def test_a_streamed_first_token_is_not_marked_because_a_faster_call_did_not_stre
         (2, {"total": "1s", "elapsed": "7s"}, "2.000s/1s"),
     ],
 )
-def test_the_column_total_shows_elapsed_where_that_tells_more(calls: int, limits: dict[str, Any], shown: str) -> None:
+def test_the_column_total_shows_elapsed_if_that_says_more(calls: int, limits: dict[str, Any], shown: str) -> None:
     result = some_result(calls=[some_call(total=2.0)] * calls, limits=limits, elapsed=6.0)
 
     assert cells(result)["total"] == shown
@@ -116,7 +116,7 @@ def test_budgets_that_were_not_judged_are_counted_with_the_command_that_judges_t
     assert not_judged(summary_of(some_result(limits=limits, judged=False), judged=False)) == line
 
 
-def test_a_run_that_judges_names_no_command_for_a_test_that_failed_before_its_budget() -> None:
+def test_a_run_that_judges_does_not_ask_to_judge_a_test_that_failed_by_itself() -> None:
     unjudged = combine([parse_marker({"ttft": "1s"}, "@latency_budget on a.py::t")]).unjudged()
     failed = TestResult(nodeid="a.py::t", outcome="failed", judgements=unjudged)
 

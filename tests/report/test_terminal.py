@@ -162,7 +162,7 @@ def test_any_row_fits_the_terminal(nodeids: list[str], width: int, verbosity: in
     assert max(map(columns_of, table)) < width
 
 
-def test_the_section_stands_in_a_real_run(pytester: pytest.Pytester) -> None:
+def test_the_section_is_part_of_a_real_run(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
         from pytest_claude_latency.report import terminal
