@@ -2,7 +2,7 @@
 
 An answer is a list of parts, each with the gap that lies before it; parts with
 no gap between them leave in one write. Builders make valid answers (`text`,
-`message`, `json_answer`, `status`); methods of `Answer` then spoil them, one
+`message`, `json_answer`, `status`); methods of `Answer` then break them, one
 way each. Durations are what `duration.parse` reads: `"20ms"`, seconds, `timedelta`.
 """
 

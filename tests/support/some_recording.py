@@ -57,7 +57,7 @@ def asking(content: bytes, url: str = "https://api.anthropic.com/v1/messages", h
 
 def answering(*data: bytes, request: Request | None = None) -> Exchange:
     """An exchange whose answer came in these chunks, a millisecond apart."""
-    chunks = tuple(Chunk(place * 1_000_000, each) for place, each in enumerate(data, 1))
+    chunks = tuple(Chunk(place * 1_000_000, piece) for place, piece in enumerate(data, 1))
     return Exchange(
         sent=0,
         request=request or asking(b"{}"),
