@@ -60,7 +60,8 @@ class ClockReadings:
         return self._clock.now() + monotonic_ns() - self._ended_at
 
     def end(self) -> None:
-        """Let time pass at the machine's pace from here on: threads that outlive the world must not see it stop."""
+        """Let time pass at the machine's pace from here on."""
+        # Threads outlive the world. A clock that stood still for ever would make them wait for ever.
         self._ended_at = monotonic_ns()
 
     def monotonic_ns(self) -> Nanoseconds:
@@ -87,7 +88,8 @@ class ClockReadings:
         return (origin + now + (self._instants * self._float_skew if float_skew else 0)) / SECOND
 
     def spin(self) -> None:
-        """Count a wait of no length as a reading: a program that repeats either for ever must see time pass."""
+        """Count a wait of no length as a reading."""
+        # A program that repeats either of them until enough time has passed would never end.
         self._read()
 
     def _read(self) -> Nanoseconds:
@@ -112,11 +114,10 @@ def whole_second(instant: Nanoseconds) -> Nanoseconds:
 
 
 def due(now: Nanoseconds, seconds: float) -> Nanoseconds:
-    """Return the instant `seconds` from now, on a whole microsecond.
-
-    Programs compute waits from float readings, so rounding takes back what floats and the skew added. A wait of less
-    than half a microsecond is exact, and a positive wait never ends now: it must make progress.
-    """
+    """Return the instant `seconds` from now, on a whole microsecond; exact for less than half a microsecond."""
+    # Programs compute waits from float readings. Rounding takes back what floats and the skew added, so that a wait
+    # ends at the instant that the program means. A positive wait never ends now, or a loop that waits for what is left
+    # of a time-out would make no progress.
     span = round(seconds * SECOND)
     if span < MICROSECOND // 2:
         return now + max(span, 1)

@@ -17,11 +17,10 @@ LOCK = RLock()
 
 @final
 class _TrackedLock:
-    """`LOCK` for code that outsiders run too; it lists who waits for it.
+    """`LOCK` for code that outsiders run too; it lists who waits for it."""
 
-    The watchdog asks whether outsiders are at work. An outsider that waits for our own lock looks idle from outside,
-    although it is about to notify a member. Without the list, the clock would move before it does.
-    """
+    # The watchdog asks whether outsiders are at work. An outsider that waits for our own lock looks idle from outside,
+    # although it is about to notify a member. Without the list, the clock would move before it does.
 
     def __init__(self) -> None:
         self.waiting: set[int] = set()  # identifiers of threads

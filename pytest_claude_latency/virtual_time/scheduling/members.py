@@ -94,11 +94,8 @@ def scheduled() -> Member | None:
 
 
 def adoptable(ident: int) -> bool:
-    """Return whether a member that wakes this thread makes it work for the member's world.
-
-    True for outsiders, except background threads; also for a member of an ended world, since a thread that an earlier
-    test started may serve this test too.
-    """
+    """Return whether a member that wakes this thread makes it work for the member's world; not background threads."""
+    # A member of an ended world may be borrowed again: a thread that an earlier test started can serve this test too.
     member = MEMBERS.get(ident)
     thread = threading._active.get(ident)  # type: ignore[attr-defined] # threads by identifier
     return (member is None or member.world.ended) and not is_background(thread)

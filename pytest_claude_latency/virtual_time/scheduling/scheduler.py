@@ -168,10 +168,9 @@ class Schedule:
             self._run_one_more()
 
     def advance(self) -> None:
-        """If nobody runs, move the clock to the earliest timer and wake its thread.
-
-        Wake one thread only, also where several are due at one instant, so that what they do has an order.
-        """
+        """If nobody runs, move the clock to the earliest timer and wake its thread."""
+        # One thread only, also where several are due at one instant: the next is woken when this one waits again, so
+        # what they do has an order.
         if self.running > 0:
             return  # includes threads that wait for a turn: what is due now happens before what is due later
         wait = self.timers.first()
@@ -195,10 +194,8 @@ class Schedule:
             self.clock.advance_to(instant)
 
     def creep(self, span: Nanoseconds) -> None:
-        """Move the clock by `span` although a thread runs, or only to the earliest timer, if that comes first.
-
-        Meant for a thread that reads the clock in a loop until enough time has passed.
-        """
+        """Move the clock by `span` although a thread runs, or only to the earliest timer, if that comes first."""
+        # For a thread that reads the clock in a loop until enough time has passed.
         if self.turns:
             return  # others can run at this instant: let them, before time passes
         target = self.clock.now() + span

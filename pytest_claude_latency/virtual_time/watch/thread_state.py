@@ -203,14 +203,13 @@ _NUMBERS = {
     },
 }
 
+# Threads can be looked at where `/proc` shows system calls. Not on 32-bit systems: the structures that `open_files`
+# reads from memory are laid out differently there.
+_CAN_LOOK = (_TASKS / str(threading.get_native_id()) / "syscall").exists() and sys.maxsize > 2**32
 
-def _calls_by_number() -> dict[str, str]:
-    """Return the names of the system calls by their number; empty where looking is not possible."""
-    # On 32-bit systems the structures that `open_files` reads from memory are laid out differently.
-    if not (_TASKS / str(threading.get_native_id()) / "syscall").exists() or sys.maxsize < 2**32:
-        return {}
-    calls = _NUMBERS.get(platform.machine(), {})
-    return {str(number): name for name, numbers in calls.items() for number in numbers}
-
-
-_CALLS = _calls_by_number()
+# The names of the system calls by their number; empty where looking is not possible.
+_CALLS = {
+    str(number): name
+    for name, numbers in _NUMBERS.get(platform.machine() if _CAN_LOOK else "", {}).items()
+    for number in numbers
+}
