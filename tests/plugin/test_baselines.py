@@ -179,6 +179,7 @@ def test_a_missing_baseline_is_a_warning_and_fails_only_a_strict_run(saved_suite
     assert strict.ret == pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.mark.slow
 def test_workers_save_and_compare_as_one_process_does(saved_suite: Suite) -> None:
     alone = baseline(saved_suite).read_bytes()
     saved_suite.write(TWO.format(body=IN_TURN.strip()))

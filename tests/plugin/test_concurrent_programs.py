@@ -363,6 +363,7 @@ def test_programs_take_the_time_that_follows_from_their_structure(programs: Suit
     assert {test: seconds for test, seconds in elapsed(programs).items() if test in ELAPSED} == ELAPSED
 
 
+@pytest.mark.slow
 def test_a_run_on_workers_writes_the_same_report_byte_for_byte(programs: Suite) -> None:
     programs.replay()
     alone = (programs.path / "report.json").read_bytes()

@@ -283,6 +283,7 @@ def test_an_async_fixture_on_a_loop_of_higher_scope(suite: Suite, plugin: str) -
     assert len(suite.recordings()) == 3
 
 
+@pytest.mark.slow
 def test_under_xdist_the_first_complete_writer_wins_and_all_replay(suite: Suite) -> None:
     tests = "\n\n".join(f"def test_{number}(claude_latency, answer):\n    ask({number!r})\n" for number in range(6))
     fixture = ANSWER.partition("def test_one")[0].replace('"module"', '"session"')

@@ -414,6 +414,7 @@ def test_a_baseline_holds_no_variants(tried: Suite) -> None:
     assert len(before["tests"]) == 3
 
 
+@pytest.mark.slow
 def test_workers_run_and_report_the_same_variants(tried: Suite) -> None:
     tried.replay("--latency-variants")
     alone = tried.report
