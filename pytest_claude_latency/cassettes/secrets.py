@@ -107,7 +107,12 @@ def find_credentials(recording: Recorded) -> list[Finding]:
     findings: list[Finding] = []
     for number, exchange in enumerate(recording.exchanges, 1):
         place, request = f"exchange {number}", exchange.request
-        findings += [Finding(f"{place}, request URL", kind) for kind in _kinds_in_url(request.url)]
+        url = urlsplit(request.url)
+        in_url = ["a user name or password"] if url.username or url.password else []
+        in_url += [
+            f"the parameter {key}" for key, value in parse_qsl(url.query) if value and _SECRET_NAME.fullmatch(key)
+        ]
+        findings += [Finding(f"{place}, request URL", kind) for kind in (*in_url, *_kinds(request.url))]
         findings += _in_headers(f"{place}, request header", request.headers)
         findings += _in_body(f"{place}, request body", " at ", request.content)
         if exchange.response is not None:
@@ -145,16 +150,6 @@ def conceal_url(url: str) -> str:
 
 def _kinds(text: str) -> Iterator[str]:
     return (form.kind for form in _FORMS if any(hint in text for hint in form.hints) and form.pattern.search(text))
-
-
-def _kinds_in_url(url: str) -> Iterator[str]:
-    parts = urlsplit(url)
-    if parts.username or parts.password:
-        yield "a user name or password"
-    for name, value in parse_qsl(parts.query):
-        if value and _SECRET_NAME.fullmatch(name):
-            yield f"the parameter {name}"
-    yield from _kinds(url)
 
 
 def _in_headers(place: str, headers: Headers) -> Iterator[Finding]:

@@ -56,14 +56,15 @@ class Decoder:
         self._after_cr = data.endswith(b"\r")
         events: list[Event] = []
         for line in lines:
+            if not line:  # the event is complete; without data it is none
+                if self._data:
+                    events.append(Event(self._name, "\n".join(self._data)))
+                    self._data.clear()
+                self._name = None
+                continue
             field, _, value = line.partition(b":")
             if field == b"data":
                 self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
             elif field == b"event":
                 self._name = value.removeprefix(b" ").decode("utf-8", "replace") or None
-            elif not line:  # the event is complete; without data it is none
-                if self._data:
-                    events.append(Event(self._name, "\n".join(self._data)))
-                    self._data.clear()
-                self._name = None
         return events
