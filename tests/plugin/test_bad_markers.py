@@ -86,7 +86,7 @@ def test_lifted():
 """
 
 
-def test_a_marker_that_names_no_limit_fails_where_none_is_set_further_out(suite: Suite) -> None:
+def test_a_marker_without_limits_fails_where_nothing_else_sets_one(suite: Suite) -> None:
     suite.write(NO_LIMIT)
     suite.record().assert_outcomes(passed=3)
 
@@ -96,7 +96,7 @@ def test_a_marker_that_names_no_limit_fails_where_none_is_set_further_out(suite:
     result.stdout.fnmatch_lines([bare_marker(f"test_it.py::test_{name}") for name in ("bare", "empty")])
 
 
-def test_a_marker_that_names_no_limit_may_stand_for_those_of_the_run(suite: Suite) -> None:
+def test_a_marker_without_limits_is_enough_where_the_run_has_limits(suite: Suite) -> None:
     suite.write(NO_LIMIT)
     suite.record()
 

@@ -40,7 +40,7 @@ def test_it(claude_latency):
     )
 
 
-def test_the_traceback_shows_the_user_s_line_and_none_of_ours(suite: Suite) -> None:
+def test_the_traceback_shows_the_line_of_the_user_and_none_of_the_plugin(suite: Suite) -> None:
     suite.write(
         """
 def judged(claude_latency):
@@ -82,7 +82,7 @@ def test_it(claude_latency):
     suite.replay().assert_outcomes(passed=1)
 
 
-def test_blocks_nest(suite: Suite) -> None:
+def test_blocks_may_be_nested(suite: Suite) -> None:
     suite.write(
         """
 from pytest_claude_latency import BudgetExceeded
@@ -154,7 +154,7 @@ async def test_under_anyio(claude_latency, anyio_backend_name):
     result.stdout.fnmatch_lines(["*elapsed was * over the budget of 290ms", "*ttft was * over the budget of 20ms"])
 
 
-def test_a_failure_inside_is_not_replaced_by_a_verdict(suite: Suite) -> None:
+def test_a_failure_inside_a_block_is_reported_as_it_is(suite: Suite) -> None:
     suite.write(
         """
 def test_it(claude_latency):
@@ -171,7 +171,7 @@ def test_it(claude_latency):
     result.stdout.no_fnmatch_line("*over the budget*")
 
 
-def test_a_block_over_no_call_is_a_broken_promise(suite: Suite) -> None:
+def test_a_block_without_a_call_fails(suite: Suite) -> None:
     suite.write(
         """
 def test_it(claude_latency):
@@ -214,7 +214,7 @@ def test_it(claude_latency):
     result.stdout.no_fnmatch_line("*pytest_claude_latency*.py*")
 
 
-def test_a_block_judges_what_a_fixture_does_too(suite: Suite) -> None:
+def test_a_block_in_a_fixture_judges_the_calls_of_the_fixture(suite: Suite) -> None:
     suite.write(
         """
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_it(asked):
     replayed.stdout.fnmatch_lines(["*ttft was *, * over the budget of 20ms"])
 
 
-def test_a_call_still_under_way_at_the_end_has_not_ended(suite: Suite) -> None:
+def test_a_call_that_still_runs_at_the_end_of_a_block_has_no_total(suite: Suite) -> None:
     suite.write(
         """
 def test_it(claude_latency):

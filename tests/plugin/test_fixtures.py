@@ -35,7 +35,7 @@ def test_it(claude_latency):
     suite.replay().assert_outcomes(passed=1)
 
 
-def test_calls_of_fixtures_are_kept_apart_and_not_judged(suite: Suite) -> None:
+def test_calls_of_fixtures_are_listed_apart_and_not_judged(suite: Suite) -> None:
     suite.write(
         """
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_it(async_claude_client):
 
 
 @pytest.mark.parametrize("how", ASYNC_TESTS)
-def test_the_async_client_is_closed_on_the_test_s_own_loop(suite: Suite, how: str) -> None:
+def test_the_async_client_is_closed_on_the_loop_of_its_test(suite: Suite, how: str) -> None:
     suite.write(CLIENTS + ASYNC_TESTS[how])
 
     for run in (suite.record, suite.replay):
@@ -195,7 +195,7 @@ def test_the_async_client_is_closed_where_a_test_runs_a_loop_by_hand(suite: Suit
     assert suite.told == [True]
 
 
-def test_a_fixture_asked_for_too_late_says_how_to_ask(suite: Suite) -> None:
+def test_a_fixture_that_is_requested_too_late_says_how_to_request_it(suite: Suite) -> None:
     suite.write(
         """
 @pytest.mark.parametrize("name", ["claude_latency", "claude_client", "async_claude_client"])
@@ -214,7 +214,7 @@ def test_in_time(request, claude_latency):
     result.stdout.fnmatch_lines(["claude_latency makes its test a latency test, which has to be known before*"])
 
 
-def test_clients_need_no_key_and_reach_nothing_in_a_replay(suite: Suite) -> None:
+def test_clients_need_no_key_and_no_server_in_a_replay(suite: Suite) -> None:
     suite.write(
         """
 def test_sync(claude_client):

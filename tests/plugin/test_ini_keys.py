@@ -33,7 +33,7 @@ def test_a_placeholder_key_serves_applications_that_read_it_at_import(suite: Sui
     assert "ANTHROPIC_API_KEY" not in os.environ
 
 
-def test_a_placeholder_key_takes_no_key_s_place(suite: Suite) -> None:
+def test_a_placeholder_does_not_replace_a_key(suite: Suite) -> None:
     suite.ini("latency_placeholder_key = true")
     suite.write("import os\n\n\ndef test_it(claude_latency):\n    tell(os.environ['ANTHROPIC_API_KEY'])\n")
 
@@ -89,7 +89,7 @@ def _made_in(suite: Suite, day: str) -> None:
     path.write_text("\n".join([header, *lines, ""]).replace(today, day), encoding="utf-8")
 
 
-def test_a_prompt_that_carries_the_date_fits_where_the_calendar_starts_as_recorded(suite: Suite) -> None:
+def test_a_prompt_with_the_date_fits_where_the_calendar_starts_as_recorded(suite: Suite) -> None:
     suite.write(DATED)
     suite.record()
     _made_in(suite, "2001-02-03")
@@ -123,24 +123,24 @@ def test_it(claude_latency):
 """
 
 
-def test_what_is_redacted_is_not_recorded_and_still_fits(suite: Suite) -> None:
+def test_redacted_text_is_not_recorded_and_still_fits(suite: Suite) -> None:
     suite.ini(r"latency_redact =", r"    [\w.]+@mail\.example", r"    order \d+")
     suite.write(REDACTED)
     suite.server.answer(text("Dear john@mail.example"))
     suite.record().assert_outcomes(passed=1)
 
     (name,) = suite.recordings()
-    kept = (suite.path / name).read_text(encoding="utf-8")
+    recording = (suite.path / name).read_text(encoding="utf-8")
     suite.write(REDACTED.replace("jane", "joan").replace("4711", "4712").replace("john@mail.example", "[redacted]"))
     result = suite.replay()
 
     result.assert_outcomes(passed=1)
-    assert "@mail.example" not in kept
-    assert "4711" not in kept
-    assert "I am [redacted], [redacted]" in kept
+    assert "@mail.example" not in recording
+    assert "4711" not in recording
+    assert "I am [redacted], [redacted]" in recording
 
 
-def test_what_is_redacted_may_be_split_over_deltas(suite: Suite) -> None:
+def test_redacted_text_may_be_split_over_deltas(suite: Suite) -> None:
     suite.ini(r"latency_redact = [\w.]+@mail\.example")
     suite.write("def test_it(claude_latency):\n    tell(stream())\n")
     suite.server.answer(text("Dear jo|hn@ma|il.exa|mple!"))

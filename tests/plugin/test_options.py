@@ -87,7 +87,7 @@ def test_a_usage_error_is_one_under_xdist_too(suite: Suite, how: str) -> None:
     result.stdout.no_fnmatch_line("*no test may run*")
 
 
-def test_the_switch_stands_before_a_path(suite: Suite) -> None:
+def test_a_path_may_follow_the_switch(suite: Suite) -> None:
     suite.write(ONE_TEST)
     suite.server.answer(SLOW)
     suite.record()
@@ -124,7 +124,7 @@ def test_the_command_line_beats_the_ini_file(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["2 latency budgets were not judged; pytest --latency-budget judges them"])
 
 
-def test_the_ini_file_stands_for_options_not_given(suite: Suite) -> None:
+def test_the_ini_file_sets_options_that_are_not_given(suite: Suite) -> None:
     suite.ini("latency_budget = true", "latency_cassettes = tapes", "latency_limits = total<1m", "latency_clock = real")
     suite.write(ONE_TEST)
     suite.server.answer(SLOW)
@@ -146,7 +146,7 @@ def test_the_last_of_two_switches_counts(suite: Suite) -> None:
     suite.run("--no-latency-budget", "--latency-budget").assert_outcomes(failed=1)
 
 
-def test_the_header_speaks_only_of_what_is_unusual(suite: Suite) -> None:
+def test_the_header_shows_only_an_unusual_mode_or_clock(suite: Suite) -> None:
     suite.write(ONE_TEST)
     suite.record()
 
@@ -157,7 +157,7 @@ def test_the_header_speaks_only_of_what_is_unusual(suite: Suite) -> None:
     unusual.stdout.fnmatch_lines(["claude latency: mode replay, clock real"])
 
 
-def test_switched_off_the_plugin_is_as_if_not_installed(suite: Suite) -> None:
+def test_a_plugin_that_is_switched_off_declares_no_option(suite: Suite) -> None:
     suite.write("def test_it(pytestconfig):\n    assert 'latency_budget' not in vars(pytestconfig.option)\n")
 
     suite.pytester.runpytest("-p", "no:claude_latency").assert_outcomes(passed=1)

@@ -70,7 +70,7 @@ DIRECT_ONES = {
 
 
 @pytest.mark.parametrize("source", DIRECT_ONES.values(), ids=DIRECT_ONES)
-def test_a_promise_of_the_test_s_own_over_no_call_fails_when_judged(suite: Suite, source: str) -> None:
+def test_a_test_with_its_own_budget_and_no_call_fails_when_judged(suite: Suite, source: str) -> None:
     suite.write(source)
     suite.record().assert_outcomes(passed=1)
 
@@ -93,7 +93,7 @@ class TestIt:
 """
 
 
-def test_an_inherited_promise_over_no_call_is_shown_and_warned_of(suite: Suite) -> None:
+def test_an_inherited_budget_without_a_call_is_shown_and_is_a_warning(suite: Suite) -> None:
     suite.write(INHERITED)
     suite.record()
 
@@ -106,7 +106,7 @@ def test_an_inherited_promise_over_no_call_is_shown_and_warned_of(suite: Suite) 
     assert budget["verdict"] == "no calls"
 
 
-def test_an_inherited_promise_over_no_call_fails_under_strict(suite: Suite) -> None:
+def test_an_inherited_budget_without_a_call_fails_under_strict(suite: Suite) -> None:
     suite.write(INHERITED)
     suite.record()
 
@@ -118,7 +118,7 @@ def test_an_inherited_promise_over_no_call_fails_under_strict(suite: Suite) -> N
     )
 
 
-def test_no_call_may_be_what_is_promised(suite: Suite) -> None:
+def test_a_test_may_promise_to_make_no_call(suite: Suite) -> None:
     suite.write(
         """
 @pytest.mark.latency_budget(calls=0)
@@ -150,7 +150,7 @@ class TestSilent:
     result.stdout.fnmatch_lines(["calls were 1, 1 over the budget of 0"])
 
 
-def test_limits_of_the_run_say_nothing_about_a_test_without_a_call(suite: Suite) -> None:
+def test_limits_of_the_run_do_not_apply_to_a_test_without_a_call(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    pass\n")
 
     result = suite.replay("--latency-limits=ttft<1s")
@@ -194,7 +194,7 @@ def test_that_fails():
 """
 
 
-def test_tests_that_do_not_end_well_are_not_judged_for_it(suite: Suite) -> None:
+def test_tests_that_fail_or_are_skipped_are_not_judged(suite: Suite) -> None:
     suite.write(OUTCOMES)
     suite.record()
 
@@ -205,7 +205,7 @@ def test_tests_that_do_not_end_well_are_not_judged_for_it(suite: Suite) -> None:
     assert suite.test("test_that_fails")["outcome"] == "failed"
 
 
-def test_a_suite_s_own_check_for_a_key_means_what_it_meant(suite: Suite) -> None:
+def test_the_check_of_a_suite_for_a_key_works_as_without_the_plugin(suite: Suite) -> None:
     suite.write(OUTCOMES)
 
     recorded = suite.record("-k", "test_keyless")

@@ -30,7 +30,7 @@ def _cases(suite: Suite) -> dict[str, ElementTree.Element]:
 
 
 def _properties(case: ElementTree.Element) -> list[tuple[str, str]]:
-    return [(each.attrib["name"], each.attrib["value"]) for each in case.iter("property")]
+    return [(item.attrib["name"], item.attrib["value"]) for item in case.iter("property")]
 
 
 TWO = """
@@ -75,7 +75,7 @@ def test_junit_gets_scalars_and_broken_budgets_as_failures(suite: Suite, workers
     assert _properties(cases["test_other"]) == []
 
 
-def test_a_rerun_measures_anew(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rerun_replaces_the_measurements(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     suite.write(FLAKY)
     suite.record()
     (suite.path / "runs.txt").unlink()
@@ -113,7 +113,7 @@ def test_a_rerun_that_fails_for_good_leaves_no_recording(suite: Suite, monkeypat
 
 
 @pytest.mark.parametrize("marked", [False, True], ids=["the option", "the marker"])
-def test_reruns_of_live_budgets_are_warned_of(suite: Suite, marked: bool) -> None:
+def test_reruns_of_live_budgets_give_a_warning(suite: Suite, marked: bool) -> None:
     mark = "@pytest.mark.flaky(reruns=1)\n" if marked else ""
     suite.write(f"\n{mark}@pytest.mark.latency_budget(ttft='2ms')\ndef test_it():\n    stream()\n")
 
@@ -125,7 +125,7 @@ def test_reruns_of_live_budgets_are_warned_of(suite: Suite, marked: bool) -> Non
     )
 
 
-def test_reruns_of_what_fails_for_other_reasons_need_no_warning(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reruns_of_other_failures_give_no_warning(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     suite.write(FLAKY)
     monkeypatch.setenv("FAILS", "1")
 
@@ -135,7 +135,7 @@ def test_reruns_of_what_fails_for_other_reasons_need_no_warning(suite: Suite, mo
     result.stdout.no_fnmatch_line("*warning: *reruns*")
 
 
-def test_reruns_of_a_replay_need_no_warning(suite: Suite) -> None:
+def test_reruns_of_a_replay_give_no_warning(suite: Suite) -> None:
     suite.write(TWO)
     suite.record()
 

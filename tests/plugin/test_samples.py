@@ -93,7 +93,7 @@ def test_each_sample_replays_its_own_recording(suite: Suite) -> None:
     assert recorded[1] >= 0.06
 
 
-def test_a_replay_runs_at_most_as_many_as_it_is_told(suite: Suite) -> None:
+def test_a_replay_runs_at_most_as_many_samples_as_the_option_says(suite: Suite) -> None:
     suite.write(ONE)
     suite.record("--latency-samples=3")
 
@@ -104,7 +104,7 @@ def test_a_replay_runs_at_most_as_many_as_it_is_told(suite: Suite) -> None:
     assert len(ran(more)) == 3
 
 
-def test_a_test_that_was_never_recorded_is_missed_once(suite: Suite) -> None:
+def test_a_test_without_a_recording_runs_once_and_misses(suite: Suite) -> None:
     suite.write(ONE)
 
     result = suite.replay("--latency-samples=3", "-v")
@@ -113,7 +113,7 @@ def test_a_test_that_was_never_recorded_is_missed_once(suite: Suite) -> None:
     result.assert_outcomes(failed=1)
 
 
-def test_live_runs_take_exactly_so_many_samples_and_write_nothing(suite: Suite) -> None:
+def test_live_runs_take_exactly_the_given_number_of_samples_and_write_nothing(suite: Suite) -> None:
     suite.write(ONE)
     suite.record("--latency-samples=3")
     before = contents(suite)
@@ -152,7 +152,7 @@ def test_samples_are_selected_as_parametrized_tests_are(
     result.stdout.no_fnmatch_line("*no match in any of*")
 
 
-def test_as_many_items_are_announced_as_run(suite: Suite) -> None:
+def test_pytest_collects_as_many_items_as_it_runs(suite: Suite) -> None:
     suite.write(LABELS)
     suite.record("--latency-samples=2")
 
@@ -257,7 +257,7 @@ async def test_trio(async_claude_client):
     assert len(suite.recordings()) == 14
 
 
-def test_the_body_of_a_test_case_is_told_from_its_set_up_in_every_sample(suite: Suite) -> None:
+def test_the_body_of_a_test_case_is_measured_without_its_set_up_in_every_sample(suite: Suite) -> None:
     suite.write("""
 class TestCase(unittest.TestCase):
     def setUp(self):
@@ -347,7 +347,7 @@ def test_reads(claude_latency):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", ""])
-def test_a_number_of_samples_that_is_none_is_a_usage_error(suite: Suite, value: str) -> None:
+def test_a_number_of_samples_that_is_not_understood_is_a_usage_error(suite: Suite, value: str) -> None:
     suite.write(ONE)
 
     result = suite.run(f"--latency-samples={value}")
@@ -359,7 +359,7 @@ def test_a_number_of_samples_that_is_none_is_a_usage_error(suite: Suite, value: 
 
 
 @pytest.mark.parametrize(("arguments", "samples"), [((), 2), (("--latency-samples=3",), 3)])
-def test_the_ini_file_may_say_how_many(suite: Suite, arguments: tuple[str, ...], samples: int) -> None:
+def test_the_ini_file_may_set_the_number_of_samples(suite: Suite, arguments: tuple[str, ...], samples: int) -> None:
     suite.ini("latency_samples = 2")
     suite.write(ONE)
 
@@ -385,7 +385,7 @@ def test_a_recording_says_which_sample_it_is_and_of_which_test(suite: Suite) -> 
 
 
 @pytest.mark.parametrize("fewer", [1, 2])
-def test_recording_fewer_samples_leaves_no_old_ones(suite: Suite, fewer: int) -> None:
+def test_recording_fewer_samples_removes_the_old_ones(suite: Suite, fewer: int) -> None:
     suite.write(ONE)
     suite.record("--latency-samples=4")
 
@@ -403,7 +403,7 @@ def test_one(claude_latency, request):
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
-def test_a_set_with_a_failed_sample_leaves_the_old_one_whole(
+def test_a_set_with_a_failed_sample_leaves_the_old_set_unchanged(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:
     suite.write(FLAKY)
@@ -424,7 +424,7 @@ def test_a_set_with_a_failed_sample_leaves_the_old_one_whole(
     ids=["crash", "interrupt"],
 )
 @pytest.mark.slow
-def test_a_run_that_dies_leaves_the_old_set_whole(suite: Suite, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+def test_a_killed_run_leaves_the_old_set_unchanged(suite: Suite, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     suite.write(FLAKY + f"    if 'DIE' in os.environ and '-3' in request.node.name:\n        {line}\n")
     suite.record("--latency-samples=3")
     before = contents(suite)
@@ -470,7 +470,7 @@ def test_a_broken_budget_does_not_stop_the_set(suite: Suite) -> None:
     assert suite.recordings() == files("test_one", samples=2)
 
 
-def test_what_is_missing_of_a_set_is_recorded_and_the_rest_replayed(suite: Suite) -> None:
+def test_missing_samples_of_a_set_are_recorded_and_the_others_replayed(suite: Suite) -> None:
     suite.write(ONE)
     suite.record("--latency-samples=2")
     before = contents(suite)
@@ -485,7 +485,7 @@ def test_what_is_missing_of_a_set_is_recorded_and_the_rest_replayed(suite: Suite
     assert before.items() <= contents(suite).items()
 
 
-def test_a_set_without_calls_takes_the_old_recordings_away(suite: Suite) -> None:
+def test_a_set_without_calls_removes_the_old_recordings(suite: Suite) -> None:
     suite.write(ONE)
     suite.record("--latency-samples=2")
     suite.write("def test_one(claude_latency):\n    pass\n")
@@ -498,7 +498,7 @@ def test_a_set_without_calls_takes_the_old_recordings_away(suite: Suite) -> None
 # ── what it costs ──
 
 
-def test_the_calls_to_come_are_said_before_the_run(suite: Suite) -> None:
+def test_the_number_of_calls_is_shown_before_the_run(suite: Suite) -> None:
     suite.write("def test_one(claude_latency):\n    ask()\n    ask()\ndef test_two(claude_latency):\n    ask()\n")
 
     first = suite.record("--latency-samples=3")
@@ -515,13 +515,13 @@ def test_the_calls_to_come_are_said_before_the_run(suite: Suite) -> None:
 
 
 @pytest.mark.slow
-def test_the_calls_to_come_are_said_to_a_run_with_workers(suite: Suite) -> None:
+def test_the_number_of_calls_is_shown_before_a_run_with_workers(suite: Suite) -> None:
     suite.write(ONE)
 
     result = suite.record("--latency-samples=2", "-n2")
 
-    said = [line for line in result.outlines if "samples of" in line]
-    assert said == [
+    lines = [line for line in result.outlines if "samples of" in line]
+    assert lines == [
         "claude latency: mode record, 2 samples of 1 test: at least 2 calls "
         "(1 test without a recording, counted as one call)"
     ]
@@ -537,7 +537,7 @@ def test_a_run_of_one_sample_and_a_replay_announce_nothing(suite: Suite) -> None
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_long_live_run_shows_its_progress_where_someone_watches(
+def test_a_long_live_run_shows_its_progress_on_a_terminal(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
     suite.write(ONE)
@@ -549,8 +549,8 @@ def pytest_collection_finish(session):
 
     result = suite.record("--latency-samples=2", mode="live")
 
-    said = [line for line in result.outlines if "so far" in line]
-    assert said == (
+    lines = [line for line in result.outlines if "so far" in line]
+    assert lines == (
         [
             "claude latency: 1 of 2 samples of 1 test, 1 call, 20 tokens so far",
             "claude latency: 2 of 2 samples of 1 test, 2 calls, 40 tokens so far",

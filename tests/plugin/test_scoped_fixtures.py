@@ -43,7 +43,7 @@ def test_a_fixture_has_a_recording_of_its_own(suite: Suite, scope: str) -> None:
     assert all(test["setup_calls"] == [] for test in suite.report["tests"])
 
 
-def test_any_selection_of_tests_replays(suite: Suite) -> None:
+def test_every_selection_of_tests_can_be_replayed(suite: Suite) -> None:
     suite.write(SCOPES.replace("SCOPE", "module"))
     suite.record()
 
@@ -51,7 +51,7 @@ def test_any_selection_of_tests_replays(suite: Suite) -> None:
     suite.replay("-k", "one").assert_outcomes(passed=1, deselected=1)
 
 
-def test_a_test_that_is_no_latency_test_may_trigger_it_first(suite: Suite) -> None:
+def test_another_test_may_trigger_the_fixture_first(suite: Suite) -> None:
     suite.write(
         """
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_second(claude_latency):
     assert suite.recordings() == []
 
 
-def test_it_lies_beside_the_file_that_defines_it(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recording_is_beside_the_file_of_its_fixture(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(suite.path)
     (suite.path / "conftest.py").write_text(
         "import pytest\nfrom app import ask\n\n\n"
@@ -176,7 +176,7 @@ def test_indirect(claude_latency, indirect):
     ]
 
 
-def test_a_fixture_of_a_class_goes_by_the_class(suite: Suite) -> None:
+def test_the_recording_of_a_fixture_of_a_class_is_named_after_the_class(suite: Suite) -> None:
     suite.write(
         """
 class TestOne:
@@ -232,7 +232,7 @@ def test_it(own):
 """
 
 
-def test_fixtures_that_build_on_each_other_are_kept_apart(suite: Suite) -> None:
+def test_fixtures_that_use_each_other_have_separate_recordings(suite: Suite) -> None:
     suite.write(NESTED)
     suite.record().assert_outcomes(passed=1)
 
@@ -251,7 +251,7 @@ def _prompts(suite: Suite, name: str) -> list[str]:
     return [line["json"]["messages"][0]["content"] for line in lines if "request" in line]
 
 
-def test_a_fixture_asked_for_in_the_middle_of_a_test_takes_none_of_its_time(suite: Suite) -> None:
+def test_a_fixture_that_is_requested_during_a_test_takes_none_of_its_time(suite: Suite) -> None:
     suite.write(
         """
 @pytest.fixture(scope="module")

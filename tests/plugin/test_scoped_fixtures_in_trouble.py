@@ -116,7 +116,7 @@ def test_a_fixture_that_fails_leaves_its_old_recording(suite: Suite, how: str) -
     assert (suite.path / NAME).read_bytes() == before
 
 
-def test_tests_that_fail_do_not_keep_a_fixture_from_being_recorded(suite: Suite) -> None:
+def test_a_fixture_is_recorded_although_its_tests_fail(suite: Suite) -> None:
     suite.write(ANSWER.replace('    ask("one")', "    assert False").replace('    ask("two")', "    assert False"))
 
     suite.record().assert_outcomes(failed=2)
@@ -135,7 +135,7 @@ def test_a_recording_of_a_fixture_that_cannot_be_written_is_an_error(suite: Suit
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_fixture_that_makes_no_calls_any_more_loses_its_recording(suite: Suite) -> None:
+def test_the_recording_of_a_fixture_that_makes_no_more_calls_is_removed(suite: Suite) -> None:
     suite.write(ANSWER)
     suite.record()
     suite.write(ANSWER.replace('yield ask("set-up")', "yield").replace('ask("teardown")', "pass"))
@@ -145,7 +145,7 @@ def test_a_fixture_that_makes_no_calls_any_more_loses_its_recording(suite: Suite
     assert NAME not in suite.recordings()
 
 
-def test_what_a_fixture_no_longer_uses_is_warned_of(suite: Suite) -> None:
+def test_recorded_calls_that_a_fixture_no_longer_makes_are_a_warning(suite: Suite) -> None:
     suite.write(ANSWER)
     suite.record()
     suite.write(ANSWER.replace('ask("teardown")', "pass"))
@@ -186,7 +186,7 @@ XUNIT = {
 
 
 @pytest.mark.parametrize("hook", XUNIT)
-def test_an_xunit_hook_goes_by_its_own_name(suite: Suite, hook: str) -> None:
+def test_the_recording_of_an_xunit_hook_is_named_after_the_hook(suite: Suite, hook: str) -> None:
     source, name = XUNIT[hook]
     suite.write(source)
     suite.record().assert_outcomes(passed=1)

@@ -52,7 +52,7 @@ def test_readers_replay_while_the_owner_records(suite: Suite) -> None:
     assert len(suite.recordings()) == 1
 
 
-def test_an_owner_that_stands_behind_its_readers_is_recorded_first(suite: Suite) -> None:
+def test_an_owner_that_comes_after_its_readers_is_recorded_first(suite: Suite) -> None:
     suite.write(
         """
 @pytest.mark.latency_cassette(name="greeting")
@@ -103,7 +103,7 @@ def test_the_same_name_in_another_folder_is_another_recording(suite: Suite, monk
     suite.replay().assert_outcomes(passed=6)
 
 
-def test_a_reader_run_alone_reads_what_was_recorded(suite: Suite) -> None:
+def test_a_reader_that_runs_alone_replays_the_recording(suite: Suite) -> None:
     suite.write(SHARED)
     suite.record()
 
@@ -111,7 +111,7 @@ def test_a_reader_run_alone_reads_what_was_recorded(suite: Suite) -> None:
     assert suite.told == ["Hello world", 1]
 
 
-def test_a_reader_alone_in_record_mode_calls_nobody(suite: Suite) -> None:
+def test_a_reader_that_runs_alone_in_record_mode_calls_no_server(suite: Suite) -> None:
     suite.write(SHARED)
     suite.record()
 
@@ -121,7 +121,7 @@ def test_a_reader_alone_in_record_mode_calls_nobody(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("mode", ["replay", "record", "record-missing"])
-def test_a_reader_alone_of_what_nobody_recorded_names_the_owner(suite: Suite, mode: str) -> None:
+def test_a_reader_of_a_missing_recording_names_the_owner(suite: Suite, mode: str) -> None:
     suite.write(SHARED)
 
     result = suite.run(f"--latency-mode={mode}", "test_it.py::test_reader", key="key", base_url=suite.server.url)
@@ -131,7 +131,7 @@ def test_a_reader_alone_of_what_nobody_recorded_names_the_owner(suite: Suite, mo
     assert suite.server.log == ()
 
 
-def test_a_reader_that_asks_for_more_is_pointed_to_the_owner(suite: Suite) -> None:
+def test_a_miss_of_a_reader_names_the_command_that_records_the_owner(suite: Suite) -> None:
     suite.write(SHARED)
     suite.record()
     suite.write(SHARED.replace('tell([ask("two"), ', 'tell([ask("three"), '))
@@ -142,7 +142,7 @@ def test_a_reader_that_asks_for_more_is_pointed_to_the_owner(suite: Suite) -> No
     result.stdout.fnmatch_lines(["  record    pytest --latency-mode=record test_it.py::test_owner"])
 
 
-def test_two_owners_are_one_too_many(suite: Suite) -> None:
+def test_two_owners_are_an_error(suite: Suite) -> None:
     suite.write(
         SHARED
         + """
@@ -165,7 +165,7 @@ def test_second_owner(claude_latency):
     assert suite.recordings() == []
 
 
-def test_two_owners_are_told_apart_where_only_one_is_selected(suite: Suite) -> None:
+def test_of_two_owners_the_selected_one_counts(suite: Suite) -> None:
     suite.write(
         SHARED
         + """
@@ -200,7 +200,7 @@ class TestIt:
     suite.replay().assert_outcomes(passed=2)
 
 
-def test_readers_judge_their_own_budgets_on_the_shared_answer(suite: Suite) -> None:
+def test_each_reader_is_judged_by_its_own_budget(suite: Suite) -> None:
     suite.write(SHARED.replace('ttft="5s", calls=2', "calls=1"))
     suite.record()
 
@@ -214,7 +214,7 @@ NAMES = {"with a path": "../../escape", "with spaces": "a b/c", "very long": "x"
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_any_name_makes_a_file_beside_the_tests(suite: Suite, name: str) -> None:
+def test_every_name_gives_a_file_beside_the_tests(suite: Suite, name: str) -> None:
     suite.write(SHARED.replace("greeting", name))
 
     suite.record().assert_outcomes(passed=3)
@@ -239,7 +239,7 @@ def test_it(claude_latency):
 """
 
 
-def test_what_is_ignored_may_differ(suite: Suite) -> None:
+def test_ignored_parts_of_a_request_may_differ(suite: Suite) -> None:
     suite.write(IGNORING.replace("CACHED", ', "cache_control": {"type": "ephemeral"}'))
     suite.record().assert_outcomes(passed=1)
     suite.write(IGNORING.replace("CACHED", ""))
@@ -247,7 +247,7 @@ def test_what_is_ignored_may_differ(suite: Suite) -> None:
     suite.replay().assert_outcomes(passed=1)
 
 
-def test_nothing_else_may_differ(suite: Suite) -> None:
+def test_other_parts_of_a_request_may_not_differ(suite: Suite) -> None:
     suite.write(IGNORING.replace("CACHED", ""))
     suite.record()
     suite.write(IGNORING.replace("CACHED", "").replace('"hi"', '"ho"'))

@@ -145,7 +145,7 @@ def test_methods_that_do_not_end_well_leave_their_old_recordings(suite: Suite) -
     assert (suite.path / "cassettes/test_it/TestIt.test_fails.1.jsonl").read_bytes() == old
 
 
-def test_a_failing_method_is_not_told_of_its_budget(suite: Suite) -> None:
+def test_the_budget_of_a_failing_method_is_not_judged(suite: Suite) -> None:
     suite.write(OUTCOMES.replace('ttft="3s"', 'ttft="1ms"'))
     _slow_around(suite)
 

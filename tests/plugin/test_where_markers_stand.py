@@ -44,7 +44,7 @@ def _origins(test: dict[str, Any]) -> dict[str, str]:
     return {budget["metric"]: budget["origin"].removeprefix("@latency_budget on ") for budget in test["budgets"]}
 
 
-def test_the_closest_place_decides_metric_by_metric(suite: Suite) -> None:
+def test_for_each_metric_the_closest_marker_decides(suite: Suite) -> None:
     suite.write(LADDER)
     suite.record()
 
@@ -62,7 +62,7 @@ def test_the_closest_place_decides_metric_by_metric(suite: Suite) -> None:
     }
 
 
-def test_every_limit_says_where_it_was_set(suite: Suite) -> None:
+def test_every_limit_shows_where_it_was_set(suite: Suite) -> None:
     suite.write(LADDER)
     suite.record()
 
@@ -87,7 +87,7 @@ def test_a_budget_inherited_from_another_module_names_it(suite: Suite) -> None:
     assert _origins(suite.test("test_it")) == {"ttft": "promises.Promised"}
 
 
-def test_none_lifts_what_was_set_further_out(suite: Suite) -> None:
+def test_none_removes_a_limit_of_a_class_or_module(suite: Suite) -> None:
     suite.write(
         """
 pytestmark = pytest.mark.latency_budget(ttft="1ms", total="5s")
@@ -120,7 +120,7 @@ def test_the_run_s():
 
     result.assert_outcomes(failed=4)
     verdicts = {
-        test["nodeid"].partition("::")[2]: {each["metric"]: each["verdict"] for each in test["budgets"]}
+        test["nodeid"].partition("::")[2]: {budget["metric"]: budget["verdict"] for budget in test["budgets"]}
         for test in suite.report["tests"]
     }
     assert verdicts == {
@@ -131,7 +131,7 @@ def test_the_run_s():
     }
 
 
-def test_limits_of_the_run_hold_for_latency_tests_only(suite: Suite) -> None:
+def test_limits_of_the_run_apply_only_to_latency_tests(suite: Suite) -> None:
     suite.ini("latency_limits = total<1ms")
     suite.write(
         """
@@ -168,7 +168,7 @@ def test_it():
     assert _limits(suite.test("test_it")) == {"ttft": 2.0}
 
 
-def test_a_budget_from_a_conftest_is_the_item_s_own(suite: Suite) -> None:
+def test_a_budget_that_a_conftest_adds_counts_as_the_test_s_own(suite: Suite) -> None:
     suite.write("def test_it():\n    ask()\n")
     suite.pytester.makeconftest(
         """

@@ -79,7 +79,7 @@ def test_two_workers_record_what_one_does(suite: Suite) -> None:
 
 
 @pytest.mark.slow
-def test_a_broken_marker_and_a_missing_recording_are_told_from_workers(suite: Suite) -> None:
+def test_a_broken_marker_and_a_missing_recording_on_workers_are_shown(suite: Suite) -> None:
     suite.write(
         """
 @pytest.mark.latency_budget(tfft="1s")
@@ -100,7 +100,7 @@ def test_unrecorded():
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "message"),
     [
         ("--latency-limits=tfft<1s", "*tfft*"),
         ("--latency-cassettes=a/b", "*--latency-cassettes: 'a/b' is not understood*"),
@@ -108,13 +108,13 @@ def test_unrecorded():
         ("--latency-mode=rewind", "*--latency-mode*rewind*"),
     ],
 )
-def test_a_usage_error_is_one_under_xdist_too(suite: Suite, option: str, told: str) -> None:
+def test_a_usage_error_is_one_under_xdist_too(suite: Suite, option: str, message: str) -> None:
     suite.write(MANY)
 
     result = suite.replay("-n", "2", option)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([told])
+    result.stderr.fnmatch_lines([message])
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
@@ -191,7 +191,7 @@ def test_broken(number):
 
 
 @pytest.mark.slow
-def test_live_measuring_under_xdist_is_warned_of(suite: Suite) -> None:
+def test_a_live_run_under_xdist_gives_a_warning(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    stream()\n")
 
     result = suite.record("-n", "1", mode="live")

@@ -1,4 +1,4 @@
-"""What is said before and during a run that calls the API many times."""
+"""What is line before and during a run that calls the API many times."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.support.written_calls import refused, whole
         ("test_it.py::test_one[example-1]", None),
     ],
 )
-def test_samples_are_told_by_their_node_ids(nodeid: str, meant: Identity | None) -> None:
+def test_samples_are_recognized_by_their_node_ids(nodeid: str, meant: Identity | None) -> None:
     assert list(identities([nodeid])) == ([] if meant is None else [meant])
 
 
@@ -61,18 +61,18 @@ def test_the_progress_line_counts_what_is_measure_pairs() -> None:
     sample = ab_sample(ABPair(1, request, request), ABPair(2, request, request), calls=2)
     tokens = 4 * ((request.call.prompt_tokens or 0) + (request.call.output_tokens or 0))
 
-    said = progress([TestResult(nodeid="test_it.py::test_a", sample_count=20, ab_sample=sample)])
+    line = progress([TestResult(nodeid="test_it.py::test_a", sample_count=20, ab_sample=sample)])
 
-    assert said == f"claude latency: 1 of 20 samples of 1 test, 4 calls, {tokens} tokens so far"
+    assert line == f"claude latency: 1 of 20 samples of 1 test, 4 calls, {tokens} tokens so far"
 
 
-def test_progress_is_said_now_and_then_and_never_at_once() -> None:
-    clock, said = VirtualClock(), list[str]()
-    line = Progress(clock, said.append, every=10 * SECOND)
+def test_progress_is_written_every_ten_seconds_and_not_at_once() -> None:
+    clock, lines = VirtualClock(), list[str]()
+    progress_line = Progress(clock, lines.append, every=10 * SECOND)
     counts = []
     for _ in range(25):
-        line.note(some_results())
-        counts.append(len(said))
+        progress_line.note(some_results())
+        counts.append(len(lines))
         clock.advance_to(clock.now() + SECOND)
 
     assert counts == [0] * 10 + [1] * 10 + [2] * 5
@@ -85,6 +85,6 @@ def test_a_call_is_counted_once_however_often_the_sdk_was_told_to_retry_it(tmp_p
     recorded = recording(told_to, whole(sent=600), told_not_to, whole(sent=2600))
     recorded.save(path_of(tmp_path / "test_it.py", settings.cassettes, "test_one", 1))
 
-    said = announcement([Identity("test_it.py::test_one", 1)], tmp_path, settings)
+    line = announcement([Identity("test_it.py::test_one", 1)], tmp_path, settings)
 
-    assert said == "claude latency: mode live, 1 sample of 1 test: 3 calls, by the recordings"
+    assert line == "claude latency: mode live, 1 sample of 1 test: 3 calls, by the recordings"
