@@ -79,6 +79,8 @@ def _recorded_until(suite: Suite, milliseconds: float) -> None:
     suite.record().assert_outcomes(passed=1)
     path = suite.path / suite.recordings()[0]
     *lines, last = path.read_text().splitlines()
+    # Time-outs count from when the connection is open, which takes a busy machine some milliseconds.
+    lines = [line for line in lines if not line.startswith('{"connect"')]
     end = {**json.loads(last), "at": milliseconds}
     path.write_text("\n".join([*lines, json.dumps(end), ""]))
 
