@@ -3,8 +3,9 @@ from __future__ import annotations
 from pytest_claude_latency.comparison.compare import compare
 from pytest_claude_latency.comparison.exact import EXACT
 from pytest_claude_latency.comparison.rules import Rules
+from pytest_claude_latency.metrics.sample import Sample
 from tests.support.some_call import some_call
-from tests.support.some_series import changed, of, one, replayed, verdicts
+from tests.support.some_series import MS, changed, of, one, replayed, verdicts
 
 
 def test_the_same_replay_again_is_unchanged_in_everything() -> None:
@@ -120,3 +121,15 @@ def test_a_replay_that_waits_for_real_is_measured_not_exact() -> None:
     run = replayed(one(some_call()), clock="real")
 
     assert {each.exact for each in compare(run, run)} == {False}
+
+
+def test_a_hedge_that_was_given_up_is_left_out_also_where_conditions_are_known() -> None:
+    given_up = some_call(ttft=None, ttfa=None, closed="client", total=0.9)
+    facts = ({"effort": "low"}, {"effort": "low"})
+
+    before, after = (
+        replayed(Sample(elapsed=3000 * MS, calls=(some_call(ttft=ttft), given_up), conditions=facts))
+        for ttft in (0.5, 0.7)
+    )
+
+    assert of("ttft", compare(before, after)).headline() == "ttft slowed from 500ms to 700ms"

@@ -216,8 +216,7 @@ import sys
 
 
 def pytest_unconfigure():
-    unwanted = ("latency.findings", "latency.breakdown", "latency.diagnosis")
-    loaded = [name for name in sys.modules if name.endswith(unwanted)]
+    loaded = [name for name in sys.modules if "latency.diagnosis" in name or "measurement.diagnosis" in name]
     print("loaded:", loaded)
 """
     )
