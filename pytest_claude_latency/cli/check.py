@@ -155,7 +155,7 @@ def _why_unused(path: Path, recording: Recording, folder: str, in_use: Recording
     """Return why no test uses the recording; None if one does, or if that is not known."""
     file, test_id = _test_file(path, recording, folder), recording.test.partition("::")[2]
     if not file.is_file():
-        return f"there is no {file.name} beside {folder}/"
+        return f"there is no {file.name} next to {folder}/"
     if _is_of_fixture(recording):
         # `@session.client[en]`, `@class.TestTriage::setUpClass`: does the file have a word that is the fixture's name?
         name = re.split(r"\.|::", test_id.partition("[")[0])[-1]

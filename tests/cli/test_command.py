@@ -86,7 +86,7 @@ def test_a_recording_without_a_test_that_uses_it_is_a_problem(
         "pytest finds no latency test test_x in test_a.py",
         "pytest finds no latency test test_x in test_b.py",
         "pytest could not collect test_c.py: ModuleNotFoundError: No module named 'nowhere_to_be_found'",
-        "there is no test_d.py beside cassettes/",
+        "there is no test_d.py next to cassettes/",
     ]
     rows = capsys.readouterr().out.splitlines()
     assert status == 1
@@ -184,7 +184,7 @@ def test_folders_of_recordings_may_have_another_name(record: Record, capsys: pyt
     status = main(["check", "--cassettes=recordings", "--no-collect", "tests"])
 
     assert status == 1
-    assert "no test uses it: there is no test_a.py beside recordings/" in capsys.readouterr().out
+    assert "no test uses it: there is no test_a.py next to recordings/" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -67,11 +67,11 @@ def test_a_live_comparison_is_shown_with_its_evidence() -> None:
 def test_evidence_that_does_not_fit_into_a_row_stands_below_it() -> None:
     wide, narrow = (text(compared([live(LABEL, FAST)], [live(LABEL, SLOW)]), width=width) for width in (160, 70))
 
-    beside, beneath = wide[2], narrow[2:5]
+    in_row, below = wide[2], narrow[2:5]
     assert len(wide) == 6
     assert max(map(len, narrow)) <= 70
-    assert beneath[0].endswith("regression")
-    assert beside.split() == " ".join(beneath).split()
+    assert below[0].endswith("regression")
+    assert in_row.split() == " ".join(below).split()
 
 
 def test_what_did_not_change_is_only_a_number_unless_everything_is_asked_for() -> None:
