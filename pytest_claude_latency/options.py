@@ -55,6 +55,12 @@ class Given(NamedTuple):
     """The folder that pytest was started in."""
 
 
+# ── how values are understood ──
+#
+# Heavy modules are imported where a value needs them, since these functions run at the start of every run of every
+# suite that has the plugin.
+
+
 def _as_it_is(value: Any, given: Given) -> Any:
     return value
 
@@ -66,6 +72,7 @@ def _choice(kind: type[StrEnum], value: str, given: Given) -> StrEnum:
 
 
 def _samples(value: str, given: Given) -> int:
+    # Not int(): it takes "1_0" and " 3 " too. Nine digits are enough, and keep a slip from filling the memory.
     if not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
         raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number, at least 1"))
     return int(value)
@@ -131,6 +138,7 @@ def _header_names(values: list[str], given: Given) -> tuple[str, ...]:
     for value in values:
         if is_never_kept(value):
             raise ValueError(NEVER_RECORDED.format(value=value))
+    # HTTP libraries differ in the case they report.
     return tuple(value.lower() for value in values)
 
 
@@ -282,6 +290,7 @@ def declare(parser: pytest.Parser) -> None:
                 option.flag, dest=option.key, action=action, default=None, metavar=option.metavar, help=option.help
             )
         elif option.kind == "option":
+            # None, not False: a switch that is not given leaves the word to the ini file.
             group.addoption(option.flag, dest=option.key, action="store_true", default=None, help=option.help)
         if option.negation is not None:
             group.addoption(f"--no-latency-{option.name}", dest=option.key, action="store_false", help=option.negation)

@@ -30,6 +30,7 @@ SETUP: pytest.StashKey[ExitStack] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options, and patch time before any code under test can bind its functions."""
     options.declare(parser)
+    # `from time import sleep` in a conftest or an application must bind what follows a virtual clock.
     virtual_time.install()
 
 
@@ -148,6 +149,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     current = item.stash.get(MEASURED_ITEM, None)
     if current is None:
         return (yield)
+    # Outermost: fixtures of all plugins are torn down inside the world of the test.
     with current.tearing_down():
         return (yield)
 

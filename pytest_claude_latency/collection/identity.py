@@ -35,6 +35,7 @@ class Identity:
         return self.written.partition("::")[2] + self.variant.name
 
 
+# Two keys: an item that stands for a variant is given a sample later, or is cloned for its samples.
 _SAMPLE: pytest.StashKey[Identity] = pytest.StashKey()
 _VARIANT: pytest.StashKey[Identity] = pytest.StashKey()
 

@@ -38,6 +38,7 @@ def clone(item: pytest.Function, name: str) -> pytest.Function:
         keywords=keywords | {name: True},
         originalname=item.originalname,
     )
+    # pytest built these anew from the function, without what plugins and conftests added to the item.
     cloned.own_markers[:] = item.own_markers
     cloned.extra_keyword_matches.update(item.extra_keyword_matches)
     cloned.user_properties += item.user_properties
@@ -47,6 +48,7 @@ def clone(item: pytest.Function, name: str) -> pytest.Function:
 class _OwnName:
     """A `TestCase` method under another name than its class knows it by."""
 
+    # pytest makes a TestCase by the name of its method: each clone gets an instance of its own.
     def _getinstance(self: Any) -> TestCase:
         instance: TestCase = self.parent.obj(self.originalname)
         return instance

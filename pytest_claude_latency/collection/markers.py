@@ -57,6 +57,7 @@ def budget_of(item: pytest.Item, further: tuple[Limit, ...]) -> Budget:
     Raises:
         LimitError: a marker is not understood; names the marker's place and the accepted forms.
     """
+    # All markers are parsed, also those that a closer one outranks: a misspelt limit is never let pass.
     layers: list[Any] = []
     for mark, place in _marks(item, BUDGET):
         origin = f"@{BUDGET} on {place}"
@@ -92,6 +93,7 @@ def cassette_marker_of(item: pytest.Item) -> CassetteMarker:
                 raise LimitError(f"{origin}: unknown argument {name!r}; {ACCEPTED_ARGUMENTS}")
             if not _is_argument(name, value):
                 raise LimitError(f"{origin}: {name}={value!r} is not understood; {ACCEPTED_VALUES}")
+        # The closest comes first, so what is there already wins.
         arguments = {**mark.kwargs, **arguments}
     marker = CassetteMarker(**{**arguments, "ignore": tuple(arguments.get("ignore", ()))})
     if identity_of(item).variant is not None:  # a variant never shares: it has recordings of its own
@@ -137,6 +139,7 @@ def _marks(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
     of_parameters = {id(mark) for mark in callspec.marks} if callspec is not None else set()
     yield from ((mark, nodeid) for mark in own_marks if id(mark) in of_parameters)
     yield from ((mark, nodeid) for mark in own_marks if id(mark) not in of_parameters)
+    # A class before its module, the module before its packages.
     for node in reversed(item.listchain()[:-1]):
         marks: list[tuple[pytest.Mark, str]] = [(mark, node.nodeid or "the session") for mark in node.own_markers]
         if isinstance(node, pytest.Class):

@@ -42,6 +42,7 @@ def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: 
                 nodes.append(test)
             if not is_named or len(_sample_numbers(test, settings)) > 1:
                 nodes += _samples(test, settings)
+    # Replaced here, not in pytest_collection_modifyitems: `--lf`, `-k` and ids on the command line select among these.
     report.result = nodes
 
 

@@ -26,6 +26,7 @@ def is_latency_test(item: pytest.Item) -> bool:
 def mark(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Give every latency test the marker by which `-m` selects it, and return these tests."""
     latency_tests = [item for item in items if is_latency_test(item)]
+    # A marker, since pytest evaluates `-m` after this and plugins may look for it.
     for item in latency_tests:
         item.add_marker(SELECTED)
     return latency_tests
