@@ -146,8 +146,8 @@ def _statistic(metric: Metric, statistic: object, origin: str) -> str:
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]+)?", share) or not Decimal(share):
         raise LimitError(f"{origin}: {metric.name}: {statistic!r} is not a percentile; accepted: {PERCENTILES}")
     # the decimal places that say nothing go, so that one percentile has one name in reports and baselines
-    whole, _, part = share.partition(".")
-    return f"p{int(whole)}.{part.rstrip('0')}".removesuffix(".")
+    integer, _, decimals = share.partition(".")
+    return f"p{int(integer)}.{decimals.rstrip('0')}".removesuffix(".")
 
 
 def _value(metric: Metric, value: object, origin: str) -> int | float:

@@ -38,4 +38,4 @@ def run(chosen: argparse.Namespace) -> int:
         raise LatencyError(f"{file} holds no test: run latency tests with --latency-report={file.name}")
     proposed = suggest(measured.series, limits_in(file), measured.left_out)
     print(*suggestions.lines(proposed), sep="\n")
-    return 0 if proposed.found else 1
+    return 0 if proposed.suggestions else 1

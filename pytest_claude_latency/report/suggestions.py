@@ -31,10 +31,10 @@ def lines(suggestions: Suggestions) -> list[str]:
     """Return the rules, a block for each test, and what was left out."""
     # the rules come first: whoever pastes a limit should know where its number comes from
     texts: list[str] = []
-    if suggestions.found:
+    if suggestions.suggestions:
         percentiles = [_PERCENTILES] if suggestions.percentiles else []
         texts += [_MARGIN, *percentiles, _EXISTING, *([_EXACT] if suggestions.exact else [])]
-    for suggestion in suggestions.found:
+    for suggestion in suggestions.suggestions:
         samples = number_of(suggestion.samples, "sample")
         texts += ["", f"# {suggestion.nodeid}: {samples}, {suggestion.kind}", *map(_line, suggestion.proposals)]
         texts += suggestion.marker.splitlines() if suggestion.changes else ["#   nothing to change"]

@@ -98,18 +98,18 @@ class Suggestion:
 class Suggestions:
     """Budgets for the tests of a run. `left_out` are tests without one, each with the reason."""
 
-    found: tuple[Suggestion, ...]
+    suggestions: tuple[Suggestion, ...]
     left_out: Mapping[str, str]
 
     @property
     def exact(self) -> bool:
         """Whether any of them comes from a replay in virtual time."""
-        return any(suggestion.exact for suggestion in self.found)
+        return any(suggestion.exact for suggestion in self.suggestions)
 
     @property
     def percentiles(self) -> bool:
         """Whether any of them proposes a percentile."""
-        return any(proposal.statistic for suggestion in self.found for proposal in suggestion.proposals)
+        return any(proposal.statistic for suggestion in self.suggestions for proposal in suggestion.proposals)
 
 
 # ── from what was measured ──

@@ -341,7 +341,7 @@ def test_an_answer_that_reports_no_cache_read_counts_as_none_read() -> None:
 def test_elapsed_and_calls_are_judged_once_for_the_whole_test() -> None:
     judgements = budget(elapsed="2s", calls=1).judge([some_call(), some_call()], 2.5, direct=True)
 
-    assert [(each.metric, each.measured, each.call, each.verdict) for each in judgements] == [
+    assert [(judgement.metric, judgement.measured, judgement.call, judgement.verdict) for judgement in judgements] == [
         ("elapsed", 2500 * MS, None, "broken"),
         ("calls", 2, None, "broken"),
     ]
@@ -376,28 +376,28 @@ def test_any_duration_limit_is_broken_exactly_by_a_longer_or_missing_one(
 def test_a_budget_of_the_test_itself_is_broken_where_no_call_was_made() -> None:
     judgements = budget(ttft="1s", elapsed="1s", calls=2).judge([], None, direct=True)
 
-    assert {each.verdict for each in judgements} == {"broken"}
-    assert {each.reason for each in judgements} == {NO_CALL}
+    assert {judgement.verdict for judgement in judgements} == {"broken"}
+    assert {judgement.reason for judgement in judgements} == {NO_CALL}
 
 
 def test_an_inherited_budget_over_no_call_is_not_broken() -> None:
     judgements = budget(ttft="1s", elapsed="1s").judge([], None, direct=False)
 
-    assert {each.verdict for each in judgements} == {"no calls"}
+    assert {judgement.verdict for judgement in judgements} == {"no calls"}
 
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_calls_0_promises_no_call_and_is_kept_by_none(direct: bool) -> None:
     silent = budget(calls=0)
 
-    assert [each.verdict for each in silent.judge([], None, direct=direct)] == ["kept"]
-    assert [each.verdict for each in silent.judge([some_call()], 1.0, direct=direct)] == ["broken"]
+    assert [judgement.verdict for judgement in silent.judge([], None, direct=direct)] == ["kept"]
+    assert [judgement.verdict for judgement in silent.judge([some_call()], 1.0, direct=direct)] == ["broken"]
 
 
 def test_beside_calls_0_other_limits_have_nothing_to_judge() -> None:
     judgements = budget(calls=0, ttft="1s", elapsed="1s").judge([], 0.5, direct=True)
 
-    assert [(each.metric, each.verdict) for each in judgements] == [
+    assert [(judgement.metric, judgement.verdict) for judgement in judgements] == [
         ("ttft", "no calls"),
         ("elapsed", "kept"),
         ("calls", "kept"),
@@ -407,7 +407,7 @@ def test_beside_calls_0_other_limits_have_nothing_to_judge() -> None:
 def test_an_unjudged_budget_tells_its_limits_and_nothing_else() -> None:
     judgements = budget(ttft="1s", calls=2).unjudged()
 
-    assert [(each.limit.text(), each.measured, each.verdict) for each in judgements] == [
+    assert [(judgement.limit.text(), judgement.measured, judgement.verdict) for judgement in judgements] == [
         ("ttft<1s", None, "not judged"),
         ("calls<2", None, "not judged"),
     ]

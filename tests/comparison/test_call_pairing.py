@@ -31,7 +31,7 @@ def test_a_new_call_takes_no_other_ones_counterpart(run: list[Keys], where: int)
 
     pairs = paired(run, more)
 
-    assert [pairs[each] for each in range(len(more)) if each != place] == list(range(len(run)))
+    assert [pairs[index] for index in range(len(more)) if index != place] == list(range(len(run)))
 
 
 def test_what_asks_the_same_goes_before_what_only_looks_alike() -> None:

@@ -120,7 +120,7 @@ def test_a_test_without_calls_is_compared_by_their_number() -> None:
 def test_a_replay_that_waits_for_real_is_measured_not_exact() -> None:
     run = replayed(one(some_call()), clock="real")
 
-    assert {each.exact for each in compare(run, run)} == {False}
+    assert {comparison.exact for comparison in compare(run, run)} == {False}
 
 
 def test_a_hedge_that_was_given_up_is_left_out_also_where_conditions_are_known() -> None:

@@ -46,7 +46,7 @@ def test_without_ties_the_p_value_counts_orders(few: int, many: int) -> None:
 
     for after, pairs in zip(orders, above, strict=True):
         p = larger([*map(float, set(values) - after)], [*map(float, after)])
-        assert p == pytest.approx(sum(each >= pairs for each in above) / len(orders))
+        assert p == pytest.approx(sum(count >= pairs for count in above) / len(orders))
 
 
 @MANY
@@ -83,7 +83,7 @@ def test_more_values_than_orders_can_be_counted_of_give_nearly_the_exact_p_value
 
 
 def test_very_many_values_neither_overflow_nor_give_a_p_value_below_zero() -> None:
-    before, after = [float(each) for each in range(700)], [float(each) for each in range(1000, 1700)]
+    before, after = [float(value) for value in range(700)], [float(value) for value in range(1000, 1700)]
 
     assert 0 <= larger(before, after) < 1e-99
     assert larger(after, before) == pytest.approx(1)
@@ -98,7 +98,7 @@ def test_no_values_give_rarer_evidence_than_all_above_all_others(before: list[fl
 @settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12))
 def test_all_values_above_all_others_are_the_rarest_evidence(few: int, many: int) -> None:
-    before, after = [float(each) for each in range(few)], [float(100 + each) for each in range(many)]
+    before, after = [float(value) for value in range(few)], [float(100 + value) for value in range(many)]
 
     assert larger(before, after) == pytest.approx(rarest(few, many))
 

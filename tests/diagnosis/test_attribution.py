@@ -73,7 +73,7 @@ def test_a_gap_far_above_the_usual_is_a_stall() -> None:
 @pytest.mark.parametrize("kind", ["json", "text"])
 def test_gaps_as_long_as_others_or_in_the_input_of_a_tool_are_no_stalls(kind: str) -> None:
     at = [400, 1000, 1700, 2400, 3200] if kind == "text" else [400, 401, 402, 403, 404, 3000]
-    call = streamed(pieces=[(each, kind, "12") for each in at])
+    call = streamed(pieces=[(instant, kind, "12") for instant in at])
 
     assert Part.STALLED not in of_call((call,)).parts
 
@@ -173,7 +173,7 @@ def adds_up(found: Breakdown, total: int) -> None:
     assert found.total == total
     assert sum(found.parts.values()) == total
     assert all(span > 0 for span in found.parts.values())
-    assert [each.start for each in found.segments[1:]] == [each.end for each in found.segments[:-1]]
+    assert [segment.start for segment in found.segments[1:]] == [segment.end for segment in found.segments[:-1]]
     assert sum(round(share * 1e6) for share in found.as_json().values()) == round(total / 1000)
 
 
@@ -184,7 +184,8 @@ def test_the_parts_of_any_recording_add_up(recording: Recording) -> None:
     for attempts in calls:
         total = measure(attempts).total
         adds_up(of_call(attempts), 0 if total is None else nanoseconds(total))
-    elapsed = max(each.sent + each.end.at for each in recording.exchanges if each.end) - recording.exchanges[0].sent
+    ends = [exchange.sent + exchange.end.at for exchange in recording.exchanges if exchange.end]
+    elapsed = max(ends) - recording.exchanges[0].sent
     found = of_test(calls)
     assert found is not None
     adds_up(found, elapsed)
@@ -204,16 +205,16 @@ def test_the_parts_of_exchanges_that_no_api_made_add_up(recording: Recording, no
 @given(st.lists(ANY, min_size=1, max_size=4), st.lists(st.integers(0, 10**7), min_size=4, max_size=4))
 def test_the_parts_of_calls_in_any_overlap_add_up(made: list[Recording], starts: list[int]) -> None:
     exchanges = [
-        replace(each, sent=each.sent + start * 1000)
+        replace(exchange, sent=exchange.sent + start * 1000)
         for recording, start in zip(made, starts, strict=False)
-        for each in recording.exchanges
+        for exchange in recording.exchanges
     ]
     found = of_test(calls_of(exchanges))
 
-    origin = min(each.sent for each in exchanges)
+    origin = min(exchange.sent for exchange in exchanges)
 
     assert found is not None
-    adds_up(found, max(each.sent + (each.end.at if each.end else 0) for each in exchanges) - origin)
+    adds_up(found, max(exchange.sent + (exchange.end.at if exchange.end else 0) for exchange in exchanges) - origin)
     assert all(earlier.end == later.start for earlier, later in pairwise(found.path))
 
 

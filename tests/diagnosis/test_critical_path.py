@@ -26,8 +26,8 @@ def test_the_path_leads_from_the_first_to_the_last_instant_without_gap_and_along
     assert path[0].start == 0
     assert path[-1].end == max(end for _, end in spans)
     assert all(earlier.end == later.start for earlier, later in pairwise(path))
-    for each in path:
-        if each.call is not None:
-            start, end = spans[each.call - 1]
-            assert start == each.start
-            assert each.end <= end
+    for stretch in path:
+        if stretch.call is not None:
+            start, end = spans[stretch.call - 1]
+            assert start == stretch.start
+            assert stretch.end <= end

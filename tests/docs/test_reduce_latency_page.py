@@ -80,7 +80,7 @@ def call_of(function: str, report: dict[str, Any]) -> dict[str, Any]:
         for body in TESTS.split("def test_")[1:]
         if function.upper() in body or f"{function}(" in body
     ]
-    (test,) = [each for each in report["tests"] if each["nodeid"].endswith(f"::test_{name}")]
+    (test,) = [test for test in report["tests"] if test["nodeid"].endswith(f"::test_{name}")]
     (call,) = test["calls"]
     return dict(call)
 

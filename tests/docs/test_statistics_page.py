@@ -86,9 +86,9 @@ def test_the_exact_regression_shown_is_what_a_run_says() -> None:
         Sample(elapsed=elapsed * 10**9, calls=(some_call(total=2.0), some_call(sent=sent, total=2.0)))
         for elapsed, sent in ((2, 0.0), (4, 2.0))
     ]
-    before, after = ({TEST: Series(nodeid=TEST, mode="replay", clock="virtual", samples=(each,))} for each in runs)
+    before, after = ({TEST: Series(nodeid=TEST, mode="replay", clock="virtual", samples=(run,))} for run in runs)
 
-    (slower,) = [each for each in compare(before, after) if each.verdict == "regression"]
+    (slower,) = [comparison for comparison in compare(before, after) if comparison.verdict == "regression"]
 
     assert f"{slower.message()}\n" in blocks("text")
 
@@ -102,7 +102,7 @@ def live(*spans: int, model: str = "claude-haiku-4-5") -> dict[str, Series]:
 
 
 def ttft(before: dict[str, Series], after: dict[str, Series]) -> Comparison:
-    return next(each for each in compare(before, after) if each.metric == "ttft")
+    return next(comparison for comparison in compare(before, after) if comparison.metric == "ttft")
 
 
 @pytest.mark.parametrize("verb", ["slowed", "sped up"])
@@ -119,7 +119,7 @@ def test_the_call_that_became_slower_beside_its_recording_is_shown_as_in_a_run()
     pairs = [ABPair(2, some_request(0.4 + place / 100), some_request(0.6 + place / 100)) for place in range(10)]
     results = [TestResult(nodeid=TEST, sample=10, ab_sample=ab_sample(*pairs, calls=2))]
 
-    said = next(each.headline for each in on_pairs(results, strict=False) if each.verdict == "regression")
+    said = next(verdict.headline for verdict in on_pairs(results, strict=False) if verdict.verdict == "regression")
 
     (shown,) = [block for block in blocks("text") if block.startswith("ab call 2")]
     assert _form(shown) == _form(f"{said}\n")

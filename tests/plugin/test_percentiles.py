@@ -34,7 +34,7 @@ def promise(suite: Suite, limits: str) -> None:
 
 
 def verdicts(suite: Suite) -> dict[str, str]:
-    return {each["name"]: each["verdict"] for each in suite.report["verdicts"]}
+    return {verdict["name"]: verdict["verdict"] for verdict in suite.report["verdicts"]}
 
 
 # ── the three verdicts ──
@@ -254,7 +254,7 @@ def test_junit_has_the_failure_and_its_measure(ten: Suite) -> None:
     suites = ElementTree.parse(ten.path / "junit.xml").getroot()
     (found,) = [case for case in suites.iter("testcase") if "latency[" in case.get("name", "")]
     failure = found.find("failure")
-    properties = {each.get("name"): each.get("value") for each in found.iter("property")}
+    properties = {element.get("name"): element.get("value") for element in found.iter("property")}
     assert (found.get("classname"), found.get("name")) == ("test_it.test_it", "latency[ttft p50]")
     assert failure is not None
     assert failure.get("message", "").startswith("Failed: ttft p50 was ")

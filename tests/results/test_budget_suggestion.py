@@ -36,7 +36,7 @@ INHERITED = "@latency_budget on tests/test_triage.py"
 def suggested(series: Series, *limits: Limit | NoLimit) -> Suggestion:
     """The budget for the one test that was measured, which promises `limits` now."""
     kept = [limit for limit in limits if isinstance(limit, Limit)]
-    (suggestion,) = suggest({series.nodeid: series}, {series.nodeid: kept}, {}).found
+    (suggestion,) = suggest({series.nodeid: series}, {series.nodeid: kept}, {}).suggestions
     return suggestion
 
 
@@ -259,7 +259,7 @@ def test_results_give_what_their_calls_and_limits_give() -> None:
         for number in (2, 1)
     ]
 
-    (suggestion,) = of_results(results).found
+    (suggestion,) = of_results(results).suggestions
 
     assert suggestion.samples == 2
     assert [proposal.existing for proposal in suggestion.proposals] == [parse_expression("ttft<800ms", OWN), (p95,)]

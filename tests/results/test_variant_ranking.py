@@ -47,11 +47,11 @@ def test_a_run_without_variants_is_no_trial() -> None:
 def test_the_fastest_that_passes_is_named_with_what_it_rests_on() -> None:
     found = ranking(samples(SLOW), samples(FAST, "~model=b"), samples((1.5, 1.6, 1.7, 1.8, 1.9), "~model=c"))
 
-    assert [each.name for each in found.candidates] == ["as written", "~model=b", "~model=c"]
+    assert [candidate.name for candidate in found.candidates] == ["as written", "~model=b", "~model=c"]
     assert found.fastest is not None
     assert found.fastest.name == "~model=b"
     assert found.recommendation().startswith("fastest that passes: ~model=b, 1.100s, was 2.200s as written (ratio 0.50")
-    assert [each.verdict for each in found.candidates] == [None, "faster", "faster"]
+    assert [candidate.verdict for candidate in found.candidates] == [None, "faster", "faster"]
 
 
 @pytest.mark.parametrize("failed", [1, 5])
@@ -72,7 +72,7 @@ def test_where_none_passes_none_is_recommended() -> None:
 
 
 def test_a_test_that_only_broke_its_budget_passes() -> None:
-    broken = [TestResult(**{**vars(each), "outcome": "failed"}) for each in samples(FAST)]
+    broken = [TestResult(**{**vars(result), "outcome": "failed"}) for result in samples(FAST)]
 
     found = ranking(broken, samples(SLOW, "~model=b"))
 

@@ -46,7 +46,7 @@ class Case:
     def trace(self) -> Trace:
         """The case as rules see it."""
         trace = Trace.of(calls_of(self.exchanges), nodeid=self.test, sample=self.sample, recorded=self.recorded)
-        return trace.compared_with([other.trace for other in self.others], self.broken)
+        return trace.compared_with([case.trace for case in self.others], self.broken)
 
 
 class Entry(NamedTuple):

@@ -34,7 +34,7 @@ def live(spans: Sequence[int], nodeid: str = TEST) -> dict[str, Series]:
 
 
 def verdicts(found: Sequence[Comparison]) -> dict[str, str]:
-    return {each.metric: each.verdict for each in found}
+    return {comparison.metric: comparison.verdict for comparison in found}
 
 
 def changed(found: Sequence[Comparison]) -> dict[str, str]:
@@ -42,7 +42,7 @@ def changed(found: Sequence[Comparison]) -> dict[str, str]:
 
 
 def of(metric: str, found: Sequence[Comparison]) -> Comparison:
-    return next(each for each in found if each.metric == metric)
+    return next(comparison for comparison in found if comparison.metric == metric)
 
 
 def steady(middle: int, number: int) -> list[int]:

@@ -31,7 +31,7 @@ SILENT = [
 
 
 def found(case: Case) -> dict[str, Finding]:
-    return {each.rule: each for each in find(case.trace)}
+    return {finding.rule: finding for finding in find(case.trace)}
 
 
 def speaking(rule: str, name: str) -> Finding:
@@ -88,13 +88,13 @@ def test_a_finding_is_read_back_from_json_as_it_was(rule: str, case: Case) -> No
 def test_the_costliest_finding_comes_first() -> None:
     case = one(refused(asked(stream=True), at=3000), streamed(sent=4000, stop_reason="max_tokens"))
 
-    assert [each.rule for each in find(case.trace)] == ["retries", "cut-off"]
+    assert [finding.rule for finding in find(case.trace)] == ["retries", "cut-off"]
 
 
 @given(any_recordings())
 def test_no_recording_is_too_odd_to_look_at(recording: Recording) -> None:
     trace = Trace.of(calls_of(recording.exchanges))
-    rules = [each.rule for each in find(trace.compared_with([trace]))]
+    rules = [finding.rule for finding in find(trace.compared_with([trace]))]
 
     assert len(rules) == len(set(rules))
 
