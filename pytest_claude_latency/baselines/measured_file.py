@@ -19,8 +19,7 @@ from pytest_claude_latency.baselines.baseline import Baseline, old_file
 from pytest_claude_latency.baselines.facts import CALL_KEYS, FORMAT, CallFact, Count, Seconds
 from pytest_claude_latency.baselines.folder import SUFFIX
 from pytest_claude_latency.errors import BaselineError
-from pytest_claude_latency.metrics.series import Mode, Pace, Series, series_of
-from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.metrics.series import Measured, Mode, Pace, Series, series_of
 from pytest_claude_latency.strict_json import JSONFaultError, convert, key_list, parse, read_text
 
 SCHEMA = 1
@@ -71,20 +70,6 @@ class _Test(Struct, frozen=True, kw_only=True):
     outcome: str
     elapsed: Seconds | None
     calls: list[Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Result:
-    """One sample as a report tells of it, with what `series_of` asks of a result."""
-
-    nodeid: str
-    sample: int
-    outcome: str
-    elapsed: float | None
-    calls: tuple[Call, ...]
-    mode: Mode
-    clock: Pace
-    conditions: tuple[Mapping[str, str], ...] = ()
 
 
 def load(path: Path) -> MeasuredFile:
@@ -160,7 +145,7 @@ def _header(fact: dict[str, Any]) -> _Report:
     return report
 
 
-def _result(fact: object, place: str, report: _Report) -> _Result:
+def _result(fact: object, place: str, report: _Report) -> Measured:
     try:
         test = convert(fact, _Test)
         calls = []
@@ -175,7 +160,7 @@ def _result(fact: object, place: str, report: _Report) -> _Result:
             calls.append(convert({"call": number, **measured}, CallFact).to_call())
     except JSONFaultError as fault:
         raise JSONFaultError(f"{place}: {fault}") from None
-    return _Result(
+    return Measured(
         nodeid=test.nodeid,
         sample=test.sample,
         outcome=test.outcome,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.errors import LatencyError
@@ -17,48 +17,25 @@ Pace: TypeAlias = Literal["virtual", "real"]
 _USED = ("passed", "xpassed")  # a test that failed may have ended early, so its times say nothing
 
 
-class Measured(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Measured:
     """The part of a test's result that a series is made of: one sample."""
 
-    @property
-    def nodeid(self) -> str:
-        """The test as pytest prints it, without the sample."""
-        ...
-
-    @property
-    def sample(self) -> int:
-        """The number of the sample, from 1."""
-        ...
-
-    @property
-    def outcome(self) -> str:
-        """The outcome in pytest's words: `"passed"`, `"failed"`, `"xfailed"`."""
-        ...
-
-    @property
-    def elapsed(self) -> float | None:
-        """Seconds from the first request to the last answer; None where no answer ended."""
-        ...
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """The calls of the test body, without those of fixtures."""
-        ...
-
-    @property
-    def mode(self) -> Mode:
-        """Where this test got its answers; a test that was recorded was live."""
-        ...
-
-    @property
-    def clock(self) -> Pace:
-        """The clock of its world; `"real"` for a live test."""
-        ...
-
-    @property
-    def conditions(self) -> tuple[Mapping[str, str], ...]:
-        """For each of `calls` what `conditions_of` returns; empty where that is not known."""
-        ...
+    nodeid: str
+    """The test as pytest prints it, with the variant and without the sample."""
+    sample: int = 1
+    outcome: str = "passed"
+    """pytest's word for the test: `passed`, `failed`, `skipped`, `error`, `xfailed`, `xpassed`."""
+    elapsed: float | None = None
+    """Seconds from the first request sent to the last answer ended; None if no answer ended."""
+    calls: tuple[Call, ...] = ()
+    """The calls of the test body, without those of fixtures."""
+    mode: Mode = "replay"
+    """How the test got its answers. A test that was recorded was live."""
+    clock: Pace = "virtual"
+    """The clock that its numbers were read from; `"real"` if it was live."""
+    conditions: tuple[Mapping[str, str], ...] = ()
+    """What may have made each of `calls` fast or slow, as `conditions_of` returns it; empty where it is not known."""
 
 
 MeasuredT = TypeVar("MeasuredT", bound=Measured)

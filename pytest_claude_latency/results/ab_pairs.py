@@ -8,8 +8,7 @@ and never a header.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pytest_claude_latency.metrics.timeline import Call
 
@@ -27,11 +26,6 @@ class MeasuredRequest:
         """The error that it was answered with, or that broke it off. `None` if it can be compared."""
         return self.call.error
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MeasuredRequest:
-        """Return the request that `asdict` wrote."""
-        return cls(Call(**values["call"]), values["conditions"])
-
 
 @dataclass(frozen=True, slots=True)
 class ABPair:
@@ -47,12 +41,6 @@ class ABPair:
         """Why the two cannot be compared. `None` if they can."""
         sides = {"the recorded request": self.recorded.failure, "the current request": self.current.failure}
         return "; ".join(f"{side} ended with {error}" for side, error in sides.items() if error is not None) or None
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ABPair:
-        """Return the pair that `asdict` wrote."""
-        recorded, current = (MeasuredRequest.from_dict(values[side]) for side in ("recorded", "current"))
-        return cls(values["number"], recorded, current)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +69,3 @@ class ABSample:
     def sent(self) -> tuple[Call, ...]:
         """All calls that were sent only to compare."""
         return tuple(request.call for pair in self.pairs for request in (pair.recorded, pair.current))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the sample in types that JSON and execnet accept; `from_dict` reads them."""
-        return {
-            "calls": self.calls,
-            "recording": self.recording,
-            "pairs": [asdict(pair) for pair in self.pairs],
-            "not_compared": [asdict(call) for call in self.not_compared],
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ABSample:
-        """Return the sample that `as_dict` wrote."""
-        return cls(
-            calls=values["calls"],
-            recording=values["recording"],
-            pairs=tuple(map(ABPair.from_dict, values["pairs"])),
-            not_compared=tuple(NotCompared(**call) for call in values["not_compared"]),
-        )

@@ -61,14 +61,6 @@ def headers(draw: st.DrawFn, envelope: Envelope, latest: Microseconds) -> Micros
 
 
 @st.composite
-def _with_pings(draw: st.DrawFn, events: list[Json]) -> list[Json]:
-    """The API sends pings anywhere after `message_start`."""
-    for place in draw(st.lists(st.integers(1, len(events) - 1), max_size=2)):
-        events.insert(place, _PING)
-    return events
-
-
-@st.composite
 def cuts(draw: st.DrawFn, data: bytes, most: int = 8) -> tuple[bytes, ...]:
     """Cut bytes into pieces. Some may be empty."""
     places = draw(st.lists(st.integers(0, len(data)), max_size=most))
