@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from asyncio import _get_running_loop, current_task, sleep
+from asyncio import Handle, _get_running_loop, current_task, sleep
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
@@ -14,12 +14,15 @@ from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
     join_world,
     state_of,
 )
+from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
 from pytest_claude_latency.virtual_time.scheduling.errors import UnsupportedLoop
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import current
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+
+_RUN = Handle._run.__code__  # from where a loop runs its tasks
 
 UNSUPPORTED_LOOP = """\
 a replayed answer is awaited on {loop}, which does not follow virtual time
@@ -49,9 +52,7 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
                     schedule.free_until(instant)
                     and state.idle_until(instant)
                     and current() is world
-                    # A task that was cancelled must meet a suspension, where asyncio raises. The loop is given, since
-                    # `current_task` would have to search for it.
-                    and not getattr(current_task(loop), "_must_cancel", True)
+                    and _waits_alone(loop)
                 ):
                     schedule.move_to(instant)
                     return
@@ -69,6 +70,15 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
             alarm = loop.create_future()
             state.alarms.add(instant, alarm)
             await alarm
+
+
+def _waits_alone(loop: Any) -> bool:
+    """Return whether nothing but the running task goes on where that task would be suspended."""
+    task: Any = current_task(loop)  # the loop is given, since `current_task` would have to search for it
+    # A task that was cancelled must meet a suspension, where asyncio raises.
+    if getattr(task, "_must_cancel", True):
+        return False
+    return reaches_loop(getattr(task.get_coro(), "cr_frame", None), _RUN)
 
 
 def _state_in(world: WorldState, loop: Any) -> LoopState:

@@ -17,6 +17,7 @@ from trio._core import _run
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
+from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
 from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
@@ -202,7 +203,9 @@ def _idle_until(runner: Any, instant: Nanoseconds) -> bool:
         return False
     # trio takes a whole batch out of `runq` before it runs the first task of it. A task with something to send is one
     # of this very batch whose turn is still to come.
-    return all(task._next_send_fn is None for task in runner.tasks)
+    if any(task._next_send_fn is not None for task in runner.tasks):
+        return False
+    return reaches_loop(getattr(trio.lowlevel.current_task().coro, "cr_frame", None), _run.unrolled_run.__code__)
 
 
 def _alarms_of(events: Any) -> Alarms[SleepingTask]:
