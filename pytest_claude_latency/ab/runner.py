@@ -19,6 +19,8 @@ from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
+from pytest_claude_latency.http.doors.httpx import HTTPXDoor, transport_of
+from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
@@ -77,16 +79,16 @@ class ABRunner:
 
     def _measure(self, pairs: Mapping[int, RequestPair], test: Measurement) -> Iterator[ABPair]:
         """Send the two requests of each pair, and yield both as they were answered."""
-        library = test.library
-        measurement = Measurement(test.name, WallClock(), LiveSource(), library, warmup=ConnectionWarmup(library))
+        measurement = Measurement(test.name, WallClock(), LiveSource(), warmup=ConnectionWarmup())
+        door = HTTPXDoor(lambda: measurement, HTTPLibrary.of_sdk())  # not installed: the requests are handed to it
         recorded_first: list[bool] = []
         # One client, and a connection that is opened ahead: only the requests differ between the two of a pair.
-        with self._during(measurement), library.client() as client:
+        with self._during(measurement), door.library.client() as client:
             for pair in pairs.values():
                 recorded_first.append(self._recorded_first())
                 requests = (pair.recorded, pair.current) if recorded_first[-1] else (pair.current, pair.recorded)
                 for request in requests:
-                    _send(request, client, measurement)
+                    _send(request, client, measurement, door)
         measurement.close()
         # Each request is one call with one attempt, in the order sent, so two by two they are the pairs again.
         sent = measurement.log.of(*Phase)
@@ -98,11 +100,11 @@ class ABRunner:
             yield ABPair(number, first, second) if in_order else ABPair(number, second, first)
 
 
-def _send(request: Request, client: Any, measurement: Measurement) -> None:
+def _send(request: Request, client: Any, measurement: Measurement, door: HTTPXDoor) -> None:
     """Send a request once and read its answer to the end, below everything that intercepts requests or repeats them."""
     # The transport is asked directly: the client would follow redirects, and hand the request to what intercepts it.
     raw = client.build_request(request.method, request.url, headers=list(request.headers), content=request.content)
-    transport = measurement.transport_for(request, client._transport_for_url(raw.url))
+    transport = transport_of(measurement.answer(request, door), client._transport_for_url(raw.url), door.library)
     with suppress(Exception):  # the attempt itself notes how it ended
         response = transport.handle_request(raw)
         for _ in response.stream:

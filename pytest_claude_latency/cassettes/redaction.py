@@ -17,11 +17,13 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from pytest_claude_latency.messages_api.body_text import Change, Path, Piece, body_texts, changes, is_protocol
 from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Headers, Request, canonical, redirects
+from pytest_claude_latency.messages_api.retries import INVOCATION_HEADER
 
 PLACEHOLDER = "[redacted]"
 
 _KEPT = {"content-type", "anthropic-version", "anthropic-beta", "request-id", "server-timing"}
 _KEPT |= {"retry-after", "retry-after-ms", "x-should-retry"}  # the SDK's back-off obeys them
+_KEPT |= {INVOCATION_HEADER}
 _KEPT_PREFIX = "anthropic-ratelimit-"  # limits and what is left of them: they explain a 429
 _NEVER = re.compile(
     r"authorization|.*-authorization|x-api-key|api-key|.*cookie2?|.*organization.*|.*workspace.*|x-amz-security-token"

@@ -1,6 +1,6 @@
-"""The HTTP library that the installed SDK sends with, and all objects that must be of that library.
+"""The HTTP library that a client sends with, `httpx` or `httpx2`, and all objects that must be of that library.
 
-anthropic < 1 uses `httpx`; later versions use `httpx2`, which accepts no objects of the former.
+anthropic < 1 uses `httpx`; later versions use `httpx2`. Neither accepts objects of the other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Transport(Protocol):
 
 @final
 class HTTPLibrary:
-    """The HTTP library that the installed SDK uses: `httpx` or `httpx2`."""
+    """A library of the httpx family: `httpx` or `httpx2`."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
@@ -39,13 +39,19 @@ class HTTPLibrary:
 
     @staticmethod
     @cache
+    def of(module: ModuleType) -> HTTPLibrary:
+        """Return the library of a module: `httpx` or `httpx2`."""
+        return HTTPLibrary(module)
+
+    @staticmethod
+    @cache
     def of_sdk() -> HTTPLibrary:
         """Return the library of the installed `anthropic`: the one that its default client derives from."""
         import anthropic
 
         # The class shows which it is, since both libraries may be installed side by side
         packages = [base.__module__.partition(".")[0] for base in anthropic.DefaultHttpxClient.__mro__]
-        return HTTPLibrary(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
+        return HTTPLibrary.of(importlib.import_module(next(name for name in packages if name.startswith("httpx"))))
 
     def client(self) -> Any:
         """Return a sync client as the SDK makes them: with its time-outs and the environment's proxies."""

@@ -7,11 +7,10 @@ what they cost would be measured as the API's time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Literal, final
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias, final
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.messages_api.exchange import (
     Chunk,
     Connect,
@@ -25,6 +24,9 @@ from pytest_claude_latency.messages_api.exchange import (
 )
 from pytest_claude_latency.virtual_time.clock import Clock
 
+Decoder: TypeAlias = Callable[[Headers, Sequence[bytes]], list[bytes]]
+"""Returns each part of a body as its content encoding let it be read on arrival; it is the client library's own."""
+
 # Only httpcore traces. Under the SDK's aiohttp transport no connection is noted, and its time counts as the call's.
 _OPENING = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
 _OPENED = (
@@ -36,12 +38,16 @@ _OPENED = (
 
 @final
 class Attempt:
-    """One HTTP attempt as it happens. Its instants count from when it was sent."""
+    """One HTTP attempt as it happens, whatever client library makes it. Its instants count from when it was sent."""
 
-    def __init__(self, request: Request, clock: Clock, origin: Nanoseconds, library: HTTPLibrary) -> None:
+    def __init__(
+        self, request: Request, clock: Clock, origin: Nanoseconds, decoded: Decoder, *, client: str = ""
+    ) -> None:
         self.request = request
+        self.client = client
+        """Who sent it, with its version, for example `anthropic 2.14.0`."""
         self._clock = clock
-        self._library = library
+        self._decoded = decoded
         self._start = clock.now()
         self.sent = self._start - origin
         """When it was sent, since the start of the test."""
@@ -120,98 +126,8 @@ class Attempt:
             headers = self._response.headers if self._response else ()
             data = [part for _, part in parts]
             if (header(headers, "content-encoding") or "identity") != "identity":
-                data = self._library.decoded(headers, data)
+                data = self._decoded(headers, data)
             # not strict: what follows bytes that cannot be decoded is left out
             chunks = tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
             self._exchange = Exchange(self.sent, self.request, self._connect, self._response, chunks, self._end)
         return self._exchange
-
-
-@final
-class ObservedTransport:
-    """A transport that notes in an `Attempt` what passes through it."""
-
-    def __init__(self, inner: Transport, attempt: Attempt, library: HTTPLibrary) -> None:
-        self._inner = inner
-        self._attempt = attempt
-        self._library = library
-
-    def handle_request(self, request: Any) -> Any:
-        """Answer a sync client's request."""
-        attempt = self._attempt
-        users_trace = request.extensions.get("trace")
-
-        def trace(event: str, info: Any) -> None:
-            attempt.traced(event)
-            if users_trace is not None:
-                users_trace(event, info)
-
-        # a new dictionary: the program's own may serve its next request, which has another attempt
-        request.extensions = {**request.extensions, "trace": trace}
-        try:
-            response = self._inner.handle_request(request)
-        except BaseException as error:  # a cancellation, too, ends the attempt
-            attempt.finish(error)
-            raise
-        stream = response.stream
-
-        def close() -> None:
-            attempt.finish(closed="client")  # counts only if the answer was not read to its end
-            stream.close()
-
-        # The program gets the body as the library would hand it out: compressed, and by the chunks of the wire.
-        attempt.answered(response.status_code, tuple(response.headers.multi_items()))
-        response.stream = self._library.sync_body(self._pass_on(stream), close)
-        return response
-
-    async def handle_async_request(self, request: Any) -> Any:
-        """Answer an async client's request."""
-        attempt = self._attempt
-        users_trace = request.extensions.get("trace")
-
-        async def trace(event: str, info: Any) -> None:
-            attempt.traced(event)
-            if users_trace is not None:
-                await users_trace(event, info)
-
-        request.extensions = {**request.extensions, "trace": trace}
-        try:
-            response = await self._inner.handle_async_request(request)
-        except BaseException as error:
-            attempt.finish(error)
-            raise
-        stream = response.stream
-
-        async def close() -> None:
-            attempt.finish(closed="client")
-            await stream.aclose()
-
-        attempt.answered(response.status_code, tuple(response.headers.multi_items()))
-        response.stream = self._library.async_body(self._pass_on_async(stream), close)
-        return response
-
-    def _pass_on(self, stream: Any) -> Iterator[bytes]:
-        attempt, arrived = self._attempt, self._attempt.arrivals()
-        try:
-            for data in stream:
-                arrived(data)
-                yield data
-        except GeneratorExit:
-            raise  # the reader went away; closing the response notes when
-        except BaseException as error:
-            attempt.finish(error)
-            raise
-        attempt.finish()
-
-    async def _pass_on_async(self, stream: Any) -> AsyncIterator[bytes]:
-        attempt, arrived = self._attempt, self._attempt.arrivals()
-        try:
-            async for data in stream:
-                arrived(data)
-                yield data
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            attempt.finish(error)
-            raise
-        attempt.finish()

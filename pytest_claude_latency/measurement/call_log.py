@@ -53,6 +53,8 @@ class SentCall:
     def goes_on_with(self, request: Request) -> bool:
         """Return whether `request` is this call's next attempt, or the next step of a redirected one."""
         last = self.attempts[-1]
+        if request.invocation is not None or last.request.invocation is not None:
+            return request.invocation == last.request.invocation
         # The SDK sends the same bytes in each attempt.
         if not (last.ended or last.location) or request.content != last.request.content:
             return False
@@ -138,7 +140,7 @@ class CallLog:
                 # A retry may be sent in a context of its own, for example by a middleware. Then it goes to the oldest
                 # call that waits for one.
                 waiting = (call for call in self._calls if call.goes_on_with(request))
-                call = next(waiting, None) if _retry(request) else None
+                call = next(waiting, None) if _retry(request) or request.invocation else None
             if call is None:
                 call = SentCall(self, self._phase)
                 self._calls.append(call)

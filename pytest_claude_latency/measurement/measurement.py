@@ -17,9 +17,9 @@ import pytest
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.errors import VariantError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
-from pytest_claude_latency.http.library import HTTPLibrary, Transport
-from pytest_claude_latency.http.recorder import Attempt, ObservedTransport
-from pytest_claude_latency.http.rewriting import RewritingTransport
+from pytest_claude_latency.http.door import Door, Serving
+from pytest_claude_latency.http.recorder import Attempt
+from pytest_claude_latency.http.replay_script import Playback
 from pytest_claude_latency.measurement.call_log import CallLog
 from pytest_claude_latency.measurement.variant import Variant
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
@@ -41,8 +41,8 @@ class Source(Protocol):
         """Whether answers come from a recording, so that nothing reaches the network."""
         ...
 
-    def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
-        """Return the transport that answers `request`; `real` is the client's own.
+    def playback_for(self, request: Request, measurement: Measurement) -> Playback | None:
+        """Return what answers `request`; `None` if it is to be sent.
 
         Where nothing may answer it, `measurement.miss` fails the test and does not return.
         """
@@ -58,7 +58,6 @@ class Measurement:
         name: str,
         clock: Clock,
         source: Source,
-        library: HTTPLibrary,
         date: datetime | None = None,
         *,
         warmup: ConnectionWarmup | None = None,
@@ -67,7 +66,6 @@ class Measurement:
         self.name = name
         self.clock = clock
         self.source = source
-        self.library = library
         self.warmup = warmup
         self.variant = variant
         self.log = CallLog(self.now, replays=source.replays)
@@ -134,8 +132,8 @@ class Measurement:
 
     # ── its requests ──
 
-    def transport_for(self, request: Request, real: Transport) -> Transport:
-        """Return the transport that answers `request` and notes what passes; `real` is the client's own.
+    def answer(self, request: Request, door: Door) -> Serving:
+        """Return what happens to `request`, which came through `door`, and the attempt that notes it.
 
         A variant changes the request first. A request that cannot be changed, or that nothing may answer, is a miss.
         """
@@ -149,14 +147,12 @@ class Measurement:
                     _NOT_TRIED.format(variant=self.variant.name, request=request.title, error=error, test=self.name)
                 )
             self._varied += sent is not request
-        attempt = Attempt(sent, self.clock, self._origin, self.library)
-        inner = self.source.transport_for(sent, real, self)
-        attempt.foretold(getattr(inner, "connect", None), getattr(inner, "place", 0))
+        attempt = Attempt(sent, self.clock, self._origin, door.decoded, client=door.client_of(request))
+        playback = self.source.playback_for(sent, self)
+        if playback is not None:
+            attempt.foretold(playback.recorded.connect, playback.place)
         self.log.file(attempt)  # only now: a miss is no attempt
-        # Outside in: the connection is opened, what passes is noted, the body is changed, and the source answers.
-        carrier = inner if sent is request else RewritingTransport(inner, sent, self.library)
-        observed = ObservedTransport(carrier, attempt, self.library)
-        return observed if self.warmup is None else self.warmup.ahead_of(observed, attempt, inner)
+        return Serving(attempt, sent, sent is not request, playback, None if playback else self.warmup)
 
     def miss(self, message: str) -> NoReturn:
         """Stop a program that asks for what nothing may answer.

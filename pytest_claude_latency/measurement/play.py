@@ -49,7 +49,7 @@ def play(recording: Recording) -> Iterator[Latency]:
         sdk.start()
         cleanup.callback(sdk.stop)
         interception.prove()  # before there is a responder, so that nothing can go out if it is not live
-        measurement = Measurement(_NAME, VirtualClock(), SequentialSource(recording.exchanges), interception.library)
+        measurement = Measurement(_NAME, VirtualClock(), SequentialSource(recording.exchanges))
         measurement.log.begin(Phase.BODY)
         measurement.enter()
         cleanup.callback(measurement.leave)

@@ -13,8 +13,7 @@ from typing import ClassVar, Final, NoReturn, final
 
 from pytest_claude_latency.cassettes.matching import Matcher
 from pytest_claude_latency.cassettes.redaction import redact_request
-from pytest_claude_latency.http.library import Transport
-from pytest_claude_latency.http.replay import ReplayTransport
+from pytest_claude_latency.http.replay_script import Playback
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
 
@@ -28,9 +27,9 @@ class LiveSource:
 
     replays = False
 
-    def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
-        """Return the client's own transport."""
-        return real
+    def playback_for(self, request: Request, measurement: Measurement) -> None:
+        """Return `None`: every request is sent."""
+        return
 
 
 @final
@@ -47,8 +46,8 @@ class CassetteSource:
     overrun: Callable[[Exchange], str]
     """Makes the message for a program that reads on where the recorded one stopped."""
 
-    def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
-        """Return a transport that serves the recorded exchange. Without one the request is a miss."""
+    def playback_for(self, request: Request, measurement: Measurement) -> Playback:
+        """Return the recorded exchange. Without one the request is a miss."""
         shown = redact_request(request, self.redact)  # recordings hold redacted requests, so these are compared
         recorded = self.matcher.take(shown)
         if recorded is None:
@@ -57,8 +56,7 @@ class CassetteSource:
         def stop(exchange: Exchange) -> NoReturn:
             measurement.miss(self.overrun(exchange))
 
-        place = self.matcher.place_of(recorded)
-        return ReplayTransport(recorded, measurement, measurement.library, stop, place=place)
+        return Playback(recorded, measurement, stop, self.matcher.place_of(recorded))
 
 
 @final
@@ -71,8 +69,8 @@ class SequentialSource:
         self._total = len(exchanges)
         self._rest = iter(exchanges)  # taking the next one is a single step: threads need no lock
 
-    def transport_for(self, request: Request, real: Transport, measurement: Measurement) -> Transport:
-        """Return a transport that serves the next exchange. If none is left the request is a miss."""
+    def playback_for(self, request: Request, measurement: Measurement) -> Playback:
+        """Return the next exchange. If none is left the request is a miss."""
         recorded = next(self._rest, None)
         if recorded is None:
             measurement.miss(_ONE_TOO_MANY.format(request=request.title, total=self._total))
@@ -80,4 +78,4 @@ class SequentialSource:
         def stop(exchange: Exchange) -> NoReturn:
             measurement.miss(_READS_ON)
 
-        return ReplayTransport(recorded, measurement, measurement.library, stop)
+        return Playback(recorded, measurement, stop)

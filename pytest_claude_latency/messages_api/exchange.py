@@ -27,6 +27,11 @@ class Request:
     url: str
     headers: Headers = ()
     content: bytes = b""
+    invocation: str | None = None
+    """What all attempts of one call share, where the client library tells: equal for a request and its retries.
+
+    It is known only while a test runs, and no part of what was sent.
+    """
 
     @cached_property
     def json(self) -> Any:

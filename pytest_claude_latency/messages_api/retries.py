@@ -1,8 +1,8 @@
 """Retries: which exchanges of a recording are the attempts of one call.
 
 While a test runs, the context of the SDK's call says which request retries which. A recording keeps
-no such mark, so the attempts of a call are found by what the SDK does: it sends the same body again, to
-the same URL, after a failure that it retries and when that failure is over.
+no such mark, except of clients of AWS, so the attempts of a call are found by what the SDK does: it sends the same body
+again, to the same URL, after a failure that it retries and when that failure is over.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from pytest_claude_latency.messages_api.exchange import Exchange, header
 
 Attempts: TypeAlias = tuple[Exchange, ...]
 """The exchanges of one call, in the order they were sent; the last one is the answer's."""
+
+INVOCATION_HEADER = "amz-sdk-invocation-id"
+"""The header by which clients of AWS mark all attempts of one call. Recordings keep it."""
 
 _RETRIED = frozenset({408, 409, 429})  # as the SDK does it; and each status from 500 on
 _LONGEST_PAUSE: Nanoseconds = 65 * SECOND
@@ -52,6 +55,9 @@ def _goes_on(last: Exchange, exchange: Exchange) -> bool:
     """Return whether `exchange` is the next step of the call whose latest exchange is `last`."""
     if last.request.content != exchange.request.content or last.request.method != exchange.request.method:
         return False
+    marks = (header(last.request.headers, INVOCATION_HEADER), header(exchange.request.headers, INVOCATION_HEADER))
+    if any(marks):
+        return marks[0] == marks[1]
     if last.is_redirect:  # followed at once, by the HTTP library
         return last.request.url != exchange.request.url and last.sent <= exchange.sent
     if last.end is None or last.request.url != exchange.request.url or not _is_retried(last):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, NoReturn, final
 
 import pytest
 
@@ -18,8 +18,8 @@ from pytest_claude_latency.settings import Pace
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
 if TYPE_CHECKING:
+    from pytest_claude_latency.http.door import Door
     from pytest_claude_latency.http.interception import Interception
-    from pytest_claude_latency.http.library import Transport
     from pytest_claude_latency.http.sdk_patches import SDKPatches
     from pytest_claude_latency.measurement.measurement import Measurement
     from pytest_claude_latency.messages_api.exchange import Request
@@ -40,8 +40,8 @@ class CurrentMeasurement:
         self._interception: Interception | None = None
         self._sdk: SDKPatches | None = None
 
-    def interception(self) -> Interception:
-        """Return the interception of this process, and prove that it is live.
+    def prove_interception(self) -> None:
+        """Make sure that the requests of this process are met.
 
         Raises:
             InterceptionError: it is not live.
@@ -60,7 +60,6 @@ class CurrentMeasurement:
         # requests would leave for the network, with the key.
         self._interception.prove()
         self._interception.forget()
-        return self._interception
 
     @property
     def credential_missing(self) -> bool:
@@ -146,7 +145,7 @@ class _EndedTest:
         self._world = world
         self._report_stray = report_stray
 
-    def transport_for(self, request: Request, real: Transport) -> Transport:
+    def answer(self, request: Request, door: Door) -> NoReturn:
         from pytest_claude_latency.run import messages
 
         message = messages.stray_call(threading.current_thread().name, self._world.name, request.title)

@@ -60,7 +60,7 @@ class LatencyTest:
             variants_of(item)  # a marker that is not understood is an error in every run, with variants or without
         marker = cassette_marker_of(item)
         file = cassette_file_of(item, marker, session)
-        library = session.current.interception().library
+        session.current.prove_interception()
         if session.settings.mode.replays(recorded=file.exists, borrowed=marker.is_borrowed):
             # Without a recording the test is replayed all the same: its first request misses, and the message names the
             # command that records it.
@@ -69,13 +69,11 @@ class LatencyTest:
                 date = datetime.fromisoformat(recording.recorded)
             source = file.source(recording, marker.rules)
             clock = session.current.replay_clock()
-            measurement = Measurement(item.nodeid, clock, source, library, date, variant=identity.variant)
+            measurement = Measurement(item.nodeid, clock, source, date, variant=identity.variant)
         else:
             # Samples are compared with each other, so none may be slower only because it opens the connection.
-            warmup = ConnectionWarmup(library) if identity.sample_count > 1 else None
-            measurement = Measurement(
-                item.nodeid, WallClock(), LiveSource(), library, warmup=warmup, variant=identity.variant
-            )
+            warmup = ConnectionWarmup() if identity.sample_count > 1 else None
+            measurement = Measurement(item.nodeid, WallClock(), LiveSource(), warmup=warmup, variant=identity.variant)
         return cls(session, item, identity, budget, marker, file, measurement)
 
     @property

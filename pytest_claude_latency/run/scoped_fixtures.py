@@ -96,12 +96,12 @@ class _MeasuredFixture:
         self._file = file
         self._began = datetime.now(UTC)
         self._is_incomplete = False
-        library = session.current.interception().library
+        session.current.prove_interception()
         if session.settings.mode.replays(recorded=file.exists, borrowed=False):
             source = file.source(file.load(), Rules())
-            self._measurement = Measurement(file.subject, session.current.replay_clock(), source, library)
+            self._measurement = Measurement(file.subject, session.current.replay_clock(), source)
         else:
-            self._measurement = Measurement(file.subject, WallClock(), LiveSource(), library)
+            self._measurement = Measurement(file.subject, WallClock(), LiveSource())
 
     @contextmanager
     def measured(self) -> Iterator[None]:

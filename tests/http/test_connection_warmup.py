@@ -13,6 +13,7 @@ import pytest
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.http.interception import Interception
+from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
@@ -33,8 +34,7 @@ def measurement(claude_server: ClaudeServer) -> Iterator[Measurement]:
     responder: list[Measurement] = []
     interception = Interception(lambda: responder[0] if responder else None)
     interception.start()
-    library = interception.library
-    measurement = Measurement("test", WallClock(), LiveSource(), library, warmup=ConnectionWarmup(library))
+    measurement = Measurement("test", WallClock(), LiveSource(), warmup=ConnectionWarmup())
     measurement.enter()
     responder.append(measurement)
     yield measurement
@@ -133,7 +133,7 @@ def test_a_server_that_cannot_be_reached_is_an_error_of_the_request_itself(
 
 
 def test_a_transport_without_a_pool_is_left_alone(claude_server: ClaudeServer, measurement: Measurement) -> None:
-    module = measurement.library.module
+    module = HTTPLibrary.of_sdk().module
 
     class Passing(module.BaseTransport):  # type: ignore[misc, name-defined]  # known when it runs
         def __init__(self) -> None:

@@ -24,7 +24,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def attempt(clock: VirtualClock) -> Attempt:
-    return Attempt(asking(b"{}"), clock, 0, LIBRARY)
+    return Attempt(asking(b"{}"), clock, 0, LIBRARY.decoded)
 
 
 @pytest.mark.parametrize(

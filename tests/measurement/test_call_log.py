@@ -6,6 +6,7 @@ import contextvars
 import gc
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -37,10 +38,12 @@ class Program:
         answer: int | None = 200,
         location: str | None = None,
         place: int = 0,
+        invocation: str | None = None,
     ) -> Attempt:
         """Send a request that is answered a second later; with `answer` None it is not answered yet."""
         count: Headers = (("x-stainless-retry-count", str(retry)),)
-        attempt = Attempt(asking(body, url, count), self.clock, 0, LIBRARY)
+        request = replace(asking(body, url, count), invocation=invocation)
+        attempt = Attempt(request, self.clock, 0, LIBRARY.decoded)
         attempt.foretold(None, place)
         self.log.file(attempt)
         if answer is not None:
@@ -69,6 +72,18 @@ def test_a_retry_belongs_to_the_call_that_failed() -> None:
     program.send(retry=1)
 
     assert program.attempts() == [2]
+
+
+def test_attempts_that_share_an_invocation_are_one_call_in_any_context() -> None:
+    program = Program()
+
+    program.send(answer=503, invocation="a")
+    in_a_context_of_its_own(lambda: program.send(answer=503, invocation="b"))
+    in_a_context_of_its_own(lambda: program.send(invocation="a"))
+    program.send(invocation="b")
+    program.send(invocation="c")
+
+    assert program.attempts() == [2, 2, 1]
 
 
 def test_the_same_request_again_is_another_call() -> None:

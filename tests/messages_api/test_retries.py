@@ -59,6 +59,15 @@ def test_a_stream_that_broke_off_is_handed_to_the_program_so_the_next_one_is_ano
     assert sizes(broken, streamed(asked(), sent=2000)) == [1, 1]
 
 
+def test_clients_of_aws_mark_the_attempts_of_a_call() -> None:
+    first, second = (replace(asked(), headers=(("amz-sdk-invocation-id", mark),)) for mark in "ab")
+
+    # A client of AWS retries what the SDK would not, and two calls may ask the same.
+    sent = (refused(first, status=400), refused(second, sent=5), whole(second, sent=600), whole(first, sent=700))
+
+    assert sizes(*sent) == [2, 2]
+
+
 def test_a_redirect_is_a_step_of_its_call() -> None:
     sent_on = replace(whole(), response=Response(ns(50), 307, (("location", "/there"),)), chunks=(), end=End(ns(50)))
     there = replace(whole(sent=60), request=replace(whole().request, url="https://example.com/v1/messages"))

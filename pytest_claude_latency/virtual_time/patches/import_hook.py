@@ -61,9 +61,14 @@ class Watcher(MetaPathFinder):
         return spec
 
 
-def on_import(patches: dict[str, Patch]) -> None:
-    """Call each patch with the module that its key names: now if it is loaded, and after each later import of it."""
-    for name, patch in patches.items():
-        if name in sys.modules:
-            patch(sys.modules[name])
-    sys.meta_path.insert(0, Watcher(patches))
+def on_import(patches: dict[str, Patch]) -> Watcher:
+    """Call each patch with the module that its key names: now if it is loaded, and after each later import of it.
+
+    Later imports are noticed until the watcher is taken out of `sys.meta_path`.
+    """
+    loaded = {name: sys.modules[name] for name in patches if name in sys.modules}
+    watcher = Watcher(patches)
+    sys.meta_path.insert(0, watcher)  # first: a patch may import another of the modules
+    for name, module in loaded.items():
+        patches[name](module)
+    return watcher

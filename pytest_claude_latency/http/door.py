@@ -1,0 +1,150 @@
+"""Doors: where the requests of a client library are met, and what all doors have in common.
+
+A door meets each attempt of its library once, below the library's own retries. It asks the responder of the moment
+what happens to a request that is Claude's, and plays the answer in its own way: it serves a recording, or sends the
+request and notes what passes.
+
+Doors nest: `requests` sends through urllib3, and the SDK can send through aiohttp. What an outer door serves or lets
+pass, inner doors leave alone. A door says so with `Passage`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias, final
+
+from pytest_claude_latency.http.recorder import Attempt
+from pytest_claude_latency.http.replay_script import Playback
+from pytest_claude_latency.messages_api.exchange import Headers, Request
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
+
+Destination: TypeAlias = tuple[str, int]
+"""A host, in lower case, and a port."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What happens to one request: it is answered by a recording, or it is sent. The attempt notes it either way."""
+
+    attempt: Attempt
+    request: Request
+    """The request as it has to go out. A variant gives it another body than the program did."""
+    is_changed: bool
+    """Whether the body of `request` is another than the program's."""
+    playback: Playback | None
+    """What answers it; `None` if it is to be sent."""
+    warmup: ConnectionWarmup | None
+    """Opens the connection ahead of the request, where the door can. `None` if nothing has to be opened."""
+
+
+class Responder(Protocol):
+    """Decides what happens to the requests that doors meet."""
+
+    def answer(self, request: Request, door: Door) -> Serving:
+        """Return what happens to `request`, which came through `door`.
+
+        Raises:
+            BaseException: the request must not be sent at all.
+        """
+        ...
+
+
+class Door(Protocol):
+    """Where the requests of one client library are met.
+
+    A door is made with a function that returns the responder of the moment: `None` where no measurement is under way.
+    Then it lets everything pass as if it were not there.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of the module that it patches, for example `urllib3`."""
+        ...
+
+    def install(self) -> None:
+        """Patch the library, which is imported."""
+        ...
+
+    def uninstall(self) -> None:
+        """Leave the library as it was."""
+        ...
+
+    def prove(self) -> None:
+        """Make sure that requests are met. It is called at the set-up of each latency test.
+
+        Raises:
+            InterceptionError: they are not; nothing has been sent.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Drop what is still held of past requests."""
+        ...
+
+    def decoded(self, headers: Headers, parts: Sequence[bytes]) -> list[bytes]:
+        """Return each part of a body as its content encoding let the library read it on arrival.
+
+        A part that decompresses to nothing is empty. What follows bytes that cannot be decoded is left out.
+        """
+        ...
+
+    def client_of(self, request: Request) -> str:
+        """Return who sends the request, with its version, as recordings name it: for example `boto3 1.42.0`."""
+        ...
+
+
+# ── requests on their way ──
+
+INSIDE_A_DOOR: ContextVar[Destination | None] = ContextVar("claude_latency_inside_a_door", default=None)
+"""Where the request goes that an outer door of this context serves or lets pass."""
+
+_ON_THEIR_WAY: Counter[Destination] = Counter()
+_LOCK = threading.Lock()  # two threads may begin at once, and counting is a step of several
+
+
+@final
+class Passage:
+    """A block in which a door serves a request or lets it pass.
+
+    Inner doors leave requests to the same destination alone; others are theirs, for example those of an application
+    that answers the outer request inside this process. A context does not reach the threads in which an event loop
+    looks up names, so destinations are also counted for the whole process.
+    """
+
+    __slots__ = ("_destination", "_token")
+
+    def __init__(self, host: str, port: int) -> None:
+        self._destination = (host.lower(), port)
+        self._token: Token[Destination | None] | None = None
+
+    def __enter__(self) -> None:
+        with _LOCK:
+            _ON_THEIR_WAY[self._destination] += 1
+        self._token = INSIDE_A_DOOR.set(self._destination)
+
+    def __exit__(self, *error: object) -> None:
+        if self._token is not None:
+            INSIDE_A_DOOR.reset(self._token)
+        with _LOCK:
+            _ON_THEIR_WAY[self._destination] -= 1
+            if not _ON_THEIR_WAY[self._destination]:
+                del _ON_THEIR_WAY[self._destination]
+
+
+def is_inside_another(host: str, port: int) -> bool:
+    """Return whether an outer door has met the request that is being sent to this destination."""
+    destination = (host.lower(), port)
+    # Counted as well: a task that was started inside the block keeps its context when the block has ended.
+    return INSIDE_A_DOOR.get() == destination and destination in _ON_THEIR_WAY
+
+
+def passing(host: str, port: int) -> bool:
+    """Return whether a request that a door let pass is on its way to this destination, from any thread."""
+    return (host.lower(), port) in _ON_THEIR_WAY

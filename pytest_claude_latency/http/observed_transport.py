@@ -1,0 +1,99 @@
+"""The observed transport: what passes through a transport of httpx or httpx2 is noted in an `Attempt`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, final
+
+from pytest_claude_latency.http.library import HTTPLibrary, Transport
+from pytest_claude_latency.http.recorder import Attempt
+
+
+@final
+class ObservedTransport:
+    """A transport that notes in an `Attempt` what passes through it."""
+
+    def __init__(self, inner: Transport, attempt: Attempt, library: HTTPLibrary) -> None:
+        self._inner = inner
+        self._attempt = attempt
+        self._library = library
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a sync client's request."""
+        attempt = self._attempt
+        users_trace = request.extensions.get("trace")
+
+        def trace(event: str, info: Any) -> None:
+            attempt.traced(event)
+            if users_trace is not None:
+                users_trace(event, info)
+
+        # a new dictionary: the program's own may serve its next request, which has another attempt
+        request.extensions = {**request.extensions, "trace": trace}
+        try:
+            response = self._inner.handle_request(request)
+        except BaseException as error:  # a cancellation, too, ends the attempt
+            attempt.finish(error)
+            raise
+        stream = response.stream
+
+        def close() -> None:
+            attempt.finish(closed="client")  # counts only if the answer was not read to its end
+            stream.close()
+
+        # The program gets the body as the library would hand it out: compressed, and by the chunks of the wire.
+        attempt.answered(response.status_code, tuple(response.headers.multi_items()))
+        response.stream = self._library.sync_body(self._pass_on(stream), close)
+        return response
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer an async client's request."""
+        attempt = self._attempt
+        users_trace = request.extensions.get("trace")
+
+        async def trace(event: str, info: Any) -> None:
+            attempt.traced(event)
+            if users_trace is not None:
+                await users_trace(event, info)
+
+        request.extensions = {**request.extensions, "trace": trace}
+        try:
+            response = await self._inner.handle_async_request(request)
+        except BaseException as error:
+            attempt.finish(error)
+            raise
+        stream = response.stream
+
+        async def close() -> None:
+            attempt.finish(closed="client")
+            await stream.aclose()
+
+        attempt.answered(response.status_code, tuple(response.headers.multi_items()))
+        response.stream = self._library.async_body(self._pass_on_async(stream), close)
+        return response
+
+    def _pass_on(self, stream: Any) -> Iterator[bytes]:
+        attempt, arrived = self._attempt, self._attempt.arrivals()
+        try:
+            for data in stream:
+                arrived(data)
+                yield data
+        except GeneratorExit:
+            raise  # the reader went away; closing the response notes when
+        except BaseException as error:
+            attempt.finish(error)
+            raise
+        attempt.finish()
+
+    async def _pass_on_async(self, stream: Any) -> AsyncIterator[bytes]:
+        attempt, arrived = self._attempt, self._attempt.arrivals()
+        try:
+            async for data in stream:
+                arrived(data)
+                yield data
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            attempt.finish(error)
+            raise
+        attempt.finish()

@@ -1,0 +1,188 @@
+"""A recorded exchange as a script: what it does, independent of any client library.
+
+The script says which instants to wait for, which bytes to hand out and which error to raise. The door of a client
+library plays it, sync or async. Time-outs are the program's own. They are judged here against the recorded instants,
+as a socket would judge them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn, Protocol, final
+
+from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
+from pytest_claude_latency.messages_api.exchange import End, Exchange, Response
+from pytest_claude_latency.virtual_time.clock import Clock
+
+SLACK: Nanoseconds = 250 * MILLISECOND
+"""How long a program may go on past the point where the recorded one stopped.
+
+A recording contains the time that the program itself computed, and virtual time does not: a time-out that fired 194 ms
+after the request was sent while recording fires after 200 ms in the replay.
+"""
+
+_AS_RECORDED = "as recorded"
+_TIMED_OUT = "no answer for {:g} s"
+
+
+class Waiter(Protocol):
+    """A clock that one can wait on."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock on which instants are told."""
+        ...
+
+    def sleep_until(self, instant: Nanoseconds) -> None:
+        """Block the calling thread until `instant`."""
+        ...
+
+    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
+        """Suspend the calling task until `instant`."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The program's own limits for one request. `None`: it waits without one."""
+
+    connect: Nanoseconds | None = None
+    read: Nanoseconds | None = None
+    write: Nanoseconds | None = None
+    pool: Nanoseconds | None = None
+
+    def allowed(self, error: str) -> Nanoseconds | None:
+        """Return how long the program waits before it raises the error that a recording calls `error`."""
+        match error:
+            case "ConnectTimeout":
+                return self.connect
+            case "WriteTimeout":
+                return self.write
+            case "PoolTimeout":
+                return self.pool
+        return self.read
+
+
+_TIMEOUTS = frozenset({"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout"})
+_NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """The recorded exchange that answers a request, and the clock on which it is played."""
+
+    recorded: Exchange
+    waiter: Waiter
+    overrun: Callable[[Exchange], NoReturn]
+    """Fails the test of a program that reads on where the recorded one stopped."""
+    place: int = 0
+    """The place of the exchange in its recording."""
+
+    def script(self, timeouts: Timeouts, error: Callable[[str, str], Exception]) -> ReplayScript:
+        """Return the script of the exchange. It begins now.
+
+        `error` makes the exception of the client library from the name in the recording, which is a name of httpx, and
+        a message.
+        """
+        return ReplayScript(self, timeouts, error)
+
+
+@final
+class ReplayScript:
+    """One recorded exchange, played once: `connection`, then `headers`, then `body`."""
+
+    def __init__(self, playback: Playback, timeouts: Timeouts, error: Callable[[str, str], Exception]) -> None:
+        self._recorded = playback.recorded
+        self._end = playback.recorded.end or End(0)
+        self._overrun = playback.overrun
+        self._timeouts = timeouts
+        self._error = error
+        self._now = playback.waiter.clock.now
+        self._start = self._now()
+
+    @property
+    def response(self) -> Response:
+        """The recorded status and headers, once `headers` is exhausted. It raises where none were recorded."""
+        assert self._recorded.response is not None
+        return self._recorded.response
+
+    def connection(self) -> Iterator[Nanoseconds]:
+        """Yield the instants to wait for until a connection is there. Raise the error if none could be had."""
+        if (connect := self._recorded.connect) is not None:
+            opened = self._start + connect.at  # a wait for a free connection of the pool lies before it
+            yield from self._in_time(opened, opened + connect.duration, "ConnectTimeout")
+        if self._recorded.response is None and self._end.error in _NO_CONNECTION:
+            yield from self._break_off(self._connected)
+
+    def headers(self) -> Iterator[Nanoseconds]:
+        """Yield the instants to wait for from then until the headers are here. Raise the error if none came."""
+        if self._recorded.response is None:
+            yield from self._break_off(self._connected)
+        else:
+            yield from self._in_time(self._connected, self._start + self._recorded.response.at, "ReadTimeout")
+
+    def body(self) -> Iterator[tuple[Nanoseconds, bytes | None]]:
+        """Yield the instants of the body, each with the chunk that is due then; with `None` it is only a wait.
+
+        Whoever plays it need not wait for an instant that has passed: a wait, even one of no time, gives the turn to
+        other threads and tasks.
+
+        A read time-out counts from when the program asks for the next bytes. Chunks that decompress to nothing end the
+        wait of a socket too, so they are served like any other.
+        """
+        now, start, patience = self._now, self._start, self._timeouts.read
+        for chunk in self._recorded.chunks:
+            due = start + chunk.at
+            if patience is not None and due - now() > patience:
+                yield from ((instant, None) for instant in self._in_time(now(), due, "ReadTimeout"))
+            yield due, chunk.data
+        asked = now()
+        # Behind the last chunk a socket still waits for the end of the body, which has a time-out of its own.
+        if self._end.error is None and self._end.closed is None:
+            waits = self._in_time(asked, start + self._end.at, "ReadTimeout")
+        else:
+            waits = self._break_off(asked)
+        yield from ((instant, None) for instant in waits)
+
+    @property
+    def _connected(self) -> Nanoseconds:
+        connect = self._recorded.connect
+        return self._start if connect is None else self._start + connect.at + connect.duration
+
+    def _in_time(self, since: Nanoseconds, due: Nanoseconds, error: str) -> Iterator[Nanoseconds]:
+        """Wait for `due`, or for the program's own time-out counted from `since`, whichever comes first."""
+        allowed = self._timeouts.allowed(error)
+        if allowed is not None and due - since > allowed:
+            yield since + allowed
+            # In mid-stream the SDK hands this exception to the program as it is, so it has to be the library's own.
+            raise self._error(error, _TIMED_OUT.format(allowed / 1e9))
+        yield due
+
+    def _break_off(self, since: Nanoseconds) -> Iterator[Nanoseconds]:
+        """Wait, and then end as the recorded program did not get further.
+
+        A failure of the wire is raised again. Where the recorded program stopped waiting, by its own time-out or its
+        own choice, it is not known what would have come, so this program has to stop waiting as well.
+        """
+        failure = self._end.error
+        if failure is not None and failure not in _TIMEOUTS:
+            # This program may be less patient than the recorded one: then its own time-out comes first.
+            patience = "ConnectTimeout" if failure == "ConnectError" else "ReadTimeout"
+            yield from self._in_time(since, self._start + self._end.at, patience)
+            raise self._error(failure, _AS_RECORDED)
+        # Each kind of time-out counts from another moment.
+        timeout = failure or "ReadTimeout"
+        if timeout == "ConnectTimeout":
+            since = self._start + (self._recorded.connect.at if self._recorded.connect else 0)
+        elif timeout in ("PoolTimeout", "WriteTimeout"):
+            since = self._start
+        allowed = self._timeouts.allowed(timeout)
+        latest = self._start + self._end.at + SLACK
+        if allowed is not None and since + allowed <= latest:
+            yield since + allowed
+            raise self._error(timeout, _TIMED_OUT.format(allowed / 1e9))
+        yield latest  # whoever is still waiting then has left what was recorded
+        self._overrun(self._recorded)
