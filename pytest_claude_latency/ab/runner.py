@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, Final, final
+from random import SystemRandom
+from typing import Any, Final
 
 from pytest_claude_latency.ab.recorded_request import Obstacle, RequestPair, request_pairs
 from pytest_claude_latency.cassettes.matching import Rules
@@ -31,73 +32,69 @@ from pytest_claude_latency.virtual_time.clock import WallClock
 _NO_RECORDING: Final = "there is no recording: {}"
 
 
-@final
-class ABRunner:
-    """Sends the recorded requests of tests and their current requests, and measures both."""
+def measure_pairs(
+    test: Measurement,
+    path: Path,
+    rules: Rules,
+    *,
+    root: Path,
+    redact: tuple[re.Pattern[str], ...],
+    during: Callable[[Measurement], AbstractContextManager[None]],
+) -> ABSample:
+    """Compare the calls of `test`, a live measurement that has ended, with the recording in `path`.
 
-    def __init__(
-        self,
-        root: Path,
-        redact: tuple[re.Pattern[str], ...],
-        during: Callable[[Measurement], AbstractContextManager[None]],
-        recorded_first: Callable[[], bool],
-    ) -> None:
-        self._root = root
-        self._redact = redact
-        self._during = during
-        """Opens a block in which a measurement of its own takes the place of the test's."""
-        self._recorded_first = recorded_first
-        """Decides for each pair which request goes first: a coin, so that neither gains by its place."""
+    `during` opens a block in which a measurement of its own takes the place of the test's.
+    """
+    recording_name = shown(path, root)
+    calls = len(test.log.of(Phase.BODY).calls)
+    if not calls:
+        return ABSample(calls=0, recording=recording_name)
+    try:
+        recording = Recording.load(path)
+    except CassetteError as error:
+        reason = error.seen_from(root) if path.exists() else _NO_RECORDING.format(recording_name)
+        not_compared = (NotCompared(None, reason, mendable=True),)
+        return ABSample(calls=calls, recording=recording_name, not_compared=not_compared)
+    made = test.log.prompts
+    last_attempts = [call.exchanges[-1] for call in made]
+    # Calls of fixtures take part in finding the pairs, since a recording does not tell them apart; then they go.
+    answers = request_pairs(recording, last_attempts, test.log.exchanges, rules, redact)
+    in_body = [answer for answer, call in zip(answers, made, strict=True) if call.phase is Phase.BODY]
+    to_send = {number: answer for number, answer in enumerate(in_body, 1) if isinstance(answer, RequestPair)}
+    return ABSample(
+        calls=calls,
+        recording=recording_name,
+        pairs=tuple(_measured(to_send, test, during)) if to_send else (),
+        not_compared=tuple(
+            NotCompared(number, answer.reason, answer.mendable)
+            for number, answer in enumerate(in_body, 1)
+            if isinstance(answer, Obstacle)
+        ),
+    )
 
-    def run(self, test: Measurement, path: Path, rules: Rules) -> ABSample:
-        """Compare the calls of `test`, a live measurement that has ended, with the recording in `path`."""
-        recording_name = shown(path, self._root)
-        calls = len(test.log.of(Phase.BODY).calls)
-        if not calls:
-            return ABSample(calls=0, recording=recording_name)
-        try:
-            recording = Recording.load(path)
-        except CassetteError as error:
-            reason = error.seen_from(self._root) if path.exists() else _NO_RECORDING.format(recording_name)
-            not_compared = (NotCompared(None, reason, mendable=True),)
-            return ABSample(calls=calls, recording=recording_name, not_compared=not_compared)
-        made = test.log.prompts
-        last_attempts = [call.exchanges[-1] for call in made]
-        # Calls of fixtures take part in finding the pairs, since a recording does not tell them apart; then they go.
-        answers = request_pairs(recording, last_attempts, test.log.exchanges, rules, self._redact)
-        in_body = [answer for answer, call in zip(answers, made, strict=True) if call.phase is Phase.BODY]
-        to_send = {number: answer for number, answer in enumerate(in_body, 1) if isinstance(answer, RequestPair)}
-        obstacles = {number: answer for number, answer in enumerate(in_body, 1) if isinstance(answer, Obstacle)}
-        return ABSample(
-            calls=calls,
-            recording=recording_name,
-            pairs=tuple(self._measure(to_send, test)) if to_send else (),
-            not_compared=tuple(
-                NotCompared(number, obstacle.reason, obstacle.mendable) for number, obstacle in obstacles.items()
-            ),
-        )
 
-    def _measure(self, pairs: Mapping[int, RequestPair], test: Measurement) -> Iterator[ABPair]:
-        """Send the two requests of each pair, and yield both as they were answered."""
-        measurement = Measurement(test.name, WallClock(), LiveSource(), warmup=ConnectionWarmup())
-        door = HTTPXDoor(lambda: measurement, HTTPLibrary.of_sdk())  # not installed: the requests are handed to it
-        recorded_first: list[bool] = []
-        # One client, and a connection that is opened ahead: only the requests differ between the two of a pair.
-        with self._during(measurement), door.library.client() as client:
-            for pair in pairs.values():
-                recorded_first.append(self._recorded_first())
-                requests = (pair.recorded, pair.current) if recorded_first[-1] else (pair.current, pair.recorded)
-                for request in requests:
-                    _send(request, client, measurement, door)
-        measurement.close()
-        # Each request is one call with one attempt, in the order sent, so two by two they are the pairs again.
-        sent = measurement.log.of(*Phase)
-        measured = [
-            MeasuredRequest(call, conditions) for call, conditions in zip(sent.calls, sent.conditions, strict=True)
-        ]
-        # back into the order of a pair, whichever of the two went first
-        for number, first, second, in_order in zip(pairs, measured[::2], measured[1::2], recorded_first, strict=True):
-            yield ABPair(number, first, second) if in_order else ABPair(number, second, first)
+def _measured(
+    pairs: Mapping[int, RequestPair],
+    test: Measurement,
+    during: Callable[[Measurement], AbstractContextManager[None]],
+) -> Iterator[ABPair]:
+    """Send the two requests of each pair, and yield both as they were answered."""
+    measurement = Measurement(test.name, WallClock(), LiveSource(), warmup=ConnectionWarmup())
+    door = HTTPXDoor(lambda: measurement, HTTPLibrary.of_sdk())  # not installed: the requests are handed to it
+    # A coin decides for each pair which request goes first, so that neither gains by its place.
+    recorded_first = [SystemRandom().random() < 0.5 for _ in pairs]
+    # One client, and a connection that is opened ahead: only the requests differ between the two of a pair.
+    with during(measurement), door.library.client() as client:
+        for pair, in_order in zip(pairs.values(), recorded_first, strict=True):
+            for request in (pair.recorded, pair.current) if in_order else (pair.current, pair.recorded):
+                _send(request, client, measurement, door)
+    measurement.close()
+    # Each request is one call with one attempt, in the order sent, so two by two they are the pairs again.
+    sent = measurement.log.of(*Phase)
+    measured = [MeasuredRequest(call, conditions) for call, conditions in zip(sent.calls, sent.conditions, strict=True)]
+    # back into the order of a pair, whichever of the two went first
+    for number, first, second, in_order in zip(pairs, measured[::2], measured[1::2], recorded_first, strict=True):
+        yield ABPair(number, first, second) if in_order else ABPair(number, second, first)
 
 
 def _send(request: Request, client: Any, measurement: Measurement, door: HTTPXDoor) -> None:

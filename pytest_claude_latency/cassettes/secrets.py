@@ -10,21 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from pytest_claude_latency.cassettes.redaction import Recorded
 from pytest_claude_latency.errors import CredentialError
 from pytest_claude_latency.messages_api.body_text import body_texts
-from pytest_claude_latency.messages_api.exchange import Exchange, Headers
-
-
-class Recorded(Protocol):
-    """Anything that holds exchanges."""
-
-    @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        """In the order they were sent."""
-        ...
+from pytest_claude_latency.messages_api.exchange import Headers
 
 
 @dataclass(frozen=True)

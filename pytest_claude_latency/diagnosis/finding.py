@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from pytest_claude_latency import duration
@@ -46,9 +46,9 @@ class Finding:
     rule: str
     fact: str
     remedy: str
+    guide: int | None = None
     # what a remedy would save is often unknown, so findings are ranked by what their fact is about
     cost: Nanoseconds
-    guide: int | None = None
     saving: Saving | None = None
     calls: tuple[int, ...] = ()
 
@@ -65,15 +65,7 @@ class Finding:
             "how": self.saving.how,
             "calls": self.saving.calls,
         }
-        return {
-            "rule": self.rule,
-            "fact": self.fact,
-            "remedy": self.remedy,
-            "guide": self.guide,
-            "cost": _seconds(self.cost),
-            "saving": saving,
-            "calls": list(self.calls),
-        }
+        return asdict(self) | {"cost": _seconds(self.cost), "saving": saving, "calls": list(self.calls)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Finding:

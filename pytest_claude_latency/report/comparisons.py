@@ -42,6 +42,10 @@ class Compared:
     new: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
+    def shown(self, *, everything: bool) -> list[Comparison]:
+        """Return the comparisons that a reader is shown: regressions and improvements, or all of them."""
+        return [comparison for comparison in self.comparisons if everything or comparison.verdict in _CHANGES]
+
     @property
     def regressions(self) -> tuple[Comparison, ...]:
         """The comparisons of what became worse."""
@@ -54,25 +58,6 @@ class Compared:
         return tuple((reason, tests) for reason, tests in reasons.items() if tests)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One comparison as cells of text; `change` is empty where the two values are equal or not both numbers."""
-
-    nodeid: str
-    metric: str
-    before: str
-    now: str
-    change: str
-    verdict: Verdict
-    evidence: str
-    notes: tuple[str, ...]
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """The cells in the order of `HEADERS`."""
-        return self.metric, self.before, self.now, self.change, self.verdict, self.evidence
-
-
 class Line(NamedTuple):
     """A line of text, and the verdict it shows, for a terminal that has colours; None where it shows none."""
 
@@ -80,20 +65,13 @@ class Line(NamedTuple):
     verdict: Verdict | None = None
 
 
-def rows(comparisons: Iterable[Comparison]) -> tuple[Row, ...]:
-    """Return the cells of each comparison."""
-    return tuple(
-        Row(
-            comparison.nodeid,
-            comparison.metric,
-            *comparison.shown,
-            _change(comparison),
-            comparison.verdict,
-            comparison.grounds(),
-            comparison.notes,
-        )
-        for comparison in comparisons
-    )
+def cells_of(comparison: Comparison) -> tuple[str, ...]:
+    """Return a comparison as cells in the order of `HEADERS`.
+
+    The change is empty where the two values are equal or not both numbers.
+    """
+    change, grounds = _change(comparison), comparison.grounds()
+    return (comparison.metric, *comparison.shown, change, comparison.verdict, grounds)
 
 
 def _change(comparison: Comparison) -> str:
@@ -139,34 +117,35 @@ def text_lines(compared: Compared, *, width: int, everything: bool = False) -> l
     Shown are regressions and improvements; with `everything` every comparison. Lines keep to `width` characters,
     except where a test's id is longer.
     """
-    shown = [row for row in rows(compared.comparisons) if everything or row.verdict in _CHANGES]
+    shown = compared.shown(everything=everything)
     lines: list[Line] = []
     if shown:
-        widths = column_widths([HEADERS, *(row.cells for row in shown)])
+        widths = column_widths([HEADERS, *map(cells_of, shown)])
         lines.append(Line(GAP + line_of(HEADERS, widths, _NUMBERS)))
-    for nodeid, test_rows in _by_test(shown):
+    for nodeid, comparisons in _by_test(shown):
         lines.append(Line(nodeid))
-        for row in test_rows:
-            line = GAP + line_of(row.cells, widths, _NUMBERS)
+        for comparison in comparisons:
+            *facts, evidence = cells_of(comparison)
+            line = GAP + line_of([*facts, evidence], widths, _NUMBERS)
             if len(line) <= width:
-                lines.append(Line(line, row.verdict))
+                lines.append(Line(line, comparison.verdict))
                 continue
             # the evidence is the longest cell, and the only one that is a sentence: it gets lines of its own
-            lines.append(Line(GAP + line_of(row.cells[:-1], widths[:-1], _NUMBERS), row.verdict))
-            lines += _wrapped(row.evidence, " " * 6, " " * 6, width)
-        for place, note in enumerate(_notes(test_rows)):
+            lines.append(Line(GAP + line_of(facts, widths[:-1], _NUMBERS), comparison.verdict))
+            lines += _wrapped(evidence, " " * 6, " " * 6, width)
+        for place, note in enumerate(_notes(comparisons)):
             lines += _wrapped(note, f"    {'' if place else 'changed':<10}", " " * 14, width)
     lines += [Line(f"{reason}: {test}") for reason, tests in compared.not_compared for test in tests]
     return [*lines, *_wrapped(counts(compared), "", "  ", width)]
 
 
-def _by_test(shown: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
-    return ((nodeid, list(group)) for nodeid, group in groupby(shown, key=lambda row: row.nodeid))
+def _by_test(shown: Iterable[Comparison]) -> Iterator[tuple[str, list[Comparison]]]:
+    return ((nodeid, list(group)) for nodeid, group in groupby(shown, key=lambda comparison: comparison.nodeid))
 
 
-def _notes(test_rows: Iterable[Row]) -> tuple[str, ...]:
+def _notes(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
     """Return what else changed about a test. All its metrics say the same, so it is shown once."""
-    return tuple(dict.fromkeys(note for row in test_rows for note in row.notes))
+    return tuple(dict.fromkeys(note for comparison in comparisons for note in comparison.notes))
 
 
 def _wrapped(text: str, first: str, following: str, width: int) -> Iterator[Line]:
@@ -186,16 +165,16 @@ def _wrapped(text: str, first: str, following: str, width: int) -> Iterator[Line
 
 def markdown(compared: Compared, *, everything: bool = False) -> str:
     """Return the same as a table for the summary page of a CI job; without a title, with a line break at its end."""
-    shown = [row for row in rows(compared.comparisons) if everything or row.verdict in _CHANGES]
+    shown = compared.shown(everything=everything)
     parts = []
     if shown:
         lines = [f"| {' | '.join(('test', *HEADERS))} |", "|:--|:--|--:|--:|--:|:--|:--|"]
-        for row in shown:
-            cells = [f"**{cell}**" if cell == "regression" else cell for cell in row.cells]
-            lines.append(f"| {code(row.nodeid, in_table=True)} | {' | '.join(cells)} |")
+        for comparison in shown:
+            cells = [f"**{cell}**" if cell == "regression" else cell for cell in cells_of(comparison)]
+            lines.append(f"| {code(comparison.nodeid, in_table=True)} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
-    for nodeid, test_rows in _by_test(shown):
-        if notes := _notes(test_rows):
+    for nodeid, comparisons in _by_test(shown):
+        if notes := _notes(comparisons):
             parts.append("\n".join([f"{code(nodeid)} changed:\n", *(f"- {code(note)}" for note in notes)]))
     if compared.not_compared:
         items = [f"- {reason}: {code(test)}" for reason, tests in compared.not_compared for test in tests]

@@ -15,7 +15,7 @@ from pytest_claude_latency.metrics.call_text import describe, moments
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Summary
-from pytest_claude_latency.report.table import against_baseline, counts, not_judged, over_samples, table
+from pytest_claude_latency.report.table import counts, not_judged, run_verdict_lines, table
 
 _STYLE = """
 :root { color-scheme: light dark;
@@ -80,8 +80,8 @@ def render(summary: Summary) -> str:
         _table(content.headers, rows) + "".join(f'<p class="quiet">{escape(text)}</p>' for text in content.footnotes),
         *_variants(summary),
         *(["<h2>Broken budgets</h2>", *broken] if broken else []),
-        _list("Over all samples", over_samples(summary)),
-        _list("Against the baseline", against_baseline(summary)),
+        _list("Over all samples", run_verdict_lines(summary, "percentile")),
+        _list("Against the baseline", run_verdict_lines(summary, "comparison")),
         _list("Warnings", summary.warnings),
         *_calls(summary),
         _list("Notes", summary.notes),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Summary
-from pytest_claude_latency.report.table import Table, against_baseline, counts, not_judged, over_samples, table
+from pytest_claude_latency.report.table import Table, counts, not_judged, run_verdict_lines, table
 
 
 def render(summary: Summary) -> str:
@@ -37,7 +37,8 @@ def render(summary: Summary) -> str:
         text = message(result.broken, result.calls, result.recording)
         fence = "`" * max(3, _longest_run(text) + 1)
         parts.append(f"{code(result.nodeid)}\n\n{fence}text\n{text}\n{fence}")
-    parts += _list("Over all samples", over_samples(summary)) + _list("Against the baseline", against_baseline(summary))
+    parts += _list("Over all samples", run_verdict_lines(summary, "percentile"))
+    parts += _list("Against the baseline", run_verdict_lines(summary, "comparison"))
     parts += _list("Warnings", summary.warnings) + _list("Notes", summary.notes)
     return "\n\n".join(parts) + "\n"
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+import pytest
 
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestions, of_results
-
-if TYPE_CHECKING:
-    import pytest
-
-    from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.results.result import TestResult
 
 _MARGIN = "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits."
 _PERCENTILES = "# A limit on p95 is the lowest value that these samples show p95 to keep, at 95 %, and the same margin."

@@ -78,17 +78,8 @@ def elsewhere(row: Row) -> list[Judgement]:
     return [judgement for judgement in row.broken if judgement.metric not in {"ttft", span(row)}]
 
 
-def over_samples(summary: Summary) -> tuple[str, ...]:
-    """Return the verdicts on percentiles, a line for each."""
-    return _verdict_lines(summary, "percentile")
-
-
-def against_baseline(summary: Summary) -> tuple[str, ...]:
-    """Return what changed since the baseline, a line for each."""
-    return _verdict_lines(summary, "comparison")
-
-
-def _verdict_lines(summary: Summary, kind: str) -> tuple[str, ...]:
+def run_verdict_lines(summary: Summary, kind: Literal["percentile", "comparison"]) -> tuple[str, ...]:
+    """Return the verdicts of one kind that needed the whole run, and what else changed, a line for each."""
     verdicts = [verdict for row in summary.rows for verdict in row.run_verdicts if verdict.kind == kind]
     return tuple(
         f"{verdict.nodeid}: {text}"

@@ -7,7 +7,8 @@ end names the test.
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+
+import pytest
 
 from pytest_claude_latency.budgets.judgement import headline
 from pytest_claude_latency.metrics.call_text import describe, moments
@@ -16,11 +17,7 @@ from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.columns import GAP, column_widths, columns_of, line_of, padded, shorten
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
-
-if TYPE_CHECKING:
-    import pytest
-
-    from pytest_claude_latency.results.variant_ranking import VariantRanking
+from pytest_claude_latency.results.variant_ranking import VariantRanking
 
 _COLOURS = {
     "broken": "red",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from random import SystemRandom
 from typing import final
 
 import pytest
@@ -108,14 +107,15 @@ class MeasuredItem:
                 test.file.keep(measurement.log.exchanges, self._began)
         # Last, since it sends requests of its own: nothing of them may count for the test or be recorded.
         if test.settings.ab and not outcome.is_incomplete and test.identity.variant is None:
-            from pytest_claude_latency.ab.runner import ABRunner
+            from pytest_claude_latency.ab.runner import measure_pairs
 
-            runner = ABRunner(
-                session.config.rootpath,
-                test.settings.redact,
-                session.current.during,
-                recorded_first=lambda: SystemRandom().random() < 0.5,
-            )
             file, test_id = place_of(test.item, test.identity.nodeid)
-            path = path_of(file, test.settings.cassettes, test_id, sample=1)
-            outcome.note_pairs(runner.run(measurement, path, test.marker.rules))
+            ab_sample = measure_pairs(
+                measurement,
+                path_of(file, test.settings.cassettes, test_id, sample=1),
+                test.marker.rules,
+                root=session.config.rootpath,
+                redact=test.settings.redact,
+                during=session.current.during,
+            )
+            outcome.note_pairs(ab_sample)

@@ -8,7 +8,7 @@ strategy is made, not when it is drawn from.
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Unpack
 
 from hypothesis import strategies as st
 
@@ -17,29 +17,13 @@ from pytest_claude_latency.duration import MICROSECOND
 from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.messages_api.retries import ended
 from pytest_claude_latency.strategies import attempt, content, timing
-from pytest_claude_latency.strategies.envelope import Envelope, Number, Range, Span, ToolInputs, number, switch
+from pytest_claude_latency.strategies.envelope import AnswerOptions, Envelope, Number, Range, ToolInputs, number, switch
 
 __all__ = ["answers", "chunkings", "exchanges", "recordings"]
 
-_MODEL = "claude-haiku-4-5"
-
 
 def recordings(
-    *,
-    ttft: Span = ("100ms", "2s"),
-    gaps: Span = ("0s", "500ms"),
-    ttfb: Span | None = None,
-    total: Span = ("300ms", "10s"),
-    streamed: bool | None = True,
-    thinking: bool | None = False,
-    tools: bool | None = False,
-    tool_inputs: ToolInputs | None = None,
-    deltas: Number = (1, 5),
-    errors: bool = False,
-    drops: bool = False,
-    retries: bool = False,
-    calls: Number = 1,
-    model: str = _MODEL,
+    *, retries: bool = False, calls: Number = 1, **answer: Unpack[AnswerOptions]
 ) -> st.SearchStrategy[Recording]:
     """Make recordings for `play`: one or more calls, one after the other, each with its attempts.
 
@@ -47,51 +31,26 @@ def recordings(
         retries: calls may fail at first, once or twice, with a status that the SDK retries (408, 409, 429, 500, 529,
             with `retry-after` or without) or without an answer. For clients with the SDK's own `max_retries` of 2.
         calls: how many calls there are.
-        ttft, gaps, ttfb, total, streamed, thinking, tools, tool_inputs, deltas, errors, drops, model: what each answer
-            is like; see `exchanges`. Times count from when the answering attempt is sent, not the first.
+        answer: what each answer is like, with the arguments of `exchanges`. Times count from when the answering
+            attempt is sent, not the first.
 
     Raises:
         LimitError: an argument is not understood, or two exclude each other.
     """
-    envelope = Envelope.of(
-        ttft=ttft,
-        gaps=gaps,
-        ttfb=ttfb,
-        total=total,
-        streamed=streamed,
-        thinking=thinking,
-        tools=tools,
-        tool_inputs=tool_inputs,
-        deltas=deltas,
-        errors=errors,
-        drops=drops,
-        model=model,
-    )
+    envelope = Envelope.of(**answer)
     return _recordings(envelope, switch("retries", retries), number("calls", calls))
 
 
-def exchanges(
-    *,
-    ttft: Span = ("100ms", "2s"),
-    gaps: Span = ("0s", "500ms"),
-    ttfb: Span | None = None,
-    total: Span = ("300ms", "10s"),
-    streamed: bool | None = True,
-    thinking: bool | None = False,
-    tools: bool | None = False,
-    tool_inputs: ToolInputs | None = None,
-    deltas: Number = (1, 5),
-    errors: bool = False,
-    drops: bool = False,
-    model: str = _MODEL,
-) -> st.SearchStrategy[Exchange]:
+def exchanges(**answer: Unpack[AnswerOptions]) -> st.SearchStrategy[Exchange]:
     """Make requests to the Messages API with their answers, as recordings hold them.
 
     Args:
-        ttft: time to the first content of a stream, thinking included.
-        gaps: time from one piece of content to the next.
+        answer: what the answer is like:
+        ttft: time to the first content of a stream, thinking included; by default 0.1 to 2 s.
+        gaps: time from one piece of content to the next; by default at most 0.5 s.
         ttfb: time to the response headers; by default anything that is not later than the first content.
-        total: time to the end of an answer that does not stream, which is also when its first token comes.
+        total: time to the end of an answer that does not stream, which is also when its first token comes; by
+            default 0.3 to 10 s.
         streamed: True: always; False: never; None: either. Give what your program asks for: a program that did not
             ask for a stream cannot read one.
         thinking: answers think first (True), never do (False), or either (None). The thinking may be shown, hidden or
@@ -108,20 +67,7 @@ def exchanges(
     Raises:
         LimitError: an argument is not understood, or two exclude each other.
     """
-    envelope = Envelope.of(
-        ttft=ttft,
-        gaps=gaps,
-        ttfb=ttfb,
-        total=total,
-        streamed=streamed,
-        thinking=thinking,
-        tools=tools,
-        tool_inputs=tool_inputs,
-        deltas=deltas,
-        errors=errors,
-        drops=drops,
-        model=model,
-    )
+    envelope = Envelope.of(**answer)
     return attempt.requests(envelope).flatmap(lambda request: attempt.last_attempts(envelope, Exchange(0, request)))
 
 
@@ -131,7 +77,7 @@ def answers(
     tools: bool | None = False,
     tool_inputs: ToolInputs | None = None,
     deltas: Number = (1, 5),
-    model: str = _MODEL,
+    model: str = "claude-haiku-4-5",
 ) -> st.SearchStrategy[dict[str, Any]]:
     """Make messages as the JSON of an answer that does not stream. For the arguments see `exchanges`.
 

@@ -5,18 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypedDict
+
+from hypothesis.strategies import SearchStrategy
 
 from pytest_claude_latency.duration import ACCEPTED, MICROSECOND, parse
 from pytest_claude_latency.errors import LimitError
 
-if TYPE_CHECKING:
-    from hypothesis.strategies import SearchStrategy
-
 Duration: TypeAlias = str | float | timedelta
 Span: TypeAlias = Duration | tuple[Duration, Duration]
 Number: TypeAlias = int | tuple[int, int]
-ToolInputs: TypeAlias = "Mapping[str, SearchStrategy[Mapping[str, Any]]]"
+ToolInputs: TypeAlias = Mapping[str, SearchStrategy[Mapping[str, Any]]]
+
+
+class AnswerOptions(TypedDict, total=False):
+    """The arguments that say what answers are like; `exchanges` explains them."""
+
+    ttft: Span
+    gaps: Span
+    ttfb: Span | None
+    total: Span
+    streamed: bool | None
+    thinking: bool | None
+    tools: bool | None
+    tool_inputs: ToolInputs | None
+    deltas: Number
+    errors: bool
+    drops: bool
+    model: str
 
 
 class Range(NamedTuple):
@@ -47,18 +63,18 @@ class Envelope:
     def of(
         cls,
         *,
-        ttft: Span = 0,
-        gaps: Span = 0,
+        ttft: Span = ("100ms", "2s"),
+        gaps: Span = ("0s", "500ms"),
         ttfb: Span | None = None,
-        total: Span = 0,
-        streamed: bool | None = None,
-        thinking: bool | None,
-        tools: bool | None,
-        tool_inputs: ToolInputs | None,
-        deltas: Number,
+        total: Span = ("300ms", "10s"),
+        streamed: bool | None = True,
+        thinking: bool | None = False,
+        tools: bool | None = False,
+        tool_inputs: ToolInputs | None = None,
+        deltas: Number = (1, 5),
         errors: bool = False,
         drops: bool = False,
-        model: str,
+        model: str = "claude-haiku-4-5",
     ) -> Envelope:
         """Make an envelope of arguments as users write them.
 
