@@ -1,6 +1,6 @@
 """The reader of cassettes: JSON lines, each a struct of its kind, put together to exchanges.
 
-What version 1 does not know is an error that names the line.
+What the version of a file does not know is an error that names the line. Version 1 is read for ever.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -38,7 +39,7 @@ from pytest_claude_latency.strict_json import (
 )
 
 FORMAT = "claude-latency-cassette"
-VERSION = 1
+VERSION = 2
 MAX_MICROSECONDS = 10**15  # 31 years: up to here a float of milliseconds holds three decimals exactly
 
 Milliseconds: TypeAlias = Annotated[
@@ -48,18 +49,43 @@ HeaderForms: TypeAlias = Annotated[
     dict[str, str] | list[tuple[str, str]], Meta(description="an object of texts or an array of pairs of texts")
 ]
 """An array where a name repeats, which an object cannot hold."""
+WholeNumber: TypeAlias = Annotated[int, Meta(ge=1, description="a whole number from 1")]
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 class Header(Line, frozen=True):
-    """The first line."""
+    """The first line. `samples` is the size of the set that the recording belongs to, left out where it has none."""
 
     format: str
     version: int
     test: str
-    sample: Annotated[int, Meta(ge=1, description="a whole number from 1")]
+    sample: WholeNumber
+    recorded: str
+    client: str
+    samples: WholeNumber | UnsetType = UNSET
+
+
+class Version1Header(Line, frozen=True):
+    """The first line of version 1: all recordings were made with Anthropic's SDK."""
+
+    format: str
+    version: int
+    test: str
+    sample: WholeNumber
     recorded: str
     anthropic: str
+
+    def updated(self) -> Header:
+        """Return the first line that says the same in the present version."""
+        client = f"anthropic {self.anthropic}".rstrip()
+        return Header(
+            format=self.format,
+            version=self.version,
+            test=self.test,
+            sample=self.sample,
+            recorded=self.recorded,
+            client=client,
+        )
 
 
 class RequestLine(Line, frozen=True):
@@ -108,6 +134,16 @@ class EndLine(Line, frozen=True):
     at: Milliseconds
     error: str | UnsetType = UNSET
     closed: Annotated[Literal["client"], Meta(description='"client"')] | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+
+
+class Version1EndLine(Line, frozen=True):
+    """How the exchange ended, in version 1."""
+
+    end: int
+    at: Milliseconds
+    error: str | UnsetType = UNSET
+    closed: Annotated[Literal["client"], Meta(description='"client"')] | UnsetType = UNSET
 
 
 _LINES: dict[str, type[Line]] = {
@@ -117,6 +153,7 @@ _LINES: dict[str, type[Line]] = {
     "chunk": ChunkLine,
     "end": EndLine,
 }
+_VERSION_1_LINES = _LINES | {"end": Version1EndLine}
 # kind of line → kinds that it may follow ("" is the header, "end" the end of the exchange before)
 _FOLLOWS = {
     "request": {"", "end"},
@@ -133,22 +170,35 @@ def read(text: str, path: Path) -> tuple[Header, tuple[Exchange, ...]]:
     Raises:
         CassetteError: it cannot be read: which line, and why.
     """
-    lines, exchanges = JSONLines(text), _Exchanges()
+    lines = JSONLines(text)
     header: Header | None = None
+    exchanges = _Exchanges(_LINES)
     try:
         for fact in lines:
             if header is not None:
                 exchanges.add(fact)
                 continue
-            check_format(fact, FORMAT, VERSION, "a recording")
-            header = convert(fact, Header)
-            if not _is_moment(header.recorded):
-                expected = 'a moment like "2026-11-22T11:30:00.000Z"'
-                raise JSONFaultError(f'"recorded" is {show(header.recorded)}, expected {expected}')
+            header = read_header(fact)
+            if header.version == 1:
+                exchanges = _Exchanges(_VERSION_1_LINES)
         assert header is not None  # a text without lines is refused before this
         return header, exchanges.complete()
     except JSONFaultError as fault:
         raise CassetteError(path, lines.number, str(fault)) from None
+
+
+def read_header(fact: dict[str, Any]) -> Header:
+    """Return the first line of a recording of any version.
+
+    Raises:
+        JSONFaultError: it is not the first line of a recording that this version knows.
+    """
+    check_format(fact, FORMAT, VERSION, "a recording")
+    header = convert(fact, Version1Header).updated() if fact["version"] == 1 else convert(fact, Header)
+    if not _is_moment(header.recorded):
+        expected = 'a moment like "2026-11-22T11:30:00.000Z"'
+        raise JSONFaultError(f'"recorded" is {show(header.recorded)}, expected {expected}')
+    return header
 
 
 def _is_moment(text: str) -> bool:
@@ -162,7 +212,8 @@ def _is_moment(text: str) -> bool:
 class _Exchanges:
     """The exchanges read so far, and the one that is being read."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Mapping[str, type[Line]]) -> None:
+        self._kinds = kinds
         self._complete: list[Exchange] = []
         self._previous = ""  # the kind of the line above; "" is the header
         self._latest: Nanoseconds = 0  # the instant of the line above, in its exchange
@@ -173,8 +224,8 @@ class _Exchanges:
         self._chunks: list[Chunk] = []
 
     def add(self, fact: dict[str, Any]) -> None:
-        kind = kind_of(fact, _LINES, "a recording")
-        line = convert(fact, _LINES[kind])
+        kind = kind_of(fact, self._kinds, "a recording")
+        line = convert(fact, self._kinds[kind])
         # The order is checked before the values: a line in the wrong place says more about what went wrong.
         if self._previous not in _FOLLOWS[kind]:
             above = f'a line "{self._previous}"' if self._previous else "the first line"
@@ -198,6 +249,8 @@ class _Exchanges:
                     raise JSONFaultError('a chunk has either "text" or "base64"')
                 data = _utf8("text", line.text) if line.text is not UNSET else _from_base64(str(line.base64))
                 self._chunks.append(Chunk(self._moment(line.at), data))
+            case Version1EndLine():
+                self._finish(EndLine(end=line.end, at=line.at, error=line.error, closed=line.closed))
             case EndLine():
                 self._finish(line)
         self._previous = kind
@@ -212,7 +265,10 @@ class _Exchanges:
             raise JSONFaultError('"error" is empty, expected the name of an exception')
         if line.error is not UNSET and line.closed is not UNSET:
             raise JSONFaultError('an end has "error" or "closed", not both')
-        end = End(self._moment(line.at), line.error or None, line.closed or None)
+        if line.message is not UNSET and line.error is UNSET:
+            raise JSONFaultError('an end has "message" only where it has "error": it is the text of the exception')
+        message = None if line.message is UNSET else line.message
+        end = End(self._moment(line.at), line.error or None, line.closed or None, message)
         chunks = tuple(self._chunks)
         self._complete.append(Exchange(self._sent, self._request, self._connect, self._response, chunks, end))
 

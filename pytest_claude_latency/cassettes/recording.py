@@ -1,6 +1,6 @@
 """A cassette: one recording, and the JSON lines that it is stored in.
 
-A recording is read strictly: a line or key that version 1 does not know is an error, not a
+A recording is read strictly: a line or key that its version does not know is an error, not a
 thing to skip, since a misspelt `"txet"` would otherwise change without a word what is replayed.
 A new key or kind of line is a new version.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,13 @@ from pytest_claude_latency.cassettes.reader import (
     RequestLine,
     ResponseLine,
     read,
+    read_header,
 )
 from pytest_claude_latency.cassettes.secrets import refuse_credentials
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError, CassetteWriteError, FileWriteError
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request
-from pytest_claude_latency.strict_json import Line, parse, read_text
+from pytest_claude_latency.strict_json import JSONFaultError, Line, parse, read_text
 
 # A prompt in Chinese is to be readable in a diff.
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
@@ -47,15 +48,26 @@ _ASCII_ENCODER = json.JSONEncoder()
 class Recording:
     """What one sample of one test asked, what it was answered, and when.
 
-    `test` is the node id without the sample, `recorded` the moment the test began
-    (`timestamp`), `anthropic` the version of the SDK. Instants are kept to the microsecond.
+    `test` is the node id without the sample, `recorded` the moment the test began (`timestamp`), `client` the library
+    that made the calls and its version (`"boto3 1.42.0"`). `samples` is the size of the set that it belongs to; None
+    for a recording that is in no set, and where an old file does not say. Instants are kept to the microsecond.
+
+    `anthropic="2.14.0"` is accepted for `client="anthropic 2.14.0"`: recordings of Anthropic's SDK were once the only
+    ones.
     """
 
     test: str
     sample: int = 1
     recorded: str
-    anthropic: str
+    client: str = ""
+    samples: int | None = None
     exchanges: tuple[Exchange, ...] = ()
+    anthropic: InitVar[str | None] = None
+
+    def __post_init__(self, anthropic: str | None) -> None:
+        """Take the version of Anthropic's SDK where that was given."""
+        if anthropic is not None:
+            object.__setattr__(self, "client", f"anthropic {anthropic}".rstrip())
 
     @classmethod
     def load(cls, path: Path | str) -> Recording:
@@ -88,7 +100,8 @@ def save_set(
 ) -> None:
     """Replace all samples of a test by these, as one set.
 
-    Samples recorded earlier that are not among them are removed, unless `keep_others`.
+    Samples recorded earlier that are not among them are removed, unless `keep_others`. Each file says how many there
+    are, also one that is kept.
 
     Raises:
         CredentialError: something in one looks like a credential; nothing was written.
@@ -96,8 +109,13 @@ def save_set(
     """
     for recording in recordings:
         refuse_credentials(recording, recording.test)
-    texts = {path_of(test_file, folder, test_id, recording.sample): dumps(recording) for recording in recordings}
-    _replace(texts, stale=[] if keep_others else samples(test_file, folder, test_id))
+    written = {path_of(test_file, folder, test_id, recording.sample): recording for recording in recordings}
+    earlier = [path for path in samples(test_file, folder, test_id) if path not in written]
+    size = len(written) + (len(earlier) if keep_others else 0)
+    texts = {path: dumps(replace(recording, samples=size)) for path, recording in written.items()}
+    if keep_others:
+        texts |= {path: resized(read_text(path, CassetteError), path, size) for path in earlier}
+    _replace(texts, stale=[] if keep_others else earlier)
 
 
 def _replace(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None:
@@ -105,6 +123,25 @@ def _replace(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None:
         replace_files(texts, stale)
     except FileWriteError as error:
         raise CassetteWriteError(error.path, error.reason) from error
+
+
+def resized(text: str, path: Path, size: int) -> str:
+    """Return the text of a recording with another size of its set. All but the first line stays as it is written.
+
+    A file of version 1 does not say to which set it belongs, so it stays as it is. `path` is where it came from.
+
+    Raises:
+        CassetteError: its first line cannot be read.
+    """
+    first, newline, rest = text.partition("\n")
+    try:
+        fact = parse(first)
+        header = read_header(fact if isinstance(fact, dict) else {})
+    except JSONFaultError as fault:
+        raise CassetteError(path, 1, str(fault)) from None
+    if header.version == 1 or header.samples == size:
+        return text
+    return _encoded(fact | {"samples": size}) + newline + rest
 
 
 def loads(text: str, path: Path) -> Recording:
@@ -118,7 +155,8 @@ def loads(text: str, path: Path) -> Recording:
         test=header.test,
         sample=header.sample,
         recorded=header.recorded,
-        anthropic=header.anthropic,
+        client=header.client,
+        samples=header.samples or None,
         exchanges=exchanges,
     )
 
@@ -136,22 +174,23 @@ def dumps(recording: Recording) -> str:
             test=recording.test,
             sample=recording.sample,
             recorded=recording.recorded,
-            anthropic=recording.anthropic,
+            client=recording.client,
+            samples=UNSET if recording.samples is None else recording.samples,
         )
     ]
     _check_order([exchange.sent for exchange in recording.exchanges])
     for number, exchange in enumerate(recording.exchanges, 1):
         lines += _exchange_lines(number, exchange)
-    texts: list[str] = []
-    for line in lines:
-        fact = to_builtins(line)
-        encoded = _ENCODER.encode(fact)
-        try:
-            encoded.encode()
-        except UnicodeEncodeError:  # half a surrogate pair: JSON can write it, UTF-8 cannot
-            encoded = _ASCII_ENCODER.encode(fact)
-        texts.append(f"{encoded}\n")
-    return "".join(texts)
+    return "".join(f"{_encoded(to_builtins(line))}\n" for line in lines)
+
+
+def _encoded(fact: dict[str, Any]) -> str:
+    encoded = _ENCODER.encode(fact)
+    try:
+        encoded.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: JSON can write it, UTF-8 cannot
+        return _ASCII_ENCODER.encode(fact)
+    return encoded
 
 
 def _exchange_lines(number: int, exchange: Exchange) -> Iterator[Line]:
@@ -177,7 +216,13 @@ def _exchange_lines(number: int, exchange: Exchange) -> Iterator[Line]:
         yield ResponseLine(response=number, at=_milliseconds(response.at), status=response.status, headers=headers)
     for chunk in exchange.chunks:
         yield ChunkLine(chunk=number, at=_milliseconds(chunk.at), **_text("text", chunk.data))
-    yield EndLine(end=number, at=_milliseconds(end.at), error=end.error or UNSET, closed=end.closed or UNSET)
+    yield EndLine(
+        end=number,
+        at=_milliseconds(end.at),
+        error=end.error or UNSET,
+        closed=end.closed or UNSET,
+        message=UNSET if end.message is None or not end.error else end.message,
+    )
 
 
 def _check_order(instants: list[Nanoseconds]) -> None:

@@ -24,7 +24,9 @@ PLACEHOLDER = "[redacted]"
 _KEPT = {"content-type", "anthropic-version", "anthropic-beta", "request-id", "server-timing"}
 _KEPT |= {"retry-after", "retry-after-ms", "x-should-retry"}  # the SDK's back-off obeys them
 _KEPT |= {INVOCATION_HEADER}
-_KEPT_PREFIX = "anthropic-ratelimit-"  # limits and what is left of them: they explain a 429
+_KEPT |= {"x-request-id", "x-amzn-requestid", "x-amzn-errortype"}  # of other clouds and of gateways
+# Limits and what is left of them explain a 429; Bedrock gives its counts of tokens in headers too.
+_KEPT_PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-", "x-amzn-bedrock-")
 _NEVER = re.compile(
     r"authorization|.*-authorization|x-api-key|api-key|.*cookie2?|.*organization.*|.*workspace.*|x-amz-security-token"
     # These describe the bytes on the wire; a recording holds them decoded.
@@ -60,7 +62,7 @@ def keep_headers(
     return tuple(
         (name, value)
         for name, value in named
-        if (name in wanted or name.startswith(_KEPT_PREFIX)) and not is_never_kept(name)
+        if (name in wanted or name.startswith(_KEPT_PREFIXES)) and not is_never_kept(name)
     )
 
 
@@ -91,7 +93,11 @@ def redact(recording: RecordedT, patterns: Sequence[re.Pattern[str]]) -> Recorde
             if matches:
                 pieces += body_text.replaced(matches, PLACEHOLDER)
         chunks = tuple(_cut_alike(exchange.chunks, changes(pieces)))
-        exchanges.append(replace(exchange, request=redact_request(exchange.request, patterns), chunks=chunks))
+        end = exchange.end
+        if end is not None and end.message is not None:
+            end = replace(end, message=redact_text(end.message, patterns))
+        request = redact_request(exchange.request, patterns)
+        exchanges.append(replace(exchange, request=request, chunks=chunks, end=end))
     return replace(recording, exchanges=tuple(exchanges))
 
 

@@ -110,6 +110,8 @@ def find_credentials(recording: Recorded) -> list[Finding]:
         if exchange.response is not None:
             findings += _in_headers(f"{place}, response header", exchange.response.headers)
         findings += _in_body(f"{place}, answer", ", ", b"".join(chunk.data for chunk in exchange.chunks))
+        message = exchange.end and exchange.end.message
+        findings += (Finding(f"{place}, error message", kind) for kind in _kinds(message or ""))
     return list(dict.fromkeys(findings))
 
 

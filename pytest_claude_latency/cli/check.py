@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cassettes.secrets import find_credentials
 from pytest_claude_latency.cli.recordings_in_use import RecordingsInUse, find_in_use, folder_name
 from pytest_claude_latency.errors import CassetteError
+from pytest_claude_latency.messages_api.clients import release_line
 from pytest_claude_latency.plurals import number_of
 
 _SAMPLE = re.compile(r"\.\d+\.jsonl\Z")
@@ -36,7 +37,7 @@ def declare(commands: Any) -> None:
         "check",
         help="check recordings: readable, free of credentials, used by a test",
         description="Check that every recording is readable, free of credentials, and used by a test that still "
-        "exists. Show how old each recording is, and which SDK made it. Exit status 1 if there is a problem.",
+        "exists. Show how old each recording is, and which client made it. Exit status 1 if there is a problem.",
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help="a folder of recordings, or one recording")
     parser.add_argument("--no-collect", action="store_true", help="do not ask pytest which tests there are")
@@ -57,21 +58,29 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"no recordings in {' '.join(map(str, chosen.places))}")
         return 1
     all_checked = check(paths, folder, collect=not chosen.no_collect)
-    sdk_lines: Counter[str] = Counter()
+    release_lines: Counter[str] = Counter()
     for checked in all_checked:
         facts = " " * 30
         if recording := checked.recording:
-            sdk_lines[f"{recording.anthropic.partition('.')[0]}.x"] += 1
+            release_lines[release_line(recording.client)] += 1
             age = max((datetime.now(UTC) - datetime.fromisoformat(recording.recorded)).days, 0)
-            facts = f"{number_of(age, 'day'):>10}  anthropic {recording.anthropic:<8}"
+            facts = f"{number_of(age, 'day'):>10}  {recording.client:<18}"
         print(f"{'PROBLEM' if checked.problems else 'ok':<8}{facts}  {checked.path}")
         for problem in checked.problems:
             print(f"    {problem}")
-    sdk = ", ".join(f"{line}: {sdk_lines[line]}" for line in sorted(sdk_lines))
+    made_by = ", ".join(["", *_by_library(release_lines)])
     problems = sum(bool(checked.problems) for checked in all_checked)
-    made_by = f", anthropic {sdk}" if sdk else ""
     print(f"{number_of(len(all_checked), 'recording')}{made_by}; {problems or 'none'} with problems")
     return 1 if problems else 0
+
+
+def _by_library(release_lines: Mapping[str, int]) -> Iterator[str]:
+    """Yield how many recordings each release line made. Each library is named once: `anthropic 0.x: 1`, `2.x: 3`."""
+    shown = ""
+    for line in sorted(release_lines):
+        name, _, version = line.rpartition(" ")
+        yield f"{version if name == shown else line}: {release_lines[line]}"
+        shown = name
 
 
 def refuse_missing(chosen: argparse.Namespace) -> None:
@@ -115,8 +124,10 @@ def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[C
         except CassetteError as error:
             all_checked.append(Checked(path, None, (f"it cannot be read: {error.problem}",)))
             continue
-        credentials = tuple(f"it may hold a credential: {place}" for place in find_credentials(recording))
-        all_checked.append(Checked(path, recording, credentials))
+        problems = [f"it may hold a credential: {place}" for place in find_credentials(recording)]
+        if recording.samples is not None and (count := _size_of_set(path)) not in (None, recording.samples):
+            problems.append(f"its set is mixed or incomplete: it is one of {recording.samples}, and there are {count}")
+        all_checked.append(Checked(path, recording, tuple(problems)))
     test_files = {
         _test_file(checked.path, checked.recording, folder)
         for checked in all_checked
@@ -129,9 +140,19 @@ def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[C
         if checked.recording and _is_placed(checked.path, folder):
             reason = _why_unused(checked.path, checked.recording, folder, in_use)
             if reason is not None:
-                problems = (*checked.problems, f"no test uses it: {reason}")
-                all_checked[position] = Checked(checked.path, checked.recording, problems)
+                all_problems = (*checked.problems, f"no test uses it: {reason}")
+                all_checked[position] = Checked(checked.path, checked.recording, all_problems)
     return all_checked
+
+
+def _size_of_set(path: Path) -> int | None:
+    """Return how many samples of the same test lie next to it; None if its name is not that of a sample."""
+    test, samples_found = _SAMPLE.sub("", path.name), 0
+    if test == path.name:
+        return None
+    for file in path.parent.iterdir():
+        samples_found += _SAMPLE.search(file.name) is not None and _SAMPLE.sub("", file.name) == test
+    return samples_found
 
 
 def _is_placed(path: Path, folder: str) -> bool:

@@ -117,7 +117,8 @@ class Attempt:
             self.met_another_loop = isinstance(error, RuntimeError) and "loop" in str(error).lower()
             failed = isinstance(error, Exception)  # a cancellation, ^C or a miss is the program stopping, not the wire
             name = type(error).__name__ if failed else None
-            self._end = End(self.now(), name, "client" if closed or (error and not failed) else None)
+            stopped = closed is not None or (error is not None and not failed)
+            self._end = End(self.now(), name, "client" if stopped else None, str(error) if failed else None)
 
     def exchange(self) -> Exchange:
         """Return what is known so far."""

@@ -29,16 +29,16 @@ class ReplayTransport:
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
-        script = self._script(request)
+        script = self._script(request, is_async=True)
         for instant in chain(script.connection(), script.headers()):
             await self._waiter.async_sleep_until(instant)
         return self._response(script, self._library.async_body(self._play_async(script), _nothing_to_close))
 
-    def _script(self, request: Any) -> ReplayScript:
+    def _script(self, request: Any, *, is_async: bool = False) -> ReplayScript:
         def error(name: str, message: str) -> Exception:
             return self._library.error(name, message, request)
 
-        return self._playback.script(timeouts_of(request), error)
+        return self._playback.script(timeouts_of(request), error, is_async=is_async)
 
     def _response(self, script: ReplayScript, stream: Any) -> Any:
         return self._library.response(script.response.status, script.response.headers, stream)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol, final
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
+from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.messages_api.exchange import End, Exchange, Response
 from pytest_claude_latency.virtual_time.clock import Clock
 
@@ -21,9 +22,6 @@ SLACK: Nanoseconds = 250 * MILLISECOND
 A recording contains the time that the program itself computed, and virtual time does not: a time-out that fired 194 ms
 after the request was sent while recording fires after 200 ms in the replay.
 """
-
-_AS_RECORDED = "as recorded"
-_TIMED_OUT = "no answer for {:g} s"
 
 
 class Waiter(Protocol):
@@ -81,25 +79,30 @@ class Playback:
     place: int = 0
     """The place of the exchange in its recording."""
 
-    def script(self, timeouts: Timeouts, error: Callable[[str, str], Exception]) -> ReplayScript:
+    def script(
+        self, timeouts: Timeouts, error: Callable[[str, str], Exception], *, is_async: bool = False
+    ) -> ReplayScript:
         """Return the script of the exchange. It begins now.
 
         `error` makes the exception of the client library from the name in the recording, which is a name of httpx, and
-        a message.
+        the text that it had on the wire. `is_async` says that an async client sends, whose errors have other texts.
         """
-        return ReplayScript(self, timeouts, error)
+        return ReplayScript(self, timeouts, error, is_async=is_async)
 
 
 @final
 class ReplayScript:
     """One recorded exchange, played once: `connection`, then `headers`, then `body`."""
 
-    def __init__(self, playback: Playback, timeouts: Timeouts, error: Callable[[str, str], Exception]) -> None:
+    def __init__(
+        self, playback: Playback, timeouts: Timeouts, error: Callable[[str, str], Exception], *, is_async: bool = False
+    ) -> None:
         self._recorded = playback.recorded
         self._end = playback.recorded.end or End(0)
         self._overrun = playback.overrun
         self._timeouts = timeouts
         self._error = error
+        self._is_async = is_async
         self._now = playback.waiter.clock.now
         self._start = self._now()
 
@@ -158,7 +161,7 @@ class ReplayScript:
         if allowed is not None and due - since > allowed:
             yield since + allowed
             # In mid-stream the SDK hands this exception to the program as it is, so it has to be the library's own.
-            raise self._error(error, _TIMED_OUT.format(allowed / 1e9))
+            raise self._failure(error)
         yield due
 
     def _break_off(self, since: Nanoseconds) -> Iterator[Nanoseconds]:
@@ -172,7 +175,7 @@ class ReplayScript:
             # This program may be less patient than the recorded one: then its own time-out comes first.
             patience = "ConnectTimeout" if failure == "ConnectError" else "ReadTimeout"
             yield from self._in_time(since, self._start + self._end.at, patience)
-            raise self._error(failure, _AS_RECORDED)
+            raise self._failure(failure)
         # Each kind of time-out counts from another moment.
         timeout = failure or "ReadTimeout"
         if timeout == "ConnectTimeout":
@@ -183,6 +186,14 @@ class ReplayScript:
         latest = self._start + self._end.at + SLACK
         if allowed is not None and since + allowed <= latest:
             yield since + allowed
-            raise self._error(timeout, _TIMED_OUT.format(allowed / 1e9))
+            raise self._failure(timeout)
         yield latest  # whoever is still waiting then has left what was recorded
         self._overrun(self._recorded)
+
+    def _failure(self, name: str) -> Exception:
+        """Return the error called `name`, with the text it had on the wire."""
+        text = self._end.message if name == self._end.error else None
+        if text is None:
+            in_body, url = self._recorded.response is not None, self._recorded.request.url
+            text = text_of(name, url, in_body=in_body, is_async=self._is_async)
+        return self._error(name, text)

@@ -17,6 +17,7 @@ from weakref import ref
 from pytest_claude_latency.cassettes.secrets import conceal_url
 from pytest_claude_latency.duration import Nanoseconds, seconds
 from pytest_claude_latency.http.recorder import Attempt
+from pytest_claude_latency.messages_api.clients import client_list
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
 from pytest_claude_latency.messages_api.retries import Attempts, ended
@@ -169,6 +170,11 @@ class CallLog:
         """Every attempt of the test, in the order sent."""
         attempts = [attempt for call in list(self._calls) for attempt in call.attempts]
         return tuple(attempt.exchange() for attempt in sorted(attempts, key=lambda attempt: attempt.sent))
+
+    @property
+    def clients(self) -> str:
+        """The libraries that made the calls, each once, as recordings name them."""
+        return client_list(attempt.client for call in list(self._calls) for attempt in call.attempts)
 
     @property
     def met_another_loop(self) -> bool:

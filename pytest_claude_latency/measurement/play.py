@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from pytest_claude_latency import virtual_time
+from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.http.sdk_patches import SDKPatches
@@ -49,7 +50,8 @@ def play(recording: Recording) -> Iterator[Latency]:
         sdk.start()
         cleanup.callback(sdk.stop)
         interception.prove()  # before there is a responder, so that nothing can go out if it is not live
-        measurement = Measurement(_NAME, VirtualClock(), SequentialSource(recording.exchanges))
+        recording, date = on_the_calendar(recording, None)
+        measurement = Measurement(_NAME, VirtualClock(), SequentialSource(recording.exchanges), date)
         measurement.log.begin(Phase.BODY)
         measurement.enter()
         cleanup.callback(measurement.leave)

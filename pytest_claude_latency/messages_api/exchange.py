@@ -80,11 +80,15 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """When and how it ended: complete, by an `error` (the name of the exception), or `closed` by the client."""
+    """When and how it ended: complete, by an `error` (the name of the exception), or `closed` by the client.
+
+    `message` is the text of the exception, None where it is not known: programs look at it to decide what to do.
+    """
 
     at: Nanoseconds
     error: str | None = None
     closed: Literal["client"] | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

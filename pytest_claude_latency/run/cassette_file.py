@@ -71,8 +71,10 @@ class CassetteFile:
             return None
         return messages.unused_exchanges(len(unused), len(source.matcher.exchanges), self.shown, self.command)
 
-    def keep(self, exchanges: Sequence[Exchange], began: datetime) -> None:
+    def keep(self, exchanges: Sequence[Exchange], began: datetime, client: str) -> None:
         """Write what was exchanged, without what must not reach the disk, in place of the old recording.
+
+        `client` names the libraries that sent the requests.
 
         Raises:
             CredentialError: a body or URL looks as if it held a credential.
@@ -81,8 +83,6 @@ class CassetteFile:
         if not exchanges:
             self.save([])
             return
-        import anthropic  # the SDK is loaded by now, since it sent what is written
-
         also, kept = self.settings.keep_headers, []
         for exchange in exchanges:
             request, response = exchange.request, exchange.response
@@ -95,7 +95,7 @@ class CassetteFile:
             test=self.subject,
             sample=self.sample,
             recorded=timestamp(began),
-            anthropic=anthropic.__version__,
+            client=client,
             exchanges=tuple(kept),
         )
         self.save([redact(recording, self.settings.redact)])

@@ -13,6 +13,7 @@ from pytest_claude_latency.collection.selection import BUDGET
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.latency_test import LatencyTest
+from pytest_claude_latency.settings import Mode
 
 
 def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
@@ -40,6 +41,16 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
     if promises_directly(test.item) and not test.budget.plain:
         return f"{NO_CALL} by a test that carries @{BUDGET}"
     return None
+
+
+def mixed_set(test: LatencyTest) -> str | None:
+    """Return that the recordings of the test are no complete set. Only a replay of the whole set shows that."""
+    recorded, found, settings = test.recorded_samples, test.identity.sample_count, test.settings
+    if recorded is None or settings.mode is not Mode.REPLAY:
+        return None
+    # `--latency-samples` asks for no more than so many of them.
+    expected = recorded if settings.samples is None else min(settings.samples, recorded)
+    return None if found == expected else messages.mixed_set(recorded, found, test.file.command)
 
 
 def unused_exchanges(test: LatencyTest) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_claude_latency.budgets.budget import Budget
 from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.collection.identity import Identity, identity_of
 from pytest_claude_latency.collection.markers import CassetteMarker, budget_of, cassette_marker_of, variants_of
 from pytest_claude_latency.errors import LatencyError
@@ -42,6 +43,8 @@ class LatencyTest:
     marker: CassetteMarker
     file: CassetteFile
     measurement: Measurement
+    recorded_samples: int | None = None
+    """The size of the set that the replayed recording belongs to; `None` where that is not known."""
 
     @classmethod
     def of(cls, session: Session, item: pytest.Item) -> LatencyTest:
@@ -61,12 +64,16 @@ class LatencyTest:
         marker = cassette_marker_of(item)
         file = cassette_file_of(item, marker, session)
         session.current.prove_interception()
+        recorded_samples: int | None = None
         if session.settings.mode.replays(recorded=file.exists, borrowed=marker.is_borrowed):
             # Without a recording the test is replayed all the same: its first request misses, and the message names the
             # command that records it.
             recording, date = file.load(), None
-            if recording is not None and session.settings.date is Date.RECORDED:
-                date = datetime.fromisoformat(recording.recorded)
+            if recording is not None:
+                recorded_samples = recording.samples
+                if session.settings.date is Date.RECORDED:
+                    date = datetime.fromisoformat(recording.recorded)
+                recording, date = on_the_calendar(recording, date)
             source = file.source(recording, marker.rules)
             clock = session.current.replay_clock()
             measurement = Measurement(item.nodeid, clock, source, date, variant=identity.variant)
@@ -74,7 +81,7 @@ class LatencyTest:
             # Samples are compared with each other, so none may be slower only because it opens the connection.
             warmup = ConnectionWarmup() if identity.sample_count > 1 else None
             measurement = Measurement(item.nodeid, WallClock(), LiveSource(), warmup=warmup, variant=identity.variant)
-        return cls(session, item, identity, budget, marker, file, measurement)
+        return cls(session, item, identity, budget, marker, file, measurement, recorded_samples)
 
     @property
     def settings(self) -> Settings:

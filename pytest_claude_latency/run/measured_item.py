@@ -102,9 +102,11 @@ class MeasuredItem:
             if test.settings.strict:
                 pytest.fail(f"{unused} ({messages.STRICTLY})", pytrace=False)
             outcome.warn(unused)
+        if mixed := item_checks.mixed_set(test):
+            outcome.warn(mixed)
         if test.settings.mode.records and not measurement.replays and outcome.keeps_recording:
             with session.failing():
-                test.file.keep(measurement.log.exchanges, self._began)
+                test.file.keep(measurement.log.exchanges, self._began, measurement.log.clients)
         # Last, since it sends requests of its own: nothing of them may count for the test or be recorded.
         if test.settings.ab and not outcome.is_incomplete and test.identity.variant is None:
             from pytest_claude_latency.ab.runner import measure_pairs

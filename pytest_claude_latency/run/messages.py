@@ -62,6 +62,14 @@ def unused_exchanges(unused: int, total: int, recording: str, command: str) -> s
     return f"{unused} of {total} recorded exchanges were not used: {recording}; record them again: {command}"
 
 
+def mixed_set(recorded: int, found: int, command: str) -> str:
+    """Return what is said of a recording whose set has another size than it says."""
+    return (
+        f"its recordings are a mixed or incomplete set: one of a set of {recorded} is among them, and there are "
+        f"{found}; record them again: {command}"
+    )
+
+
 def end_of_recording(request: str, stopped: str, recording: str, command: str) -> str:
     """Return what is said of a program that reads on where the recorded program stopped."""
     return (

@@ -18,6 +18,7 @@ from typing import Any, final
 
 import pytest
 
+from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, shown
 from pytest_claude_latency.cassettes.recording import Recording
@@ -98,8 +99,11 @@ class _MeasuredFixture:
         self._is_incomplete = False
         session.current.prove_interception()
         if session.settings.mode.replays(recorded=file.exists, borrowed=False):
-            source = file.source(file.load(), Rules())
-            self._measurement = Measurement(file.subject, session.current.replay_clock(), source)
+            recording, date = file.load(), None
+            if recording is not None:
+                recording, date = on_the_calendar(recording, date)
+            source = file.source(recording, Rules())
+            self._measurement = Measurement(file.subject, session.current.replay_clock(), source, date)
         else:
             self._measurement = Measurement(file.subject, WallClock(), LiveSource())
 
@@ -133,7 +137,7 @@ class _MeasuredFixture:
         measurement, settings = self._measurement, self._session.settings
         if settings.mode.records and not measurement.replays:
             with self._session.failing():
-                self._file.keep(measurement.log.exchanges, self._began)
+                self._file.keep(measurement.log.exchanges, self._began, measurement.log.clients)
         if unused := self._file.unused(measurement.source):
             if settings.strict:
                 pytest.fail(f"{unused} ({messages.STRICTLY})", pytrace=False)

@@ -109,6 +109,6 @@ def _recordings(draw: st.DrawFn, envelope: Envelope, retries: bool, calls: Range
     return Recording(
         test="generated",
         recorded="2026-01-01T00:00:00.000Z",
-        anthropic=version("anthropic"),
+        client=f"anthropic {version('anthropic')}",
         exchanges=tuple(exchanges),
     )

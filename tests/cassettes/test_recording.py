@@ -17,6 +17,9 @@ from pytest_claude_latency.messages_api.exchange import Chunk, Connect, End, Exc
 from tests.support.some_recording import HEADER, LINES, TEXT, answering, asking, recording, recordings
 
 HERE = Path("tests/cassettes/test_summary/test_summary_is_prompt.1.jsonl")
+VERSION_1 = TEXT.replace('"version": 2', '"version": 1').replace(
+    '"client": "anthropic 2.12.0"', '"anthropic": "2.12.0"'
+)
 WRITTEN_DOWN = recording(
     Exchange(
         sent=0,
@@ -36,6 +39,26 @@ WRITTEN_DOWN = recording(
 
 def test_a_recording_is_read_as_the_facts_its_lines_state() -> None:
     assert loads(TEXT, HERE) == WRITTEN_DOWN
+
+
+def test_version_1_is_read_as_the_same() -> None:
+    assert loads(VERSION_1, HERE) == WRITTEN_DOWN
+
+
+def test_a_value_may_name_the_version_of_the_sdk_alone() -> None:
+    old = Recording(test="t", recorded="2026-11-22T11:30:00.000Z", anthropic="2.14.0")
+
+    assert old == Recording(test="t", recorded="2026-11-22T11:30:00.000Z", client="anthropic 2.14.0")
+    assert replace(old, anthropic="2.15.0").client == "anthropic 2.15.0"
+    assert replace(old, client="boto3 1.42.0").client == "boto3 1.42.0"
+    assert replace(old, sample=2).client == "anthropic 2.14.0"
+
+
+def test_the_text_of_an_error_is_kept_also_if_it_is_empty() -> None:
+    for message in ("peer closed connection", ""):
+        broken = recording(replace(answering(b"x"), end=End(3_000_000, "RemoteProtocolError", message=message)))
+
+        assert loads(dumps(broken), HERE) == broken
 
 
 def test_a_recording_is_written_one_fact_a_line() -> None:
@@ -149,11 +172,11 @@ NOT_READ = {
     "a byte order mark": ("\ufeff" + TEXT, 1, "it is not JSON"),
     "no object": ("[]\n", 1, "it is not a JSON object"),
     "foreign": ('{"log": {"version": "1.2"}}\n', 1, "it is not a recording of this plugin"),
-    "a newer version": (TEXT.replace('"version": 1', '"version": 2', 1), 1, "version 2, this plugin reads up to 1"),
-    "a version that is none": (TEXT.replace('"version": 1', '"version": "1"', 1), 1, '"version" is "1"'),
-    "a version that is a truth": (TEXT.replace('"version": 1', '"version": true', 1), 1, '"version" is true'),
+    "a newer version": (TEXT.replace('"version": 2', '"version": 3', 1), 1, "version 3, this plugin reads up to 2"),
+    "a version that is none": (TEXT.replace('"version": 2', '"version": "1"', 1), 1, '"version" is "1"'),
+    "a version that is a truth": (TEXT.replace('"version": 2', '"version": true', 1), 1, '"version" is true'),
     "no test": (TEXT.replace('"test":', '"tset":', 1), 1, 'it has the unknown key "tset"'),
-    "a test that is no text": (TEXT.replace('"2.12.0"', "2"), 1, '"anthropic" is 2, expected a text'),
+    "a test that is no text": (TEXT.replace('"anthropic 2.12.0"', "2"), 1, '"client" is 2, expected a text'),
     "sample 0": (TEXT.replace('"sample": 1', '"sample": 0'), 1, '"sample" is 0, expected a whole number from 1'),
     "no moment": (TEXT.replace("2026-11-22T", "22.11.2026 "), 1, '"recorded" is'),
     "a day that is none": (TEXT.replace("2026-11-22T", "2026-11-31T"), 1, '"recorded" is'),
@@ -203,6 +226,19 @@ NOT_READ = {
     "closed by no client": (TEXT.replace("2875.002", '2875.002, "closed": true'), 7, '"closed" is true'),
     "an error without name": (TEXT.replace("2875.002", '2875.002, "error": ""'), 7, '"error" is empty'),
     "an error that is none": (TEXT.replace("2875.002", '2875.002, "error": null'), 7, '"error" is null'),
+    "a text of no error": (TEXT.replace("2875.002", '2875.002, "message": "x"'), 7, 'an end has "message" only where'),
+    "samples in version 1": (
+        VERSION_1.replace('"sample": 1', '"sample": 1, "samples": 1'),
+        1,
+        'it has the unknown key "samples"',
+    ),
+    "a client in version 1": (TEXT.replace('"version": 2', '"version": 1'), 1, '"client"'),
+    "an error's text in version 1": (
+        VERSION_1.replace("2875.002", '2875.002, "error": "ReadError", "message": "x"'),
+        7,
+        'it has the unknown key "message"',
+    ),
+    "a set of no samples": (TEXT.replace('"sample": 1', '"sample": 1, "samples": 0'), 1, '"samples" is 0'),
     "nested without end": (f"{HEADER}\n{'[' * 200_000}\n", 2, "it is nested too deeply"),
     "a status left out": (TEXT.replace('"status": 200, ', ""), 4, 'it lacks "status"'),
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_claude_latency.cassettes.paths import path_of
-from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.cassettes.recording import Recording, save_set
 from pytest_claude_latency.cassettes.staging import Place, Staging
 from pytest_claude_latency.errors import CassetteWriteError, CredentialError
 from tests.support.some_recording import answering, asking, recording
@@ -54,7 +55,7 @@ def test_the_last_sample_brings_the_set_whichever_it_is(folder: Path) -> None:
     take(folder, 3, 1, 2)
 
     assert written(folder) == ["test_one.1.jsonl", "test_one.2.jsonl", "test_one.3.jsonl"]
-    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2)) == recorded(2)
+    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2)) == replace(recorded(2), samples=3)
     assert list(Staging(folder / "staging").unfinished()) == []
 
 
@@ -73,7 +74,7 @@ def test_a_sample_that_comes_again_replaces_itself(folder: Path) -> None:
 
     Staging(folder / "staging").take([again], place(folder), 2)
 
-    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2)) == again
+    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2)) == replace(again, samples=3)
 
 
 def test_a_set_that_is_completed_keeps_what_was_there(folder: Path) -> None:
@@ -128,3 +129,27 @@ def test_a_set_that_cannot_be_written_leaves_the_old_one(folder: Path) -> None:
 
     assert (folder / "cassettes").read_text() == "a file stands where the folder should"
     assert [done for _, done, _ in Staging(folder / "staging").unfinished()] == [1]
+
+
+def test_what_is_added_to_a_set_changes_only_the_size_in_the_files_that_stay(folder: Path) -> None:
+    file, first = folder / "test_it.py", folder / "cassettes" / "test_it" / "test_one.1.jsonl"
+    save_set([recorded(1)], file, "cassettes", "test_one")
+    edited = first.read_text().replace('"at": 0.0', '"at": 0')
+    first.write_text(edited)
+
+    save_set([recorded(2)], file, "cassettes", "test_one", keep_others=True)
+
+    assert first.read_text() == edited.replace('"samples": 1', '"samples": 2')
+    assert Recording.load(first.with_name("test_one.2.jsonl")).samples == 2
+
+
+def test_a_file_of_version_1_that_stays_in_a_set_is_left_alone(folder: Path) -> None:
+    first = folder / "cassettes" / "test_it" / "test_one.1.jsonl"
+    first.parent.mkdir(parents=True)
+    old = '{"format": "claude-latency-cassette", "version": 1, "test": "t", "sample": 1, '
+    old += '"recorded": "2026-11-22T11:30:00.000Z", "anthropic": "2.12.0"}\n'
+    first.write_text(old)
+
+    save_set([recorded(2)], folder / "test_it.py", "cassettes", "test_one", keep_others=True)
+
+    assert first.read_text() == old

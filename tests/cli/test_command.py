@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from pytest_claude_latency.cassettes.paths import fixture_path, path_of
-from pytest_claude_latency.cassettes.recording import timestamp
+from pytest_claude_latency.cassettes.recording import Recording, timestamp
 from pytest_claude_latency.cli import recordings_in_use
 from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.messages_api.exchange import Exchange
@@ -93,6 +93,20 @@ def test_a_recording_without_a_test_that_uses_it_is_a_problem(
     assert rows[:-1:2] == [f"PROBLEM     0 days  anthropic 2.12.0    {path}" for path in paths]
     assert rows[1:-1:2] == [f"    no test uses it: {reason}" for reason in reasons]
     assert rows[-1] == "4 recordings, anthropic 2.x: 4; 4 with problems"
+
+
+def test_a_set_that_lacks_a_sample_is_a_problem(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tests("def test_x(claude_latency): pass\n")
+    for sample in (1, 2):
+        path = record("tests/test_a.py::test_x", sample=sample)
+        replace(Recording.load(path), samples=3, client="boto3 1.42.0").save(path)
+
+    status = main(["check", "tests"])
+
+    rows = capsys.readouterr().out.splitlines()
+    assert status == 1
+    assert rows[1] == rows[3] == "    its set is mixed or incomplete: it is one of 3, and there are 2"
+    assert rows[4] == "2 recordings, boto3 1.x: 2; 2 with problems"
 
 
 def test_what_an_ini_file_deselects_or_spreads_over_workers_is_used_all_the_same(record: Record) -> None:

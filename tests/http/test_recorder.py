@@ -31,7 +31,7 @@ def attempt(clock: VirtualClock) -> Attempt:
     ("error", "end"),
     [
         (None, End(0)),
-        (LIBRARY.module.ReadError("broken"), End(0, error="ReadError")),
+        (LIBRARY.module.ReadError("broken"), End(0, error="ReadError", message="broken")),
         (asyncio.CancelledError(), End(0, closed="client")),
         (KeyboardInterrupt(), End(0, closed="client")),
         (pytest.fail.Exception("a miss"), End(0, closed="client")),

@@ -88,7 +88,7 @@ def test_a_limit_of_the_program_comes_before_a_later_recorded_instant() -> None:
     player = Player()
     script = player.script(WHOLE, Timeouts(connect=1 * SECOND))
 
-    with pytest.raises(LibraryError, match="ConnectTimeout: no answer for 1 s"):
+    with pytest.raises(LibraryError, match="ConnectTimeout: "):
         player.play(script.connection())
 
     assert player.clock.now() == 2 * SECOND  # it had to wait for a second before it could begin to connect

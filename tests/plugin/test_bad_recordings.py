@@ -38,8 +38,8 @@ INVALID: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "foreign": (lambda data: b'{"interactions": []}\n', f"cannot read the recording {NAME}, line 1: *"),
     "not JSON": (lambda data: b"interactions:\n- request\n", f"cannot read the recording {NAME}, line 1: *"),
     "newer": (
-        lambda data: data.replace(b'"version": 1', b'"version": 2'),
-        f"cannot read the recording {NAME}, line 1: *version 2*",
+        lambda data: data.replace(b'"version": 2', b'"version": 3'),
+        f"cannot read the recording {NAME}, line 1: *version 3*",
     ),
     "not UTF-8": (lambda data: data + b"\xff\n", f"cannot read the recording {NAME}, line *: it is not UTF-8"),
     "with a misspelt key": (

@@ -482,7 +482,9 @@ def test_missing_samples_of_a_set_are_recorded_and_the_others_replayed(suite: Su
     posts = [request for request in suite.server.requests[asked:] if request.method == "POST"]
     assert len(posts) == 2
     assert suite.recordings() == files("test_one", samples=4)
-    assert before.items() <= contents(suite).items()
+    # What stays says how large its set is now, and is otherwise as it was.
+    grown = {name: text.replace('"samples": 2', '"samples": 4') for name, text in before.items()}
+    assert grown.items() <= contents(suite).items()
 
 
 def test_a_set_without_calls_removes_the_old_recordings(suite: Suite) -> None:

@@ -22,8 +22,8 @@ from pytest_claude_latency.messages_api.exchange import (
 )
 
 HEADER = (
-    '{"format": "claude-latency-cassette", "version": 1, "test": "tests/test_summary.py::test_summary_is_prompt", '
-    '"sample": 1, "recorded": "2026-11-22T11:30:00.000Z", "anthropic": "2.12.0"}'
+    '{"format": "claude-latency-cassette", "version": 2, "test": "tests/test_summary.py::test_summary_is_prompt", '
+    '"sample": 1, "recorded": "2026-11-22T11:30:00.000Z", "client": "anthropic 2.12.0"}'
 )
 LINES = (
     HEADER,
@@ -45,7 +45,7 @@ def recording(*exchanges: Exchange, sample: int = 1) -> Recording:
         test="tests/test_summary.py::test_summary_is_prompt",
         sample=sample,
         recorded="2026-11-22T11:30:00.000Z",
-        anthropic="2.12.0",
+        client="anthropic 2.12.0",
         exchanges=exchanges,
     )
 
@@ -102,7 +102,10 @@ def exchanges(draw: st.DrawFn, sent: Nanoseconds = 0) -> Exchange:
         connect=Connect(opened, draw(_MICROSECONDS) * MICROSECOND) if draw(st.booleans()) else None,
         response=Response(answered, draw(st.integers(100, 599)), draw(_HEADERS)) if has_response else None,
         chunks=tuple(map(Chunk, arrived, chunks)),
-        end=draw(st.sampled_from([End(ended), End(ended, error="ReadError"), End(ended, closed="client")])),
+        end=draw(
+            st.sampled_from([End(ended), End(ended, error="ReadError"), End(ended, closed="client")])
+            | st.builds(End, st.just(ended), st.just("ReadError"), message=st.text(max_size=8))
+        ),
     )
 
 
@@ -118,6 +121,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         test=draw(st.text(max_size=20)),
         sample=draw(st.integers(1, 10**6)),
         recorded=draw(st.datetimes(min_value=datetime(1000, 1, 1))).isoformat(timespec="milliseconds") + "Z",
-        anthropic=draw(st.text(max_size=8)),
+        client=draw(st.text(max_size=8)),
+        samples=draw(st.none() | st.integers(1, 10**6)),
         exchanges=tuple(draw(exchanges(instant * MICROSECOND)) for instant in instants),
     )

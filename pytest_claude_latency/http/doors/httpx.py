@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Any, ClassVar, Final, final
 from unittest import mock
 
@@ -25,6 +24,7 @@ from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.http.observed_transport import ObservedTransport
 from pytest_claude_latency.http.replay import ReplayTransport
 from pytest_claude_latency.http.rewriting import RewritingTransport
+from pytest_claude_latency.messages_api.clients import client_of
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Headers, Request, canonical
 
@@ -40,7 +40,6 @@ _NOT_LIVE: Final = (
     "conftest that patches {library} and undo it before latency tests"
 )
 _PORTS = {"http": 80, "https": 443}
-_SDK: Final = f"anthropic {version('anthropic')}"
 _WAITED: Final = "the interception probe was made to wait by something that wraps the HTTP client"
 
 
@@ -203,8 +202,8 @@ class HTTPXDoor:
         return self.library.decoded(headers, parts)
 
     def client_of(self, request: Request) -> str:
-        """Return the SDK and its version."""
-        return _SDK
+        """Return the library that made the request, as its headers say; where they do not, the HTTP library."""
+        return client_of(request) or f"{self.library.name} {self.library.module.__version__}"
 
     def is_live(self) -> bool:
         """Return whether a request made now, sync or async, would be met here: one is sent each way to find out."""

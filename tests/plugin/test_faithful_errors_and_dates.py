@@ -1,0 +1,164 @@
+"""What a program reads besides the answer means the same in a replay: the text of an error, a date in a header."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from tests.plugin.suite import Suite
+from tests.support.claude_answers import Answer, hang_up
+from tests.support.claude_messages import text
+
+LONG = text("Grüße aus |Köln, |schöne Stadt", ttfb="5ms", gaps=["4ms", "6ms", "8ms"])
+FAILING = """
+def test_it(claude_latency):
+    client = anthropic.Anthropic(max_retries=0, timeout=TIMEOUT)
+    with pytest.raises(Exception) as caught:
+        with client.messages.stream(messages=messages("hi"), **app.ASKED) as answer:
+            answer.get_final_text()
+    error = caught.value
+    cause = error.__cause__ if isinstance(error, anthropic.APIError) else None
+    tell([type(error).__name__, str(error), str(cause)])
+"""
+ASYNC_FAILING = """
+@pytest.mark.asyncio
+async def test_it(claude_latency):
+    client = anthropic.AsyncAnthropic(max_retries=0, timeout=TIMEOUT)
+    with pytest.raises(Exception) as caught:
+        async with client.messages.stream(messages=messages("hi"), **app.ASKED) as answer:
+            await answer.get_final_text()
+    error = caught.value
+    cause = error.__cause__ if isinstance(error, anthropic.APIError) else None
+    tell([type(error).__name__, str(error), str(cause)])
+"""
+ANSWERS = {
+    "a drop in mid-stream": LONG.dropped(2),
+    "a reset in mid-stream": LONG.dropped(2, wait="3ms", reset=True),
+    "a silence longer than the time-out": text("one|two", gaps=["2ms", "2s"]),
+    "a connection closed before any answer": hang_up("3ms"),
+}
+
+
+@pytest.mark.parametrize("source", [FAILING, ASYNC_FAILING], ids=["sync", "async"])
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_a_replayed_error_reads_as_that_of_the_wire(suite: Suite, source: str, answer: Answer) -> None:
+    suite.write("import app\n" + source.replace("TIMEOUT", "0.3"))
+    suite.server.answer(answer)
+    suite.record().assert_outcomes(passed=1)
+    recorded = suite.told
+
+    suite.replay().assert_outcomes(passed=1)
+
+    assert suite.told == recorded
+    _in_version_1(suite)
+    suite.replay().assert_outcomes(passed=1)
+    assert suite.told == recorded
+
+
+def _in_version_1(suite: Suite) -> None:
+    """Write the recording as version 1 did: it has no text of the error."""
+    (name,) = suite.recordings()
+    head, *facts = [json.loads(line) for line in (suite.path / name).read_text().splitlines()]
+    del head["samples"]
+    head |= {"version": 1, "anthropic": head.pop("client").removeprefix("anthropic ")}
+    for fact in facts:
+        fact.pop("message", None)
+    (suite.path / name).write_text("".join(f"{json.dumps(fact)}\n" for fact in [head, *facts]))
+
+
+def test_a_time_out_of_the_program_s_own_reads_as_on_the_wire_also_if_none_was_recorded(suite: Suite) -> None:
+    suite.write("import app\n" + FAILING.replace("TIMEOUT", "0.3"))
+    suite.server.answer(text("one|two", gaps=["2ms", "350ms"]).dropped(2))
+    suite.record().assert_outcomes(passed=1)
+    kind, read, _ = suite.told
+
+    assert (kind, read) == ("ReadTimeout", "timed out")
+    suite.replay().assert_outcomes(passed=1)
+    assert suite.told[:2] == [kind, read]
+
+
+def test_a_redacted_pattern_is_not_in_the_text_of_an_error_either(suite: Suite) -> None:
+    suite.ini("latency_redact = chunked")
+    suite.write("import app\n" + FAILING.replace("TIMEOUT", "0.3"))
+    suite.server.answer(LONG.dropped(2))
+
+    suite.record().assert_outcomes(passed=1)
+
+    (name,) = suite.recordings()
+    assert '"message": "peer closed connection' in (text_of := (suite.path / name).read_text())
+    assert "(incomplete [redacted] read)" in text_of
+
+
+DATED = """
+@pytest.mark.latency_budget(total="10s")
+def test_it(claude_latency):
+    ask()
+    tell(claude_latency.calls[0].total)
+"""
+
+
+def test_a_date_in_retry_after_means_what_it_meant_to_the_microsecond(suite: Suite) -> None:
+    suite.write(DATED)
+    suite.record().assert_outcomes(passed=1)
+    (name,) = suite.recordings()
+    head, request, *_, response, chunk, end = (suite.path / name).read_text().splitlines()
+    recorded = datetime.fromisoformat(json.loads(head)["recorded"])
+    dated = format_datetime((recorded + timedelta(seconds=5)).replace(microsecond=0).astimezone(UTC), usegmt=True)
+    refused = {"response": 1, "at": 50.0, "status": 503, "headers": {"retry-after": dated}}
+    waited = (datetime.strptime(dated, "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=UTC) - recorded).total_seconds()
+    first = json.loads(request) | {"at": 0.0}
+    answered = [json.loads(line) for line in (request, response, chunk, end)]
+    lines = [json.loads(head), first, refused, {"end": 1, "at": 50.0}]
+    lines += [{**fact, next(iter(fact)): 2} for fact in answered]
+    lines[4]["at"] = waited * 1000
+    (suite.path / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    totals = []
+    for _ in range(2):
+        suite.replay().assert_outcomes(passed=1)
+        totals.append(suite.told)
+
+    assert totals[0] == totals[1] == pytest.approx(waited + answered[2]["at"] / 1000, abs=2e-6)
+
+
+TWO = "def test_it(claude_latency):\n    ask()\n"
+
+
+def test_a_set_that_lost_a_sample_is_noticed(suite: Suite) -> None:
+    suite.write(TWO)
+    suite.record("--latency-samples=3")
+    (suite.path / "cassettes/test_it/test_it.2.jsonl").unlink()
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=2)
+    lines = [line for line in result.outlines if "mixed or incomplete set" in line]
+    assert len(lines) == 1
+    result.stdout.fnmatch_lines(["*of a set of 3 is among them, and there are 2; record them again: pytest*"])
+
+
+def test_a_set_of_which_only_some_are_asked_for_is_complete(suite: Suite) -> None:
+    suite.write(TWO)
+    suite.record("--latency-samples=3")
+
+    result = suite.replay("--latency-samples=2")
+
+    result.assert_outcomes(passed=2)
+    result.stdout.no_fnmatch_line("*incomplete set*")
+
+
+def test_a_set_that_record_missing_completed_is_complete(suite: Suite) -> None:
+    suite.write(TWO)
+    suite.record("--latency-samples=2")
+    suite.record("--latency-samples=3", mode="record-missing")
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=3)
+    result.stdout.no_fnmatch_line("*incomplete set*")
+    heads = [json.loads((suite.path / name).read_text().partition("\n")[0]) for name in suite.recordings()]
+    assert [(head["version"], head["samples"]) for head in heads] == [(2, 3)] * 3
+    assert all(head["client"].startswith("anthropic ") for head in heads)
