@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.virtual_time.patches import conditions, import_hook, threads, time_module
+from pytest_claude_latency.virtual_time.patches.blocking import plain_locks
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
 from pytest_claude_latency.virtual_time.scheduling.members import current
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -49,8 +50,7 @@ def install() -> None:
         os.register_at_fork(after_in_child=_forget_worlds)
     conditions.install(time.monotonic)
     threads.install()
-    if "queue" in sys.modules:
-        sys.modules["queue"].time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
+    plain_locks.install()
     import_hook.on_import(dict.fromkeys(_LIBRARIES, _patch))
 
 
@@ -62,6 +62,7 @@ def _forget_worlds() -> None:
 
 
 _LIBRARIES = (
+    "queue",
     "concurrent.futures.thread",
     "asyncio.base_events",
     "asyncio.selector_events",
@@ -77,6 +78,11 @@ def _patch(module: ModuleType) -> None:
     Each patch is imported only here, since it imports what it patches: no run pays for a library that it does not use.
     """
     match module.__name__:
+        case "queue":
+            from pytest_claude_latency.virtual_time.patches.blocking import simple_queue
+
+            module.time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
+            simple_queue.install(module)
         case "concurrent.futures.thread":
             from pytest_claude_latency.virtual_time.patches import thread_pools
 

@@ -269,6 +269,54 @@ def a_queue_that_is_full(waits: Waits) -> None:
     thread.join()
 
 
+@ends_at(4.5)
+def plain_locks(waits: Waits) -> None:
+    for lock in (threading.Lock(), threading.RLock()):
+        began = waits.now
+        ends: list[float] = []
+
+        def hold(lock: Any = lock, began: float = began, ends: list[float] = ends) -> None:
+            with lock:
+                waits.call(0.75)
+                ends.append(waits.now - began)
+
+        threads = [threading.Thread(target=hold) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        waits.call(0.25)
+        assert not lock.acquire(timeout=0.25)
+        assert waits.now - began == 0.5
+        assert lock.acquire(timeout=60)
+        lock.release()
+        for thread in threads:
+            thread.join()
+        assert ends == [0.75, 1.5, 2.25]
+
+
+@ends_at(6.0)
+def workers_on_a_simple_queue(waits: Waits) -> None:
+    tasks: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    results: queue.SimpleQueue[tuple[int, float]] = queue.SimpleQueue()
+
+    def work() -> None:
+        while (task := tasks.get()) is not None:
+            waits.call(task)
+            results.put((task, waits.now))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for task in (5, 1, 3, 2, None, None):
+        tasks.put(task)
+    try:
+        results.get(timeout=0.5)
+    except queue.Empty:
+        assert waits.now == 0.5
+    assert [results.get(timeout=60) for _ in range(4)] == [(1, 1), (3, 4), (5, 5), (2, 6)]
+    for thread in threads:
+        thread.join()
+
+
 @ends_at(2.0)
 def a_barrier(waits: Waits) -> None:
     barrier, met = threading.Barrier(3), []

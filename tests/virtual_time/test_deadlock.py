@@ -4,14 +4,17 @@ import asyncio
 import re
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from queue import Queue
+from queue import Queue, SimpleQueue
+from typing import Any
 
 import pytest
 import trio
 
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.virtual_time import Deadlock, World
+from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.watch import deadlock, watchdog
 
 
@@ -44,6 +47,7 @@ def test_a_handler_of_exceptions_does_not_hide_a_deadlock(world: World) -> None:
         careless()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_the_message_names_each_thread_with_its_line(world: World) -> None:
     first, second, met = threading.Lock(), threading.Lock(), threading.Barrier(2)
 
@@ -67,11 +71,27 @@ def test_the_message_names_each_thread_with_its_line(world: World) -> None:
 
 
 def test_the_main_thread_is_reached_on_a_plain_lock(world: World) -> None:
-    lock = threading.Lock()
+    lock = real_clock.allocate_lock()
     lock.acquire()
 
     with pytest.raises(Deadlock, match=re.escape(deadlock.BLOCKED)):
         lock.acquire()
+
+
+@pytest.mark.parametrize("make", [threading.Lock, SimpleQueue])
+def test_waits_that_python_does_in_c_are_named(world: World, make: Callable[[], Any]) -> None:
+    waited_for = make()
+
+    with pytest.raises(Deadlock, match=r"Lock\.acquire|SimpleQueue\.get") as caught:
+        take_twice(waited_for)
+
+    assert "in take_twice" in row(caught.value, "MainThread")
+
+
+def take_twice(waited_for: Any) -> None:
+    take = waited_for.acquire if hasattr(waited_for, "acquire") else waited_for.get
+    take()
+    take()
 
 
 def test_the_message_names_the_tasks_of_a_loop(world: World) -> None:

@@ -181,8 +181,8 @@ def test_a_computation_is_not_jumped_past(world: World) -> None:
     asyncio.run(main())
 
 
-def test_a_plain_lock_is_waited_for_in_virtual_time(world: World) -> None:
-    lock, ends = threading.Lock(), []
+def test_a_lock_in_c_code_is_waited_for_in_virtual_time(world: World) -> None:
+    lock, ends = real_clock.allocate_lock(), []
 
     def work() -> None:
         with lock:
@@ -198,8 +198,8 @@ def test_a_plain_lock_is_waited_for_in_virtual_time(world: World) -> None:
     assert ends == [SECOND, 2 * SECOND, 3 * SECOND]
 
 
-def test_a_thread_stuck_on_a_lock_does_not_stop_the_world(world: World) -> None:
-    lock = threading.Lock()
+def test_a_thread_stuck_on_a_lock_in_c_code_does_not_stop_the_world(world: World) -> None:
+    lock = real_clock.allocate_lock()
     lock.acquire()
     thread = threading.Thread(target=lock.acquire)
     thread.start()
@@ -232,8 +232,8 @@ def test_a_thread_that_polls_a_socket_does_not_stop_the_world(world: World) -> N
     assert world.clock.now() == 3600 * SECOND
 
 
-def test_a_lock_with_a_limit_waits_no_faster_than_the_machine(world: World) -> None:
-    lock = threading.Lock()
+def test_a_lock_in_c_code_with_a_limit_waits_no_faster_than_the_machine(world: World) -> None:
+    lock = real_clock.allocate_lock()
     lock.acquire()
 
     def free() -> None:
@@ -326,8 +326,8 @@ def test_without_proc_a_process_is_not_jumped_past(world: World) -> None:
 
 
 @pytest.mark.usefixtures("_frames_only")
-def test_without_proc_a_plain_lock_is_waited_for_at_the_pace_of_the_machine(world: World) -> None:
-    lock = threading.Lock()
+def test_without_proc_a_lock_in_c_code_is_waited_for_at_the_pace_of_the_machine(world: World) -> None:
+    lock = real_clock.allocate_lock()
 
     def work() -> None:
         with lock:

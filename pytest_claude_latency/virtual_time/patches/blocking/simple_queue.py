@@ -1,0 +1,91 @@
+"""`queue.SimpleQueue` as programs make it: members wait in virtual time for what comes into it.
+
+Everything about its items stays with the type written in C, so it is as safe in signal handlers and finalizers as
+before. Only a member that finds it empty is parked, next to the queue.
+"""
+
+from __future__ import annotations
+
+import _queue
+import sys
+from contextlib import suppress
+from typing import Any, final
+
+from pytest_claude_latency.virtual_time.patches.blocking.lines import Line, Place, instant_after, seconds_left, spin
+from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT, package
+from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
+from pytest_claude_latency.virtual_time.scheduling.members import Member, scheduled
+
+# Whose queues stay the machine's. Thread pools have theirs in `concurrent`: an idle worker waits there as an outsider,
+# and `thread_pools` counts it.
+_OTHERS = (EXEMPT - {"multiprocessing"}) | {"concurrent", __name__.partition(".")[0]}
+
+_put = _queue.SimpleQueue.put
+
+
+@final
+class SimpleQueue(_queue.SimpleQueue[Any]):
+    """An unbounded queue, first in, first out."""
+
+    def __new__(cls) -> Any:
+        """Make a queue, for thread pools one of the machine's."""
+        return _queue.SimpleQueue() if package(sys._getframe(1)) in _OTHERS else super().__new__(cls)
+
+    def __init__(self) -> None:
+        self._line = Line()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put the item into the queue; it never blocks, so the other arguments are ignored."""
+        _put(self, item)  # `super()` costs more than the call
+        if self._line:
+            with TRACKED_LOCK:
+                self._wake_first()
+
+    def put_nowait(self, item: Any) -> None:
+        """Put the item into the queue."""
+        self.put(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take the first item, after a wait if need be.
+
+        Raises:
+            queue.Empty: there is none, and none came in time.
+        """
+        if not self.empty():
+            try:
+                return self.get_nowait()
+            except _queue.Empty:  # another thread was faster
+                pass
+        member = scheduled() if block else None
+        if member is None or (timeout is not None and timeout <= 0):
+            if not block or timeout == 0:
+                spin()
+            return super().get(block, timeout)
+        return self._wait(member, timeout)
+
+    def _wait(self, member: Member, timeout: float | None) -> Any:
+        instant = instant_after(member, timeout)
+        while not member.world.ended and (instant is None or member.world.clock.now() < instant):
+            try:
+                self._line.wait(member, Place(instant, "SimpleQueue.get"), lambda: not self.empty())
+            except BaseException:
+                with TRACKED_LOCK:
+                    if not self.empty():
+                        self._wake_first()  # what this thread was woken for goes to the next
+                raise
+            with suppress(_queue.Empty):  # another thread may have been faster
+                return self.get_nowait()
+        if member.world.ended:
+            return super().get(True, seconds_left(member, instant))
+        raise _queue.Empty
+
+    def _wake_first(self) -> None:
+        place = self._line.first()
+        if place is not None:
+            place.unpark()
+
+
+def install(module: Any) -> None:
+    """Patch the module `queue`. Where its simple queue is written in Python, it waits on a semaphore already."""
+    if module.SimpleQueue is _queue.SimpleQueue:
+        module.SimpleQueue = SimpleQueue

@@ -1,0 +1,198 @@
+"""Locks and simple queues that block in C code without the plugin."""
+
+from __future__ import annotations
+
+import _thread
+import copy
+import logging
+import pickle
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.virtual_time.patches.blocking.plain_locks import Lock, RLock
+from pytest_claude_latency.virtual_time.scheduling import real_clock
+
+LOCKS: list[Callable[[], Any]] = [threading.Lock, threading.RLock]
+
+
+def take(lock: Any, **limits: Any) -> bool:
+    """Return whether another thread gets the lock."""
+    got: list[bool] = []
+    thread = threading.Thread(target=lambda: got.append(lock.acquire(**limits)))
+    thread.start()
+    thread.join()
+    return got[0]
+
+
+def get(pieces: queue.SimpleQueue[int], seconds: float) -> None:
+    with pytest.raises(queue.Empty):
+        pieces.get(timeout=seconds)
+
+
+@pytest.mark.parametrize("make", LOCKS)
+def test_a_loop_of_lock_limits_ends_at_its_deadline(world: World, make: Callable[[], Any]) -> None:
+    lock, rounds = make(), 0
+    lock.acquire()
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        assert not take(lock, timeout=0.05)
+        rounds += 1
+
+    assert rounds == 20
+    assert world.clock.now() == SECOND
+
+
+def test_a_loop_of_queue_limits_ends_at_its_deadline(world: World) -> None:
+    pieces: queue.SimpleQueue[int] = queue.SimpleQueue()
+    rounds, deadline = 0, time.monotonic() + 1
+    while time.monotonic() < deadline:
+        get(pieces, 0.05)
+        rounds += 1
+
+    assert rounds == 20
+    assert world.clock.now() == SECOND
+
+
+@pytest.mark.parametrize("attempt", [lambda lock: lock.acquire(blocking=False), lambda lock: lock.acquire(timeout=0)])
+def test_time_passes_for_a_program_that_tries_again_and_again(world: World, attempt: Callable[[Any], bool]) -> None:
+    lock = threading.Lock()
+
+    def hold() -> None:
+        with lock:
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    time.sleep(0.0001)
+    while not attempt(lock):
+        pass
+    thread.join()
+
+    assert world.clock.now() >= SECOND // 1000
+
+
+def test_a_lock_that_an_outsider_holds_is_waited_for_in_reality(world: World) -> None:
+    lock = threading.Lock()
+    held, free = real_clock.allocate_lock(), real_clock.allocate_lock()
+    held.acquire()
+    free.acquire()
+
+    def hold() -> None:
+        lock.acquire()
+        held.release()
+        free.acquire()
+        lock.release()
+
+    _thread.start_new_thread(hold, ())
+    held.acquire()
+    assert not lock.acquire(timeout=0.02)
+    missed = world.clock.now()
+    free.release()
+
+    assert lock.acquire(timeout=60)
+    assert missed == SECOND // 50
+
+
+def test_a_lock_is_passed_on_in_turn(world: World) -> None:
+    lock, order = threading.Lock(), []
+
+    def greedy() -> None:
+        for _ in range(3):
+            with lock:
+                time.sleep(1)
+                order.append("greedy")
+
+    def modest() -> None:
+        with lock:
+            order.append("modest")
+
+    threads = [threading.Thread(target=greedy), threading.Thread(target=modest)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert order == ["greedy", "modest", "greedy", "greedy"]
+
+
+@pytest.mark.parametrize("make", LOCKS)
+def test_a_lock_held_when_the_world_ends_is_waited_for_in_reality(world: World, make: Callable[[], Any]) -> None:
+    lock = make()
+    lock.acquire()
+    got: list[bool] = []
+    thread = threading.Thread(target=lambda: got.append(lock.acquire(timeout=60)))
+    thread.start()
+    time.sleep(1)
+    world.leave()
+    lock.release()
+    thread.join()
+
+    assert got == [True]
+
+
+def test_a_queue_waited_for_when_the_world_ends_is_waited_for_in_reality(world: World) -> None:
+    pieces: queue.SimpleQueue[int] = queue.SimpleQueue()
+    got: list[int] = []
+    thread = threading.Thread(target=lambda: got.append(pieces.get(timeout=60)))
+    thread.start()
+    time.sleep(1)
+    world.leave()
+    pieces.put(7)
+    thread.join()
+
+    assert got == [7]
+
+
+def test_many_threads_fill_a_simple_queue(world: World) -> None:
+    pieces: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def work() -> None:
+        for piece in range(30):
+            time.sleep(0.01)
+            pieces.put(piece)
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    got = [pieces.get() for _ in range(150)]
+    for thread in threads:
+        thread.join()
+
+    assert sorted(got) == sorted(list(range(30)) * 5)
+    assert world.clock.now() == 3 * SECOND // 10
+
+
+@pytest.mark.parametrize("make", LOCKS)
+def test_a_lock_behaves_as_the_machines_does(make: Callable[[], Any]) -> None:
+    lock = make()
+
+    assert lock.acquire()
+    assert "locked" in repr(lock)
+    assert not take(lock, blocking=False)
+    lock.release()
+    with lock:
+        assert not take(lock, timeout=0)
+    assert take(lock)
+    with pytest.raises(RuntimeError):
+        make().release()
+    for wrong in ({"blocking": False, "timeout": 1}, {"timeout": -2}, {"timeout": "1"}, {"timeout": 1e100}):
+        with pytest.raises((ValueError, TypeError, OverflowError)):
+            make().acquire(**wrong)
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot pickle"):
+            copied(lock)
+
+
+def test_only_locks_of_programs_are_virtual() -> None:
+    assert isinstance(threading.Lock(), Lock)
+    assert isinstance(threading.RLock(), RLock)
+    assert isinstance(real_clock.allocate_lock(), threading.Lock)
+    assert isinstance(logging.Handler().lock, real_clock.RLock)
+    assert type(queue.Queue().mutex) is real_clock.LockType
