@@ -170,6 +170,16 @@ class Option(NamedTuple):
         return f"latency_{self.name.replace('-', '_')}"
 
 
+RULES = tuple(
+    Option(name, metavar, text, partial(_rule, name.replace("-", "_")))
+    for name, metavar, text in (
+        ("tolerance", "X", "comparing two replays: ignore changes up to this share (default: 0)"),
+        ("min-ratio", "R", "comparing two live runs: the smallest ratio that counts (default: 1.10)"),
+        ("min-shift", "D", "comparing two live runs: the smallest shift that counts (default: 25ms)"),
+    )
+)
+"""How much must change to count: options of a run, and of `claude-latency compare`."""
+
 _switch = partial(Option, metavar=None, default=False, ini="bool")
 
 OPTIONS = (
@@ -201,24 +211,7 @@ OPTIONS = (
         "cassettes",
     ),
     Option("limits", "EXPR", 'limits for metrics that no marker names, for example "ttft<800ms total<3s"', _limits, ()),
-    Option(
-        "tolerance",
-        "X",
-        "comparing two replays: ignore changes up to this share (default: 0)",
-        partial(_rule, "tolerance"),
-    ),
-    Option(
-        "min-ratio",
-        "R",
-        "comparing two live runs: the smallest ratio that counts (default: 1.10)",
-        partial(_rule, "min_ratio"),
-    ),
-    Option(
-        "min-shift",
-        "D",
-        "comparing two live runs: the smallest shift that counts (default: 25ms)",
-        partial(_rule, "min_shift"),
-    ),
+    *RULES,
     Option("save", "NAME", "keep this run's samples as a baseline: .latency/NAME.jsonl", _baseline_to_save, ini=None),
     Option("compare", "NAME", "compare this run with a baseline: its name, or a path", _baseline_to_compare, ini=None),
     Option(
@@ -236,14 +229,8 @@ OPTIONS = (
         "were not used, budgets inherited from a class or module by a test that made no Claude call, missing "
         "baselines, live regressions against a stored baseline",
     ),
-    _switch(
-        "suggest",
-        help="propose budgets from what was measured, as markers to paste",
-    ),
-    _switch(
-        "explain",
-        help="list for every test where its time went and what was found, not only for broken budgets",
-    ),
+    _switch("suggest", help="propose budgets from what was measured, as markers to paste"),
+    _switch("explain", help="list for every test where its time went and what was found, not only for broken budgets"),
     _switch(
         "ab",
         help="in a live run, send each test's recorded requests and its current ones alternately, and compare the two",
@@ -319,7 +306,7 @@ def read(config: pytest.Config) -> Settings:
     _refuse_careless_recording(config, mode)
     if mode is not Mode.LIVE and config.getoption("latency_ab", None):
         raise pytest.UsageError(AB_NEEDS_LIVE)
-    given_rules = {name: values[name] for name in ("tolerance", "min-ratio", "min-shift") if values[name] is not None}
+    given_rules = {option.name: values[option.name] for option in RULES if values[option.name] is not None}
     rules = None
     if given_rules:
         from pytest_claude_latency.comparison.rules import Rules

@@ -16,16 +16,7 @@ from msgspec import UNSET, to_builtins
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.atomic_files import replace_files
-from pytest_claude_latency.baselines.facts import (
-    FORMAT,
-    CallFact,
-    ConditionsFact,
-    EndFact,
-    HeaderFact,
-    SampleFact,
-    SavedFact,
-    TestFact,
-)
+from pytest_claude_latency.baselines import facts
 from pytest_claude_latency.baselines.reader import Entry, read
 from pytest_claude_latency.errors import BaselineError, FileWriteError, LatencyError, OldBaselineError
 from pytest_claude_latency.metrics.series import Measured, Series, refuse_other_kind, series_of
@@ -86,19 +77,19 @@ class Baseline:
 
     def dumps(self) -> str:
         """Return the text of the file."""
-        facts: list[Line] = [HeaderFact()]
+        lines: list[Line] = [facts.HeaderFact()]
         for nodeid in sorted(self.entries):
-            facts += _facts_of(self.entries[nodeid])
-        lines = []
-        for fact in (*facts, EndFact()):
+            lines += _facts_of(self.entries[nodeid])
+        texts = []
+        for fact in (*lines, facts.EndFact()):
             values = to_builtins(fact)
             line = json.dumps(values, ensure_ascii=False, allow_nan=False)
             try:
                 line.encode()
             except UnicodeEncodeError:  # half a surrogate pair in a test's id: JSON can write it, UTF-8 cannot
                 line = json.dumps(values)
-            lines.append(f"{line}\n")
-        return "".join(lines)
+            texts.append(f"{line}\n")
+        return "".join(texts)
 
     def updated(self, run: Baseline, missing: Iterable[str] = ()) -> Baseline:
         """Return this baseline with the tests of a later run; other tests stay, unless they are `missing` now.
@@ -129,7 +120,7 @@ def old_file(path: Path) -> Path | None:
         except OSError:
             continue  # whoever reads the file says what is wrong with it
         # the format has to be in it: the folder may hold any other JSON array
-        if start.lstrip().startswith(b"[") and FORMAT.encode() in start:
+        if start.lstrip().startswith(b"[") and facts.FORMAT.encode() in start:
             return candidate
     return None
 
@@ -164,8 +155,8 @@ def merge(shards: Sequence[tuple[Path, Baseline]]) -> Baseline:
 
 def _facts_of(entry: Entry) -> Iterator[Line]:
     series = entry.series
-    yield TestFact(test=series.nodeid, mode=series.mode, clock=series.clock)
-    yield SavedFact(saved=entry.saved, commit=entry.commit)
+    yield facts.TestFact(test=series.nodeid, mode=series.mode, clock=series.clock)
+    yield facts.SavedFact(saved=entry.saved, commit=entry.commit)
     # most calls of a test are made under the same conditions: they are written once, and calls refer to their number
     numbers: dict[tuple[tuple[str, str], ...], int] = {}
     for sample in series.samples:
@@ -173,10 +164,10 @@ def _facts_of(entry: Entry) -> Iterator[Line]:
             key = tuple(sorted(conditions.items()))
             if key not in numbers:
                 numbers[key] = len(numbers) + 1
-                yield ConditionsFact(conditions=numbers[key], facts=dict(key))
+                yield facts.ConditionsFact(conditions=numbers[key], facts=dict(key))
     for sample in series.samples:
         elapsed = None if sample.elapsed is None else round(duration.seconds(sample.elapsed), 6)
-        yield SampleFact(sample=sample.number, elapsed=elapsed)
+        yield facts.SampleFact(sample=sample.number, elapsed=elapsed)
         under = [numbers[tuple(sorted(conditions.items()))] for conditions in sample.conditions]
         for number, call in enumerate(sample.calls, 1):
-            yield CallFact.of(number, call, under[number - 1] if under else UNSET)
+            yield facts.CallFact.of(number, call, under[number - 1] if under else UNSET)

@@ -12,17 +12,7 @@ from typing import Final, final
 from msgspec import UNSET
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.baselines.facts import (
-    FORMAT,
-    VERSION,
-    CallFact,
-    ConditionsFact,
-    EndFact,
-    HeaderFact,
-    SampleFact,
-    SavedFact,
-    TestFact,
-)
+from pytest_claude_latency.baselines import facts
 from pytest_claude_latency.errors import BaselineError
 from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.series import Series
@@ -31,12 +21,12 @@ from pytest_claude_latency.strict_json import JSONFaultError, JSONLines, Line, c
 
 # kind of line → its struct, and the kinds that may stand before it ("" is the first line)
 _KINDS: Final[dict[str, tuple[type[Line], set[str]]]] = {
-    "test": (TestFact, {"", "sample", "call"}),
-    "saved": (SavedFact, {"test"}),
-    "conditions": (ConditionsFact, {"saved", "conditions"}),
-    "sample": (SampleFact, {"saved", "conditions", "sample", "call"}),
-    "call": (CallFact, {"sample", "call"}),
-    "end": (EndFact, {"", "sample", "call"}),
+    "test": (facts.TestFact, {"", "sample", "call"}),
+    "saved": (facts.SavedFact, {"test"}),
+    "conditions": (facts.ConditionsFact, {"saved", "conditions"}),
+    "sample": (facts.SampleFact, {"saved", "conditions", "sample", "call"}),
+    "call": (facts.CallFact, {"sample", "call"}),
+    "end": (facts.EndFact, {"", "sample", "call"}),
 }
 
 
@@ -59,26 +49,26 @@ def read(text: str, path: Path) -> dict[str, Entry]:
     tests: dict[str, _Test] = {}
     kind = ""
     try:
-        facts = iter(lines)
+        objects = iter(lines)
         # the format and version before the keys: a newer version may have keys that this one does not know
-        header = next(facts)
-        check_format(header, FORMAT, VERSION, "a baseline")
-        convert(header, HeaderFact)
-        for fact in facts:
+        header = next(objects)
+        check_format(header, facts.FORMAT, facts.VERSION, "a baseline")
+        convert(header, facts.HeaderFact)
+        for fact in objects:
             previous, kind = kind, kind_of(fact, _KINDS, "a baseline")
             struct, follows = _KINDS[kind]
             if previous not in follows:
                 before = f'a line "{previous}"' if previous else "the first line"
                 raise JSONFaultError(f'a line "{kind}" cannot follow {before}')
             line = convert(fact, struct)
-            if isinstance(line, TestFact):
+            if isinstance(line, facts.TestFact):
                 if line.test in tests:
                     raise JSONFaultError(f"the test {line.test} appears twice")
                 test = tests[line.test] = _Test(line)
-            elif not isinstance(line, EndFact):
+            elif not isinstance(line, facts.EndFact):
                 test.add(line)
         if kind != "end":
-            raise JSONFaultError(f'the file is cut off: the last line is not "end": "{FORMAT}"')
+            raise JSONFaultError(f'the file is cut off: the last line is not "end": "{facts.FORMAT}"')
     except JSONFaultError as fault:
         raise BaselineError(path, lines.number, str(fault)) from None
     return {nodeid: test.entry() for nodeid, test in tests.items()}
@@ -89,10 +79,10 @@ def read(text: str, path: Path) -> dict[str, Entry]:
 class _Test:
     """The lines of one test that were read so far."""
 
-    test: TestFact
-    saved: SavedFact | None = None
+    test: facts.TestFact
+    saved: facts.SavedFact | None = None
     conditions: list[dict[str, str]] = field(default_factory=list)
-    samples: list[tuple[SampleFact, list[CallFact]]] = field(default_factory=list)
+    samples: list[tuple[facts.SampleFact, list[facts.CallFact]]] = field(default_factory=list)
 
     def add(self, line: Line) -> None:
         """Take the next line.
@@ -101,17 +91,17 @@ class _Test:
             JSONFaultError: its number is not the one that comes next, or there are no such conditions.
         """
         match line:
-            case SavedFact():
+            case facts.SavedFact():
                 self.saved = line
-            case ConditionsFact():
+            case facts.ConditionsFact():
                 self.conditions.append(line.facts)
                 _check_number("conditions", line.conditions, len(self.conditions))
-            case SampleFact():
+            case facts.SampleFact():
                 last = self.samples[-1][0].sample if self.samples else 0
                 if line.sample <= last:
                     raise JSONFaultError(f'"sample" is {line.sample}, expected a number above {last}')
                 self.samples.append((line, []))
-            case CallFact():
+            case facts.CallFact():
                 calls = self.samples[-1][1]
                 calls.append(line)
                 _check_number("call", line.call, len(calls))

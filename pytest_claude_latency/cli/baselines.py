@@ -21,17 +21,13 @@ from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.comparison.compare import compare as compare_series
 from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
+from pytest_claude_latency.options import RULES
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report import comparisons, exports
 from pytest_claude_latency.report.columns import column_widths, columns_of, line_of
 from pytest_claude_latency.report.markdown import code
 
 BASELINE_HELP = "the name of a baseline, which is NAME.jsonl in .latency/ of the project, or a path"
-_RULES = (
-    ("tolerance", "X", "exact comparisons ignore changes up to this share (default: 0)"),
-    ("min-ratio", "R", "statistical comparisons: the smallest ratio that counts (default: 1.10)"),
-    ("min-shift", "D", "statistical comparisons: the smallest shift that counts (default: 25ms)"),
-)
 _WIDTH = 120
 """How long lines are where the output is no terminal."""
 _LIST_HEADERS = ("baseline", "tests", "samples", "measured", "saved (UTC)", "commit", "size")
@@ -49,8 +45,8 @@ def declare(commands: Any) -> None:
     parser.add_argument("after", metavar="B", help="what is compared with A, given in the same way")
     parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: text")
     parser.add_argument("--all", action="store_true", help="show also what did not change")
-    for name, metavar, text in _RULES:
-        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+    for rule in RULES:
+        parser.add_argument(f"--{rule.name}", metavar=rule.metavar, help=rule.help)
     parser.set_defaults(run=compare, parser=parser)
 
     parser = commands.add_parser(
@@ -99,13 +95,13 @@ def path_of(text: str) -> Path:
 def compare(chosen: argparse.Namespace) -> int:
     """Print what changed from one file to the other; the exit status is 1 if something became worse."""
     rules = Rules()
-    for name, _, _ in _RULES:
-        key = name.replace("-", "_")
+    for rule in RULES:
+        key = rule.name.replace("-", "_")
         if (text := getattr(chosen, key)) is not None:
             try:
                 rules = rules.with_text(key, text)
             except LimitError as error:
-                chosen.parser.error(f"argument --{name}: {error}")
+                chosen.parser.error(f"argument --{rule.name}: {error}")
     old, new = load(path_of(chosen.before)), load(path_of(chosen.after))
     # a test that failed on one side is not "gone" or "new": it is named with the reason
     left_out = {nodeid: f"{outcome} before" for nodeid, outcome in old.left_out.items()} | dict(new.left_out)

@@ -10,11 +10,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.plurals import number_of
 
-GUIDE: Final[Mapping[int, str]] = {
-    1: "choose the right model",
-    2: "keep prompt and answer short",
-    3: "stream",
-}
+GUIDE: Final[Mapping[int, str]] = {1: "choose the right model", 2: "keep prompt and answer short", 3: "stream"}
 """The sections of Anthropic's guide to reducing latency."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, final
 
@@ -12,7 +13,7 @@ from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.budgets.limit import parse_marker
 from pytest_claude_latency.duration import ACCEPTED
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
-from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.call_log import CallLog, Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.metrics.timeline import Call
 
@@ -32,10 +33,7 @@ class Latency:
     """The calls that a test made so far, measured."""
 
     def __init__(
-        self,
-        measurement: Measurement,
-        recording: str | None = None,
-        related: Callable[[], Sequence[Trace]] = tuple,
+        self, measurement: Measurement, recording: str | None = None, related: Callable[[], Sequence[Trace]] = tuple
     ) -> None:
         self._measurement = measurement
         self._recording = recording
@@ -74,41 +72,39 @@ class Latency:
             raise LimitError(_PERCENTILE.format(limit=limit.text()))
         if not limits:
             raise LimitError(_NO_LIMIT)
-        return _Block(budget, self._measurement, self._recording, self._related)
+        return _Block(self._measurement.log, partial(self._judge, budget))
+
+    def _judge(self, budget: Budget, since: int) -> None:
+        """Hold the calls after the first `since` against a budget."""
+        __tracebackhide__ = True
+        if self._measurement.variant is not None:  # it is measured, not held to budgets
+            return
+        # All phases: a block may stand in a fixture, whose calls are those of the set-up.
+        sent = self._measurement.log.of(*Phase, since=since)
+        calls = sent.calls
+        judgements = budget.judge(calls, sent.elapsed, direct=True)
+        if any(judgement.broken for judgement in judgements):
+            from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
+
+            diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
+            raise BudgetExceeded(message(judgements, calls, self._recording) + diagnosis.text())
 
 
 @final
 class _Block:
     """Judges the calls made inside it. A class, since a generator would show the library's frames in a failure."""
 
-    def __init__(
-        self,
-        budget: Budget,
-        measurement: Measurement,
-        recording: str | None,
-        related: Callable[[], Sequence[Trace]],
-    ) -> None:
-        self._budget = budget
-        self._measurement = measurement
-        self._recording = recording
-        self._related = related
-        self._start = 0
+    def __init__(self, log: CallLog, judge: Callable[[int], None]) -> None:
+        self._log = log
+        self._judge = judge
+        self._since = 0
 
     def __enter__(self) -> None:
-        self._start = self._measurement.log.count
+        self._since = self._log.count
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         __tracebackhide__ = True
-        if kind is not None or self._measurement.variant is not None:  # a variant is measured, not held to budgets
-            return
-        # All phases: a block may stand in a fixture, whose calls are those of the set-up.
-        sent = self._measurement.log.of(*Phase, since=self._start)
-        calls = sent.calls
-        judgements = self._budget.judge(calls, sent.elapsed, direct=True)
-        if any(judgement.broken for judgement in judgements):
-            from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
-
-            diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
-            raise BudgetExceeded(message(judgements, calls, self._recording) + diagnosis.text())
+        if kind is None:
+            self._judge(self._since)

@@ -122,19 +122,16 @@ class _MeasuredFixture:
     def tear_down(self, finalizers: Sequence[Callable[[], object]]) -> None:
         """Tear the fixture down and keep what was recorded. A recording that could not be written is a failure."""
         __tracebackhide__ = True
+        measurement, settings = self._measurement, self._session.settings
         # In the same measurement as the set-up: a fixture has one recording.
-        self._measurement.log.begin(Phase.TEARDOWN)
+        measurement.log.begin(Phase.TEARDOWN)
         try:
             with self.measured():
                 _run(finalizers)
         finally:
-            self._measurement.close()
-            if not self._is_incomplete:
-                self._keep()
-
-    def _keep(self) -> None:
-        __tracebackhide__ = True
-        measurement, settings = self._measurement, self._session.settings
+            measurement.close()
+        if self._is_incomplete:  # its set-up failed
+            return
         if settings.mode.records and not measurement.replays:
             with self._session.failing():
                 self._file.keep(measurement.log.exchanges, self._began, measurement.log.clients)
