@@ -416,7 +416,7 @@ def test_an_unjudged_budget_tells_its_limits_and_nothing_else() -> None:
 # ── the failure message ──
 
 
-def told(
+def failure_text(
     measured: Sequence[Call], limits: dict[str, Any], elapsed: float | None = 1.0, recording: str | None = None
 ) -> str:
     return message(budget(**limits).judge(measured, elapsed, direct=True), measured, recording)
@@ -425,7 +425,7 @@ def told(
 def test_a_broken_budget_reads_verdict_promise_measurement_evidence() -> None:
     measured = [some_call(), some_call(ttft=1.24, ttfa=1.24), some_call()]
 
-    text = told(measured, {"ttft": "800ms"}, recording="tests/cassettes/test_triage/test_label.1.jsonl")
+    text = failure_text(measured, {"ttft": "800ms"}, recording="tests/cassettes/test_triage/test_label.1.jsonl")
 
     assert text.splitlines() == [
         "ttft was 1.240s, 440ms over the budget of 800ms",
@@ -458,11 +458,11 @@ def headline_of(text: str) -> str:
 def test_the_first_line_says_by_how_much_in_the_unit_of_the_metric(
     facts: dict[str, Any], limits: dict[str, Any], said: str
 ) -> None:
-    assert headline_of(told([some_call(**facts)], limits)) == said
+    assert headline_of(failure_text([some_call(**facts)], limits)) == said
 
 
 def test_a_measurement_that_rounds_to_its_limit_is_shown_with_all_its_digits() -> None:
-    assert headline_of(told([some_call(ttft=0.8004)], {"ttft": "800ms"})) == (
+    assert headline_of(failure_text([some_call(ttft=0.8004)], {"ttft": "800ms"})) == (
         "ttft was 800.4ms, 0.4ms over the budget of 800ms"
     )
 
@@ -478,7 +478,7 @@ def test_a_measurement_that_rounds_to_its_limit_is_shown_with_all_its_digits() -
     ],
 )
 def test_the_measured_line_tells_what_kind_of_call_it_was(facts: dict[str, Any], said: str) -> None:
-    text = told([some_call(ttft=2.0, **facts)], {"ttft": "1s"})
+    text = failure_text([some_call(ttft=2.0, **facts)], {"ttft": "1s"})
 
     assert text.splitlines()[2].endswith(f"call 1 of 1, {said}")
 
@@ -494,7 +494,7 @@ def test_the_measured_line_tells_what_kind_of_call_it_was(facts: dict[str, Any],
     ],
 )
 def test_the_timeline_shows_the_moments_there_were(facts: dict[str, Any], said: str) -> None:
-    text = told([some_call(attempts=9, **facts)], {"attempts": 1})
+    text = failure_text([some_call(attempts=9, **facts)], {"attempts": 1})
 
     assert text.splitlines()[3] == f"  timeline  {said}"
 
@@ -502,7 +502,7 @@ def test_the_timeline_shows_the_moments_there_were(facts: dict[str, Any], said: 
 def test_a_limit_on_the_whole_test_shows_every_call_on_its_clock() -> None:
     calls = [some_call(total=1.0), some_call(sent=1.0, total=1.5), some_call(sent=1.0, total=None)]
 
-    text = told(calls, {"elapsed": "2s"}, 2.5)
+    text = failure_text(calls, {"elapsed": "2s"}, 2.5)
 
     assert text.splitlines()[2:] == [
         "  measured  2.500s                       all calls together",
@@ -513,7 +513,7 @@ def test_a_limit_on_the_whole_test_shows_every_call_on_its_clock() -> None:
 
 
 def test_of_many_calls_the_first_are_shown_and_the_others_counted() -> None:
-    lines = told([some_call()] * 30, {"calls": 3}).splitlines()
+    lines = failure_text([some_call()] * 30, {"calls": 3}).splitlines()
 
     assert lines[-1].strip() == "and 22 more"
     assert len(lines) == 12
@@ -522,13 +522,13 @@ def test_of_many_calls_the_first_are_shown_and_the_others_counted() -> None:
 def test_several_broken_limits_give_a_block_each_the_worst_first() -> None:
     measured = [some_call(ttft=1.0, total=9.0, output_tokens=110)]
 
-    blocks = told(measured, {"ttft": "500ms", "total": "3s", "output_tokens": 100, "attempts": 1}).split("\n\n")
+    blocks = failure_text(measured, {"ttft": "500ms", "total": "3s", "output_tokens": 100, "attempts": 1}).split("\n\n")
 
     assert [headline_of(block).split()[0] for block in blocks] == ["total", "ttft", "output_tokens"]
 
 
 def test_a_promise_over_no_call_is_explained_once_for_all_its_limits() -> None:
-    text = told([], {"ttft": "800ms", "total": "3s"})
+    text = failure_text([], {"ttft": "800ms", "total": "3s"})
 
     assert text.splitlines() == [
         PROMISES_NOTHING,
@@ -540,7 +540,7 @@ def test_a_promise_over_no_call_is_explained_once_for_all_its_limits() -> None:
 
 
 def test_kept_limits_leave_nothing_to_say() -> None:
-    assert told([some_call()], {"ttft": "800ms", "total": "3s"}) == ""
+    assert failure_text([some_call()], {"ttft": "800ms", "total": "3s"}) == ""
 
 
 @given(st.lists(calls(), max_size=3), st.sampled_from(list(METRICS)), st.none() | st.floats(0, 100))

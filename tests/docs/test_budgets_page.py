@@ -28,8 +28,8 @@ def blocks(language: str) -> list[str]:
 def test_every_metric_is_in_a_table_with_the_direction_it_is_judged_in() -> None:
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (at most|at least) \|", PAGE, re.MULTILINE)
 
-    told = {name: direction for names, direction in rows for name in re.findall(r"\w+", names)}
-    assert told == {name: metric.direction for name, metric in METRICS.items()}
+    directions = {name: direction for names, direction in rows for name in re.findall(r"\w+", names)}
+    assert directions == {name: metric.direction for name, metric in METRICS.items()}
 
 
 def test_the_failure_shown_is_the_failure_a_test_gives() -> None:

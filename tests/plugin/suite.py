@@ -55,14 +55,14 @@ async def astream(prompt="hi", client=None, **more):
         return "".join([text async for text in answer.text_stream])
 
 
-def tell(value):
-    pathlib.Path("told.json").write_text(json.dumps(value))
+def save_result(value):
+    pathlib.Path("result.json").write_text(json.dumps(value))
 """
 
 HEADER = """
 import asyncio, time, unittest
 import anthropic, pytest
-from app import ask, stream, aask, astream, messages, tell
+from app import ask, stream, aask, astream, messages, save_result
 """
 
 
@@ -128,9 +128,9 @@ class Suite:
         return self.test(name)["calls"]  # type: ignore[no-any-return]  # JSON
 
     @property
-    def told(self) -> Any:
-        """Return the value that the last test passed to `tell`."""
-        return json.loads((self.path / "told.json").read_text())
+    def saved_result(self) -> Any:
+        """Return the value that the last test passed to `save_result`."""
+        return json.loads((self.path / "result.json").read_text())
 
     def recordings(self) -> list[str]:
         """Return the files of all recordings, relative to rootdir."""

@@ -46,7 +46,7 @@ async def offloaded():
 
 def test_it(claude_latency):
     RUN
-    tell([[call.attempts, call.status, call.total] for call in claude_latency.calls])
+    save_result([[call.attempts, call.status, call.total] for call in claude_latency.calls])
 """
 
 
@@ -60,10 +60,10 @@ def test_attempts_of_identical_calls_are_told_apart(suite: Suite, run: str) -> N
     for once in (suite.record, suite.replay):
         once().assert_outcomes(passed=1)
 
-        attempts = [attempts for attempts, _, _ in suite.told]
+        attempts = [attempts for attempts, _, _ in suite.saved_result]
         assert len(attempts) == 4
         assert sum(attempts) == 10
-        for made, code, total in suite.told:
+        for made, code, total in suite.saved_result:
             assert code == 200
             assert total >= 0.03 * (made - 1) + 0.02
 

@@ -43,15 +43,15 @@ HTTP_CLIENTS = {
 }
 
 OWN_CLIENT = """
-told = []
+events = []
 
 
 def tell_request(request):
-    told.append(request.method)
+    events.append(request.method)
 
 
 def tell_response(response):
-    told.append(response.status_code)
+    events.append(response.status_code)
 
 
 class Auth(sdk_http.Auth):
@@ -62,7 +62,7 @@ class Auth(sdk_http.Auth):
 
 class Subclass(sdk_http.Client):
     def send(self, request, **more):
-        told.append("sent")
+        events.append("sent")
         return super().send(request, **more)
 
 
@@ -70,7 +70,7 @@ def test_it(claude_latency):
     client = anthropic.Anthropic(http_client=CLIENT)
     assert [ask(client=client), stream(client=client)] == ["Hello world"] * 2
     assert len(claude_latency.calls) == 2
-    tell(told)
+    save_result(events)
 """
 
 
@@ -78,11 +78,11 @@ def test_it(claude_latency):
 def test_an_http_client_of_the_programs_own(suite: Suite, client: str) -> None:
     suite.write(f"import {LIBRARY} as sdk_http\n" + OWN_CLIENT.replace("CLIENT", client))
     suite.record().assert_outcomes(passed=1)
-    recorded = suite.told
+    recorded = suite.saved_result
 
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.told == recorded
+    assert suite.saved_result == recorded
     assert len(suite.server.log) == 2
 
 
@@ -203,18 +203,18 @@ def test_middleware_sees_each_attempt_of_one_call(suite: Suite) -> None:
     _record_and_replay(
         suite,
         """
-told = []
+events = []
 
 
 def watched(request, call_next):
     response = call_next(request)
-    told.append(response.status_code)
+    events.append(response.status_code)
     return response
 
 
 async def awatched(request, call_next):
     response = await call_next(request)
-    told.append(response.status_code)
+    events.append(response.status_code)
     return response
 
 
@@ -226,7 +226,7 @@ async def run():
 def test_it(claude_latency):
     assert ask(client=anthropic.Anthropic(middleware=[watched])) == "Hello world"
     assert asyncio.run(run()) == "Hello world"
-    assert told == [529, 200] * 2
+    assert events == [529, 200] * 2
     assert [call.attempts for call in claude_latency.calls] == [2, 2]
 """,
     )
@@ -321,13 +321,13 @@ def test_it(claude_latency):
     client = anthropic.Anthropic(open_telemetry=telemetry)
     assert stream(client=client) == ask(client=client) == "Hello world"
     assert len(claude_latency.calls) == 2
-    tell(spans)
+    save_result(spans)
 """
     )
     suite.record().assert_outcomes(passed=1)
-    recorded = suite.told
+    recorded = suite.saved_result
 
     suite.replay().assert_outcomes(passed=1)
 
     assert len(recorded) == 2
-    assert suite.told == recorded
+    assert suite.saved_result == recorded

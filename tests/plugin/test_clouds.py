@@ -86,7 +86,7 @@ def test_it(claude_latency):
     events = [event.to_dict() for event in client.messages.create(
         model="claude-haiku-4-5", max_tokens=9, messages=messages("hi"), stream=True)]
     assert asyncio.run(run(anthropic.AsyncCLIENT(SETTINGS, **more))) == events
-    tell(events)
+    save_result(events)
     for call in claude_latency.calls:
         assert call.model == "claude-haiku-4-5"
         assert call.streamed
@@ -112,10 +112,10 @@ def test_streams_are_measured_as_the_apis_own(suite: Suite, cloud: str, settings
     suite.write(source.replace("GIVEN", given).replace("PREFIX", repr(prefix)))
 
     suite.record().assert_outcomes(passed=1)
-    recorded = suite.told
+    recorded = suite.saved_result
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.told == recorded
+    assert suite.saved_result == recorded
     assert "ld" in json.dumps(recorded)
 
 

@@ -21,7 +21,7 @@ def test_it(claude_latency):
             answer.get_final_text()
     error = caught.value
     cause = error.__cause__ if isinstance(error, anthropic.APIError) else None
-    tell([type(error).__name__, str(error), str(cause)])
+    save_result([type(error).__name__, str(error), str(cause)])
 """
 ASYNC_FAILING = """
 @pytest.mark.asyncio
@@ -32,7 +32,7 @@ async def test_it(claude_latency):
             await answer.get_final_text()
     error = caught.value
     cause = error.__cause__ if isinstance(error, anthropic.APIError) else None
-    tell([type(error).__name__, str(error), str(cause)])
+    save_result([type(error).__name__, str(error), str(cause)])
 """
 ANSWERS = {
     "a drop in mid-stream": LONG.dropped(2),
@@ -48,14 +48,14 @@ def test_a_replayed_error_reads_as_that_of_the_wire(suite: Suite, source: str, a
     suite.write("import app\n" + source.replace("TIMEOUT", "0.3"))
     suite.server.answer(answer)
     suite.record().assert_outcomes(passed=1)
-    recorded = suite.told
+    recorded = suite.saved_result
 
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.told == recorded
+    assert suite.saved_result == recorded
     _in_version_1(suite)
     suite.replay().assert_outcomes(passed=1)
-    assert suite.told == recorded
+    assert suite.saved_result == recorded
 
 
 def _in_version_1(suite: Suite) -> None:
@@ -73,11 +73,11 @@ def test_a_time_out_of_the_program_s_own_reads_as_on_the_wire_also_if_none_was_r
     suite.write("import app\n" + FAILING.replace("TIMEOUT", "0.3"))
     suite.server.answer(text("one|two", gaps=["2ms", "350ms"]).dropped(2))
     suite.record().assert_outcomes(passed=1)
-    kind, read, _ = suite.told
+    kind, read, _ = suite.saved_result
 
     assert (kind, read) == ("ReadTimeout", "timed out")
     suite.replay().assert_outcomes(passed=1)
-    assert suite.told[:2] == [kind, read]
+    assert suite.saved_result[:2] == [kind, read]
 
 
 def test_a_redacted_pattern_is_not_in_the_text_of_an_error_either(suite: Suite) -> None:
@@ -96,7 +96,7 @@ DATED = """
 @pytest.mark.latency_budget(total="10s")
 def test_it(claude_latency):
     ask()
-    tell(claude_latency.calls[0].total)
+    save_result(claude_latency.calls[0].total)
 """
 
 
@@ -119,7 +119,7 @@ def test_a_date_in_retry_after_means_what_it_meant_to_the_microsecond(suite: Sui
     totals = []
     for _ in range(2):
         suite.replay().assert_outcomes(passed=1)
-        totals.append(suite.told)
+        totals.append(suite.saved_result)
 
     assert totals[0] == totals[1] == pytest.approx(waited + answered[2]["at"] / 1000, abs=2e-6)
 

@@ -44,7 +44,7 @@ def asked(claude_latency):
     assert len(claude_latency.setup_calls) == 1
     yield
     ask("teardown")
-    tell([len(claude_latency.calls), len(claude_latency.setup_calls)])
+    save_result([len(claude_latency.calls), len(claude_latency.setup_calls)])
 
 
 @pytest.mark.latency_budget(calls=1, ttft="30ms")
@@ -61,7 +61,7 @@ def test_it(asked, claude_latency):
 
     test = suite.test("test_it")
     assert (len(test["calls"]), len(test["setup_calls"])) == (1, 2)
-    assert suite.told[0] == 1
+    assert suite.saved_result[0] == 1
     assert suite.recordings() == ["cassettes/test_it/test_it.1.jsonl"]
 
 
@@ -72,7 +72,7 @@ opened = []
 @pytest.fixture(autouse=True, scope="module")
 def closed_in_the_end():
     yield
-    tell([client.is_closed() for client in opened])
+    save_result([client.is_closed() for client in opened])
 """
 
 
@@ -97,7 +97,7 @@ def test_that_fails(claude_client):
 
     suite.replay().assert_outcomes(passed=1, failed=1)
 
-    assert suite.told == [True, True]
+    assert suite.saved_result == [True, True]
 
 
 ASYNC_TESTS = {
@@ -182,7 +182,7 @@ def test_the_async_client_is_closed_on_the_loop_of_its_test(suite: Suite, how: s
 
     for run in (suite.record, suite.replay):
         run("-W", "error").assert_outcomes(passed=1)
-        assert suite.told == [True]
+        assert suite.saved_result == [True]
 
 
 @pytest.mark.parametrize("how", BY_HAND)
@@ -192,7 +192,7 @@ def test_the_async_client_is_closed_where_a_test_runs_a_loop_by_hand(suite: Suit
 
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.told == [True]
+    assert suite.saved_result == [True]
 
 
 def test_a_fixture_that_is_requested_too_late_says_how_to_request_it(suite: Suite) -> None:

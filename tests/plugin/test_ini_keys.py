@@ -35,22 +35,22 @@ def test_a_placeholder_key_serves_applications_that_read_it_at_import(suite: Sui
 
 def test_a_placeholder_does_not_replace_a_key(suite: Suite) -> None:
     suite.ini("latency_placeholder_key = true")
-    suite.write("import os\n\n\ndef test_it(claude_latency):\n    tell(os.environ['ANTHROPIC_API_KEY'])\n")
+    suite.write("import os\n\n\ndef test_it(claude_latency):\n    save_result(os.environ['ANTHROPIC_API_KEY'])\n")
 
     suite.run(key="mine")
 
-    assert suite.told == "mine"
+    assert suite.saved_result == "mine"
 
 
 @pytest.mark.parametrize("mode", ["record", "record-missing", "live"])
 @pytest.mark.parametrize("place", ["ini", "option"])
 def test_only_a_replay_sets_a_placeholder_key(suite: Suite, mode: str, place: str) -> None:
     suite.ini("latency_placeholder_key = true", f"latency_mode = {mode if place == 'ini' else 'replay'}")
-    suite.write("import os\n\n\ndef test_it(claude_latency):\n    tell(os.environ.get('ANTHROPIC_API_KEY'))\n")
+    suite.write("import os\n\n\ndef test_it(claude_latency):\n    save_result(os.environ.get('ANTHROPIC_API_KEY'))\n")
 
     suite.run(*([f"--latency-mode={mode}"] if place == "option" else [])).assert_outcomes(passed=1)
 
-    assert suite.told is None
+    assert suite.saved_result is None
 
 
 def test_without_the_placeholder_the_environment_is_not_changed(suite: Suite) -> None:
@@ -60,7 +60,7 @@ import os
 
 
 def test_it(claude_latency):
-    tell(sorted(name for name in os.environ if name.startswith("ANTHROPIC")))
+    save_result(sorted(name for name in os.environ if name.startswith("ANTHROPIC")))
     stream()
 """
     )
@@ -68,7 +68,7 @@ def test_it(claude_latency):
 
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.told == []
+    assert suite.saved_result == []
 
 
 DATED = """
@@ -77,7 +77,7 @@ from datetime import date, datetime, timezone
 
 def test_it(claude_latency):
     ask(f"Today is {datetime.now(timezone.utc):%Y-%m-%d}.")
-    tell([datetime.now(timezone.utc).isoformat(), time.time(), date.today().isoformat()])
+    save_result([datetime.now(timezone.utc).isoformat(), time.time(), date.today().isoformat()])
 """
 
 
@@ -98,7 +98,7 @@ def test_a_prompt_with_the_date_fits_where_the_calendar_starts_as_recorded(suite
     suite.ini("latency_date = recorded")
     suite.replay().assert_outcomes(passed=1)
 
-    moment, seconds, _ = suite.told
+    moment, seconds, _ = suite.saved_result
     assert moment.startswith("2001-02-03T")
     assert 981_158_400 <= seconds < 981_244_800
 
@@ -111,7 +111,7 @@ def test_the_calendar_starts_as_recorded_in_real_time_too(suite: Suite) -> None:
 
     suite.replay("--latency-clock=real").assert_outcomes(passed=1)
 
-    moment, seconds, today = suite.told
+    moment, seconds, today = suite.saved_result
     assert moment.startswith("2001-02-03T")
     assert 981_158_400 <= seconds < 981_244_800
     assert today in ("2001-02-02", "2001-02-03", "2001-02-04")  # wherever the machine stands
@@ -142,13 +142,13 @@ def test_redacted_text_is_not_recorded_and_still_fits(suite: Suite) -> None:
 
 def test_redacted_text_may_be_split_over_deltas(suite: Suite) -> None:
     suite.ini(r"latency_redact = [\w.]+@mail\.example")
-    suite.write("def test_it(claude_latency):\n    tell(stream())\n")
+    suite.write("def test_it(claude_latency):\n    save_result(stream())\n")
     suite.server.answer(text("Dear jo|hn@ma|il.exa|mple!"))
     suite.record().assert_outcomes(passed=1)
 
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.told == "Dear [redacted]!"
+    assert suite.saved_result == "Dear [redacted]!"
 
 
 def test_headers_are_kept_by_name(suite: Suite) -> None:
@@ -160,7 +160,7 @@ def test_it(claude_latency):
     answer = client.messages.with_raw_response.create(
         model="claude-haiku-4-5", max_tokens=9, messages=messages("hi")
     )
-    tell(dict(answer.headers))
+    save_result(dict(answer.headers))
 """
     )
     suite.server.answer(text("hi").with_headers(x_other="answered", x_else="answered"))
@@ -175,5 +175,5 @@ def test_it(claude_latency):
     assert request["headers"]["x-trace"] == "sent"
     assert response["headers"]["x-other"] == "answered"
     assert "x-else" not in {**request["headers"], **response["headers"]}
-    assert suite.told["x-other"] == "answered"
-    assert "set-cookie" not in suite.told
+    assert suite.saved_result["x-other"] == "answered"
+    assert "set-cookie" not in suite.saved_result

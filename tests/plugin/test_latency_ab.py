@@ -284,7 +284,7 @@ import respx
 def router():
     with respx.mock(assert_all_called=False) as router:
         yield router
-        tell([str(call.request.url) for call in router.calls])
+        save_result([str(call.request.url) for call in router.calls])
 """
         + ONE.format(prompt="another quick one")
         + "\ndef test_other():\n    pass  # the router outlives the latency test\n"
@@ -292,7 +292,7 @@ def router():
 
     compare(quick).assert_outcomes(passed=2)
 
-    assert quick.told == []
+    assert quick.saved_result == []
     assert set(verdicts(quick).values()) == {FEW}
 
 

@@ -110,13 +110,13 @@ def test_it(claude_latency):
     try:
         ask(client=anthropic.Anthropic(max_retries=5))
     except BaseException as error:
-        tell([time.monotonic() - started, len(claude_latency.calls), isinstance(error, Exception)])
+        save_result([time.monotonic() - started, len(claude_latency.calls), isinstance(error, Exception)])
 """
     )
 
     suite.replay().assert_outcomes(failed=1)
 
-    waited, calls, is_ordinary = suite.told
+    waited, calls, is_ordinary = suite.saved_result
     assert waited < 0.1
     assert calls == 0
     assert not is_ordinary  # neither the SDK nor an application's `except Exception` may take it for a failed call
@@ -227,13 +227,13 @@ def test_a_changed_request_does_not_get_the_answer_of_another(suite: Suite, what
 
 
 def test_identical_requests_get_their_answers_in_the_recorded_order(suite: Suite) -> None:
-    suite.write("def test_it(claude_latency):\n    tell([ask(), ask(), ask('else'), ask()])\n")
+    suite.write("def test_it(claude_latency):\n    save_result([ask(), ask(), ask('else'), ask()])\n")
     suite.server.answer(text("one"), text("two"), text("three"), text("four"))
     suite.record()
 
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.told == ["one", "two", "three", "four"]
+    assert suite.saved_result == ["one", "two", "three", "four"]
 
 
 def test_unused_recordings_are_a_warning(suite: Suite) -> None:

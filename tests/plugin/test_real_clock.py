@@ -14,7 +14,7 @@ def test_it(claude_latency):
     stream("one")
     time.sleep(0.1)
     asyncio.run(both())
-    tell(time.monotonic() - began)
+    save_result(time.monotonic() - began)
 
 
 async def both():
@@ -32,14 +32,16 @@ def recorded(suite: Suite) -> Suite:
 
 def test_recorded_waits_take_real_time(recorded: Suite) -> None:
     virtual = recorded.replay()
-    in_virtual_time = recorded.report, recorded.told
+    in_virtual_time = recorded.report, recorded.saved_result
 
     real = recorded.replay("--latency-clock=real")
 
     virtual.assert_outcomes(passed=1)
     real.assert_outcomes(passed=1)
     assert recorded.report["clock"] == "real"
-    assert 0.46 <= in_virtual_time[1] <= recorded.told < in_virtual_time[1] + 9  # 180 ms, a sleep, two answers at once
+    assert (
+        0.46 <= in_virtual_time[1] <= recorded.saved_result < in_virtual_time[1] + 9
+    )  # 180 ms, a sleep, two answers at once
     for slow, exact in zip(recorded.calls("test_it"), in_virtual_time[0]["tests"][0]["calls"], strict=True):
         for metric in ("ttfb", "total"):
             assert exact[metric] - 0.001 <= slow[metric] < exact[metric] + 9
@@ -64,7 +66,7 @@ def test_times_out():
     client = anthropic.Anthropic(timeout=0.2, max_retries=1)
     began = time.monotonic.machine()
     assert ask(client=client) == "Hello world"
-    tell(time.monotonic.machine() - began)
+    save_result(time.monotonic.machine() - began)
 """
     )
     suite.server.answer(text("Hello world", ttfb="9s"), text("Hello world"))
@@ -74,7 +76,7 @@ def test_times_out():
 
     (call,) = suite.calls("test_times_out")
     assert call["attempts"] == 2
-    assert 0.5 <= call["total"] <= suite.told < 9
+    assert 0.5 <= call["total"] <= suite.saved_result < 9
 
 
 def test_a_miss_in_real_time_fails_at_once(recorded: Suite) -> None:

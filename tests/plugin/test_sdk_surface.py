@@ -117,7 +117,7 @@ async def run():
 
 
 def test_it(claude_latency, claude_client):
-    tell([synchronous(claude_client), asyncio.run(run())])
+    save_result([synchronous(claude_client), asyncio.run(run())])
 """
 
 
@@ -128,10 +128,10 @@ def _same_in_a_replay(suite: Suite, act: str) -> tuple[Any, Any]:
     sync = sync.replace("await maybe(raw.parse())", "raw.parse()").replace("await ", "")
     suite.write(SOURCE.format(asynchronous=act, synchronous=sync))
     suite.record().assert_outcomes(passed=1)
-    recorded = suite.told
+    recorded = suite.saved_result
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.told == recorded
+    assert suite.saved_result == recorded
     seen_by_sync, seen_by_async = recorded
     return seen_by_sync, seen_by_async
 
@@ -140,8 +140,8 @@ def _same_in_a_replay(suite: Suite, act: str) -> tuple[Any, Any]:
 def test_an_answer_that_is_not_streamed(suite: Suite, act: str) -> None:
     seen = _same_in_a_replay(suite, act)
 
-    for told, call in zip(seen, suite.calls("test_it"), strict=True):
-        assert "Hello world" in json.dumps(told)
+    for answer, call in zip(seen, suite.calls("test_it"), strict=True):
+        assert "Hello world" in json.dumps(answer)
         assert call["streamed"] is False
         assert call["ttft"] == call["total"] >= 0.01
 
@@ -150,8 +150,8 @@ def test_an_answer_that_is_not_streamed(suite: Suite, act: str) -> None:
 def test_a_streamed_answer(suite: Suite, act: str) -> None:
     seen = _same_in_a_replay(suite, act)
 
-    for told, call in zip(seen, suite.calls("test_it"), strict=True):
-        assert "Hello wor" in json.dumps(told)
+    for answer, call in zip(seen, suite.calls("test_it"), strict=True):
+        assert "Hello wor" in json.dumps(answer)
         assert call["streamed"] is True
         assert call["closed"] is None
         assert 0.007 <= call["ttft"] < call["total"]
@@ -231,7 +231,7 @@ def test_the_tool_runner_makes_a_call_for_each_turn(suite: Suite) -> None:
     seen = _same_in_a_replay(suite, TOOL_RUNNER)
 
     calls = suite.calls("test_it")
-    for told, first, second in zip(seen, calls[::2], calls[1::2], strict=True):
-        assert "On its way" in json.dumps(told)
+    for answer, first, second in zip(seen, calls[::2], calls[1::2], strict=True):
+        assert "On its way" in json.dumps(answer)
         assert first["stop_reason"] == "tool_use"
         assert second["sent"] >= first["sent"] + first["total"]

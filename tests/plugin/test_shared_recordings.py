@@ -13,12 +13,12 @@ shared = pytest.mark.latency_cassette(name="greeting")
 
 @pytest.mark.latency_cassette(name="greeting", owner=True)
 def test_owner(claude_latency):
-    tell([ask("one"), ask("two")])
+    save_result([ask("one"), ask("two")])
 
 
 @shared
 def test_reader(claude_latency):
-    tell([ask("two"), len(claude_latency.calls)])
+    save_result([ask("two"), len(claude_latency.calls)])
 
 
 @shared
@@ -108,7 +108,7 @@ def test_a_reader_that_runs_alone_replays_the_recording(suite: Suite) -> None:
     suite.record()
 
     suite.replay("test_it.py::test_reader").assert_outcomes(passed=1)
-    assert suite.told == ["Hello world", 1]
+    assert suite.saved_result == ["Hello world", 1]
 
 
 def test_a_reader_that_runs_alone_in_record_mode_calls_no_server(suite: Suite) -> None:
@@ -134,7 +134,7 @@ def test_a_reader_of_a_missing_recording_names_the_owner(suite: Suite, mode: str
 def test_a_miss_of_a_reader_names_the_command_that_records_the_owner(suite: Suite) -> None:
     suite.write(SHARED)
     suite.record()
-    suite.write(SHARED.replace('tell([ask("two"), ', 'tell([ask("three"), '))
+    suite.write(SHARED.replace('save_result([ask("two"), ', 'save_result([ask("three"), '))
 
     result = suite.replay()
 
@@ -262,7 +262,7 @@ def test_a_recorded_answer_may_repeat(suite: Suite) -> None:
     repeating = """
 @pytest.mark.latency_cassette(repeat=True)
 def test_it(claude_latency):
-    tell([ask() for _ in range(COUNT)])
+    save_result([ask() for _ in range(COUNT)])
 """
     suite.write(repeating.replace("COUNT", "2"))
     suite.server.answer(text("one"), text("two"))
@@ -271,4 +271,4 @@ def test_it(claude_latency):
 
     suite.replay("--latency-strict").assert_outcomes(passed=1)
 
-    assert suite.told == ["one", "two", "one", "two", "one"]
+    assert suite.saved_result == ["one", "two", "one", "two", "one"]

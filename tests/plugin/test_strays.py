@@ -22,7 +22,7 @@ def stray():
     try:
         ask("stray", client=anthropic.Anthropic(default_query={"api_key": "a-secret"}))
     except BaseException as error:
-        tell(type(error).__name__)
+        save_result(type(error).__name__)
     finally:
         over.set()
 
@@ -75,7 +75,7 @@ def test_its_request_is_blocked_and_reported(suite: Suite, leave: str, following
         result = run()
 
         result.assert_outcomes(passed=2)
-        assert suite.told == "Failed"
+        assert suite.saved_result == "Failed"
         result.stdout.fnmatch_lines(TOLD)
         result.stdout.no_fnmatch_line("*a-secret*")
         assert [request.json["messages"][0]["content"] for request in suite.server.requests] == (

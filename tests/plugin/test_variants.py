@@ -111,7 +111,7 @@ def test_it(claude_latency):
     asked = answer.http_response.request
     SENT.append((asked.content, asked.headers["content-length"]))
     assert SENT == SENT[:1] * len(SENT)
-    tell([call.model for call in claude_latency.calls])
+    save_result([call.model for call in claude_latency.calls])
 """
     )
     suite.server.answers(by_model)
@@ -127,7 +127,7 @@ def test_it(claude_latency):
         for request in (written, changed)
     ]
     assert same[0] == same[1]
-    assert suite.told == [SONNET]
+    assert suite.saved_result == [SONNET]
 
 
 def test_each_variant_has_recordings_of_its_own_that_replay(tried: Suite) -> None:
