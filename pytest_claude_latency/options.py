@@ -21,6 +21,7 @@ from pytest_claude_latency.settings import Date, Mode, Pace, Settings
 
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
+    from pytest_claude_latency.messages_api.recognition import EndpointPattern
 
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
@@ -142,6 +143,14 @@ def _header_names(values: list[str], given: Given) -> tuple[str, ...]:
     return tuple(value.lower() for value in values)
 
 
+def _endpoints(values: list[str], given: Given) -> tuple[EndpointPattern, ...]:
+    if not values:
+        return ()
+    from pytest_claude_latency.messages_api.recognition import EndpointPattern
+
+    return tuple(map(EndpointPattern.parse, values))
+
+
 class Option(NamedTuple):
     """One setting: its option, its ini key, and how its value is understood."""
 
@@ -255,6 +264,14 @@ OPTIONS = (
         ini="linelist",
         kind="ini key only",
     ),
+    Option(
+        "endpoints",
+        None,
+        "regular expressions over URLs of further requests that are Claude's; a line that begins with ! excludes",
+        _endpoints,
+        ini="linelist",
+        kind="ini key only",
+    ),
     Option("keep-headers", None, "names of further headers to record", _header_names, ini="args", kind="ini key only"),
     _switch(
         "placeholder-key",
@@ -324,6 +341,7 @@ def read(config: pytest.Config) -> Settings:
         explained=values["explain"],
         date=values["date"],
         redact=values["redact"],
+        endpoints=values["endpoints"],
         keep_headers=values["keep-headers"],
         ab=values["ab"] and mode is Mode.LIVE,  # an ini file may ask for it, and is read by runs that replay too
         save=values["save"],

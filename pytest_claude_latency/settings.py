@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
     from pytest_claude_latency.comparison.rules import Rules
+    from pytest_claude_latency.messages_api.recognition import EndpointPattern
 
 
 class Mode(StrEnum):
@@ -75,6 +76,8 @@ class Settings:
     """Whether findings are listed for every test."""
     date: Date
     redact: tuple[re.Pattern[str], ...]
+    endpoints: tuple[EndpointPattern, ...]
+    """Which URLs are Claude's besides those that are known, and which are not."""
     keep_headers: tuple[str, ...]
     ab: bool
     """Whether recorded requests and current ones are measured alternately; only in a live run."""

@@ -20,12 +20,13 @@ from pytest_claude_latency.cassettes.paths import shown
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
-from pytest_claude_latency.http.doors.httpx import HTTPXDoor, transport_of
+from pytest_claude_latency.http.doors.httpx import HTTPXDoor, passage_of, transport_of
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.messages_api.recognition import Recognition
 from pytest_claude_latency.results.ab_pairs import ABPair, ABSample, MeasuredRequest, NotCompared
 from pytest_claude_latency.virtual_time.clock import WallClock
 
@@ -80,7 +81,8 @@ def _measured(
 ) -> Iterator[ABPair]:
     """Send the two requests of each pair, and yield both as they were answered."""
     measurement = Measurement(test.name, WallClock(), LiveSource(), warmup=ConnectionWarmup())
-    door = HTTPXDoor(lambda: measurement, HTTPLibrary.of_sdk())  # not installed: the requests are handed to it
+    # Not installed: the requests are handed to it.
+    door = HTTPXDoor(lambda: measurement, Recognition(), HTTPLibrary.of_sdk())
     # A coin decides for each pair which request goes first, so that neither gains by its place.
     recorded_first = [SystemRandom().random() < 0.5 for _ in pairs]
     # One client, and a connection that is opened ahead: only the requests differ between the two of a pair.
@@ -101,8 +103,9 @@ def _send(request: Request, client: Any, measurement: Measurement, door: HTTPXDo
     """Send a request once and read its answer to the end, below everything that intercepts requests or repeats them."""
     # The transport is asked directly: the client would follow redirects, and hand the request to what intercepts it.
     raw = client.build_request(request.method, request.url, headers=list(request.headers), content=request.content)
-    transport = transport_of(measurement.answer(request, door), client._transport_for_url(raw.url), door.library)
-    with suppress(Exception):  # the attempt itself notes how it ended
+    serving = measurement.answer(request, door)
+    transport = transport_of(serving, client._transport_for_url(raw.url), door.library)
+    with suppress(Exception), passage_of(raw, serving.attempt):  # the attempt itself notes how it ended
         response = transport.handle_request(raw)
         for _ in response.stream:
             pass

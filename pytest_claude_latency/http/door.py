@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
@@ -48,19 +48,31 @@ class Responder(Protocol):
     """Decides what happens to the requests that doors meet."""
 
     def answer(self, request: Request, door: Door) -> Serving:
-        """Return what happens to `request`, which came through `door`.
+        """Return what happens to `request`, which is Claude's and came through `door`.
 
         Raises:
             BaseException: the request must not be sent at all.
         """
         ...
 
+    def note_stand_in(self, request: Request) -> None:
+        """Note a request of Claude's that a server of the program's own answers, inside this process."""
+        ...
+
+
+Responders: TypeAlias = Callable[[], Responder | None]
+"""Returns the responder of the moment; `None` where no measurement is under way."""
+
 
 class Door(Protocol):
     """Where the requests of one client library are met.
 
-    A door is made with a function that returns the responder of the moment: `None` where no measurement is under way.
-    Then it lets everything pass as if it were not there.
+    A door is made with `Responders` and with the `Recognition` that says which requests are Claude's. Where no
+    measurement is under way, it lets everything pass as if it were not there.
+
+    It also tells an attempt that is sent where the answer came from: `attempt.reached_network()` when it sees that a
+    connection is used, and `attempt.disown()` when an answer is here, which counts if none was used. Other tools play
+    back answers below a door, and these must not be taken for the API's.
     """
 
     @property
@@ -102,8 +114,8 @@ class Door(Protocol):
 
 # ── requests on their way ──
 
-INSIDE_A_DOOR: ContextVar[Destination | None] = ContextVar("claude_latency_inside_a_door", default=None)
-"""Where the request goes that an outer door of this context serves or lets pass."""
+INSIDE_A_DOOR: ContextVar[Passage | None] = ContextVar("claude_latency_inside_a_door", default=None)
+"""The request that an outer door of this context serves or lets pass."""
 
 _ON_THEIR_WAY: Counter[Destination] = Counter()
 _LOCK = threading.Lock()  # two threads may begin at once, and counting is a step of several
@@ -111,38 +123,53 @@ _LOCK = threading.Lock()  # two threads may begin at once, and counting is a ste
 
 @final
 class Passage:
-    """A block in which a door serves a request or lets it pass.
+    """A block in which a door sends a request or lets it pass.
 
     Inner doors leave requests to the same destination alone; others are theirs, for example those of an application
     that answers the outer request inside this process. A context does not reach the threads in which an event loop
     looks up names, so destinations are also counted for the whole process.
     """
 
-    __slots__ = ("_destination", "_token")
+    __slots__ = ("_token", "attempt", "destination")
 
-    def __init__(self, host: str, port: int) -> None:
-        self._destination = (host.lower(), port)
-        self._token: Token[Destination | None] | None = None
+    def __init__(self, host: str, port: int, attempt: Attempt | None = None) -> None:
+        self.destination = (host.lower(), port)
+        self.attempt = attempt
+        """The attempt that notes what passes; `None` if the request is not Claude's."""
+        self._token: Token[Passage | None] | None = None
 
     def __enter__(self) -> None:
         with _LOCK:
-            _ON_THEIR_WAY[self._destination] += 1
-        self._token = INSIDE_A_DOOR.set(self._destination)
+            _ON_THEIR_WAY[self.destination] += 1
+        self._token = INSIDE_A_DOOR.set(self)
 
     def __exit__(self, *error: object) -> None:
         if self._token is not None:
             INSIDE_A_DOOR.reset(self._token)
         with _LOCK:
-            _ON_THEIR_WAY[self._destination] -= 1
-            if not _ON_THEIR_WAY[self._destination]:
-                del _ON_THEIR_WAY[self._destination]
+            _ON_THEIR_WAY[self.destination] -= 1
+            if not _ON_THEIR_WAY[self.destination]:
+                del _ON_THEIR_WAY[self.destination]
+
+
+def current_passage() -> Passage | None:
+    """Return the passage of the request that is being sent in this context; `None` if there is none."""
+    passage = INSIDE_A_DOOR.get()
+    # Counted as well: a task that was started inside the block keeps its context when the block has ended.
+    return passage if passage is not None and passage.destination in _ON_THEIR_WAY else None
 
 
 def is_inside_another(host: str, port: int) -> bool:
     """Return whether an outer door has met the request that is being sent to this destination."""
-    destination = (host.lower(), port)
-    # Counted as well: a task that was started inside the block keeps its context when the block has ended.
-    return INSIDE_A_DOOR.get() == destination and destination in _ON_THEIR_WAY
+    passage = current_passage()
+    return passage is not None and passage.destination == (host.lower(), port)
+
+
+def reached_network(host: str, port: int) -> None:
+    """Note that a connection carries the request of an outer door. An inner door calls it that leaves one alone."""
+    passage = current_passage()
+    if passage is not None and passage.destination == (host.lower(), port) and passage.attempt is not None:
+        passage.attempt.reached_network()
 
 
 def passing(host: str, port: int) -> bool:

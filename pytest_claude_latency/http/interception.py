@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from types import ModuleType
-from typing import TypeAlias, final
+from typing import final
 
-from pytest_claude_latency.http.door import Door, Responder
+from pytest_claude_latency.http.door import Door, Responders
 from pytest_claude_latency.http.library import HTTPLibrary
+from pytest_claude_latency.messages_api.recognition import Recognition
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
-
-_Responders: TypeAlias = Callable[[], Responder | None]
 
 _LIBRARIES = ("httpx", "httpx2")
 """The modules that are patched, outermost door first."""
 
 
-def _door_to(module: ModuleType, responder: _Responders) -> Door:
+def _door_to(module: ModuleType, responder: Responders, recognition: Recognition) -> Door:
     """Return the door of a client library that is loaded.
 
     A door is imported only here, since it imports what it patches: no run pays for a library that it does not use.
     """
     from pytest_claude_latency.http.doors.httpx import HTTPXDoor
 
-    return HTTPXDoor(responder, HTTPLibrary.of(module))
+    return HTTPXDoor(responder, recognition, HTTPLibrary.of(module))
 
 
 @final
@@ -35,8 +33,9 @@ class Interception:
     requests go on untouched.
     """
 
-    def __init__(self, responder: _Responders) -> None:
+    def __init__(self, responder: Responders, recognition: Recognition | None = None) -> None:
         self._responder = responder
+        self._recognition = recognition or Recognition()
         self._doors: list[Door] = []
         self._watcher: Watcher | None = None
 
@@ -68,6 +67,8 @@ class Interception:
             door.prove()
 
     def _open(self, module: ModuleType) -> None:
-        door = _door_to(module, self._responder)
+        if any(door.name == module.__name__ for door in self._doors):
+            return  # two names of one module: `httpx2.alias_httpx()` makes `httpx` another name of `httpx2`
+        door = _door_to(module, self._responder, self._recognition)
         door.install()
         self._doors.append(door)

@@ -6,6 +6,7 @@ anthropic < 1 uses `httpx`; later versions use `httpx2`. Neither accepts objects
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import cache
 from types import ModuleType
@@ -63,6 +64,26 @@ class HTTPLibrary:
         """Return whether a transport is a program's own stand-in for a server, which no request leaves."""
         module = self.module
         return isinstance(transport, module.MockTransport | module.ASGITransport | module.WSGITransport)
+
+    @property
+    def version(self) -> str:
+        """The library's own version."""
+        return str(self.module.__version__)
+
+    def shows_the_wire(self, transport: object) -> bool:
+        """Return whether a transport that uses the network tells so, by events of httpcore's trace.
+
+        One over aiohttp does not. What it brings is the network's, unless a tool has replaced how aiohttp sends.
+        """
+        if not any("aiohttp" in base.__module__ for base in type(transport).__mro__):
+            return True
+        aiohttp = sys.modules.get("aiohttp")
+        return aiohttp is not None and aiohttp.ClientSession._request.__module__ != "aiohttp.client"
+
+    def is_failure_of_the_wire(self, error: BaseException) -> bool:
+        """Return whether an error tells of a connection that was used, or should have been opened."""
+        before = (self.module.PoolTimeout, self.module.UnsupportedProtocol)
+        return isinstance(error, self.module.TransportError) and not isinstance(error, before)
 
     def opens_connection(self, transport: object, url: Any) -> bool:
         """Return whether a request sent now would have to open a connection.

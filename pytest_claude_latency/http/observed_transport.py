@@ -11,10 +11,17 @@ from pytest_claude_latency.http.recorder import Attempt
 
 @final
 class ObservedTransport:
-    """A transport that notes in an `Attempt` what passes through it."""
+    """A transport that notes in an `Attempt` what passes through it.
 
-    def __init__(self, inner: Transport, attempt: Attempt, library: HTTPLibrary) -> None:
+    Where `shows_the_wire`, a request that used the network was traced. An answer without a trace was played back by
+    something below, whatever it is: VCR, a mock or a cache.
+    """
+
+    def __init__(
+        self, inner: Transport, attempt: Attempt, library: HTTPLibrary, *, shows_the_wire: bool = False
+    ) -> None:
         self._inner = inner
+        self._shows_the_wire = shows_the_wire
         self._attempt = attempt
         self._library = library
 
@@ -33,8 +40,9 @@ class ObservedTransport:
         try:
             response = self._inner.handle_request(request)
         except BaseException as error:  # a cancellation, too, ends the attempt
-            attempt.finish(error)
+            self._fail(error)
             raise
+        self._check()
         stream = response.stream
 
         def close() -> None:
@@ -60,8 +68,9 @@ class ObservedTransport:
         try:
             response = await self._inner.handle_async_request(request)
         except BaseException as error:
-            attempt.finish(error)
+            self._fail(error)
             raise
+        self._check()
         stream = response.stream
 
         async def close() -> None:
@@ -71,6 +80,15 @@ class ObservedTransport:
         attempt.answered(response.status_code, tuple(response.headers.multi_items()))
         response.stream = self._library.async_body(self._pass_on_async(stream), close)
         return response
+
+    def _check(self) -> None:
+        if self._shows_the_wire:
+            self._attempt.disown()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._library.is_failure_of_the_wire(error):
+            self._check()
+        self._attempt.finish(error)
 
     def _pass_on(self, stream: Any) -> Iterator[bytes]:
         attempt, arrived = self._attempt, self._attempt.arrivals()

@@ -59,6 +59,9 @@ class Attempt:
         self._exchange: Exchange | None = None
         self.met_another_loop = False
         """Whether it failed because its connection belongs to another event loop than the one that asked."""
+        self._reached_network = False
+        self.is_foreign = False
+        """Whether something other than the API answered it: a mock, a cache, or another tool's playback."""
         self.place = 0
         """Its place in the recording that answers it, which orders what is sent at one instant."""
 
@@ -83,8 +86,17 @@ class Attempt:
         response = self._response  # read once: another thread may set it in between
         return header(response.headers, "location") if response and redirects(response.status) else None
 
+    def reached_network(self) -> None:
+        """Note that a connection carries it."""
+        self._reached_network = True
+
+    def disown(self) -> None:
+        """Note that it was answered, or failed. If no connection carried it, that was not the API's doing."""
+        self.is_foreign = not self._reached_network
+
     def traced(self, event: str) -> None:
         """Note an event of httpcore's trace extension, which tells most exactly when a connection was opened."""
+        self._reached_network = True
         if event in _OPENING:
             self._connecting = self.now()
         elif event in _OPENED and self._connecting is not None:

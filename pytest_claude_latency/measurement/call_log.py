@@ -47,6 +47,11 @@ class SentCall:
         return is_prompt_call(self.attempts[0].request)
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether something other than the API answered one of its attempts."""
+        return any(attempt.is_foreign for attempt in list(self.attempts))
+
+    @property
     def exchanges(self) -> Attempts:
         """Its attempts in the order sent, as far as they are known now. They hold credentials."""
         return tuple(attempt.exchange() for attempt in self.attempts)
@@ -148,9 +153,14 @@ class CallLog:
             call.attempts.append(attempt)
         _LATEST.set(ref(call))
 
+    @property
+    def foreign(self) -> list[SentCall]:
+        """The calls that something other than the API answered: nothing records or judges them."""
+        return [call for call in list(self._calls) if call.is_foreign]
+
     def of(self, *phases: Phase, since: int = 0) -> CallsInPhases:
         """Return the calls sent in these phases; `since` leaves out the first so many calls of the test."""
-        calls = [call for call in self._calls[since:] if call.phase in phases]
+        calls = [call for call in self._calls[since:] if call.phase in phases and not call.is_foreign]
         if self._replays:  # which of two threads is first at one instant may depend on the machine
             calls.sort(key=lambda call: (call.attempts[0].sent, call.attempts[0].place))
         return CallsInPhases(tuple(calls), self._now())
@@ -158,7 +168,7 @@ class CallLog:
     @property
     def prompts(self) -> list[SentCall]:
         """The calls of all phases that make a message, in the order sent."""
-        return [call for call in list(self._calls) if call.is_prompt]
+        return [call for call in list(self._calls) if call.is_prompt and not call.is_foreign]
 
     @property
     def count(self) -> int:
@@ -168,7 +178,7 @@ class CallLog:
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
         """Every attempt of the test, in the order sent."""
-        attempts = [attempt for call in list(self._calls) for attempt in call.attempts]
+        attempts = [attempt for call in list(self._calls) if not call.is_foreign for attempt in call.attempts]
         return tuple(attempt.exchange() for attempt in sorted(attempts, key=lambda attempt: attempt.sent))
 
     @property

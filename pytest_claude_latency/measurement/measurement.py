@@ -73,6 +73,7 @@ class Measurement:
         self._origin = clock.now()
         self._worlds: list[World] = []
         self._misses: list[str] = []
+        self._stand_ins: list[str] = []
         self._reported_misses = 0
         self._varied = 0
 
@@ -153,6 +154,22 @@ class Measurement:
             attempt.foretold(playback.recorded.connect, playback.place)
         self.log.file(attempt)  # only now: a miss is no attempt
         return Serving(attempt, sent, sent is not request, playback, None if playback else self.warmup)
+
+    def note_stand_in(self, request: Request) -> None:
+        """Note a request that a stand-in for the API answers. In a replay that is as good as any answer."""
+        if not self.replays:
+            self._stand_ins.append(request.title)
+
+    @property
+    def answered_elsewhere(self) -> list[str]:
+        """What was asked for that something other than the API answered, in a run that calls the API."""
+        foreign = self.log.foreign
+        return [*self._stand_ins, *(call.attempts[0].request.title for call in foreign)]
+
+    @property
+    def asked_the_api(self) -> bool:
+        """Whether what is filed is what the test asks of the API. Not, if all that it asks was answered elsewhere."""
+        return bool(self.log.exchanges) or not self.answered_elsewhere
 
     def miss(self, message: str) -> NoReturn:
         """Stop a program that asks for what nothing may answer.

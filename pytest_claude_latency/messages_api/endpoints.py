@@ -2,11 +2,15 @@
 
 The API of Anthropic, gateways in front of it and most clouds read from the body which
 model is asked, and whether to stream. Bedrock and Vertex read both from the path.
+
+`recognition.py` says which requests are Claude's. A request that is makes a message if its path is one of these, or
+if its body is that of a message: a gateway may have paths of its own.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pytest_claude_latency.messages_api.exchange import Request, header
@@ -15,7 +19,8 @@ from pytest_claude_latency.messages_api.exchange import Request, header
 _PROMPT_PATH = re.compile(
     r"(?P<before>.*)(?:"
     r"/v1/messages"
-    r"|/model/(?P<bedrock>.+)/invoke(?P<bedrock_stream>-with-response-stream)?"
+    r"|(?P<openai>/chat/completions)"
+    r"|/model/(?P<bedrock>.+)/(?:invoke|converse|(?P<bedrock_stream>invoke-with-response-stream|converse-stream))"
     r"|/models/(?!count-tokens:)(?P<vertex>[^/]+):(?:rawPredict|(?P<vertex_stream>streamRawPredict))"
     r")"
 )
@@ -23,14 +28,14 @@ _PROMPT_PATH = re.compile(
 
 def is_prompt_call(request: Request) -> bool:
     """Return whether the request makes a message; those for token counts, batches, files and models do not."""
-    return request.method.upper() == "POST" and _match(request) is not None
+    return request.method.upper() == "POST" and (match_of(request) is not None or is_message_body(request))
 
 
 def requested_model(request: Request) -> str | None:
     """Return the model that the request names in its body or its path; None if in neither."""
     if isinstance(request.json, dict) and isinstance(model := request.json.get("model"), str):
         return model
-    match = _match(request)
+    match = match_of(request)
     name = match and (match["bedrock"] or match["vertex"])
     return unquote(name) if name else None
 
@@ -39,7 +44,7 @@ def asks_to_stream(request: Request) -> bool:
     """Return whether the request asks for its answer as a stream."""
     if isinstance(request.json, dict) and request.json.get("stream") is True:
         return True
-    match = _match(request)
+    match = match_of(request)
     return match is not None and bool(match["bedrock_stream"] or match["vertex_stream"])
 
 
@@ -48,20 +53,34 @@ def place_of(request: Request) -> tuple[str, str] | None:
 
     What stands before belongs to a gateway, or names the project that pays.
     """
-    match = _match(request)
+    match = match_of(request)
     return None if match is None else (match["before"], match[0][match.end("before") :])
 
 
 def provider_of(request: Request) -> str | None:
-    """Return which API a prompt call is made for: `"bedrock"`, `"vertex"` or `"anthropic"`. None for other requests."""
-    match = _match(request)
+    """Return which API a prompt call is made for: `"bedrock"`, `"vertex"`, `"openai"` or `"anthropic"`.
+
+    None for requests to other paths.
+    """
+    match = match_of(request)
     if match is None:
         return None
-    return "bedrock" if match["bedrock"] else "vertex" if match["vertex"] else "anthropic"
+    return next((name for name in ("bedrock", "vertex", "openai") if match[name]), "anthropic")
 
 
-def _match(request: Request) -> re.Match[str] | None:
+def match_of(request: Request) -> re.Match[str] | None:
+    """Return what the path of a prompt call says: `before`, and `bedrock`, `vertex` (the model) or `openai`."""
     return _PROMPT_PATH.fullmatch(urlsplit(request.url).path)
+
+
+def body_fields(request: Request) -> dict[str, Any]:
+    """Return the fields of a JSON body; none if it has no fields."""
+    return request.json if isinstance(request.json, dict) else {}
+
+
+def is_message_body(request: Request) -> bool:
+    """Return whether the body asks for a message as Anthropic's API wants it."""
+    return {"messages", "max_tokens"} <= body_fields(request).keys()
 
 
 def is_signed_by_aws(request: Request) -> bool:

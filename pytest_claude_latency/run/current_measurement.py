@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn, final
 import pytest
 
 from pytest_claude_latency import virtual_time
-from pytest_claude_latency.settings import Pace
+from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
 if TYPE_CHECKING:
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 class CurrentMeasurement:
     """The measurement that is under way in this process, if any.
 
-    `report_stray` is called with a message for each request of a thread that outlived its test.
+    `warn` is called with a message for each request of a thread that outlived its test, and for what `Recognition` has
+    to say.
     """
 
-    def __init__(self, pace: Pace, report_stray: Callable[[str], None]) -> None:
-        self._pace = pace
-        self._report_stray = report_stray
+    def __init__(self, settings: Settings, warn: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._warn = warn
         self._measurement: Measurement | None = None
         self._credential_missing = False
         self._interception: Interception | None = None
@@ -51,8 +52,10 @@ class CurrentMeasurement:
             # needs.
             from pytest_claude_latency.http.interception import Interception
             from pytest_claude_latency.http.sdk_patches import SDKPatches
+            from pytest_claude_latency.messages_api.recognition import Recognition
 
-            self._interception = Interception(self._responder)
+            recognition = Recognition(self._settings.endpoints, self._warn)
+            self._interception = Interception(self._responder, recognition)
             self._interception.start()
             self._sdk = SDKPatches(self._replays, self._note_missing_credential)
             self._sdk.start()
@@ -68,7 +71,7 @@ class CurrentMeasurement:
 
     def replay_clock(self) -> Clock:
         """Return a new clock for a replay: virtual, unless the run asks for real waits."""
-        return VirtualClock() if self._pace is Pace.VIRTUAL else WallClock()
+        return VirtualClock() if self._settings.pace is Pace.VIRTUAL else WallClock()
 
     def begin(self, measurement: Measurement) -> None:
         """Send every request to the measurement of a test that begins."""
@@ -122,7 +125,7 @@ class CurrentMeasurement:
         world = virtual_time.current()
         # A thread stays in the world of its test when that ends. Its calls must not count for the test that runs now.
         if world is not None and world.ended and not (self._measurement and self._measurement.lives_in(world)):
-            return _EndedTest(world, self._report_stray)
+            return _EndedTest(world, self._warn)
         return self._measurement
 
     def _replays(self) -> bool:
@@ -152,3 +155,6 @@ class _EndedTest:
         # Reported too, since a thread's error reaches nobody.
         self._report_stray(message)
         raise pytest.fail.Exception(message, pytrace=False)
+
+    def note_stand_in(self, request: Request) -> None:
+        """Nothing was sent, and it belongs to no test."""

@@ -104,7 +104,10 @@ class MeasuredItem:
             outcome.warn(unused)
         if mixed := item_checks.mixed_set(test):
             outcome.warn(mixed)
-        if test.settings.mode.records and not measurement.replays and outcome.keeps_recording:
+        if measurement.answered_elsewhere:
+            outcome.warn(messages.answered_elsewhere(measurement.answered_elsewhere))
+        records = test.settings.mode.records and not measurement.replays and measurement.asked_the_api
+        if records and outcome.keeps_recording:
             with session.failing():
                 test.file.keep(measurement.log.exchanges, self._began, measurement.log.clients)
         # Last, since it sends requests of its own: nothing of them may count for the test or be recorded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pytest_claude_latency.collection.selection import BUDGET
@@ -78,6 +79,17 @@ def end_of_recording(request: str, stopped: str, recording: str, command: str) -
         f"own fired); what the API would have sent next is not known\n"
         f"  recording {recording}\n"
         f"  record    {command}"
+    )
+
+
+def answered_elsewhere(requests: Sequence[str]) -> str:
+    """Return what is said of answers that did not come from the network, in a run that calls the API."""
+    what = Counter(requests)
+    listed = ", ".join(f"{request} ({count} times)" if count > 1 else request for request, count in what.items())
+    return (
+        f"{number_of(len(requests), 'answer')} did not come from the network, but from a mock, a cache or another "
+        f"tool's recording (respx, VCR, pytest-httpx, a transport of the program's own): {listed}; not recorded and "
+        f"not judged"
     )
 
 

@@ -132,7 +132,9 @@ class _MeasuredFixture:
             measurement.close()
         if self._is_incomplete:  # its set-up failed
             return
-        if settings.mode.records and not measurement.replays:
+        if measurement.answered_elsewhere:
+            self._session.warn(f"{self._file.subject}: {messages.answered_elsewhere(measurement.answered_elsewhere)}")
+        if settings.mode.records and not measurement.replays and measurement.asked_the_api:
             with self._session.failing():
                 self._file.keep(measurement.log.exchanges, self._began, measurement.log.clients)
         if unused := self._file.unused(measurement.source):

@@ -43,7 +43,7 @@ class Session:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
         self.settings = settings
-        self.current = CurrentMeasurement(settings.pace, self.warn)
+        self.current = CurrentMeasurement(settings, self.warn)
         self._warnings: list[str] = []
         self._staging_folder: Path | None = None
         # xdist gives a worker's config this attribute, and no other process has it.

@@ -13,58 +13,58 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, final
 from unittest import mock
 
-import httpx
-import respx
 from respx.mocks import Mocker
-from respx.models import AllMockedAssertionError, PassThrough
+from respx.models import PassThrough
 
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.http.door import Passage, Responder, Serving
+from pytest_claude_latency.http.door import (
+    Destination,
+    Passage,
+    Responder,
+    Responders,
+    Serving,
+    current_passage,
+    is_inside_another,
+)
 from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.http.observed_transport import ObservedTransport
+from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay import ReplayTransport
 from pytest_claude_latency.http.rewriting import RewritingTransport
 from pytest_claude_latency.messages_api.clients import client_of
-from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Headers, Request, canonical
+from pytest_claude_latency.messages_api.recognition import Recognition
 
-_SERVICE = "claude_latency"
-"""The key of two extensions: of a request shown to respx, the request itself; of respx's answer, what serves it."""
+_PROBE = "claude_latency_probe"
+"""The extension of a request by which a door proves that it meets requests: the door itself."""
 
 _PROBE_URL = "https://interception-probe.invalid/v1/messages"
 _INTERCEPTED, _NOT_INTERCEPTED = 204, 500
+_PORTS = {"http": 80, "https": 443}
 
 _NOT_LIVE: Final = (
     "requests of Claude clients are not intercepted: something replaced `_send_single_request` of {library}'s clients "
     "after this plugin patched it; nothing was sent. Expected to find the plugin's own; look for a plugin, fixture or "
     "conftest that patches {library} and undo it before latency tests"
 )
-_PORTS = {"http": 80, "https": 443}
 _WAITED: Final = "the interception probe was made to wait by something that wraps the HTTP client"
 
 
 def transport_of(serving: Serving, real: Any, library: HTTPLibrary) -> Transport:
     """Return the transport that does what `serving` says; `real` is the client's own."""
     if serving.playback is not None:
-        return ObservedTransport(ReplayTransport(serving.playback, library), serving.attempt, library)
+        replay = ReplayTransport(serving.playback, library)
+        return ObservedTransport(replay, serving.attempt, library, shows_the_wire=False)
     # Outside in: the connection is opened, what passes is noted, the body is changed, and the client's own sends it.
     carrier = RewritingTransport(real, serving.request, library) if serving.is_changed else real
-    observed = ObservedTransport(carrier, serving.attempt, library)
+    shows_the_wire = library.shows_the_wire(real)
+    observed = ObservedTransport(carrier, serving.attempt, library, shows_the_wire=shows_the_wire)
     return observed if serving.warmup is None else serving.warmup.ahead_of(observed, serving.attempt, real, library)
 
 
-def addressed_to_claude(request: Any) -> bool:
-    """Return whether an HTTP request comes from a Claude client, by the headers that each SDK client sends.
-
-    Clients of other clouds name no API version there, and a program may give a client a user agent of its own.
-    """
-    headers = request.headers
-    if "anthropic-version" in headers:
-        return True
-    if "x-stainless-lang" not in headers:
-        return False
-    asks_for_message = is_prompt_call(Request(request.method, str(request.url)))
-    return asks_for_message or "anthropic" in headers.get("user-agent", "").lower()
+def head_of(raw: Any) -> Request:
+    """Return the library's request as a plain value, without its body."""
+    return Request(raw.method, str(raw.url), tuple(raw.headers.multi_items()))
 
 
 def as_request(raw: Any) -> Request:
@@ -72,9 +72,14 @@ def as_request(raw: Any) -> Request:
     return Request(raw.method, str(raw.url), tuple(raw.headers.multi_items()), canonical(raw.content))
 
 
-def _passage(raw: Any) -> Passage:
+def passage_of(raw: Any, attempt: Attempt | None) -> Passage:
+    """Return the block in which the request is sent; `attempt` notes it if it is Claude's."""
+    return Passage(*_destination(raw), attempt)
+
+
+def _destination(raw: Any) -> Destination:
     url = raw.url
-    return Passage(url.raw_host.decode("ascii"), url.port or _PORTS.get(url.scheme, 0))
+    return url.raw_host.decode("ascii"), url.port or _PORTS.get(url.scheme, 0)
 
 
 class _View:
@@ -89,10 +94,55 @@ class _View:
         return getattr(self._client, name)
 
 
-class _SDKMocker(Mocker):
-    """A respx mocker for one HTTP library. Routers that are started with its name see requests of Claude clients."""
+@final
+class _Meeting:
+    """A request that a door met while a measurement is under way, from before its body is read until it is answered."""
+
+    def __init__(self, door: HTTPXDoor, responder: Responder, client: Any, raw: Any) -> None:
+        self._door = door
+        self._responder = responder
+        self._client = client
+        self._raw = raw
+        self._is_claudes = door.recognition.by_head(head_of(raw))
+        self._passage: Passage | None = None
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the body, which may be an iterator, has to be read first: to recognise or to answer the request."""
+        return self._is_claudes is not False
+
+    def __enter__(self) -> Any:
+        """Return the client through which the request is to be sent: its own, or a view of it with what answers."""
+        request, library, attempt = None, self._door.library, None
+        if self.needs_body:
+            request = as_request(self._raw)
+            if self._is_claudes is None and not self._door.recognition.is_claudes(request):
+                request = None
+        real = self._client._transport_for_url(self._raw.url)
+        if library.is_stand_in(real):
+            if request is not None:
+                self._responder.note_stand_in(request)
+            return self._client  # a program that brings its own server is answered by it
+        client = self._client
+        if request is not None:
+            serving = self._responder.answer(request, self._door)
+            client, attempt = _View(client, transport_of(serving, real, library)), serving.attempt
+            if serving.playback is not None:
+                return client  # nothing is sent, so no inner door is asked
+        self._passage = passage_of(self._raw, attempt)
+        self._passage.__enter__()
+        return client
+
+    def __exit__(self, *error: object) -> None:
+        if self._passage is not None:
+            self._passage.__exit__(*error)
+
+
+class _ClientMocker(Mocker):
+    """A respx mocker for one HTTP library. What respx calls its routers are here the doors of that library."""
 
     target_methods: ClassVar[list[str]] = ["_send_single_request"]
+    routers: ClassVar[list[HTTPXDoor]]  # type: ignore[assignment]
 
     @classmethod
     def mock(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,40 +153,54 @@ class _SDKMocker(Mocker):
         if inspect.iscoroutinefunction(spec):
 
             async def send_async(client: Any, request: Any) -> Any:
-                if addressed_to_claude(request):
-                    await request.aread()  # what answers looks at the body, which may be an iterator
-                    client = cls.served(client, request)
-                with _passage(request):
+                meeting = cls.meeting(client, request)
+                if meeting is None:
                     return await spec(client, request)
+                if meeting.needs_body:
+                    await request.aread()
+                with meeting as served:
+                    return await spec(served, request)
 
             return send_async
 
         def send(client: Any, request: Any) -> Any:
-            if addressed_to_claude(request):
-                request.read()
-                client = cls.served(client, request)
-            with _passage(request):
+            meeting = cls.meeting(client, request)
+            if meeting is None:
                 return spec(client, request)
+            if meeting.needs_body:
+                request.read()
+            with meeting as served:
+                return spec(served, request)
 
         return send
 
     @classmethod
-    def served(cls, client: Any, raw: Any) -> Any:
-        """Return the client with the transport that a router's answer names; the client itself if no router answers.
+    def meeting(cls, client: Any, raw: Any) -> _Meeting | _Proof | None:
+        """Return how a door meets the request; `None` if none has a responder now, or an outer door has met it."""
+        if (probing := raw.extensions.get(_PROBE)) is not None:
+            return _Proof(client, probing) if probing in cls.routers else None
+        for door in cls.routers:
+            responder = door.responder()
+            if responder is not None:
+                return None if is_inside_another(*_destination(raw)) else _Meeting(door, responder, client, raw)
+        return None
 
-        Routers and their answers are of httpx, whichever library the client uses: respx knows no other. So a router
-        is shown a copy of the request, and the request itself travels along in an extension.
-        """
-        shown = httpx.Request(raw.method, str(raw.url), headers=raw.headers.raw, content=raw.content)
-        shown.extensions[_SERVICE] = (raw, client._transport_for_url)
-        for router in cls.routers:
-            try:
-                # A side effect has to return a response of httpx; the transport in it is of the client's library.
-                transport: Transport = router.handler(shown).extensions[_SERVICE]
-            except AllMockedAssertionError:
-                continue  # this router let it pass; another of the same kind may answer
-            return _View(client, transport)
-        return client
+
+@final
+class _Proof:
+    """The meeting of a probe: it is answered at once."""
+
+    needs_body: ClassVar[bool] = False
+
+    def __init__(self, client: Any, door: HTTPXDoor) -> None:
+        self._client = client
+        self._door = door
+
+    def __enter__(self) -> Any:
+        return _View(self._client, self._door.replying(_INTERCEPTED))
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing was sent."""
 
 
 def _mocker(library: str) -> type[Mocker]:
@@ -144,49 +208,45 @@ def _mocker(library: str) -> type[Mocker]:
     name = f"claude-latency-{library}"
     if name not in Mocker.registry:
         targets = [f"{library}._client.Client", f"{library}._client.AsyncClient"]
-        type(f"{library.title()}Mocker", (_SDKMocker,), {"name": name, "targets": targets})
+        type(f"{library.title()}Mocker", (_ClientMocker,), {"name": name, "targets": targets})
     return Mocker.registry[name]
 
 
 @final
 class HTTPXDoor:
-    """The respx router through which each request of a Claude client passes after `install`.
+    """Where the requests of `httpx` or `httpx2` are met after `install`.
 
     Starting and stopping it around each test would not do: respx does not patch a method that is already mocked, and a
     user's longer-lived router that starts inside ours would leave our wrapper on the class.
     """
 
-    def __init__(self, responder: Callable[[], Responder | None], library: HTTPLibrary) -> None:
-        self._responder = responder
+    def __init__(self, responder: Responders, recognition: Recognition, library: HTTPLibrary) -> None:
+        self.responder = responder
+        self.recognition = recognition
         self.library = library
         self.name = library.name
-        self._mocker = _mocker(self.library.name)
-        self._router = respx.MockRouter(assert_all_called=False, using=self._mocker.name)
-        self._route = self._router.route().mock(side_effect=self._answer)
-        # A user's router sits below, at the transports. With these patches it lets our requests pass to the network
-        # in a live run, where its guard against what it does not know would stop them.
+        self._mocker: Any = _mocker(library.name)
         self._bystanders = [
-            mock.patch.object(Mocker, "handler", classmethod(self._guarded(Mocker.handler))),
-            mock.patch.object(Mocker, "async_handler", classmethod(self._guarded(Mocker.async_handler))),
+            mock.patch.object(Mocker, "handler", classmethod(_asked_if_it_covers(Mocker.handler))),
+            mock.patch.object(Mocker, "async_handler", classmethod(_asked_if_it_covers(Mocker.async_handler))),
         ]
 
     def install(self) -> None:
-        """Patch the library's clients, unless a router of the same kind already did."""
-        self._router.start()
+        """Patch the library's clients, unless a door of the same kind already did."""
+        self._mocker.register(self)
+        self._mocker.start()
         for patch in self._bystanders:
             patch.start()
 
     def uninstall(self) -> None:
-        """Withdraw the router. The clients are restored when no router of this kind is left."""
+        """Withdraw the door. The clients are restored when no door of this kind is left."""
         for patch in self._bystanders:
             patch.stop()
-        self._router.stop()
+        self._mocker.unregister(self)
+        self._mocker.stop()
 
     def forget(self) -> None:
-        """Drop what respx noted of past requests, which holds their bodies."""
-        self._router.calls.clear()
-        for route in self._router.routes:
-            route.calls.clear()
+        """Drop nothing: this door holds nothing of past requests."""
 
     def prove(self) -> None:
         """Make sure that interception is live.
@@ -203,48 +263,43 @@ class HTTPXDoor:
 
     def client_of(self, request: Request) -> str:
         """Return the library that made the request, as its headers say; where they do not, the HTTP library."""
-        return client_of(request) or f"{self.library.name} {self.library.module.__version__}"
+        return client_of(request) or f"{self.name} {self.library.version}"
 
     def is_live(self) -> bool:
         """Return whether a request made now, sync or async, would be met here: one is sent each way to find out."""
-        module = self.library.module
-        headers = {"anthropic-version": "probe"}
+        module, extensions = self.library.module, {_PROBE: self}
         # Without the environment: its proxies and certificates cost time and may be wrong, and nothing is sent.
-        with module.Client(transport=self._replying(_NOT_INTERCEPTED), trust_env=False) as client:
-            answer = client.post(_PROBE_URL, headers=headers)
+        with module.Client(transport=self.replying(_NOT_INTERCEPTED), trust_env=False) as client:
+            answer = client.post(_PROBE_URL, extensions=extensions)
 
         async def probe() -> Any:
-            async with module.AsyncClient(transport=self._replying(_NOT_INTERCEPTED), trust_env=False) as client:
-                return await client.post(_PROBE_URL, headers=headers)
+            async with module.AsyncClient(transport=self.replying(_NOT_INTERCEPTED), trust_env=False) as client:
+                return await client.post(_PROBE_URL, extensions=extensions)
 
         async_answer = _result_of(probe())
         return (answer.status_code, async_answer.status_code) == (_INTERCEPTED, _INTERCEPTED)
 
-    def _answer(self, shown: httpx.Request) -> httpx.Response | None:
-        """Answer a request that respx shows: with the transport that serves it, or with `None` to let it pass."""
-        raw, transport_for_url = shown.extensions[_SERVICE]
-        if str(shown.url) == _PROBE_URL:
-            transport = self._replying(_INTERCEPTED)
-        else:
-            responder, real = self._responder(), transport_for_url(raw.url)
-            if responder is None or self.library.is_stand_in(real):
-                return None  # a program that brings its own server is answered by it
-            transport = transport_of(responder.answer(as_request(raw), self), real, self.library)
-        return httpx.Response(200, extensions={_SERVICE: transport})
-
-    def _guarded(self, handler: Any) -> Callable[..., Any]:
-        """Return a router's own handler, but for measured requests on their way to the network: they pass."""
-
-        def handle(mocker: type[Mocker], request: httpx.Request) -> Any:
-            if addressed_to_claude(request) and self._responder() is not None:
-                # In a replay none comes here: it was answered above. In a live run a mock must not stand for the API.
-                raise PassThrough("a Claude call that is being measured", request=request, origin=self._route)
-            return handler.__func__(mocker, request)
-
-        return handle
-
-    def _replying(self, status: int) -> Any:
+    def replying(self, status: int) -> Any:
+        """Return a transport that answers each request with this status."""
         return self.library.module.MockTransport(lambda request: self.library.module.Response(status))
+
+
+def _asked_if_it_covers(handler: Any) -> Callable[..., Any]:
+    """Return a respx handler that lets a measured request pass, unless a route of the user's covers it.
+
+    A router stands at the transports, so in a replay no measured request comes to it. In other modes the user's own
+    mock is asked, but its guard against what it does not know must not stop the request: it is known here.
+    """
+
+    def handle(mocker: type[Mocker], request: Any) -> Any:
+        passage = current_passage()
+        if passage is not None and passage.attempt is not None:
+            routes = [route for router in mocker.routers for route in router.routes]
+            if not any(route.pattern is None or route.pattern.match(request) for route in routes):
+                raise PassThrough("a Claude call that is being measured", request=request, origin=None)  # type: ignore[arg-type]
+        return handler.__func__(mocker, request)
+
+    return handle
 
 
 def _result_of(coroutine: Any) -> Any:
