@@ -81,7 +81,7 @@ def _samples(value: str, given: Given) -> int:
 
 def _folder_name(value: str, given: Given) -> str:
     if not value or Path(value).name != value or value in (".", ".."):
-        accepted = "the name of a folder beside each test file, not a path"
+        accepted = "the name of a folder next to each test file, not a path"
         raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
     return value
 
@@ -215,7 +215,7 @@ OPTIONS = (
     Option(
         "cassettes",
         "DIR",
-        "name of the folder of recordings beside each test file (default: cassettes)",
+        "name of the folder of recordings next to each test file (default: cassettes)",
         _folder_name,
         "cassettes",
     ),
@@ -234,8 +234,8 @@ OPTIONS = (
     ),
     _switch(
         "strict",
-        help="fail on what is otherwise a warning: percentiles that the samples cannot settle, recorded answers that "
-        "were not used, budgets inherited from a class or module by a test that made no Claude call, missing "
+        help="fail on what is otherwise a warning: percentiles for which there are too few samples, recorded answers "
+        "that were not used, budgets inherited from a class or module by a test that made no Claude call, missing "
         "baselines, live regressions against a stored baseline",
     ),
     _switch("suggest", help="propose budgets from what was measured, as markers to paste"),

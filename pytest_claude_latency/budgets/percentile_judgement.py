@@ -21,7 +21,7 @@ class PercentileJudgement:
 
     `measured` is the percentile in nanoseconds. It is `NEVER` if the awaited moment did not come in the sample that it
     is taken from, and None if there was nothing to measure. `over` of `samples` are over the limit. `settled_by` is how
-    many samples, in all, would settle the verdict if no further one were over it.
+    many samples, in all, would show that the limit is kept if no further one were over it.
     """
 
     limit: Limit

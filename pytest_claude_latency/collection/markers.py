@@ -167,12 +167,12 @@ def _inherited_marks(node: pytest.Class) -> list[tuple[pytest.Mark, str]]:
 
 
 def shared_file(item: pytest.Item) -> Path:
-    """Return the file in whose place shared recordings lie: one folder serves all test files beside it."""
+    """Return the file in whose place shared recordings lie: one folder serves all test files next to it."""
     return item.path.with_name("@shared.py")
 
 
 def place_of(item: pytest.Item, nodeid: str) -> tuple[Path, str]:
-    """Return the file beside which the recording of the test `nodeid` lies, and what it is called there.
+    """Return the file next to which the recording of the test `nodeid` lies, and what it is called there.
 
     Raises:
         LimitError: a `latency_cassette` is not understood.

@@ -100,7 +100,7 @@ def _combinations(args: Sequence[Any], lists: Mapping[str, Any]) -> list[dict[An
     given = args[0] if args else {}
     if isinstance(given, list | tuple):
         if lists:
-            raise VariantError("a list of combinations takes no further fields beside it")
+            raise VariantError("a list of combinations takes no further fields next to it")
         for combination in given:
             if not isinstance(combination, Mapping) or not combination:
                 raise VariantError(f"{combination!r} is not a mapping of fields to values")

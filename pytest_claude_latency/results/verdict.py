@@ -74,8 +74,8 @@ class RunVerdict:
 def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool) -> list[RunVerdict]:
     """Return the verdict of all samples on each percentile that a test promises, in the order of the tests' ids.
 
-    `judged` says whether the run judges budgets. A percentile that the samples cannot settle warns; under `strict` it
-    fails.
+    `judged` says whether the run judges budgets. A percentile for which there are too few samples warns; under
+    `strict` it fails.
     """
     return [
         _on_percentile(nodeid, limit, samples, judged=judged, strict=strict)

@@ -101,7 +101,7 @@ class ItemOutcome:
         return report.when == "call" or bool(measurement.log.count)
 
     def _is_about_budgets(self, error: BaseException) -> bool:
-        # A task group wraps the error of a block that a task judged. One other error among them spoils the test.
+        # A task group wraps the error of a block that a task judged. Any other error in it is the test's own failure.
         if isinstance(error, BaseExceptionGroup):
             return all(map(self._is_about_budgets, error.exceptions))
         return isinstance(error, BudgetExceeded) or error is self._budget_failure

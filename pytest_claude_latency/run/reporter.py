@@ -74,7 +74,7 @@ class Reporter:
                 self._write_line(line)
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
-        """Say what the run will cost, and which percentiles it cannot settle."""
+        """Say what the run will cost, and for which percentiles it has too few samples."""
         lines = self._announcement([item.nodeid for item in items])
         settings = self._session.settings
         if (settings.judged or settings.mode.measures_live) and any(map(is_marked, items)):

@@ -1,7 +1,7 @@
 """Higher-scoped fixtures: measured by themselves, in their own set-up and teardown.
 
 Which test triggers such a fixture depends on order and selection, so its calls
-belong to no test: they have a recording of their own beside the file that
+belong to no test: they have a recording of their own next to the file that
 defines the fixture. Only fixtures that a selected latency test requests are
 looked at, and only those defined under rootdir.
 """
@@ -159,7 +159,7 @@ def _run(finalizers: Sequence[Callable[[], object]]) -> None:
 
 
 def _cassette_file(session: Session, file: Path, definition: Any, request: Any) -> CassetteFile:
-    """Return where the recording of a fixture lies: beside the file that defines it."""
+    """Return where the recording of a fixture lies: next to the file that defines it."""
     scope, name, param = definition.scope, _name_of(definition, request), _param_id(definition, request)
     path, root = fixture_path(file, session.settings.cassettes, scope, name, param), session.config.rootpath
 

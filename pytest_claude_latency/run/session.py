@@ -95,7 +95,7 @@ class Session:
         """Return the folder of `staging`. It is the same for all workers of a run."""
         if self._staging_folder is None:
             # The controller tells its workers the folder. It lies outside the suite, so that an interrupted run leaves
-            # nothing beside the recordings.
+            # nothing next to the recordings.
             given = None if self._worker_input is None else self._worker_input.get(STAGING)
             self._staging_folder = Path(given or mkdtemp(prefix="claude-latency-"))
         return self._staging_folder

@@ -135,10 +135,11 @@ def test_of_calls_side_by_side_the_last_to_end_counts() -> None:
 
 
 def test_a_call_is_sent_by_the_one_that_ended_last_before_it() -> None:
-    first, beside = streamed(asked("one")), streamed(asked("two"), pieces=[(500, "text", "a"), (3000, "text", "b")])
-    found = test_of(
-        first, beside, streamed(asked("three"), sent=1000, pieces=[(400, "text", "a"), (9000, "text", "b")])
+    first, slow = (
+        streamed(asked("one")),
+        streamed(asked("two"), pieces=[(500, "text", "a"), (3000, "text", "b")]),
     )
+    found = test_of(first, slow, streamed(asked("three"), sent=1000, pieces=[(400, "text", "a"), (9000, "text", "b")]))
 
     assert [(stretch.call, stretch.start // 10**6) for stretch in found.path] == [(1, 0), (None, 900), (3, 1000)]
 

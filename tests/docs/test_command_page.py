@@ -38,10 +38,10 @@ def label(ttft: float) -> Series:
 
 
 def test_the_comparison_shown_is_what_is_printed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, beside, behind = some_call(total=2.0), some_call(total=2.0), some_call(sent=2.0, total=2.0)
+    first, overlapping, later = some_call(total=2.0), some_call(total=2.0), some_call(sent=2.0, total=2.0)
     thanks = replayed("tests/test_feedback.py::test_thanks")
-    save(project, "main", replayed(TWO_DRAFTS, first, beside, elapsed=2.0), label(0.4), thanks)
-    save(project, "now", replayed(TWO_DRAFTS, first, behind, elapsed=4.0), label(0.6))
+    save(project, "main", replayed(TWO_DRAFTS, first, overlapping, elapsed=2.0), label(0.4), thanks)
+    save(project, "now", replayed(TWO_DRAFTS, first, later, elapsed=4.0), label(0.6))
 
     main(["compare", "main", "now"])
 

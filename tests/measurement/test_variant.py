@@ -84,7 +84,7 @@ def test_a_combination_given_twice_is_one() -> None:
         (({"model": "a"},), {}, "model='a' is not a list of values"),
         (("model",), {}, "'model' is neither a mapping nor a list of mappings"),
         (([{"a": 1}], 2), {}, "it takes one positional argument, not 2"),
-        (([{"a": 1}],), {"model": ["a"]}, "a list of combinations takes no further fields beside it"),
+        (([{"a": 1}],), {"model": ["a"]}, "a list of combinations takes no further fields next to it"),
         (([{}],), {}, "{} is not a mapping of fields to values"),
         ((["model"],), {}, "'model' is not a mapping of fields to values"),
         (({"model": ["a"]},), {"model": ["b"]}, "model is given twice"),

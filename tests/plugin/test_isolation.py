@@ -204,5 +204,5 @@ def test_what_is_left():
 """
     )
 
-    suite.record(report=None).assert_outcomes(passed=5)  # a report explains tests beside others, which it keeps at hand
+    suite.record(report=None).assert_outcomes(passed=5)  # a report compares tests with others, whose traces it keeps
     suite.run("--latency-budget", report=None).assert_outcomes(passed=5)

@@ -1,4 +1,4 @@
-"""Fixtures of wider scope: measured by themselves, with recordings of their own beside the file that defines them."""
+"""Fixtures of wider scope: measured by themselves, with recordings of their own next to the file that defines them."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ CORPUS: Mapping[str, Entry] = {
     "much-output": Entry(
         speaks={
             "a long answer": one(steady(5, 400)),
-            "beside a retry that took less": one(refused(asked(stream=True), at=100), steady(5, 400, sent=600)),
+            "next to a retry that took less": one(refused(asked(stream=True), at=100), steady(5, 400, sent=600)),
         },
         silent={
             "a short answer": one(steady(0.4, 20)),
@@ -719,7 +719,7 @@ CORPUS: Mapping[str, Entry] = {
             "calls at once one after the other": one(streamed(asked("one")), streamed(asked("two"), sent=901)),
             "little of a long test": one(steady(8), streamed(asked("two"), sent=8700)),
             "a pause of the SDK's": one(refused(asked(stream=True), at=100), streamed(sent=8000)),
-            "beside a call that took as long": one(
+            "next to a call that took as long": one(
                 streamed(asked("one")), steady(5, request=asked("slow")), streamed(asked("two"), sent=2400)
             ),
             "other requests took it": one(
