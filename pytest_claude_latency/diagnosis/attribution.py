@@ -13,7 +13,7 @@ from itertools import pairwise
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part, Segment, merged
 from pytest_claude_latency.diagnosis.critical_path import Stretch, critical_path
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
-from pytest_claude_latency.messages_api.answer import Delta
+from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.retries import Attempts, ended, failure
 from pytest_claude_latency.metrics.timeline import Timeline

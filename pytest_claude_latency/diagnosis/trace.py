@@ -16,6 +16,7 @@ from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
+from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.messages_api.retries import Attempts
 from pytest_claude_latency.metrics.timeline import Timeline
 from pytest_claude_latency.plurals import number_of
@@ -41,9 +42,8 @@ class PromptCall:
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        """The request's body as JSON; empty if it is not a JSON object."""
-        body = self.attempts[0].request.json
-        return body if isinstance(body, dict) else {}
+        """The request's body, with the names of the Messages API; empty if it is not a JSON object."""
+        return messages_body(self.attempts[0].request)
 
     @cached_property
     def text(self) -> str:
@@ -96,7 +96,7 @@ class PromptCall:
     @property
     def ended_by_itself(self) -> bool:
         """Whether the model ended the answer because it was done."""
-        return self.answered and self.timeline.stop_reason in ("end_turn", "stop_sequence")
+        return self.answered and self.timeline.stop_reason in ("end_turn", "stop_sequence", "stop")
 
     @property
     def is_prose(self) -> bool:

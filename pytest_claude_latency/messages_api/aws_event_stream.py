@@ -1,9 +1,10 @@
 """AWS event streams: the binary framing in which Bedrock sends a streamed answer.
 
-Each frame carries one event of the Messages API, as base64 inside a small JSON
-object. `Decoder` is used like `sse.Decoder`, so that whatever reads an answer
-need not know in which of the two it came. What the SDK would raise, an
-exception sent by AWS or a frame that is broken, becomes an `error` event here.
+Each frame of `invoke-with-response-stream` carries one event of the Messages API,
+as base64 inside a small JSON object. A frame of `converse-stream` carries its event
+as it is. `Decoder` is used like `sse.Decoder`, so that whatever reads an answer need
+not know in which of them it came. What the client would raise, an exception sent by
+AWS or a frame that is broken, becomes an `error` event here.
 botocore is not used: reports read Bedrock recordings on machines without it.
 """
 
@@ -36,10 +37,11 @@ class Decoder:
     """Turns the bytes of one stream into its events.
 
     Time is linear in the bytes fed, whatever their cut: they are joined only
-    when there are enough of them for the next part of a frame.
+    when there are enough of them for the next part of a frame. `bare` says that frames carry events as they are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bare: bool = False) -> None:
+        self._bare = bare
         self._pieces: list[bytes] = []
         self._held = 0
         self._needed = _PRELUDE.size  # bytes until the next step: fewer are only kept, so that nothing is joined twice
@@ -55,7 +57,7 @@ class Decoder:
         events: list[Event] = []
         try:
             while (needed := _needed(held, start)) <= len(held) - start:
-                event = _event(held[start : start + needed])
+                event = _event(held[start : start + needed], self._bare)
                 start += needed
                 if event is not None:
                     events.append(event)
@@ -95,20 +97,27 @@ def _check(computed: int, stated: int) -> None:
         raise _BrokenFrameError("ChecksumMismatch", f"checksum 0x{computed:08x} of the bytes is not 0x{stated:08x}")
 
 
-def _event(frame: bytes) -> Event | None:
-    """Return the event in a complete frame; None where the SDK skips the frame."""
+def _event(frame: bytes, bare: bool) -> Event | None:
+    """Return the event in a complete frame; None where the client skips the frame."""
     _, size, _ = _PRELUDE.unpack_from(frame)
     _check(crc32(frame[: -_CHECKSUM.size]), *_CHECKSUM.unpack(frame[-_CHECKSUM.size :]))
     headers = _headers(frame[_PRELUDE.size : _PRELUDE.size + size])
-    payload = _json(frame[_PRELUDE.size + size : -_CHECKSUM.size])
+    data = frame[_PRELUDE.size + size : -_CHECKSUM.size]
+    payload = _json(data)
     if headers.get(":message-type") in ("exception", "error"):
         if name := headers.get(":exception-type"):
             body = payload if isinstance(payload, dict) else {}
             return _error(name, str(body.get("Message", body.get("message", ""))))
         return _error(headers.get(":error-code", ""), headers.get(":error-message", ""))
-    if headers.get(":event-type") != "chunk" or not isinstance(payload, dict):
-        return None
-    encoded = payload.get("bytes")
+    if not bare:
+        return _enclosed(payload) if headers.get(":event-type") == "chunk" else None
+    name = headers.get(":event-type")
+    return Event(name, data.decode("utf-8", "replace")) if name else None
+
+
+def _enclosed(payload: object) -> Event | None:
+    """Return the event of the Messages API in the payload of a frame; None where there is none."""
+    encoded = payload.get("bytes") if isinstance(payload, dict) else None
     if not isinstance(encoded, str):
         return None
     try:
@@ -147,7 +156,7 @@ def _headers(data: bytes) -> dict[str, str]:
 def _json(payload: bytes) -> Any:
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -29,8 +29,11 @@ _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)(\s*:)?', re.DOTALL)
 # One character as it is written inside a JSON string; a pair of surrogates is one character.
 _UNIT = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL)
 # A pattern that matches "assistant" must not change who speaks in a message.
-_PROTOCOL = ("type", "role", "model", "stop_reason")  # keys of the API's own words, unless in the input of a tool
+# Keys of the API's own words, unless in the input of a tool.
+_PROTOCOL = ("type", "role", "model", "stop_reason", "stopReason", "finish_reason")
 _BLOCK_EVENTS = {"content_block_start": "content_block", "content_block_delta": "delta"}
+_TOOL_INPUTS = ("partial_json", "input", "arguments")  # keys of deltas that are pieces of JSON, in each form
+_DONE = "[DONE]"  # the last event of a stream of chat completions, which is no JSON
 _FRAME = struct.Struct(">III")  # an AWS event-stream frame: its length, that of its headers, their checksum
 
 
@@ -74,7 +77,10 @@ class Document:
         if self.frame is None:
             return content
         headers, payload = _frame_parts(self.frame)
-        payload = json.dumps(json.loads(payload) | {"bytes": b64encode(content).decode()}).encode()
+        enclosing = json.loads(payload)
+        payload = content  # a frame of Converse is its event
+        if _enclosed(enclosing) is not None:
+            payload = json.dumps(enclosing | {"bytes": b64encode(content).decode()}).encode()
         length = _FRAME.size + len(headers) + len(payload) + 4
         prelude = struct.pack(">II", length, len(headers))
         frame = prelude + struct.pack(">I", crc32(prelude)) + headers + payload
@@ -208,11 +214,19 @@ def _frames(body: bytes) -> Iterator[Document]:
         if not _FRAME.size < len(frame) == length:
             return
         try:
-            encoded = json.loads(_frame_parts(frame)[1])["bytes"]
-            yield Document(b64decode(encoded).decode(errors="surrogateescape"), start, start + length, frame)
-        except (ValueError, KeyError, TypeError):
-            pass  # a frame that carries no event of Claude's: nothing is read in it, and nothing changed
+            payload = _frame_parts(frame)[1]
+            encoded = _enclosed(json.loads(payload))
+            content = payload if encoded is None else b64decode(encoded)
+            yield Document(content.decode(errors="surrogateescape"), start, start + length, frame)
+        except (ValueError, RecursionError):
+            pass  # a frame that carries no event: nothing is read in it, and nothing changed
         start += length
+
+
+def _enclosed(payload: object) -> str | None:
+    """Return the event of the Messages API in the payload of a frame, as base64; None if the payload is the event."""
+    encoded = payload.get("bytes") if isinstance(payload, dict) else None
+    return encoded if isinstance(encoded, str) else None
 
 
 def _frame_parts(frame: bytes) -> tuple[bytes, bytes]:
@@ -229,30 +243,68 @@ def _of_document(document: Document, otherwise: str) -> list[BodyText]:
     return [BodyText(path_text(path), (Piece(text, document, path),)) for path, text in _texts(value)]
 
 
+class _Block(NamedTuple):
+    """What the texts of several events belong to: a content block, the text of a choice, a tool call."""
+
+    where: str
+    keys: Path
+    """The keys of the text inside an event, which tell the parts of a block apart."""
+
+
 def _of_stream(documents: Iterable[Document]) -> list[BodyText]:
-    blocks: dict[tuple[int, Step], list[Piece]] = {}
+    blocks: dict[_Block, list[Piece]] = {}
     others: list[BodyText] = []
     for number, document in enumerate(documents, 1):
+        if document.text.strip() == _DONE:
+            continue
         try:
             value = json.loads(document.text)
-            part = _BLOCK_EVENTS.get(value["type"])
-            block = int(value["index"])
-        except (ValueError, RecursionError, KeyError, TypeError):
-            part, block = None, 0
-        if part is None:
+        except (ValueError, RecursionError):
+            value = None
+        if not _has_block(value):
             others += _of_document(document, f"event {number}")
             continue
         for path, text in _texts(value):
             piece = Piece(text, document, path)
-            if len(path) == 2 and path[0] == part:
-                blocks.setdefault((block, path[1]), []).append(piece)
-            else:
+            block = _block_of(value, path)
+            if block is None:
                 others.append(BodyText(f"event {number} at {path_text(path)}", (piece,)))
+            else:
+                blocks.setdefault(block, []).append(piece)
     joined = (
-        BodyText(f"content block {block}", tuple(pieces), holds_json=key == "partial_json")
-        for (block, key), pieces in blocks.items()
+        BodyText(block.where, tuple(pieces), holds_json=block.keys[-1] in _TOOL_INPUTS)
+        for block, pieces in blocks.items()
     )
     return [*joined, *others]
+
+
+def _has_block(value: Any) -> bool:
+    """Return whether an event of a stream holds a piece of content, in any form."""
+    if not isinstance(value, dict):
+        return False
+    of_messages = _part_of(value) is not None and isinstance(value.get("index"), int)
+    return of_messages or isinstance(value.get("contentBlockIndex"), int) or isinstance(value.get("choices"), list)
+
+
+def _block_of(value: Any, path: Path) -> _Block | None:
+    """Return the block that the text at this path of an event is a piece of; None if it is no piece of content."""
+    match path:
+        case ("choices", int(), "delta", "tool_calls", int() as place, "function", key):
+            tool = value["choices"][path[1]]["delta"]["tool_calls"][place]
+            return _Block(f"tool call {tool.get('index', place)}", (key,))
+        case ("choices", int() as place, "delta", key):
+            return _Block(f"choice {value['choices'][place].get('index', place)}", (key,))
+        case ("delta" | "start", key, *rest) if "contentBlockIndex" in value:
+            return _Block(f"content block {value['contentBlockIndex']}", (key, *rest))
+        case (part, key) if part == _part_of(value):
+            return _Block(f"content block {value['index']}", (key,))
+    return None
+
+
+def _part_of(value: Any) -> str | None:
+    """Return the key of an event of the Messages API that holds a piece of content; None if none does."""
+    event = value.get("type")
+    return _BLOCK_EVENTS.get(event) if isinstance(event, str) else None
 
 
 def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,9 @@ from hashlib import sha256
 from typing import Any
 
 from pytest_claude_latency.messages_api.answer import read
-from pytest_claude_latency.messages_api.exchange import Exchange, header
+from pytest_claude_latency.messages_api.clients import client_of, release_line
+from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.messages_api.forms import messages_body
 
 _PROMPT = ("system", "messages", "tools", "tool_choice")  # the keys of a body that the model reads
 
@@ -22,14 +24,15 @@ def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
 
     `speed` and `service_tier` as the answer names them, else as they were asked for; `thinking` (`"adaptive"`,
     `"enabled 2048"`) and `effort` as asked for; `prompt_cache`, `"warm"` if some of the prompt was read from it,
-    `"cold"` if it was only written; `sdk`, the line of the anthropic package (`"2.x"`); `prompt`, a hash.
+    `"cold"` if it was only written; `sdk`, the release line of the client (`"2.x"` of anthropic, `"boto3 1.x"`);
+    `prompt`, a hash.
     """
     request = attempts[0].request
-    body = request.json if isinstance(request.json, dict) else {}
+    body = messages_body(request)
     # The answer says all this at its beginning; the thousands of events that follow need not be read again.
     answer = read(attempts[-1], until="message_start")
     thinking, most = _get(body.get("thinking"), "type"), _get(body.get("thinking"), "budget_tokens")
-    sdk_version = header(request.headers, "x-stainless-package-version")
+    client = client_of(request)
     conditions = {
         "speed": answer.speed or body.get("speed"),
         "service_tier": answer.service_tier or body.get("service_tier"),
@@ -37,7 +40,7 @@ def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
         "effort": _get(body.get("output_config"), "effort"),
         "prompt_cache": "warm" if answer.usage.cache_read else "cold" if answer.usage.cache_write else None,
         # Only the line: with the exact version, each update of the SDK would look like a change of conditions.
-        "sdk": f"{sdk_version.partition('.')[0]}.x" if sdk_version else None,
+        "sdk": release_line(client).removeprefix("anthropic ") if client else None,
         "prompt": _prompt_hash(body),
     }
     return {name: value for name, value in conditions.items() if isinstance(value, str) and value}

@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
-from pytest_claude_latency.messages_api.answer import Delta, Usage, read, succeeded
+from pytest_claude_latency.messages_api.answer import read, succeeded
+from pytest_claude_latency.messages_api.answers.content import Delta, Usage
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.exchange import Exchange
 

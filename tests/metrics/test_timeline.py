@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
-from pytest_claude_latency.messages_api.answer import Delta
+from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 from pytest_claude_latency.metrics.timeline import Call, Timeline, measure

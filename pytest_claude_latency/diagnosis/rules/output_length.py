@@ -58,7 +58,7 @@ def cut_off(trace: Trace) -> Finding | None:
     calls = [
         call
         for call in trace.calls
-        if call.answered and call.timeline.stop_reason == "max_tokens" and _max_tokens(call) > _BY_DESIGN
+        if call.answered and call.timeline.stop_reason in ("max_tokens", "length") and _max_tokens(call) > _BY_DESIGN
     ]
     if not calls:
         return None

@@ -1,0 +1,1 @@
+"""The content of an answer, and how each form of the wire brings it."""

@@ -1,0 +1,97 @@
+"""Forms: in which of three forms a request asks for a message, and an answer brings it.
+
+Anthropic's Messages API is also spoken by Bedrock's `invoke`, by Vertex and by most gateways. Bedrock's Converse and
+the chat completions of OpenAI have other bodies and other streams, whatever model answers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pytest_claude_latency.messages_api.exchange import Request
+
+Form: TypeAlias = Literal["messages", "converse", "chat"]
+
+_FORMS = re.compile(r"(?P<converse>.*/model/.+/converse(?:-stream)?)|(?P<chat>.*/chat/completions)/?")
+
+
+def form_of(request: Request) -> Form:
+    """Return the form of a request and of its answer, by the path of its URL."""
+    match = _FORMS.fullmatch(urlsplit(request.url).path)
+    if match is None:
+        return "messages"
+    return "converse" if match["converse"] else "chat"
+
+
+def messages_body(request: Request) -> dict[str, Any]:
+    """Return the body of a request with the names of the Messages API, whatever its form.
+
+    A field that the form does not have is absent. Of messages the content stays as it is. Empty if the body is not a
+    JSON object.
+    """
+    body = request.json
+    if not isinstance(body, dict):
+        return {}
+    form = form_of(request)
+    if form == "messages":
+        return body
+    fields = _of_converse(body) if form == "converse" else _of_chat(body)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _of_converse(body: dict[str, Any]) -> dict[str, Any]:
+    inference, tools = _object(body, "inferenceConfig"), _object(body, "toolConfig")
+    return {
+        # What Bedrock hands on to the model has the names of the model's own API: `thinking` for example.
+        **_object(body, "additionalModelRequestFields"),
+        "system": body.get("system"),
+        "messages": body.get("messages"),
+        "tools": tools.get("tools"),
+        "tool_choice": tools.get("toolChoice"),
+        "max_tokens": inference.get("maxTokens"),
+        "temperature": inference.get("temperature"),
+        "top_p": inference.get("topP"),
+        "stop_sequences": inference.get("stopSequences"),
+        "output_format": body.get("outputConfig"),
+        "speed": _object(body, "performanceConfig").get("latency"),
+        "service_tier": _object(body, "serviceTier").get("type"),
+    }
+
+
+def _of_chat(body: dict[str, Any]) -> dict[str, Any]:
+    thinking, effort, output = body.get("thinking"), body.get("reasoning_effort"), body.get("response_format")
+    if thinking is None and effort not in (None, "none"):
+        thinking = {"type": "enabled"}
+    formatted = isinstance(output, dict) and output.get("type") not in (None, "text")
+    return {
+        "system": _system_prompts(body.get("messages")) or None,
+        # System prompts stay among the messages too, so that places in these are those that were sent.
+        "messages": body.get("messages"),
+        "tools": body.get("tools"),
+        "tool_choice": body.get("tool_choice"),
+        "max_tokens": body.get("max_completion_tokens", body.get("max_tokens")),
+        "temperature": body.get("temperature"),
+        "top_p": body.get("top_p"),
+        "stop_sequences": body.get("stop"),
+        "thinking": thinking,
+        "output_config": {"effort": effort} if isinstance(effort, str) else None,
+        "output_format": output if formatted else None,
+        "service_tier": body.get("service_tier"),
+    }
+
+
+def _system_prompts(messages: object) -> list[Any]:
+    """Return the system prompts of chat completions as blocks of text."""
+    blocks: list[Any] = []
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict) and message.get("role") in ("system", "developer"):
+            content = message.get("content")
+            blocks += content if isinstance(content, list) else [{"type": "text", "text": content}]
+    return blocks
+
+
+def _object(body: dict[str, Any], key: str) -> dict[str, Any]:
+    value = body.get(key)
+    return value if isinstance(value, dict) else {}
