@@ -60,6 +60,7 @@ def replace_files(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None
                 with new_files[path].open("xb") as file:
                     file.write(text.encode())
                     file.flush()
+                    # before the rename, or a crash of the machine could leave an empty file under the right name
                     os.fsync(file.fileno())
         _swap(new_files, [path for path in stale if path not in new_files])
     finally:

@@ -44,6 +44,7 @@ class FileError(LatencyError):
         """Return the message with the file relative to `root`."""
         return self._naming(Path(os.path.relpath(self.path, root)).as_posix())
 
+    # a message is made late: only the reader knows from which folder the file is to be named
     def _naming(self, file: str) -> str:
         place = file if self.line is None else f"{file}, line {self.line}"
         return f"{self.what} {place}: {self.reason}"

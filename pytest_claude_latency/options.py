@@ -118,6 +118,7 @@ def _baseline_to_compare(value: str, given: Given) -> Path:
 def _reports(values: list[str], given: Given) -> tuple[tuple[str, Path], ...]:
     from pytest_claude_latency.report.formats import parse_target
 
+    # as a shell reads a path, whatever rootdir is
     return tuple((form, given.here / path) for form, path in map(parse_target, values))
 
 

@@ -105,6 +105,7 @@ class Settings:
     @property
     def diagnosed(self) -> bool:
         """Whether the time of every test is broken down, not only of tests that broke their budget."""
+        # a program that reads the report wants it for every test
         return self.explained or any(form == "json" for form, _ in self.reports)
 
     @property

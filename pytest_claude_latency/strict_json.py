@@ -130,6 +130,7 @@ def check_format(fact: Mapping[str, Any], name: str, version: int, what: str) ->
     if fact.get("format") != name:
         raise JSONFaultError(f'it is not {what} of this plugin: the first line has no "format": "{name}"')
     written = fact.get("version")
+    # isinstance would take `true` for 1
     if type(written) is not int or written < 1:
         raise JSONFaultError(f'"version" is {show(written)}, expected a whole number')
     if written > version:

@@ -94,6 +94,7 @@ def _calls(results: Iterable[TestResult]) -> Iterator[_Call]:
         samples = [result.ab_sample for result in results_of_test if result.ab_sample is not None]
         pairs = [pair for sample in samples for pair in sample.pairs]
         obstacles = [obstacle for sample in samples for obstacle in sample.not_compared]
+        # over all samples: a call that one sample compared, another may have left out
         numbers = {pair.number for pair in pairs} | {obstacle.number for obstacle in obstacles}
         for number in sorted(numbers, key=lambda number: number or 0):
             yield _Call(

@@ -55,6 +55,7 @@ def missing_tests(expected: Iterable[str], collected: Iterable[str], places: Seq
     existing = set(collected)
 
     def is_asked(nodeid: str) -> bool:
+        # `[` too: a test that is named without its parameters stands for all of them
         names = [place.removesuffix("/") for place in places]
         return any(
             name in ("", ".", nodeid) or nodeid.startswith((f"{name}/", f"{name}::", f"{name}[")) for name in names

@@ -11,6 +11,7 @@ from pytest_claude_latency.errors import BaselineError, LatencyError
 
 FOLDER = ".latency"
 SUFFIX = ".jsonl"
+# a name becomes a file name, on every system: no slash, no dot or option's dash at its start
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 

@@ -94,6 +94,7 @@ class RunBaselines:
         # failed tests are handed on, so that `Baseline.of` refuses the run and names them
         failed = [result for result in results if result.outcome in ("failed", "error")]
         run = Baseline.of([*complete(results), *failed], saved=timestamp(datetime.now(UTC)), commit=commit_of(root))
+        # a run in which every test was skipped leaves the file as it is
         if run.entries:
             (self._saved_before or Baseline()).updated(run, missing).save(self.saved)
         return len(run.entries)
@@ -103,6 +104,7 @@ def complete(results: Iterable[TestResult]) -> list[TestResult]:
     """Return the results of tests whose every sample ran and passed, all measured in the same way."""
     complete_results: list[TestResult] = []
     for samples in by_test(results).values():
+        # under `record-missing` some samples may be replayed and others recorded
         ways = {(sample.mode, sample.clock) for sample in samples}
         all_passed = all(sample.outcome in _PASSED for sample in samples)
         if all_passed and len(samples) == samples[0].sample_count and len(ways) == 1:

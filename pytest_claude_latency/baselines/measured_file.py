@@ -23,6 +23,7 @@ from pytest_claude_latency.metrics.series import Measured, Mode, Pace, Series, s
 from pytest_claude_latency.strict_json import JSONFaultError, convert, key_list, parse, read_text
 
 SCHEMA = 1
+# what was recorded was measured live
 _MODES: Mapping[str, Mode] = {"replay": "replay", "record": "live", "live": "live"}
 _CLOCKS: Mapping[str, Pace] = {"virtual": "virtual", "real": "real"}
 _FAILED = ("failed", "error")

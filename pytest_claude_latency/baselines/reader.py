@@ -118,6 +118,7 @@ class _Test:
         for fact, calls in self.samples:
             measured: tuple[Call, ...] = tuple(call.to_call() for call in calls)
             conditions = tuple(self.conditions[call.under - 1] for call in calls if call.under is not UNSET)
+            # the writer rounds to microseconds: a file that was edited must not hold what no run could measure
             elapsed = None if fact.elapsed is None else duration.nanoseconds(round(fact.elapsed, 6))
             samples.append(Sample(number=fact.sample, elapsed=elapsed, calls=measured, conditions=conditions))
         test = self.test

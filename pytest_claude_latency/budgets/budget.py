@@ -64,6 +64,7 @@ def combine(layers: Sequence[Layer]) -> Budget:
         # a place decides a metric as a whole: its plain limit also replaces percentiles from further out
         for metric in {item.metric for item in layer} - decided.keys():
             decided[metric] = [item for item in layer if isinstance(item, Limit) and item.metric == metric]
+    # one order, whichever place set a limit, so that reports of two runs can be compared
     return Budget(tuple(limit for metric in METRICS for limit in decided.get(metric, ())))
 
 

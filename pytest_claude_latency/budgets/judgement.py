@@ -97,6 +97,7 @@ def headline(judgement: Judgement) -> str:
         return f"{metric.name} has no value, {judgement.reason}: it breaks the budget of {limit.value_text()}"
     verb = "were" if metric.kind == "count" else "was"
     side = "over" if judgement.at_most else "under"
+    # the unit is there already, behind the measured rate
     miss = show(metric, abs(measured - limit.value)).removesuffix(RATE_UNIT)
     return f"{metric.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {limit.value_text()}"
 
@@ -106,6 +107,7 @@ def _excess(judgement: Judgement) -> float:
     limit, measured = judgement.limit.value, judgement.measured
     if measured is None:
         return float("inf")
+    # a factor, so that times and counts can stand in one order
     more, less = (measured, limit) if judgement.at_most else (limit, measured)
     return more / less if less else float("inf")
 

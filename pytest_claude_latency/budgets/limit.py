@@ -51,6 +51,7 @@ class Limit:
         """Return the value with its unit, exact: `800ms`, `40`."""
         if METRICS[self.metric].kind == "duration":
             return duration.exact(int(self.value))
+        # never 1e-05, which is no form that a limit may be written in
         return f"{Decimal(repr(self.value)):f}"
 
 
@@ -98,6 +99,7 @@ def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:
         LimitError: a piece that is not understood, or a metric limited twice.
     """
     limits: dict[tuple[str, str | None], Limit] = {}
+    # limits are separated by spaces, so the spaces around a sign go first
     for piece in re.sub(r"\s*([<>]=?)\s*", r"\1", text).split():
         match = _PIECE.fullmatch(piece)
         if match is None:

@@ -86,6 +86,7 @@ class PercentileJudgement:
     def _shown(self) -> str:
         if self.measured is None or self.measured == NEVER:
             return str(METRICS[self.limit.metric].absent or "not measured")
+        # a percentile that reads like its limit would make "over" look like a mistake
         text = duration.show(int(self.measured))
         return duration.exact(int(self.measured)) if text == duration.show(int(self.limit.value)) else text
 

@@ -133,6 +133,7 @@ def show_list(chosen: argparse.Namespace) -> int:
     folder = folder_of(chosen.place or Path(os.path.relpath(root_of(Path.cwd()))))
     files = list_folder(folder)
     if not files:
+        # a problem, not an empty answer: most likely this is the wrong folder
         print(f"no baselines in {folder}")
         return 1
     rows = [_LIST_HEADERS, *map(_list_cells, files)]
@@ -149,6 +150,7 @@ def _list_cells(file: ListedFile) -> tuple[str, ...]:
     if file.baseline is None:
         return file.path.stem, f"PROBLEM: {file.problem}"
     entries = file.baseline.entries.values()
+    # each test has its own: a run of some tests saves only those
     commits = sorted({entry.commit or "unknown" for entry in entries})
     # as much of a hash as people read: `3f2a9c0e5d1b`, `3f2a9c0e5d1b-dirty`
     short = [f"{commit[:12]}-dirty" if commit.endswith("-dirty") else commit[:12] for commit in commits]

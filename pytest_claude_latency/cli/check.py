@@ -109,6 +109,7 @@ def find(places: Iterable[Path], folder: str) -> list[Path]:
 
 def _is_recording(file: Path) -> bool:
     try:
+        # the beginning is enough: a file of another tool may be one line of gigabytes
         with file.open("rb") as lines:
             return FORMAT.encode() in lines.readline(4096)
     except OSError:
@@ -163,6 +164,7 @@ def _is_placed(path: Path, folder: str) -> bool:
 
 
 def _is_of_fixture(recording: Recording) -> bool:
+    # no test function can have such a name
     return recording.test.partition("::")[2].startswith("@")
 
 
@@ -174,6 +176,7 @@ def _test_file(path: Path, recording: Recording, folder: str) -> Path:
 
 def _why_unused(path: Path, recording: Recording, folder: str, in_use: RecordingsInUse | None) -> str | None:
     """Return why no test uses the recording; None if one does, or if that is not known."""
+    # the file next to the recording, since the one in the recording is relative to the rootdir of that day
     file, test_id = _test_file(path, recording, folder), recording.test.partition("::")[2]
     if not file.is_file():
         return f"there is no {file.name} next to {folder}/"

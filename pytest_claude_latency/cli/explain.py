@@ -103,6 +103,7 @@ def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
         except (KeyError, TypeError, ValueError, AttributeError):  # a breakdown or finding may hold anything
             lines += [f"cannot read {path}: it is not the JSON report of a run", ""]
             all_read = False
+    # without the empty line behind the last block
     return lines[:-1], all_read
 
 
@@ -120,6 +121,7 @@ def explained(trace: Trace) -> list[str]:
         lines.append(f"{f'call {call.number}':<10}{call.breakdown.text()} ({model}, sent at {sent}ms)")
     # steps that took less than a hundredth of the path are left out
     steps = [step for step in trace.breakdown.path if step.end - step.start >= trace.breakdown.total / 100]
+    # calls are counted by number, but requests that make no message are on the path too
     names = ("the application" if step.call is None else trace.request(step.call) for step in steps)
     return [*lines, f"{'path':<10}{', '.join(names)}", *findings]
 

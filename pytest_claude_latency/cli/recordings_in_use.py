@@ -92,6 +92,7 @@ class IniReader:
     def __init__(self, answer: Path) -> None:
         self._answer = answer
 
+    # first, since the hook stops at the first result, and pytest's own runs the tests
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
         """Take the place of the run."""
@@ -112,6 +113,7 @@ class Collector:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Take what could not be imported."""
         if report.failed:
+            # the last line is the exception; those above it are the traceback
             lines = [line for line in report.longreprtext.splitlines() if line.strip()]
             reason = lines[-1].removeprefix("E").strip() if lines else ""
             self._unreadable[report.nodeid.partition("::")[0]] = reason
@@ -143,6 +145,7 @@ def main(arguments: Sequence[str]) -> int:
     plugin: IniReader | Collector
     if arguments[0] == _INI_ONLY:
         _, answer, *places = arguments
+        # no code of the project may run only because someone asks for the name of a folder
         options = ["--noconftest", "-o", "addopts=", "-o", "required_plugins=", "-p", "pytest_claude_latency.plugin"]
         plugin = IniReader(Path(answer))
     else:

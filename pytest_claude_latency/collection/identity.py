@@ -42,6 +42,7 @@ _VARIANT: pytest.StashKey[Identity] = pytest.StashKey()
 
 def identity_of(item: pytest.Item) -> Identity:
     """Return the identity that an item was given. An item without one is the only sample of its test."""
+    # the sample holds its variant too, so it comes first
     return item.stash.get(_SAMPLE, None) or item.stash.get(_VARIANT, None) or Identity(item.nodeid)
 
 

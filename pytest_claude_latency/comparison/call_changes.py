@@ -84,6 +84,7 @@ def beyond(before: float | None, after: float | None, tolerance: Decimal) -> boo
 
 def _changes(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance: Decimal) -> Iterator[CallChange]:
     number, new = place + 1, after.calls[place]
+    # without a pair there is nothing else to compare it with
     if place not in pairs:
         yield CallChange("appeared", number, f"call {number} appeared: {_described(new)}")
         return

@@ -152,6 +152,7 @@ def _factor(before: float, after: float) -> float:
     """Return the size of a change as a factor, in either direction."""
     if before == after:
         return 1.0
+    # from nothing to something, or to never, no number is large enough
     low, high = sorted((before, after))
     return high / low if 0 < low < NEVER else math.inf
 

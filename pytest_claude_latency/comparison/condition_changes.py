@@ -17,6 +17,7 @@ def condition_changes(before: Series, after: Series) -> tuple[str, ...]:
 
 def fact_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """Return a text for each fact that changed, in the order of their names. Of a prompt only a hash is known."""
+    # a fact that one side lacks was not asked for there
     unset = "not set"
     return tuple(
         "another prompt" if name == "prompt" else f"{name} {after.get(name, unset)}, was {before.get(name, unset)}"

@@ -81,6 +81,7 @@ class Finding:
 
 def listing(findings: Iterable[Finding]) -> list[str]:
     """Return the lines of these findings; the first line of each begins with the word "finding"."""
+    # a word in the first line only, so that a reader sees where a finding begins
     return [
         f"{'' if place else 'finding':<10}{line}" for finding in findings for place, line in enumerate(finding.lines())
     ]

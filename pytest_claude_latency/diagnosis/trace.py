@@ -196,6 +196,7 @@ class Trace:
 
     def like(self, call: PromptCall) -> list[PromptCall]:
         """Return the other answered calls, of this and related runs, with like work and prompts of like length."""
+        # a longer prompt takes longer to read, so only prompts of like length tell something about each other
         return [
             candidate
             for trace in (self, *self.related)

@@ -153,6 +153,7 @@ def _is_field(name: object) -> bool:
 def _is_json(value: object) -> bool:
     if isinstance(value, Mapping):
         return isinstance(value, dict) and all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    # no tuple: in a recording it would come back as a list, and be another variant
     if isinstance(value, list):
         return all(map(_is_json, value))
     if isinstance(value, float):

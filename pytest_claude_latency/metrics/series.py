@@ -64,6 +64,7 @@ class Series:
 def by_test(results: Iterable[MeasuredT]) -> dict[str, list[MeasuredT]]:
     """Return the results of each test, by node id in sorted order; those of one test in the order of their samples."""
     tests: dict[str, list[MeasuredT]] = {}
+    # sorted, since workers finish in another order every time
     for result in sorted(results, key=lambda result: (result.nodeid, result.sample)):
         tests.setdefault(result.nodeid, []).append(result)
     return tests

@@ -54,6 +54,7 @@ def _start(text: str, width: int) -> str:
     taken = 0
     for position, char in enumerate(text):
         taken += columns_of(char)
+        # a wide character that would only half fit is left out
         if taken > width:
             return text[:position]
     return text

@@ -81,6 +81,7 @@ def bencher(measured: Iterable[Point]) -> str:
     tests: dict[str, dict[str, Any]] = {}
     for point in measured:
         measure = {"value": point.value, "lower_value": point.low, "upper_value": point.high}
+        # Bencher names measures by slugs, which have no underscores
         tests.setdefault(point.nodeid, {})[point.metric.replace("_", "-")] = measure
     return _text(tests)
 

@@ -73,6 +73,7 @@ def render(summary: Summary) -> str:
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8"><title>Claude latency</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        # a mailed report opens in any browser: it must not load or run what an answer put into it
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>Claude latency</h1><p>{escape(counts(summary))}</p>",

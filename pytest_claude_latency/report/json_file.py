@@ -41,6 +41,7 @@ def render(summary: Summary) -> str:
                 "findings": list(result.findings),
             }
         )
+    # no date, no host and no version: they would make two equal runs differ
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "mode": summary.run.mode,

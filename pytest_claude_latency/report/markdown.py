@@ -67,6 +67,7 @@ def _escaped(text: str) -> str:
 def _table(content: Table) -> str:
     lines = [f"| {' | '.join(content.headers)} |", "|:--|" + "--:|" * (len(content.headers) - 2) + ":--|"]
     for name, *facts, last in content.cells:
+        # Markdown has no colours
         strong = f"**{last}**" if last == "broken" else last
         lines.append("| " + " | ".join([code(name, in_table=True), *map(_escaped, facts), strong]) + " |")
     return "\n".join(lines)

@@ -100,6 +100,7 @@ class Row:
         """
 
         def goodness(judgement: Judgement) -> tuple[int, float]:
+            # among samples with the same verdict, the one closest to the limit, or furthest beyond it, is shown
             rank, measured = _WORST_FIRST.index(judgement.verdict), judgement.measured
             if measured is None:
                 return rank, -math.inf
@@ -190,6 +191,7 @@ class Row:
     @property
     def notes(self) -> list[str]:
         """How long connections took that were opened before the calls, which no time shown contains."""
+        # the shortest and the longest: a number for each sample would fill the line
         spans = [sample.connecting for sample in self.samples]
         spent = [duration.nanoseconds(span) for span in spans if span is not None]
         if not spent:

@@ -93,6 +93,7 @@ def counts(summary: Summary) -> str:
     parts = [number_of(len(summary.rows), "test"), number_of(summary.calls, "call")]
     if summary.setup_calls:
         parts.append(f"{number_of(summary.setup_calls, 'call')} in set-up")
+    # "1 no calls" would read like a mistake
     words = {"no calls": "without a call"}
     verdicts = ", ".join(
         f"{number} {words.get(verdict, verdict)}" for verdict, number in sorted(summary.verdicts.items())

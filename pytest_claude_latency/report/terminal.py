@@ -51,6 +51,7 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
         _write_explanations(summary, reporter)
     for warning in summary.warnings:
         _wrapped(f"warning: {warning}", reporter, yellow=True)
+    # a warning says that a number misleads, so all are shown; notes only explain numbers
     notes = summary.notes if reporter.verbosity > 0 else summary.notes[:_NOTES]
     for note in notes:
         _wrapped(f"note: {note}", reporter)

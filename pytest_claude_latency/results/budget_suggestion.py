@@ -91,6 +91,7 @@ class Suggestion:
         own = _own_origin(self.nodeid)
         limits = [limit for proposal in self.proposals for limit in proposal.limits if limit.origin in (own, ORIGIN)]
         text = as_marker([*limits, *self.others])
+        # the id of a parametrized test ends in brackets: a decorator would set the budget for all its parameters
         return f"marks={text}" if self.nodeid.endswith("]") else f"@{text}"
 
 
@@ -153,11 +154,13 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
     limits: dict[str, list[Limit]] = {}
     left_out: dict[str, str] = {}
     for nodeid, samples in by_test(results).items():
+        # from the results, not from the markers: under workers the controller has no items
         limits[nodeid] = [
             limit
             for sample in samples
             for limit in (*(judgement.limit for judgement in sample.judgements), *sample.percentiles)
         ]
+        # it may have ended early, and its short time would become a limit that a whole run cannot keep
         if failed := [sample.outcome for sample in samples if sample.outcome not in _PASSED]:
             left_out[nodeid] = failed[0]
             continue
@@ -175,6 +178,7 @@ def _own_origin(nodeid: str) -> str:
 
 def _proposal(series: Series, metric: str, existing: tuple[Limit, ...]) -> Proposal:
     if metric == "calls":
+        # a number of calls does not vary like a time: it needs no margin
         most = max(len(sample.calls) for sample in series.samples)
         return Proposal(metric, most, _not_looser(Limit(metric, None, most, ORIGIN), existing), existing)
     # without streaming ttft is total: two limits on one number
@@ -212,6 +216,7 @@ def _not_looser(proposed: Limit, existing: tuple[Limit, ...]) -> tuple[Limit, ..
 def with_margin(measured: Nanoseconds) -> Nanoseconds:
     """Return the limit for a duration: a quarter more, at least 50 ms more, rounded up to two digits."""
     enough = measured + max(math.ceil(measured * MARGIN), LEAST)
+    # rounded up, since rounding down would take from the margin
     step: int = 10 ** (len(str(enough)) - 2)
     return -(-enough // step) * step
 

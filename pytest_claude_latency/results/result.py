@@ -68,6 +68,7 @@ class TestResult(Measured):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result in types that JSON and execnet accept; `from_dict` reads them."""
+        # execnet carries only builtin types: a dataclass would end the channel of the worker
         values: dict[str, Any] = msgspec.to_builtins(self)
         return values
 

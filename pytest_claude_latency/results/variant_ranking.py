@@ -63,6 +63,7 @@ class Candidate:
     @property
     def passes(self) -> bool:
         """Whether it ran, every sample passed, and there is something to rank."""
+        # a test that made no call has no time, and one whose answer never ended has none that can be ranked
         return 0 < self.samples == self.passed and self.typical(RANKED_BY) not in (None, NEVER)
 
     def typical(self, metric: str) -> float | None:
@@ -139,7 +140,9 @@ def rank_variants(results: Iterable[TestResult], rules: Rules | None = None) -> 
     """Return a ranking for each test of a run that was tried in variants, in the order of the tests' ids."""
     tests: dict[str, list[list[TestResult]]] = {}
     for nodeid, samples in by_test(results).items():
+        # a variant is a test of its own in all other results: here it joins the test it is a variant of
         tests.setdefault(samples[0].written or nodeid, []).append(samples)
+    # sorted by name: the test as it is written has none, so it comes first
     rankings = [
         VariantRanking(nodeid=nodeid, candidates=tuple(sorted(map(_candidate, forms), key=lambda form: form.variant)))
         for nodeid, forms in sorted(tests.items())
@@ -173,6 +176,7 @@ def _with_comparisons(rankings: Sequence[VariantRanking], rules: Rules | None) -
         for candidate in ranking.candidates[1:]
         if not ranking.candidates[0].variant and ranking.candidates[0].passes and candidate.passes
     ]
+    # all tests at once: with each further comparison, chance makes a false alarm more likely
     comparisons = {comparison.nodeid: comparison for comparison in judge_all(pairs, rules)}
     return [
         replace(

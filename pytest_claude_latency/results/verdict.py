@@ -87,9 +87,11 @@ def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool)
 def _on_percentile(
     nodeid: str, limit: Limit, samples: Sequence[TestResult], *, judged: bool, strict: bool
 ) -> RunVerdict:
+    # a skipped sample ran no code of the test, so it says nothing about its speed
     ran = [sample for sample in samples if sample.outcome != "skipped"]
     complete = [sample for sample in ran if not sample.incomplete]
     judgement = judge(limit, list(map(sample_of, complete)))
+    # neither kept nor broken: more samples, or another limit, are needed
     unsettled = judgement.verdict in ("inconclusive", "not measured")
     verdict = RunVerdict(
         nodeid=nodeid,

@@ -97,6 +97,7 @@ class Progress:
 def progress(results: Iterable[TestResult]) -> str:
     """Return how many samples are done, of those that the tests so far have, with their calls and tokens."""
     done = list(results)
+    # each sample knows how many there are, so one for each test is enough
     sample_counts = {result.nodeid: result.sample_count for result in done}
     calls = [call for result in done for call in (*result.setup_calls, *result.calls)]
     calls += [call for result in done if result.ab_sample is not None for call in result.ab_sample.sent]

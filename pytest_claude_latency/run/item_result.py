@@ -74,6 +74,7 @@ def add_properties(item: pytest.Item, measurement: Measurement) -> None:
     """Write the scalars for JUnit into the item: the worst call's times and the test's own, in seconds, and counts."""
     body = measurement.log.of(Phase.BODY)
     properties: list[tuple[str, object]] = []
+    # the worst call of each, since a property holds one value
     for metric in ("ttft", "total"):
         values = [value for call in body.calls if (value := getattr(call, metric)) is not None]
         if values:

@@ -127,6 +127,7 @@ class Session:
 
         `variants` says that only a run of variants has this test.
         """
+        # a node id is relative to rootdir, but pytest reads a path from the folder it is started in
         path, separator, test = nodeid.partition("::")
         there = Path(os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)).as_posix()
         option = " --latency-variants" if variants else ""

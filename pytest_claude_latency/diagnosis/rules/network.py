@@ -87,6 +87,7 @@ def new_connections(trace: Trace) -> Finding | None:
 
 def _left_a_connection(earlier: PromptCall, later: PromptCall) -> bool:
     """Whether a client that both shared would have had an open connection for the later call."""
+    # a pool does not reuse a connection that broke, or on which an answer was not read to its end
     last = earlier.attempts[-1]
     if last.end is None or last.end.error is not None or last.end.closed is not None:
         return False

@@ -82,6 +82,7 @@ def limit_far_above(trace: Trace) -> Finding | None:
     Silent about few answers, about calls with tools or thinking, which need room, and where an answer came near the
     limit.
     """
+    # one finding is enough: calls of one kind share their limit
     for call in trace.calls:
         alike = [like for like in (call, *trace.like(call)) if _is_plain_answer(like)]
         if len(alike) < _ENOUGH_ANSWERS or not _is_plain_answer(call):

@@ -129,6 +129,7 @@ def _same_call_earlier(trace: Trace, call: PromptCall) -> PromptCall | None:
     for run in sorted(runs, key=lambda run: (run.recorded, run.sample), reverse=True):
         if call.number > len(run.calls):
             continue
+        # by its place: its text may be the very thing that changed
         same = run.calls[call.number - 1]
         like = same.timeline.model == call.timeline.model and call.prompt_tokens >= same.cache_read
         if same.cache_read >= _CACHED and like:

@@ -16,6 +16,7 @@ from pytest_claude_latency.diagnosis.trace import PromptCall, Trace
 # nobody counts words that closely
 _NEARLY = 0.1
 _N = r"(?P<words>\d{1,3}(?:,\d{3})+|\d{2,5}|[2-9])"
+# "50 words of advice" names what is given, not how long an answer shall be
 _WORDS = rf"{_N} words\b(?! (?:of|or (?:phrases|sentences))\b)"
 _KINDS = "answer|reply|response|summary|description|paragraph|essay|text|story|abstract|e-?mail|message|overview|note"
 _LIMITS = (
