@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.virtual_time.patches import conditions, import_hook, threads, time_module
-from pytest_claude_latency.virtual_time.patches.blocking import plain_locks
+from pytest_claude_latency.virtual_time.patches.blocking import plain_locks, signals
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
 from pytest_claude_latency.virtual_time.scheduling.members import current
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -51,6 +51,7 @@ def install() -> None:
     conditions.install(time.monotonic)
     threads.install()
     plain_locks.install()
+    signals.install_kill()
     import_hook.on_import(dict.fromkeys(_LIBRARIES, _patch))
 
 
@@ -62,6 +63,7 @@ def _forget_worlds() -> None:
 
 
 _LIBRARIES = (
+    "signal",
     "queue",
     "concurrent.futures.thread",
     "asyncio.base_events",
@@ -78,6 +80,8 @@ def _patch(module: ModuleType) -> None:
     Each patch is imported only here, since it imports what it patches: no run pays for a library that it does not use.
     """
     match module.__name__:
+        case "signal":
+            signals.install(module)
         case "queue":
             from pytest_claude_latency.virtual_time.patches.blocking import simple_queue
 

@@ -88,6 +88,10 @@ class Waiter(Wait):
             self._woken = True
             super().wake()
 
+    def rearm(self) -> None:
+        """Let `wake` work once more."""
+        self._woken = False
+
     def wait(self, timeout: float | None) -> None:
         """Block until notified, or until `timeout` seconds have passed; a member's seconds are virtual."""
         member = scheduled()

@@ -109,6 +109,7 @@ class Schedule:
     def unpark(self, wait: Wait) -> None:
         """Count the thread as running, and let it run when its turn comes; do nothing if the wait is over."""
         # A timer, a notification and a signal may all end one wait. Only the first may count the thread.
+        wait.interrupted = False
         if wait.over:
             return
         wait.over = True
@@ -116,6 +117,26 @@ class Schedule:
         self.real_work.remove_watched(wait)
         self._run_one_more()
         self.turns.enqueue(wait)
+
+    def interrupt(self, wait: Wait, interruption: Callable[[], object]) -> None:
+        """Let the thread do this in the middle of its wait, when its turn comes; afterwards the wait goes on."""
+        # Handled in a turn of its thread, and not when the kernel delivers the signal: the handler may itself wait, and
+        # its thread must be counted as running by then.
+        if not wait.over:
+            self.unpark(wait)
+            wait.interrupted = True
+        wait.interruptions += (interruption,)
+
+    def _resume(self, wait: Wait) -> bool:
+        """Park again in an interrupted wait; return False if it has ended meanwhile."""
+        member = wait.member
+        with LOCK:
+            if not wait.interrupted or member is None or member.schedule is not self:
+                return False
+            wait.interrupted = wait.over = False
+            wait.rearm()
+            self.park(wait, member)
+            return True
 
     def stand(self, wait: Wait) -> None:
         """Stand still in a parked wait until the thread's turn has come.
@@ -125,6 +146,12 @@ class Schedule:
         """
         try:
             wait.block()
+            while wait.interruptions:
+                interruptions, wait.interruptions = wait.interruptions, ()
+                for interruption in interruptions:
+                    interruption()
+                if self._resume(wait):
+                    wait.block()
         except BaseException:
             # A signal handler raised. The thread runs, so it must be counted, and must keep no place in the queue.
             with LOCK:

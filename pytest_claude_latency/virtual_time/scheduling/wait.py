@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_claude_latency.duration import Nanoseconds
 
 
@@ -51,6 +53,9 @@ class Wait:
         self.over = False
         self.withdrawn = False  # a reservation for a thread that was believed not to come
         self.failure: BaseException | None = None
+        # What the thread does in the middle of this wait, when its turn comes: it handles signals.
+        self.interruptions: tuple[Callable[[], object], ...] = ()
+        self.interrupted = False  # counted as running for these only; the wait goes on after them
         # Taken here and released by `wake`. A release that comes before the thread blocks is not lost: then it does not
         # stop at all. An `Event` has a condition inside, which is patched and would park the thread again.
         self._lock = allocate_lock()
@@ -77,6 +82,9 @@ class Wait:
     def wake(self) -> None:
         """Let the thread that stands here go on, or not stop when it gets here."""
         self._lock.release()
+
+    def rearm(self) -> None:
+        """Prepare for being woken once more: the wait was interrupted and goes on."""
 
     def block(self) -> None:
         """Stand still until woken. A signal handler may raise out of it."""

@@ -44,7 +44,9 @@ class Line:
         """Take the first who still waits out of the line, and return its place. Caller must hold LOCK."""
         while self._places:
             place = self._places.popleft()
-            if not place.over:  # else its limit has passed, or its world has ended: it is about to leave
+            if (
+                not place.over or place.interrupted
+            ):  # else its limit has passed, or its world has ended: it is about to leave
                 return place
         return None
 
