@@ -54,21 +54,15 @@ class RunBaselines:
         is_there = compared is not None and (compared.exists() or old_file(compared) is not None)
         self._before = Baseline.load(compared) if compared is not None and is_there else None
         self._saved_before = Baseline.load(saved) if saved is not None and saved.exists() else None
+        self.compared_tests = tuple(self._before.entries) if self._before else ()
+        """The tests of the baseline that the run is compared with."""
+        self.saved_tests = tuple(self._saved_before.entries) if self._saved_before else ()
+        """The tests of the baseline that the run becomes."""
 
     @property
     def is_new(self) -> bool:
         """Whether the baseline that the run is to be compared with does not exist yet."""
         return self.compared is not None and self._before is None
-
-    @property
-    def compared_tests(self) -> tuple[str, ...]:
-        """The tests of the baseline that the run is compared with."""
-        return tuple(self._before.entries) if self._before else ()
-
-    @property
-    def saved_tests(self) -> tuple[str, ...]:
-        """The tests of the baseline that the run becomes."""
-        return tuple(self._saved_before.entries) if self._saved_before else ()
 
     def differences(self, results: Iterable[TestResult]) -> Difference:
         """Compare the run with its baseline. Only tests whose every sample ran and passed are compared."""

@@ -49,16 +49,6 @@ class Judgement:
         return self.limit.metric
 
     @property
-    def statistic(self) -> str | None:
-        """The percentile that was judged; None for a limit that every sample must keep."""
-        return self.limit.statistic
-
-    @property
-    def origin(self) -> str:
-        """Where the limit was written."""
-        return self.limit.origin
-
-    @property
     def at_most(self) -> bool:
         """Whether the metric must be at most the limit; otherwise at least."""
         return METRICS[self.metric].direction == "at most"
@@ -82,7 +72,7 @@ def message(judgements: Sequence[Judgement], calls: Sequence[Call], recording: s
     if without_call:
         lines = [
             PROMISES_NOTHING,
-            *(_line("budget", judgement.limit.text(), judgement.origin) for judgement in without_call),
+            *(_line("budget", judgement.limit.text(), judgement.limit.origin) for judgement in without_call),
             _line("measured", "0 calls", WHY_NO_CALL),
             _line("accept", "calls=0", ACCEPT_NO_CALL),
         ]
@@ -113,7 +103,7 @@ def _excess(judgement: Judgement) -> float:
 
 
 def _block(judgement: Judgement, calls: Sequence[Call], recording: str | None) -> list[str]:
-    lines = [headline(judgement), _line("budget", judgement.limit.text(), judgement.origin)]
+    lines = [headline(judgement), _line("budget", judgement.limit.text(), judgement.limit.origin)]
     measured = _measured(judgement)
     if judgement.call is None:
         lines.append(_line("measured", measured, "all calls together"))

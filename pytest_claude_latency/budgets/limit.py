@@ -17,8 +17,8 @@ from typing import Final
 from pytest_claude_latency import duration
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.metrics.metric import METRICS, Metric
+from pytest_claude_latency.metrics.percentiles import PERCENTILES
 
-PERCENTILES: Final = "p50, p95, p99.9 and the like, above p0 and below p100"
 BY_NAME: Final = 'limits by name, such as latency_budget(ttft="800ms")'
 IN_TEXT: Final = (
     "metric<limit or metric.p95<limit, separated by spaces; "

@@ -118,32 +118,28 @@ def _is_recording(file: Path) -> bool:
 
 def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[Checked]:
     """Check each of these recordings. With `collect`, pytest is asked which tests there are."""
-    all_checked = []
+    recordings: dict[Path, Recording] = {}
+    problems: dict[Path, list[str]] = {}
     for path in paths:
         try:
-            recording = Recording.load(path)
+            recording = recordings[path] = Recording.load(path)
         except CassetteError as error:
-            all_checked.append(Checked(path, None, (f"it cannot be read: {error.problem}",)))
+            problems[path] = [f"it cannot be read: {error.problem}"]
             continue
-        problems = [f"it may hold a credential: {place}" for place in find_credentials(recording)]
+        problems[path] = [f"it may hold a credential: {place}" for place in find_credentials(recording)]
         if recording.samples is not None and (count := _size_of_set(path)) not in (None, recording.samples):
-            problems.append(f"its set is mixed or incomplete: it is one of {recording.samples}, and there are {count}")
-        all_checked.append(Checked(path, recording, tuple(problems)))
-    test_files = {
-        _test_file(checked.path, checked.recording, folder)
-        for checked in all_checked
-        if checked.recording and _is_placed(checked.path, folder) and not _is_of_fixture(checked.recording)
-    }
+            reason = f"it is one of {recording.samples}, and there are {count}"
+            problems[path].append(f"its set is mixed or incomplete: {reason}")
+    placed = {path: recording for path, recording in recordings.items() if _is_placed(path, folder)}
+    tests = {path: recording for path, recording in placed.items() if not _is_of_fixture(recording)}
     # pytest is asked once for all files, since each start of it takes seconds
-    files = sorted(file for file in test_files if file.is_file())
+    test_files = sorted({_test_file(path, recording, folder) for path, recording in tests.items()})
+    files = [file for file in test_files if file.is_file()]
     in_use = find_in_use(files) if collect and files else None
-    for position, checked in enumerate(all_checked):
-        if checked.recording and _is_placed(checked.path, folder):
-            reason = _why_unused(checked.path, checked.recording, folder, in_use)
-            if reason is not None:
-                all_problems = (*checked.problems, f"no test uses it: {reason}")
-                all_checked[position] = Checked(checked.path, checked.recording, all_problems)
-    return all_checked
+    for path, recording in placed.items():
+        if unused := _why_unused(path, recording, folder, in_use):
+            problems[path].append(f"no test uses it: {unused}")
+    return [Checked(path, recordings.get(path), tuple(problems[path])) for path in paths]
 
 
 def _size_of_set(path: Path) -> int | None:

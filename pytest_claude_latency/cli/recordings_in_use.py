@@ -27,7 +27,6 @@ from pytest_claude_latency.errors import LatencyError
 _INI_KEY = "latency_cassettes"
 _INI_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 _INI_ONLY = "--ini-only"
-_PROGRAM = (sys.executable, "-m", "pytest_claude_latency.cli.recordings_in_use")
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,11 @@ class RecordingsInUse:
 
 def find_in_use(files: Iterable[Path]) -> RecordingsInUse:
     """Ask pytest, in a process of its own, which recordings the tests of these files use."""
-    # the answer goes through a file: what a suite prints while it is collected would be mixed with it elsewhere
-    with TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer.json"
-        command = [*_PROGRAM, str(answer), *map(str, files)]
-        run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        if not answer.exists():
-            lines = (run.stderr or run.stdout).strip().splitlines()
-            return RecordingsInUse(failure=lines[-1] if lines else f"it ended with status {run.returncode}")
-        facts = json.loads(answer.read_text(encoding="utf-8"))
+    run, answer = _ask_pytest(map(str, files))
+    if answer is None:
+        lines = (run.stderr or run.stdout).strip().splitlines()
+        return RecordingsInUse(failure=lines[-1] if lines else f"it ended with status {run.returncode}")
+    facts = json.loads(answer)
     unreadable = {Path(path): reason for path, reason in facts["unreadable"].items()}
     return RecordingsInUse(frozenset(map(Path, facts["used"])), unreadable)
 
@@ -68,14 +63,22 @@ def folder_name(places: Sequence[Path]) -> str | None:
     # asking pytest takes a while, and most projects do not have the key
     if not any(_has_key(folder / file) for folder in folders for file in _INI_FILES):
         return None
+    # only the ini file counts: no plugin of the project, no option that such a plugin may have declared
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
+    _, answer = _ask_pytest([_INI_ONLY, *map(str, places)], env | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    return answer
+
+
+def _ask_pytest(
+    arguments: Iterable[str], env: dict[str, str] | None = None
+) -> tuple[subprocess.CompletedProcess[str], str | None]:
+    """Run this module as a program. The answer is None if pytest gave none."""
+    # it goes through a file: what a suite prints while it is collected would be mixed with it elsewhere
     with TemporaryDirectory() as folder:
-        answer = Path(folder) / "folder"
-        command = [*_PROGRAM, _INI_ONLY, str(answer), *map(str, places)]
-        # only the ini file counts: no plugin of the project, no option that such a plugin may have declared
-        env = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
-        env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        subprocess.run(command, capture_output=True, check=False, env=env)
-        return answer.read_text(encoding="utf-8") if answer.exists() else None
+        file = Path(folder) / "answer"
+        command = [sys.executable, "-m", "pytest_claude_latency.cli.recordings_in_use", str(file), *arguments]
+        run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=env)
+        return run, file.read_text(encoding="utf-8") if file.exists() else None
 
 
 def _has_key(file: Path) -> bool:
@@ -143,13 +146,13 @@ class Collector:
 def main(arguments: Sequence[str]) -> int:
     """Collect the given files, or read their ini file, and write the answer to the file named first."""
     plugin: IniReader | Collector
-    if arguments[0] == _INI_ONLY:
-        _, answer, *places = arguments
+    answer, *places = arguments
+    if places[:1] == [_INI_ONLY]:
+        del places[0]
         # no code of the project may run only because someone asks for the name of a folder
         options = ["--noconftest", "-o", "addopts=", "-o", "required_plugins=", "-p", "pytest_claude_latency.plugin"]
         plugin = IniReader(Path(answer))
     else:
-        answer, *places = arguments
         # variants are items of their own with recordings of their own, which exist only under this option
         options = ["--collect-only", "-q", "--latency-mode=replay", "--latency-variants"]
         if importlib.util.find_spec("xdist"):

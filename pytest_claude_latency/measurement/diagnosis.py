@@ -69,10 +69,6 @@ class Diagnosis:
             "text": trace.breakdown.text() if trace.order else "",
         }
 
-    def plain_findings(self) -> tuple[dict[str, Any], ...]:
-        """Return the findings in JSON types."""
-        return tuple(finding.as_json() for finding in self.findings)
-
 
 def of_recording(trace: Trace | None, related: Iterable[Trace], title: str) -> str:
     """Return the end of a message about one recorded sample, under `title`; empty where nothing is known.

@@ -62,9 +62,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("prompt_tokens", "count"),
         Metric("attempts", "count"),
         Metric("output_tokens_per_second", "rate", direction="at least"),
-        Metric(
-            "cache_read_tokens", "count", direction="at least", unreported=0
-        ),  # no cache in the answer: nothing read
+        # no cache in the answer: nothing was read from it
+        Metric("cache_read_tokens", "count", direction="at least", unreported=0),
         Metric("elapsed", "duration", scope="test", absent="no answer had ended"),
         Metric("calls", "count", scope="test"),
     )

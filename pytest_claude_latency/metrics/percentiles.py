@@ -17,6 +17,7 @@ from pytest_claude_latency.errors import LatencyError, LimitError
 
 Standing: TypeAlias = Literal["kept", "broken", "inconclusive", "not measured"]
 
+PERCENTILES: Final = "p50, p95, p99.9 and the like, above p0 and below p100"
 LEVEL: Final = 0.05
 """A verdict is given where chance alone gives it less often than this."""
 _ROUNDING = 1e-9  # 1 of 1 over p95 has p = 0.05 exactly, which is not below it, however the floats fall
@@ -30,9 +31,7 @@ def share_of(statistic: str) -> Fraction:
     """
     share = Fraction(statistic[1:]) / 100 if re.fullmatch(r"p[0-9]+(\.[0-9]+)?", statistic) else None
     if share is None or not 0 < share < 1:
-        raise LimitError(
-            f"{statistic!r} is not a percentile; accepted: p50, p95, p99.9 and the like, above p0 and below p100"
-        )
+        raise LimitError(f"{statistic!r} is not a percentile; accepted: {PERCENTILES}")
     return share
 
 

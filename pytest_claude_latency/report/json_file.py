@@ -59,12 +59,12 @@ def _budget(judgement: Judgement, judged: bool) -> dict[str, Any]:
     metric = METRICS[judgement.metric]
     return {
         "metric": judgement.metric,
-        "statistic": judgement.statistic,
+        "statistic": judgement.limit.statistic,
         "limit": json_number(metric, judgement.limit.value),
         # a test that failed by itself made only some of its calls: what they measured says nothing about the limit
         "measured": json_number(metric, judgement.measured) if judged else None,
         "call": judgement.call if judged else None,
         "verdict": judgement.verdict if judged else "not judged",
-        "origin": judgement.origin,
+        "origin": judgement.limit.origin,
         "reason": judgement.reason if judged else None,
     }

@@ -179,9 +179,9 @@ class Row:
         texts = [text for sample in self.samples for text in sample.warnings]
         if self.judgements and all(judgement.verdict == "no calls" for judgement in self.judgements):
             limits = " ".join(judgement.limit.text() for judgement in self.judgements)
-            texts.append(f"{limits} promises nothing: {NO_CALL} ({self.judgements[0].origin})")
+            texts.append(f"{limits} promises nothing: {NO_CALL} ({self.judgements[0].limit.origin})")
         texts += [
-            f"{judgement.limit.text()} promises nothing: {judgement.reason} ({judgement.origin})"
+            f"{judgement.limit.text()} promises nothing: {judgement.reason} ({judgement.limit.origin})"
             for judgement in self.judgements
             if judgement.verdict == "not measured"
         ]

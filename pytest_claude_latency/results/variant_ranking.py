@@ -218,9 +218,8 @@ def _against_as_written(best: Candidate) -> str:
         return ", with nothing to compare it with: as written the test did not pass or did not run"
     was = f", was {comparison.shown[0]} as written"
     if comparison.verdict == "too few runs":
-        samples = (
-            f"{len(comparison.before)} as written, {len(comparison.after)} of it; {comparison.needs} each are needed"
-        )
+        before, after = len(comparison.before), len(comparison.after)
+        samples = f"{before} as written, {after} of it; {comparison.needs} each are needed"
         return f"{was}; too few samples to tell that from chance ({samples})"
     if comparison.verdict == "unchanged":
         return f"{was}; the difference is inside the noise"

@@ -49,7 +49,7 @@ def result_of(outcome: ItemOutcome) -> TestResult:
         ab_sample=outcome.ab_sample,
         notes=tuple(map(str, measurement.real_waits())) if measurement.replays else (),
         breakdown=None if diagnosis is None else diagnosis.breakdown(),
-        findings=() if diagnosis is None else diagnosis.plain_findings(),
+        findings=() if diagnosis is None else tuple(finding.as_json() for finding in diagnosis.findings),
     )
 
 
