@@ -41,13 +41,17 @@ class Budget:
 
         `direct` says that the test itself carries the budget. Then a test without a call breaks its promise, unless
         `calls=0` promises just that. An inherited budget of a test without a call gets the verdict `"no calls"`.
+        `elapsed` is judged as soon as any request was sent: a test may wait for batches and sessions only.
         """
         # `calls=0` is the one promise that a test without a call keeps
         promises_no_call = any(limit.metric == "calls" and limit.value == 0 for limit in self.limits)
-        if calls or promises_no_call:
-            return tuple(_judge(limit, calls, elapsed) for limit in self.plain)
         verdict: Verdict = "broken" if direct else "no calls"
-        return tuple(Judgement(limit, None, None, 0, verdict, NO_CALL) for limit in self.plain)
+        return tuple(
+            _judge(limit, calls, elapsed)
+            if calls or promises_no_call or (limit.metric == "elapsed" and elapsed is not None)
+            else Judgement(limit, None, None, 0, verdict, NO_CALL)
+            for limit in self.plain
+        )
 
     def unjudged(self) -> tuple[Judgement, ...]:
         """Return the plain limits as a run that does not judge budgets shows them."""

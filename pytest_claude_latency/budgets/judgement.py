@@ -14,6 +14,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.metrics.call_text import describe, milliseconds, moments
 from pytest_claude_latency.metrics.metric import METRICS, RATE_UNIT, show
+from pytest_claude_latency.metrics.other_requests import OtherRequests
 from pytest_claude_latency.metrics.timeline import Call
 
 Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not judged"]
@@ -59,16 +60,21 @@ class Judgement:
         return self.verdict == "broken"
 
 
-def message(judgements: Sequence[Judgement], calls: Sequence[Call], recording: str | None) -> str:
+def message(
+    judgements: Sequence[Judgement],
+    calls: Sequence[Call],
+    recording: str | None,
+    others: Sequence[OtherRequests] = (),
+) -> str:
     """Return what a test fails with: a block for each broken limit, the worst first; empty if none is broken.
 
     Each block gives the verdict, the budget and where it was written, the measurement and the evidence. `recording` is
-    the file that was replayed, or None.
+    the file that was replayed, or None. `others` are the requests that made no message, for the timeline of the test.
     """
     broken = sorted((judgement for judgement in judgements if judgement.broken), key=_excess, reverse=True)
     # that no call was made is one fact, however many limits there are: it gets one block
     without_call = [judgement for judgement in broken if judgement.reason == NO_CALL]
-    blocks = [_block(judgement, calls, recording) for judgement in broken if judgement.reason != NO_CALL]
+    blocks = [_block(judgement, calls, recording, others) for judgement in broken if judgement.reason != NO_CALL]
     if without_call:
         lines = [
             PROMISES_NOTHING,
@@ -102,23 +108,40 @@ def _excess(judgement: Judgement) -> float:
     return more / less if less else float("inf")
 
 
-def _block(judgement: Judgement, calls: Sequence[Call], recording: str | None) -> list[str]:
+def _block(
+    judgement: Judgement, calls: Sequence[Call], recording: str | None, others: Sequence[OtherRequests]
+) -> list[str]:
     lines = [headline(judgement), _line("budget", judgement.limit.text(), judgement.limit.origin)]
     measured = _measured(judgement)
     if judgement.call is None:
-        lines.append(_line("measured", measured, "all calls together"))
-        # a line for each call, on the clock of the test
-        for number, call in enumerate(calls[:_MOST_CALLS], start=1):
-            end = "not ended" if call.total is None else f"end {milliseconds(call.sent + call.total)}"
-            label = "timeline" if number == 1 else ""
-            lines.append(_line(label, f"call {number}  sent {milliseconds(call.sent)} · {end}", call.model or ""))
-        if len(calls) > _MOST_CALLS:
-            lines.append(_line("", f"and {len(calls) - _MOST_CALLS} more"))
+        lines.append(_line("measured", measured, "all calls together" if calls else "all requests together"))
+        overview = _overview(calls, others)
+        for place, (fact, source) in enumerate(overview[:_MOST_CALLS]):
+            lines.append(_line("" if place else "timeline", fact, source))
+        if len(overview) > _MOST_CALLS:
+            lines.append(_line("", f"and {len(overview) - _MOST_CALLS} more"))
     else:
         call = calls[judgement.call - 1]
         source = f"call {judgement.call} of {judgement.call_count}, {describe(call)}"
         lines += [_line("measured", measured, source), _line("timeline", moments(call))]
     return lines if recording is None else [*lines, _line("recording", recording)]
+
+
+def _overview(calls: Sequence[Call], others: Sequence[OtherRequests]) -> list[tuple[str, str]]:
+    """Return a line for each call and each other request, on the clock of the test, in the order they were sent."""
+    lines: list[tuple[float, str, str]] = []
+    for number, call in enumerate(calls, start=1):
+        end = "not ended" if call.total is None else f"end {milliseconds(call.sent + call.total)}"
+        lines.append((call.sent, f"call {number}  sent {milliseconds(call.sent)} · {end}", call.model or ""))
+    for other in others:
+        moments_of_other = [f"sent {milliseconds(other.sent)}", f"end {milliseconds(other.ended)}"]
+        if other.first_message is not None:
+            moments_of_other.insert(1, f"first message {milliseconds(other.first_message)}")
+        title = other.title if other.count == 1 else f"{other.title}, {other.count} times"
+        lines.append((other.sent, f"{other.kind}  {' · '.join(moments_of_other)}", title))
+    if others:  # calls alone keep the order of their numbers
+        lines.sort(key=lambda line: line[0])
+    return [(fact, source) for _, fact, source in lines]
 
 
 def _line(label: str, fact: str, source: str = "") -> str:

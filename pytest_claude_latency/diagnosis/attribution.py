@@ -15,6 +15,7 @@ from pytest_claude_latency.diagnosis.critical_path import Stretch, critical_path
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
+from pytest_claude_latency.messages_api.polling import poll_of, polled
 from pytest_claude_latency.messages_api.retries import Attempts, ended, failure
 from pytest_claude_latency.metrics.timeline import Timeline
 
@@ -77,9 +78,12 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None) -> Breakd
         over = max(complete, *(ended(attempt, complete if now is None else now) for attempt in attempts))
         spans.append((start - origin, over - origin))
     path = critical_path(spans)
+    polls = _polls_on(path, calls)
     segments: list[Segment] = []
-    for stretch in path:
-        if stretch.call is None:
+    for stretch, is_polling in zip(path, polls, strict=True):
+        if is_polling:
+            segments.append(Segment(Part.POLLING, stretch.start, stretch.end))
+        elif stretch.call is None:
             segments.append(Segment(Part.APPLICATION, stretch.start, stretch.end))
         else:
             place = stretch.call - 1
@@ -198,6 +202,18 @@ def _answer_tokens(timeline: Timeline, segments: Iterable[Segment]) -> int | Non
 
 
 # ── a test ──
+
+
+def _polls_on(path: Sequence[Stretch], calls: Sequence[Attempts]) -> list[bool]:
+    """Return for each step of the critical path whether it is polling: a request of it, or the pause between two."""
+    others = [attempts[0].request for attempts in calls if not is_prompt_call(attempts[0].request)]
+    polls = polled(others)
+    asked = [None if stretch.call is None else poll_of(calls[stretch.call - 1][0].request) for stretch in path]
+    found = [poll is not None and poll in polls for poll in asked]
+    for place in range(1, len(path) - 1):
+        if path[place].call is None and found[place - 1] and asked[place - 1] == asked[place + 1]:
+            found[place] = True
+    return found
 
 
 def _clipped(breakdown: Breakdown, sent: Nanoseconds, stretch: Stretch) -> Iterator[Segment]:

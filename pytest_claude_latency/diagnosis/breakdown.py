@@ -35,6 +35,8 @@ class Part(StrEnum):
     """gaps between two pieces of content that are far above the usual"""
     WHOLE = "whole"
     """a whole answer that does not stream: waiting, thinking and answering cannot be told apart"""
+    POLLING = "polling"
+    """asking again and again whether something is done, with the pauses between"""
     OTHER = "other"
     """requests to the API that make no message"""
     APPLICATION = "application"
@@ -148,6 +150,7 @@ class Breakdown:
             Part.ANSWERING: f"generating {tokens or 'the answer'}",
             Part.STALLED: f"in {number_of(stalls, 'stall', one='one')}",
             Part.WHOLE: f"for {tokens or 'an answer'} not streamed",
+            Part.POLLING: "polling",
             Part.OTHER: "in other requests",
             Part.APPLICATION: "in the application",
         }[part]

@@ -22,6 +22,7 @@ from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
 from pytest_claude_latency.messages_api.retries import Attempts, ended
 from pytest_claude_latency.metrics.conditions import conditions_of
+from pytest_claude_latency.metrics.other_requests import OtherRequests, other_requests
 from pytest_claude_latency.metrics.timeline import Call, measure
 
 
@@ -107,6 +108,11 @@ class CallsInPhases:
     def attempts(self) -> tuple[Attempts, ...]:
         """The exchanges of each call."""
         return tuple(call.exchanges for call in self.sent)
+
+    @property
+    def others(self) -> tuple[OtherRequests, ...]:
+        """The requests that make no message, as timelines show them."""
+        return other_requests(self.attempts, self.now)
 
     @property
     def elapsed(self) -> float | None:

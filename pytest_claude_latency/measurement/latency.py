@@ -87,7 +87,7 @@ class Latency:
             from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
 
             diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
-            raise BudgetExceeded(message(judgements, calls, self._recording) + diagnosis.text())
+            raise BudgetExceeded(message(judgements, calls, self._recording, sent.others) + diagnosis.text())
 
 
 @final

@@ -14,15 +14,17 @@ from pytest_claude_latency.messages_api.answers.chat import ChatAnswer
 from pytest_claude_latency.messages_api.answers.content import Answer, json_body, text_at
 from pytest_claude_latency.messages_api.answers.converse import ConverseAnswer
 from pytest_claude_latency.messages_api.answers.messages import MessagesAnswer
+from pytest_claude_latency.messages_api.answers.session import SessionAnswer
 from pytest_claude_latency.messages_api.endpoints import asks_to_stream
 from pytest_claude_latency.messages_api.exchange import Exchange, header
 from pytest_claude_latency.messages_api.forms import Form, form_of
 
 _EVENT_STREAM = "text/event-stream"
-_ANSWERS: dict[Form, type[MessagesAnswer | ConverseAnswer | ChatAnswer]] = {
+_ANSWERS: dict[Form, type[MessagesAnswer | ConverseAnswer | ChatAnswer | SessionAnswer]] = {
     "messages": MessagesAnswer,
     "converse": ConverseAnswer,
     "chat": ChatAnswer,
+    "session": SessionAnswer,
 }
 
 

@@ -1,7 +1,8 @@
-"""Forms: in which of three forms a request asks for a message, and an answer brings it.
+"""Forms: in which form a request asks for a message, and an answer brings it.
 
 Anthropic's Messages API is also spoken by Bedrock's `invoke`, by Vertex and by most gateways. Bedrock's Converse and
-the chat completions of OpenAI have other bodies and other streams, whatever model answers.
+the chat completions of OpenAI have other bodies and other streams, whatever model answers. The event stream of a
+session makes no message by itself; it brings those of an agent that works on.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from urllib.parse import urlsplit
 
 from pytest_claude_latency.messages_api.exchange import Request
 
-Form: TypeAlias = Literal["messages", "converse", "chat"]
+Form: TypeAlias = Literal["messages", "converse", "chat", "session"]
 
 _FORMS = re.compile(r"(?P<converse>.*/model/.+/converse(?:-stream)?)|(?P<chat>.*/chat/completions)/?")
+_SESSION_STREAM = re.compile(r".*/v1/sessions/[^/]+/(?:events|threads/[^/]+)/stream")
 
 
 def form_of(request: Request) -> Form:
     """Return the form of a request and of its answer, by the path of its URL."""
-    match = _FORMS.fullmatch(urlsplit(request.url).path)
+    path = urlsplit(request.url).path
+    match = _FORMS.fullmatch(path)
     if match is None:
-        return "messages"
+        is_session = request.method.upper() == "GET" and _SESSION_STREAM.fullmatch(path) is not None
+        return "session" if is_session else "messages"
     return "converse" if match["converse"] else "chat"
 
 
@@ -35,7 +39,7 @@ def messages_body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         return {}
     form = form_of(request)
-    if form == "messages":
+    if form not in ("converse", "chat"):
         return body
     fields = _of_converse(body) if form == "converse" else _of_chat(body)
     return {name: value for name, value in fields.items() if value is not None}

@@ -24,21 +24,24 @@ def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
 
 def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | None:
     """Return how the test breaks its budget: a limit is broken, or the budget promises nothing."""
-    calls = test.measurement.log.of(Phase.BODY).calls
+    body = test.measurement.log.of(Phase.BODY)
+    calls = body.calls
     if any(judgement.broken for judgement in judgements):
-        return message(judgements, calls, test.recording) + test.diagnose(judgements).text()
+        return message(judgements, calls, test.recording, body.others) + test.diagnose(judgements).text()
     if is_bare(test.item) and not test.budget.limits:
         return messages.bare_marker(test.identity.nodeid)
     if calls:
         return None
     # An inherited budget over a test without a call is no mistake by itself: a class may hold such a test too.
     silent = [judgement.limit for judgement in judgements if judgement.verdict == "no calls"]
-    promises_silence = len(silent) < len(judgements)  # by calls=0, which was kept
+    promises_silence = any(judgement.metric == "calls" for judgement in judgements if judgement.limit not in silent)
     if test.settings.strict and silent and not promises_silence:
         limits = " ".join(limit.text() for limit in silent)
         return f"{NO_CALL}: {limits} promises nothing ({silent[0].origin}; {messages.STRICTLY})"
-    # A marker with nothing but percentiles has no limit that this sample alone could break.
-    if promises_directly(test.item) and not test.budget.plain:
+    # A marker with nothing but percentiles has no limit that this sample alone could break. Those of `elapsed` need no
+    # prompt call: a test may wait for batches and sessions only.
+    is_measured = body.elapsed is not None and all(limit.metric == "elapsed" for limit in test.budget.percentiles)
+    if promises_directly(test.item) and not test.budget.plain and not is_measured:
         return f"{NO_CALL} by a test that carries @{BUDGET}"
     return None
 
