@@ -22,7 +22,7 @@ from pytest_claude_latency.messages_api.retries import INVOCATION_HEADER
 PLACEHOLDER = "[redacted]"
 
 _KEPT = {"content-type", "anthropic-version", "anthropic-beta", "request-id", "server-timing"}
-_KEPT |= {"retry-after", "retry-after-ms", "x-should-retry"}  # the SDK's back-off obeys them
+_KEPT |= {"retry-after", "retry-after-ms", "x-should-retry", "x-amz-retry-after"}  # the SDK's back-off obeys them
 _KEPT |= {INVOCATION_HEADER}
 _KEPT |= {"x-request-id", "x-amzn-requestid", "x-amzn-errortype"}  # of other clouds and of gateways
 # Limits and what is left of them explain a 429; Bedrock gives its counts of tokens in headers too.

@@ -7,21 +7,25 @@ from types import ModuleType
 from typing import final
 
 from pytest_claude_latency.http.door import Door, Responders
+from pytest_claude_latency.http.doors.httpx import HTTPXDoor  # here: it imports httpx, which must not open its door yet
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.recognition import Recognition
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
 
-_LIBRARIES = ("httpx", "httpx2")
+_LIBRARIES = ("httpx", "httpx2", "urllib3")
 """The modules that are patched, outermost door first."""
 
 
 def _door_to(module: ModuleType, responder: Responders, recognition: Recognition) -> Door:
     """Return the door of a client library that is loaded.
 
-    A door is imported only here, since it imports what it patches: no run pays for a library that it does not use.
+    The other doors are imported only here, since they import what they patch: no run pays for a library that it does
+    not use.
     """
-    from pytest_claude_latency.http.doors.httpx import HTTPXDoor
+    if module.__name__ == "urllib3":
+        from pytest_claude_latency.http.doors.urllib3 import URLLib3Door
 
+        return URLLib3Door(responder, recognition)
     return HTTPXDoor(responder, recognition, HTTPLibrary.of(module))
 
 

@@ -47,7 +47,7 @@ class Attempt:
         self.client = client
         """Who sent it, with its version, for example `anthropic 2.14.0`."""
         self._clock = clock
-        self._decoded = decoded
+        self.decoded = decoded
         self._start = clock.now()
         self.sent = self._start - origin
         """When it was sent, since the start of the test."""
@@ -98,8 +98,17 @@ class Attempt:
         """Note an event of httpcore's trace extension, which tells most exactly when a connection was opened."""
         self._reached_network = True
         if event in _OPENING:
-            self._connecting = self.now()
-        elif event in _OPENED and self._connecting is not None:
+            self.connecting()
+        elif event in _OPENED:
+            self.connected()
+
+    def connecting(self) -> None:
+        """Note that a connection is being opened."""
+        self._connecting = self.now()
+
+    def connected(self) -> None:
+        """Note that the connection is there, or a further step on the way to it."""
+        if self._connecting is not None:
             self._connect = Connect(self._connecting, self.now() - self._connecting)
 
     def foretold(self, connect: Connect | None, place: int) -> None:
@@ -123,12 +132,17 @@ class Attempt:
 
         return arrived
 
-    def finish(self, error: BaseException | None = None, closed: Literal["client"] | None = None) -> None:
-        """Note that it is over: in full, by a failure, or because the program stopped reading. The first end counts."""
+    def finish(
+        self, error: BaseException | None = None, closed: Literal["client"] | None = None, *, called: str | None = None
+    ) -> None:
+        """Note that it is over: in full, by a failure, or because the program stopped reading. The first end counts.
+
+        `called` is what recordings call the error, by the names of httpx; without it the error has such a name itself.
+        """
         if self._end is None:
             self.met_another_loop = isinstance(error, RuntimeError) and "loop" in str(error).lower()
             failed = isinstance(error, Exception)  # a cancellation, ^C or a miss is the program stopping, not the wire
-            name = type(error).__name__ if failed else None
+            name = (called or type(error).__name__) if failed else None
             stopped = closed is not None or (error is not None and not failed)
             self._end = End(self.now(), name, "client" if stopped else None, str(error) if failed else None)
 
@@ -139,7 +153,7 @@ class Attempt:
             headers = self._response.headers if self._response else ()
             data = [part for _, part in parts]
             if (header(headers, "content-encoding") or "identity") != "identity":
-                data = self._decoded(headers, data)
+                data = self.decoded(headers, data)
             # not strict: what follows bytes that cannot be decoded is left out
             chunks = tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
             self._exchange = Exchange(self.sent, self.request, self._connect, self._response, chunks, self._end)

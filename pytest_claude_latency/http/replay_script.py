@@ -8,7 +8,7 @@ as a socket would judge them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol, final
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
@@ -105,6 +105,23 @@ class ReplayScript:
         self._is_async = is_async
         self._now = playback.waiter.clock.now
         self._start = self._now()
+
+    def limit_reads(self, timeout: Nanoseconds | None) -> None:
+        """Let the program wait for so long for each next part, as it says only when it is connected."""
+        self._timeouts = replace(self._timeouts, read=timeout)
+
+    def limit_connecting(self, timeout: Nanoseconds | None) -> None:
+        """Let the program wait for so long for a connection."""
+        self._timeouts = replace(self._timeouts, connect=timeout)
+
+    def postpone(self, waited: Nanoseconds) -> None:
+        """Begin later, because the program had to wait before it could ask for a connection.
+
+        As far as the recorded program waited too, its wait is in the recording already.
+        """
+        recorded = self._recorded.connect
+        if recorded is not None and waited > recorded.at:
+            self._start += waited - recorded.at
 
     @property
     def response(self) -> Response:

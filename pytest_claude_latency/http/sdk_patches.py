@@ -18,6 +18,9 @@ from inspect import iscoroutinefunction
 from typing import Any, final
 from unittest import mock
 
+from pytest_claude_latency.http.botocore_patches import BotocorePatches
+from pytest_claude_latency.messages_api.recognition import Recognition
+
 PLACEHOLDER_KEY = "placeholder-of-a-replay"
 _HEADERS = {"Authorization": f"Bearer {PLACEHOLDER_KEY}"}
 _OWN_HEADERS = frozenset({"authorization", "x-api-key"})
@@ -41,17 +44,24 @@ def drop_placeholder_key() -> None:
 class SDKPatches:
     """The changes. They are made once and are in force while `replaying()` is true.
 
-    `keyless` is called when a live client sends without a key.
+    `keyless` is called when a live client sends without a key. `recognition` says which requests of other libraries are
+    Claude's.
     """
 
-    def __init__(self, replaying: Callable[[], bool], keyless: Callable[[], None]) -> None:
+    def __init__(
+        self, replaying: Callable[[], bool], keyless: Callable[[], None], recognition: Recognition | None = None
+    ) -> None:
         self._replaying = replaying
+        self._botocore = BotocorePatches(replaying, (recognition or Recognition()).is_claudes)
         self._keyless = keyless
         self._patches = ExitStack()
 
     def start(self) -> None:
-        """Patch the installed SDK."""
+        """Patch the installed SDK, and botocore."""
         import anthropic
+
+        self._botocore.start()
+        self._patches.callback(self._botocore.stop)
 
         def patch(target: Any, name: str, new: object) -> None:
             self._patches.enter_context(mock.patch.object(target, name, new))
@@ -70,7 +80,7 @@ class SDKPatches:
         patch(base_client, "random", lambda: _MIDDLE_OF_THE_JITTER if self._replaying() else random())
 
     def stop(self) -> None:
-        """Leave the SDK as it was."""
+        """Leave everything as it was."""
         self._patches.close()
 
     def _filled(self, original: property) -> property:

@@ -60,7 +60,8 @@ class SentCall:
     def goes_on_with(self, request: Request) -> bool:
         """Return whether `request` is this call's next attempt, or the next step of a redirected one."""
         last = self.attempts[-1]
-        if request.invocation is not None or last.request.invocation is not None:
+        # A redirect may be followed above the library that marks the attempts, which then takes it for another call.
+        if last.location is None and (request.invocation is not None or last.request.invocation is not None):
             return request.invocation == last.request.invocation
         # The SDK sends the same bytes in each attempt.
         if not (last.ended or last.location) or request.content != last.request.content:

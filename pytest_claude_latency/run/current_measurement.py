@@ -57,7 +57,7 @@ class CurrentMeasurement:
             recognition = Recognition(self._settings.endpoints, self._warn)
             self._interception = Interception(self._responder, recognition)
             self._interception.start()
-            self._sdk = SDKPatches(self._replays, self._note_missing_credential)
+            self._sdk = SDKPatches(self._replays, self._note_missing_credential, recognition)
             self._sdk.start()
         # Proved again for every test: a fixture or plugin may have replaced the patch since the last one, and then
         # requests would leave for the network, with the key.

@@ -1,0 +1,161 @@
+"""What a replay changes inside `botocore`: nothing is signed, no credentials are looked up, and chance is pinned.
+
+- A request that a recording answers is not signed, so that no credentials are needed. All others are: a replay may run
+  beside calls to other services, and to other models of the same one.
+- A client that finds no credentials asks the machine for its role over the network. A client of Bedrock's that is made
+  in a replay asks only when it has to sign.
+- The jitter of the back-off differs from run to run. In each replay it is the middle of its range.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from contextvars import ContextVar
+from functools import wraps
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any, Final, final
+from unittest import mock
+
+from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
+
+_MIDDLE_OF_THE_JITTER = 0.5
+_UNSUPPORTED: Final = "botocore {version} lacks {missing}, which this plugin needs; supported is botocore 1.34 or later"
+_SERVICE: Final = "bedrock-runtime"
+
+_UNSIGNED: ContextVar[bool] = ContextVar("claude_latency_unsigned", default=False)
+"""Whether the request that is being signed in this context needs no signature."""
+
+_LAZY: ContextVar[bool] = ContextVar("claude_latency_lazy_credentials", default=False)
+"""Whether the client that is being made in this context can do without credentials."""
+
+
+@final
+class BotocorePatches:
+    """The changes. They are made when botocore is imported, and are in force while `replaying()` is true.
+
+    `is_claudes` says of a request whether a recording has to answer it.
+    """
+
+    def __init__(self, replaying: Callable[[], bool], is_claudes: Callable[[Request], bool]) -> None:
+        self._replaying = replaying
+        self._is_claudes = is_claudes
+        self._patches = ExitStack()
+        self._watcher: Watcher | None = None
+
+    def start(self) -> None:
+        """Patch the modules of botocore that are loaded, and others as soon as they are."""
+        self._watcher = on_import(
+            {
+                "botocore.signers": self._sign_nothing,
+                "botocore.session": self._make_clients_lazily,
+                "botocore.credentials": self._look_up_lazily,
+                "botocore.retryhandler": self._pin_chance,
+                "botocore.retries.standard": self._pin_back_off,
+                "urllib3.util.retry": self._pin_chance,
+            }
+        )
+
+    def stop(self) -> None:
+        """Leave botocore as it was."""
+        if self._watcher is not None:
+            sys.meta_path.remove(self._watcher)
+            self._watcher = None
+        self._patches.close()
+
+    def _wrap(self, target: Any, name: str, wrapper: Callable[..., Any]) -> None:
+        """Replace a method by one that calls `wrapper` with the original and its arguments."""
+        original = getattr(target, name, None)
+        if original is None:
+            missing = f"{target.__name__}.{name}"
+            raise InterceptionError(_UNSUPPORTED.format(version=version("botocore"), missing=missing))
+
+        @wraps(original)
+        def wrapped(self_: Any, /, *args: Any, **kwargs: Any) -> Any:
+            return wrapper(original, self_, *args, **kwargs)
+
+        self._patches.enter_context(mock.patch.object(target, name, wrapped))
+
+    def _sign_nothing(self, module: ModuleType) -> None:
+        unsigned = import_module("botocore").UNSIGNED
+
+        def sign(original: Any, signer: Any, operation_name: str, request: Any, *args: Any, **kwargs: Any) -> Any:
+            token = _UNSIGNED.set(self._replaying() and self._is_claudes(_as_request(request)))
+            try:
+                return original(signer, operation_name, request, *args, **kwargs)
+            finally:
+                _UNSIGNED.reset(token)
+
+        def choose_signer(original: Any, signer: Any, *args: Any, **kwargs: Any) -> Any:
+            return unsigned if _UNSIGNED.get() else original(signer, *args, **kwargs)
+
+        self._wrap(module.RequestSigner, "_choose_signer", choose_signer)
+        self._wrap(module.RequestSigner, "sign", sign)
+
+    def _make_clients_lazily(self, module: ModuleType) -> None:
+        def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
+            had_credentials = session._credentials is not None
+            token = _LAZY.set(service_name == _SERVICE and self._replaying())
+            try:
+                return original(session, service_name, *args, **kwargs)
+            finally:
+                _LAZY.reset(token)
+                if not had_credentials and isinstance(session._credentials, _lazy_kind()):
+                    session._credentials = None  # another client, or the program, asks for itself
+
+        self._wrap(module.Session, "create_client", create_client)
+
+    def _look_up_lazily(self, module: ModuleType) -> None:
+        def load(original: Any, provider: Any) -> Any:
+            if not _LAZY.get():
+                return original(provider)
+            return _lazy_kind()(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
+
+        self._wrap(module.InstanceMetadataProvider, "load", load)
+
+    def _pin_chance(self, module: ModuleType) -> None:
+        # The module's name for `random` is replaced, so the global generator stays the program's own. urllib3 1.26 has
+        # none: its back-off has no jitter.
+        if hasattr(module, "random"):
+            self._patches.enter_context(mock.patch.object(module, "random", _PinnedModule(self._random)))
+
+    def _pin_back_off(self, module: ModuleType) -> None:
+        def delay_amount(original: Any, back_off: Any, context: Any) -> Any:
+            # Here, and not where it is made: the program may have made its client long before.
+            if back_off._random is random.random:
+                back_off._random = self._random
+            return original(back_off, context)
+
+        self._wrap(module.ExponentialBackoff, "delay_amount", delay_amount)
+
+    def _random(self) -> float:
+        return _MIDDLE_OF_THE_JITTER if self._replaying() else random.random()
+
+
+@final
+class _PinnedModule:
+    """The module `random`, with another `random()`."""
+
+    def __init__(self, function: Callable[[], float]) -> None:
+        self.random = function
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(random, name)
+
+
+def _lazy_kind() -> Any:
+    """Return the class of credentials that are looked up when they are first needed."""
+    return import_module("botocore.credentials").DeferredRefreshableCredentials
+
+
+def _as_request(raw: Any) -> Request:
+    """Return a request of botocore, whose body its own clients make as bytes, as a plain value."""
+    body = raw.data
+    content = body.encode() if isinstance(body, str) else bytes(body) if isinstance(body, bytes | bytearray) else b""
+    return Request(raw.method, raw.url, tuple((name, str(value)) for name, value in raw.headers.items()), content)

@@ -1,0 +1,95 @@
+"""Connections of `urllib3` that connect to nothing: to a recorded answer, or to the probe of the door."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from socket import getdefaulttimeout
+from typing import Any, Final, NoReturn, final
+
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection
+
+from pytest_claude_latency.duration import Nanoseconds, nanoseconds
+from pytest_claude_latency.http.http1_wire import RecordedError, ReplayedSocket, played
+from pytest_claude_latency.http.replay_script import Playback, ReplayScript
+from pytest_claude_latency.messages_api.exchange import End, Exchange, Request, Response
+from pytest_claude_latency.virtual_time.clock import WallClock
+
+PROBE_HOST: Final = "interception-probe.invalid"
+
+
+@final
+class StandIn(HTTPConnection):
+    """A connection in the place of one of the pool's, for one request. It connects to a recorded answer."""
+
+    is_verified = True  # or urllib3 would warn of a certificate that nobody checked
+
+    def __init__(self, pool: Any, replaced: Any, method: str, script: ReplayScript, playback: Playback) -> None:
+        super().__init__(replaced.host, replaced.port)
+        self._pool = pool
+        self._replaced = replaced
+        self._script = script
+        self._wait = playback.waiter.sleep_until
+        self._pieces = played(script, playback, method)
+
+    def connect(self) -> None:
+        """Wait as the recorded program waited for its connection."""
+        limit = self.timeout if isinstance(self.timeout, int | float) else getdefaulttimeout()
+        self._script.limit_connecting(None if limit is None else nanoseconds(limit))
+        try:
+            for instant in self._script.connection():
+                self._wait(instant)
+        except RecordedError as error:
+            raise self._own(error) from None
+        # By this flag of the pool's own connection urllib3 tells errors of a proxy from errors behind it.
+        self._replaced._has_connected_to_proxy = True
+        self.sock = ReplayedSocket(self._script, self._pieces)
+        self.sock.settimeout(limit)
+
+    def _own(self, error: RecordedError) -> Exception:
+        """Return the error that urllib3 raises where it gets no connection."""
+        match error.name:
+            case "ConnectTimeout":
+                text = f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
+                return exceptions.ConnectTimeoutError(self, text)
+            case "PoolTimeout":
+                return exceptions.EmptyPoolError(
+                    self._pool, "Pool reached maximum size and no more connections are allowed."
+                )
+        return exceptions.NewConnectionError(self, f"Failed to establish a new connection: {error.message}")
+
+
+@final
+class Unmet(HTTPConnection):
+    """The connection of a probe that the door did not meet."""
+
+    class Error(Exception):
+        """The probe would have been sent."""
+
+    def connect(self) -> None:
+        """Refuse to connect."""
+        raise self.Error
+
+
+class _NoWait:
+    """The clock of the probe."""
+
+    clock = WallClock()
+
+    def sleep_until(self, instant: Nanoseconds) -> None:
+        """Wait for nothing."""
+
+    async def async_sleep_until(self, instant: Nanoseconds) -> None:
+        """Wait for nothing."""
+
+
+def _reads_on(exchange: Exchange) -> NoReturn:
+    raise AssertionError(exchange)
+
+
+PROBE: Final = Playback(
+    Exchange(0, Request("POST", f"http://{PROBE_HOST}/"), response=Response(0, HTTPStatus.NO_CONTENT), end=End(0)),
+    _NoWait(),
+    _reads_on,
+)
+"""What answers the probe of the door."""

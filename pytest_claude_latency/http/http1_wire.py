@@ -1,0 +1,318 @@
+"""HTTP/1.1 on a socket: what arrives is noted in an attempt, and what was recorded is played.
+
+Both happen where `http.client` reads its socket, so all that a client library does with an answer stays its own: how it
+reads, decompresses, joins and times out.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from errno import ECONNRESET
+from http import HTTPStatus
+from http.client import HTTPResponse, responses
+from os import strerror
+from typing import Any, Final, Protocol, final
+
+from pytest_claude_latency.duration import nanoseconds
+from pytest_claude_latency.http.error_texts import text_of
+from pytest_claude_latency.http.recorder import Attempt
+from pytest_claude_latency.http.replay_script import Playback, ReplayScript
+from pytest_claude_latency.messages_api.exchange import Response
+
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
+"""Headers that say how the body travelled. A recording holds the decoded body, which travels in another way."""
+
+_ERROR_NUMBER: Final = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
+"""The text of an `OSError`."""
+
+_BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+# ── what arrives ──
+
+
+class _Body(Protocol):
+    """The framing of a body: which bytes of the wire belong to it, and where it ends."""
+
+    complete: bool
+
+    def feed(self, data: bytes) -> bytes:
+        """Return those of these bytes that are the body's own."""
+        ...
+
+
+@final
+class _Counted:
+    """A body of known length; `None` is one that ends with the connection."""
+
+    def __init__(self, length: int | None) -> None:
+        self._left = length
+        self.complete = length == 0
+
+    @property
+    def ends_with_the_connection(self) -> bool:
+        """Whether only the end of the connection ends it."""
+        return self._left is None
+
+    def feed(self, data: bytes) -> bytes:
+        if self._left is None:
+            return data
+        data = data[: self._left]
+        self._left -= len(data)
+        self.complete = not self._left
+        return data
+
+
+@final
+class _Chunked:
+    """A body in chunks, each with its length in front."""
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._left = 0
+        self._after_data = False
+        self._in_trailer = False
+        self.complete = False
+
+    def feed(self, data: bytes) -> bytes:
+        body: list[bytes] = []
+        while data and not self.complete:
+            if self._left:
+                piece, data = data[: self._left], data[self._left :]
+                self._left -= len(piece)
+                self._after_data = not self._left
+                body.append(piece)
+                continue
+            line, newline, data = data.partition(b"\n")
+            self._line += line + newline
+            if newline:
+                self._read_line(self._line.strip())
+                self._line = b""
+        return b"".join(body)
+
+    def _read_line(self, line: bytes) -> None:
+        if self._in_trailer:
+            self.complete = not line
+        elif self._after_data:
+            self._after_data = False  # the end of the line behind a chunk
+        else:
+            try:
+                self._left = int(line.partition(b";")[0], 16)
+            except ValueError:
+                return  # the library refuses it, which is noted as the attempt's end
+            self._in_trailer = not self._left
+
+
+@final
+class _ObservedInput(io.RawIOBase):
+    """What `http.client` reads of one answer. It notes in `attempt` what arrives."""
+
+    def __init__(self, raw: Any, attempt: Attempt) -> None:
+        super().__init__()
+        self._raw = raw
+        self._attempt = attempt
+        self._arrived = attempt.arrivals()
+        self._head = bytearray()
+        self._body: _Body | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            count: int | None = self._raw.readinto(buffer)
+        except TimeoutError as error:
+            self._attempt.finish(error, called="ReadTimeout")
+            raise
+        except BaseException as error:  # a miss, too, ends the attempt
+            self._attempt.finish(error, called="ReadError")
+            raise
+        if count:
+            self._note(bytes(memoryview(buffer)[:count]))
+        elif count == 0:
+            self._hung_up()
+        return count
+
+    def answered(self, response: HTTPResponse) -> None:
+        """Note that the head is here. What was read beyond it is the beginning of the body."""
+        self._attempt.answered(response.status, tuple(response.getheaders()))
+        self._body = _Chunked() if response.chunked else _Counted(response.length)
+        rest = _after_the_head(bytes(self._head))
+        self._head.clear()
+        if rest:
+            self._note(rest)
+        elif self._body.complete:
+            self._attempt.finish()
+
+    def close(self) -> None:
+        if not self.closed:
+            if self._body is None:  # `http.client` closes what it does not understand
+                self._hung_up()
+            else:
+                self._attempt.finish(closed="client")  # counts only if the answer was not read to its end
+            self._raw.close()
+        super().close()
+
+    def _note(self, data: bytes) -> None:
+        if self._body is None:
+            self._head += data
+            return
+        if body := self._body.feed(data):
+            self._arrived(body)
+        if self._body.complete:
+            self._attempt.finish()
+
+    def _hung_up(self) -> None:
+        """Note that the server closed the connection, which ends some bodies and breaks off the others."""
+        if isinstance(self._body, _Counted) and self._body.ends_with_the_connection:
+            self._attempt.finish()
+        else:
+            text = text_of("RemoteProtocolError", self._attempt.request.url, in_body=self._body is not None)
+            self._attempt.finish(EOFError(text), called="RemoteProtocolError")
+
+
+def _after_the_head(data: bytes) -> bytes:
+    """Return what follows the head of an answer, and the head of a provisional one before it."""
+    lines = io.BytesIO(data)
+    while True:
+        status = lines.readline().split(maxsplit=2)
+        while lines.readline().strip():
+            pass
+        if status[1:2] != [b"100"]:
+            return lines.read()
+
+
+def observed(kind: Callable[..., HTTPResponse], attempt: Attempt) -> Callable[..., HTTPResponse]:
+    """Return what makes a response of `kind` and notes in `attempt` what arrives.
+
+    It notes nothing of a response that reads no socket: such a response did not come from the network.
+    """
+
+    def make(*args: Any, **kwargs: Any) -> HTTPResponse:
+        response = kind(*args, **kwargs)
+        reader: object = response.fp
+        if not isinstance(reader, io.BufferedReader):
+            return response
+        attempt.reached_network()
+        source = _ObservedInput(reader.detach(), attempt)
+        response.fp = io.BufferedReader(source)
+        begin = response.begin
+
+        def begin_observed() -> None:
+            del response.begin  # or the two would keep each other alive
+            begin()
+            source.answered(response)
+
+        response.begin = begin_observed  # type: ignore[method-assign]
+        return response
+
+    return make
+
+
+# ── what was recorded ──
+
+
+@final
+class RecordedError(Exception):
+    """The error of a recording, by its name there. Whoever plays the recording raises the library's own for it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(name, message)
+        self.name = name
+        self.message = message
+
+
+@final
+class ReplayedSocket:
+    """A connected socket on which a recorded answer arrives, on a clock. What is sent to it goes nowhere."""
+
+    def __init__(self, script: ReplayScript, pieces: Iterator[bytes]) -> None:
+        self._script = script
+        self._pieces = pieces
+        self._timeout: float | None = None
+
+    def gettimeout(self) -> float | None:
+        """Return how many seconds a read may wait. `None` if it may wait for ever."""
+        return self._timeout
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Let a read wait for so many seconds."""
+        self._timeout = timeout
+        self._script.limit_reads(None if timeout is None else nanoseconds(timeout))
+
+    def sendall(self, data: object) -> None:
+        """Send nothing: the request was met before."""
+
+    def makefile(self, *args: object, **kwargs: object) -> io.BufferedReader:
+        """Return a reader of the recorded answer."""
+        return io.BufferedReader(_PlayedInput(self._pieces))
+
+    def shutdown(self, how: int) -> None:
+        """Do nothing: whoever reads stops by itself."""
+
+    def close(self) -> None:
+        """Do nothing: readers outlive the socket, as those of real sockets do."""
+
+
+@final
+class _PlayedInput(io.RawIOBase):
+    """The bytes of a recorded answer, as a socket hands them out."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            try:
+                self._rest = next(self._pieces, b"")
+            except RecordedError as error:
+                if error.name == "RemoteProtocolError":
+                    return 0  # the server closed the connection
+                raise _error_of_a_socket(error) from None
+        piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _error_of_a_socket(error: RecordedError) -> OSError:
+    if error.name in ("ReadTimeout", "WriteTimeout"):
+        return TimeoutError(error.message)
+    number = _ERROR_NUMBER.fullmatch(error.message)
+    if number is not None:
+        return OSError(int(number[1]), number[2])  # Python makes it a `ConnectionResetError`, or what else it is
+    if error.name in ("ReadError", "WriteError", "CloseError"):
+        return ConnectionResetError(ECONNRESET, strerror(ECONNRESET))
+    return OSError(f"{error.name}: {error.message}")
+
+
+def played(script: ReplayScript, playback: Playback, method: str) -> Iterator[bytes]:
+    """Yield the bytes of a recorded answer as they arrive; the body in chunks, since its length is not known."""
+    clock, wait = playback.waiter.clock, playback.waiter.sleep_until
+    for instant in script.headers():
+        wait(instant)
+    response = script.response
+    has_body = method != "HEAD" and response.status not in _BODILESS
+    yield _head(response, has_body)
+    if not has_body:
+        return
+    for due, data in script.body():
+        if due > clock.now():
+            wait(due)
+        if data:  # a chunk that decompresses to nothing only ended the wait of the socket
+            yield b"%x\r\n%b\r\n" % (len(data), data)
+    yield b"0\r\n\r\n"
+
+
+def _head(response: Response, has_body: bool) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
+    lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _FRAMING]
+    if has_body:
+        lines.append("transfer-encoding: chunked")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
