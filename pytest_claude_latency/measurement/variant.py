@@ -19,6 +19,7 @@ from typing import Any
 from pytest_claude_latency.errors import VariantError
 from pytest_claude_latency.messages_api.endpoints import is_signed_by_aws, requested_model
 from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.messages_api.forms import place_of_field
 
 ACCEPTED = (
     'latency_variants(model=["claude-haiku-4-5", "claude-sonnet-4-6"], temperature=[0.2, 1.0]) for all combinations, '
@@ -58,11 +59,12 @@ class Variant:
             raise VariantError("its body is not a JSON object")
         for field, pattern in self.when:
             # for other clouds the model is in the path
-            value = requested_model(request) if field == "model" else _value_at(body, field.split("."))
+            place = place_of_field(request, field).split(".")
+            value = requested_model(request) if field == "model" else _value_at(body, place)
             if value is None or not fnmatchcase(value if isinstance(value, str) else _json(value), pattern):
                 return request
         for field, value in self.fields:
-            body = _replaced(body, field.split("."), value, field)
+            body = _replaced(body, place_of_field(request, field).split("."), value, field)
         # Surrogates: a program may send half of a pair, which is no valid UTF-8, and is passed on as it is.
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
         if content == request.content:

@@ -16,6 +16,33 @@ from pytest_claude_latency.messages_api.exchange import Request
 Form: TypeAlias = Literal["messages", "converse", "chat", "session"]
 
 _FORMS = re.compile(r"(?P<converse>.*/model/.+/converse(?:-stream)?)|(?P<chat>.*/chat/completions)/?")
+_CONVERSE_PLACES = {
+    "max_tokens": "inferenceConfig.maxTokens",
+    "temperature": "inferenceConfig.temperature",
+    "top_p": "inferenceConfig.topP",
+    "stop_sequences": "inferenceConfig.stopSequences",
+    "tools": "toolConfig.tools",
+    "tool_choice": "toolConfig.toolChoice",
+    "service_tier": "serviceTier.type",
+}
+_CONVERSE_FIELDS = frozenset(
+    [
+        "model",
+        "messages",
+        "system",
+        "inferenceConfig",
+        "toolConfig",
+        "guardrailConfig",
+        "additionalModelRequestFields",
+        "promptVariables",
+        "additionalModelResponseFieldPaths",
+        "requestMetadata",
+        "performanceConfig",
+        "serviceTier",
+        "outputConfig",
+    ]
+)
+"""The fields of a Converse body. The model stands in the path."""
 _SESSION_STREAM = re.compile(r".*/v1/sessions/[^/]+/(?:events|threads/[^/]+)/stream")
 
 
@@ -43,6 +70,21 @@ def messages_body(request: Request) -> dict[str, Any]:
         return body
     fields = _of_converse(body) if form == "converse" else _of_chat(body)
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def place_of_field(request: Request, field: str) -> str:
+    """Return where a request's body has a field of the Messages API, whose name may be dotted: `inferenceConfig.topP`.
+
+    A name that the form itself has stays as it is. What Converse does not know it hands on to the model.
+    """
+    form, name = form_of(request), field.partition(".")[0]
+    if form == "chat":
+        # The newer name of two, if the request has it: with both, an answer is an error.
+        has_newer = isinstance(request.json, dict) and "max_completion_tokens" in request.json
+        return "max_completion_tokens" if field == "max_tokens" and has_newer else field
+    if form != "converse" or name in _CONVERSE_FIELDS:
+        return field
+    return _CONVERSE_PLACES.get(field, f"additionalModelRequestFields.{field}")
 
 
 def _of_converse(body: dict[str, Any]) -> dict[str, Any]:

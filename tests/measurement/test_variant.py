@@ -24,6 +24,8 @@ BODY = {
 }
 MESSAGES = "https://api.anthropic.com/v1/messages"
 BEDROCK = "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-opus-4-6/invoke"
+CONVERSE = "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-opus-4-6/converse"
+CHAT = "https://gateway.example.com/v1/chat/completions"
 
 
 def request(body: Any = BODY, url: str = MESSAGES, headers: Headers = ()) -> Request:
@@ -295,3 +297,35 @@ def _beside(body: Any, path: list[str]) -> dict[tuple[str, ...], str]:
     return {
         place: text for place, text in leaves(body).items() if place[: len(path)] != tuple(path) and place not in way
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "fields", "expected"),
+    [
+        (CONVERSE, {"messages": []}, {"temperature": 0.2}, {"messages": [], "inferenceConfig": {"temperature": 0.2}}),
+        (CONVERSE, {"inferenceConfig": {"maxTokens": 9, "topP": 1}}, {"max_tokens": 5}, None),
+        (CONVERSE, {}, {"inferenceConfig__maxTokens": 5}, {"inferenceConfig": {"maxTokens": 5}}),
+        (CONVERSE, {}, {"top_k": 5}, {"additionalModelRequestFields": {"top_k": 5}}),
+        (CONVERSE, {}, {"thinking__type": "off"}, {"additionalModelRequestFields": {"thinking": {"type": "off"}}}),
+        (CHAT, {"model": "m", "max_tokens": 9}, {"max_tokens": 5}, {"model": "m", "max_tokens": 5}),
+        (CHAT, {"max_completion_tokens": 9}, {"max_tokens": 5}, {"max_completion_tokens": 5}),
+    ],
+)
+def test_a_field_is_put_where_the_form_of_the_request_has_it(
+    url: str, body: dict[str, Any], fields: dict[str, Any], expected: dict[str, Any] | None
+) -> None:
+    changed = variant(**fields).applied(request(body, url)).json
+
+    assert changed == (expected or {"inferenceConfig": {"maxTokens": 5, "topP": 1}})
+
+
+def test_when_finds_a_field_where_the_form_of_the_request_has_it() -> None:
+    cold = request({"inferenceConfig": {"temperature": 0}}, CONVERSE)
+
+    assert variant({"temperature": "0"}, max_tokens=5).applied(cold) is not cold
+    assert variant({"temperature": "1"}, max_tokens=5).applied(cold) is cold
+
+
+def test_a_model_in_the_path_of_converse_cannot_be_changed() -> None:
+    with pytest.raises(VariantError, match="its model stands in its path"):
+        variant(model="claude-haiku-4-5").applied(request({"messages": []}, CONVERSE))
