@@ -191,7 +191,6 @@ RULES = tuple(
 """How much must change to count: options of a run, and of `claude-latency compare`."""
 
 _switch = partial(Option, metavar=None, default=False, ini="bool")
-_ini_key = partial(Option, metavar=None, kind="ini key only")
 
 OPTIONS = (
     _switch(
@@ -250,19 +249,31 @@ OPTIONS = (
         "variants",
         help="also run the variants of tests that declare them with @latency_variants, and show them side by side",
     ),
-    _ini_key(
-        "date", help="calendar of a replay: now (default) or recorded", parse=partial(_choice, Date), default=Date.NOW
+    Option(
+        "date",
+        None,
+        "calendar of a replay: now (default) or recorded",
+        partial(_choice, Date),
+        Date.NOW,
+        kind="ini key only",
     ),
-    _ini_key(
-        "redact", help="regular expressions: what they match in bodies is not recorded", parse=_patterns, ini="linelist"
-    ),
-    _ini_key(
-        "endpoints",
-        help="regular expressions over URLs of further requests that are Claude's; a line that begins with ! excludes",
-        parse=_endpoints,
+    Option(
+        "redact",
+        None,
+        "regular expressions: what they match in bodies is not recorded",
+        _patterns,
         ini="linelist",
+        kind="ini key only",
     ),
-    _ini_key("keep-headers", help="names of further headers to record", parse=_header_names, ini="args"),
+    Option(
+        "endpoints",
+        None,
+        "regular expressions over URLs of further requests that are Claude's; a line that begins with ! excludes",
+        _endpoints,
+        ini="linelist",
+        kind="ini key only",
+    ),
+    Option("keep-headers", None, "names of further headers to record", _header_names, ini="args", kind="ini key only"),
     _switch(
         "placeholder-key",
         help="in a replay without a key, set ANTHROPIC_API_KEY to a placeholder before conftests are loaded",

@@ -55,9 +55,15 @@ class RunVerdict:
 
     def not_judged(self, reason: str) -> RunVerdict:
         """Return the verdict that stands where there is a reason not to judge: it neither fails nor warns."""
-        headline = NOT_JUDGED.format(about=self.about, reason=reason)
         return replace(
-            self, verdict="not judged", headline=headline, message="", notes=(), fails=False, warns=False, value=None
+            self,
+            verdict="not judged",
+            headline=NOT_JUDGED.format(about=self.about, reason=reason),
+            message="",
+            notes=(),
+            fails=False,
+            warns=False,
+            value=None,
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -16,11 +16,12 @@ from pytest_claude_latency.virtual_time.patches import datetime_type
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, line_up, offer_turn
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, bystanders, line_up, offer_turn
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 from pytest_claude_latency.virtual_time.watch import blocked_threads, main_thread_signal
+from pytest_claude_latency.virtual_time.watch.bystanders import Bystanders
 from pytest_claude_latency.virtual_time.watch.watchdog import WatchDog
 
 if TYPE_CHECKING:
@@ -85,8 +86,13 @@ class World(WorldState):
             # function that this thread calls looks for its schedule and its readings.
             if isinstance(self.clock, VirtualClock):
                 datetime_type.install()
-                self.schedule = Schedule(self.clock, blocked_threads.real_work_goes_on)
-                self._watchdog = WatchDog(self, self.schedule)
+                surroundings = Bystanders()
+                self.schedule = Schedule(
+                    self.clock,
+                    lambda work, wait: surroundings.hold(wait) or blocked_threads.real_work_goes_on(work),
+                    bystanders,
+                )
+                self._watchdog = WatchDog(self, self.schedule, surroundings)
                 self.readings = ClockReadings(
                     self.schedule,
                     offer_turn,

@@ -232,16 +232,21 @@ def _wait_for_events(loop: Any, select: Callable[[float | None], Any], timeout: 
     if ready or timeout == 0 or loop._ready:
         return ready
     instant = alarms.first()
+    limits = False
     if timeout is not None:
         timer = due(readings.now(), timeout)
+        limits = instant is None or timer < instant
         instant = timer if instant is None else min(timer, instant)
-    return _wait_in_world(state, select, instant, writes)
+    return _wait_in_world(state, select, instant, writes, limits=limits)
 
 
 def _wait_in_world(
-    state: LoopState, select: Callable[[float | None], Any], instant: Nanoseconds | None, writes: int
+    state: LoopState, select: Callable[[float | None], Any], instant: Nanoseconds | None, writes: int, *, limits: bool
 ) -> Any:
-    """Wait until the clock reads `instant`, until a file is ready or until another thread calls into the loop."""
+    """Wait until the clock reads `instant`, until a file is ready or until another thread calls into the loop.
+
+    `limits` says that a timer is due at the instant, and not only a replayed answer.
+    """
     schedule = state.schedule
     with LOCK:
         member = MEMBERS.get(get_ident())
@@ -254,6 +259,7 @@ def _wait_in_world(
             wait = None
         else:
             wait = state.wait = LoopWait(instant, state)
+            wait.limits = limits
             wait.park(member)
     ready: Any = []
     if wait is not None:

@@ -19,6 +19,7 @@ from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import (
     ANYTHING,
     MEMBERS,
+    RESTING,
     Member,
     admit,
     adoptable,
@@ -47,6 +48,8 @@ _MISSED = "_claude_latency_missed"  # the world whose member notified, if the no
 class Waiter(Wait):
     """One wait on a condition: stands in the condition's list of waiters, in place of a lock that `notify` releases."""
 
+    limits = True
+
     def __init__(self, condition: Condition) -> None:
         super().__init__(None, "")  # no text: the message about a deadlock reads the call from the thread's stack
         self._condition = condition
@@ -68,6 +71,7 @@ class Waiter(Wait):
                 # own lock raises this, and `notify` goes on to the next waiter.
                 raise RuntimeError("release unlocked lock")
             self.notified = True
+            RESTING.discard(self._ident)
             if self.member is not None and self.member.schedule is not None:
                 self.member.schedule.unpark(self)
                 return
@@ -104,6 +108,7 @@ class Waiter(Wait):
             with TRACKED_LOCK:
                 # Once notified, it may have been made a member of another world, which must not be undone.
                 if not self.notified:
+                    self._rest(timeout)
                     _remember_outsider(self._condition)
                     if member is not None and member.borrowed_through is self._condition:
                         dismiss(self._ident)
@@ -120,6 +125,7 @@ class Waiter(Wait):
             through = member.borrowed_through
             returns = through is self._condition or (through is ANYTHING and timeout is None)
             if returns:  # its work for the world is done
+                self._rest(timeout)
                 _remember_outsider(self._condition)
                 dismiss(member.ident)
             elif not world.ended:
@@ -140,9 +146,17 @@ class Waiter(Wait):
             self._woken = False  # or `notify` could not wake it again
         self._really_wait(rest)
 
+    def _rest(self, timeout: float | None) -> None:
+        """Note, before the thread stops to count, that it has nothing to do until notified. Caller must hold LOCK."""
+        if timeout is None:
+            RESTING.add(self._ident)
+
     def _really_wait(self, timeout: float | None) -> None:
         if timeout is None:
-            self.block()
+            try:
+                self.block()
+            finally:
+                RESTING.discard(self._ident)
         elif timeout > 0:
             self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
 

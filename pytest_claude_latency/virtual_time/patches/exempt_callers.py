@@ -10,22 +10,21 @@ from types import FrameType
 
 # Test tools, whose deadlines, time-outs and durations must be real, and modules that wait for another process by
 # looking at it again and again.
-EXEMPT = frozenset(
+TOOLS = frozenset(
     {
         "_pytest",
         "coverage",
         "execnet",
         "hypothesis",
-        "multiprocessing",
         "pluggy",
         "pytest_benchmark",
         "pytest_rerunfailures",
         "pytest_timeout",
-        "subprocess",
         "tqdm",
         "xdist",
     }
 )
+EXEMPT = TOOLS | {"multiprocessing", "subprocess"}
 
 # Libraries whose own threads do not work for the program. They are never its members: a thread that sends telemetry
 # every ten seconds must neither do so in virtual time nor hold up the clock.

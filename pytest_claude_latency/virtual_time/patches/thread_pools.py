@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss
+from pytest_claude_latency.virtual_time.scheduling.members import BUSY_WORKERS, MEMBERS, arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
@@ -62,6 +62,7 @@ class PoolState:
         None if the thread stays what it is: an outsider in a job of an outsider, or a thread that is a member already.
         """
         self._busy[get_ident()] = job
+        BUSY_WORKERS.add(get_ident())
         if job in self._queue:
             self._queue.remove(job)
         becomes_member = job.world is not None and get_ident() not in MEMBERS
@@ -75,6 +76,7 @@ class PoolState:
     def end(self) -> None:
         """Note that the calling thread has ended its job, and has woken everybody who waited for the result."""
         self._busy.pop(get_ident(), None)
+        BUSY_WORKERS.discard(get_ident())
         self.recount()
         for joiner in self.joiners:
             joiner.unpark()

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time.patches.exempt_callers import BACKGROUND, exempt, package
+from pytest_claude_latency.virtual_time.patches.exempt_callers import BACKGROUND, TOOLS, exempt, package
 from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
@@ -25,6 +25,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import (
     dismiss,
     is_background,
     mark_background,
+    mark_tool,
     mark_worker,
     scheduled,
 )
@@ -111,13 +112,24 @@ def _new_lifetime(thread: Any, parent: Member | None, starter: Any) -> Lifetime:
     if pools is not None and thread._target is pools._worker:
         from pytest_claude_latency.virtual_time.patches.thread_pools import submitted_to
 
+        mark_worker(thread)
         return Lifetime(None, submitted_to())
     if starter.f_globals.get("__name__") == "trio._core._thread_cache":
         mark_worker(thread)
         return Lifetime(None)  # `trio_runs` makes it a member while it runs a job
-    if package(starter) in BACKGROUND:
-        mark_background(thread)
+    # `multiprocessing.dummy` starts the workers of a `ThreadPool`, which run functions of the program.
+    if package(starter) in BACKGROUND and starter.f_globals.get("__name__") != "multiprocessing.dummy":
+        _mark_library(thread, starter)
     return Lifetime(None if parent is None or is_background(thread) else parent.world)
+
+
+def _mark_library(thread: Thread, origin: Any) -> None:
+    """Mark a thread of a test tool or another library; `origin` is its function, or the frame that starts it."""
+    module = getattr(origin, "__module__", "") or getattr(origin, "f_globals", {}).get("__name__", "")
+    if module.partition(".")[0] in TOOLS:
+        mark_tool(thread)
+    else:
+        mark_background(thread)
 
 
 @_PATCHES.wraps("Thread._bootstrap_inner")
@@ -182,6 +194,8 @@ def _wait_for_end(member: Member, thread: Thread, lifetime: Lifetime, instant: i
             return False  # an idle worker waits for a job, and no instant of the clock brings one
         joiners = lifetime.joiners if pool is None else pool.joiners
         wait = Wait(instant, f"joins {thread.name}")
+        if lifetime.world is None and pool is None:
+            wait.limits, wait.joins = True, thread.ident
         joiners.append(wait)
         wait.park(member)
     try:
@@ -202,8 +216,8 @@ def _is_alive(original: Callable[[Thread], bool], thread: Thread) -> bool:
 
 
 def install() -> None:
-    """Patch `threading.Thread`. Threads that run already are pytest's own, or a plugin's: they are never members."""
+    """Patch `threading.Thread`. Threads that run already may be pytest's own, or a plugin's: they are never members."""
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
-            mark_background(thread)
+            _mark_library(thread, thread._target)  # type: ignore[attr-defined] # what it runs
     _PATCHES.install(threading)

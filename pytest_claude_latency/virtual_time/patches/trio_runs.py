@@ -127,6 +127,7 @@ class RunWait(Wait):
 
     def __init__(self, instant: Nanoseconds | None, events: Any) -> None:
         super().__init__(instant, "a trio run with nothing to do")
+        self.limits = True
         self._events = events
         self.in_poll = True
 

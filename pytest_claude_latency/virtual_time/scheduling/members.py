@@ -57,7 +57,15 @@ ANYTHING = object()
 MEMBERS: dict[int, Member] = {}
 OURS: set[int] = set()  # the kernel's identifiers of this package's own threads, which no table of Python's lists
 
+# Workers of pools and caches that are doing a job of an outsider. An idle worker can do nothing for a member.
+BUSY_WORKERS: set[int] = set()
+
+# Outsiders that wait on a condition without a limit and are not notified yet: they need not be looked at. A member that
+# becomes an outsider there has nothing more to do although it still runs for a moment.
+RESTING: set[int] = set()
+
 _BACKGROUND = "_claude_latency_background"
+_TOOL = "_claude_latency_tool"
 _WORKER = "_claude_latency_worker"
 
 
@@ -66,9 +74,19 @@ def mark_background(thread: Thread) -> None:
     thread.__dict__[_BACKGROUND] = True
 
 
+def mark_tool(thread: Thread) -> None:
+    """Mark a background thread that works for a test tool: nothing it does can end a wait of the program."""
+    thread.__dict__[_BACKGROUND] = thread.__dict__[_TOOL] = True
+
+
 def is_background(thread: Thread | None) -> bool:
     """Return whether the thread was marked as a background thread."""
     return thread is not None and _BACKGROUND in thread.__dict__
+
+
+def thread_is_background(ident: int) -> bool:
+    """Return whether the thread with this identifier was marked as a background thread."""
+    return is_background(threading._active.get(ident))  # type: ignore[attr-defined] # threads by identifier
 
 
 def mark_worker(thread: Thread) -> None:
@@ -79,6 +97,26 @@ def mark_worker(thread: Thread) -> None:
 def is_worker(thread: Thread | None) -> bool:
     """Return whether the thread was marked as a worker."""
     return thread is not None and _WORKER in thread.__dict__
+
+
+def bystanders() -> list[int]:
+    """Return the threads that are no members of an active world but may do something for one.
+
+    These are threads of libraries, threads that are older than the world, and those that such threads started. Idle
+    workers are left out, since pools and caches know whom they give a job, and so are the threads of test tools.
+    """
+    threads: dict[int, Thread] = threading._active  # type: ignore[attr-defined] # threads by identifier
+    if len(threads) == 1:
+        return []  # most often, and asked for each replayed chunk
+    return [ident for ident, thread in tuple(threads.items()) if _stands_by(ident, thread)]
+
+
+def _stands_by(ident: int, thread: Thread) -> bool:
+    member = MEMBERS.get(ident)
+    if ident in RESTING or (member is not None and not member.world.ended):
+        return False
+    marks = thread.__dict__
+    return _TOOL not in marks and (_WORKER not in marks or ident in BUSY_WORKERS)
 
 
 def current() -> WorldState | None:

@@ -44,9 +44,13 @@ class Blocker(Protocol):
 class RealWork:
     """What a schedule knows about real work in its world. Caller of every method must hold LOCK."""
 
-    def __init__(self, goes_on: Callable[[RealWork], bool]) -> None:
-        """`goes_on` tells, while nobody in the world runs, whether real work that takes time goes on."""
+    def __init__(self, goes_on: Callable[[RealWork, Wait], bool], bystanders: Callable[[], list[int]]) -> None:
+        """`goes_on` tells, while nobody in the world runs, whether real work goes on that the next timer must wait for.
+
+        `bystanders` lists the threads outside the world that could do such work.
+        """
         self._goes_on = goes_on
+        self._bystanders = bystanders
         # The members that are blocked outside our waits. They do not count as running.
         self.blocked: dict[Runner, Blocker] = {}
         # The parked waits that a file could end.
@@ -102,9 +106,13 @@ class RealWork:
         """Return the watched waits that a file ends now."""
         return [wait for wait in tuple(self.watched) if wait.ready()]
 
-    def allows(self, span: Nanoseconds, move: int) -> bool:
-        """Return whether the clock may pass `span` now, as its move number `move`."""
-        if not self._goes_on(self):
+    def possible(self) -> bool:
+        """Return whether there is anybody who could do real work."""
+        return self.pending or bool(self._bystanders())
+
+    def allows(self, wait: Wait, span: Nanoseconds, move: int) -> bool:
+        """Return whether the clock may pass `span` now to the end of `wait`, as its move number `move`."""
+        if not self._goes_on(self, wait):
             return True
         # The stretches before the last move do not count: they were waited for already.
         if move != self._move:

@@ -63,11 +63,16 @@ class Schedule:
     Caller of every method must hold LOCK, except for `stand`, which blocks.
     """
 
-    def __init__(self, clock: VirtualClock, real_work_goes_on: Callable[[RealWork], bool]) -> None:
-        """`real_work_goes_on` tells, while nobody in the world runs, whether real work that takes time goes on."""
+    def __init__(
+        self,
+        clock: VirtualClock,
+        real_work_goes_on: Callable[[RealWork, Wait], bool],
+        bystanders: Callable[[], list[int]],
+    ) -> None:
+        """Let `clock` stand until a member waits. For the other two, see `RealWork`."""
         self.clock = clock
         self.turns = Turns()
-        self.real_work = RealWork(real_work_goes_on)
+        self.real_work = RealWork(real_work_goes_on, bystanders)
         self.running = 0  # including threads that wait for their turn, and threads that are about to start
         self.times_moved = 0  # of the clock
         self.times_woken = 0  # of threads; the watchdog sees from it that something has happened
@@ -76,7 +81,7 @@ class Schedule:
 
     def free_until(self, instant: Nanoseconds) -> bool:
         """Return whether only the one running thread can do anything before or at `instant`."""
-        return self.running == 1 and self.timers.earliest > instant and not self.real_work.pending
+        return self.running == 1 and self.timers.earliest > instant and not self.real_work.possible()
 
     def join(self) -> None:
         """Count a running thread that has not been counted before."""
@@ -205,9 +210,9 @@ class Schedule:
             return
         # Look twice at who has moved: work that was over when `allows` looked may have gone on at the first look, and
         # have ended in between with a result that lets somebody run.
-        if self.real_work.pending and (
+        if self.real_work.possible() and (
             self._somebody_moved()
-            or not self.real_work.allows(wait.instant - self.clock.now(), self.times_moved)
+            or not self.real_work.allows(wait, wait.instant - self.clock.now(), self.times_moved)
             or self._somebody_moved()
         ):
             return

@@ -44,7 +44,13 @@ class Wait:
     It ends at `instant`, or, if that is None, when somebody ends it. `what` names it in messages. It is `over` as soon
     as the member counts as running again, although the member may still stand here until its turn comes. `failure` is
     what the member raises when it goes on.
+
+    `limits` says that its instant is a limit, set for something that another thread should do before. `joins` is the
+    identifier of the thread whose end the member waits for, if that thread is no member.
     """
+
+    limits = False
+    joins: int | None = None
 
     def __init__(self, instant: Nanoseconds | None = None, what: str = "its turn") -> None:
         self.member: Runner | None = None

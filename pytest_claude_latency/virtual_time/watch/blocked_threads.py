@@ -16,13 +16,12 @@ from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, adoptable, is_background, is_worker
 from pytest_claude_latency.virtual_time.watch import open_files, thread_state
+from pytest_claude_latency.virtual_time.watch.bystanders import MOMENT
 from pytest_claude_latency.virtual_time.watch.thread_state import ThreadState, Waiting
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
     from pytest_claude_latency.virtual_time.scheduling.wait import Wait
-
-_MOMENT = 0.0005  # seconds: enough for a thread that only waits for the interpreter to move
 
 
 def least_age(waiting: Waiting) -> Nanoseconds:
@@ -54,7 +53,7 @@ def real_work_goes_on(real_work: RealWork) -> bool:
         return True
     for condition, idents in tuple(real_work.missed_notifications.items()):
         states = {ident: thread_state.look(ident) for ident in idents if adoptable(ident)}
-        real_clock.sleep(_MOMENT)
+        real_clock.sleep(MOMENT)
         if any(not state.blocked or thread_state.look(ident) != state for ident, state in states.items()):
             return True  # an outsider that is awake may be on its way to the condition
         real_work.remove_missed_notification(condition)
@@ -68,7 +67,7 @@ def outsiders_work() -> bool:
     if TRACKED_LOCK.waiting or any(state.waiting() in {Waiting.NOTHING, Waiting.WORK} for state in states):
         return True
     # A thread between two steps may look blocked. If it is on its way, it has moved a moment later.
-    real_clock.sleep(_MOMENT)
+    real_clock.sleep(MOMENT)
     return bool(TRACKED_LOCK.waiting) or outsiders() != states
 
 
@@ -80,7 +79,7 @@ def outsiders_stir() -> bool:
     states = outsiders()
     if TRACKED_LOCK.waiting or not all(state.blocked for state in states):
         return True
-    real_clock.sleep(_MOMENT)
+    real_clock.sleep(MOMENT)
     return outsiders() != states
 
 
@@ -102,7 +101,8 @@ def outsiders_rest() -> bool:
 def outsiders() -> list[ThreadState]:
     """Look at each thread of the process that is no member, works for no library, and is not the caller."""
     threads = tuple(threading._active.values())  # type: ignore[attr-defined] # by identifier
-    excluded = {thread.native_id for thread in threads if thread.ident in MEMBERS or is_background(thread)}
+    members = {ident for ident, member in tuple(MEMBERS.items()) if not member.world.ended}
+    excluded = {thread.native_id for thread in threads if thread.ident in members or is_background(thread)}
     excluded |= {threading.get_native_id(), *OURS}
     states = [thread_state.look_at_native(ident) for ident in thread_state.native_ids() if ident not in excluded]
     return [state for state in states if state is not None]

@@ -30,7 +30,7 @@ def use(descriptor: int) -> Use:
     # Where there is no /proc, the two ends of a connection cannot be found.
     connection = _socket(descriptor) if _SELF.exists() else None
     if connection is None:
-        return Use.OUTSIDE
+        return Use.INSIDE if _SELF.exists() and _is_own_pipe(descriptor) else Use.OUTSIDE
     with connection:
         if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return Use.NOBODY
@@ -104,15 +104,42 @@ def _connections() -> set[tuple[object, object]]:
     return ends
 
 
+def _is_own_pipe(descriptor: int) -> bool:
+    """Return whether the file is an end of a pipe whose other end is open here, and no child process can have it."""
+    try:
+        pipe = (_SELF / "fd" / str(descriptor)).readlink()
+        if not pipe.name.startswith("pipe:"):
+            return False
+        mode = _access_mode(descriptor)
+        ends = [int(entry.name) for entry in (_SELF / "fd").iterdir() if _target(entry) == pipe]
+    except OSError:  # closed since we looked
+        return False
+    return any(_access_mode(end) != mode for end in ends) and not _has_children()
+
+
+def _target(entry: Path) -> Path | None:
+    try:
+        return entry.readlink()
+    except OSError:  # the descriptor by which the folder is listed
+        return None
+
+
+def _access_mode(descriptor: int) -> int:
+    lines = (_SELF / "fdinfo" / str(descriptor)).read_text().splitlines()
+    return next(int(line.split()[1], 8) & 3 for line in lines if line.startswith("flags:"))
+
+
+def _has_children() -> bool:
+    try:
+        return any((task / "children").read_text() for task in (_SELF / "task").iterdir())
+    except OSError:  # the kernel does not list children
+        return True
+
+
 def _was_paired_here(connection: socket.socket) -> bool:
     """Return whether a UNIX socket's other end was made here, and no child process can have it too."""
     peer = getattr(socket, "SO_PEERCRED", None)
     if peer is None:
         return False
     pid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, peer, 12))[0]
-    if pid != os.getpid():
-        return False
-    try:
-        return not any((task / "children").read_text() for task in (_SELF / "task").iterdir())
-    except OSError:  # the kernel does not list children
-        return False
+    return pid == os.getpid() and not _has_children()

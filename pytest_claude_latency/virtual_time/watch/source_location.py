@@ -28,6 +28,16 @@ def call_of_thread(ident: int) -> str:
     return frame.f_code.co_qualname
 
 
+def position(ident: int) -> tuple[tuple[int, int], ...]:
+    """Return where a thread stands: the code and the instruction of each frame, from the innermost."""
+    frame = sys._current_frames().get(ident)
+    found = []
+    while frame is not None:
+        found.append((id(frame.f_code), frame.f_lasti))
+        frame = frame.f_back
+    return tuple(found)
+
+
 def of_frame(frame: FrameType | None) -> str:
     """Return `file:line in function`, in the program rather than in a library that it called; empty for None."""
     frames: list[FrameType] = []

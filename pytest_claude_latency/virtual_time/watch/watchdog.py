@@ -19,6 +19,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS,
 from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.watch import blocked_threads, deadlock, main_thread_signal, thread_state
+from pytest_claude_latency.virtual_time.watch.bystanders import Bystanders
 from pytest_claude_latency.virtual_time.watch.real_waits import RealWait, RealWaitLog, Watch
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ _LONG_PATIENCE = 10 * SECOND
 class WatchDog:
     """Watches one world until it ends."""
 
-    def __init__(self, world: WorldState, schedule: Schedule) -> None:
+    def __init__(self, world: WorldState, schedule: Schedule, bystanders: Bystanders) -> None:
         self._world = world
         self._schedule = schedule
+        self._bystanders = bystanders
         self._watches: dict[int, Watch] = {}
         self._log = RealWaitLog()
         self._failed = -1  # the number of wake-ups when the world was last failed
@@ -171,6 +173,10 @@ class WatchDog:
             patience = _PATIENCE if blocked_threads.outsiders_rest() else _LONG_PATIENCE
         if self._stuck is None or self._stuck[0] != schedule.times_woken:
             self._stuck = (schedule.times_woken, now)
+            self._bystanders.stand_still()
+        elif self._world.deadlock is None and self._bystanders.could_end(schedule.parked):
+            self._stuck = (schedule.times_woken, now)
+            return
         # Once for each standstill: a thread that is blocked in C code cannot raise, and would be failed at each look.
         if self._failed != schedule.times_woken and now - self._stuck[1] >= patience:
             self._failed = schedule.times_woken

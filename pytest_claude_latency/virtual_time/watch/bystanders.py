@@ -1,0 +1,104 @@
+"""Bystanders: threads that are no members of a world but may do something for one.
+
+An exporter that a member waits for, an older thread that was handed a job through
+a pipe: both live in the machine's time, and a limit in virtual time must not end
+a member's wait before they had their chance. So each move of the clock asks about
+them. A bystander that runs holds the clock to the machine's pace, whatever is due.
+One that waits holds it only where a limit is due, and only if it waits somewhere
+else than where it rests: a thread that polls all day long must hold up nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from pytest_claude_latency.virtual_time.scheduling import real_clock
+from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
+from pytest_claude_latency.virtual_time.scheduling.members import bystanders, thread_is_background
+from pytest_claude_latency.virtual_time.watch import source_location, thread_state
+from pytest_claude_latency.virtual_time.watch.thread_state import ThreadState, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pytest_claude_latency.virtual_time.scheduling.wait import Wait
+
+MOMENT = 0.0005  # seconds: enough for a thread that only waits for the interpreter to move
+
+# What only a thread of this process can end: such a thread has nothing to do now.
+_AT_REST = {Waiting.IDLE, Waiting.PEER}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """Where a bystander was seen: how it waited, and the lines on its stack."""
+
+    state: ThreadState
+    position: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, ident: int) -> _Sighting:
+        return cls(thread_state.look(ident), source_location.position(ident))
+
+
+@final
+class Bystanders:
+    """The bystanders of one world. Caller of every method must hold LOCK."""
+
+    def __init__(self) -> None:
+        # Where each was when the world began. A thread that comes back there has done its work.
+        own = real_clock.get_ident()  # about to become a member
+        self._at_first = {ident: _Sighting.of(ident) for ident in bystanders() if ident != own}
+        self._at_standstill: dict[int, ThreadState] = {}
+
+    def hold(self, wait: Wait | None) -> bool:
+        """Return whether one runs, or works for whoever stands in `wait`, the next to end; None if no wait will end."""
+        states = {ident: thread_state.look(ident) for ident in bystanders()}
+        if not states:
+            return False
+        kinds = {ident: state.waiting() for ident, state in states.items()}
+        if Waiting.NOTHING in kinds.values():
+            return True
+        if not _AT_REST.issuperset(kinds.values()):
+            # A thread that waits for the interpreter looks like one in a wait with a limit. Let it run.
+            real_clock.sleep(MOMENT)
+        # The first may have been woken by the second after it was seen. Then one of them has moved.
+        alone = len(states) == 1 and _AT_REST.issuperset(kinds.values())
+        if not alone and any(thread_state.look(ident) != state for ident, state in states.items()):
+            return True
+        if not TRACKED_LOCK.waiting.isdisjoint(states):
+            return True  # it looks as if it waited for another thread, but waits for us
+        if wait is None or not wait.limits:
+            return False
+        return any(self._works(ident, states[ident], kind, wait.joins) for ident, kind in kinds.items())
+
+    def stand_still(self) -> None:
+        """Note that from now on nobody in the world runs, and no timer is set."""
+        self._at_standstill = {ident: thread_state.look(ident) for ident in bystanders()}
+
+    def could_end(self, waits: Collection[Wait]) -> bool:
+        """Return whether a bystander could still end one of these waits since `stand_still`."""
+        joined = {wait.joins for wait in waits}
+        for ident in bystanders():
+            state = thread_state.look(ident)
+            kind = state.waiting()
+            if kind is Waiting.NOTHING or self._works(ident, state, kind, ident if ident in joined else None):
+                return True
+            # A thread of the program that sleeps may do anything when it wakes up. Let it wake up once.
+            sleeps = kind not in _AT_REST and state.ends_by_itself and not thread_is_background(ident)
+            if sleeps and self._at_standstill.get(ident, state) == state:
+                return True
+        return self.hold(None)
+
+    def _works(self, ident: int, state: ThreadState, kind: Waiting, joined: int | None) -> bool:
+        """Return whether a bystander that waits does so in the middle of some work."""
+        if kind in _AT_REST:
+            return False
+        if ident == joined:
+            return True
+        first = self._at_first.get(ident)
+        if first is None or first.state.native_id != state.native_id:
+            # Younger than the world, so where it rests is not known. Exporters rest in waits with a limit.
+            return kind is Waiting.WORK
+        return first.state != state and first.position != source_location.position(ident)

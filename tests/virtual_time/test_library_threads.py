@@ -1,0 +1,186 @@
+"""Threads that are no members but that a member waits for: libraries' own, and older ones.
+
+Their work takes the machine's time. A limit in virtual time does not end a wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import logging.handlers
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.pool import ThreadPool
+
+import pytest
+
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time import Deadlock, World
+from pytest_claude_latency.virtual_time.clock import VirtualClock
+from pytest_claude_latency.virtual_time.scheduling import real_clock
+
+Hand = Callable[[Callable[[], object]], None]
+
+
+def by_simple_queue() -> tuple[Hand, Callable[[], Callable[[], object]]]:
+    jobs: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+    return jobs.put, jobs.get
+
+
+def by_pipe() -> tuple[Hand, Callable[[], Callable[[], object]]]:
+    out, into = os.pipe()
+    jobs: list[Callable[[], object]] = []
+
+    def put(job: Callable[[], object]) -> None:
+        jobs.append(job)
+        os.write(into, b"x")
+
+    def get() -> Callable[[], object]:
+        os.read(out, 1)
+        return jobs.pop(0)
+
+    return put, get
+
+
+@pytest.fixture(params=[by_simple_queue, by_pipe])
+def hand(request: pytest.FixtureRequest) -> Iterator[Hand]:
+    """Hands a job to a thread that is older than the world."""
+    put, get = request.param()
+    ended: list[bool] = []
+
+    def work() -> None:
+        while not ended:
+            get()()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield put
+    put(lambda: ended.append(True))
+    thread.join()
+
+
+@pytest.fixture
+def later_world(hand: Hand, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world that begins after the thread."""
+    world = World(VirtualClock(), name=request.node.name)
+    world.enter()
+    yield world
+    world.leave()
+
+
+def compute() -> None:
+    end = real_clock.monotonic() + 0.05
+    while real_clock.monotonic() < end:
+        pass
+
+
+def test_an_older_thread_answers_before_a_limit(hand: Hand, later_world: World) -> None:
+    done = threading.Event()
+    hand(compute)
+    hand(done.set)
+    in_time = done.wait(5)
+
+    assert in_time
+    assert later_world.clock.now() == 0
+
+
+def test_an_older_thread_answers_a_task_before_a_limit(hand: Hand, later_world: World) -> None:
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[int] = loop.create_future()
+        hand(lambda: loop.call_soon_threadsafe(answer.set_result, 1))
+        return await asyncio.wait_for(answer, 5)
+
+    assert asyncio.run(main()) == 1
+    assert later_world.clock.now() == 0
+
+
+def test_a_thread_that_only_polls_does_not_hold_the_clock() -> None:
+    stopped: list[bool] = []
+
+    def poll() -> None:
+        while not stopped:
+            real_clock.sleep(0.02)
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    world = World(VirtualClock(), name="polled")
+    world.enter()
+    began = real_clock.monotonic()
+    for _ in range(10):
+        threading.Event().wait(60)
+    took, passed = real_clock.monotonic() - began, world.clock.now()
+    world.leave()
+    stopped.append(True)
+    thread.join()
+
+    assert passed == 600 * SECOND
+    assert took < 20
+
+
+def test_stopping_a_queue_listener_is_no_deadlock(world: World) -> None:
+    handled: list[str] = []
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            time.sleep(0.15)  # for real: the thread is logging's own
+            handled.append(record.msg)
+
+    records: queue.Queue[logging.LogRecord] = queue.Queue()
+    listener = logging.handlers.QueueListener(records, Slow())
+    listener.start()
+    for text in "abcd":
+        records.put(logging.makeLogRecord({"msg": text}))
+    listener.stop()
+
+    assert handled == list("abcd")
+    assert world.clock.now() == 0
+
+
+def test_a_limit_does_not_end_a_wait_for_a_library(world: World) -> None:
+    flushed = threading.Event()
+
+    def export() -> None:
+        compute()
+        real_clock.sleep(0.1)
+        flushed.set()
+
+    thread = start_as_library(export)
+    in_time = flushed.wait(30)
+    thread.join(30)
+
+    assert in_time
+    assert world.clock.now() == 0
+
+
+def start_as_library(target: Callable[[], object]) -> threading.Thread:
+    """Start a thread from code of a library whose threads never are members."""
+    scope = {"__name__": "opentelemetry.sdk", "threading": threading, "target": target}
+    exec("thread = threading.Thread(target=target); thread.start()", scope)
+    thread = scope["thread"]
+    assert isinstance(thread, threading.Thread)
+    return thread
+
+
+def test_a_deadlock_beside_an_idle_library_is_told(world: World) -> None:
+    stop = threading.Event()
+    thread = start_as_library(stop.wait)
+    with pytest.raises(Deadlock):
+        threading.Event().wait()
+    stop.set()
+    world.leave()
+    thread.join()
+
+
+def test_workers_of_a_multiprocessing_thread_pool_live_in_the_world(world: World) -> None:
+    def work(seconds: float) -> float:
+        time.sleep(seconds)
+        return world.clock.now() / SECOND
+
+    with ThreadPool(2) as pool:
+        ends = pool.map(work, [3, 1, 1, 4], chunksize=1)
+
+    assert ends == [3, 1, 2, 6]
