@@ -67,7 +67,7 @@ def mixed_set(recorded: int, found: int, command: str) -> str:
     """Return what is said of a recording whose set has another size than it says."""
     return (
         f"its recordings are a mixed or incomplete set: one of a set of {recorded} is among them, and there are "
-        f"{found}; record them again: {command}"
+        f"{found}; record them again: {command} --latency-samples={recorded}"
     )
 
 
