@@ -270,3 +270,22 @@ def test_tasks_of_any_length_end_with_the_longest(backend: str, spans: list[int]
         assert world.clock.now() == max(spans) * 1000
     finally:
         world.leave()
+
+
+@pytest.mark.parametrize("delay", [0, -1])
+def test_a_time_out_that_is_over_at_once_lies_between_the_readings_around_it(world: World, delay: float) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            before = loop.time()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(delay) as limit:
+                    await asyncio.sleep(10)
+            when = limit.when()
+            assert when is not None
+            assert before + delay <= when <= loop.time()
+
+    asyncio.run(main())
+
+    assert world.clock.now() == 10 * SECOND

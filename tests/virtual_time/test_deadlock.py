@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import asyncio
 import re
 import signal
@@ -139,3 +140,18 @@ def test_a_signal_that_is_still_to_come_is_waited_for(world: World) -> None:
         assert event.wait()
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_the_end_of_an_outsiders_work_is_waited_for(world: World) -> None:
+    done = real_clock.allocate_lock()
+    done.acquire()
+
+    def work() -> None:
+        real_clock.sleep(0.4)
+        done.release()
+
+    for _ in range(2):
+        _thread.start_new_thread(work, ())
+        done.acquire()
+
+    assert world.clock.now() == 0

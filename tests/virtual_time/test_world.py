@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import _thread
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -179,3 +181,23 @@ def test_a_world_of_real_time_knows_its_threads() -> None:
     world.leave()
 
     assert worlds == [world]
+
+
+def test_a_thread_that_has_ended_calls_itself_stopped(world: World) -> None:
+    thread = threading.Thread(target=time.sleep, args=(0.1,), name="short")
+    thread.start()
+    running = repr(thread)
+    time.sleep(0.5)
+
+    assert "(short, started" in running
+    assert "(short, stopped" in repr(thread)
+
+
+def test_the_watchdog_is_not_counted_among_the_programs_threads() -> None:
+    before = (_thread._count(), threading.active_count(), threading.enumerate())
+    world = World(VirtualClock(), name="counted")
+    world.enter()
+    try:
+        assert (_thread._count(), threading.active_count(), threading.enumerate()) == before
+    finally:
+        world.leave()

@@ -15,6 +15,7 @@ import sys
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Mapping, Sized
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
+from types import FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
@@ -178,8 +179,20 @@ def _time(loop: BaseEventLoop) -> float:
     state = state_of(loop)
     if state is None:
         return monotonic_ns() / SECOND
-    asyncio_asks = sys._getframe(1).f_globals.get("__name__", "").startswith("asyncio.")
-    return state.readings.loop_time(state.origin, float_skew=not asyncio_asks)
+    caller = sys._getframe(1)
+    module = caller.f_globals.get("__name__", "")
+    exact = module.startswith("asyncio.") and not (module == "asyncio.timeouts" and _shows(caller))
+    return state.readings.loop_time(state.origin, float_skew=not exact)
+
+
+def _shows(caller: FrameType) -> bool:
+    """Return whether this function of `asyncio.timeouts` makes or compares an instant that no timer waits for.
+
+    A program may ask a time-out that is over at once for its instant, and compare it with the loop's time before.
+    """
+    name = caller.f_code.co_name
+    delay = caller.f_locals.get("delay") if name == "timeout" else None
+    return name == "reschedule" or (delay is not None and delay <= 0)
 
 
 @_PATCHES.wraps("BaseEventLoop.run_forever")

@@ -211,8 +211,18 @@ def _is_alive(original: Callable[[Thread], bool], thread: Thread) -> bool:
     """Do what `Thread.is_alive` does; a thread that has ended is not alive."""
     # The interpreter may still be taking it down. How long that takes is chance, and a program must get the same answer
     # in every run.
-    lifetime = lifetime_of(thread)
-    return not (lifetime is not None and lifetime.ended) and original(thread)
+    # Asked in any case: up to Python 3.12 it notes on the thread that it has ended.
+    alive, lifetime = original(thread), lifetime_of(thread)
+    return alive and not (lifetime is not None and lifetime.ended)
+
+
+@_PATCHES.wraps("Thread.__repr__")
+def _repr(original: Callable[[Thread], str], thread: Thread) -> str:
+    """Do what `repr` does; a thread that has ended is stopped, also while the interpreter takes it down."""
+    lifetime, text = lifetime_of(thread), original(thread)
+    if lifetime is None or not lifetime.ended:
+        return text
+    return text.replace(f"({thread.name}, started", f"({thread.name}, stopped", 1)
 
 
 def install() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import sysconfig
 from pathlib import Path
 from types import FrameType
+
+from pytest_claude_latency.virtual_time.watch import thread_frames
 
 _PACKAGE = str(Path(__file__).parents[2])
 _LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), _PACKAGE, "<frozen"})
@@ -15,12 +16,12 @@ _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")
 
 def of_thread(ident: int) -> str:
     """Return `file:line in function` of a thread; empty if it has no frame."""
-    return of_frame(sys._current_frames().get(ident))
+    return of_frame(thread_frames.frame_of(ident))
 
 
 def call_of_thread(ident: int) -> str:
     """Return the call in which a thread entered one of our waits, for example `Event.wait` or `Queue.get`."""
-    frame = sys._current_frames().get(ident)
+    frame = thread_frames.frame_of(ident)
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     if frame is None or not _is_library(frame.f_code.co_filename):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from pytest_claude_latency.virtual_time.watch import open_files
+from pytest_claude_latency.virtual_time.watch import open_files, thread_frames
 
 _TASKS = Path("/proc/self/task")
 
@@ -154,7 +154,7 @@ def look(ident: int) -> ThreadState:
         return _UNSEEN
     if _CALLS:
         return look_at_native(native_id) or _UNSEEN
-    frame = sys._current_frames().get(ident)
+    frame = thread_frames.frame_of(ident)
     # "D": whether it sleeps is not known, only whether it moves. The look is compared with the next one.
     return _UNSEEN if frame is None else ThreadState(native_id, "D", f"{id(frame)}", f"{frame.f_lasti}")
 

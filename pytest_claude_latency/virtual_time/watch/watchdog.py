@@ -9,9 +9,10 @@ world in which nothing can happen any more.
 from __future__ import annotations
 
 import _thread
+import functools
 import sys
 import threading
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
@@ -23,7 +24,7 @@ from pytest_claude_latency.virtual_time.watch.bystanders import Bystanders
 from pytest_claude_latency.virtual_time.watch.real_waits import RealWait, RealWaitLog, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
@@ -47,6 +48,7 @@ class WatchDog:
         self._log = RealWaitLog()
         self._failed = -1  # the number of wake-ups when the world was last failed
         self._stuck: tuple[int, Nanoseconds] | None = None  # the number of wake-ups when it got stuck, and when
+        self._resting_since: Nanoseconds | None = None  # when all outsiders were first seen at rest
         self._stirring_since: Nanoseconds | None = (
             None  # when outsiders were first seen awake while members are blocked
         )
@@ -60,7 +62,12 @@ class WatchDog:
 
         `threading` would list it: then programs that count their threads would see one more in a replay.
         """
-        _thread.start_new_thread(self._run, ())
+        _hide_from_count()
+        # Waited for, a moment: programs that count threads twice must not see it begin in between.
+        up = allocate_lock()
+        up.acquire()
+        _thread.start_new_thread(self._run, (up.release,))
+        up.acquire()
 
     def stop(self) -> None:
         """Stop to watch, once, since the world has ended. The caller must hold LOCK."""
@@ -77,9 +84,10 @@ class WatchDog:
                 self._look_around()
             return self._log.longest_first()
 
-    def _run(self) -> None:
+    def _run(self, tell: Callable[[], None]) -> None:
         native_id = threading.get_native_id()
         OURS.add(native_id)
+        tell()
         period = _QUIET_PERIOD
         while not self._stop_event.acquire(timeout=period):
             # The world can end between the wait and the lock. Looking would then count threads of the next world.
@@ -152,6 +160,16 @@ class WatchDog:
         if holds_up or now - self._turn_since >= _LONG_TURN:
             turns.skip()
 
+    def _patience(self, now: Nanoseconds) -> Nanoseconds:
+        """Return how long a standstill must last until it is believed, if outsiders may end it."""
+        if not blocked_threads.outsiders_rest():
+            self._resting_since = None
+            return _LONG_PATIENCE
+        # Counted from when they came to rest: one that has just ended its work has done what somebody waited for.
+        self._resting_since = self._resting_since or now
+        began = now if self._stuck is None else self._stuck[1]
+        return min(_LONG_PATIENCE, _PATIENCE + max(0, self._resting_since - began))
+
     def _fail_if_stuck(self, now: Nanoseconds) -> None:
         """Raise `Deadlock` in the world, if nothing has happened in it for long, and nothing can."""
         schedule, blockers = self._schedule, self._schedule.real_work.blocked.values()
@@ -170,7 +188,7 @@ class WatchDog:
         elif schedule.real_work.watched or any(not blocker.idle for blocker in blockers):
             patience = _LONG_PATIENCE  # somebody waits for a file, so what looks like nobody may be a slow peer
         else:
-            patience = _PATIENCE if blocked_threads.outsiders_rest() else _LONG_PATIENCE
+            patience = self._patience(now)
         if self._stuck is None or self._stuck[0] != schedule.times_woken:
             self._stuck = (schedule.times_woken, now)
             self._bystanders.stand_still()
@@ -181,3 +199,17 @@ class WatchDog:
         if self._failed != schedule.times_woken and now - self._stuck[1] >= patience:
             self._failed = schedule.times_woken
             deadlock.fail(self._world)
+
+
+def _hide_from_count() -> None:
+    """Let the interpreter's count of threads leave out our own."""
+    interpreter: Any = _thread
+    machine: Callable[[], int] = interpreter._count
+    if hasattr(machine, "__wrapped__"):
+        return
+
+    @functools.wraps(machine)
+    def count() -> int:
+        return machine() - len(OURS)
+
+    interpreter._count = count

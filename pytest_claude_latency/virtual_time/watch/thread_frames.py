@@ -1,0 +1,19 @@
+"""The frames of other threads, where it is safe to look at them."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+# The modules with which Python code makes subinterpreters; the public ones import these.
+_SUBINTERPRETERS = ("_interpreters", "_xxsubinterpreters")
+
+
+def frame_of(ident: int) -> FrameType | None:
+    """Return the frame that a thread executes; None if it has none, or where looking is not safe."""
+    # `sys._current_frames` also reads the frames of subinterpreters. Since Python 3.12 these run on locks of their own,
+    # so they change meanwhile, which aborts the process. Asked is whether the program could make one, and not whether
+    # there is one: another thread may make it between the answer and the look.
+    if sys.version_info >= (3, 12) and any(name in sys.modules for name in _SUBINTERPRETERS):
+        return None
+    return sys._current_frames().get(ident)

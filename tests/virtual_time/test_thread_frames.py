@@ -1,0 +1,46 @@
+"""A world beside subinterpreters, whose frames must not be looked at."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+WORK = """
+import threading, time
+
+def work():
+    for _ in range(10):
+        time.sleep(0.01)
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+PROGRAM = f"""
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+from pytest_claude_latency import virtual_time
+from pytest_claude_latency.virtual_time.clock import VirtualClock
+
+virtual_time.install()
+world = virtual_time.World(VirtualClock(), name="beside a subinterpreter")
+world.enter()
+for _ in range(4):
+    interpreter = interpreters.create()
+    interpreters.run_string(interpreter, {WORK!r})
+    interpreters.destroy(interpreter)
+world.leave()
+print("left")
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="before, subinterpreters share a lock and cannot run aside")
+def test_a_world_beside_subinterpreters_goes_on() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "left"), done.stderr
