@@ -31,7 +31,7 @@ def call_of_thread(ident: int) -> str:
 
 def position(ident: int) -> tuple[tuple[int, int], ...]:
     """Return where a thread stands: the code and the instruction of each frame, from the innermost."""
-    frame = sys._current_frames().get(ident)
+    frame = thread_frames.frame_of(ident)
     found = []
     while frame is not None:
         found.append((id(frame.f_code), frame.f_lasti))
