@@ -47,6 +47,11 @@ class Serving:
 class Responder(Protocol):
     """Decides what happens to the requests that doors meet."""
 
+    @property
+    def replays(self) -> bool:
+        """Whether answers come from a recording, so that nothing reaches the network."""
+        ...
+
     def answer(self, request: Request, door: Door) -> Serving:
         """Return what happens to `request`, which is Claude's and came through `door`.
 

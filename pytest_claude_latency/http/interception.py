@@ -12,7 +12,7 @@ from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.recognition import Recognition
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
 
-_LIBRARIES = ("httpx", "httpx2", "urllib3")
+_LIBRARIES = ("httpx", "httpx2", "aiohttp", "urllib3")
 """The modules that are patched, outermost door first."""
 
 
@@ -22,6 +22,10 @@ def _door_to(module: ModuleType, responder: Responders, recognition: Recognition
     The other doors are imported only here, since they import what they patch: no run pays for a library that it does
     not use.
     """
+    if module.__name__ == "aiohttp":
+        from pytest_claude_latency.http.doors.aiohttp import AiohttpDoor
+
+        return AiohttpDoor(responder, recognition)
     if module.__name__ == "urllib3":
         from pytest_claude_latency.http.doors.urllib3 import URLLib3Door
 

@@ -74,6 +74,7 @@ class Attempt:
         now = self._clock.now()
         self.sent += now - self._start
         self._start = now
+        self._connecting = self._connect = None
 
     @property
     def ended(self) -> bool:

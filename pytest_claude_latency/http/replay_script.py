@@ -114,14 +114,15 @@ class ReplayScript:
         """Let the program wait for so long for a connection."""
         self._timeouts = replace(self._timeouts, connect=timeout)
 
-    def postpone(self, waited: Nanoseconds) -> None:
+    def postpone(self, waited: Nanoseconds, *, is_each_wait_noted: bool = False) -> None:
         """Begin later, because the program had to wait before it could ask for a connection.
 
-        As far as the recorded program waited too, its wait is in the recording already.
+        As far as the recorded program waited too, its wait is in the recording already. `is_each_wait_noted` says that
+        its library notes a wait as part of the connection, also where an open one became free.
         """
         recorded = self._recorded.connect
-        if recorded is not None and waited > recorded.at:
-            self._start += waited - recorded.at
+        if recorded is not None or is_each_wait_noted:
+            self._start += max(0, waited - (recorded.at if recorded else 0))
 
     @property
     def response(self) -> Response:

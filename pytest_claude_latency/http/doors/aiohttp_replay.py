@@ -1,0 +1,259 @@
+"""A recorded exchange, served to aiohttp: a connection of its own kind, to which the recorded bytes come in time.
+
+The connection is made by the program's own connector, which keeps its limits, and handled by aiohttp's own protocol.
+Only the socket is missing: a task hands over what it would have read. So the program's time-outs are aiohttp's own
+timers, which follow virtual time like all timers of a loop. They are not given to the script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, NoReturn, final
+
+from aiohttp import BaseConnector, ClientConnectorError, ClientPayloadError
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.helpers import ceil_timeout
+
+from pytest_claude_latency.http.doors.aiohttp_answers import answer_at
+from pytest_claude_latency.http.recorder import Attempt
+from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
+from pytest_claude_latency.messages_api.exchange import Exchange, Response
+
+_FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
+"""Headers that say how the body travelled. A recording holds the decoded body, which travels in another way."""
+
+_BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+class _WireError(Exception):
+    """A failure of the recorded wire, with the name that the recording gives it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class _OverrunError(Exception):
+    """The end of what was recorded is reached, where the recorded program stopped reading."""
+
+
+def _stop(recorded: Exchange) -> NoReturn:
+    raise _OverrunError
+
+
+class ReplayConnector(BaseConnector):
+    """A connector whose next connection is a replayed one. Its limits and queues are those of the program's own."""
+
+    _playback: Playback
+    _script: ReplayScript
+    _attempt: Attempt
+
+    def __init__(self) -> None:
+        raise TypeError("made by `beside` only")
+
+    @classmethod
+    def beside(cls, connector: BaseConnector, playback: Playback, attempt: Attempt) -> ReplayConnector:
+        """Return a connector that shares the limits of `connector` and serves `playback`. It begins now."""
+        connecting = cls.__new__(cls)
+        connecting.__dict__.update(connector.__dict__)
+        # The program's idle connections lead to real servers.
+        connecting._conns = type(connector._conns)()
+        connecting._playback = playback
+        connecting._attempt = attempt
+        script = replace(playback, overrun=_stop).script(Timeouts(), _WireError, is_async=True)
+        connecting._script = script
+        return connecting
+
+    def __del__(self, *args: Any) -> None:
+        """Close nothing: the program's own connector does."""
+
+    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
+        self._wait_as_long_as_the_pool()
+        try:
+            async with ceil_timeout(timeout.sock_connect, ceil_threshold=timeout.ceil_threshold):
+                for instant in self._script.connection():
+                    await self._playback.waiter.async_sleep_until(instant)
+        except _WireError as failure:
+            cause = OSError(errno.ECONNREFUSED, _reason(str(failure)))
+            raise ClientConnectorError(req.connection_key, cause) from cause
+        except _OverrunError:
+            self._playback.overrun(self._playback.recorded)
+        handler = ResponseHandler(self._loop)
+        handler._should_close = True  # the pool must not keep it for a request that goes to a real server
+        handler.connection_made(_ReplayedSocket(self._loop, handler, self._playback, self._script, req))
+        return handler
+
+    def _wait_as_long_as_the_pool(self) -> None:
+        """Let the answer come later if this program waited longer for a free connection than the recorded one."""
+        waited, connect = self._attempt.now(), self._playback.recorded.connect
+        self._script.postpone(waited, is_each_wait_noted=True)
+        if connect is not None and waited > connect.at:
+            self._attempt.foretold(replace(connect, at=waited), self._playback.place)
+
+
+@final
+class _ReplayedSocket(asyncio.Transport):
+    """A transport that reads a recorded answer, and drops what is written."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handler: ResponseHandler,
+        playback: Playback,
+        script: ReplayScript,
+        request: Any,
+    ) -> None:
+        super().__init__()
+        self._loop = loop
+        self._handler = handler
+        self._playback = playback
+        self._script = script
+        self._request = request
+        self._is_closing = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin to read, now that the protocol knows whose answer it waits for."""
+        self._task = self._loop.create_task(self._play(), name="a replayed answer")
+
+    async def _play(self) -> None:
+        try:
+            await self._read()
+        except _WireError as failure:
+            self._break(failure)
+        except _OverrunError:
+            self._overrun()
+
+    async def _read(self) -> None:
+        receive, script = self._handler.data_received, self._script
+        now, wait = self._playback.waiter.clock.now, self._playback.waiter.async_sleep_until
+        if self._request._continue is not None:  # the program sends its body only after the server's consent
+            receive(b"HTTP/1.1 100 Continue\r\n\r\n")
+        for instant in script.headers():
+            await wait(instant)
+        has_body = self._request.method != "HEAD" and script.response.status not in _BODILESS
+        receive(_head(script.response, has_body=has_body))
+        if not has_body:
+            return
+        for due, data in script.body():
+            if due > now():
+                await wait(due)
+            if not self._flowing.is_set():
+                await self._flowing.wait()
+            if data is not None:
+                # A chunk of no bytes would end the body. A leading zero of the next chunk's length is as good.
+                receive(b"%x\r\n%b\r\n" % (len(data), data) if data else b"0")
+        receive(b"0\r\n\r\n")
+
+    def _break(self, failure: _WireError) -> None:
+        """End the connection as the recorded one ended."""
+        match failure.name:
+            case "ReadError":
+                self._lose(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+            case "WriteError":
+                self._lose(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+            case "RemoteProtocolError":
+                self._lose(None)  # the server has closed it, which aiohttp does not take for an error of the socket
+            case _:
+                self._raise_in_reader(ClientPayloadError(str(failure)))
+
+    def _overrun(self) -> None:
+        """Fail the test if the program reads on. One that holds the answer and does not read did not go further."""
+        answer = answer_at(self._handler)
+        if answer is None or not answer.is_idle:
+            try:
+                self._playback.overrun(self._playback.recorded)
+            except BaseException as miss:  # this task is nobody's, so the reader raises it
+                self._raise_in_reader(miss)
+        else:
+            answer.reads_on = lambda: self._playback.overrun(self._playback.recorded)
+
+    def _lose(self, error: Exception | None) -> None:
+        self._is_closing = True
+        self._handler.connection_lost(error)
+
+    def _raise_in_reader(self, error: BaseException) -> None:
+        answer = answer_at(self._handler)
+        self._handler.set_exception(error)
+        if answer is not None and answer.payload is not None:
+            answer.payload.set_exception(error)
+
+    # ── what aiohttp asks of a transport ──
+
+    def write(self, data: Any) -> None:
+        """Drop what the program sends: it was compared with the recording already."""
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Drop it, too."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return 0: everything is sent at once."""
+        return 0
+
+    def is_closing(self) -> bool:
+        """Return whether the connection is closed, by either side."""
+        return self._is_closing
+
+    def close(self) -> None:
+        """Close the connection. The protocol hears of it later, as from a socket."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if self._task is not None:
+            self._task.cancel()
+        self._loop.call_soon(self._handler.connection_lost, None)
+
+    def abort(self) -> None:
+        """Close it: nothing is buffered that could be lost."""
+        self.close()
+
+    def pause_reading(self) -> None:
+        """Hold back what comes: the program has enough to read."""
+        self._flowing.clear()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        self._flowing.set()
+
+
+def begin(connection: Any) -> None:
+    """Let the answer come to a connection that was made by `ReplayConnector`."""
+    connection.transport.begin()
+
+
+def exact(ceil: Callable[[float], int], is_virtual: Callable[[], bool]) -> Callable[[float], float]:
+    """Return what takes the place of `aiohttp.helpers.ceil`, which rounds the instants of long time-outs up.
+
+    aiohttp lets a time-out of 5 s and more fire at the next whole second of the loop's clock, which begins at a chance
+    instant. In virtual time it fires when it is due, or no two replays would be equal.
+    """
+
+    def instant(when: float) -> float:
+        return when if is_virtual() else ceil(when)
+
+    return instant
+
+
+def _reason(text: str) -> str:
+    """Return why there was no connection: aiohttp's own text has it in brackets, behind host and port."""
+    match = re.fullmatch(r"Cannot connect to host .*? \[(.*)\]", text)
+    return match[1] if match else text
+
+
+def _head(response: Response, *, has_body: bool) -> bytes:
+    try:
+        reason = HTTPStatus(response.status).phrase
+    except ValueError:
+        reason = ""
+    lines = [f"HTTP/1.1 {response.status} {reason}"]
+    lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _FRAMING]
+    lines += ["Transfer-Encoding: chunked"] if has_body else []
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
