@@ -12,7 +12,7 @@ from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.results.ab_pairs import ABPair, ABSample, MeasuredRequest, NotCompared
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.results.verdict import RunVerdict
+from pytest_claude_latency.results.verdict import STRICTLY, RunVerdict
 from tests.support.some_pairs import ab_sample, some_request
 
 TEST = "tests/test_it.py::test_one"
@@ -76,7 +76,7 @@ def test_too_few_samples_warn_once_a_call_and_fail_a_strict_run() -> None:
 
     assert [(verdict.fails, verdict.warns) for verdict in verdicts.values()] == [(False, True), (False, False)]
     assert verdicts["ab ttft"].headline.endswith("; 4 a side are needed)")
-    assert all(verdict.fails and verdict.message.endswith("(--latency-strict)") for verdict in strict.values())
+    assert all(verdict.fails and verdict.message.endswith(STRICTLY) for verdict in strict.values())
 
 
 def test_the_users_rules_decide_what_counts() -> None:

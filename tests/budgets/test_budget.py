@@ -12,6 +12,7 @@ from pytest_claude_latency.budgets.budget import Budget, combine
 from pytest_claude_latency.budgets.judgement import (
     ACCEPT_NO_CALL,
     NO_CALL,
+    NO_VALUE,
     PROMISES_NOTHING,
     WHY_NO_CALL,
     Judgement,
@@ -329,7 +330,7 @@ def test_a_metric_that_no_call_has_is_not_measured(metric: str) -> None:
     judgement = judge([some_call(**{metric: None})], {metric: 1})
 
     assert (judgement.verdict, judgement.measured, judgement.call) == ("not measured", None, None)
-    assert judgement.reason == f"no call has a value for {metric}"
+    assert judgement.reason == NO_VALUE.format(metric=metric)
 
 
 def test_an_answer_that_reports_no_cache_read_counts_as_none_read() -> None:

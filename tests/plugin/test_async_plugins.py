@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.run.messages import ANOTHER_LOOP
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -206,7 +207,7 @@ async def test_it(prompt, claude_latency):
 
     recorded.assert_outcomes(passed=2)
     replayed.assert_outcomes(passed=2)
-    warning = "warning: *test_it.py::test_it[[]two]: an async client was used on another event*"
+    warning = f"warning: *test_it.py::test_it[[]two]: {ANOTHER_LOOP[:40]}*"
     recorded.stdout.fnmatch_lines([warning])
     replayed.stdout.no_fnmatch_line("*another event*")
     assert [test["calls"][0]["attempts"] for test in suite.report["tests"]] == [1, 2]

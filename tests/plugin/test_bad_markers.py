@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.budgets import limit
+from pytest_claude_latency.collection.markers import ACCEPTED_ARGUMENTS
+from pytest_claude_latency.duration import ACCEPTED as ACCEPTED_DURATIONS
 from pytest_claude_latency.run.messages import bare_marker
 from tests.plugin.suite import Suite
 
-DURATIONS = 'accepted: a string with a unit ("800ms", "1.5s", "2m"), a number of seconds, or a datetime.timedelta'
+DURATIONS = f"accepted: {ACCEPTED_DURATIONS}"
 METRICS = "(metrics: ttfb, ttft, ttfa, total, longest_gap, tpot, output_tokens, *, elapsed, calls)"
-BY_NAME = 'accepted: limits by name, such as latency_budget(ttft="800ms")'
+BY_NAME = f"accepted: {limit.BY_NAME}"
 
 BAD_BUDGETS = {
     "ttfft='1s'": f": unknown metric 'ttfft'; did you mean 'ttft'? {METRICS}",
@@ -131,8 +134,8 @@ def test_the_message_names_the_place_of_the_marker(suite: Suite, source: str, pl
 
 
 BAD_CASSETTES = {
-    "'shared'": "takes no positional argument; accepted: name=, owner=, ignore=, repeat=",
-    "names='x'": "unknown argument 'names'; *accepted: name=, owner=, ignore=, repeat=",
+    "'shared'": f"takes no positional argument; {ACCEPTED_ARGUMENTS}",
+    "names='x'": f"unknown argument 'names'; {ACCEPTED_ARGUMENTS}",
     "name=3": "name=3 is not understood; *",
     "name=''": "name='' is not understood; *",
     "owner='yes'": "owner='yes' is not understood; *",

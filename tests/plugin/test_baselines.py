@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_claude_latency.baselines.verdicts import NEW, OTHER_KIND
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -165,7 +166,7 @@ def test_a_test_that_the_baseline_does_not_have_is_new_and_fails_a_strict_run(sa
     strict = saved_suite.replay("--latency-compare=main", "--latency-strict")
 
     assert lenient.ret == 0
-    lenient.stdout.fnmatch_lines(["  new: baseline main does not have this test"])
+    lenient.stdout.fnmatch_lines([f"  {NEW.format(name='main')}"])
     strict.assert_outcomes(passed=2, failed=1)
     strict.stdout.fnmatch_lines(["FAILED test_it.py::test_pair::latency[[]against main[]]*"])
 
@@ -207,7 +208,7 @@ def test_what_was_measured_in_another_way_is_never_compared_nor_replaced(saved_s
 
     compared.assert_outcomes(passed=2, failed=2)
     compared.stdout.fnmatch_lines(
-        ["not compared with baseline main: the test was replayed on the virtual clock then and measured live now*"]
+        [OTHER_KIND.format(name="main", ways="was replayed on the virtual clock then and measured live now")]
     )
     saved.stdout.fnmatch_lines(["--latency-save: *these are never compared*"])
     assert baseline(saved_suite).read_bytes() == before

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pytest_claude_latency.budgets.judgement import NO_CALL
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -185,7 +186,7 @@ def test_it(claude_latency):
     result = suite.run()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*no prompt call was made*"])
+    result.stdout.fnmatch_lines([f"*{NO_CALL}*"])
 
 
 @pytest.mark.parametrize(

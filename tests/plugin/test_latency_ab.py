@@ -14,6 +14,8 @@ import pytest_claude_latency.ab.runner
 import pytest_claude_latency.ab.verdicts  # noqa: F401  # loaded before runs save the modules
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, header
+from pytest_claude_latency.options import AB_NEEDS_LIVE
+from pytest_claude_latency.results.verdict import STRICTLY
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import Answer, status
 from tests.support.claude_messages import text
@@ -161,7 +163,7 @@ def test_too_few_samples_warn_with_the_number_that_is_enough(quick: Suite) -> No
     )
     strict.assert_outcomes(passed=1, failed=2)
     too_few = "ttft: too few runs (1 sample before, 1 now; 4 a side are needed)"
-    strict.stdout.fnmatch_lines([too_few, "  (--latency-strict)"])
+    strict.stdout.fnmatch_lines([too_few, STRICTLY.strip("\n")])
 
 
 def test_a_pair_that_was_refused_is_left_out_and_counted(quick: Suite) -> None:
@@ -269,7 +271,7 @@ def test_a_call_without_a_recording_fails_a_strict_run(suite: Suite) -> None:
     result = compare(suite, "--latency-strict")
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["nothing is compared: there is no recording: *", "  (--latency-strict)"])
+    result.stdout.fnmatch_lines(["nothing is compared: there is no recording: *", STRICTLY.strip("\n")])
 
 
 # ── its surroundings ──
@@ -311,7 +313,7 @@ def test_it_needs_a_live_run(suite: Suite, mode: str) -> None:
     result = suite.record("--latency-ab", mode=mode)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--latency-ab needs --latency-mode=live"])
+    result.stderr.fnmatch_lines([f"*{AB_NEEDS_LIVE}"])
 
 
 def test_an_ini_file_asks_for_it_in_live_runs(quick: Suite) -> None:

@@ -6,6 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_claude_latency.budgets.judgement import NO_CALL
+from pytest_claude_latency.results.verdict import INCOMPLETE, NOT_JUDGED
+from pytest_claude_latency.run.messages import INTERRUPTED
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -191,7 +194,8 @@ def test_a_sample_that_failed_by_itself_leaves_the_percentile_open(ten: Suite) -
 
     result.assert_outcomes(passed=10, failed=1)
     assert verdicts(ten) == {NAME: "not judged"}
-    result.stdout.fnmatch_lines(["*ttft p50 was not judged: 1 of 10 samples ended before they were done"])
+    reason = INCOMPLETE.format(incomplete=1, ran=10)
+    result.stdout.fnmatch_lines([f"*{NOT_JUDGED.format(about='ttft p50', reason=reason)}"])
 
 
 @pytest.mark.parametrize("stop", ["-x", "--maxfail=1"])
@@ -202,7 +206,7 @@ def test_what_an_interrupted_run_left_open_is_not_judged(ten: Suite, stop: str) 
 
     result.assert_outcomes(passed=10, failed=1)
     assert verdicts(ten) == {NAME: "not judged"}
-    result.stdout.fnmatch_lines(["*ttft p50 was not judged: the run was interrupted"])
+    result.stdout.fnmatch_lines([f"*{NOT_JUDGED.format(about='ttft p50', reason=INTERRUPTED)}"])
 
 
 def test_a_run_stopped_by_hand_judges_nothing_at_its_end(ten: Suite) -> None:
@@ -230,7 +234,7 @@ def test_a_test_that_made_no_call_fails_although_it_has_percentiles_only(suite: 
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*no prompt call was made*"])
+    result.stdout.fnmatch_lines([f"*{NO_CALL}*"])
 
 
 def test_an_inherited_percentile_over_no_call_is_warned_of_and_fails_a_strict_run(suite: Suite) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.budgets.judgement import NO_CALL
 from tests.plugin.suite import Suite
 
 DIRECT = """
@@ -78,7 +79,7 @@ def test_a_test_with_its_own_budget_and_no_call_fails_when_judged(suite: Suite, 
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["no prompt call was made*"])
+    result.stdout.fnmatch_lines([f"{NO_CALL}*"])
     result.stdout.no_fnmatch_line("*def test_it*")
 
 
@@ -114,7 +115,7 @@ def test_an_inherited_budget_without_a_call_fails_under_strict(suite: Suite) -> 
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["no prompt call was made: ttft<1s promises nothing (@latency_budget on test_it.py::TestIt; --latency-strict)"]
+        [f"{NO_CALL}: ttft<1s promises nothing (@latency_budget on test_it.py::TestIt; --latency-strict)"]
     )
 
 
@@ -201,7 +202,7 @@ def test_tests_that_fail_or_are_skipped_are_not_judged(suite: Suite) -> None:
     result = suite.replay()
 
     result.assert_outcomes(skipped=3, xfailed=2, failed=1)
-    result.stdout.no_fnmatch_line("*no prompt call was made*")
+    result.stdout.no_fnmatch_line(f"*{NO_CALL}*")
     assert suite.test("test_that_fails")["outcome"] == "failed"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_claude_latency.budgets.judgement import NO_CALL
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -282,4 +283,4 @@ class TestIt(unittest.TestCase):
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["no prompt call was made*"])
+    result.stdout.fnmatch_lines([f"{NO_CALL}*"])

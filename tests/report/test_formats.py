@@ -10,6 +10,7 @@ import pytest
 
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.report import formats
+from pytest_claude_latency.report.formats import ACCEPTED
 from tests.support.some_results import some_result, summary_of
 
 
@@ -37,10 +38,7 @@ def test_an_unknown_report_is_refused_with_what_is_accepted(text: str) -> None:
     with pytest.raises(LimitError) as refused:
         formats.parse_target(text)
 
-    assert str(refused.value) == (
-        f"{text!r} is not a report; accepted: a file that ends in .json, .html or .md, "
-        "or FORMAT:FILE with json, html or markdown as FORMAT"
-    )
+    assert str(refused.value) == f"{text!r} is not a report; accepted: {ACCEPTED}"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_claude_latency.budgets.judgement import NO_CALL, NO_VALUE
 from pytest_claude_latency.report.summary import Figure
 from tests.support.some_call import some_call
 from tests.support.some_results import some_result, summary_of
@@ -105,8 +106,7 @@ def test_an_inherited_budget_of_a_test_without_calls_is_a_warning_with_its_place
     (warning,) = summary_of(silent).warnings
 
     assert warning == (
-        "tests/test_a.py::test_a: ttft<1s promises nothing: no prompt call was made "
-        "(@latency_budget on tests/test_a.py::test_a)"
+        f"tests/test_a.py::test_a: ttft<1s promises nothing: {NO_CALL} (@latency_budget on tests/test_a.py::test_a)"
     )
 
 
@@ -120,7 +120,7 @@ def test_a_sample_without_a_call_counts_before_one_that_kept_the_limit() -> None
 def test_a_limit_that_nothing_could_be_measured_for_is_warned_of() -> None:
     (warning,) = summary_of(some_result(calls=[some_call(tpot=None)], limits={"tpot": "1s"})).warnings
 
-    assert "tpot<1s promises nothing: no call has a value for tpot" in warning
+    assert f"tpot<1s promises nothing: {NO_VALUE.format(metric='tpot')}" in warning
 
 
 def test_a_limit_that_one_sample_could_measure_is_not_warned_of() -> None:
