@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, final
 
 from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.messages_api.endpoints import asks_to_stream
 from pytest_claude_latency.messages_api.exchange import (
     Chunk,
     Connect,
@@ -59,7 +60,7 @@ class Attempt:
         self._exchange: Exchange | None = None
         self.met_another_loop = False
         """Whether it failed because its connection belongs to another event loop than the one that asked."""
-        self._reached_network = False
+        self._reached_network = self._was_read_ahead = False
         self.is_foreign = False
         """Whether something other than the API answered it: a mock, a cache, or another tool's playback."""
         self.place = 0
@@ -92,12 +93,17 @@ class Attempt:
         self._reached_network = True
 
     def disown(self) -> None:
-        """Note that it was answered, or failed. If no connection carried it, that was not the API's doing."""
-        self.is_foreign = not self._reached_network
+        """Note that it was answered, or failed. If no connection carried it, that was not the API's doing.
+
+        A stream that something below read to its end before it handed it on has no times of the API's.
+        """
+        self.is_foreign = not self._reached_network or (self._was_read_ahead and asks_to_stream(self.request))
 
     def traced(self, event: str) -> None:
         """Note an event of httpcore's trace extension, which tells most exactly when a connection was opened."""
         self._reached_network = True
+        if self._response is None and event.endswith("receive_response_body.complete"):
+            self._was_read_ahead = True
         if event in _OPENING:
             self.connecting()
         elif event in _OPENED:

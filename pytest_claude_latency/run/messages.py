@@ -87,9 +87,8 @@ def answered_elsewhere(requests: Sequence[str]) -> str:
     what = Counter(requests)
     listed = ", ".join(f"{request} ({count} times)" if count > 1 else request for request, count in what.items())
     return (
-        f"{number_of(len(requests), 'answer')} did not come from the network, but from a mock, a cache or another "
-        f"tool's recording (respx, VCR, pytest-httpx, a transport of the program's own): {listed}; not recorded and "
-        f"not judged"
+        f"{number_of(len(requests), 'answer')} came from a mock, a cache or another tool (respx, VCR, pytest-httpx, a "
+        f"transport of the program's own), not straight from the network: {listed}; neither recorded nor judged"
     )
 
 

@@ -144,6 +144,145 @@ def test_it(claude_latency):
     result.assert_outcomes(passed=1)
 
 
+BODY = """
+import json
+
+BODY = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m",
+        "content": [{"type": "text", "text": "own"}], "stop_reason": "end_turn", "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1}}
+
+def own(*args):
+    return sdk_http.Response(200, json=BODY)
+
+
+class Cache(sdk_http.BaseTransport):
+    def handle_request(self, request):
+        return own()
+
+
+def core_own(pool, request):
+    return CORE.Response(200, headers={"content-type": "application/json"}, content=json.dumps(BODY).encode())
+"""
+OWN_ANSWERS = {
+    "a stand-in": "client = sdk_http.Client(transport=sdk_http.MockTransport(own))",
+    "a transport of the program's own": "client = sdk_http.Client(transport=Cache())",
+    "a patched transport": "monkeypatch.setattr(sdk_http.HTTPTransport, 'handle_request', own)",
+    "a patched client": "monkeypatch.setattr(sdk_http.Client, '_transport_for_url', lambda *args: Cache())",
+    "a patched pool": "monkeypatch.setattr(CORE.ConnectionPool, 'handle_request', core_own)",
+}
+OWN = """
+@pytest.mark.latency_budget(total="3s")
+def test_it(monkeypatch, claude_latency):
+    client = None
+    SETTING
+    with anthropic.Anthropic(http_client=client) as claude:
+        assert ask(client=claude) == "own"
+    assert claude_latency.calls == ()
+"""
+IMPORTS = f"import {LIBRARY} as sdk_http, {LIBRARY.replace('httpx', 'httpcore')} as CORE\n"
+
+
+@pytest.mark.parametrize("mode", ["record", "live"])
+@pytest.mark.parametrize("setting", OWN_ANSWERS.values(), ids=OWN_ANSWERS)
+def test_what_did_not_come_from_the_network_is_neither_recorded_nor_judged(
+    suite: Suite, setting: str, mode: str
+) -> None:
+    suite.write(IMPORTS + BODY + OWN.replace("SETTING", setting))
+
+    result = suite.record(mode=mode)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["warning: test_it.py::test_it: 1 answer came from a mock, a cache or another*"])
+    assert not suite.server.log
+    assert suite.recordings() == []
+
+
+def test_a_judged_test_whose_calls_were_answered_elsewhere_made_none(suite: Suite) -> None:
+    suite.write(IMPORTS + BODY + OWN.replace("SETTING", OWN_ANSWERS["a patched transport"]))
+
+    result = suite.record("--latency-budget", mode="live")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["no prompt call was made, so the budget promises nothing"])
+
+
+def test_an_answer_from_elsewhere_leaves_the_old_recording_in_place(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    assert ask() == 'Hello world'\n")
+    suite.record().assert_outcomes(passed=1)
+    (recording,) = suite.recordings()
+    before = (suite.path / recording).read_text()
+    suite.write(IMPORTS + BODY + OWN.replace("SETTING", OWN_ANSWERS["a patched transport"]))
+
+    suite.record().assert_outcomes(passed=1)
+
+    assert (suite.path / recording).read_text() == before
+
+
+def test_in_a_replay_recordings_answer_before_a_mock_below(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    assert ask() == 'Hello world'\n")
+    suite.record().assert_outcomes(passed=1)
+    suite.write(
+        IMPORTS
+        + BODY
+        + """
+def test_it(claude_latency, monkeypatch):
+    monkeypatch.setattr(sdk_http.HTTPTransport, 'handle_request', own)
+    assert ask() == "Hello world"
+"""
+    )
+
+    suite.replay().assert_outcomes(passed=1)
+
+
+def test_a_stream_that_another_tool_reads_to_its_end_first_has_no_times(suite: Suite) -> None:
+    suite.write(
+        IMPORTS
+        + """
+class Buffering(sdk_http.HTTPTransport):
+    def handle_request(self, request):
+        response = super().handle_request(request)
+        response.read()
+        return sdk_http.Response(response.status_code, headers=response.headers, content=response.content)
+
+
+def test_it(claude_latency):
+    with anthropic.Anthropic(http_client=sdk_http.Client(transport=Buffering())) as client:
+        assert [ask(client=client), stream(client=client)] == ["Hello world"] * 2
+    assert [call.streamed for call in claude_latency.calls] == [False]
+"""
+    )
+
+    result = suite.record()
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["warning: test_it.py::test_it: 1 answer came from a mock, a cache or another*"])
+
+
+def test_a_users_route_that_covers_a_claude_request_is_asked(suite: Suite) -> None:
+    # respx patches only httpx, so the request is written by hand where the SDK uses httpx2.
+    suite.write(
+        """
+import httpx, respx
+
+ASKED = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": []}
+
+
+def test_it(respx_mock, claude_latency):
+    route = respx_mock.post("https://api.anthropic.com/v1/messages").respond(json={"own": True})
+    assert httpx.post("https://api.anthropic.com/v1/messages", json=ASKED).json() == {"own": True}
+    assert route.called
+    assert claude_latency.calls == ()
+"""
+    )
+
+    for mode in ("live", "record"):
+        result = suite.record(mode=mode)
+
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["warning: test_it.py::test_it: 1 answer came from a mock, a cache or another*"])
+    assert suite.recordings() == []
+
+
 PATCHES = {
     "the client class": "monkeypatch.setattr(sdk_http.Client, '_send_single_request', sent)",
     "the transport": "monkeypatch.setattr(sdk_http.HTTPTransport, 'handle_request', sent)",
