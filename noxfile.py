@@ -51,7 +51,7 @@ def planned_tests() -> list[str]:
     return [f"tests-{python}({line})" for python, line in pairs]
 
 
-nox.options.sessions = ["lint", "docs", *planned_tests(), "readme"]
+nox.options.sessions = ["lint", "docs", "urllib3_1", *planned_tests(), "readme"]
 
 
 def lowest_requirements() -> list[str]:
@@ -69,6 +69,14 @@ def tests(session: nox.Session, sdk: str) -> None:
     # fewer examples of each property: what differs here is the software, which any example meets
     session.env["PROPERTY_TESTS"] = "again"
     session.run("python", "-m", "pytest", "-n", "2", "--timeout", "300", "-m", "", *session.posargs)
+
+
+@nox.session
+def urllib3_1(session: nox.Session) -> None:
+    """Run the tests of everything that sends through urllib3 with its older line."""
+    session.install("--editable", ".[test]", "urllib3<2")
+    files = ("http/test_urllib3_door.py", "plugin/test_bedrock_by_boto3.py", "plugin/test_requests.py")
+    session.run("python", "-m", "pytest", *(f"tests/{file}" for file in files), *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -300,3 +300,53 @@ def test_it(claude_latency):
     bedrock.pytester.runpytest_subprocess("--latency-budget").assert_outcomes(passed=1)
 
     assert len(bedrock.server.log) == 1
+
+
+def test_a_client_made_before_the_test_needs_no_credentials_either(
+    bedrock: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # outside a latency test the plugin changes nothing
+    bedrock.write("""
+import cloud
+
+CLIENT = cloud.client()
+
+@pytest.mark.latency_budget(total="5s")
+def test_it(claude_latency):
+    assert CLIENT.invoke_model(modelId=cloud.MODEL, body=cloud.body())["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert len(claude_latency.calls) == 1
+""")
+
+    bedrock.record().assert_outcomes(passed=1)
+    replayed_offline(bedrock).assert_outcomes(passed=1)
+
+
+def test_samples_do_not_include_the_opening_of_a_connection(bedrock: Suite) -> None:
+    bedrock.write("""
+import cloud
+
+@pytest.mark.latency_budget(total="5s")
+def test_it():
+    cloud.invoke()
+""")
+
+    bedrock.record("--latency-samples=2").assert_outcomes(passed=2)
+    replayed_offline(bedrock).assert_outcomes(passed=2)
+
+    assert len(bedrock.server.log) == 2
+    recordings = [(bedrock.path / recording).read_text() for recording in bedrock.recordings()]
+    assert not any('{"connect"' in recording for recording in recordings)
+
+
+def test_the_real_clock_waits_for_what_was_recorded(bedrock: Suite) -> None:
+    bedrock.write("""
+import cloud
+
+@pytest.mark.latency_budget(ttft="5s")
+def test_it(claude_latency):
+    assert cloud.converse_stream() == "Hello world"
+    assert claude_latency.calls[0].total >= 0.1
+""")
+
+    bedrock.record().assert_outcomes(passed=1)
+    replayed_offline(bedrock, "--latency-clock=real").assert_outcomes(passed=1)

@@ -26,6 +26,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
 from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.http.door import Passage, Responders, Serving, is_inside_another, reached_network
 from pytest_claude_latency.http.doors.urllib3_replay import PROBE, PROBE_HOST, StandIn, Unmet
 from pytest_claude_latency.http.http1_wire import RecordedError, observed
@@ -61,7 +62,7 @@ _UNSUPPORTED: Final = "urllib3 {version} lacks {missing}, which this plugin need
 class _Service:
     """A request of one pool that is being served."""
 
-    pool: HTTPConnectionPool
+    pool: Any
     serving: Serving
     script: ReplayScript | None
     """What answers it; `None` if it is sent."""
@@ -203,7 +204,7 @@ class URLLib3Door:
         try:
             with self._passage(pool, url, serving.attempt):
                 if serving.warmup is not None:
-                    _open_ahead(conn, serving)
+                    _open_ahead(conn, serving, serving.warmup)
                 return original(pool, carrier, method, url, *args, **kwargs)
         except BaseException as error:  # here, and not in `urlopen`, which waits and retries before it returns
             _finish(serving.attempt, error)
@@ -294,17 +295,18 @@ def _getresponse(original: Any, conn: Any, *args: Any, **kwargs: Any) -> Any:
         conn.response_class = kind
 
 
-def _open_ahead(conn: Any, serving: Serving) -> None:
+def _open_ahead(conn: Any, serving: Serving, warmup: ConnectionWarmup) -> None:
     """Open the connection before the attempt begins. If it cannot be opened, the request meets the same error."""
-    assert serving.warmup is not None
     if getattr(conn, "sock", None) is not None:
         return
-    attempt = Attempt(serving.request, WallClock(), 0, serving.attempt.decoded)
-    with suppress(Exception):
-        attempt.connecting()
-        conn.connect()
-        attempt.connected()
-    serving.warmup.note(attempt)
+    ahead = Attempt(serving.request, WallClock(), 0, serving.attempt.decoded)
+    token = _SERVICE.set(_Service(None, replace(serving, attempt=ahead), None))  # `_connect` notes in it
+    try:
+        with suppress(Exception):
+            conn.connect()
+    finally:
+        _SERVICE.reset(token)
+    warmup.note(ahead)
     serving.attempt.begin_now()
 
 
