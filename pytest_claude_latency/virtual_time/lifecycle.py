@@ -15,6 +15,7 @@ from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
 from pytest_claude_latency.virtual_time.patches import datetime_type
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, bystanders, line_up, offer_turn
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
@@ -34,9 +35,6 @@ class _Process:
     """State of the process, since the patches are: one world at a time can own them."""
 
     active: World | None = None
-    # The reading of `time.monotonic_ns` at which the last world ended. A monotonic clock never goes back, so the next
-    # world starts from it, if virtual time has run ahead of the machine's.
-    latest_reading: Nanoseconds = 0
     # The module, once a task needs it: importing it imports asyncio. Kept here, since an `import` statement would look
     # it up for each replayed chunk.
     task_sleep: Any = None
@@ -96,8 +94,10 @@ class World(WorldState):
                 self.readings = ClockReadings(
                     self.schedule,
                     offer_turn,
-                    monotonic=max(real_clock.monotonic_ns(), _Process.latest_reading),
-                    date=whole_second(real_clock.time_ns()) if self._date is None else _nanoseconds(self._date),
+                    monotonic=real_clock.monotonic_ns() + LEADS.latest.monotonic,
+                    date=whole_second(real_clock.time_ns() + LEADS.latest.date)
+                    if self._date is None
+                    else _nanoseconds(self._date),
                 )
             elif self._date is not None:
                 datetime_type.install()
@@ -118,6 +118,7 @@ class World(WorldState):
                 return
             _Process.active = None
             self.ended = True
+            travellers = {ident for ident, member in MEMBERS.items() if member.world is self}
             # Threads that had a life before the world are outsiders again. Those that the test started stay members of
             # an ended world, so that the requests they still make can be refused.
             for ident in [ident for ident, member in MEMBERS.items() if member.world is self and member.visiting]:
@@ -126,7 +127,9 @@ class World(WorldState):
                 # The readings end first: a thread that is released must see time pass, or it would wait for ever for
                 # an instant of a clock that stands still.
                 self.readings.end()
-                _Process.latest_reading = self.readings.monotonic_ns()
+                monotonic, date = self.readings.lead()
+                # A calendar that the test has set says nothing about the dates of other tests.
+                LEADS.grow(Lead(monotonic, date if self._date is None else 0), travellers)
                 self.schedule.release_all()
                 self._watchdog.stop()
                 SEEDS.restore()

@@ -22,6 +22,7 @@ from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable, line_up
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
@@ -37,6 +38,8 @@ _RESOLUTION = 0.6 * MICROSECOND / SECOND
 
 _PATCHES = Patches()
 
+# How far a loop that was in no world is ahead of the machine, as `LEADS` was when it last began to run without timers.
+_LEAD = "_claude_latency_lead"
 STATE = "_claude_latency_state"  # the attribute of a loop that holds its `LoopState`
 
 
@@ -138,7 +141,9 @@ def enter_world(loop: Any, world: WorldState) -> LoopState:
     """
     state: LoopState | None = loop.__dict__.get(STATE)
     if state is None or state.world is not world:
-        state = loop.__dict__[STATE] = LoopState(loop, world, 0 if state is None else state.lead())
+        state = loop.__dict__[STATE] = LoopState(
+            loop, world, loop.__dict__.get(_LEAD, 0) if state is None else state.lead()
+        )
     return state
 
 
@@ -178,7 +183,7 @@ def _time(loop: BaseEventLoop) -> float:
     # since then would make a timer due that is not.
     state = state_of(loop)
     if state is None:
-        return monotonic_ns() / SECOND
+        return (monotonic_ns() + loop.__dict__.get(_LEAD, 0)) / SECOND  # type: ignore[no-any-return]
     caller = sys._getframe(1)
     module = caller.f_globals.get("__name__", "")
     exact = module.startswith("asyncio.") and not (module == "asyncio.timeouts" and _shows(caller))
@@ -198,6 +203,8 @@ def _shows(caller: FrameType) -> bool:
 @_PATCHES.wraps("BaseEventLoop.run_forever")
 def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
     """Do what `BaseEventLoop.run_forever` does, while waits of the loop's selector go through `_select`."""
+    if LEADS.latest.monotonic and not getattr(loop, "_scheduled", True):
+        loop.__dict__[_LEAD] = max(loop.__dict__.get(_LEAD, 0), LEADS.of(get_ident()).monotonic)
     selector = getattr(loop, "_selector", None)
     # A selector whose instance has a `select` already is left alone: this call is nested, or a library has patched it.
     if selector is None or "select" in getattr(selector, "__dict__", {"select": None}):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import (
     ANYTHING,
@@ -150,6 +151,7 @@ class Waiter(Wait):
         """Note, before the thread stops to count, that it has nothing to do until notified. Caller must hold LOCK."""
         if timeout is None:
             RESTING.add(self._ident)
+            LEADS.catch_up(self._ident)
 
     def _really_wait(self, timeout: float | None) -> None:
         if timeout is None:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from pytest_claude_latency.duration import SECOND
-from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
+from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt, reports
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, time_ns
 
@@ -22,7 +23,9 @@ from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, 
 def _seconds_and_microseconds() -> tuple[int, int]:
     """Return the time since the epoch, as the world of the thread has it."""
     member = MEMBERS.get(get_ident())
-    if member is None or exempt(2):  # who called `_now` or `_utcnow`
+    if member is None:  # two frames up is who called `_now` or `_utcnow`
+        now = time_ns() + (0 if reports(2) else LEADS.of(get_ident()).date)
+    elif exempt(2):
         now = time_ns()
     elif (readings := member.world.readings) is None:
         now = time_ns() + member.world.offset

@@ -26,6 +26,8 @@ TOOLS = frozenset(
 )
 EXEMPT = TOOLS | {"multiprocessing", "subprocess"}
 
+_REPORTERS = EXEMPT | {__name__.partition(".")[0]}
+
 # Libraries whose own threads do not work for the program. They are never its members: a thread that sends telemetry
 # every ten seconds must neither do so in virtual time nor hold up the clock.
 BACKGROUND = EXEMPT | {"ddtrace", "logging", "newrelic", "opentelemetry", "prometheus_client", "sentry_sdk"}
@@ -40,3 +42,8 @@ def package(frame: FrameType | None) -> str:
 def exempt(depth: int) -> bool:
     """Return whether the function `depth` frames above the caller of this one is exempt."""
     return package(sys._getframe(depth + 1)) in EXEMPT
+
+
+def reports(depth: int) -> bool:
+    """Return whether the function `depth` frames above is exempt, or this package's own, which dates what it writes."""
+    return package(sys._getframe(depth + 1)) in _REPORTERS

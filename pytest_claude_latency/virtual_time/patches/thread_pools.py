@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.patches.patching import Patches
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import BUSY_WORKERS, MEMBERS, arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
@@ -63,6 +64,7 @@ class PoolState:
         """
         self._busy[get_ident()] = job
         BUSY_WORKERS.add(get_ident())
+        LEADS.catch_up(get_ident())
         if job in self._queue:
             self._queue.remove(job)
         becomes_member = job.world is not None and get_ident() not in MEMBERS

@@ -17,6 +17,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.patches.exempt_callers import BACKGROUND, TOOLS, exempt, package
 from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import (
     MEMBERS,
@@ -137,6 +138,8 @@ def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None
     """Do what a thread does from its first to its last line of Python code; runs in the thread itself."""
     lifetime = lifetime_of(thread)
     ident = get_ident()
+    with TRACKED_LOCK:
+        LEADS.catch_up(ident)  # an earlier thread may have had the same identifier
     try:
         if lifetime is not None and lifetime.world is not None:
             arrive(lifetime.world, lifetime.reservation or Wait())

@@ -16,6 +16,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
 from pytest_claude_latency.virtual_time.scheduling import waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, time_ns
 
@@ -46,9 +47,13 @@ class ClockReading(TimeFunction):
     def __call__(self) -> Any:
         """Return the time in the caller's world."""
         member = MEMBERS.get(get_ident())
-        if member is None or (readings := member.world.readings) is None or exempt(1):
-            return self.machine()
-        return self._read(readings)
+        if member is None or (readings := member.world.readings) is None:
+            return self.machine() if LEADS.latest.monotonic == 0 or exempt(1) else self._ahead()
+        return self.machine() if exempt(1) else self._read(readings)
+
+    def _ahead(self) -> Any:
+        lead = LEADS.of(get_ident()).monotonic
+        return self.machine() + (lead if self.__name__.endswith("_ns") else lead / SECOND)
 
 
 class DateReading(TimeFunction):
@@ -67,8 +72,10 @@ class DateReading(TimeFunction):
     def __call__(self) -> Any:
         """Return the date in the caller's world."""
         member = MEMBERS.get(get_ident())
-        if member is None or exempt(1):
+        if exempt(1):
             return self.machine()
+        if member is None:
+            return self.machine() + self._shift(LEADS.of(get_ident()).date)
         if (readings := member.world.readings) is None:
             return self.machine() + self._shift(member.world.offset)
         return self._read(readings)
@@ -110,10 +117,14 @@ class CalendarFunction(TimeFunction):
         """Call the function, with now in the caller's world if no time is given."""
         member = MEMBERS.get(get_ident())
         given = args[self._leading :]
-        if member is None or not (len(args) == self._leading or given == (None,)) or exempt(1):
+        if not (len(args) == self._leading or given == (None,)) or exempt(1):
             return self.machine(*args)
-        world = member.world
-        now = time_ns() + world.offset if world.readings is None else world.readings.time_ns()
+        if member is None:
+            now = time_ns() + LEADS.of(get_ident()).date
+        elif member.world.readings is None:
+            now = time_ns() + member.world.offset
+        else:
+            now = member.world.readings.time_ns()
         return self.machine(*args[: self._leading], self._to_argument(now // SECOND))
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
-from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
+from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns, time_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,14 @@ class ClockReadings:
         """Let time pass at the machine's pace from here on."""
         # Threads outlive the world. A clock that stood still for ever would make them wait for ever.
         self._ended_at = monotonic_ns()
+
+    def lead(self) -> tuple[Nanoseconds, Nanoseconds]:
+        """Return how far the latest readings, of the clocks and of the calendar, are ahead of the machine's."""
+        now, instants = self.now(), self._instants + 1
+        return (
+            self.origin + now + instants * self._float_skew - monotonic_ns(),
+            self._date + now + instants * self._date_float_skew - time_ns(),
+        )
 
     def monotonic_ns(self) -> Nanoseconds:
         """Return what `time.monotonic_ns` and `time.perf_counter_ns` return."""
