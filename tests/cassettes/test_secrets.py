@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.cassettes.secrets import Finding, conceal, find_credentials, refuse_credentials
 from pytest_claude_latency.errors import CredentialError
-from pytest_claude_latency.messages_api.exchange import Exchange, Request, Response
+from pytest_claude_latency.messages_api.exchange import End, Exchange, Request, Response
 from tests.support.some_recording import answering, asking, recording
 
 # Written in two halves, so that no scanner takes this file for a leak.
@@ -219,3 +219,11 @@ def test_nothing_that_is_found_is_shown(kind: str, secret: str) -> None:
 
     assert shown.startswith("before ")
     assert kinds(answering(b"", request=saying(shown))) == set()
+
+
+def test_a_credential_in_the_text_of_an_error_is_found() -> None:
+    broken = replace(answering(b""), end=End(3_000_000, "ConnectError", message="sk-ant-api03-Zm9vYmFy01234567"))
+
+    assert [str(finding) for finding in find_credentials(recording(broken))] == [
+        "exchange 1, error message: an Anthropic key"
+    ]
