@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import final
+from typing import Final, final
 
+from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.door import Door, Responders
 from pytest_claude_latency.http.doors.httpx import HTTPXDoor  # here: it imports httpx, which must not open its door yet
 from pytest_claude_latency.http.library import HTTPLibrary
@@ -14,6 +16,11 @@ from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_i
 
 _LIBRARIES = ("httpx", "httpx2", "aiohttp", "urllib3")
 """The modules that are patched, outermost door first."""
+
+_UNSUPPORTED: Final = (
+    "requests of this version of {library} cannot be intercepted: {error}; install another version of it, or a newer "
+    "pytest-claude-latency"
+)
 
 
 def _door_to(module: ModuleType, responder: Responders, recognition: Recognition) -> Door:
@@ -45,10 +52,17 @@ class Interception:
         self._responder = responder
         self._recognition = recognition or Recognition()
         self._doors: list[Door] = []
+        self._unsupported: list[str] = []
         self._watcher: Watcher | None = None
 
     def start(self) -> None:
-        """Install the doors of the libraries that are loaded, and of others as soon as they are."""
+        """Install the doors of the libraries that are loaded, and of others as soon as they are.
+
+        Raises:
+            InterceptionError: the SDK or respx lacks a name that is needed; nothing is patched.
+        """
+        for package in ("anthropic", "respx"):
+            required_names.check(package)
         HTTPLibrary.of_sdk()  # loads the library that the SDK uses
         self._watcher = on_import(dict.fromkeys(_LIBRARIES, self._open))
 
@@ -57,6 +71,7 @@ class Interception:
         if self._watcher is not None:
             sys.meta_path.remove(self._watcher)
             self._watcher = None
+        self._unsupported.clear()
         while self._doors:
             self._doors.pop().uninstall()
 
@@ -71,12 +86,22 @@ class Interception:
         Raises:
             InterceptionError: one does not; nothing has been sent.
         """
+        if self._unsupported:
+            raise InterceptionError(self._unsupported[0])
         for door in self._doors:
             door.prove()
 
     def _open(self, module: ModuleType) -> None:
         if any(door.name == module.__name__ for door in self._doors):
             return  # two names of one module: `httpx2.alias_httpx()` makes `httpx` another name of `httpx2`
-        door = _door_to(module, self._responder, self._recognition)
-        door.install()
-        self._doors.append(door)
+        # This runs while the program imports the library, which must not fail: `prove` says what is wrong.
+        try:
+            required_names.check(module.__name__)
+            door = _door_to(module, self._responder, self._recognition)
+            door.install()
+        except InterceptionError as error:
+            self._unsupported.append(str(error))
+        except (ImportError, AttributeError) as error:
+            self._unsupported.append(_UNSUPPORTED.format(library=module.__name__, error=error))
+        else:
+            self._doors.append(door)

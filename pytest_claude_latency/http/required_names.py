@@ -1,0 +1,89 @@
+"""The names of other packages, some of them private, without which requests are not met or replays are not exact.
+
+They are checked before anything is patched, so that a version without one of them gives one clear error for every
+latency test, and nothing runs half patched. Doors of other libraries add what they need of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from pytest_claude_latency.errors import InterceptionError
+
+_CLIENTS = (
+    "Client._send_single_request",
+    "Client._transport_for_url",
+    "AsyncClient._send_single_request",
+    "AsyncClient._transport_for_url",
+    "HTTPTransport",
+    "AsyncHTTPTransport",
+    "MockTransport",
+    "ASGITransport",
+    "WSGITransport",
+    "SyncByteStream",
+    "AsyncByteStream",
+    "TransportError",
+    "DecodingError",
+    "PoolTimeout",
+    "UnsupportedProtocol",
+)
+
+_SDK = {
+    "anthropic": ("Anthropic.auth_headers", "AsyncAnthropic.auth_headers", "DefaultHttpxClient"),
+    "anthropic._base_client": ("random",),
+}
+_RESPX = {
+    "respx.mocks": tuple(
+        f"Mocker.{name}" for name in ("registry", "register", "unregister", "start", "stop", "handler", "async_handler")
+    ),
+    "respx.models": ("PassThrough",),
+}
+
+_REQUIRED: Final[dict[str, tuple[str, dict[str, tuple[str, ...]]]]] = {
+    "anthropic": ("anthropic 0.93 to 2.14", _SDK),
+    "respx": ("respx 0.22 and 0.23", _RESPX),
+    "httpx": ("httpx 0.25 to 0.28", {"httpx": _CLIENTS}),
+    "httpx2": ("httpx2 2.16", {"httpx2": _CLIENTS}),
+}
+"""For each package: the versions that were tried, and the names by module."""
+
+_MISSING: Final = (
+    "{package} {version} has no {names}, which this plugin needs; supported: {supported}. Nothing was patched or sent; "
+    "install a supported version, or a newer pytest-claude-latency"
+)
+
+
+def check(package: str) -> None:
+    """Make sure that a package has all names that are needed. One that is not listed needs none here.
+
+    Raises:
+        InterceptionError: it lacks a name; the message has its version and what is supported.
+    """
+    supported, modules = _REQUIRED.get(package, ("", {}))
+    missing = [f"{module}.{name}" for module, names in modules.items() for name in names if not _has(module, name)]
+    if missing:
+        names = ", ".join(missing)
+        raise InterceptionError(
+            _MISSING.format(package=package, version=_version(package), names=names, supported=supported)
+        )
+
+
+def _has(module: str, name: str) -> bool:
+    try:
+        value: object = importlib.import_module(module)
+    except ImportError:
+        return False
+    for step in name.split("."):
+        if not hasattr(value, step):
+            return False
+        value = getattr(value, step)
+    return True
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "of an unknown version"

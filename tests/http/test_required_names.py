@@ -1,0 +1,50 @@
+"""Names of other packages that are needed: one that is missing is named before anything is patched."""
+
+from __future__ import annotations
+
+import anthropic._base_client
+import pytest
+
+from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http import required_names
+from pytest_claude_latency.http.interception import Interception
+from pytest_claude_latency.http.library import HTTPLibrary
+
+LIBRARY = HTTPLibrary.of_sdk()
+
+
+@pytest.mark.parametrize("package", ["anthropic", "respx", LIBRARY.name, "a package that needs nothing"])
+def test_installed_versions_have_all_that_is_needed(package: str) -> None:
+    required_names.check(package)
+
+
+def test_a_missing_name_is_told_with_the_version_and_what_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(anthropic._base_client, "random")
+
+    with pytest.raises(InterceptionError) as told:
+        required_names.check("anthropic")
+
+    assert f"anthropic {anthropic.__version__} has no anthropic._base_client.random" in str(told.value)
+    assert "supported: anthropic 0.93 to " in str(told.value)
+
+
+def test_nothing_is_patched_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = vars(LIBRARY.module.Client)["_send_single_request"]
+    monkeypatch.delattr(anthropic._base_client, "random")
+
+    with pytest.raises(InterceptionError):
+        Interception(lambda: None).start()
+
+    assert vars(LIBRARY.module.Client)["_send_single_request"] is before
+
+
+def test_a_client_library_without_its_seam_is_told_when_interception_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(LIBRARY.module.Client, "_send_single_request")
+    interception = Interception(lambda: None)
+    interception.start()
+
+    try:
+        with pytest.raises(InterceptionError, match=f"{LIBRARY.name} .* has no {LIBRARY.name}.Client._send_single"):
+            interception.prove()
+    finally:
+        interception.stop()
