@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -155,10 +155,11 @@ class URLLib3Door:
         **kwargs: Any,
     ) -> Any:
         """Send one attempt. The original calls this again for each retry."""
+        if self._responder() is None and self._probe is None:
+            return original(pool, method, url, body, headers, *args, **kwargs)
         with _invocation() as invocation:
             head = _head(pool, method, url, pool.headers if headers is None else headers, invocation)
-            may_be_claudes = self._may_be_claudes(head)
-            if not may_be_claudes:
+            if not self._may_be_claudes(head):
                 return original(pool, method, url, body, headers, *args, **kwargs)
             content = _content(body)
             body = None if body is None else content  # bytes in the place of an iterator or file, which has been read
@@ -227,11 +228,11 @@ class URLLib3Door:
     @contextmanager
     def _passage(self, pool: Any, url: str, attempt: Attempt | None = None) -> Iterator[None]:
         """Let inner doors and the guard know where a request goes that this door has met."""
-        host, port = _destination(_head(pool, "", url, {}, ""))
-        if self._responder() is None or is_inside_another(host, port):
+        if self._responder() is None:
             yield
             return
-        with Passage(host, port, attempt):
+        host, port = _destination(_head(pool, "", url, {}, ""))
+        with nullcontext() if is_inside_another(host, port) else Passage(host, port, attempt):
             yield
 
 
