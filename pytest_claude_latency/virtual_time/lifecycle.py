@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
 from pytest_claude_latency.virtual_time.patches import datetime_type
+from pytest_claude_latency.virtual_time.patches.blocking import real_limits
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
@@ -84,6 +85,7 @@ class World(WorldState):
             # function that this thread calls looks for its schedule and its readings.
             if isinstance(self.clock, VirtualClock):
                 datetime_type.install()
+                real_limits.install()
                 surroundings = Bystanders()
                 self.schedule = Schedule(
                     self.clock,

@@ -7,6 +7,10 @@ import copy
 import logging
 import pickle
 import queue
+import select
+import selectors
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -196,3 +200,67 @@ def test_only_locks_of_programs_are_virtual() -> None:
     assert isinstance(real_clock.allocate_lock(), threading.Lock)
     assert isinstance(logging.Handler().lock, real_clock.RLock)
     assert type(queue.Queue().mutex) is real_clock.LockType
+
+
+def select_nothing() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert select.select([one], [], [], 0.05) == ([], [], [])
+
+
+def select_by_selector() -> None:
+    one, other = socket.socketpair()
+    with one, other, selectors.DefaultSelector() as selector:
+        selector.register(one, selectors.EVENT_READ)
+        assert selector.select(0.05) == []
+
+
+def receive_nothing() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        here.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            here.recv(1)
+
+
+def accept_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def wait_for_a_child() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(["sleep", "60"], timeout=0.05, check=False)
+
+
+@pytest.mark.parametrize("wait", [select_nothing, select_by_selector, receive_nothing, accept_nobody, wait_for_a_child])
+def test_the_clock_has_gained_a_real_limit_that_passed(world: World, wait: Callable[[], None]) -> None:
+    deadline, rounds = time.monotonic() + 0.2, 0
+    while time.monotonic() < deadline:
+        wait()
+        rounds += 1
+
+    assert rounds == 4
+    assert world.clock.now() == SECOND // 5
+
+
+def test_a_real_limit_does_not_move_the_clock_past_what_is_due_before(world: World) -> None:
+    ends: list[int] = []
+    here, there = socket.socketpair()
+
+    def answer() -> None:
+        time.sleep(0.01)
+        ends.append(world.clock.now())
+        there.send(b"!")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    here.settimeout(60)
+
+    assert here.recv(1) == b"!"
+    assert world.clock.now() == SECOND // 100
+    thread.join()
+    here.close()
+    there.close()

@@ -1,0 +1,125 @@
+"""Limits of waits that stay real: for files, sockets and child processes.
+
+Such a wait takes its real time, and the clock stands meanwhile. When its limit has passed, the clock has to move as
+far, or a loop that repeats the wait until a deadline would never end.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time.patches.blocking.lines import instant_after
+from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
+from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
+from pytest_claude_latency.virtual_time.scheduling.members import scheduled
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.duration import Nanoseconds
+    from pytest_claude_latency.virtual_time.scheduling.members import Member
+
+
+def _reach(member: Member, instant: Nanoseconds) -> None:
+    """Let the clock read `instant`, unless somebody else can go on before it: then that moves the clock."""
+    with TRACKED_LOCK:
+        schedule = member.schedule
+        if schedule is None:
+            return
+        schedule.unblock(member)  # it has moved
+        if schedule.free_until(instant):
+            schedule.move_to(instant)
+
+
+def _ends_empty(select: Callable[..., Any], place: int) -> Callable[..., Any]:
+    """Return `select`, whose argument number `place` is its limit, and which returns nothing when that has passed."""
+
+    @functools.wraps(select)
+    def selecting(*args: Any, **kwargs: Any) -> Any:
+        limit = args[place] if len(args) > place else kwargs.get("timeout")
+        member = scheduled() if limit is not None and limit > 0 else None
+        if member is None or exempt(1):
+            return select(*args, **kwargs)
+        instant = instant_after(member, limit)
+        found = select(*args, **kwargs)
+        # `select.select` returns three lists, a selector one.
+        if instant is not None and not any(found):
+            _reach(member, instant)
+        return found
+
+    return selecting
+
+
+def _raises(function: Callable[..., Any], limit_of: Callable[..., float | None], error: Any) -> Callable[..., Any]:
+    """Return a function that raises `error` when its limit has passed; `limit_of` finds the limit in its arguments."""
+
+    @functools.wraps(function)
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        member = scheduled()
+        before = None if member is None else member.world.clock.now()
+        try:
+            return function(*args, **kwargs)
+        except error:
+            limit = limit_of(*args, **kwargs)
+            if member is not None and before is not None and limit is not None and limit > 0:
+                _reach(member, before + round(limit * SECOND))
+            raise
+
+    return limited
+
+
+def _limit_of_socket(socket: Any, *_: Any, **__: Any) -> float | None:
+    return socket.gettimeout()  # type: ignore[no-any-return] # what a socket returns
+
+
+def _limit_of_wait(process: Any, timeout: float | None = None) -> float | None:
+    return timeout
+
+
+def _limit_of_communicate(process: Any, input: Any = None, timeout: float | None = None) -> float | None:  # noqa: A002 - its name
+    return timeout
+
+
+_SELECTORS = ("SelectSelector", "PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
+_RECEIVING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
+_SOCKET = (*_RECEIVING, "_accept", "connect", "send", "sendall", "sendto", "sendmsg")
+_SSL_SOCKET = ("read", "write", "do_handshake")
+
+
+def _wrap_all(cls: Any, names: tuple[str, ...], limit_of: Callable[..., float | None], error: Any) -> None:
+    for name in [name for name in names if hasattr(cls, name)]:
+        setattr(cls, name, _raises(getattr(cls, name), limit_of, error))
+
+
+def install() -> None:
+    """Patch what is loaded of the modules, once each: when a world begins, so that other runs keep what they had."""
+    modules = sys.modules
+    for name in [name for name in _PATCHES if name in modules and name not in _DONE]:
+        _DONE.add(name)
+        _PATCHES[name](modules[name])
+
+
+def _patch_select(module: Any) -> None:
+    module.select = _ends_empty(module.select, 3)
+
+
+def _patch_selectors(module: Any) -> None:
+    for cls in [getattr(module, name) for name in _SELECTORS if hasattr(module, name)]:
+        cls.select = _ends_empty(cls.select, 1)
+
+
+def _patch_subprocess(module: Any) -> None:
+    _wrap_all(module.Popen, ("wait",), _limit_of_wait, module.TimeoutExpired)
+    _wrap_all(module.Popen, ("communicate",), _limit_of_communicate, module.TimeoutExpired)
+
+
+_PATCHES: dict[str, Callable[[Any], None]] = {
+    "select": _patch_select,
+    "selectors": _patch_selectors,
+    "socket": lambda module: _wrap_all(module.socket, _SOCKET, _limit_of_socket, TimeoutError),
+    "ssl": lambda module: _wrap_all(module.SSLSocket, _SSL_SOCKET, _limit_of_socket, TimeoutError),
+    "subprocess": _patch_subprocess,
+}
+_DONE: set[str] = set()  # of the process, since the patches are
