@@ -89,6 +89,14 @@ def readme(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("client", ["aiobotocore", "litellm"])
+def clients(session: nox.Session, client: str) -> None:
+    """Test a client library that is too large for every environment, in one of its own."""
+    session.install("--editable", ".[test]", client)
+    session.run("python", "-m", "pytest", "-k", client, "tests/plugin", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting, types and the directions of imports."""
     session.install("--editable", ".[test,lint]")

@@ -56,6 +56,9 @@ class BotocorePatches:
                 "botocore.signers": self._sign_nothing,
                 "botocore.session": self._make_clients_lazily,
                 "botocore.credentials": self._look_up_lazily,
+                "aiobotocore.signers": self._sign_nothing_async,
+                "aiobotocore.session": self._make_clients_lazily_async,
+                "aiobotocore.credentials": self._look_up_lazily_async,
                 "botocore.retryhandler": self._pin_chance,
                 "botocore.retries.standard": self._pin_back_off,
                 "urllib3.util.retry": self._pin_chance,
@@ -118,6 +121,46 @@ class BotocorePatches:
             return _lazy_kind()(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
 
         self._wrap(module.InstanceMetadataProvider, "load", load)
+
+    # aiobotocore overrides the same methods with async ones, which do the same.
+
+    def _sign_nothing_async(self, module: ModuleType) -> None:
+        unsigned = import_module("botocore").UNSIGNED
+
+        async def sign(original: Any, signer: Any, operation_name: str, request: Any, *args: Any, **kwargs: Any) -> Any:
+            token = _UNSIGNED.set(self._replaying() and self._is_claudes(_as_request(request)))
+            try:
+                return await original(signer, operation_name, request, *args, **kwargs)
+            finally:
+                _UNSIGNED.reset(token)
+
+        async def choose_signer(original: Any, signer: Any, *args: Any, **kwargs: Any) -> Any:
+            return unsigned if _UNSIGNED.get() else await original(signer, *args, **kwargs)
+
+        self._wrap(module.AioRequestSigner, "_choose_signer", choose_signer)
+        self._wrap(module.AioRequestSigner, "sign", sign)
+
+    def _make_clients_lazily_async(self, module: ModuleType) -> None:
+        async def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
+            had_credentials = session._credentials is not None
+            token = _LAZY.set(service_name == _SERVICE and self._replaying())
+            try:
+                return await original(session, service_name, *args, **kwargs)
+            finally:
+                _LAZY.reset(token)
+                if not had_credentials and isinstance(session._credentials, _lazy_kind()):
+                    session._credentials = None
+
+        self._wrap(module.AioSession, "_create_client", create_client)
+
+    def _look_up_lazily_async(self, module: ModuleType) -> None:
+        async def load(original: Any, provider: Any) -> Any:
+            if not _LAZY.get():
+                return await original(provider)
+            kind = module.AioDeferredRefreshableCredentials
+            return kind(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
+
+        self._wrap(module.AioInstanceMetadataProvider, "load", load)
 
     def _pin_chance(self, module: ModuleType) -> None:
         # The module's name for `random` is replaced, so the global generator stays the program's own. urllib3 1.26 has
