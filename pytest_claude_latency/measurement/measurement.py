@@ -18,9 +18,12 @@ from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.errors import VariantError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.http.door import Door, Serving
+from pytest_claude_latency.http.guard.connection import Connection, NewProcess
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback
 from pytest_claude_latency.measurement.call_log import CallLog
+from pytest_claude_latency.measurement.miss import Miss
+from pytest_claude_latency.measurement.unseen import Unseen
 from pytest_claude_latency.measurement.variant import Variant
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
@@ -76,6 +79,7 @@ class Measurement:
         self._stand_ins: list[str] = []
         self._reported_misses = 0
         self._varied = 0
+        self.unseen = Unseen()
 
     @property
     def replays(self) -> bool:
@@ -114,6 +118,8 @@ class Measurement:
     def close(self) -> None:
         """End what is under way: nothing follows."""
         self.log.close()
+        self._misses += self.unseen.misses_of_children()
+        self.unseen.children.forget()
 
     def lives_in(self, world: WorldState) -> bool:
         """Return whether `world` is, or was, one of its stretches."""
@@ -138,6 +144,7 @@ class Measurement:
 
         A variant changes the request first. A request that cannot be changed, or that nothing may answer, is a miss.
         """
+        self.unseen.sent(request.title)
         sent = request
         # Only what makes a message: a variant's fields would be refused by the endpoints that count or list.
         if self.variant is not None and is_prompt_call(request):
@@ -171,6 +178,16 @@ class Measurement:
         """Whether what is filed is what the test asks of the API. Not, if all that it asks was answered elsewhere."""
         return bool(self.log.exchanges) or not self.answered_elsewhere
 
+    def met_outside(self, connection: Connection) -> None:
+        """Learn of a connection to a Claude API that no door opened. In a replay it is a miss."""
+        if self.replays:
+            self.miss(connection.refused())
+        self.unseen.connected(connection)
+
+    def met_process(self, process: NewProcess) -> None:
+        """Learn of a process that the program starts."""
+        self.unseen.processes[process] = None
+
     def miss(self, message: str) -> NoReturn:
         """Stop a program that asks for what nothing may answer.
 
@@ -178,14 +195,16 @@ class Measurement:
         message is also noted, so that the test fails even if a bare `except` swallows the exception.
         """
         self._misses.append(message)
-        raise pytest.fail.Exception(message, pytrace=False)
+        self.unseen.missed(message)
+        raise Miss(message)
 
     def fail_if_missed(self) -> None:
         """Fail with the first miss since this was last asked, even if the program swallowed it."""
         __tracebackhide__ = True
+        self._misses += self.unseen.misses_of_children()
         new, self._reported_misses = self._misses[self._reported_misses :], len(self._misses)
         if new:
-            raise pytest.fail.Exception(new[0], pytrace=False) from None
+            raise Miss(new[0]) from None
 
     @contextmanager
     def failing_on_misses(self) -> Iterator[None]:

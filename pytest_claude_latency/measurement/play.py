@@ -13,8 +13,10 @@ from typing import Final
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.http.guard.guard import Guard
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.http.sdk_patches import SDKPatches
+from pytest_claude_latency.measurement import carriers
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.measurement.measurement import Measurement
@@ -49,6 +51,10 @@ def play(recording: Recording) -> Iterator[Latency]:
         sdk = SDKPatches(replaying=lambda: True, keyless=lambda: None)
         sdk.start()
         cleanup.callback(sdk.stop)
+        guard = Guard(lambda: current[0] if current else None)
+        guard.start()
+        cleanup.callback(guard.stop)
+        carriers.install()
         interception.prove()  # before there is a responder, so that nothing can go out if it is not live
         recording, date = on_the_calendar(recording, None)
         measurement = Measurement(_NAME, VirtualClock(), SequentialSource(recording.exchanges), date)

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, NoReturn, final
 
-import pytest
-
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
 if TYPE_CHECKING:
     from pytest_claude_latency.http.door import Door
+    from pytest_claude_latency.http.guard.connection import Connection, NewProcess
+    from pytest_claude_latency.http.guard.guard import Guard
     from pytest_claude_latency.http.interception import Interception
     from pytest_claude_latency.http.sdk_patches import SDKPatches
     from pytest_claude_latency.measurement.measurement import Measurement
@@ -40,6 +40,7 @@ class CurrentMeasurement:
         self._credential_missing = False
         self._interception: Interception | None = None
         self._sdk: SDKPatches | None = None
+        self._guard: Guard | None = None
 
     def prove_interception(self) -> None:
         """Make sure that the requests of this process are met.
@@ -50,8 +51,10 @@ class CurrentMeasurement:
         if self._interception is None:
             # Not at plugin load: this imports the SDK and its HTTP library, which a run without latency tests never
             # needs.
+            from pytest_claude_latency.http.guard.guard import Guard
             from pytest_claude_latency.http.interception import Interception
             from pytest_claude_latency.http.sdk_patches import SDKPatches
+            from pytest_claude_latency.measurement import carriers
             from pytest_claude_latency.messages_api.recognition import Recognition
 
             recognition = Recognition(self._settings.endpoints, self._warn)
@@ -61,6 +64,9 @@ class CurrentMeasurement:
             self._interception = interception
             self._sdk = SDKPatches(self._replays, self._note_missing_credential, recognition)
             self._sdk.start()
+            self._guard = Guard(self._responder)
+            self._guard.start()
+            carriers.install()
         # Proved again for every test: a fixture or plugin may have replaced the patch since the last one, and then
         # requests would leave for the network, with the key.
         self._interception.prove()
@@ -112,6 +118,9 @@ class CurrentMeasurement:
         if self._measurement is not None:
             self._measurement.leave()
             self._measurement = None
+        if self._guard is not None:
+            self._guard.stop()
+            self._guard = None
         if self._interception is not None and self._sdk is not None:
             self._interception.stop()
             self._sdk.stop()
@@ -151,12 +160,22 @@ class _EndedTest:
         self._report_stray = report_stray
 
     def answer(self, request: Request, door: Door) -> NoReturn:
+        self._refuse(request.title)
+
+    def met_outside(self, connection: Connection) -> NoReturn:
+        self._refuse(f"to {connection.destination}, through {connection.library}")
+
+    def met_process(self, process: NewProcess) -> None:
+        """Learn nothing: what no test measures, no report shows."""
+
+    def _refuse(self, request: str) -> NoReturn:
+        from pytest_claude_latency.measurement.miss import Miss
         from pytest_claude_latency.run import messages
 
-        message = messages.stray_call(threading.current_thread().name, self._world.name, request.title)
+        message = messages.stray_call(threading.current_thread().name, self._world.name, request)
         # Reported too, since a thread's error reaches nobody.
         self._report_stray(message)
-        raise pytest.fail.Exception(message, pytrace=False)
+        raise Miss(message)
 
     def note_stand_in(self, request: Request) -> None:
         """Nothing was sent, and it belongs to no test."""

@@ -11,7 +11,7 @@ from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.run import messages
+from pytest_claude_latency.run import messages, unmeasured_calls
 from pytest_claude_latency.run.item_outcome import ItemOutcome, outcome_of
 
 _OWN_PREFIX = "latency."
@@ -24,11 +24,12 @@ def result_of(outcome: ItemOutcome) -> TestResult:
     body = measurement.log.of(Phase.BODY)
     # Only where someone reads it: a diagnosis is not cheap.
     diagnosis = test.diagnose(outcome.judgements) if settings.diagnosed else None
-    warnings = list(outcome.warnings)
+    warnings = [*outcome.warnings, *unmeasured_calls.warnings_of(measurement)]
     if measurement.log.met_another_loop:
         warnings.append(messages.ANOTHER_LOOP)
     if test.identity.variant is not None and measurement.log.count and not measurement.varied:
         warnings.append(messages.NOTHING_VARIED)
+    real_waits = map(str, measurement.real_waits()) if measurement.replays else ()
     # What was spent on connections ahead of the calls is in no call's time, so it is told apart.
     durations = measurement.warmup.durations if measurement.warmup is not None else []
     return replace(
@@ -47,7 +48,7 @@ def result_of(outcome: ItemOutcome) -> TestResult:
         warnings=tuple(warnings),
         connecting=seconds(sum(durations)) if durations else None,
         ab_sample=outcome.ab_sample,
-        notes=tuple(map(str, measurement.real_waits())) if measurement.replays else (),
+        notes=(*real_waits, *unmeasured_calls.notes_of(measurement)),
         breakdown=None if diagnosis is None else diagnosis.breakdown(),
         findings=() if diagnosis is None else tuple(finding.as_json() for finding in diagnosis.findings),
     )

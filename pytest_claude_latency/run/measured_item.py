@@ -13,7 +13,7 @@ from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.markers import place_of
 from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.run import item_checks, item_result, messages
+from pytest_claude_latency.run import item_checks, item_result, messages, unmeasured_calls
 from pytest_claude_latency.run.item_body import ItemBody
 from pytest_claude_latency.run.item_outcome import ItemOutcome
 from pytest_claude_latency.run.latency_test import LatencyTest
@@ -61,6 +61,8 @@ class MeasuredItem:
         __tracebackhide__ = True
         with self._body.running():
             yield
+        if not self._body.failed and (failure := unmeasured_calls.failure_of(self._test.measurement)):
+            raise pytest.fail.Exception(failure, pytrace=False)
         if self._test.is_judged and not self._body.failed:
             judgements = item_checks.judgements_of(self._test)
             self._outcome.judge(judgements, item_checks.budget_failure(self._test, judgements))
@@ -97,6 +99,8 @@ class MeasuredItem:
         # The world ends first, so that nothing below happens in virtual time.
         self._body.restore()
         session.current.end(measurement)
+        if measurement.unseen.children.is_child:
+            return  # a child that left the test by its end instead of exiting: files are its parent's business
         item_result.add_properties(test.item, measurement)
         if not outcome.is_incomplete and (unused := item_checks.unused_exchanges(test)):
             if test.settings.strict:

@@ -25,7 +25,7 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
-from pytest_claude_latency.run import messages
+from pytest_claude_latency.run import messages, unmeasured_calls
 from pytest_claude_latency.run.cassette_file import CassetteFile
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.virtual_time.clock import WallClock
@@ -130,8 +130,10 @@ class _MeasuredFixture:
                 _run(finalizers)
         finally:
             measurement.close()
-        if self._is_incomplete:  # its set-up failed
+        if self._is_incomplete or measurement.unseen.children.is_child:  # its set-up failed, or files are the parent's
             return
+        for warning in unmeasured_calls.warnings_of(measurement):
+            self._session.warn(f"{self._file.subject}: {warning}")
         if measurement.answered_elsewhere:
             self._session.warn(f"{self._file.subject}: {messages.answered_elsewhere(measurement.answered_elsewhere)}")
         if settings.mode.records and not measurement.replays and measurement.asked_the_api:

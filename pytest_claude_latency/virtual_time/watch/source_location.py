@@ -39,6 +39,19 @@ def position(ident: int) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
+def of_program(frame: FrameType | None) -> str:
+    """Return `file:line in function` of the innermost frame that is the program's own; empty if none is."""
+    while frame is not None and not is_program(frame):
+        frame = frame.f_back
+    return of_frame(frame)
+
+
+def is_program(frame: FrameType) -> bool:
+    """Return whether a frame runs code of the program: neither Python's own, nor installed, nor this package's."""
+    filename = frame.f_code.co_filename
+    return not _is_library(filename) and not filename.startswith(_INSTALLED)
+
+
 def of_frame(frame: FrameType | None) -> str:
     """Return `file:line in function`, in the program rather than in a library that it called; empty for None."""
     frames: list[FrameType] = []

@@ -1,0 +1,93 @@
+"""Known hosts: where Claude's API is served, by its vendors and by what the environment names.
+
+A host of a cloud also serves other models. What a door lets pass to it is not the guard's business, so the table need
+not tell them apart.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+_VENDORS: Final = (
+    r"(?:[\w-]+\.)*api(?:-[\w-]+)?\.(?:anthropic|claude)\.com",
+    # Amazon Bedrock, with its private links and partitions; Claude Platform on AWS
+    r"(?:[\w-]+\.)*(?:bedrock-runtime|bedrock-mantle|aws-external-anthropic)(?:-fips)?\.(?:[\w-]+\.)+"
+    r"(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.com\.cn)",
+    # Vertex AI and Claude on Google Cloud
+    r"(?:[\w-]+-)?aiplatform(?:\.[\w-]+)*\.googleapis\.com",
+    r"claude(?:\.[\w-]+)*\.googleapis\.com",
+    # Azure AI Foundry. Azure serves no Claude model under openai.azure.com.
+    r"[\w-]+\.services\.ai\.azure\.(?:com|us|cn)",
+)
+_VENDOR: Final = re.compile("|".join(_VENDORS))
+
+_VARIABLES: Final = (
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_AWS_BASE_URL",
+    "ANTHROPIC_BEDROCK_BASE_URL",
+    "ANTHROPIC_BEDROCK_MANTLE_BASE_URL",
+    "ANTHROPIC_FOUNDRY_BASE_URL",
+    "ANTHROPIC_GOOGLE_CLOUD_BASE_URL",
+    "ANTHROPIC_VERTEX_BASE_URL",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+)
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def plain(host: str | bytes) -> str:
+    """Return a host as it is compared: text in lower case, without the dot, brackets and scope that it may have."""
+    text = host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else host
+    return text.strip("[]").partition("%")[0].rstrip(".").lower()
+
+
+def is_claudes(host: str, port: int | None) -> bool:
+    """Return whether a Claude API is served there. `port` is `None` where only the name is looked up."""
+    return is_vendors(host) or any(
+        port == known_port and are_same(host, known_host) for known_host, known_port in from_environment()
+    )
+
+
+@lru_cache(maxsize=1024)
+def is_vendors(host: str) -> bool:
+    """Return whether a host belongs to Anthropic's API or to a cloud's. There every port is known."""
+    return _VENDOR.fullmatch(host) is not None
+
+
+def from_environment() -> list[tuple[str, int]]:
+    """Return the hosts and ports that the environment names now: a test or fixture may have set them."""
+    named = [destination_of(url) for variable in _VARIABLES if (url := os.environ.get(variable))]
+    return [destination for destination in named if destination is not None]
+
+
+@lru_cache(maxsize=64)
+def destination_of(url: str) -> tuple[str, int] | None:
+    """Return the host and port of a URL; `None` if it has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:  # a port that is no number
+        return None
+    return None if parts.hostname is None or port is None else (plain(parts.hostname), port)
+
+
+def are_same(host: str, other: str) -> bool:
+    """Return whether two hosts are the same one. All names of this machine's own network are."""
+    return host == other or (is_loopback(host) and is_loopback(other))
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified

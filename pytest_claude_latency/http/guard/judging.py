@@ -1,0 +1,153 @@
+"""What the guard judges: lookups, connections and new processes, as Python's audit events tell them.
+
+An audit hook stays for the life of the process. So it is added once, and each event asks who is watching now.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Protocol
+
+from pytest_claude_latency.http.door import INSIDE_A_DOOR
+from pytest_claude_latency.http.guard.connection import Connection, NewProcess
+from pytest_claude_latency.http.guard.hosts import are_same, is_claudes, is_loopback, plain
+from pytest_claude_latency.http.guard.listening import listens_here
+
+
+class Watcher(Protocol):
+    """What is told of what no door sees."""
+
+    @property
+    def replays(self) -> bool:
+        """Whether nothing may leave."""
+        ...
+
+    def met_outside(self, connection: Connection) -> None:
+        """Learn of a connection to a Claude API that no door opens.
+
+        Raises:
+            BaseException: it must not be opened.
+        """
+        ...
+
+    def met_process(self, process: NewProcess) -> None:
+        """Learn of a process that is being started. No call that it makes is seen."""
+        ...
+
+
+WATCHING: list[Callable[[], Watcher | None]] = []
+"""Who watches: each returns who is told of what the calling thread does, or `None`."""
+
+_NAMES: dict[str, str] = {}
+"""The name that was last looked up for each address: a connection is opened to an address."""
+_MOST_NAMES = 4096
+_JUDGED = threading.local()
+
+
+def watcher_now() -> Watcher | None:
+    """Return who is told of what the calling thread does now; `None` where nothing is being measured."""
+    # The innermost one that measures: `play` in an ordinary test watches beside the run.
+    return next((watcher for watching in reversed(WATCHING) if (watcher := watching()) is not None), None)
+
+
+def remember(host: Any, addresses: list[Any]) -> None:
+    """Note which addresses a name stands for."""
+    if isinstance(host, str | bytes):
+        if len(_NAMES) > _MOST_NAMES:
+            _NAMES.clear()
+        name = plain(host)
+        _NAMES.update((address[4][0], name) for address in addresses if isinstance(address[4][0], str))
+
+
+def judged(lookup: Callable[..., Any], *args: Any) -> Any:
+    """Look a name up whose request was judged in another thread: an event loop hands lookups to a pool."""
+    _JUDGED.lookup = True
+    try:
+        return lookup(*args)
+    finally:
+        _JUDGED.lookup = False
+
+
+def judge(host: Any, port: Any, frame: FrameType | None, library: str = "socket") -> None:
+    """Tell the watcher of a connection to a Claude API that is opened in this frame, unless a door opens it.
+
+    Raises:
+        BaseException: the watcher refuses it.
+    """
+    if not isinstance(host, str | bytes) or not WATCHING:
+        return
+    address = plain(host)
+    name, number = _NAMES.get(address, address), number_of(port)
+    if not (is_claudes(name, number) or is_claudes(address, number)):
+        return
+    watcher = watcher_now()
+    if watcher is None or _is_a_doors(name, number) or _is_a_doors(address, number):
+        return
+    if is_loopback(address) and listens_here(number):
+        return
+    watcher.met_outside(Connection.opened_by(frame, name, number, library))
+
+
+def met_process(frame: FrameType, *, is_refused: bool = False) -> None:
+    """Tell the watcher of a process that is started in this frame; `is_refused` as `NewProcess` has it."""
+    watcher = watcher_now()
+    if watcher is not None:
+        watcher.met_process(NewProcess.started_by(frame, is_refused=is_refused))
+
+
+def _is_a_doors(host: str, port: int | None) -> bool:
+    inside = INSIDE_A_DOOR.get()
+    return inside is not None and are_same(host, plain(inside[0])) and port in {None, inside[1]}
+
+
+def number_of(port: Any) -> int | None:
+    """Return a port as a number. Lookups also take it as text, or as the name of a service."""
+    if isinstance(port, bytes):
+        port = port.decode("ascii", "replace")
+    if isinstance(port, str):
+        return int(port) if port.isdecimal() else {"http": 80, "https": 443}.get(port)
+    return port if isinstance(port, int) else None
+
+
+# ── the audit hook ──
+
+
+def _looks_up(host: Any, port: Any = None, *others: Any) -> None:
+    if not getattr(_JUDGED, "lookup", False):
+        judge(host, port, sys._getframe(2))
+
+
+def _connects(connecting: Any, address: Any) -> None:
+    if isinstance(address, tuple) and len(address) >= 2:  # an address of another family is no internet address
+        judge(address[0], address[1], sys._getframe(2))
+
+
+def _starts(*args: Any) -> None:
+    frame = sys._getframe(2)
+    if frame.f_globals.get("__name__") != "subprocess":  # which is met at `Popen` itself
+        met_process(frame)
+
+
+_EVENTS: dict[str, Callable[..., None]] = {
+    "socket.connect": _connects,
+    "socket.getaddrinfo": _looks_up,
+    "socket.gethostbyname": _looks_up,
+    "os.posix_spawn": _starts,
+    "os.system": _starts,
+}
+
+
+def _hook(event: str, args: tuple[Any, ...], events: Any = _EVENTS, watching: Any = WATCHING) -> None:
+    # The tables are defaults, since the hook is still called when the interpreter has emptied its modules.
+    if watching and event in events:
+        events[event](*args)
+
+
+def install(installed: list[bool] = []) -> None:  # noqa: B006 - once per process
+    """Add the hook, which cannot be removed again."""
+    if not installed:
+        installed.append(True)
+        sys.addaudithook(_hook)

@@ -1,0 +1,163 @@
+"""What the audit hook alone cannot see: names behind addresses, kept connections, tunnels, other threads, C loops.
+
+Each patch is made once and stays. For who is not watched it costs a call.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import sys
+from types import ModuleType
+from typing import Any
+
+from pytest_claude_latency.http.guard import child_environment, judging
+from pytest_claude_latency.http.guard.hosts import destination_of, is_claudes, plain
+from pytest_claude_latency.virtual_time.patches.import_hook import Patch, Watcher
+from pytest_claude_latency.virtual_time.patches.patching import wrap
+
+_MARK = "_claude_latency_guard"
+
+
+def install() -> None:
+    """Patch what is imported, and the rest as soon as it is."""
+    _patch(socket, _socket)
+    for name, patch in _LIBRARIES.items():
+        if name in sys.modules:
+            _patch(sys.modules[name], patch)
+    if _WATCHER not in sys.meta_path:
+        sys.meta_path.insert(0, _WATCHER)
+
+
+def _patch(module: ModuleType, patch: Patch) -> None:
+    if not hasattr(module, _MARK):
+        setattr(module, _MARK, True)
+        patch(module)
+
+
+def _socket(module: Any) -> None:
+    """Note which addresses each name stands for."""
+    lookup = module.getaddrinfo
+
+    @functools.wraps(lookup)
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        addresses = lookup(host, *args, **kwargs)
+        judging.remember(host, addresses)
+        return addresses
+
+    module.getaddrinfo = getaddrinfo
+
+
+def _http_client(module: Any) -> None:
+    """Look at each request: one on a connection kept alive opens none, and a proxy hides where it goes."""
+
+    def set_tunnel(original: Any, connection: Any, host: Any, port: Any = None, *args: Any, **kwargs: Any) -> Any:
+        name, tunnel_port = connection._get_hostport(host, port)
+        judging.judge(name, tunnel_port, sys._getframe(2))
+        return original(connection, host, port, *args, **kwargs)
+
+    def putrequest(original: Any, connection: Any, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
+        frame = sys._getframe(2)
+        if connection._tunnel_host:
+            judging.judge(connection._tunnel_host, connection._tunnel_port, frame)
+        elif connection.sock is not None:
+            judging.judge(connection.host, connection.port, frame)
+        if isinstance(url, str) and not url.startswith("/") and (named := destination_of(url)):
+            judging.judge(*named, frame)
+        return original(connection, method, url, *args, **kwargs)
+
+    wrap(module.HTTPConnection, "set_tunnel", set_tunnel)
+    wrap(module.HTTPConnection, "putrequest", putrequest)
+
+
+def _asyncio(module: Any) -> None:
+    """Judge a lookup in the task that asks, since the thread that does it knows neither the program nor its door."""
+
+    async def getaddrinfo(original: Any, loop: Any, host: Any, port: Any, **options: Any) -> Any:
+        if not (isinstance(host, str | bytes) and is_claudes(plain(host), judging.number_of(port))):
+            return await original(loop, host, port, **options)
+        judging.judge(host, port, sys._getframe(1))
+        wanted = [options.get(option, 0) for option in ("family", "type", "proto", "flags")]
+        return await loop.run_in_executor(None, judging.judged, socket.getaddrinfo, host, port, *wanted)
+
+    wrap(module.BaseEventLoop, "getaddrinfo", getaddrinfo)
+
+
+def _uvloop(module: Any) -> None:
+    """Judge what uvloop's loops connect to: they do it in C, without audit events."""
+
+    def create_connection(
+        original: Any, loop: Any, factory: Any, host: Any = None, port: Any = None, **more: Any
+    ) -> Any:
+        judging.judge(host, port, sys._getframe(2), "uvloop")
+        return original(loop, factory, host, port, **more)
+
+    def getaddrinfo(original: Any, loop: Any, host: Any, port: Any, **more: Any) -> Any:
+        judging.judge(host, port, sys._getframe(2), "uvloop")
+        return original(loop, host, port, **more)
+
+    def sock_connect(original: Any, loop: Any, connecting: Any, address: Any) -> Any:
+        if isinstance(address, tuple):
+            host, port = address[:2]
+            judging.judge(host, port, sys._getframe(2), "uvloop")
+        return original(loop, connecting, address)
+
+    for method in (create_connection, getaddrinfo, sock_connect):
+        wrap(module.Loop, method.__name__, method)
+
+
+def _subprocess(module: Any) -> None:
+    """Let no process that is started during a replay find the way to the API in its environment."""
+
+    def init(original: Any, popen: Any, *args: Any, **kwargs: Any) -> None:
+        frame, watcher = sys._getframe(2), judging.watcher_now()
+        if watcher is not None and not _is_pythons_own(frame):
+            is_refused = watcher.replays and len(args) <= _PLACE_OF_ENV
+            if is_refused:
+                kwargs["env"] = child_environment.refusing(kwargs.get("env"))
+            judging.met_process(frame, is_refused=is_refused)
+        original(popen, *args, **kwargs)
+
+    wrap(module.Popen, "__init__", init)
+
+
+def _multiprocessing(module: Any) -> None:
+    """Do the same for processes that `multiprocessing` spawns. They have the environment of this one."""
+    spawn = module.spawnv_passfds
+
+    @functools.wraps(spawn)
+    def spawnv_passfds(*args: Any, **kwargs: Any) -> Any:
+        frame, watcher = sys._getframe(1), judging.watcher_now()
+        caller = frame.f_globals.get("__name__")
+        if watcher is None or caller == "multiprocessing.resource_tracker":
+            return spawn(*args, **kwargs)
+        # The server of `forkserver` outlives the test: its later children must not be refused.
+        is_refused = watcher.replays and caller != "multiprocessing.forkserver"
+        judging.met_process(frame, is_refused=is_refused)
+        if not is_refused:
+            return spawn(*args, **kwargs)
+        with child_environment.refusing_here():
+            return spawn(*args, **kwargs)
+
+    module.spawnv_passfds = spawnv_passfds
+
+
+_PLACE_OF_ENV = 10  # among the arguments of `Popen`, where hardly anybody gives it by its place
+
+
+def _is_pythons_own(frame: Any) -> bool:
+    """Return whether Python itself needs the process, as `platform` and `ctypes` ask the machine what it is."""
+    while frame is not None and frame.f_globals.get("__name__") == "subprocess":
+        frame = frame.f_back
+    caller = "" if frame is None else str(frame.f_globals.get("__name__")).partition(".")[0]
+    return caller in sys.stdlib_module_names - {"asyncio", "concurrent", "multiprocessing", "threading"}
+
+
+_LIBRARIES: dict[str, Patch] = {
+    "multiprocessing.util": _multiprocessing,
+    "subprocess": _subprocess,
+    "asyncio.base_events": _asyncio,
+    "http.client": _http_client,
+    "uvloop": _uvloop,
+}
+_WATCHER = Watcher({name: functools.partial(_patch, patch=patch) for name, patch in _LIBRARIES.items()})

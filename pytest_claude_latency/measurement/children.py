@@ -1,0 +1,67 @@
+"""Forked children of this process: what they tell the measurement that was under way when they were forked.
+
+A forked child has a copy of everything, and what it notes there reaches nobody. So it appends to a file, whose name
+both know, and the process that measures reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import final
+
+
+class Told(Enum):
+    """What a child tells."""
+
+    CALL = "call"
+    """It sent a request through a door."""
+    OUTSIDE = "outside"
+    """It connected to a Claude API past every door."""
+    MISS = "miss"
+    """It asked for something that nothing may answer."""
+
+
+@final
+class Children:
+    """What the children that are forked from now on tell."""
+
+    def __init__(self) -> None:
+        self._parent = os.getpid()
+        # Nothing is made before a child has something to tell: most tests fork no children.
+        self._path = Path(tempfile.gettempdir(), f"claude-latency-{self._parent}-{secrets.token_hex(8)}.jsonl")
+        self._read = 0
+
+    @property
+    def is_child(self) -> bool:
+        """Whether this process is such a child."""
+        return os.getpid() != self._parent
+
+    def tell(self, kind: Told, text: str) -> None:
+        """Tell the process that measures. Each line is written at once, since other children write too."""
+        line = json.dumps([kind.value, text]).encode() + b"\n"
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    def news(self) -> list[tuple[Told, str]]:
+        """Return what was told since this was last asked."""
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        new, self._read = lines[self._read :], len(lines)
+        return [(Told(kind), text) for kind, text in map(json.loads, new)]
+
+    def forget(self) -> None:
+        """Remove the file."""
+        if not self.is_child:
+            with suppress(FileNotFoundError):
+                self._path.unlink()

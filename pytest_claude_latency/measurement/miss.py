@@ -1,0 +1,33 @@
+"""The miss: how a program is stopped that asks for what nothing may answer."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import pytest
+
+
+@final
+class Miss(pytest.fail.Exception):  # type: ignore[misc, name-defined]  # pytest declares it as a value
+    """pytest's own failure, so it is no `Exception`: neither the SDK's retries nor an application's handler hide it.
+
+    pytest's class cannot be pickled. This one can, so that a child process hands it to the test that waits for it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, pytrace=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Miss, (self.msg,)
+
+
+# By this name pytest shows a failure of a test. Users know it, and pickle does not need it.
+Miss.__name__ = Miss.__qualname__ = "Failed"
+Miss.__module__ = pytest.fail.Exception.__module__
+
+
+def is_made_of_misses(error: BaseException) -> bool:
+    """Return whether an error is a miss, or a group of nothing else: a task group wraps what its tasks raise."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_made_of_misses, error.exceptions))
+    return isinstance(error, Miss)

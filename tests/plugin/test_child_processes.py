@@ -1,0 +1,297 @@
+"""Child processes: a forked one tells the test what it did, and a new one finds no way to the API in a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.plugin.suite import Suite
+from tests.support.far_server import FarServer, far_server
+
+FORKING = """
+import multiprocessing, os, sys, urllib.request
+from concurrent.futures import ProcessPoolExecutor
+
+fork = multiprocessing.get_context("fork")
+
+
+def urllib_call():
+    urllib.request.urlopen(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", b"{}", timeout=10).read()
+
+
+def by_executor(call):
+    with ProcessPoolExecutor(2, mp_context=fork) as pool:
+        list(pool.map(call, ["child"] * 2))
+
+
+def by_pool(call):
+    with fork.Pool(2) as pool:
+        pool.map(call, ["child"] * 2)
+
+
+def by_process(call):
+    process = fork.Process(target=call, args=["child"])
+    process.start()
+    process.join()
+
+
+def by_fork(call):
+    child = os.fork()
+    if child == 0:
+        try:
+            call("child")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+WAYS = {"executor": by_executor, "pool": by_pool, "process": by_process, "fork": by_fork}
+each = pytest.mark.parametrize("way", WAYS)
+"""
+
+CALLING = (
+    FORKING
+    + """
+@each
+def test_beside(way, claude_latency):
+    ask("mine")
+    WAYS[way](ask)
+
+
+@each
+def test_only(way, claude_latency):
+    WAYS[way](ask)
+"""
+)
+
+pytestmark = pytest.mark.skipif("not hasattr(os, 'fork')", reason="processes are forked on POSIX only")
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[FarServer]:
+    with far_server() as server:
+        yield server
+
+
+def test_a_run_that_records_warns_of_the_calls_of_forked_children_and_records_none(suite: Suite) -> None:
+    suite.write(CALLING)
+
+    result = suite.record("-k", "beside")
+
+    result.assert_outcomes(passed=4, deselected=4)
+    for way, calls in {"executor": 2, "pool": 2, "process": 1, "fork": 1}.items():
+        (warning,) = suite.test(f"test_beside[{way}]")["warnings"]
+        assert warning.startswith(f"child processes of this test made {calls} call")
+        assert "sent, but neither measured nor recorded" in warning
+        assert len(suite.calls(f"test_beside[{way}]")) == 1
+    assert len(suite.recordings()) == 4
+
+
+@pytest.mark.parametrize("mode", ["record", "live"])
+def test_a_test_whose_children_made_all_calls_fails(suite: Suite, mode: str) -> None:
+    suite.write(CALLING)
+
+    result = suite.record("-k", "only", mode=mode)
+
+    result.assert_outcomes(failed=4, deselected=4)
+    message = "no call of this test was measured, but its child processes called a Claude API"
+    assert result.stdout.str().count(f"\n{message}\n") == 4
+    assert suite.recordings() == []
+
+
+def test_a_miss_of_a_forked_child_is_that_miss_in_the_test(suite: Suite) -> None:
+    suite.write(CALLING)
+    suite.record("-k", "beside")
+
+    result = suite.replay("-k", "beside")
+
+    result.assert_outcomes(failed=4, deselected=4)
+    assert result.stdout.str().count("\nno recorded answer fits this POST /v1/messages\n") == 4
+    result.stdout.no_fnmatch_line("*Pickl*")
+    result.stdout.no_fnmatch_line("*RemoteTraceback*")
+
+
+def test_what_a_forked_child_sends_past_the_doors_is_refused_or_told_of(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        FORKING
+        + """
+@each
+def test_it(way, claude_latency):
+    WAYS[way](lambda_call)
+
+
+def lambda_call(prompt):
+    urllib_call()
+"""
+    )
+    before = far.served
+
+    refused = suite.run(base_url=far.url)
+    assert far.served == before
+    sent = suite.run("--latency-mode=live", base_url=far.url)
+
+    refused.assert_outcomes(failed=4)
+    assert refused.stdout.str().count("urllib.request connects to a Claude API, and no recording can answer it") >= 4
+    sent.assert_outcomes(failed=4)
+    assert far.served > before
+
+
+def test_a_child_that_leaves_the_test_by_its_end_writes_no_recording(suite: Suite) -> None:
+    suite.write(
+        """
+import os
+
+
+def test_it(claude_latency):
+    ask("mine")
+    before = os.getpid()
+    child = os.fork()
+    if child == 0:
+        ask("child")
+        return
+    os.waitpid(child, 0)
+
+
+@pytest.fixture(autouse=True)
+def leaving():
+    parent = os.getpid()
+    yield
+    if os.getpid() != parent:
+        import atexit
+
+        atexit._clear()
+        import threading
+
+        timer = threading.Timer(1.0, os._exit, [0])
+        timer.daemon = True
+        timer.start()
+"""
+    )
+    (suite.path / "conftest.py").write_text(
+        """
+import os
+
+parent = os.getpid()
+
+
+def pytest_runtest_logfinish():
+    if os.getpid() != parent:
+        os._exit(0)
+"""
+    )
+
+    suite.record("-p", "no:terminal", report=None)
+
+    (path,) = suite.recordings()
+    assert (suite.path / path).read_text().count('"request": ') == 1
+
+
+SPAWNING = """
+import multiprocessing, os, subprocess, sys
+import child
+
+CODE = "import child; child.call()"
+
+
+def by_subprocess(**more):
+    return subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, **more)
+
+
+async def by_asyncio():
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CODE, stderr=subprocess.PIPE)
+    await process.communicate()
+    return process
+
+
+def by_spawn():
+    process = multiprocessing.get_context("spawn").Process(target=child.call)
+    process.start()
+    process.join()
+    process.returncode = process.exitcode
+    return process
+
+
+WAYS = {
+    "subprocess": by_subprocess,
+    "with an environment": lambda: by_subprocess(env=dict(os.environ)),
+    "asyncio": lambda: asyncio.run(by_asyncio()),
+    "spawn": by_spawn,
+}
+"""
+
+
+@pytest.fixture
+def child(suite: Suite) -> None:
+    """Write the module that new processes run. It is no test module, so they need not import the SDK."""
+    (suite.path / "child.py").write_text(
+        """
+import os, urllib.request
+
+
+def call():
+    urllib.request.urlopen(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", b'{"messages": [], "max_tokens": 1}')
+"""
+    )
+
+
+@pytest.mark.usefixtures("child")
+def test_in_a_replay_a_new_process_finds_no_way_to_the_api_and_a_note_says_so(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        SPAWNING
+        + """
+@pytest.mark.parametrize("way", WAYS)
+def test_it(way, claude_latency):
+    before = dict(os.environ)
+    assert WAYS[way]().returncode == 1
+    assert {**os.environ, "PYTEST_CURRENT_TEST": ""} == {**before, "PYTEST_CURRENT_TEST": ""}
+
+
+def test_ordinary():
+    assert by_subprocess().returncode == 0
+"""
+    )
+    before = far.served
+
+    result = suite.run("-v", key="a-key", base_url=far.url)
+
+    result.assert_outcomes(passed=5)
+    assert far.served == before + 1
+    told = " ".join(result.stdout.str().split())
+    for library in ("subprocess", "asyncio.subprocess", "multiprocessing.process"):
+        assert f": {library} started a process at test_it.py:" in told
+    assert told.count("recorded; ANTHROPIC_BASE_URL and its kin refuse there") == 4
+
+
+@pytest.mark.usefixtures("child")
+def test_an_address_of_the_test_itself_stays_in_the_environment_of_its_processes(suite: Suite) -> None:
+    suite.write(
+        SPAWNING
+        + """
+def test_it(claude_latency):
+    assert by_subprocess(env={**os.environ, "ANTHROPIC_BASE_URL": "SERVER"}).returncode == 0
+""".replace("SERVER", suite.server.url)
+    )
+
+    suite.run(key="a-key").assert_outcomes(passed=1)
+
+    assert len(suite.server.log) == 1
+
+
+@pytest.mark.usefixtures("child")
+def test_other_runs_note_new_processes_and_leave_them_alone(suite: Suite) -> None:
+    suite.write(
+        SPAWNING
+        + """
+def test_it(claude_latency):
+    ask()
+    assert by_subprocess().returncode == 0
+"""
+    )
+
+    result = suite.record()
+
+    result.assert_outcomes(passed=1)
+    assert len(suite.server.log) == 2
+    assert ": subprocess started a process at test_it.py:" in " ".join(result.stdout.str().split())
+    result.stdout.no_fnmatch_line("*refuse there*")
