@@ -18,10 +18,15 @@ class Miss(pytest.fail.Exception):  # type: ignore[misc, name-defined]  # pytest
         super().__init__(message, pytrace=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Miss, (self.msg,)
+        return _missed, (self.msg,)
 
 
-# By this name pytest shows a failure of a test. Users know it, and pickle does not need it.
+def _missed(message: str) -> Miss:
+    """Return a miss that is read from a pickle, which finds functions by their names and not this class by its."""
+    return Miss(message)
+
+
+# By this name pytest shows a failure of a test. Users know it.
 Miss.__name__ = Miss.__qualname__ = "Failed"
 Miss.__module__ = pytest.fail.Exception.__module__
 

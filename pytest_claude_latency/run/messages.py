@@ -50,8 +50,8 @@ def calls_of_children(count: int, *, replays: bool) -> str:
     """Return the warning that forked child processes called the API."""
     done = "answered from the recording, but not measured" if replays else "sent, but neither measured nor recorded"
     return (
-        f"child processes of this test made {number_of(count, 'call')}: they were {done}; "
-        f"what a latency test measures has to be called in its own process"
+        f"{number_of(count, 'call')} of child processes: {done}; what is to be measured has to be called in threads or "
+        f"tasks"
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures.process  # as below
 import concurrent.futures.thread  # noqa: F401  # as below
+import multiprocessing.pool  # noqa: F401  # as below
 import pkgutil
 from importlib import import_module, metadata
 from importlib.metadata import Distribution

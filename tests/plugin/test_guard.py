@@ -282,8 +282,9 @@ def proxy():
     assert met == []
 
 
-def by_urllib(proxies):
-    urllib.request.build_opener(urllib.request.ProxyHandler(proxies)).open("https://api.anthropic.com/v1/messages", b"{}")
+def by_urllib(proxies, scheme="https"):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+    opener.open(f"{scheme}://api.anthropic.com/v1/messages", b"{}")
 
 
 def by_requests(proxies):
@@ -291,7 +292,7 @@ def by_requests(proxies):
 
 
 def in_the_clear(proxies):
-    urllib.request.build_opener(urllib.request.ProxyHandler(proxies)).open("http://api.anthropic.com/v1/messages", b"{}")
+    by_urllib(proxies, "http")
 
 
 @pytest.mark.parametrize("way", [by_urllib, by_requests, in_the_clear])

@@ -261,3 +261,37 @@ def test_a_test_that_failed_by_itself_has_no_warning_about_unused_recordings(sui
 
     result.assert_outcomes(failed=1)
     result.stdout.no_fnmatch_line("*not used*")
+
+
+def test_a_portal_goes_on_after_a_miss(suite: Suite) -> None:
+    suite.write(
+        """
+from anyio.from_thread import start_blocking_portal
+
+
+@pytest.fixture(scope="module")
+def portal():
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+async def in_a_group():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(aask())
+
+
+@pytest.mark.parametrize("function", [aask, in_a_group])
+def test_it(function, portal, claude_latency):
+    portal.call(function)
+
+
+def test_ordinary(portal):
+    assert portal.call(asyncio.sleep, 0, "on") == "on"
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=2, passed=1)
+    assert result.stdout.str().count("\nnothing is recorded that could answer this POST /v1/messages\n") == 2
+    result.stdout.no_fnmatch_line("*portal is not running*")

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from pytest_claude_latency.http.guard import listening
+
+
+def test_a_port_is_listened_on_from_listen_to_close() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        assert not listening.listens_here(port)
+        server.listen()
+
+        assert listening.listens_here(port)
+    assert not listening.listens_here(port)
+
+
+def test_it_is_found_where_the_system_lists_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_there(path: str) -> list[str]:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "listdir", not_there)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        assert listening.listens_here(port)
+        assert server.fileno() >= 0
+
+
+def test_the_other_end_of_a_connection_does_not_listen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        assert not listening.listens_here(client.getsockname()[1])
