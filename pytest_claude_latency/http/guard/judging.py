@@ -81,7 +81,7 @@ def judge(host: Any, port: Any, frame: FrameType | None, library: str = "socket"
         return
     address = plain(host)
     name, number = _NAMES.get(address, address), number_of(port)
-    if not (is_claudes(name, number) or is_claudes(address, number)):
+    if not (is_claudes(name, number) or (name != address and is_claudes(address, number))):
         return
     watcher = watcher_now()
     if watcher is None or _is_a_doors(name, number) or _is_a_doors(address, number):
