@@ -41,7 +41,7 @@ def test_a_miss_can_be_pickled_and_reads_as_a_failure_of_pytest() -> None:
 
 
 def test_a_group_is_made_of_misses_if_it_holds_nothing_else() -> None:
-    miss = Miss("x")
+    miss: BaseException = Miss("x")
 
     assert is_made_of_misses(BaseExceptionGroup("", [miss, BaseExceptionGroup("", [miss])]))
     assert not is_made_of_misses(BaseExceptionGroup("", [miss, ValueError()]))

@@ -261,8 +261,8 @@ def test_ordinary_again():
 
 
 PROXIED = """
-import socketserver, ssl, sys, threading, urllib.request
-import requests
+import http.client, socketserver, threading, urllib.request
+from urllib.parse import urlsplit
 
 met = []
 
@@ -287,15 +287,17 @@ def by_urllib(proxies, scheme="https"):
     opener.open(f"{scheme}://api.anthropic.com/v1/messages", b"{}")
 
 
-def by_requests(proxies):
-    requests.post("https://api.anthropic.com/v1/messages", data=b"{}", proxies=proxies)
+def by_http_client(proxies):
+    connection = http.client.HTTPSConnection(urlsplit(proxies["https"]).netloc)
+    connection.set_tunnel("api.anthropic.com")
+    connection.request("POST", "/v1/messages", b"{}")
 
 
 def in_the_clear(proxies):
     by_urllib(proxies, "http")
 
 
-@pytest.mark.parametrize("way", [by_urllib, by_requests, in_the_clear])
+@pytest.mark.parametrize("way", [by_urllib, by_http_client, in_the_clear])
 def test_it(proxy, way, claude_latency):
     way({"https": proxy, "http": proxy})
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
-from pytest_claude_latency.http.door import INSIDE_A_DOOR
+from pytest_claude_latency.http.door import current_passage
 from pytest_claude_latency.http.guard.connection import Connection, NewProcess
 from pytest_claude_latency.http.guard.hosts import are_same, is_claudes, is_loopback, plain
 from pytest_claude_latency.http.guard.listening import listens_here
@@ -99,8 +99,11 @@ def met_process(frame: FrameType, *, is_refused: bool = False) -> None:
 
 
 def _is_a_doors(host: str, port: int | None) -> bool:
-    inside = INSIDE_A_DOOR.get()
-    return inside is not None and are_same(host, plain(inside[0])) and port in {None, inside[1]}
+    passage = current_passage()
+    if passage is None:
+        return False
+    known_host, known_port = passage.destination
+    return are_same(host, plain(known_host)) and port in {None, known_port}
 
 
 def number_of(port: Any) -> int | None:
