@@ -102,6 +102,7 @@ class CallFact(Line, frozen=True, kw_only=True):
     def to_call(self) -> Call:
         """Return the call, times to the microsecond; what the fact lacks is None."""
         facts: dict[str, Any] = to_builtins(self)  # without what is UNSET
+        # numbers of lines in the file, and no facts about the call
         facts.pop("call")
         facts.pop("under", None)
         values = {name: round(value, 6) if isinstance(value, float) else value for name, value in facts.items()}

@@ -103,6 +103,7 @@ def nearest(candidates: Iterable[Request], sent: Request, rules: Rules = EXACT) 
     distances: list[tuple[bool, int, int]] = []
     for candidate in candidates:
         places = differences(candidate, sent, rules)
+        # a request to another endpoint is another thing, however alike the two bodies are
         elsewhere = any(difference.path in ("method", "path") for difference in places)
         distances.append((elsewhere, len(places), sum(difference.size for difference in places)))
     return distances.index(min(distances)) if distances else None
@@ -143,6 +144,7 @@ def _nearest_lines(sent: Request, matcher: Matcher, recording: str) -> list[str]
     used = " (already used)" if matcher.is_used(place + 1) else ""
     count = number_of(len(places), "place", one="one")
     lines = [_fact("nearest", f"exchange {place + 1} of {recording}{used} differs in {count}:")]
+    # so that the two values of each place stand under each other
     width = max(len(difference.path) for difference in places[:_PLACES])
     for difference in places[:_PLACES]:
         recorded, now = _shortened(difference.recorded, difference.sent)

@@ -130,6 +130,7 @@ def refuse_credentials(recording: Recorded, name: str) -> None:
 
 def conceal(text: str) -> str:
     """Return the text without what looks like a credential, for messages."""
+    # a pattern may be slow on long texts, and most texts hold no hint
     for form in _FORMS:
         if any(hint in text for hint in form.hints):
             text = form.pattern.sub("[credential]", text)

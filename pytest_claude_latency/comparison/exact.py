@@ -58,6 +58,7 @@ def reading(sample: Sample, metric: str) -> float | None:
         return len(sample.calls)
     if metric == "elapsed":
         return sample.elapsed
+    # each metric of a call is a field of the same name
     values = [getattr(call, metric) for call in sample.calls]
     if METRICS[metric].kind == "count":
         reported = [value for value in values if value is not None]

@@ -79,6 +79,7 @@ def _judge(
     before, after = pair.before, pair.after
     shift, ratio = mann_whitney.shift(before, after), mann_whitney.ratio(before, after)
     least_ratio = rules.min_ratio * (1 - _ROUNDING)
+    # in doubt a test is unchanged: a false alarm costs trust in all the others
     needs: int | None = None
     verdict: Verdict = "unchanged"
     if not _can_tell(len(before), len(after), comparisons):

@@ -132,6 +132,7 @@ class Breakdown:
         tokens = None if self.tokens is None else f"{self.tokens} tokens"
         stalls = sum(segment.part is Part.STALLED for segment in self.segments)
         first = "to the first token" if self.calls == 1 else "to first tokens"
+        # a breakdown that was read from a report does not say what failed
         retries = "in attempts without an answer, and pauses after them"
         if self.failures:
             reasons = " and ".join(

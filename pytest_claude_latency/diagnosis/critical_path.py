@@ -30,6 +30,7 @@ def critical_path(spans: Sequence[tuple[Nanoseconds, Nanoseconds]]) -> tuple[Str
         return ()
     # of calls that end together the one that began first explains more
     last = max(range(len(spans)), key=lambda place: (spans[place][1], -spans[place][0]))
+    # calls are numbered from 1, as messages name them
     path = [Stretch(last + 1, *spans[last])]
     while (at := path[-1].start) > 0:
         ended = [(end, start, place) for place, (start, end) in enumerate(spans) if start < at and end <= at]

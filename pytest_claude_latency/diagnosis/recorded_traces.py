@@ -53,4 +53,5 @@ class RecordedTraces:
 
     def read(self, paths: Iterable[Path]) -> list[Trace]:
         """Return the traces of those recordings that can be read, in the order of their paths."""
+        # in one order on every machine, since findings name the first of equals
         return [trace for path in sorted(paths) if (trace := self.at(path)) is not None]

@@ -75,6 +75,7 @@ def of_recording(trace: Trace | None, related: Iterable[Trace], title: str) -> s
 
     `related` are the traces of other recordings, to compare with.
     """
+    # without a request there is no time to explain
     if trace is None or not trace.order:
         return ""
     return _section(title, trace, find(trace.compared_with(related)))

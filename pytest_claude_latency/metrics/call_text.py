@@ -27,6 +27,7 @@ def moments(call: Call) -> str:
         instants.append(("first token", call.ttft))
     if call.streamed and call.ttfa != call.ttft:  # after thinking
         instants.append(("first answer token", call.ttfa))
+    # last, also where it equals the first token: it tells that the answer ended
     instants.append(("end", call.total))
     texts = [f"{name} {milliseconds(at)}" for name, at in instants if at is not None]
     return " · ".join(texts if call.total is not None else [*texts, "not ended"])

@@ -78,6 +78,7 @@ def measurement(metric: Metric, call: Call) -> int | float | None:
     value: int | float | None = getattr(call, metric.name)  # each metric of a call is a field of the same name
     if value is None:
         return metric.unreported
+    # back to the exact integer that the float was made of
     return duration.nanoseconds(value) if metric.kind == "duration" else value
 
 

@@ -37,6 +37,7 @@ class Sample:
 
         None where there was nothing to measure.
         """
+        # the only duration that is about the whole test
         if metric.name == "elapsed":
             return self.elapsed
         readings = [measurement(metric, call) for call in self.calls]

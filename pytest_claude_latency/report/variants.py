@@ -27,6 +27,7 @@ def table(ranking: VariantRanking) -> Table:
             value = candidate.typical(metric)
             spans.append("" if value is None else "never" if value == NEVER else duration.show(int(value)))
         tokens = [candidate.typical(metric) for metric in _TOKENS]
+        # where something stopped it, counting what passed would blame the variant
         passed = "error" if candidate.stopped else f"{candidate.passed}/{candidate.samples}"
         # no change for the test as it is written, nor where one of the two has nothing to compare
         change = ""

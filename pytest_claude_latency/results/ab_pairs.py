@@ -39,6 +39,7 @@ class ABPair:
     @property
     def failure(self) -> str | None:
         """Why the two cannot be compared. `None` if they can."""
+        # both may have failed, and each for another reason
         sides = {"the recorded request": self.recorded.failure, "the current request": self.current.failure}
         return "; ".join(f"{side} ended with {error}" for side, error in sides.items() if error is not None) or None
 

@@ -59,6 +59,7 @@ class CassetteFile:
 
     def source(self, recording: Recording | None, rules: Rules) -> CassetteSource:
         """Return the source that serves a recording, or that misses every request where there is none."""
+        # without a recording every request is a miss, and its message says how to record
         matcher = Matcher(recording.exchanges if recording else (), rules)
         explain = partial(
             miss_message, matcher=matcher if recording else None, recording=self.shown, record=self.command

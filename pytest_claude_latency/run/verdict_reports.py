@@ -53,6 +53,7 @@ def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
     # The test without its sample, as pytest's headlines show it: class and function joined by a dot.
     headline = ".".join(run_verdict.nodeid.split("::")[1:]) or name
     location = (file, line, f"{headline}::latency[{run_verdict.about}]")
+    # JUnit shows the properties of a failure next to its message
     properties: list[tuple[str, object]] = [("latency.verdict", run_verdict.verdict)]
     if run_verdict.value is not None:
         properties.insert(0, (f"latency.{run_verdict.about.replace(' ', '.')}", run_verdict.value))

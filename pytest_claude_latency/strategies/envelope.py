@@ -119,6 +119,7 @@ def span(name: str, value: Span) -> Range:
     Raises:
         LimitError: it is not a span. The message names the parameter.
     """
+    # a single duration is a span of one instant
     shortest, longest = _pair(name, value, f"a duration or a pair (shortest, longest); a duration is {ACCEPTED}")
     try:
         least, most = parse(shortest), parse(longest)
@@ -165,6 +166,7 @@ def switch(name: str, value: bool) -> bool:
     Raises:
         LimitError: it is not True or False. The message names the parameter.
     """
+    # not `bool(value)`: "no" would be true
     if isinstance(value, bool):
         return value
     raise LimitError(f"{name}={value!r}: accepted is True (may happen) or False (never)")

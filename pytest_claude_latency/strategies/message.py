@@ -83,6 +83,7 @@ def search_result_block(tool_use_id: str, titles: Sequence[str]) -> Block:
 
 def citation(text: str) -> Json:
     """Return a place in the first document of the prompt."""
+    # one of the forms that the API has is enough: a citation is no content that a metric counts
     place = {"document_index": 0, "document_title": None, "start_char_index": 0, "end_char_index": len(text)}
     return {"type": "char_location", "cited_text": text} | place
 
@@ -127,6 +128,7 @@ class Message:
             for delta in block.deltas:
                 yield {"type": "content_block_delta", "index": index, "delta": delta}
             yield {"type": "content_block_stop", "index": index}
+        # why the message ended is known only when it has
         ending = {"stop_reason": self.stop_reason, "stop_sequence": self.stop_sequence}
         final = {key: self.usage[key] for key in counted_later if key in self.usage}
         yield {"type": "message_delta", "delta": ending, "usage": final}

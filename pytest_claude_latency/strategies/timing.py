@@ -76,6 +76,7 @@ def chunks(draw: st.DrawFn, parts: Sequence[Part], since: Microseconds) -> tuple
     ends = [*accumulate(len(part.data) for part in parts)]
     # A few cuts more than needed: chunks of the wire keep to no event.
     places = draw(_places(parts, ends)) + draw(st.lists(st.integers(0, ends[-1]), max_size=3))
+    # joined first: a chunk may hold the end of one part and the beginning of the next
     data = b"".join(part.data for part in parts)
     at, pieces = since, []
     for start, end in pairwise([0, *sorted(places), ends[-1]]):
