@@ -37,6 +37,7 @@ class CurrentMeasurement:
         self._settings = settings
         self._warn = warn
         self._measurement: Measurement | None = None
+        self._fixtures: list[Measurement] = []  # whose threads may outlive them: a server for all tests, for example
         self._credential_missing = False
         self._interception: Interception | None = None
         self._sdk: SDKPatches | None = None
@@ -104,6 +105,8 @@ class CurrentMeasurement:
         outer = self._measurement
         if outer is not None:
             outer.leave()
+        if inner not in self._fixtures:
+            self._fixtures.append(inner)
         self._enter(inner)
         try:
             yield
@@ -135,9 +138,15 @@ class CurrentMeasurement:
         """Return what answers a request of the calling thread; `None` where it is left alone."""
         world = virtual_time.current()
         # A thread stays in the world of its test when that ends. Its calls must not count for the test that runs now.
-        if world is not None and world.ended and not (self._measurement and self._measurement.lives_in(world)):
+        if world is not None and world.ended and not self._serves(world):
             return _EndedTest(world, self._warn)
         return self._measurement
+
+    def _serves(self, world: virtual_time.WorldState) -> bool:
+        """Return whether a thread of an ended world may work for the measurement under way: its own, or a fixture's."""
+        if self._measurement is None:
+            return False
+        return any(measurement.lives_in(world) for measurement in (self._measurement, *self._fixtures))
 
     def _replays(self) -> bool:
         # Asked of the responder, so that a client of a thread whose test has ended needs no key either.

@@ -290,3 +290,43 @@ def test_that_names_it(claude_latency, second):
     suite.replay("--latency-strict").assert_outcomes(passed=3)
 
     assert suite.test("::test_it")["elapsed"] < 0.2
+
+
+def test_a_server_of_a_session_serves_the_tests_that_ask_it(suite: Suite) -> None:
+    suite.server.answers(lambda request: text("ok"))
+    suite.write(
+        """
+import threading, urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class App(BaseHTTPRequestHandler):
+    def do_GET(self):
+        answer = ask("x").encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def app():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), App)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(app, claude_latency, number):
+    assert urllib.request.urlopen(app, timeout=20).read() == b"ok"
+    assert len(claude_latency.calls) == 1
+"""
+    )
+
+    for run in (suite.record, suite.replay):
+        run().assert_outcomes(passed=2)
+    assert len(suite.server.log) == 2

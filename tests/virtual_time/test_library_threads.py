@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 
 import pytest
@@ -184,3 +185,22 @@ def test_workers_of_a_multiprocessing_thread_pool_live_in_the_world(world: World
         ends = pool.map(work, [3, 1, 1, 4], chunksize=1)
 
     assert ends == [3, 1, 2, 6]
+
+
+def test_the_initializer_of_a_pool_runs_in_the_world(world: World) -> None:
+    born = threading.local()
+
+    def initialize(seconds: float) -> None:
+        time.sleep(seconds)
+        born.at = time.monotonic_ns()
+
+    def work() -> int:
+        age: int = time.monotonic_ns() - born.at
+        time.sleep(1)
+        return age
+
+    with ThreadPoolExecutor(2, "worker", initialize, (2,)) as pool:
+        ages = [future.result() for future in [pool.submit(work) for _ in range(4)]]
+
+    assert ages == [0, 0, SECOND, SECOND]
+    assert world.clock.now() == 4 * SECOND

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from inspect import signature
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.patches.patching import Patches
@@ -42,6 +43,11 @@ class PoolState:
         self._busy: dict[int, Job] = {}  # by the identifier of the worker
         self.joiners: list[Wait] = []  # of threads that join a worker
         self.closing = False
+
+    @property
+    def world(self) -> WorldState | None:
+        """The active world whose members submit to the pool; None if there is none."""
+        return None if self._world is None or self._world.ended else self._world
 
     def expect(self, job: Job) -> None:
         """Queue a job that a member is submitting."""
@@ -251,6 +257,47 @@ def _cancel_queued(executor: Any) -> None:
             if job is not None:
                 with TRACKED_LOCK:
                     job.pool.forget(job)
+
+
+@_PATCHES.wraps("ThreadPoolExecutor.__init__")
+def _new_pool(original: Callable[..., None], executor: Any, /, *args: Any, **kwargs: Any) -> None:
+    """Do what the constructor of a pool does; its initializer runs in the time of whoever submits."""
+    parameters = signature(original).bind(executor, *args, **kwargs).arguments
+    initializer = parameters.get("initializer")
+    if not callable(initializer):
+        original(executor, *args, **kwargs)
+        return
+    started = _Initializer(initializer)
+    if "initializer" in kwargs:
+        kwargs["initializer"] = started
+    else:
+        args = tuple(started if argument is initializer else argument for argument in args)
+    original(executor, *args, **kwargs)
+    started.pool = _state_of(executor)
+
+
+@final
+class _Initializer:
+    """The initializer of a pool: each worker runs it before its first job, and is occupied by it as by a job."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+        self.pool: PoolState | None = None  # and not the executor, which must be freed when the program drops it
+
+    def __call__(self, *args: Any) -> None:
+        assert self.pool is not None
+        with TRACKED_LOCK:
+            job = Job(self.pool, self.pool.world)
+            reservation = self.pool.begin(job)
+        try:
+            if job.world is not None and reservation is not None:
+                arrive(job.world, reservation)
+            self._function(*args)
+        finally:
+            with TRACKED_LOCK:
+                self.pool.end()
+                if reservation is not None:
+                    dismiss(get_ident())
 
 
 @_PATCHES.wraps("ThreadPoolExecutor._initializer_failed")

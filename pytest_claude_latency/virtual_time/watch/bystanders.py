@@ -85,8 +85,8 @@ class Bystanders:
             kind = state.waiting()
             if kind is Waiting.NOTHING or self._works(ident, state, kind, ident if ident in joined else None):
                 return True
-            # A thread of the program that sleeps may do anything when it wakes up. Let it wake up once.
-            sleeps = kind not in _AT_REST and state.ends_by_itself and not thread_is_background(ident)
+            # A thread of the program that sleeps or polls may do anything when it wakes up. Let it wake up once.
+            sleeps = state.ends_by_itself and not thread_is_background(ident)
             if sleeps and self._at_standstill.get(ident, state) == state:
                 return True
         return self.hold(None)
