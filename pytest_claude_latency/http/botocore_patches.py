@@ -16,17 +16,15 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from functools import wraps
 from importlib import import_module
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any, Final, final
 from unittest import mock
 
-from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http import required_names
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
 
 _MIDDLE_OF_THE_JITTER = 0.5
-_UNSUPPORTED: Final = "botocore {version} lacks {missing}, which this plugin needs; supported is botocore 1.34 or later"
 _SERVICE: Final = "bedrock-runtime"
 
 _UNSIGNED: ContextVar[bool] = ContextVar("claude_latency_unsigned", default=False)
@@ -65,6 +63,15 @@ class BotocorePatches:
             }
         )
 
+    def prove(self) -> None:
+        """Make sure that a botocore that is loaded has all that is changed.
+
+        Raises:
+            InterceptionError: it lacks a name that is needed.
+        """
+        if "botocore.signers" in sys.modules:
+            required_names.check("botocore")
+
     def stop(self) -> None:
         """Leave botocore as it was."""
         if self._watcher is not None:
@@ -76,8 +83,7 @@ class BotocorePatches:
         """Replace a method by one that calls `wrapper` with the original and its arguments."""
         original = getattr(target, name, None)
         if original is None:
-            missing = f"{target.__name__}.{name}"
-            raise InterceptionError(_UNSUPPORTED.format(version=version("botocore"), missing=missing))
+            return  # not here, in the middle of the program's import: `prove` says what is missing
 
         @wraps(original)
         def wrapped(self_: Any, /, *args: Any, **kwargs: Any) -> Any:

@@ -40,12 +40,30 @@ _RESPX = {
     ),
     "respx.models": ("PassThrough",),
 }
+_URLLIB3 = {
+    "urllib3.connection": ("HTTPConnection.getresponse", "HTTPConnection.response_class", "HTTPSConnection.connect"),
+    "urllib3.connectionpool": (
+        "HTTPConnectionPool.urlopen",
+        "HTTPConnectionPool._make_request",
+        "HTTPConnectionPool._put_conn",
+        "HTTPSConnectionPool._prepare_proxy",
+    ),
+}
+_BOTOCORE = {
+    "botocore": ("UNSIGNED",),
+    "botocore.credentials": ("DeferredRefreshableCredentials", "InstanceMetadataProvider.load"),
+    "botocore.retries.standard": ("ExponentialBackoff.delay_amount",),
+    "botocore.session": ("Session.create_client",),
+    "botocore.signers": ("RequestSigner.sign", "RequestSigner._choose_signer"),
+}
 
 _REQUIRED: Final[dict[str, tuple[str, dict[str, tuple[str, ...]]]]] = {
     "anthropic": ("anthropic 0.93 to 2.14", _SDK),
     "respx": ("respx 0.22 and 0.23", _RESPX),
     "httpx": ("httpx 0.25 to 0.28", {"httpx": _CLIENTS}),
     "httpx2": ("httpx2 2.16", {"httpx2": _CLIENTS}),
+    "urllib3": ("urllib3 1.26 to 2.8", _URLLIB3),
+    "botocore": ("botocore 1.34 to 1.44", _BOTOCORE),
 }
 """For each package: the versions that were tried, and the names by module."""
 

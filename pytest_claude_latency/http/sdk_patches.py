@@ -79,6 +79,14 @@ class SDKPatches:
         random = base_client.random
         patch(base_client, "random", lambda: _MIDDLE_OF_THE_JITTER if self._replaying() else random())
 
+    def prove(self) -> None:
+        """Make sure that all that is changed is there.
+
+        Raises:
+            InterceptionError: a loaded library lacks a name that is needed.
+        """
+        self._botocore.prove()
+
     def stop(self) -> None:
         """Leave everything as it was."""
         self._patches.close()

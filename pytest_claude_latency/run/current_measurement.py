@@ -71,6 +71,8 @@ class CurrentMeasurement:
         # Proved again for every test: a fixture or plugin may have replaced the patch since the last one, and then
         # requests would leave for the network, with the key.
         self._interception.prove()
+        if self._sdk is not None:
+            self._sdk.prove()
         self._interception.forget()
 
     @property

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import anthropic._base_client
+import botocore.signers
 import pytest
 
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.http.library import HTTPLibrary
+from pytest_claude_latency.http.sdk_patches import SDKPatches
 
 LIBRARY = HTTPLibrary.of_sdk()
 
 
-@pytest.mark.parametrize("package", ["anthropic", "respx", LIBRARY.name, "a package that needs nothing"])
+@pytest.mark.parametrize(
+    "package", ["anthropic", "respx", LIBRARY.name, "urllib3", "botocore", "a package that needs nothing"]
+)
 def test_installed_versions_have_all_that_is_needed(package: str) -> None:
     required_names.check(package)
 
@@ -48,3 +52,17 @@ def test_a_client_library_without_its_seam_is_told_when_interception_is_proved(m
             interception.prove()
     finally:
         interception.stop()
+
+
+def test_a_botocore_without_its_seam_is_told_when_it_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(botocore.signers.RequestSigner, "_choose_signer")
+    patches = SDKPatches(replaying=lambda: True, keyless=lambda: None)
+    patches.start()
+
+    try:
+        with pytest.raises(
+            InterceptionError, match=r"botocore .* has no botocore.signers.RequestSigner._choose_signer"
+        ):
+            patches.prove()
+    finally:
+        patches.stop()

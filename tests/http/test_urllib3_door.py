@@ -27,13 +27,11 @@ from urllib3.exceptions import (
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.http.doors.urllib3 import URLLib3Door
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement, Source
 from pytest_claude_latency.measurement.sources import LiveSource, SequentialSource
 from pytest_claude_latency.messages_api.exchange import Exchange
-from pytest_claude_latency.messages_api.recognition import Recognition
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 from tests.support.claude_answers import Answer, status
@@ -442,14 +440,3 @@ def test_another_patch_over_ours_is_noticed_before_anything_is_sent(monkeypatch:
                 interception.prove()
     finally:
         interception.stop()
-
-
-def test_a_version_that_lacks_what_is_needed_is_refused_and_not_half_patched(monkeypatch: pytest.MonkeyPatch) -> None:
-    urlopen = HTTPConnectionPool.urlopen
-    door = URLLib3Door(lambda: None, Recognition())
-    with monkeypatch.context() as patch:
-        patch.delattr(HTTPConnectionPool, "_put_conn")
-        with pytest.raises(InterceptionError, match=r"urllib3 [\d.]+ lacks HTTPConnectionPool._put_conn"):
-            door.install()
-
-    assert HTTPConnectionPool.urlopen is urlopen

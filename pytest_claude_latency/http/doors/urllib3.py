@@ -47,15 +47,6 @@ _NOT_LIVE: Final = (
     "or `getresponse` of its connections, after this plugin patched them; nothing was sent. Look for a plugin, fixture "
     "or conftest that patches urllib3 and undo it before latency tests"
 )
-_NEEDED: Final[tuple[tuple[type, str], ...]] = (
-    (HTTPConnectionPool, "urlopen"),
-    (HTTPConnectionPool, "_make_request"),
-    (HTTPConnectionPool, "_put_conn"),
-    (HTTPSConnectionPool, "_prepare_proxy"),
-    (HTTPConnection, "getresponse"),
-    (HTTPConnection, "response_class"),
-)
-_UNSUPPORTED: Final = "urllib3 {version} lacks {missing}, which this plugin needs; supported are urllib3 1.26 and 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +81,7 @@ class URLLib3Door:
         self._probe: Serving | None = None
 
     def install(self) -> None:
-        """Patch the pools and connections of urllib3.
-
-        Raises:
-            InterceptionError: this version of urllib3 lacks a name that is needed; nothing is patched.
-        """
-        if missing := [f"{owner.__name__}.{name}" for owner, name in _NEEDED if not hasattr(owner, name)]:
-            raise InterceptionError(_UNSUPPORTED.format(version=_VERSION, missing=", ".join(missing)))
+        """Patch the pools and connections of urllib3."""
         for target, name, wrapper in (
             (PoolManager, "urlopen", _marked),
             (HTTPConnectionPool, "urlopen", self._urlopen),
