@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import urlopen
@@ -24,7 +25,7 @@ from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.patches import threads
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
-from pytest_claude_latency.virtual_time.watch import thread_state
+from pytest_claude_latency.virtual_time.watch import open_files, thread_state
 
 CHILD = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
 
@@ -340,3 +341,19 @@ def test_without_proc_a_lock_in_c_code_is_waited_for_at_the_pace_of_the_machine(
         thread.join()
 
     assert world.clock.now() == SECOND // 5
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_what_the_kernel_has_yet_to_send_comes_from_outside() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        receiver, _ = server.accept()
+    with sender, receiver:
+        before = open_files.use(receiver.fileno())
+        sender.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                sender.send(bytes(65536))
+
+        assert before is open_files.Use.INSIDE
+        assert open_files.use(receiver.fileno()) is open_files.Use.OUTSIDE
