@@ -65,7 +65,8 @@ class CurrentMeasurement:
             self._interception = interception
             self._sdk = SDKPatches(self._replays, self._note_missing_credential, recognition)
             self._sdk.start()
-            self._guard = Guard(self._responder)
+            added = [line.pattern.pattern for line in self._settings.endpoints if not line.excludes]
+            self._guard = Guard(self._responder, added)
             self._guard.start()
             carriers.install()
         # Proved again for every test: a fixture or plugin may have replaced the patch since the last one, and then

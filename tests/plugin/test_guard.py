@@ -451,3 +451,13 @@ def test_next():
         ]
     )
     assert far.served == before
+
+
+def test_hosts_of_latency_endpoints_are_guarded(suite: Suite, far: FarServer) -> None:
+    suite.ini("latency_endpoints =", f"    http://127\\.0\\.0\\.1:{far.port}/", "    !http://127.0.0.1:1/")
+    suite.write(CLIENTS.replace('os.environ["ANTHROPIC_BASE_URL"]', f'"{far.url}"') + EACH.removeprefix(CLIENTS))
+
+    result = suite.run("-k", "urllib or localhost")
+
+    result.assert_outcomes(failed=1, deselected=12)
+    result.stdout.fnmatch_lines([f"urllib.request{REFUSED}"])

@@ -37,6 +37,11 @@ _VARIABLES: Final = (
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
 )
 _PORTS: Final = {"http": 80, "https": 443}
+_LITERAL: Final = re.compile(
+    r"\^?(?:(?P<scheme>https?)|https\?|\(\?:https\?\))?:?//"
+    r"(?P<host>(?:[\w-]|\\[.-]|\.(?![*+?{]))+)(?::(?P<port>\d+))?(?=/|\\/|\$|$)"
+)
+"""The start of a pattern that names one host: each character of it stands for itself."""
 
 
 def plain(host: str | bytes) -> str:
@@ -50,6 +55,19 @@ def is_claudes(host: str, port: int | None) -> bool:
     return is_vendors(host) or any(
         port == known_port and are_same(host, known_host) for known_host, known_port in from_environment()
     )
+
+
+@lru_cache(maxsize=64)
+def of_pattern(pattern: str) -> tuple[str, int | None] | None:
+    """Return the host that a regular expression over URLs begins with, and its port; `None` if it names no host.
+
+    The port is `None` where the expression leaves it open.
+    """
+    match = _LITERAL.match(pattern)
+    if match is None:
+        return None
+    port = int(match["port"]) if match["port"] else _PORTS.get(match["scheme"] or "")
+    return plain(match["host"].replace("\\", "")), port
 
 
 @lru_cache(maxsize=1024)

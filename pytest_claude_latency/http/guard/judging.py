@@ -41,6 +41,9 @@ class Watcher(Protocol):
 WATCHING: list[Callable[[], Watcher | None]] = []
 """Who watches: each returns who is told of what the calling thread does, or `None`."""
 
+DESTINATIONS: list[tuple[str, int | None]] = []
+"""Hosts and ports that users name as Claude's; a port is `None` where each is meant."""
+
 _NAMES: dict[str, str] = {}
 """The name that was last looked up for each address: a connection is opened to an address."""
 _MOST_NAMES = 4096
@@ -81,7 +84,7 @@ def judge(host: Any, port: Any, frame: FrameType | None, library: str = "socket"
         return
     address = plain(host)
     name, number = _NAMES.get(address, address), number_of(port)
-    if not (is_claudes(name, number) or (name != address and is_claudes(address, number))):
+    if not any(is_claudes(known, number) or _is_users(known, number) for known in {name, address}):
         return
     watcher = watcher_now()
     if watcher is None or _is_a_doors(name, number) or _is_a_doors(address, number):
@@ -96,6 +99,10 @@ def met_process(frame: FrameType, *, is_refused: bool = False) -> None:
     watcher = watcher_now()
     if watcher is not None:
         watcher.met_process(NewProcess.started_by(frame, is_refused=is_refused))
+
+
+def _is_users(host: str, port: int | None) -> bool:
+    return any(are_same(host, known) and known_port in {None, port} for known, known_port in DESTINATIONS)
 
 
 def _is_a_doors(host: str, port: int | None) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_claude_latency.http.guard.hosts import are_same, is_claudes, plain
+from pytest_claude_latency.http.guard.hosts import are_same, is_claudes, of_pattern, plain
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,19 @@ def test_all_names_of_this_machine_are_the_same_host() -> None:
     assert are_same("localhost", "127.0.0.1")
     assert are_same("::1", "::ffff:127.0.0.1")
     assert not are_same("localhost", "gateway.example")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "named"),
+    [
+        (r"https://gateway\.example/", ("gateway.example", 443)),
+        (r"^http://gateway\.example:4000/v1/.*", ("gateway.example", 4000)),
+        (r"https?://gate-way.example/chat", ("gate-way.example", None)),
+        (r"//localhost:4000$", ("localhost", 4000)),
+        (r"https://.*\.example/", None),
+        (r"https://(a|b)\.example/", None),
+        (r"/chat/completions", None),
+    ],
+)
+def test_a_pattern_names_the_host_that_it_begins_with(pattern: str, named: tuple[str, int | None] | None) -> None:
+    assert of_pattern(pattern) == named
