@@ -1,7 +1,7 @@
 """The names of other packages, some of them private, without which requests are not met or replays are not exact.
 
-They are checked before anything is patched, so that a version without one of them gives one clear error for every
-latency test, and nothing runs half patched. Doors of other libraries add what they need of them.
+They are checked in one place, before anything is patched. So a version without one of them gives one clear error for
+every latency test, and nothing runs half patched.
 """
 
 from __future__ import annotations
@@ -40,6 +40,14 @@ _RESPX = {
     ),
     "respx.models": ("PassThrough",),
 }
+_AIOHTTP = {
+    "aiohttp": ("ClientSession._request", "BaseConnector.connect", "BaseConnector._create_connection"),
+    "aiohttp.helpers": ("ceil",),
+    "aiohttp.client_proto": tuple(
+        f"ResponseHandler.{name}" for name in ("data_received", "feed_data", "set_exception", "close")
+    ),
+    "aiohttp.streams": ("StreamReader._wait",),
+}
 _URLLIB3 = {
     "urllib3.connection": ("HTTPConnection.getresponse", "HTTPConnection.response_class", "HTTPSConnection.connect"),
     "urllib3.connectionpool": (
@@ -62,6 +70,7 @@ _REQUIRED: Final[dict[str, tuple[str, dict[str, tuple[str, ...]]]]] = {
     "respx": ("respx 0.22 and 0.23", _RESPX),
     "httpx": ("httpx 0.25 to 0.28", {"httpx": _CLIENTS}),
     "httpx2": ("httpx2 2.16", {"httpx2": _CLIENTS}),
+    "aiohttp": ("aiohttp 3.10 to 3.14", _AIOHTTP),
     "urllib3": ("urllib3 1.26 to 2.8", _URLLIB3),
     "botocore": ("botocore 1.34 to 1.44", _BOTOCORE),
 }

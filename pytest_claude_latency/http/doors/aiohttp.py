@@ -21,6 +21,7 @@ import aiohttp.helpers
 from aiohttp import BaseConnector, ClientSession
 
 from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.door import Passage, Responders, Serving, is_inside_another, reached_network
 from pytest_claude_latency.http.doors import aiohttp_answers
 from pytest_claude_latency.http.doors.aiohttp_answers import ObservedAnswer, observe
@@ -36,10 +37,6 @@ _NOT_LIVE: Final = (
     "requests of aiohttp are not intercepted: something replaced `{name}` after this plugin patched it; nothing was "
     "sent. Expected to find the plugin's own; look for a plugin, fixture or conftest that patches aiohttp and undo it "
     "before latency tests"
-)
-_UNKNOWN_VERSION: Final = (
-    "aiohttp {version} has no {names}, by which this plugin meets its requests; nothing was sent. "
-    "Supported are aiohttp 3.10 to 3.14"
 )
 _PORTS: Final = {"http": 80, "https": 443}
 _PATCHED: Final = "_claude_latency_patched"
@@ -70,9 +67,12 @@ class AiohttpDoor:
         self._patches: list[Any] = []
 
     def install(self) -> None:
-        """Patch aiohttp. It must happen before the first connection is opened."""
-        if _missing_names():
-            return  # nothing is patched by halves; `prove` says so
+        """Patch aiohttp. It must happen before the first connection is opened.
+
+        Raises:
+            InterceptionError: this version of aiohttp lacks a name that is needed; nothing is patched.
+        """
+        required_names.check("aiohttp")
         self._patches = [
             mock.patch.object(ClientSession, "_request", self._requesting(ClientSession._request)),
             mock.patch.object(BaseConnector, "connect", _marked(self._connecting(BaseConnector.connect))),
@@ -93,8 +93,6 @@ class AiohttpDoor:
         Raises:
             InterceptionError: they are not; nothing has been sent.
         """
-        if missing := _missing_names():
-            raise InterceptionError(_UNKNOWN_VERSION.format(version=aiohttp.__version__, names=", ".join(missing)))
         for connector in (BaseConnector, aiohttp.TCPConnector, aiohttp.UnixConnector):
             if not hasattr(connector.connect, _PATCHED):
                 raise InterceptionError(_NOT_LIVE.format(name=f"{connector.__name__}.connect"))
@@ -235,20 +233,6 @@ class _Opening:
 
 async def _nothing(*args: Any, **more: Any) -> None:
     """Note nothing: DNS is part of opening a connection."""
-
-
-def _missing_names() -> list[str]:
-    """Return the names that this door needs and this aiohttp does not have."""
-    return [f"{kind.__name__}.{name}" for kind, name in _NEEDED if not hasattr(kind, name)]
-
-
-_NEEDED: Final = (
-    (ClientSession, "_request"),
-    (BaseConnector, "connect"),
-    (BaseConnector, "_create_connection"),
-    (aiohttp.helpers, "ceil"),
-    *aiohttp_answers.NEEDED,
-)
 
 
 def _marked(function: Any) -> Any:

@@ -195,6 +195,3 @@ _PATCHES: tuple[tuple[Any, str, Callable[[Callable[..., Any]], Callable[..., Any
     *([(ResponseHandler, "abort", _closing)] if hasattr(ResponseHandler, "abort") else []),
     (StreamReader, "_wait", _waiting),
 )
-
-NEEDED = tuple((kind, name) for kind, name, _ in _PATCHES)
-"""The names that are patched here."""
