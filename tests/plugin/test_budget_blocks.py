@@ -10,7 +10,7 @@ from pytest_claude_latency.budgets.judgement import NO_CALL
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
-SLOW = text("Hello wor|ld", ttfb="150ms", gaps=["2ms", "3ms"])
+SLOW = text("Hello wor|ld", ttfb="450ms", gaps=["2ms", "3ms"])
 QUICK = text("Hello wor|ld", ttfb="1ms")
 
 
@@ -19,7 +19,7 @@ def test_a_block_is_judged_whether_or_not_the_run_judges(suite: Suite, switch: t
     suite.write(
         """
 def test_it(claude_latency):
-    with claude_latency.budget(ttft="20ms", calls=1):
+    with claude_latency.budget(ttft="300ms", calls=1):
         stream()
 """
     )
@@ -32,8 +32,8 @@ def test_it(claude_latency):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E * ttft was *ms, *ms over the budget of 20ms",
-            "E *   budget    ttft<20ms *claude_latency.budget(...)",
+            "E * ttft was *, * over the budget of 300ms",
+            "E *   budget    ttft<300ms *claude_latency.budget(...)",
             "E *   measured  * call 1 of 1, claude-haiku-4-5, streamed",
             "E *   timeline  sent 0ms · headers *",
             "E *   recording cassettes/test_it/test_it.1.jsonl",
@@ -45,7 +45,7 @@ def test_the_traceback_shows_the_line_of_the_user_and_none_of_the_plugin(suite: 
     suite.write(
         """
 def judged(claude_latency):
-    with claude_latency.budget(ttft="20ms"):  # the promise
+    with claude_latency.budget(ttft="300ms"):  # the promise
         stream()
 
 
@@ -59,7 +59,7 @@ def test_it(claude_latency):
     for style in ("auto", "long", "short", "native"):
         result = suite.replay(f"--tb={style}")
 
-        shown = ["*judged(claude_latency)*", "*with claude_latency.budget*", "*ttft was * over the budget of 20ms"]
+        shown = ["*judged(claude_latency)*", "*with claude_latency.budget*", "*ttft was * over the budget of 300ms"]
         result.stdout.fnmatch_lines(shown)
         if style != "native":
             result.stdout.no_fnmatch_line("*pytest_claude_latency*.py*")
@@ -71,7 +71,7 @@ def test_only_the_calls_made_inside_are_judged(suite: Suite) -> None:
         """
 def test_it(claude_latency):
     stream("slow")
-    with claude_latency.budget(ttft="20ms", calls=2, elapsed="1s"):
+    with claude_latency.budget(ttft="300ms", calls=2, elapsed="1s"):
         stream("quick"), stream("quick")
     stream("slow")
     assert len(claude_latency.calls) == 4
@@ -93,9 +93,9 @@ def test_it(claude_latency):
     with claude_latency.budget(calls=3):
         stream("quick")
         with pytest.raises(BudgetExceeded, match="ttft was"):
-            with claude_latency.budget(ttft="20ms"):
+            with claude_latency.budget(ttft="300ms"):
                 stream("slow")
-        with claude_latency.budget(calls=1, ttft="20ms"):
+        with claude_latency.budget(calls=1, ttft="300ms"):
             stream("quick")
     with pytest.raises(AssertionError, match="calls were 2, 1 over the budget of 1"):
         with claude_latency.budget(calls=1):
@@ -159,7 +159,7 @@ def test_a_failure_inside_a_block_is_reported_as_it_is(suite: Suite) -> None:
     suite.write(
         """
 def test_it(claude_latency):
-    with claude_latency.budget(ttft="20ms"):
+    with claude_latency.budget(ttft="300ms"):
         assert stream() == "something else"
 """
     )
@@ -220,7 +220,7 @@ def test_a_block_in_a_fixture_judges_the_calls_of_the_fixture(suite: Suite) -> N
         """
 @pytest.fixture
 def asked(claude_latency):
-    with claude_latency.budget(ttft="20ms"):
+    with claude_latency.budget(ttft="300ms"):
         stream()
 
 
@@ -235,7 +235,7 @@ def test_it(asked):
 
     recorded.assert_outcomes(errors=1)
     replayed.assert_outcomes(errors=1)
-    replayed.stdout.fnmatch_lines(["*ttft was *, * over the budget of 20ms"])
+    replayed.stdout.fnmatch_lines(["*ttft was *, * over the budget of 300ms"])
 
 
 def test_a_call_that_still_runs_at_the_end_of_a_block_has_no_total(suite: Suite) -> None:

@@ -7,7 +7,7 @@ from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
 SYNC = """
-@pytest.mark.latency_budget(calls=1, ttft="30ms")
+@pytest.mark.latency_budget(calls=1, ttft="300ms")
 class TestIt(unittest.TestCase):
     def setUp(self):
         ask("slow set-up")
@@ -24,7 +24,7 @@ class TestIt(unittest.TestCase):
 """
 
 ASYNC = """
-@pytest.mark.latency_budget(calls=1, ttft="30ms")
+@pytest.mark.latency_budget(calls=1, ttft="300ms")
 class TestIt(unittest.IsolatedAsyncioTestCase):
     def setUp(self):
         ask("slow set-up")
@@ -46,7 +46,7 @@ class TestIt(unittest.IsolatedAsyncioTestCase):
 
 
 def _slow_around(suite: Suite) -> None:
-    suite.server.answers(lambda request: text("Hello world", ttfb="60ms" if b"slow" in request.content else "1ms"))
+    suite.server.answers(lambda request: text("Hello world", ttfb="450ms" if b"slow" in request.content else "1ms"))
 
 
 def test_only_the_method_is_judged(suite: Suite) -> None:
