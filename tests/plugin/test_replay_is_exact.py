@@ -113,6 +113,13 @@ def test_a_program_meets_everything_at_the_recorded_offset(
     assert seen == [_without_empty_chunks(exchange) for exchange in recording.exchanges]
 
 
+def _without_a_text_of_its_own(exchange: Exchange, asked: Exchange) -> Exchange:
+    """Leave out the text of a served error where the recording has none: the library's own stands in for it."""
+    if exchange.end is None or asked.end is None or asked.end.message is not None:
+        return exchange
+    return replace(exchange, end=replace(exchange.end, message=None))
+
+
 @READS
 @settings(max_examples=60)
 @given(recording=ANYTHING)
@@ -124,7 +131,8 @@ def test_recording_what_a_replay_serves_gives_the_recording_back(
 
     observed = measured._measurement.log.exchanges
     assert tuple(
-        replace(exchange, request=asked.request) for exchange, asked in zip(observed, recording.exchanges, strict=True)
+        replace(_without_a_text_of_its_own(exchange, asked), request=asked.request)
+        for exchange, asked in zip(observed, recording.exchanges, strict=True)
     ) == (recording.exchanges)
     for exchange, asked in zip(observed, recording.exchanges, strict=True):
         assert exchange.request.content == asked.request.content
