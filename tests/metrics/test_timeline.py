@@ -531,6 +531,8 @@ def test_a_call_without_an_attempt_is_refused() -> None:
         ("https://gateway.example/anthropic/v1/messages", None, False),
         ("https://bedrock-runtime.eu.amazonaws.com/model/eu.claude%3A0/invoke", "eu.claude:0", False),
         ("https://bedrock.example/model/arn:p/claude/invoke-with-response-stream", "arn:p/claude", True),
+        ("https://bedrock.example/model/claude/converse", "claude", False),
+        ("https://bedrock.example/model/claude/converse-stream", "claude", True),
         ("https://vertex.example/publishers/anthropic/models/claude@1:rawPredict", "claude@1", False),
         ("https://vertex.example/publishers/anthropic/models/claude@1:streamRawPredict", "claude@1", True),
     ],
@@ -553,7 +555,7 @@ def test_every_provider_s_way_to_make_a_message_is_a_prompt_call(url: str, model
         ("GET", "https://api.anthropic.com/v1/models?x=/v1/messages"),
         ("POST", "https://api.anthropic.com/v1/files"),
         ("POST", "https://vertex.example/publishers/anthropic/models/count-tokens:rawPredict"),
-        ("POST", "https://bedrock.example/model/claude/converse"),
+        ("POST", "https://bedrock.example/model/claude/converses"),
     ],
 )
 def test_other_requests_are_no_prompt_calls(method: str, url: str) -> None:

@@ -14,6 +14,7 @@ import trio
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import World
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
+from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
 
 needs_eager_tasks = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
 EAGER: Any = vars(asyncio).get("eager_task_factory")
@@ -186,6 +187,9 @@ def test_what_only_awaits_is_not_suspended(
         for _ in range(40):  # the interpreter specializes what it runs often
             await way(world)
 
+    monkeypatch.setattr(
+        RealWork, "possible", lambda self: False
+    )  # a thread that an earlier test left behind could work
     asyncio.run(main())
 
     assert alarms == []

@@ -108,7 +108,7 @@ def bystanders() -> list[int]:
     threads: dict[int, Thread] = threading._active  # type: ignore[attr-defined] # threads by identifier
     if len(threads) == 1:
         return []  # most often, and asked for each replayed chunk
-    return [ident for ident, thread in tuple(threads.items()) if _stands_by(ident, thread)]
+    return [ident for ident, thread in threads.copy().items() if _stands_by(ident, thread)]
 
 
 def _stands_by(ident: int, thread: Thread) -> bool:
