@@ -8,10 +8,11 @@ import pytest
 
 from pytest_claude_latency.collection.identity import Identity, identity_of
 from pytest_claude_latency.duration import seconds
+from pytest_claude_latency.measurement import unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.run import messages, unmeasured_calls
+from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.item_outcome import ItemOutcome, outcome_of
 
 _OWN_PREFIX = "latency."

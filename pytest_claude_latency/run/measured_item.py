@@ -11,9 +11,10 @@ import pytest
 
 from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.markers import place_of
+from pytest_claude_latency.measurement import unmeasured_calls
 from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.run import item_checks, item_result, messages, unmeasured_calls
+from pytest_claude_latency.run import item_checks, item_result, messages
 from pytest_claude_latency.run.item_body import ItemBody
 from pytest_claude_latency.run.item_outcome import ItemOutcome
 from pytest_claude_latency.run.latency_test import LatencyTest

@@ -28,10 +28,6 @@ NOTHING_VARIED = (
     "the test as it is written"
 )
 VARIANT_FAILED = "a variant's failure is a finding, not a failure of the run"
-ONLY_CHILDREN_CALLED = (
-    "no call of this test was measured, but its child processes called a Claude API\n"
-    "  do        call Claude in the process of the test: in threads or tasks instead of child processes"
-)
 INTERRUPTED = "the run was interrupted"
 
 
@@ -43,15 +39,6 @@ def stray_call(thread: str, test: str, request: str) -> str:
         f"  test      {test}\n"
         f"  request   {request}\n"
         f"  do        join the thread, or shut its pool down, before the test returns"
-    )
-
-
-def calls_of_children(count: int, *, replays: bool) -> str:
-    """Return the warning that forked child processes called the API."""
-    done = "answered from the recording, but not measured" if replays else "sent, but neither measured nor recorded"
-    return (
-        f"{number_of(count, 'call')} of child processes: {done}; what is to be measured has to be called in threads or "
-        f"tasks"
     )
 
 

@@ -22,10 +22,11 @@ from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, shown
 from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.measurement import unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
-from pytest_claude_latency.run import messages, unmeasured_calls
+from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.cassette_file import CassetteFile
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.virtual_time.clock import WallClock

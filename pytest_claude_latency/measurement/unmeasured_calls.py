@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
-from pytest_claude_latency.run import messages
+from pytest_claude_latency.plurals import number_of
+
+ONLY_CHILDREN_CALLED = (
+    "no call of this test was measured, but its child processes called a Claude API\n"
+    "  do        call Claude in the process of the test: in threads or tasks instead of child processes"
+)
 
 
 def warnings_of(measurement: Measurement) -> list[str]:
@@ -14,7 +19,7 @@ def warnings_of(measurement: Measurement) -> list[str]:
     warnings += unseen.child_connections
     # After a miss the test has failed with it, which says more.
     if unseen.child_calls and not measurement.missed:
-        warnings.append(messages.calls_of_children(unseen.child_calls, replays=measurement.replays))
+        warnings.append(_calls_of_children(unseen.child_calls, replays=measurement.replays))
     return warnings
 
 
@@ -30,4 +35,13 @@ def failure_of(measurement: Measurement) -> str | None:
         return None
     for connection in unseen.connections:
         return connection.instead_of_calls()
-    return messages.ONLY_CHILDREN_CALLED if unseen.child_calls or unseen.child_connections else None
+    return ONLY_CHILDREN_CALLED if unseen.child_calls or unseen.child_connections else None
+
+
+def _calls_of_children(count: int, *, replays: bool) -> str:
+    """Return the warning that forked child processes called the API."""
+    done = "answered from the recording, but not measured" if replays else "sent, but neither measured nor recorded"
+    return (
+        f"{number_of(count, 'call')} of child processes: {done}; what is to be measured has to be called in threads or "
+        f"tasks"
+    )
