@@ -26,6 +26,7 @@ from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable, line_up
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
+from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ def _wait_in_world(
                 state.wait, wait.in_selector = None, False
                 # If a file or a signal ended the wait, nobody has counted this thread as running yet.
                 schedule.unpark(wait)
-        schedule.stand(wait)
+        stand(schedule, wait)
     state.alarms.ring(state.readings.now())
     return ready
 

@@ -28,6 +28,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import (
     scheduled,
 )
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
+from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Waiter(Wait):
         if returns or self.member is None:
             self._really_wait(timeout)
             return
-        schedule.stand(self)
+        stand(schedule, self)
         if world.ended:
             self._go_on_for_real(None if self.instant is None else (self.instant - readings.now()) / SECOND)
 

@@ -31,6 +31,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import (
     scheduled,
 )
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
+from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _wait_for_end(member: Member, thread: Thread, lifetime: Lifetime, instant: i
         joiners.append(wait)
         wait.park(member)
     try:
-        schedule.stand(wait)
+        stand(schedule, wait)
     finally:
         with TRACKED_LOCK:
             joiners.remove(wait)

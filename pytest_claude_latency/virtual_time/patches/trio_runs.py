@@ -25,6 +25,7 @@ from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOC
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss, scheduled
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
+from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> An
             # If a file or a signal ended the wait, nobody has counted this thread as running yet.
             schedule.unpark(wait)
     try:
-        schedule.stand(wait)
+        stand(schedule, wait)
     except Deadlock as deadlock:
         _DEADLOCKS[events] = deadlock  # raised here it would end the run as an internal error of trio
     return ready

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
+from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.turns import Turns
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def arrive(world: WorldState, reservation: Wait) -> None:
         schedule = member.schedule
         wait = None if schedule is None else schedule.arrive(reservation, member)
     if schedule is not None and wait is not None:
-        schedule.stand(wait)
+        stand(schedule, wait)
 
 
 def line_up() -> None:
@@ -183,4 +184,4 @@ def _wait_for_turn(choose: Callable[[Turns, Member], Wait | None]) -> None:
         schedule = member.schedule  # looked up again under the lock: the world may have ended meanwhile
         wait = None if schedule is None else choose(schedule.turns, member)
     if schedule is not None and wait is not None:
-        schedule.stand(wait)
+        stand(schedule, wait)

@@ -18,7 +18,6 @@ from itertools import count
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
 from pytest_claude_latency.virtual_time.scheduling.turns import Turns
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
@@ -60,7 +59,7 @@ class Timers:
 class Schedule:
     """Moves a `VirtualClock` as the members of one world run and wait.
 
-    Caller of every method must hold LOCK, except for `stand`, which blocks.
+    Caller of every method must hold LOCK. A thread that has parked then calls `stand`, without LOCK.
     """
 
     def __init__(
@@ -131,40 +130,6 @@ class Schedule:
             self.unpark(wait)
             wait.interrupted = True
         wait.interruptions += (interruption,)
-
-    def _resume(self, wait: Wait) -> bool:
-        """Park again in an interrupted wait; return False if it has ended meanwhile."""
-        member = wait.member
-        with LOCK:
-            if not wait.interrupted or member is None or member.schedule is not self:
-                return False
-            wait.interrupted = wait.over = False
-            wait.rearm()
-            self.park(wait, member)
-            return True
-
-    def stand(self, wait: Wait) -> None:
-        """Stand still in a parked wait until the thread's turn has come.
-
-        Raises:
-            BaseException: the wait's `failure`, or what a signal handler raised.
-        """
-        try:
-            wait.block()
-            while wait.interruptions:
-                interruptions, wait.interruptions = wait.interruptions, ()
-                for interruption in interruptions:
-                    interruption()
-                if self._resume(wait):
-                    wait.block()
-        except BaseException:
-            # A signal handler raised. The thread runs, so it must be counted, and must keep no place in the queue.
-            with LOCK:
-                self.unpark(wait)
-                self.turns.drop(wait)
-            raise
-        if wait.failure is not None:
-            raise wait.failure
 
     def reserve(self, wait: Wait) -> None:
         """Count a thread that is about to come and will stand in this wait, as if it ran already."""

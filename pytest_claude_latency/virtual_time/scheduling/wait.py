@@ -75,7 +75,7 @@ class Wait:
         return wait
 
     def park(self, member: Runner) -> None:
-        """Count the member as waiting here. Caller must hold LOCK, and call `Schedule.stand` after releasing it."""
+        """Count the member as waiting here. Caller must hold LOCK, and call `standing.stand` after releasing it."""
         self.member = member
         if member.schedule is not None:  # else the world has ended, and the caller waits for real
             member.schedule.park(self, member)

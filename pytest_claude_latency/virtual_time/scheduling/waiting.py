@@ -13,6 +13,7 @@ from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import ANYTHING, MEMBERS, admit, current, offer_turn
+from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
                 member.visiting = True
             wait.park(member)
     if wait is not None:
-        schedule.stand(wait)
+        stand(schedule, wait)
     if world.ended:
         _really_sleep_until(world, instant)  # returns at once if the wait was over before the world ended
 

@@ -9,6 +9,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import scheduled
+from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Line:
             self._places.append(place)
             place.park(member)
         try:
-            schedule.stand(place)
+            stand(schedule, place)
         finally:
             with TRACKED_LOCK:
                 if place in self._places:
