@@ -68,7 +68,7 @@ def tests(session: nox.Session, sdk: str) -> None:
     session.run("python", "-m", "pip", "list", "--format=freeze")
     # fewer examples of each property: what differs here is the software, which any example meets
     session.env["PROPERTY_TESTS"] = "again"
-    session.run("python", "-m", "pytest", "-n", "2", "--timeout", "300", "-m", "", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "", *session.posargs)
 
 
 @nox.session

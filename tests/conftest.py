@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import pytest_rerunfailures
 from hypothesis import HealthCheck, settings
 
 from tests.support.claude_server import ClaudeServer
@@ -18,9 +19,19 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.register_profile("again", settings.get_profile("any machine"), max_examples=15)
 settings.load_profile(os.environ.get("PROPERTY_TESTS", "any machine"))
 
+# Each run that a test starts in this process would leave a server behind, with a thread and a socket, in which workers
+# would note reruns that outlive a crash. Replays look at every thread before the clock moves
+pytest_rerunfailures.HAS_PYTEST_HANDLECRASHITEM = False
+
 # No test uses TLS, and each client that loads the certificates of the machine takes 60 ms for it
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 os.environ.pop("SSL_CERT_FILE", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a test that hangs fail, instead of stopping everything. (The ini key would trouble runs of the examples.)"""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(120))
 
 
 @pytest.fixture(autouse=True)
