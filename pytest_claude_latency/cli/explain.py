@@ -8,7 +8,8 @@ lines say what is missing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +155,24 @@ def _report_lines(report: _Report) -> Iterator[str]:
             yield from (f"    {line}" for line in listing(map(Finding.from_json, test.findings)) or [_NO_FINDINGS])
 
 
-def _answer_tokens(calls: Iterable[Mapping[str, Any]]) -> int | None:
-    """Return the tokens of all answers without thinking; None if a call does not have them."""
-    total = 0
-    for call in calls:
-        if call.get("output_tokens") is None:
-            return None
-        total += call["output_tokens"] - (call.get("thinking_tokens") or 0)
-    return total
+def _answer_tokens(calls: Sequence[Mapping[str, Any]]) -> dict[Part, int | None]:
+    """Return the tokens of the answers without thinking, streamed or not; None if a call does not tell them.
+
+    Of calls that overlap, only some are in the breakdown of their test, and a report does not say which: their tokens
+    are not told.
+    """
+    tokens: dict[Part, int | None] = {}
+    ordered = sorted(calls, key=lambda call: call.get("sent") or 0.0)
+    overlap = any(
+        (call.get("sent") or 0.0) + (call.get("total") or 0.0) > following["sent"]
+        for call, following in pairwise(ordered)
+    )
+    for call in ordered:
+        part = Part.ANSWERING if call.get("streamed") else Part.WHOLE
+        known, count = tokens.get(part, 0), call.get("output_tokens")
+        is_known = not overlap and known is not None and count is not None
+        tokens[part] = known + count - (call.get("thinking_tokens") or 0) if is_known else None
+    return tokens
 
 
 def _parts_of_metrics(call: Mapping[str, Any]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part, Segment, merged
+from pytest_claude_latency.diagnosis.breakdown import ANSWERS, Breakdown, Part, Segment, merged
 from pytest_claude_latency.diagnosis.critical_path import Stretch, critical_path
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answers.content import Delta
@@ -52,9 +52,10 @@ def of_call(attempts: Attempts, now: Nanoseconds | None = None) -> Breakdown:
     if timeline.error is not None and gave_up:
         failures.append(failure(last) or timeline.error)
     segments = tuple(merged([*_earlier_attempts(attempts), *_last_attempt(attempts, timeline, total)], total))
+    generated = {segment.part for segment in segments}.intersection(ANSWERS)
     return Breakdown(
         segments=segments,
-        tokens=_answer_tokens(timeline, segments),
+        tokens=dict.fromkeys(generated, _answer_tokens(timeline, segments)),
         failures=tuple(failures),
         gave_up=gave_up,
         answered=bool(timeline.deltas),
@@ -91,11 +92,14 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None) -> Breakd
     # a call next to the path cost no time, so its tokens and failures explain nothing
     on_path = sorted({stretch.call - 1 for stretch in path if stretch.call is not None})
     prompts = [breakdowns[place] for place in on_path if is_prompt_call(calls[place][0].request)]
-    # one unknown number makes the sum unknown
-    tokens = [prompt.tokens for prompt in prompts if prompt.time_in(Part.ANSWERING, Part.WHOLE)]
+    tokens: dict[Part, int | None] = {}
+    for part, count in (item for prompt in prompts for item in prompt.tokens.items()):
+        known = tokens.get(part, 0)
+        # one unknown number makes the sum unknown
+        tokens[part] = None if count is None or known is None else known + count
     return Breakdown(
         segments=tuple(merged(segments, path[-1].end)),
-        tokens=None if None in tokens else sum(count or 0 for count in tokens),
+        tokens=tokens,
         failures=tuple(reason for prompt in prompts for reason in prompt.failures),
         gave_up=any(prompt.gave_up for prompt in prompts),
         answered=any(prompt.answered for prompt in prompts),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from pytest_claude_latency.diagnosis.critical_path import Stretch
 from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, SECOND, Nanoseconds, nanoseconds
@@ -43,6 +44,10 @@ class Part(StrEnum):
     """the program itself, while it waited for no request"""
 
 
+ANSWERS: Final = (Part.ANSWERING, Part.WHOLE)
+"""The parts in which the tokens of answers are generated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of time spent on one thing. Instants are nanoseconds since the beginning of the call or test."""
@@ -61,14 +66,15 @@ class Segment:
 class Breakdown:
     """Where time went. `segments` follow each other without gap or overlap, from 0 to `total`.
 
-    `tokens` is how many tokens the answers in it have, without thinking; None if unknown. `failures` gives the reason
+    `tokens` is, for each of `ANSWERS` that it has, how many tokens were generated in it, without thinking; None if
+    unknown. `failures` gives the reason
     of each attempt in it that brought no answer; `gave_up` says that no attempt followed the last of them, `answered`
     that some content came. `path` is the critical path of a test, empty for a call; `calls` counts the prompt calls on
     it.
     """
 
     segments: tuple[Segment, ...]
-    tokens: int | None = None
+    tokens: Mapping[Part, int | None] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     gave_up: bool = False
     answered: bool = True
@@ -120,7 +126,7 @@ class Breakdown:
         return {str(part): span / 1_000_000 for part, span in _sums(rounded).items()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, float], tokens: int | None, calls: int) -> Breakdown:
+    def from_json(cls, values: Mapping[str, float], tokens: Mapping[Part, int | None], calls: int) -> Breakdown:
         """Return the breakdown that `as_json` wrote, each part as one segment. It does not hold what failed."""
         segments: list[Segment] = []
         for name, span in values.items():
@@ -129,7 +135,8 @@ class Breakdown:
         return cls(segments=tuple(segments), tokens=tokens, calls=calls)
 
     def _words(self, part: Part) -> str:
-        tokens = None if self.tokens is None else f"{self.tokens} tokens"
+        count = self.tokens.get(part)
+        tokens = None if count is None else number_of(count, "token")
         stalls = sum(segment.part is Part.STALLED for segment in self.segments)
         first = "to the first token" if self.calls == 1 else "to first tokens"
         # a breakdown that was read from a report does not say what failed

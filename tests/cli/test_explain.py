@@ -119,6 +119,28 @@ def test_a_report_shows_the_findings_of_its_run(capsys: Capture) -> None:
     ]
 
 
+def test_a_report_tells_the_tokens_of_streamed_and_whole_answers_apart(capsys: Capture) -> None:
+    path = report(breakdown={"waiting": 0.4, "answering": 1.0, "whole": 0.2}, findings=[])
+    content = json.loads(Path(path).read_text())
+    streamed_call = content["tests"][0]["calls"][0]
+    label = streamed_call | {"streamed": False, "sent": 9.0, "total": 0.2, "output_tokens": 10}
+    content["tests"][0]["calls"].append(label)
+    Path(path).write_text(json.dumps(content))
+
+    assert main(["explain", path]) == 0
+    assert "1.00s generating 96 tokens, 0.40s to first tokens, 0.20s for 10 tokens not streamed" in capsys.readouterr().out
+
+
+def test_a_report_tells_no_tokens_of_calls_that_overlap(capsys: Capture) -> None:
+    path = report(breakdown={"waiting": 0.4, "answering": 1.0}, findings=[])
+    content = json.loads(Path(path).read_text())
+    content["tests"][0]["calls"] *= 2
+    Path(path).write_text(json.dumps(content))
+
+    assert main(["explain", path]) == 0
+    assert "1.00s generating the answer" in capsys.readouterr().out
+
+
 def test_a_report_without_breakdowns_says_what_it_lacks(capsys: Capture) -> None:
     path = report()
 

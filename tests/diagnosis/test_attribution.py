@@ -63,6 +63,21 @@ def test_an_answer_that_does_not_stream_is_one_whole() -> None:
     assert found.text() == "of 2.90s: 2.80s for 96 tokens not streamed, 0.10s connecting"
 
 
+def test_tokens_are_told_for_the_part_in_which_they_were_generated() -> None:
+    label, answer = whole(asked("label"), at=200, used=usage(output=10)), streamed(asked("answer"), sent=200)
+
+    assert test_of(label, answer).text() == (
+        "of 1.10s: 0.50s generating 96 tokens, 0.40s to first tokens, 0.20s for 10 tokens not streamed"
+    )
+
+
+def test_tokens_that_are_not_known_of_one_part_do_not_hide_those_of_another() -> None:
+    unknown = replace(whole(asked("label"), at=200), chunks=())
+    label = whole(asked("label"), at=200, used=usage(output=10))
+
+    assert test_of(unknown, label, streamed(asked("answer"), sent=200)).tokens[Part.ANSWERING] == 96
+
+
 def test_a_gap_far_above_the_usual_is_a_stall() -> None:
     steady = [(400 + 50 * place, "text", "word ") for place in range(6)]
     call = streamed(pieces=[*steady, (2650, "text", "at last")])

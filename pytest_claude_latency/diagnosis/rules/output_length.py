@@ -33,13 +33,13 @@ def much_output(trace: Trace) -> Finding | None:
         call
         for call in trace.calls
         if call.breakdown.time_in(Part.ANSWERING) >= max(_LEAST_TIME, _MOSTLY * call.breakdown.total)
-        and (call.breakdown.tokens or 0) >= _LEAST_TOKENS
+        and (call.breakdown.tokens.get(Part.ANSWERING) or 0) >= _LEAST_TOKENS
         and call.is_prose
     ]
     if not calls:
         return None
     worst = max(calls, key=lambda call: call.breakdown.time_in(Part.ANSWERING))
-    span, tokens = worst.breakdown.time_in(Part.ANSWERING), worst.breakdown.tokens or 0
+    span, tokens = worst.breakdown.time_in(Part.ANSWERING), worst.breakdown.tokens.get(Part.ANSWERING) or 0
     return Finding(
         rule="much-output",
         fact=f"{duration.show(span)} of the {duration.show(worst.breakdown.total)} of {trace.name(worst)} went into "
