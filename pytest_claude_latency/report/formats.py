@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ _RENDERERS: Mapping[str, Callable[[Summary], str]] = {
     "html": html.render,
     "markdown": markdown.render,
 }
+_STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 ACCEPTED = "a file that ends in .json, .html or .md, or FORMAT:FILE with json, html or markdown as FORMAT"
 
 
@@ -43,7 +45,15 @@ def render(summary: Summary, form: str) -> str:
 def write(summary: Summary, form: str, path: Path) -> None:
     """Write a report to `path`, whose folders are made where they are missing.
 
+    The summary page of a step in GitHub Actions is one file for all that the step runs, so the report is added to it.
+
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
-    write_text(path, render(summary, form))
+    page = os.environ.get(_STEP_SUMMARY)
+    before = ""
+    if page and path.resolve() == Path(page).resolve() and path.is_file():
+        before = path.read_text("utf-8", "replace")
+        # without an empty line, Markdown would take the title for a part of the paragraph before it
+        before += "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
+    write_text(path, before + render(summary, form))

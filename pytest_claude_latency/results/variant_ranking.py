@@ -26,6 +26,8 @@ from pytest_claude_latency.results.result import TestResult
 RANKED_BY = "elapsed"
 MEASURED = ("ttft", "ttfa", "total", "elapsed", "prompt_tokens", "output_tokens")
 
+_CUT_OFF = frozenset({"max_tokens", "length", "model_context_window_exceeded"})
+"""Why an answer ended before it was whole, in the words of each form of the API."""
 _WORDS = {
     "improvement": "faster",
     "regression": "slower",
@@ -49,7 +51,7 @@ class Candidate:
     stopped: int
     """In how many something other than the test's code failed, for example because there was no recording."""
     cut_off: int
-    """In how many an answer ended at `max_tokens`."""
+    """In how many an answer ended at `max_tokens`, or at the end of the context, before it was whole."""
     readings: Mapping[str, tuple[float, ...]]
     """The values of each of `MEASURED` in nanoseconds or counts: of the samples that passed, or of all if none did."""
     comparison: Comparison | None = None
@@ -65,6 +67,11 @@ class Candidate:
         """Whether it ran, every sample passed, and there is something to rank."""
         # a test that made no call has no time, and one whose answer never ended has none that can be ranked
         return 0 < self.samples == self.passed and self.typical(RANKED_BY) not in (None, NEVER)
+
+    @property
+    def is_eligible(self) -> bool:
+        """Whether it may be recommended: it passes, and each answer is whole. One cut short is fast for that reason."""
+        return self.passes and not self.cut_off
 
     def typical(self, metric: str) -> float | None:
         """Return the median of one of `MEASURED`: nanoseconds or a count.
@@ -101,25 +108,26 @@ class VariantRanking:
     nodeid: str
     candidates: tuple[Candidate, ...]
     ties: tuple[str, ...] = ()
-    """The other variants that pass, and whose distance from the fastest is inside the noise."""
+    """The other variants that may be recommended, and whose distance from the fastest is inside the noise."""
 
     @property
     def fastest(self) -> Candidate | None:
-        """The fastest candidate that passes; of two equally fast ones the first. None if none passes."""
-        passing = [candidate for candidate in self.candidates if candidate.passes]
-        return min(passing, key=lambda candidate: candidate.typical(RANKED_BY) or 0, default=None)
+        """The fastest candidate that may be recommended; of two equally fast ones the first. None if none may."""
+        eligible = [candidate for candidate in self.candidates if candidate.is_eligible]
+        return min(eligible, key=lambda candidate: candidate.typical(RANKED_BY) or 0, default=None)
 
     def recommendation(self) -> str:
         """Return one line that says which candidate is the fastest that passes, and how far to trust that."""
         best = self.fastest
+        cut = [candidate.name for candidate in self.candidates if candidate.passes and candidate.cut_off]
+        if best is None and cut:
+            return f"none is recommended: answers of {', '.join(cut)} were cut off at max_tokens; raise it"
         if best is None:
             return "none passed in all its samples, so none is recommended"
         took = duration.show(int(best.typical(RANKED_BY) or 0))
         parts = [f"fastest that passes: {best.name}, {took}{_against_as_written(best)}"]
-        # a variant with a low max_tokens is fast because it does not finish
-        if best.cut_off:
-            where = f"{best.cut_off} of {best.samples} samples" if best.samples > 1 else "its sample"
-            parts.append(f"cut off at max_tokens in {where}: what was measured is not the whole answer")
+        if cut:
+            parts.append(f"cut off at max_tokens, so not recommended: {', '.join(cut)}")
         if self.ties:
             parts.append(f"inside the noise of it: {', '.join(self.ties)}")
         return "; ".join(parts)
@@ -163,7 +171,7 @@ def _candidate(results: Sequence[TestResult]) -> Candidate:
         samples=len(ran),
         passed=len(passed),
         stopped=sum(bool(result.variant) and result.outcome in ("failed", "error") for result in ran),
-        cut_off=sum(any(call.stop_reason == "max_tokens" for call in result.calls) for result in ran),
+        cut_off=sum(any(call.stop_reason in _CUT_OFF for call in result.calls) for result in ran),
         readings={metric: tuple(value for value in values if value is not None) for metric, values in readings.items()},
     )
 
@@ -196,7 +204,7 @@ def _with_ties(rankings: Sequence[VariantRanking], rules: Rules | None) -> list[
         for ranking in rankings
         if (best := ranking.fastest) is not None
         for candidate in ranking.candidates
-        if candidate is not best and candidate.variant and best.variant and candidate.passes
+        if candidate is not best and candidate.variant and best.variant and candidate.is_eligible
     ]
     # "too few runs" is no tie: nothing is known about such a variant
     tied = {comparison.nodeid for comparison in judge_all(pairs, rules) if comparison.verdict == "unchanged"}

@@ -128,7 +128,9 @@ def test_a_report_tells_the_tokens_of_streamed_and_whole_answers_apart(capsys: C
     Path(path).write_text(json.dumps(content))
 
     assert main(["explain", path]) == 0
-    assert "1.00s generating 96 tokens, 0.40s to first tokens, 0.20s for 10 tokens not streamed" in capsys.readouterr().out
+    assert (
+        "1.00s generating 96 tokens, 0.40s to first tokens, 0.20s for 10 tokens not streamed" in capsys.readouterr().out
+    )
 
 
 def test_a_report_tells_no_tokens_of_calls_that_overlap(capsys: Capture) -> None:

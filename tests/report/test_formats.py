@@ -53,6 +53,32 @@ def test_every_format_is_written_in_a_folder_that_is_made_for_it(tmp_path: Path,
     assert [file.name for file in path.parent.iterdir()] == ["report"]
 
 
+@pytest.mark.parametrize("before", ["", "## Lint", "## Lint\n", "## Lint\n\n"])
+def test_a_report_is_added_to_the_summary_page_of_its_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    page = tmp_path / "step_summary"
+    page.write_text(before)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+
+    formats.write(summary_of(some_result()), "markdown", tmp_path / "." / "step_summary")
+
+    report = formats.render(summary_of(some_result()), "markdown")
+    assert page.read_text("utf-8") == (f"## Lint\n\n{report}" if before else report)
+
+
+def test_a_report_next_to_the_summary_page_replaces_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step_summary"))
+    path = tmp_path / "r.md"
+    path.write_text("old")
+
+    formats.write(summary_of(), "markdown", path)
+
+    assert "old" not in path.read_text("utf-8")
+
+
 def test_a_report_replaces_the_last_one(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text("x" * 100_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,12 +105,33 @@ def test_too_few_samples_are_said_with_how_many_would_do() -> None:
     )
 
 
-def test_a_recommendation_says_that_answers_were_cut_off() -> None:
-    found = ranking(samples(SLOW), samples(FAST, "~max_tokens=5", stop_reason="max_tokens"))
+@pytest.mark.parametrize("reason", ["max_tokens", "length", "model_context_window_exceeded"])
+def test_a_variant_whose_answer_was_cut_off_is_not_recommended_however_fast(reason: str) -> None:
+    found = ranking(samples(SLOW), samples(FAST, "~max_tokens=5", stop_reason=reason))
 
     assert found.candidates[1].cut_off == 5
-    assert "; cut off at max_tokens in 5 of 5 samples: what was measured is not the whole answer" in (
-        found.recommendation()
+    assert found.recommendation() == (
+        "fastest that passes: as written, 2.200s; cut off at max_tokens, so not recommended: ~max_tokens=5"
+    )
+
+
+def test_one_answer_cut_off_among_many_samples_is_enough() -> None:
+    cut_off = samples(FAST[:1], "~model=b", stop_reason="max_tokens")
+    whole = [replace(result, sample=result.sample + 1) for result in samples(FAST[1:], "~model=b")]
+
+    found = ranking(samples(SLOW), cut_off + whole)
+
+    assert found.fastest is not None
+    assert found.fastest.name == "as written"
+    assert found.ties == ()
+
+
+def test_where_every_answer_was_cut_off_none_is_recommended() -> None:
+    found = ranking(samples(SLOW, stop_reason="max_tokens"), samples(FAST, "~model=b", stop_reason="max_tokens"))
+
+    assert found.fastest is None
+    assert found.recommendation() == (
+        "none is recommended: answers of as written, ~model=b were cut off at max_tokens; raise it"
     )
 
 
