@@ -170,8 +170,10 @@ def _answer_tokens(calls: Sequence[Mapping[str, Any]]) -> dict[Part, int | None]
     for call in ordered:
         part = Part.ANSWERING if call.get("streamed") else Part.WHOLE
         known, count = tokens.get(part, 0), call.get("output_tokens")
-        is_known = not overlap and known is not None and count is not None
-        tokens[part] = known + count - (call.get("thinking_tokens") or 0) if is_known else None
+        if overlap or known is None or count is None:
+            tokens[part] = None
+        else:
+            tokens[part] = known + count - (call.get("thinking_tokens") or 0)
     return tokens
 
 
