@@ -6,13 +6,14 @@ Durations are compared as whole nanoseconds, and a measurement equal to its limi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import NO_CALL, NO_VALUE, Judgement, Verdict
 from pytest_claude_latency.budgets.limit import Limit, NoLimit
+from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.metric import METRICS, measurement
 from pytest_claude_latency.metrics.timeline import Call
 
@@ -36,18 +37,22 @@ class Budget:
         """The limits that are judged over all samples of the test, when the last one is done."""
         return tuple(limit for limit in self.limits if limit.statistic is not None)
 
-    def judge(self, calls: Sequence[Call], elapsed: float | None, *, direct: bool) -> tuple[Judgement, ...]:
+    def judge(
+        self, calls: Sequence[Call], elapsed: float | None, *, direct: bool, is_over: bool = True
+    ) -> tuple[Judgement, ...]:
         """Judge each plain limit on `calls`, in the order they were sent, and on `elapsed` seconds for all of them.
 
         `direct` says that the test itself carries the budget. Then a test without a call breaks its promise, unless
         `calls=0` promises just that. An inherited budget of a test without a call gets the verdict `"no calls"`.
-        `elapsed` is judged as soon as any request was sent: a test may wait for batches and sessions only.
+        `elapsed` is judged as soon as any request was sent: a test may wait for batches and sessions only. `is_over`
+        says whether the program has ended: until then, a call under way may be one that it still waits for.
         """
+        lost = given_up(calls, is_over=is_over)
         # `calls=0` is the one promise that a test without a call keeps
         promises_no_call = any(limit.metric == "calls" and limit.value == 0 for limit in self.limits)
         verdict: Verdict = "broken" if direct else "no calls"
         return tuple(
-            _judge(limit, calls, elapsed)
+            _judge(limit, calls, elapsed, lost)
             if calls or promises_no_call or (limit.metric == "elapsed" and elapsed is not None)
             else Judgement(limit, None, None, 0, verdict, NO_CALL)
             for limit in self.plain
@@ -72,7 +77,7 @@ def combine(layers: Sequence[Layer]) -> Budget:
     return Budget(tuple(limit for metric in METRICS for limit in decided.get(metric, ())))
 
 
-def _judge(limit: Limit, calls: Sequence[Call], elapsed: float | None) -> Judgement:
+def _judge(limit: Limit, calls: Sequence[Call], elapsed: float | None, lost: Container[int]) -> Judgement:
     metric = METRICS[limit.metric]
     if metric.name == "calls":
         return _judgement(limit, len(calls), None, len(calls))
@@ -83,6 +88,10 @@ def _judge(limit: Limit, calls: Sequence[Call], elapsed: float | None) -> Judgem
         return _judgement(limit, None if elapsed is None else duration.nanoseconds(elapsed), None, len(calls))
     worst: tuple[int, int | float] | None = None
     for number, call in enumerate(calls, start=1):
+        # Of a call that was given up only what is known counts: its attempts, and tokens that were reported. It has no
+        # times, and that its answer reported nothing is no news.
+        if number in lost and (metric.kind != "count" or getattr(call, metric.name) is None):
+            continue
         measured = measurement(metric, call)
         # a moment that never came is worse than any late one
         if measured is None and metric.absent is not None:

@@ -6,7 +6,6 @@ Such replays differ only if the program or its recordings do, so one sample is e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 from pytest_claude_latency.comparison.call_changes import beyond, call_changes
@@ -51,19 +50,12 @@ def compare_exactly(before: Series, after: Series, rules: Rules) -> Iterator[Com
 def reading(sample: Sample, metric: str) -> float | None:
     """Return a sample's value of one of `EXACT`: nanoseconds or a count.
 
-    `NEVER` where the awaited moment did not come; None where there was nothing to measure. A call that the program
-    itself gave up, such as a hedge, does not count as one whose moment never came.
+    `NEVER` where the awaited moment did not come; None where there was nothing to measure.
     """
     if metric == "calls":
         return len(sample.calls)
-    if metric == "elapsed":
-        return sample.elapsed
+    if METRICS[metric].kind == "duration":
+        return sample.reading(METRICS[metric])
     # each metric of a call is a field of the same name
-    values = [getattr(call, metric) for call in sample.calls]
-    if METRICS[metric].kind == "count":
-        reported = [value for value in values if value is not None]
-        return sum(reported) if reported else None
-    awaited = tuple(
-        call for call, value in zip(sample.calls, values, strict=True) if value is not None or call.closed is None
-    )
-    return replace(sample, calls=awaited, conditions=()).reading(METRICS[metric])
+    reported = [value for call in sample.calls if (value := getattr(call, metric)) is not None]
+    return sum(reported) if reported else None

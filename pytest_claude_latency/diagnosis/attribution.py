@@ -17,7 +17,8 @@ from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.polling import poll_of, polled
 from pytest_claude_latency.messages_api.retries import Attempts, ended, failure
-from pytest_claude_latency.metrics.timeline import Timeline
+from pytest_claude_latency.metrics.given_up import given_up
+from pytest_claude_latency.metrics.timeline import Timeline, measure
 
 # A stall is a gap that a reader notices and that is far above the answer's own pace. Answers of slow models have long
 # gaps throughout, so a fixed length alone would call each of them a stall.
@@ -78,7 +79,10 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None) -> Breakd
         # the exchange may end later than the answer: the program reads on to the end of the body
         over = max(complete, *(ended(attempt, complete if now is None else now) for attempt in attempts))
         spans.append((start - origin, over - origin))
-    path = critical_path(spans)
+    # given-up calls are numbered among the prompt calls, so they get their numbers among all calls back
+    numbers = [number for number, attempts in enumerate(calls, 1) if is_prompt_call(attempts[0].request)]
+    lost = given_up([measure(calls[number - 1]) for number in numbers])
+    path = critical_path(spans, {number for place, number in enumerate(numbers, 1) if place in lost})
     polls = _polls_on(path, calls)
     segments: list[Segment] = []
     for stretch, is_polling in zip(path, polls, strict=True):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
+from pytest_claude_latency.metrics.given_up import times_that_count
 from pytest_claude_latency.metrics.metric import Metric, measurement
 from pytest_claude_latency.metrics.timeline import Call
 
@@ -35,12 +36,12 @@ class Sample:
     def reading(self, metric: Metric) -> Nanoseconds | float | None:
         """Return the worst value of a duration among the calls: `NEVER` if what was awaited did not come.
 
-        None where there was nothing to measure.
+        None where there was nothing to measure. Calls that were given up have no times that count.
         """
         # the only duration that is about the whole test
         if metric.name == "elapsed":
             return self.elapsed
-        readings = [measurement(metric, call) for call in self.calls]
+        readings = [measurement(metric, call) for call in times_that_count(self.calls)]
         # A token that never came must not make a run look faster than one in which it came late.
         if None in readings and metric.absent is not None:
             return NEVER

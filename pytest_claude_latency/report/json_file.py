@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.metric import METRICS, json_number
 from pytest_claude_latency.report.summary import Summary
 
@@ -20,7 +21,11 @@ def render(summary: Summary) -> str:
     """Return the file."""
     tests = []
     for result in summary.results:
-        calls = [call.as_json() for call in result.calls]
+        lost = given_up(result.calls)
+        calls = [
+            call.as_json() | ({"given_up": True} if number in lost else {})
+            for number, call in enumerate(result.calls, 1)
+        ]
         if result.breakdown is not None:
             calls = [{**call, "breakdown": parts} for call, parts in zip(calls, result.breakdown["calls"], strict=True)]
         # keys that most runs do not need are left out: their reports stay as they were before these keys existed

@@ -16,6 +16,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement
 from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.metrics.given_up import times_that_count
 from pytest_claude_latency.metrics.series import by_test
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.variant_ranking import VariantRanking, rank_variants
@@ -123,7 +124,7 @@ class Row:
     @cached_property
     def figures(self) -> Mapping[str, Figure]:
         """The worst `ttft`, `total` and `elapsed`."""
-        calls = [call for sample in self.samples for call in sample.calls]
+        calls = [call for sample in self.samples for call in times_that_count(sample.calls)]
         return {
             "ttft": self._figure("ttft", [(call.ttft, call.streamed) for call in calls]),
             "total": self._figure("total", [(call.total, call.streamed) for call in calls]),

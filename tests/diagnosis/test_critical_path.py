@@ -14,6 +14,16 @@ def test_no_calls_have_no_path() -> None:
     assert critical_path([]) == ()
 
 
+def test_the_path_goes_over_the_winner_of_a_hedge() -> None:
+    hedge = critical_path([(0, 20), (5, 20)], given_up={1})
+    open_longer = critical_path([(0, 50), (5, 20), (30, 40)], given_up={1})
+    ends = [(stretch.call, stretch.end) for stretch in open_longer]
+
+    assert [(stretch.call, stretch.end) for stretch in hedge] == [(1, 5), (2, 20)]
+    # the time in which only the loser was open is the program's own
+    assert ends == [(1, 5), (2, 20), (None, 30), (3, 40), (None, 50)]
+
+
 @given(SPANS)
 def test_the_path_leads_from_the_first_to_the_last_instant_without_gap_and_along_the_calls(
     made: list[tuple[int, int]],

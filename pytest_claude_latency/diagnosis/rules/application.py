@@ -25,6 +25,9 @@ def application(trace: Trace) -> Finding | None:
         for before, gap, after in zip(path, path[1:], path[2:], strict=False)
         if gap.call is None
     ]
+    # a call that was given up may stay open behind the last answer
+    if len(path) > 1 and path[-1].call is None:
+        gaps.append((path[-1].end - path[-1].start, f"after {_name(trace, path[-2].call)}"))
     # without a gap on the path the time lies behind an answer that was already complete
     where = ", reading on after an answer was complete"
     if gaps:
