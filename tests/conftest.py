@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pytest_rerunfailures
 from hypothesis import HealthCheck, settings
 
 from tests.support.claude_server import ClaudeServer
@@ -19,10 +18,6 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.register_profile("again", settings.get_profile("any machine"), max_examples=15)
 settings.load_profile(os.environ.get("PROPERTY_TESTS", "any machine"))
 
-# Each run that a test starts in this process would leave a server behind, with a thread and a socket, in which workers
-# would note reruns that outlive a crash. Replays look at every thread before the clock moves
-pytest_rerunfailures.HAS_PYTEST_HANDLECRASHITEM = False
-
 # No test uses TLS, and each client that loads the certificates of the machine takes 60 ms for it
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 os.environ.pop("SSL_CERT_FILE", None)
@@ -31,7 +26,7 @@ os.environ.pop("SSL_CERT_FILE", None)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a test that hangs fail, instead of stopping everything. (The ini key would trouble runs of the examples.)"""
     for item in items:
-        item.add_marker(pytest.mark.timeout(120))
+        item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +45,16 @@ def _without_bytecode_of_test_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Return pytest's own `pytester`, whose runs do without the plugin for reruns.
+
+    Each run would leave a thread and a socket of it behind in this process, and a replay looks at every thread.
+    """
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:rerunfailures")
+    return pytester
 
 
 @pytest.fixture

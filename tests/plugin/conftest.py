@@ -36,6 +36,12 @@ import_module(
 
 
 @pytest.fixture
+def with_reruns(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the runs of `pytester` have the plugin for reruns again."""
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+
+
+@pytest.fixture
 def suite(pytester: pytest.Pytester, claude_server: ClaudeServer, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """Return an empty suite with a server from which it can record."""
     return Suite(pytester, claude_server, monkeypatch)

@@ -9,6 +9,8 @@ import pytest
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
+pytestmark = pytest.mark.usefixtures("with_reruns")
+
 FLAKY = """
 import os, pathlib
 

@@ -447,6 +447,7 @@ def test_a_part_of_the_samples_replaces_nothing(suite: Suite) -> None:
     assert contents(suite) == before
 
 
+@pytest.mark.usefixtures("with_reruns")
 def test_a_sample_that_succeeds_in_a_rerun_completes_the_set(suite: Suite) -> None:
     suite.write("""
 def test_one(claude_latency, request):
@@ -457,9 +458,7 @@ def test_one(claude_latency, request):
     suite.record("--latency-samples=3", "--reruns=1").assert_outcomes(passed=3)
 
     assert suite.recordings() == files("test_one", samples=3)
-    suite.replay("-p", "no:rerunfailures", "--deselect=test_it.py::test_one[sample-2]").assert_outcomes(
-        passed=2, deselected=1
-    )
+    suite.replay("--deselect=test_it.py::test_one[sample-2]").assert_outcomes(passed=2, deselected=1)
 
 
 def test_a_broken_budget_does_not_stop_the_set(suite: Suite) -> None:
