@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import anyio
 import anyio.from_thread
@@ -166,6 +167,52 @@ def test_a_loop_is_unchanged_when_its_world_has_ended() -> None:
     loop.close()
 
 
+def test_a_selector_that_is_a_mock_is_asked_and_left_as_it_was(world: World) -> None:
+    loop: Any = asyncio.new_event_loop()
+    machine, loop._selector = loop._selector, mock.Mock()
+    loop._selector.select.return_value = []
+    loop._process_events = mock.Mock()
+    called: list[float] = []
+    loop.call_later(3, lambda: (called.append(world.clock.now()), loop.stop()))
+    loop.run_forever()
+    limit = loop._selector.select.call_args_list[0].args[0]
+    loop._selector = machine
+    loop.close()
+
+    assert called == [3 * SECOND]
+    assert limit == 0
+
+
+@pytest.mark.parametrize("earlier", [0, 100])  # seconds by which the clocks are ahead when the world begins
+def test_the_first_timer_of_a_loop_may_be_computed_from_the_clock(earlier: int) -> None:
+    _spend(earlier)
+    world = World(VirtualClock(), name="makes a loop")
+    world.enter()
+    loop: Any = asyncio.new_event_loop()
+    loop._scheduled.append(asyncio.TimerHandle(time.monotonic() + 1, loop.stop, (), loop))
+    loop.run_forever()
+    loop.close()
+    world.leave()
+
+    assert world.clock.now() == SECOND
+
+
+def _spend(seconds: int) -> None:
+    world = World(VirtualClock(), name="earlier")
+    world.enter()
+    time.sleep(seconds)
+    world.leave()
+
+
+def test_a_new_loop_outside_of_a_world_reads_what_the_clock_reads() -> None:
+    _spend(3600)
+    loop = asyncio.new_event_loop()
+    ahead = loop.time() - time.monotonic()
+    loop.close()
+
+    assert abs(ahead) < 60
+
+
 def test_a_wait_whose_world_ends_goes_on_for_real() -> None:
     world = World(VirtualClock(), name="brief")
     loop = asyncio.new_event_loop()
@@ -246,7 +293,7 @@ def test_a_loop_that_no_member_calls_into_keeps_the_time_of_the_machine(world: W
 
     def run() -> None:
         loop = asyncio.new_event_loop()
-        readings.append(loop.time() - real_clock.monotonic())
+        readings.append(loop.time() - time.monotonic())
         loop.close()
         done.release()
 

@@ -41,6 +41,7 @@ _PATCHES = Patches()
 
 # How far a loop that was in no world is ahead of the machine, as `LEADS` was when it last began to run without timers.
 _LEAD = "_claude_latency_lead"
+_BIRTHPLACE = "_claude_latency_birthplace"  # the world of the thread that made the loop
 STATE = "_claude_latency_state"  # the attribute of a loop that holds its `LoopState`
 
 
@@ -60,13 +61,17 @@ class LoopState:
         self.writes = 0  # to the loop's self-pipe
         self.wait: LoopWait | None = None
         selector: Any = loop._selector  # type: ignore[attr-defined]
-        self._files: Mapping[Any, SelectorKey] | None = selector.get_map() if hasattr(selector, "get_map") else None
-        self._fds: Sized | None = getattr(selector, "_fd_to_key", self._files)  # its length costs less to ask
+        files = selector.get_map() if hasattr(selector, "get_map") else None
+        # A program may put a mock in the place of the selector, which has any attribute, but no files.
+        self._files: Mapping[Any, SelectorKey] | None = files if isinstance(files, Mapping) else None
+        fds = getattr(selector, "_fd_to_key", self._files)  # its length costs less to ask
+        self._fds: Sized | None = fds if isinstance(fds, Sized) else None
         # The program may compare the loop's time with time.monotonic(), so the loop takes over the origin of the world.
         # A loop that already holds timers keeps its own, or they would all be due at once.
         origin = monotonic_ns() + lead - self.readings.now()
         timers: list[Any] = loop._scheduled  # type: ignore[attr-defined] # asyncio's own heap of timers
-        self.origin = origin if timers else max(origin, self.readings.origin)
+        older = loop.__dict__.get(_BIRTHPLACE) is not world
+        self.origin = origin if timers and older else max(origin, self.readings.origin)
 
     def lead(self) -> Nanoseconds:
         """Return how far the loop's time is ahead of the machine's. It no longer changes when the world has ended."""
@@ -201,6 +206,17 @@ def _shows(caller: FrameType) -> bool:
     return name == "reschedule" or (delay is not None and delay <= 0)
 
 
+@_PATCHES.wraps("BaseEventLoop.__init__")
+def _init(original: Callable[..., None], loop: Any, *args: Any, **kwargs: Any) -> None:
+    """Do what making a loop does; it begins with the time of the thread that makes it."""
+    # The program may compute the first timer from `time.monotonic()`.
+    ident = get_ident()
+    member = MEMBERS.get(ident)
+    loop.__dict__[_BIRTHPLACE] = None if member is None else member.world
+    loop.__dict__[_LEAD] = LEADS.of(ident).monotonic
+    original(loop, *args, **kwargs)
+
+
 @_PATCHES.wraps("BaseEventLoop.run_forever")
 def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
     """Do what `BaseEventLoop.run_forever` does, while waits of the loop's selector go through `_select`."""
@@ -212,11 +228,12 @@ def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
         original(loop)
         return
     resolution = loop._clock_resolution
-    selector.select = functools.partial(_select, loop, selector.select)
+    # Not by assignment: a mock would make a note of it, and have no `select` after it is deleted.
+    vars(selector)["select"] = functools.partial(_select, loop, selector.select)
     try:
         original(loop)
     finally:
-        del selector.select
+        del vars(selector)["select"]
         loop._clock_resolution = resolution
 
 
