@@ -96,6 +96,13 @@ def clients(session: nox.Session, client: str) -> None:
     session.run("python", "-m", "pytest", "-k", client, "tests/plugin", *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def cpython(session: nox.Session) -> None:
+    """Run CPython's own tests of tasks, threads, queues and selectors twice, the second time in virtual time."""
+    session.install("--editable", ".[test]", SDK_LINES["newest"])
+    session.run("python", "-m", "tests.cpython", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting, types and the directions of imports."""
