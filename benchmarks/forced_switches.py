@@ -4,6 +4,10 @@ A switch is forced at one step of virtual time after the other. The test suite t
 tries all of them, which takes a few minutes for each program.
 
     PYTHONPATH=. python benchmarks/forced_switches.py --stride=1 a_pool_of_two an_old_loop
+
+As a plugin of pytest it lets each step of any tests give way to the other threads, which takes five times as long:
+
+    PYTHONPATH=. python -m pytest -p benchmarks.forced_switches tests/virtual_time tests/programs
 """
 
 from __future__ import annotations
@@ -11,12 +15,23 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import sys
+from collections.abc import Generator
+
+import pytest
 
 from pytest_claude_latency.virtual_time.watch import watchdog
-from tests.support.forced_switches import switching
+from tests.support.forced_switches import EveryStep, switching
 from tests.support.virtual_time_programs import PROGRAMS, Program
 
 HANGS_AFTER = 60  # seconds
+SHORT = 0.00002  # seconds: long enough for another thread to get the interpreter
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Run a test with a switch of threads at each step."""
+    with switching(EveryStep(), pause=SHORT):
+        return (yield)
 
 
 def wrong_ends(program: Program, stride: int, watched: bool) -> tuple[int, dict[int, float | str]]:

@@ -34,11 +34,12 @@ _PAUSE = 0.002  # seconds: the other threads need microseconds
 
 
 class Switches:
-    """Counts steps, and pauses at those in `at`."""
+    """Counts steps, and pauses at those in `at` for so many seconds."""
 
-    def __init__(self, at: Container[int], library: bool) -> None:
+    def __init__(self, at: Container[int], library: bool, pause: float) -> None:
         self.steps = 0
         self._at = at
+        self._pause = pause
         self._where = (_PACKAGE, *_LIBRARY) if library else _PACKAGE
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
@@ -50,17 +51,25 @@ class Switches:
         if event == "line":
             self.steps += 1
             if self.steps in self._at:
-                real_clock.sleep(_PAUSE)
+                real_clock.sleep(self._pause)
         return self._line
 
 
+class EveryStep:
+    """All steps, as a place for switches."""
+
+    def __contains__(self, step: object) -> bool:
+        """Whether to pause at this step."""
+        return True
+
+
 @contextmanager
-def switching(at: Container[int], library: bool = False) -> Iterator[Switches]:
+def switching(at: Container[int], library: bool = False, pause: float = _PAUSE) -> Iterator[Switches]:
     """Trace this thread and those started in the block; pause at these steps.
 
     With `library`, the steps of `threading`, `queue`, `asyncio` and `concurrent.futures` count too.
     """
-    switches = Switches(at, library)
+    switches = Switches(at, library, pause)
     before, before_in_threads = sys.gettrace(), threading.gettrace()
     threading.settrace(switches.trace)
     sys.settrace(switches.trace)

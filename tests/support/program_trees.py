@@ -12,13 +12,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heapreplace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
 from pytest_claude_latency.virtual_time import World
+from tests.support.program_threads import CHANNELS, POOLS, WAITS, Elders
 
 Span: TypeAlias = tuple[int, int]  # begin and end of one call, in milliseconds
 FOREVER = 10**9
@@ -26,9 +27,10 @@ FOREVER = 10**9
 
 @dataclass(frozen=True)
 class Call:
-    """A call that takes `ms` milliseconds."""
+    """A call that takes `ms` milliseconds; in threads, `how` names the wait that takes them."""
 
     ms: int
+    how: str = "answer"
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,11 @@ class Together:
 
 @dataclass(frozen=True)
 class Pool:
-    """Parts of which at most `size` run at once, in their order: a semaphore, or a thread pool."""
+    """Parts of which at most `size` run at once, in their order: a semaphore, or what `how` names in threads."""
 
     size: int
     parts: tuple[Tree, ...]
+    how: str = "executor"
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,20 @@ class Aside:
     part: Tree
 
 
-Tree: TypeAlias = Call | Sequence | Together | Pool | Race | Limit | Late | Aside
+@dataclass(frozen=True)
+class Handed:
+    """A part that a thread older than the world does, which gets it through what `how` names. Threads only."""
+
+    part: Tree
+    how: str = "queue"
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Something that the thread of a library does in a moment of real time, while the program waits. Threads only."""
+
+
+Tree: TypeAlias = Call | Sequence | Together | Pool | Race | Limit | Late | Aside | Handed | Errand
 
 
 # ── the model ──
@@ -104,9 +120,11 @@ def end_of(tree: Tree, begin: int = 0) -> int:  # noqa: PLR0911  # one return fo
             return min(end_of(part, begin) for part in parts)
         case Limit(ms, part):
             return min(begin + ms, end_of(part, begin))
+        case Errand():
+            return begin
         case Pool(_, parts):
             return max(end_of(part, at) for part, at in zip(parts, _dealt(tree, begin), strict=True))
-        case Late(_, part) | Aside(part):
+        case Late(_, part) | Aside(part) | Handed(part):
             return end_of(part, begin)
 
 
@@ -124,8 +142,10 @@ def spans_of(tree: Tree, begin: int = 0, cut: int = FOREVER) -> list[Span]:
             begins = _dealt(tree, begin)
         case Together(parts) | Race(parts):
             begins = [begin] * len(parts)
-        case Limit(_, part) | Late(_, part) | Aside(part):
+        case Limit(_, part) | Late(_, part) | Aside(part) | Handed(part):
             parts, begins = (part,), [begin]
+        case Errand():
+            return []
     return [span for part, at in zip(parts, begins, strict=False) for span in spans_of(part, at, cut)]
 
 
@@ -144,9 +164,19 @@ def _dealt(pool: Pool, begin: int) -> list[int]:
 class Runner:
     """Runs trees in a world, and notes when each call began and ended."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, eager: bool = False, elders: Elders | None = None) -> None:
+        """`eager` starts tasks eagerly; `elders` are the older threads that a program may hand parts to."""
         self._world = world
+        self._eager = eager
+        self._elders = elders
         self.spans: list[Span] = []
+
+    def in_loop(self, tree: Tree) -> None:
+        """Run a tree as tasks of a new loop."""
+        with asyncio.Runner() as runner:
+            if self._eager:
+                runner.get_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - Python 3.12
+            runner.run(self.in_tasks(tree))
 
     async def in_tasks(self, tree: Tree) -> None:  # one case for each kind of tree
         """Run a tree as tasks of the running loop."""
@@ -171,28 +201,31 @@ class Runner:
                     pass
             case Aside(part):
                 await asyncio.to_thread(self.in_threads, part)
-            case Late():
-                raise TypeError("tasks are cancelled when they are late")
+            case Late() | Handed() | Errand():
+                raise TypeError("tasks have other means")
 
     def in_threads(self, tree: Tree) -> None:
         """Run a tree in the calling thread and in threads that it starts."""
         match tree:
-            case Call(ms):
+            case Call(ms, how):
                 begin = self._now
-                self._world.sleep_until(self._instant(ms))
+                WAITS[how](self._world, ms)
                 self._note(begin)
             case Sequence(parts):
                 for part in parts:
                     self.in_threads(part)
             case Together(parts):
                 _joined(self.in_threads, parts)
-            case Pool(size, parts):
-                with ThreadPoolExecutor(size) as pool:
-                    list(pool.map(self.in_threads, parts))
+            case Pool(size, parts, how):
+                POOLS[how](size, self.in_threads, parts)
+            case Handed(part, how):
+                self._others.hand(how, self.in_threads, part)
+            case Errand():
+                self._others.send()
             case Late(ms, part):
                 self._ask_early(ms, part)
             case Aside(part):
-                asyncio.run(self.in_tasks(part))
+                self.in_loop(part)
             case Race() | Limit():
                 raise TypeError("threads cannot be cancelled")
 
@@ -227,6 +260,11 @@ class Runner:
             future.result()
 
     @property
+    def _others(self) -> Elders:
+        assert self._elders is not None
+        return self._elders
+
+    @property
     def _now(self) -> int:
         return self._world.clock.now() // 1_000_000
 
@@ -250,6 +288,7 @@ def _joined(run: Callable[[Tree], None], parts: Iterable[Tree]) -> None:
 
 _MS = st.integers(1, 40).map(lambda n: n * 50)  # few values, so that instants coincide
 _CALLS = st.builds(Call, _MS)
+_WAITS = st.builds(Call, _MS, st.sampled_from(sorted(WAITS)))
 
 
 def _parts(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[tuple[Tree, ...]]:
@@ -258,7 +297,8 @@ def _parts(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[tuple[Tree, ...]
 
 def _common(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     parts = _parts(trees)
-    return st.builds(Sequence, parts) | st.builds(Together, parts) | st.builds(Pool, st.integers(1, 3), parts)
+    pools = st.builds(Pool, st.integers(1, 3), parts, st.sampled_from(sorted(POOLS)))
+    return st.builds(Sequence, parts) | st.builds(Together, parts) | pools
 
 
 def _of_tasks(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
@@ -269,6 +309,10 @@ def _of_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     return _common(trees) | st.builds(Late, _MS, trees)
 
 
+def _of_many_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+    return _of_threads(trees) | st.builds(Handed, trees, st.sampled_from(CHANNELS))
+
+
 def task_trees() -> st.SearchStrategy[Tree]:
     """Return programs of one loop, with races and limits."""
     return st.recursive(_CALLS, _of_tasks, max_leaves=12)
@@ -276,11 +320,37 @@ def task_trees() -> st.SearchStrategy[Tree]:
 
 def thread_trees() -> st.SearchStrategy[Tree]:
     """Return programs of threads and pools, some of them with a loop of their own."""
-    leaves = _CALLS | st.builds(Aside, st.recursive(_CALLS, _of_tasks, max_leaves=4))
+    leaves = _WAITS | st.builds(Aside, st.recursive(_CALLS, _of_tasks, max_leaves=4))
     return st.recursive(leaves, _of_threads, max_leaves=8)
+
+
+def elder_trees() -> st.SearchStrategy[Tree]:
+    """Return programs of threads that hand parts to older threads and send threads of libraries on errands."""
+    return st.recursive(_WAITS | st.builds(Errand), _of_many_threads, max_leaves=8)
 
 
 def mixed_trees() -> st.SearchStrategy[Tree]:
     """Return programs of one loop that give work to threads. Nothing above a thread is cancelled: it would not stop."""
-    leaves = _CALLS | st.builds(Aside, st.recursive(_CALLS, _of_threads, max_leaves=4))
+    leaves = _CALLS | st.builds(Aside, st.recursive(_WAITS, _of_threads, max_leaves=4))
     return st.recursive(leaves, _common, max_leaves=6)
+
+
+def scaled(tree: Tree, factor: int) -> Tree:
+    """Return the same program with longer calls: so long that no pause of the machine comes near."""
+    changes: dict[str, Any] = {}
+    if isinstance(tree, Call | Late | Limit):
+        changes["ms"] = tree.ms * factor
+    if isinstance(tree, Late | Limit | Aside | Handed):
+        changes["part"] = scaled(tree.part, factor)
+    if isinstance(tree, Sequence | Together | Pool | Race):
+        changes["parts"] = tuple(scaled(part, factor) for part in tree.parts)
+    return replace(tree, **changes)
+
+
+def elders_in(tree: Tree) -> int:
+    """Return how many parts a program hands to older threads."""
+    if isinstance(tree, Sequence | Together | Pool | Race):
+        return sum(map(elders_in, tree.parts))
+    if isinstance(tree, Late | Limit | Aside | Handed):
+        return elders_in(tree.part) + isinstance(tree, Handed)
+    return 0

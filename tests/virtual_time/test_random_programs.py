@@ -1,15 +1,21 @@
 from __future__ import annotations
 
-import asyncio
+import os
+import sys
 from collections.abc import Callable
+from typing import TypeAlias
 
+import pytest
 from hypothesis import example, given, settings
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.virtual_time.clock import VirtualClock
+from tests.support.program_threads import Elders
 from tests.support.program_trees import (
     Aside,
     Call,
+    Errand,
+    Handed,
     Late,
     Limit,
     Pool,
@@ -19,8 +25,11 @@ from tests.support.program_trees import (
     Span,
     Together,
     Tree,
+    elder_trees,
+    elders_in,
     end_of,
     mixed_trees,
+    scaled,
     spans_of,
     task_trees,
     thread_trees,
@@ -29,40 +38,69 @@ from tests.support.program_trees import (
 virtual_time.install()
 
 
-def lived(run: Callable[[Runner], object]) -> tuple[int, list[Span]]:
+# By hand, `RANDOM_PROGRAMS=20 pytest …` tries twenty times as many.
+MORE = int(os.environ.get("RANDOM_PROGRAMS", "1"))
+
+Outcome: TypeAlias = tuple[int, list[Span]]
+
+
+def lived(run: Callable[[Runner], object], *, eager: bool = False, elders: Elders | None = None) -> Outcome:
     """When a program ended, in milliseconds, and when its calls began and ended."""
     world = virtual_time.World(VirtualClock(), name="a random program")
     world.enter()
     try:
-        runner = Runner(world)
+        runner = Runner(world, eager=eager, elders=elders)
         run(runner)
         return world.clock.now() // 1_000_000, sorted(runner.spans)
     finally:
         world.leave()
 
 
-def expected(tree: Tree) -> tuple[int, list[Span]]:
+def expected(tree: Tree) -> Outcome:
     return end_of(tree), sorted(spans_of(tree))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 * MORE, deadline=None)
 @given(task_trees())
 @example(Limit(50, Sequence((Call(50), Call(50)))))
 @example(Race((Call(100), Limit(100, Call(150)), Pool(1, (Call(50), Call(50), Call(50))))))
 def test_any_program_of_tasks_takes_the_time_it_would_take(tree: Tree) -> None:
-    assert lived(lambda runner: asyncio.run(runner.in_tasks(tree))) == expected(tree)
+    assert lived(lambda runner: runner.in_loop(tree)) == expected(tree)
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="needs eager tasks")
+@settings(max_examples=80 * MORE, deadline=None)
+@given(task_trees())
+@example(Together((Call(150), Call(100), Call(50))))
+@example(Together((Race((Call(100), Call(50))), Limit(50, Together((Call(100), Call(50)))))))
+def test_any_program_of_eager_tasks_takes_the_time_it_would_take(tree: Tree) -> None:
+    assert lived(lambda runner: runner.in_loop(tree), eager=True) == expected(tree)
+
+
+@settings(max_examples=80 * MORE, deadline=None)
 @given(thread_trees())
 @example(Pool(2, (Call(500), Call(100), Call(100), Call(100))))
+@example(Pool(2, (Call(500), Call(100, "lock"), Call(100, "event"), Call(100, "simple queue")), "thread pool"))
 @example(Together((Late(50, Call(50)), Aside(Race((Call(50), Call(100)))))))
 def test_any_program_of_threads_takes_the_time_it_would_take(tree: Tree) -> None:
     assert lived(lambda runner: runner.in_threads(tree)) == expected(tree)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80 * MORE, deadline=None)
 @given(mixed_trees())
 @example(Together((Aside(Call(100)), Call(50), Aside(Pool(2, (Call(50), Call(50), Call(50)))))))
 def test_any_program_of_tasks_and_threads_takes_the_time_it_would_take(tree: Tree) -> None:
-    assert lived(lambda runner: asyncio.run(runner.in_tasks(tree))) == expected(tree)
+    assert lived(lambda runner: runner.in_loop(tree)) == expected(tree)
+
+
+@settings(max_examples=40 * MORE, deadline=None)
+@given(elder_trees())
+@example(Together((Handed(Call(50), "simple queue"), Errand(), Call(100))))
+@example(Sequence((Handed(Handed(Call(50), "pipe"), "event"), Errand(), Late(50, Call(100)))))
+def test_any_program_that_is_helped_by_older_threads_takes_the_time_it_would_take(tree: Tree) -> None:
+    long = scaled(tree, 100)
+    elders = Elders(elders_in(long))
+    try:
+        assert lived(lambda runner: runner.in_threads(long), elders=elders) == expected(long)
+    finally:
+        elders.stop()
