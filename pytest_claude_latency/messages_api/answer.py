@@ -49,7 +49,9 @@ def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None
     form = form_of(exchange.request)
     answer = _ANSWERS[form](streamed=streamed)
     if streamed and succeeded(exchange):
-        decoder = _decoder(form, media_type)
+        decoder: _Decoder = sse.Decoder()
+        if form == "converse" or media_type == aws_event_stream.MEDIA_TYPE:
+            decoder = aws_event_stream.Decoder(bare=form == "converse")
         for chunk in exchange.chunks:
             for event in decoder.feed(chunk.data):
                 answer.take_event(since + chunk.at, event)
@@ -68,12 +70,6 @@ def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None
 def succeeded(exchange: Exchange) -> bool:
     """Return whether it was answered with a status that the SDK takes for success."""
     return exchange.response is not None and 200 <= exchange.response.status < 300
-
-
-def _decoder(form: Form, media_type: str) -> _Decoder:
-    if form == "converse":
-        return aws_event_stream.Decoder(bare=True)
-    return aws_event_stream.Decoder() if media_type == aws_event_stream.MEDIA_TYPE else sse.Decoder()
 
 
 def _aws_error(exchange: Exchange, body: bytes) -> str | None:

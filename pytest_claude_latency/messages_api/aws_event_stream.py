@@ -109,24 +109,20 @@ def _event(frame: bytes, bare: bool) -> Event | None:
             body = payload if isinstance(payload, dict) else {}
             return _error(name, str(body.get("Message", body.get("message", ""))))
         return _error(headers.get(":error-code", ""), headers.get(":error-message", ""))
-    if not bare:
-        return _enclosed(payload) if headers.get(":event-type") == "chunk" else None
     name = headers.get(":event-type")
-    return Event(name, data.decode("utf-8", "replace")) if name else None
-
-
-def _enclosed(payload: object) -> Event | None:
-    """Return the event of the Messages API in the payload of a frame; None where there is none."""
-    encoded = payload.get("bytes") if isinstance(payload, dict) else None
+    if bare:
+        return Event(name, data.decode("utf-8", "replace")) if name else None
+    # The payload encloses an event of the Messages API.
+    encoded = payload.get("bytes") if isinstance(payload, dict) and name == "chunk" else None
     if not isinstance(encoded, str):
         return None
     try:
-        data = base64.b64decode(encoded).decode()
+        enclosed = base64.b64decode(encoded).decode()
     except (binascii.Error, UnicodeDecodeError):
         return None
-    value = _json(data.encode())
-    name = value.get("type") if isinstance(value, dict) else None
-    return Event(name, data) if isinstance(name, str) else None
+    value = _json(enclosed.encode())
+    event_name = value.get("type") if isinstance(value, dict) else None
+    return Event(event_name, enclosed) if isinstance(event_name, str) else None
 
 
 def _headers(data: bytes) -> dict[str, str]:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.messages_api.body_text import BodyText, body_texts
+from pytest_claude_latency.messages_api.body_text import body_texts
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
 
 LEAST_RUN = 20
@@ -59,19 +59,17 @@ def _words_of(requests: Iterable[Request]) -> str:
 def _telling_runs(answer: bytes) -> Iterator[str]:
     """Yield the runs of words in an answer that nobody else is likely to write by chance."""
     for body_text in body_texts(answer) if answer else ():
-        if not _USAGE.search(body_text.where):
-            for text in _values(body_text):
-                yield from _runs(_WORD.findall(text.lower()))
-                yield from (f" {name.lower()} " for name in _NAME.findall(text))
-
-
-def _values(body_text: BodyText) -> Iterator[str]:
-    """Yield a text of a body and, where that is JSON, each string in it: a program may repeat one alone."""
-    yield body_text.text
-    if body_text.holds_json:
-        yield from (part.text for part in body_text.parts())
-    elif body_text.text.lstrip()[:1] in ("{", "["):
-        yield from (value.text for value in body_texts(body_text.text.encode(errors="replace")))
+        if _USAGE.search(body_text.where):
+            continue
+        # Where a text is JSON, each string in it counts too: a program may repeat one alone.
+        texts = [body_text.text]
+        if body_text.holds_json:
+            texts += [part.text for part in body_text.parts()]
+        elif body_text.text.lstrip()[:1] in ("{", "["):
+            texts += [value.text for value in body_texts(body_text.text.encode(errors="replace"))]
+        for text in texts:
+            yield from _runs(_WORD.findall(text.lower()))
+            yield from (f" {name.lower()} " for name in _NAME.findall(text))
 
 
 def _runs(words: Sequence[str]) -> Iterator[str]:

@@ -68,7 +68,16 @@ class Recognition:
     def is_claudes(self, request: Request) -> bool:
         """Return whether a request, with its body, is Claude's."""
         by_head = self.by_head(request)
-        return self._by_body(request) if by_head is None else by_head
+        if by_head is not None:
+            return by_head
+        fields = body_fields(request)
+        match provider_of(request):
+            case "openai":
+                model = fields.get("model")
+                return isinstance(model, str) and _CLAUDE.search(model) is not None
+            case "bedrock":
+                return "anthropic_version" in fields or self._left_alone(request)
+        return is_message_body(request)
 
     def by_head(self, head: Request) -> bool | None:
         """Return whether a request is Claude's, from all but its body; `None` if its body has to tell.
@@ -87,16 +96,6 @@ class Recognition:
         if match["bedrock"]:
             return True if _CLAUDE.search(unquote(match["bedrock"])) else None
         return None
-
-    def _by_body(self, request: Request) -> bool:
-        fields = body_fields(request)
-        match provider_of(request):
-            case "openai":
-                model = fields.get("model")
-                return isinstance(model, str) and _CLAUDE.search(model) is not None
-            case "bedrock":
-                return "anthropic_version" in fields or self._left_alone(request)
-        return is_message_body(request)
 
     def _left_alone(self, request: Request) -> bool:
         """Return False, and warn if the request names an inference profile that may stand for any model."""

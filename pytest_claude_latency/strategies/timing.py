@@ -74,8 +74,12 @@ def chunks(draw: st.DrawFn, parts: Sequence[Part], since: Microseconds) -> tuple
     The last byte of each part still arrives when the part does, since an event counts when its last byte is here.
     """
     ends = [*accumulate(len(part.data) for part in parts)]
-    # A few cuts more than needed: chunks of the wire keep to no event.
-    places = draw(_places(parts, ends)) + draw(st.lists(st.integers(0, ends[-1]), max_size=3))
+    # A cut wherever time passes between two parts, at the latest before the last byte of the later one, and a few more
+    # than needed: chunks of the wire keep to no event.
+    places = draw(st.lists(st.integers(0, ends[-1]), max_size=3))
+    for end, (earlier, later) in zip(ends, pairwise(parts), strict=False):
+        if earlier.at < later.at or draw(st.booleans()):  # events of one instant may share a chunk
+            places.append(end + draw(st.just(0) | st.integers(0, len(later.data) - 1)))
     # joined first: a chunk may hold the end of one part and the beginning of the next
     data = b"".join(part.data for part in parts)
     at, pieces = since, []
@@ -87,13 +91,3 @@ def chunks(draw: st.DrawFn, parts: Sequence[Part], since: Microseconds) -> tuple
             at = due if ends[unfinished] <= end else draw(st.integers(at, due))
         pieces.append(Chunk(at * MICROSECOND, data[start:end]))
     return tuple(pieces)
-
-
-@st.composite
-def _places(draw: st.DrawFn, parts: Sequence[Part], ends: Sequence[int]) -> list[int]:
-    """Make a cut wherever time passes between two parts, at the latest before the last byte of the later one."""
-    places = []
-    for end, (earlier, later) in zip(ends, pairwise(parts), strict=False):
-        if earlier.at < later.at or draw(st.booleans()):  # events of one instant may share a chunk
-            places.append(end + draw(st.just(0) | st.integers(0, len(later.data) - 1)))
-    return places
