@@ -16,12 +16,17 @@ from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.messages_api.exchange import End, Exchange, Response
 from pytest_claude_latency.virtual_time.clock import Clock
 
-SLACK: Nanoseconds = 250 * MILLISECOND
-"""How long a program may go on past the point where the recorded one stopped.
+_LEAST_SLACK: Nanoseconds = 250 * MILLISECOND
 
-A recording contains the time that the program itself computed, and virtual time does not: a time-out that fired 194 ms
-after the request was sent while recording fires after 200 ms in the replay.
-"""
+
+def slack_of(recorded: Exchange, sent: Nanoseconds) -> Nanoseconds:
+    """Return how long a program may go on past the point where the recorded one stopped; `sent` is when it asks now.
+
+    A recording contains the time that the program itself computed, and virtual time does not: a time-out that fired
+    194 ms after the request was sent while recording fires after 200 ms in the replay. A time-out that began before the
+    request can be late by all that the recorded program computed by then: as much earlier as the request is sent now.
+    """
+    return max(_LEAST_SLACK, recorded.sent - sent)
 
 
 class Waiter(Protocol):
@@ -78,6 +83,8 @@ class Playback:
     """Fails the test of a program that reads on where the recorded one stopped."""
     place: int = 0
     """The place of the exchange in its recording."""
+    slack: Nanoseconds = _LEAST_SLACK
+    """How long the program may go on past the point where the recorded one stopped."""
 
     def script(
         self, timeouts: Timeouts, error: Callable[[str, str], Exception], *, is_async: bool = False
@@ -100,6 +107,7 @@ class ReplayScript:
         self._recorded = playback.recorded
         self._end = playback.recorded.end or End(0)
         self._overrun = playback.overrun
+        self._slack = playback.slack
         self._timeouts = timeouts
         self._error = error
         self._is_async = is_async
@@ -201,7 +209,7 @@ class ReplayScript:
         elif timeout in ("PoolTimeout", "WriteTimeout"):
             since = self._start
         allowed = self._timeouts.allowed(timeout)
-        latest = self._start + self._end.at + SLACK
+        latest = self._start + self._end.at + self._slack
         if allowed is not None and since + allowed <= latest:
             yield since + allowed
             raise self._failure(timeout)

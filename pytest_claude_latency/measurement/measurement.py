@@ -29,6 +29,7 @@ from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time import World, WorldState
 from pytest_claude_latency.virtual_time.clock import Clock
+from pytest_claude_latency.virtual_time.watch.stalls import StallWatch
 
 _NOT_TRIED: Final = """\
 {variant} cannot be tried on this {request}: {error}
@@ -74,6 +75,8 @@ class Measurement:
         self.log = CallLog(self.now, replays=source.replays)
         self._date = date
         self._origin = clock.now()
+        # Recorded times are those of the virtual clock, which no stall moves.
+        self._stall_watch = None if source.replays else StallWatch()
         self._worlds: list[World] = []
         self._misses: list[str] = []
         self._stand_ins: list[str] = []
@@ -107,6 +110,9 @@ class Measurement:
         # The clock goes on over all stretches, the calendar is the world's own: it starts again where time stands now.
         passed = timedelta(microseconds=self.now() // MICROSECOND)
         world = World(self.clock, name=self.name, date=self._date and self._date + passed)
+        # first, so that its thread is none of the world's
+        if self._stall_watch is not None:
+            self._stall_watch.start()
         world.enter()
         self._worlds.append(world)
 
@@ -114,6 +120,8 @@ class Measurement:
         """Give time back to the machine, for good or until `enter`."""
         if self._worlds:
             self._worlds[-1].leave()
+        if self._stall_watch is not None:
+            self._stall_watch.stop()
 
     def close(self) -> None:
         """End what is under way: nothing follows."""
@@ -128,6 +136,12 @@ class Measurement:
     def real_waits(self) -> list[object]:
         """Return the waits in its worlds that cost real seconds."""
         return [wait for world in self._worlds for wait in world.real_waits()]
+
+    @property
+    def stalls(self) -> list[tuple[Nanoseconds, Nanoseconds]]:
+        """When the machine stalled in a live measurement: each from when to when, since the test began."""
+        stalls = [] if self._stall_watch is None else self._stall_watch.stalls
+        return [(start - self._origin, end - self._origin) for start, end in stalls]
 
     def sleep_until(self, instant: Nanoseconds) -> None:
         """Block the calling thread until `instant`."""

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, NoReturn, final
 
 from pytest_claude_latency.cassettes.matching import Matcher
 from pytest_claude_latency.cassettes.redaction import redact_request
-from pytest_claude_latency.http.replay_script import Playback
+from pytest_claude_latency.http.replay_script import Playback, slack_of
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
 
@@ -56,7 +56,8 @@ class CassetteSource:
         def stop(exchange: Exchange) -> NoReturn:
             measurement.miss(self.overrun(exchange))
 
-        return Playback(recorded, measurement, stop, self.matcher.place_of(recorded))
+        slack = slack_of(recorded, measurement.now())
+        return Playback(recorded, measurement, stop, self.matcher.place_of(recorded), slack)
 
 
 @final

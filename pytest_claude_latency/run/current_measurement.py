@@ -42,6 +42,7 @@ class CurrentMeasurement:
         self._interception: Interception | None = None
         self._sdk: SDKPatches | None = None
         self._guard: Guard | None = None
+        self._is_warm = False
 
     def prove_interception(self) -> None:
         """Make sure that the requests of this process are met.
@@ -75,6 +76,23 @@ class CurrentMeasurement:
         if self._sdk is not None:
             self._sdk.prove()
         self._interception.forget()
+
+    def warm_up_sdk(self) -> None:
+        """Let the SDK import and build what it needs for an answer, before this process measures the first one."""
+        if self._is_warm:
+            return
+        from pytest_claude_latency.http.sdk_warmup import warm_up_sdk
+
+        self._is_warm = True
+        # a fixture may be measured inside a test: neither the test's time nor its calls may show the warm-up
+        outer, self._measurement = self._measurement, None
+        if outer is not None:
+            outer.leave()
+        try:
+            warm_up_sdk()
+        finally:
+            if outer is not None:
+                self._enter(outer)
 
     @property
     def credential_missing(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_claude_latency.collection.identity import Identity, identity_of
 from pytest_claude_latency.duration import seconds
-from pytest_claude_latency.measurement import unmeasured_calls
+from pytest_claude_latency.measurement import machine_stalls, unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.results.result import TestResult
@@ -26,6 +26,8 @@ def result_of(outcome: ItemOutcome) -> TestResult:
     # Only where someone reads it: a diagnosis is not cheap.
     diagnosis = test.diagnose(outcome.judgements) if settings.diagnosed else None
     warnings = [*outcome.warnings, *unmeasured_calls.warnings_of(measurement)]
+    if stalled := machine_stalls.warning_of(measurement, is_recorded=settings.mode.records):
+        warnings.append(stalled)
     if measurement.log.met_another_loop:
         warnings.append(messages.ANOTHER_LOOP)
     if test.identity.variant is not None and measurement.log.count and not measurement.varied:

@@ -78,6 +78,7 @@ class LatencyTest:
             clock = session.current.replay_clock()
             measurement = Measurement(item.nodeid, clock, source, date, variant=identity.variant)
         else:
+            session.current.warm_up_sdk()
             # Samples are compared with each other, so none may be slower only because it opens the connection.
             warmup = ConnectionWarmup() if identity.sample_count > 1 else None
             measurement = Measurement(item.nodeid, WallClock(), LiveSource(), warmup=warmup, variant=identity.variant)

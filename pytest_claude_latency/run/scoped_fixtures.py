@@ -22,7 +22,7 @@ from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, shown
 from pytest_claude_latency.cassettes.recording import Recording
-from pytest_claude_latency.measurement import unmeasured_calls
+from pytest_claude_latency.measurement import machine_stalls, unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
@@ -106,6 +106,7 @@ class _MeasuredFixture:
             source = file.source(recording, Rules())
             self._measurement = Measurement(file.subject, session.current.replay_clock(), source, date)
         else:
+            session.current.warm_up_sdk()
             self._measurement = Measurement(file.subject, WallClock(), LiveSource())
 
     @contextmanager
@@ -133,7 +134,8 @@ class _MeasuredFixture:
             measurement.close()
         if self._is_incomplete or measurement.unseen.children.is_child:  # its set-up failed, or files are the parent's
             return
-        for warning in unmeasured_calls.warnings_of(measurement):
+        stalled = machine_stalls.warning_of(measurement, is_recorded=settings.mode.records)
+        for warning in [*unmeasured_calls.warnings_of(measurement), *([stalled] if stalled else [])]:
             self._session.warn(f"{self._file.subject}: {warning}")
         if measurement.answered_elsewhere:
             self._session.warn(f"{self._file.subject}: {messages.answered_elsewhere(measurement.answered_elsewhere)}")

@@ -72,8 +72,11 @@ def test_it(claude_latency):
 """
 
 
-def _recorded_until(suite: Suite, milliseconds: float) -> None:
-    """A recording whose program gave up at its limit of 0.2 s, this long after the request was sent."""
+def _recorded_until(suite: Suite, milliseconds: float, *, sent: float = 6) -> None:
+    """A recording whose program gave up at its limit of 0.2 s, this long after the request was sent.
+
+    `sent` is when that was, in milliseconds since the start of the test.
+    """
     suite.write(TIMED.replace("LIMIT", "0.2"))
     suite.server.answer(silence())
     suite.record().assert_outcomes(passed=1)
@@ -81,8 +84,10 @@ def _recorded_until(suite: Suite, milliseconds: float) -> None:
     *lines, last = path.read_text().splitlines()
     # Time-outs count from when the connection is open, which takes a busy machine some milliseconds.
     lines = [line for line in lines if not line.startswith('{"connect"')]
+    head, request, *lines = lines
+    asked = {**json.loads(request), "at": sent}
     end = {**json.loads(last), "at": milliseconds}
-    path.write_text("\n".join([*lines, json.dumps(end), ""]))
+    path.write_text("\n".join([head, json.dumps(asked), *lines, json.dumps(end), ""]))
 
 
 def test_a_time_out_fires_at_its_limit_although_the_recorded_one_fired_sooner_after_sending(suite: Suite) -> None:
@@ -103,3 +108,41 @@ def test_a_program_may_go_on_for_250_ms_beyond_the_recording(suite: Suite, limit
     result = suite.replay()
 
     result.assert_outcomes(**{outcome: 1})
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [("0.843", "passed"), ("0.845", "failed")])
+def test_the_slack_grows_by_what_the_recorded_program_computed_before_it_sent_the_request(
+    suite: Suite, limit: str, outcome: str
+) -> None:
+    _recorded_until(suite, 194, sent=650)
+    suite.write(TIMED.replace("LIMIT", limit))
+
+    result = suite.replay()
+
+    result.assert_outcomes(**{outcome: 1})
+
+
+def test_a_time_out_that_began_long_before_the_request_fires_in_the_replay(suite: Suite) -> None:
+    suite.write(
+        """
+def computing(seconds):
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+
+@pytest.mark.asyncio
+async def test_it(claude_latency):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.2):
+            if COMPUTES:
+                computing(0.8)
+            await astream(client=anthropic.AsyncAnthropic(max_retries=0))
+""".replace("COMPUTES", "claude_latency._measurement.replays is False")
+    )
+    suite.server.answer(silence())
+    suite.record().assert_outcomes(passed=1)
+
+    suite.replay().assert_outcomes(passed=1)
+
+    assert suite.calls("test_it")[0]["total"] == 1.2

@@ -62,7 +62,7 @@ class WatchDog:
 
         `threading` would list it: then programs that count their threads would see one more in a replay.
         """
-        _hide_from_count()
+        hide_from_count()
         # Waited for, a moment: programs that count threads twice must not see it begin in between.
         up = allocate_lock()
         up.acquire()
@@ -201,7 +201,7 @@ class WatchDog:
             deadlock.fail(self._world)
 
 
-def _hide_from_count() -> None:
+def hide_from_count() -> None:
     """Let the interpreter's count of threads leave out our own."""
     interpreter: Any = _thread
     machine: Callable[[], int] = interpreter._count

@@ -1,0 +1,67 @@
+"""Stalls of the machine: stretches in which this process could not run, though it was not computing.
+
+A processor that other programs have taken, a process or a whole machine that was stopped: all of these make answers
+arrive late that did not come late. A thread that wakes at a fixed pace sees it, since it wakes late too.
+"""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from time import process_time_ns
+from typing import Final, final
+
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.scheduling.members import OURS
+from pytest_claude_latency.virtual_time.scheduling.real_clock import LockType, allocate_lock, monotonic_ns
+from pytest_claude_latency.virtual_time.watch.watchdog import hide_from_count
+
+_PERIOD: Final[Nanoseconds] = 50 * MILLISECOND
+LEAST: Final[Nanoseconds] = 300 * MILLISECOND
+"""A process that waits less for its turn is what every machine does at times."""
+
+
+@final
+class StallWatch:
+    """Notes the stalls between `start` and `stop`. It can be started again."""
+
+    def __init__(self) -> None:
+        self.stalls: list[tuple[Nanoseconds, Nanoseconds]] = []
+        """When each began and ended, on the machine's monotonic clock."""
+        self._looked = self._computed = 0
+        self._looking = allocate_lock()
+        self._stop_event: LockType | None = None  # a plain lock: an `Event` is patched
+
+    def start(self) -> None:
+        """Begin to watch, in a thread that no list of Python's shows."""
+        hide_from_count()
+        self._looked, self._computed = monotonic_ns(), process_time_ns()
+        self._stop_event = allocate_lock()
+        self._stop_event.acquire()
+        _thread.start_new_thread(self._run, (self._stop_event,))
+
+    def stop(self) -> None:
+        """Stop to watch. Stopping twice does nothing."""
+        stop_event, self._stop_event = self._stop_event, None
+        if stop_event is not None:
+            self._look()  # the thread may still sleep through a stall that has just ended
+            stop_event.release()
+
+    def _run(self, stop_event: LockType) -> None:
+        native_id = threading.get_native_id()
+        OURS.add(native_id)
+        while not stop_event.acquire(timeout=_PERIOD / SECOND):
+            self._look()
+        OURS.discard(native_id)
+
+    def _look(self) -> None:
+        # Never waited for: in a forked child the thread that holds it does not exist.
+        if not self._looking.acquire(blocking=False):
+            return
+        now, computed = monotonic_ns(), process_time_ns()
+        # Code in C may keep other threads of Python from running. As long as it computes, the machine does its work.
+        stalled = (now - self._looked) - _PERIOD - (computed - self._computed)
+        if stalled >= LEAST:
+            self.stalls.append((now - stalled, now))
+        self._looked, self._computed = now, computed
+        self._looking.release()
