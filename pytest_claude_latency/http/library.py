@@ -70,36 +70,38 @@ class HTTPLibrary:
         """The library's own version."""
         return str(self.module.__version__)
 
-    def shows_the_wire(self, transport: object) -> bool:
-        """Return whether a transport that uses the network tells so, by events of httpcore's trace.
-
-        One over aiohttp does not. What it brings is the network's, unless a tool has replaced how aiohttp sends.
-        """
-        if not any("aiohttp" in base.__module__ for base in type(transport).__mro__):
-            return True
-        aiohttp = sys.modules.get("aiohttp")
-        return aiohttp is not None and aiohttp.ClientSession._request.__module__ != "aiohttp.client"
-
     def is_failure_of_the_wire(self, error: BaseException) -> bool:
         """Return whether an error tells of a connection that was used, or should have been opened."""
         before = (self.module.PoolTimeout, self.module.UnsupportedProtocol)
         return isinstance(error, self.module.TransportError) and not isinstance(error, before)
+
+    def pool_of(self, transport: object) -> Any:
+        """Return the pool of a transport of this library; `None` if it has none that can be asked."""
+        pool = getattr(transport, "_pool", None)
+        # The library loads its core library as late as it can, which is when it makes a pool.
+        core = sys.modules.get(self.name.replace("httpx", "httpcore"))
+        is_known = core is not None and isinstance(pool, core.ConnectionPool | core.AsyncConnectionPool)
+        return pool if is_known else None
 
     def opens_connection(self, transport: object, url: Any) -> bool:
         """Return whether a request sent now would have to open a connection.
 
         False, too, where that cannot be seen, because the transport has no pool of this library.
         """
-        pooled = getattr(getattr(transport, "_pool", None), "connections", None)
-        if pooled is None or not isinstance(transport, self.module.HTTPTransport | self.module.AsyncHTTPTransport):
+        pool = self.pool_of(transport)
+        if pool is None:
             return False
         # The pool answers for its own kind of origin only. It is asked and not changed: nothing is reserved here.
         core = importlib.import_module(self.name.replace("httpx", "httpcore"))
         origin = core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path).origin
         return not any(
             connection.can_handle_request(origin) and connection.is_available() and not connection.has_expired()
-            for connection in pooled
+            for connection in pool.connections
         )
+
+    def limit_of(self, pool: Any) -> int | None:
+        """Return how many requests a pool lets be under way; `None` for HTTP/2, where one connection carries many."""
+        return None if pool._http2 else int(pool._max_connections)
 
     def response(self, status: int, headers: Headers, stream: Any) -> Any:
         """Return a response of this library over a byte stream made by `sync_body` or `async_body`."""

@@ -13,22 +13,20 @@ from pytest_claude_latency.http.recorder import Attempt
 class ObservedTransport:
     """A transport that notes in an `Attempt` what passes through it.
 
-    Where `shows_the_wire`, a request that used the network was traced. An answer without a trace was played back by
-    something below, whatever it is: VCR, a mock or a cache.
+    A request that used the network was traced, or an inner door told of it. Otherwise something below played its answer
+    back, whatever it is: VCR, a mock or a cache.
     """
 
-    def __init__(
-        self, inner: Transport, attempt: Attempt, library: HTTPLibrary, *, shows_the_wire: bool = False
-    ) -> None:
+    def __init__(self, inner: Transport, attempt: Attempt, library: HTTPLibrary) -> None:
         self._inner = inner
-        self._shows_the_wire = shows_the_wire
         self._attempt = attempt
         self._library = library
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
         attempt = self._attempt
-        users_trace = request.extensions.get("trace")
+        users = request.extensions
+        users_trace = users.get("trace")
 
         def trace(event: str, info: Any) -> None:
             attempt.traced(event)
@@ -36,13 +34,15 @@ class ObservedTransport:
                 users_trace(event, info)
 
         # a new dictionary: the program's own may serve its next request, which has another attempt
-        request.extensions = {**request.extensions, "trace": trace}
+        request.extensions = {**users, "trace": trace}
         try:
             response = self._inner.handle_request(request)
         except BaseException as error:  # a cancellation, too, ends the attempt
             self._fail(error)
             raise
-        self._check()
+        finally:
+            request.extensions = users  # a transport of the program may send the request again
+        attempt.disown()
         stream = response.stream
 
         def close() -> None:
@@ -57,20 +57,23 @@ class ObservedTransport:
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
         attempt = self._attempt
-        users_trace = request.extensions.get("trace")
+        users = request.extensions
+        users_trace = users.get("trace")
 
         async def trace(event: str, info: Any) -> None:
             attempt.traced(event)
             if users_trace is not None:
                 await users_trace(event, info)
 
-        request.extensions = {**request.extensions, "trace": trace}
+        request.extensions = {**users, "trace": trace}
         try:
             response = await self._inner.handle_async_request(request)
         except BaseException as error:
             self._fail(error)
             raise
-        self._check()
+        finally:
+            request.extensions = users  # a transport of the program may send the request again
+        attempt.disown()
         stream = response.stream
 
         async def close() -> None:
@@ -81,13 +84,9 @@ class ObservedTransport:
         response.stream = self._library.async_body(self._pass_on_async(stream), close)
         return response
 
-    def _check(self) -> None:
-        if self._shows_the_wire:
-            self._attempt.disown()
-
     def _fail(self, error: BaseException) -> None:
         if self._library.is_failure_of_the_wire(error):
-            self._check()
+            self._attempt.disown()
         self._attempt.finish(error)
 
     def _pass_on(self, stream: Any) -> Iterator[bytes]:

@@ -61,6 +61,8 @@ class Attempt:
         self.met_another_loop = False
         """Whether it failed because its connection belongs to another event loop than the one that asked."""
         self._reached_network = self._was_read_ahead = False
+        self.has_queued = False
+        """Whether all connections that the client may have were in use, so that it had to wait for one."""
         self.is_foreign = False
         """Whether something other than the API answered it: a mock, a cache, or another tool's playback."""
         self.place = 0
@@ -107,6 +109,14 @@ class Attempt:
         if event in _OPENING:
             self.connecting()
         elif event in _OPENED:
+            self.connected()
+        elif event.endswith("send_request_headers.started"):
+            self.waited()
+
+    def waited(self) -> None:
+        """Note that it has a connection. One that another request used before is noted as opened in no time."""
+        if self.has_queued and self._connecting is None:
+            self.connecting()
             self.connected()
 
     def connecting(self) -> None:

@@ -2,37 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
 from typing import Any, final
 
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
+from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.http.library import HTTPLibrary
+from pytest_claude_latency.http.pools import Connections, async_event
+from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
 
 
 @final
 class ReplayTransport:
-    """The transport that serves one recorded exchange to one request, at the recorded offsets."""
+    """The transport that serves one recorded exchange to one request, at the recorded offsets.
 
-    def __init__(self, playback: Playback, library: HTTPLibrary) -> None:
+    The request waits for one of `connections` first; with `None` there is always one.
+    """
+
+    def __init__(
+        self, playback: Playback, library: HTTPLibrary, attempt: Attempt, connections: Connections | None = None
+    ) -> None:
         self._playback = playback
         self._waiter = playback.waiter
         self._library = library
+        self._attempt = attempt
+        self._connections = connections
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
         script = self._script(request)
-        for instant in chain(script.connection(), script.headers()):
-            self._waiter.sleep_until(instant)
-        return self._response(script, self._library.sync_body(self._play(script), lambda: None))
+        turn = None if self._connections is None else self._connections.turn(threading.Event)
+        leave = _leave_nothing if turn is None else turn.leave
+        try:
+            if turn is not None and not turn.has_connection:
+                self._go_on(script, request, is_free=turn.wait(_patience(request)))
+            for instant in chain(script.connection(), script.headers()):
+                self._waiter.sleep_until(instant)
+        except BaseException:
+            leave()
+            raise
+        return self._response(script, self._library.sync_body(self._play(script, leave), leave))
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
         script = self._script(request, is_async=True)
-        for instant in chain(script.connection(), script.headers()):
-            await self._waiter.async_sleep_until(instant)
-        return self._response(script, self._library.async_body(self._play_async(script), _nothing_to_close))
+        turn = None if self._connections is None else self._connections.turn(async_event)
+        leave = _leave_nothing if turn is None else turn.leave
+        try:
+            if turn is not None and not turn.has_connection:
+                self._go_on(
+                    script, request, is_free=await turn.wait_async(request.extensions.get("timeout", {}).get("pool"))
+                )
+            for instant in chain(script.connection(), script.headers()):
+                await self._waiter.async_sleep_until(instant)
+        except BaseException:
+            leave()
+            raise
+
+        async def close() -> None:
+            leave()
+
+        return self._response(script, self._library.async_body(self._play_async(script, leave), close))
+
+    def _go_on(self, script: ReplayScript, request: Any, *, is_free: bool) -> None:
+        """Go on behind a wait for a connection: with what was recorded, or with the time-out of the pool."""
+        if not is_free:
+            text = text_of("PoolTimeout", self._attempt.request.url)
+            raise self._library.error("PoolTimeout", text, request)
+        connect = script.postpone(self._attempt.now())
+        self._attempt.foretold(connect, self._playback.place)
 
     def _script(self, request: Any, *, is_async: bool = False) -> ReplayScript:
         def error(name: str, message: str) -> Exception:
@@ -45,21 +86,29 @@ class ReplayTransport:
 
     # The two players run once for each chunk.
 
-    def _play(self, script: ReplayScript) -> Iterator[bytes]:
-        now, wait = self._waiter.clock.now, self._waiter.sleep_until
-        for due, data in script.body():
-            if due > now():
-                wait(due)
-            if data is not None:
-                yield data
+    # An answer that nobody reads on, nor closes, gives its connection back when it is collected, as in httpcore.
 
-    async def _play_async(self, script: ReplayScript) -> AsyncIterator[bytes]:
+    def _play(self, script: ReplayScript, leave: Callable[[], None]) -> Iterator[bytes]:
+        now, wait = self._waiter.clock.now, self._waiter.sleep_until
+        try:
+            for due, data in script.body():
+                if due > now():
+                    wait(due)
+                if data is not None:
+                    yield data
+        finally:
+            leave()
+
+    async def _play_async(self, script: ReplayScript, leave: Callable[[], None]) -> AsyncIterator[bytes]:
         now, wait = self._waiter.clock.now, self._waiter.async_sleep_until
-        for due, data in script.body():
-            if due > now():
-                await wait(due)
-            if data is not None:
-                yield data
+        try:
+            for due, data in script.body():
+                if due > now():
+                    await wait(due)
+                if data is not None:
+                    yield data
+        finally:
+            leave()
 
 
 def timeouts_of(request: Any) -> Timeouts:
@@ -73,5 +122,11 @@ def timeouts_of(request: Any) -> Timeouts:
     return Timeouts(limit("connect"), limit("read"), limit("write"), limit("pool"))
 
 
-async def _nothing_to_close() -> None:
-    """Close nothing: a replayed body holds no connection."""
+def _patience(request: Any) -> float | None:
+    """Return how many seconds a request waits for a connection of its pool."""
+    limit: float | None = request.extensions.get("timeout", {}).get("pool")
+    return limit
+
+
+def _leave_nothing() -> None:
+    """Leave no pool: none holds the request back."""

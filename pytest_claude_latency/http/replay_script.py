@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol, final
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.http.error_texts import text_of
-from pytest_claude_latency.messages_api.exchange import End, Exchange, Response
+from pytest_claude_latency.messages_api.exchange import Connect, End, Exchange, Response
 from pytest_claude_latency.virtual_time.clock import Clock
 
 _LEAST_SLACK: Nanoseconds = 250 * MILLISECOND
@@ -122,15 +122,18 @@ class ReplayScript:
         """Let the program wait for so long for a connection."""
         self._timeouts = replace(self._timeouts, connect=timeout)
 
-    def postpone(self, waited: Nanoseconds, *, is_each_wait_noted: bool = False) -> None:
+    def postpone(self, waited: Nanoseconds) -> Connect | None:
         """Begin later, because the program had to wait before it could ask for a connection.
 
-        As far as the recorded program waited too, its wait is in the recording already. `is_each_wait_noted` says that
-        its library notes a wait as part of the connection, also where an open one became free.
+        As far as the recorded program waited too, its wait is in the recording already: each wait is noted as part of
+        the connection, also where an open one became free. Return the connection as this program comes by it.
         """
         recorded = self._recorded.connect
-        if recorded is not None or is_each_wait_noted:
-            self._start += max(0, waited - (recorded.at if recorded else 0))
+        later = waited - (recorded.at if recorded else 0)
+        if later <= 0 or self._end.error == "PoolTimeout":  # then the program waited from the start, for nothing else
+            return recorded
+        self._start += later
+        return Connect(waited, recorded.duration if recorded else 0)
 
     @property
     def response(self) -> Response:

@@ -132,15 +132,32 @@ def test_a_server_that_cannot_be_reached_is_an_error_of_the_request_itself(
     assert measurement.warmup.durations == []
 
 
-def test_a_transport_without_a_pool_is_left_alone(claude_server: ClaudeServer, measurement: Measurement) -> None:
+def test_a_connection_is_opened_ahead_below_a_transport_of_the_program(
+    claude_server: ClaudeServer, measurement: Measurement
+) -> None:
     module = HTTPLibrary.of_sdk().module
 
-    class Passing(module.BaseTransport):  # type: ignore[misc, name-defined]  # known when it runs
+    class Holding(module.BaseTransport):  # type: ignore[misc, name-defined]  # known when it runs
         def __init__(self) -> None:
             self._real = module.HTTPTransport()
 
         def handle_request(self, request: Any) -> Any:
             return self._real.handle_request(request)
+
+    claude_server.answer(text("Hello wor|ld"))
+    with client(claude_server, http_client=module.Client(transport=Holding())) as claude:
+        claude.messages.create(**ASKED)
+
+    assert asked(claude_server) == ["GET /", "POST /v1/messages"]
+
+
+def test_a_transport_without_a_pool_is_left_alone(claude_server: ClaudeServer, measurement: Measurement) -> None:
+    module = HTTPLibrary.of_sdk().module
+    real = module.HTTPTransport()
+
+    class Passing(module.BaseTransport):  # type: ignore[misc, name-defined]
+        def handle_request(self, request: Any) -> Any:
+            return real.handle_request(request)
 
     claude_server.answer(text("Hello wor|ld"))
     with client(claude_server, http_client=module.Client(transport=Passing())) as claude:

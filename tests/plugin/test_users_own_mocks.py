@@ -238,15 +238,16 @@ def test_a_stream_that_another_tool_reads_to_its_end_first_has_no_times(suite: S
     suite.write(
         IMPORTS
         + """
-class Buffering(sdk_http.HTTPTransport):
-    def handle_request(self, request):
-        response = super().handle_request(request)
+def test_it(claude_latency, monkeypatch):
+    sending = sdk_http.HTTPTransport.handle_request
+
+    def buffering(self, request):
+        response = sending(self, request)
         response.read()
         return sdk_http.Response(response.status_code, headers=response.headers, content=response.content)
 
-
-def test_it(claude_latency):
-    with anthropic.Anthropic(http_client=sdk_http.Client(transport=Buffering())) as client:
+    monkeypatch.setattr(sdk_http.HTTPTransport, "handle_request", buffering)
+    with anthropic.Anthropic() as client:
         assert [ask(client=client), stream(client=client)] == ["Hello world"] * 2
     assert [call.streamed for call in claude_latency.calls] == [False]
 """

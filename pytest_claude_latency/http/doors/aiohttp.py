@@ -195,10 +195,9 @@ class _Opening:
     def __init__(self, attempt: Attempt, *, is_replayed: bool) -> None:
         self._attempt = attempt
         self._is_replayed = is_replayed
-        self._has_queued = False
         self._has_begun = False
         self.is_done = False
-        """Whether a connection was opened, or had to be waited for."""
+        """Whether a connection was opened."""
 
     def name_of(self, error: BaseException) -> str:
         """Return what a recording calls the error by which no connection came."""
@@ -208,7 +207,7 @@ class _Opening:
 
     async def send_connection_queued_start(self) -> None:
         """Note that the connector's limit is reached."""
-        self._has_queued = True
+        self._attempt.has_queued = True
 
     async def send_connection_create_start(self) -> None:
         """Note that a connection begins to be opened."""
@@ -223,9 +222,7 @@ class _Opening:
 
     async def send_connection_reuseconn(self) -> None:
         """Note until when the request waited for a connection that another one used."""
-        if self._has_queued:
-            await self.send_connection_create_start()
-            await self.send_connection_create_end()
+        self._attempt.waited()
 
     def __getattr__(self, name: str) -> Any:
         return _nothing

@@ -74,7 +74,8 @@ class ReplayConnector(BaseConnector):
         """Close nothing: the program's own connector does."""
 
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
-        self._wait_as_long_as_the_pool()
+        if self._attempt.has_queued:  # then the answer comes as much later as this program waited longer
+            self._attempt.foretold(self._script.postpone(self._attempt.now()), self._playback.place)
         try:
             async with ceil_timeout(timeout.sock_connect, ceil_threshold=timeout.ceil_threshold):
                 for instant in self._script.connection():
@@ -88,13 +89,6 @@ class ReplayConnector(BaseConnector):
         handler._should_close = True  # the pool must not keep it for a request that goes to a real server
         handler.connection_made(_ReplayedSocket(self._loop, handler, self._playback, self._script, req))
         return handler
-
-    def _wait_as_long_as_the_pool(self) -> None:
-        """Let the answer come later if this program waited longer for a free connection than the recorded one."""
-        waited, connect = self._attempt.now(), self._playback.recorded.connect
-        self._script.postpone(waited, is_each_wait_noted=True)
-        if connect is not None and waited > connect.at:
-            self._attempt.foretold(replace(connect, at=waited), self._playback.place)
 
 
 @final

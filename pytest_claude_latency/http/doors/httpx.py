@@ -3,13 +3,15 @@
 respx alone does not see `httpx2`. The plugin patches `Client._send_single_request`. That method lies above the
 transports (httpcore, aiohttp, custom ones) and above each place where a user's own respx router patches. So neither
 takes requests from the other, whichever is started first. Each attempt, redirect and authentication step passes
-through it exactly once.
+through it exactly once. Below a transport of the program's own, the library's transports are met (`httpx_transports`).
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Final, final
 from unittest import mock
 
@@ -26,8 +28,10 @@ from pytest_claude_latency.http.door import (
     current_passage,
     is_inside_another,
 )
+from pytest_claude_latency.http.doors.httpx_transports import AROUND, ProgramsTransport, wraps_one
 from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.http.observed_transport import ObservedTransport
+from pytest_claude_latency.http.pools import Pools
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay import ReplayTransport
 from pytest_claude_latency.http.rewriting import RewritingTransport
@@ -50,16 +54,19 @@ _NOT_LIVE: Final = (
 _WAITED: Final = "the interception probe was made to wait by something that wraps the HTTP client"
 
 
-def transport_of(serving: Serving, real: Any, library: HTTPLibrary) -> Transport:
+def transport_of(serving: Serving, real: Any, door: HTTPXDoor) -> Transport:
     """Return the transport that does what `serving` says; `real` is the client's own."""
+    library, attempt = door.library, serving.attempt
     if serving.playback is not None:
-        replay = ReplayTransport(serving.playback, library)
-        return ObservedTransport(replay, serving.attempt, library, shows_the_wire=False)
+        attempt.reached_network()  # that of the recording
+        replay = ReplayTransport(serving.playback, library, attempt, door.pools.connections_of(real))
+        return ObservedTransport(replay, attempt, library)
+    if door.pools.is_full(real):
+        attempt.has_queued = True
     # Outside in: the connection is opened, what passes is noted, the body is changed, and the client's own sends it.
     carrier = RewritingTransport(real, serving.request, library) if serving.is_changed else real
-    shows_the_wire = library.shows_the_wire(real)
-    observed = ObservedTransport(carrier, serving.attempt, library, shows_the_wire=shows_the_wire)
-    return observed if serving.warmup is None else serving.warmup.ahead_of(observed, serving.attempt, real, library)
+    observed = ObservedTransport(carrier, attempt, library)
+    return observed if serving.warmup is None else serving.warmup.ahead_of(observed, attempt, real, library)
 
 
 def head_of(raw: Any) -> Request:
@@ -94,95 +101,177 @@ class _View:
         return getattr(self._client, name)
 
 
+class _Below:
+    """A transport of the library, without what a subclass of the program's does around it."""
+
+    def __init__(self, transport: Any, handle: Callable[..., Any]) -> None:
+        self._transport = transport
+        self.handle_request = self.handle_async_request = functools.partial(handle, transport)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 @final
 class _Meeting:
-    """A request that a door met while a measurement is under way, from before its body is read until it is answered."""
+    """A request that a door met while a measurement is under way, from before its body is read until it is answered.
 
-    def __init__(self, door: HTTPXDoor, responder: Responder, client: Any, raw: Any) -> None:
+    It is met at a client, or else at one of the library's transports that something of the program's own calls.
+    """
+
+    def __init__(self, door: HTTPXDoor, responder: Responder, raw: Any, *, is_at_client: bool) -> None:
         self._door = door
         self._responder = responder
-        self._client = client
         self._raw = raw
+        self._is_at_client = is_at_client
+        self._around = AROUND.get()
         self._is_claudes = door.recognition.by_head(head_of(raw))
         self._passage: Passage | None = None
 
     @property
     def needs_body(self) -> bool:
         """Whether the body, which may be an iterator, has to be read first: to recognise or to answer the request."""
-        return self._is_claudes is not False
+        return self._is_claudes is not False or self._around is not None
 
-    def __enter__(self) -> Any:
+    def client(self, client: Any) -> Any:
         """Return the client through which the request is to be sent: its own, or a view of it with what answers."""
-        request, library, attempt = None, self._door.library, None
-        if self.needs_body:
-            request = as_request(self._raw)
-            if self._is_claudes is None and not self._door.recognition.is_claudes(request):
-                request = None
-        real = self._client._transport_for_url(self._raw.url)
-        if library.is_stand_in(real):
+        real = client._transport_for_url(self._raw.url)
+        transport = self.transport(real)
+        return client if transport is real else _View(client, transport)
+
+    def transport(self, real: Any) -> Any:
+        """Return the transport that answers the request: `real`, or what answers or observes in its place."""
+        request = self._claudes()
+        if self._door.library.is_stand_in(real):
             if request is not None:
                 self._responder.note_stand_in(request)
-            return self._client  # a program that brings its own server is answered by it
-        client = self._client
-        if request is not None:
-            serving = self._responder.answer(request, self._door)
-            client, attempt = _View(client, transport_of(serving, real, library)), serving.attempt
-            if serving.playback is not None:
-                return client  # nothing is sent, so no inner door is asked
-        self._passage = passage_of(self._raw, attempt)
-        self._passage.__enter__()
-        return client
+            return real  # a program that brings its own server is answered by it
+        if request is None:
+            self._let_pass(None)
+            return real
+        if self._is_at_client and self._door.meets_below(real):
+            return ProgramsTransport(real, request, self._serve, replays=self._responder.replays)
+        return self._serve(real)
+
+    def __enter__(self) -> None:
+        """Begin: a request that is sent is on its way until the end of the block."""
 
     def __exit__(self, *error: object) -> None:
         if self._passage is not None:
             self._passage.__exit__(*error)
 
+    def _claudes(self) -> Request | None:
+        """Return a request that is Claude's as a plain value; `None` for all others."""
+        if not self.needs_body:
+            return None
+        request = as_request(self._raw)
+        around = self._around
+        if around is not None and around.carries(request):
+            return request
+        return request if self._is_claudes or self._door.recognition.is_claudes(request) else None
+
+    def _serve(self, real: Any) -> Transport:
+        """Return what answers the request, or observes it on its way through `real`."""
+        request = as_request(self._raw)
+        if self._around is not None:
+            self._around.is_met = True
+            request = replace(request, invocation=self._around.mark)
+        serving = self._responder.answer(request, self._door)
+        if serving.playback is None:  # otherwise nothing is sent, so no inner door is asked
+            self._let_pass(serving.attempt)
+        return transport_of(serving, real, self._door)
+
+    def _let_pass(self, attempt: Attempt | None) -> None:
+        self._passage = passage_of(self._raw, attempt)
+        self._passage.__enter__()
+
 
 class _ClientMocker(Mocker):
     """A respx mocker for one HTTP library. What respx calls its routers are here the doors of that library."""
 
-    target_methods: ClassVar[list[str]] = ["_send_single_request"]
+    target_methods: ClassVar[list[str]] = ["_send_single_request", "handle_request", "handle_async_request"]
     routers: ClassVar[list[HTTPXDoor]]  # type: ignore[assignment]
+    own: ClassVar[list[Callable[..., Any]]] = []
+    """The functions that took the place of the library's."""
 
     @classmethod
     def mock(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what takes the place of `spec`, the client's own `_send_single_request`.
+        """Return what takes the place of `spec`: a method of a client, or of one of the library's transports."""
+        make = cls._of_client if spec.__name__ == "_send_single_request" else cls._of_transport
+        function = make(spec)
+        cls.own.append(function)
+        return function
+
+    @classmethod
+    def _of_client(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what takes the place of a client's own `_send_single_request`.
 
         It calls `spec` with a view of the client, so all that the client does around its transport still happens.
         """
         if inspect.iscoroutinefunction(spec):
 
             async def send_async(client: Any, request: Any) -> Any:
-                meeting = cls.meeting(client, request)
+                meeting = cls.meeting(request)
                 if meeting is None:
                     return await spec(client, request)
                 if meeting.needs_body:
                     await request.aread()
-                with meeting as served:
-                    return await spec(served, request)
+                with meeting:
+                    return await spec(meeting.client(client), request)
 
             return send_async
 
         def send(client: Any, request: Any) -> Any:
-            meeting = cls.meeting(client, request)
+            meeting = cls.meeting(request)
             if meeting is None:
                 return spec(client, request)
             if meeting.needs_body:
                 request.read()
-            with meeting as served:
-                return spec(served, request)
+            with meeting:
+                return spec(meeting.client(client), request)
 
         return send
 
     @classmethod
-    def meeting(cls, client: Any, raw: Any) -> _Meeting | _Proof | None:
+    def _of_transport(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what takes the place of a transport's own method.
+
+        What a client sends through it was met at the client, unless something of the program's own lies in between.
+        """
+        if inspect.iscoroutinefunction(spec):
+
+            async def handle_async(transport: Any, request: Any) -> Any:
+                meeting = cls.meeting(request, is_at_client=False)
+                if meeting is None:
+                    return await spec(transport, request)
+                if meeting.needs_body:
+                    await request.aread()
+                with meeting:
+                    return await meeting.transport(_Below(transport, spec)).handle_async_request(request)
+
+            return handle_async
+
+        def handle(transport: Any, request: Any) -> Any:
+            meeting = cls.meeting(request, is_at_client=False)
+            if meeting is None:
+                return spec(transport, request)
+            if meeting.needs_body:
+                request.read()
+            with meeting:
+                return meeting.transport(_Below(transport, spec)).handle_request(request)
+
+        return handle
+
+    @classmethod
+    def meeting(cls, raw: Any, *, is_at_client: bool = True) -> _Meeting | _Proof | None:
         """Return how a door meets the request; `None` if none has a responder now, or an outer door has met it."""
         if (probing := raw.extensions.get(_PROBE)) is not None:
-            return _Proof(client, probing) if probing in cls.routers else None
+            return _Proof(probing) if probing in cls.routers else None
         for door in cls.routers:
             responder = door.responder()
             if responder is not None:
-                return None if is_inside_another(*_destination(raw)) else _Meeting(door, responder, client, raw)
+                is_met = is_inside_another(*_destination(raw))
+                return None if is_met else _Meeting(door, responder, raw, is_at_client=is_at_client)
         return None
 
 
@@ -192,22 +281,30 @@ class _Proof:
 
     needs_body: ClassVar[bool] = False
 
-    def __init__(self, client: Any, door: HTTPXDoor) -> None:
-        self._client = client
+    def __init__(self, door: HTTPXDoor) -> None:
         self._door = door
 
-    def __enter__(self) -> Any:
-        return _View(self._client, self._door.replying(_INTERCEPTED))
+    def client(self, client: Any) -> Any:
+        """Return a view of the client that answers."""
+        return _View(client, self.transport(None))
+
+    def transport(self, real: Any) -> Any:
+        """Return what answers."""
+        return self._door.replying(_INTERCEPTED)
+
+    def __enter__(self) -> None:
+        """Begin: nothing is sent."""
 
     def __exit__(self, *error: object) -> None:
-        """Nothing was sent."""
+        """End: nothing was sent."""
 
 
 def _mocker(library: str) -> type[Mocker]:
     """Return the mocker for one library. It is made once, since respx keeps one register of names for the process."""
     name = f"claude-latency-{library}"
     if name not in Mocker.registry:
-        targets = [f"{library}._client.Client", f"{library}._client.AsyncClient"]
+        kinds = ("_client.Client", "_client.AsyncClient", "HTTPTransport", "AsyncHTTPTransport")
+        targets = [f"{library}.{kind}" for kind in kinds]
         type(f"{library.title()}Mocker", (_ClientMocker,), {"name": name, "targets": targets})
     return Mocker.registry[name]
 
@@ -225,6 +322,7 @@ class HTTPXDoor:
         self.recognition = recognition
         self.library = library
         self.name = library.name
+        self.pools = Pools(library)
         self._mocker: Any = _mocker(library.name)
         self._bystanders = [
             mock.patch.object(Mocker, "handler", classmethod(_asked_if_it_covers(Mocker.handler))),
@@ -246,7 +344,17 @@ class HTTPXDoor:
         self._mocker.stop()
 
     def forget(self) -> None:
-        """Drop nothing: this door holds nothing of past requests."""
+        """Drop what is known of connections in use: a past test may have left answers unread."""
+        self.pools.forget()
+
+    def meets_below(self, transport: Any) -> bool:
+        """Return whether a transport of the program's own ends, as far as can be seen, at one that is met here."""
+        kinds = (self.library.module.HTTPTransport, self.library.module.AsyncHTTPTransport)
+        if not wraps_one(transport, kinds):
+            return False
+        # Another tool may have taken the patch away: then the whole transport is answered, as a stranger's is.
+        methods = (kinds[0].handle_request, kinds[1].handle_async_request)
+        return all(method in self._mocker.own for method in methods)
 
     def prove(self) -> None:
         """Make sure that interception is live.

@@ -154,6 +154,8 @@ class URLLib3Door:
             if serving.is_changed:
                 body = serving.request.content
                 headers = {name: value for name, value in serving.request.headers if name.lower() not in _OF_THE_BODY}
+            if pool.block and pool.pool is not None and pool.pool.empty():
+                serving.attempt.has_queued = True
             with _served(pool, serving):
                 return original(pool, method, url, body, headers, *args, **kwargs)
 
@@ -185,10 +187,13 @@ class URLLib3Door:
                 return original(pool, conn, method, url, *args, **kwargs)
         serving, carrier = service.serving, conn
         if service.script is not None and serving.playback is not None:
-            service.script.postpone(serving.attempt.now())
+            if serving.attempt.has_queued:
+                serving.attempt.foretold(service.script.postpone(serving.attempt.now()), serving.playback.place)
             carrier = StandIn(pool, conn, method, service.script, serving.playback)
         try:
             with self._passage(pool, url, serving.attempt):
+                if service.script is None and getattr(conn, "sock", None) is not None:
+                    serving.attempt.waited()
                 if serving.warmup is not None:
                     _open_ahead(conn, serving, serving.warmup)
                 return original(pool, carrier, method, url, *args, **kwargs)

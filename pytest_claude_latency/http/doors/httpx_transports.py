@@ -1,0 +1,138 @@
+"""Transports of the program's own around those of httpx and httpx2: they run, and the wire is met below them.
+
+A transport that retries, adds headers or limits the rate calls one of the library's own in the end. So each request
+that it makes is recorded and replayed as an attempt, and what it does in between is done in a replay too. One that
+calls none of the library's own is not known to end at a door: its answer is recorded and replayed as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from itertools import count
+from typing import Any, Final, final
+
+from pytest_claude_latency.http.library import Transport
+from pytest_claude_latency.messages_api.exchange import Request, header
+
+AROUND: ContextVar[ProgramsTransport | None] = ContextVar("claude_latency_httpx_around", default=None)
+"""The program's transport that handles a request of this context."""
+
+_MARK: ContextVar[str | None] = ContextVar("claude_latency_httpx_invocation", default=None)
+"""The mark of the latest call that was sent through a program's transport in this context."""
+
+_NUMBERS: Final = count(1)
+_DEEPEST = 4
+
+
+@final
+class ProgramsTransport:
+    """A transport of the program's own, while it handles one request that is Claude's.
+
+    `instead` returns what answers the request, or notes its answer, where the transport asked no other for it.
+    """
+
+    def __init__(self, real: Any, request: Request, instead: Callable[[Any], Transport], *, replays: bool) -> None:
+        self._real = real
+        self._request = request
+        self._instead = instead
+        self._replays = replays
+        self.is_met = False
+        """Whether a request that it makes came to a door."""
+        self.mark = _mark_of(request)
+        """What the attempts share that it makes."""
+
+    def carries(self, request: Request) -> bool:
+        """Return whether a request that it makes is the one that it handles, however it changed it."""
+        own = self._request
+        return request.url == own.url or (request.method, request.content) == (own.method, own.content)
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a sync client's request."""
+        token = AROUND.set(self)
+        try:
+            given = _Given(self._real.handle_request(request))
+        except Exception as error:
+            if self.is_met or self._replays:
+                raise
+            given = _Given(error)
+        finally:
+            AROUND.reset(token)
+        if self.is_met:
+            return given.answer
+        # A cache, or a mock. In a replay recordings answer first.
+        if self._replays:
+            given.answer.close()
+        return self._instead(given).handle_request(request)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer an async client's request."""
+        token = AROUND.set(self)
+        try:
+            given = _Given(await self._real.handle_async_request(request))
+        except Exception as error:
+            if self.is_met or self._replays:
+                raise
+            given = _Given(error)
+        finally:
+            AROUND.reset(token)
+        if self.is_met:
+            return given.answer
+        if self._replays:
+            await given.answer.aclose()
+        return await self._instead(given).handle_async_request(request)
+
+
+@final
+class _Given:
+    """A transport whose answer is here: a response or an error."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a sync client's request."""
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer an async client's request."""
+        return self.handle_request(request)
+
+
+def wraps_one(transport: object, kinds: tuple[type, ...]) -> bool:
+    """Return whether a transport of the program's own derives from one of `kinds` or holds one, directly or deeper.
+
+    So does one that holds a client, which sends through its own.
+    """
+    return type(transport) not in kinds and any(
+        isinstance(held, kinds) or hasattr(held, "_transport_for_url") for held in _held_by(transport, _DEEPEST)
+    )
+
+
+def _held_by(value: object, depth: int) -> Iterator[object]:
+    """Yield an object and what its attributes hold, as far as these are transports, clients or collections of them."""
+    yield value
+    if not depth:
+        return
+    if isinstance(value, dict):
+        inner = list(value.values())
+    elif isinstance(value, list | tuple):
+        inner = list(value)
+    else:
+        names = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+        inner = [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in names)]
+    for held in inner:
+        is_transport = hasattr(held, "handle_request") or hasattr(held, "handle_async_request")
+        if is_transport or isinstance(held, dict | list | tuple) or hasattr(held, "_transport_for_url"):
+            yield from _held_by(held, depth - 1)
+
+
+def _mark_of(request: Request) -> str:
+    """Return the mark of a call: a new one, or that of the call which the SDK makes again in this context."""
+    mark = _MARK.get()
+    if mark is None or header(request.headers, "x-stainless-retry-count") in {None, "0"}:
+        mark = f"httpx-{next(_NUMBERS)}"
+        _MARK.set(mark)
+    return mark

@@ -1,0 +1,120 @@
+"""The pools of httpx and httpx2 in a replay: a request waits until a connection is free, as it would in life.
+
+A replayed request opens no connection, so the client's own pool does not hold it back. Here its limit does, in the time
+of the test: as many requests as `max_connections` are under way, the others wait in the order they came. One that
+waits longer than its pool time-out gets `PoolTimeout`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, final
+from weakref import WeakKeyDictionary
+
+from pytest_claude_latency.http.library import HTTPLibrary
+
+
+@final
+class Turn:
+    """The place of one request at a pool: it waits for a connection, or uses one."""
+
+    def __init__(self, connections: Connections, called: Any = None) -> None:
+        self._connections = connections
+        self.called = called
+        """The event that is set when a connection is free; `None` if one was free at once."""
+        self.has_connection = called is None
+        self.has_left = False
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until a connection is free, at most `timeout` seconds. Return whether one is."""
+        return self.called.wait(timeout) or self.has_connection
+
+    async def wait_async(self, timeout: float | None) -> bool:
+        """Do the same in a task, of asyncio or trio."""
+        import anyio
+
+        with anyio.move_on_after(timeout):
+            await self.called.wait()
+        return self.has_connection
+
+    def leave(self) -> None:
+        """Give the connection to the next in line, or stop waiting for one. Leaving twice is as good as once."""
+        if not self.has_left:
+            self._connections.take_back(self)
+
+
+@final
+class Connections:
+    """The connections of one pool."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiting: deque[Turn] = deque()
+        self._lock = threading.Lock()  # a client may be used from several threads
+
+    def turn(self, event: Callable[[], Any]) -> Turn:
+        """Return the place of a request that asks now. `event` makes what wakes one that has to wait."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return Turn(self)
+            turn = Turn(self, event())
+            self._waiting.append(turn)
+            return turn
+
+    def take_back(self, turn: Turn) -> None:
+        """Let a request leave, with the connection that it used or without one."""
+        with self._lock:
+            if turn.has_left:
+                return
+            turn.has_left = True
+            if not turn.has_connection:
+                self._waiting.remove(turn)
+                return
+            if not self._waiting:
+                self._free += 1
+                return
+            following = self._waiting.popleft()
+            following.has_connection = True
+        following.called.set()
+
+
+@final
+class Pools:
+    """The pools of all clients of one library."""
+
+    def __init__(self, library: HTTPLibrary) -> None:
+        self._library = library
+        self._known: WeakKeyDictionary[Any, Connections] = WeakKeyDictionary()
+
+    def connections_of(self, transport: object) -> Connections | None:
+        """Return the connections that a transport may use; `None` if no limit holds its requests back."""
+        pool = self._library.pool_of(transport)
+        if pool is None:
+            return None
+        connections = self._known.get(pool)
+        if connections is None:
+            limit = self._library.limit_of(pool)
+            if limit is None:
+                return None
+            connections = self._known[pool] = Connections(limit)
+        return connections
+
+    def is_full(self, transport: object) -> bool:
+        """Return whether a request that is sent now has to wait until another one gives its connection back."""
+        pool = self._library.pool_of(transport)
+        limit = None if pool is None else self._library.limit_of(pool)
+        return limit is not None and sum(not connection.is_idle() for connection in pool.connections) >= limit
+
+    def forget(self) -> None:
+        """Begin anew: a past test may have left answers unread, and with them connections in use."""
+        self._known = WeakKeyDictionary()
+
+
+def async_event() -> Any:
+    """Return an event on which tasks wait, of asyncio or trio."""
+    import anyio  # here: a program without async clients never needs it
+
+    return anyio.Event()

@@ -1,0 +1,249 @@
+"""The limits of a client's pool in a replay: as many requests are under way as the client may have connections."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from pytest_claude_latency.http.library import HTTPLibrary
+from tests.plugin.suite import Suite
+from tests.support.claude_messages import text
+
+LIBRARIES = [name for name in ("httpx", "httpx2") if find_spec(name)]
+OF_SDK = HTTPLibrary.of_sdk().name
+FILES_KEEP = 2e-6  # recordings keep microseconds
+
+POOLS = f"""
+import os
+from concurrent.futures import ThreadPoolExecutor
+import {OF_SDK} as sdk_http
+
+IS_REPLAY = "ANTHROPIC_API_KEY" not in os.environ
+PROMPTS = ["one", "two", "three"]
+
+
+def limits(recorded, replayed):
+    return sdk_http.Limits(max_connections=replayed if IS_REPLAY else recorded)
+
+
+def asked(limits, ask=ask, **more):
+    http_client = anthropic.DefaultHttpxClient(limits=limits)
+    with anthropic.Anthropic(http_client=http_client, **more) as client, ThreadPoolExecutor(3) as pool:
+        ask("warm", client)
+        began = time.monotonic()
+        list(pool.map(lambda prompt: ask(prompt, client), PROMPTS))
+        return time.monotonic() - began
+
+
+def asked_async(limits, ask=aask, **more):
+    async def main():
+        http_client = anthropic.DefaultAsyncHttpxClient(limits=limits)
+        async with anthropic.AsyncAnthropic(http_client=http_client, **more) as client:
+            await ask("warm", client)
+            began = time.monotonic()
+            await asyncio.gather(*(ask(prompt, client) for prompt in PROMPTS))
+            return time.monotonic() - began
+
+    return asyncio.run(main())
+
+
+WAYS = {{
+    "sync": asked,
+    "async": asked_async,
+    "streams": lambda limits, **more: asked(limits, stream, **more),
+    "async streams": lambda limits, **more: asked_async(limits, astream, **more),
+}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def answers(suite: Suite) -> None:
+    suite.server.answers(lambda request: text("Hello", ttfb="100ms"))
+
+
+def test_a_clients_limit_holds_in_a_replay(suite: Suite) -> None:
+    suite.write(
+        POOLS
+        + """
+@pytest.mark.parametrize("way", WAYS)
+def test_it(way, claude_latency):
+    took = WAYS[way](limits(3, 1))
+    assert not IS_REPLAY or took >= 0.3
+"""
+    )
+
+    suite.record().assert_outcomes(passed=4)
+    suite.replay().assert_outcomes(passed=4)
+
+    starts = [call["ttfb"] for call in suite.calls("test_it[async]")[1:4]]
+    assert starts == sorted(starts)
+    assert starts[2] - starts[0] > 0.19
+
+
+def test_a_wait_that_the_recorded_program_had_too_is_not_waited_twice(suite: Suite) -> None:
+    suite.write(
+        POOLS
+        + """
+@pytest.mark.parametrize("way", ["sync", "async streams"])
+def test_it(way, claude_latency):
+    WAYS[way](limits(1, 1))
+"""
+    )
+    suite.record().assert_outcomes(passed=2)
+    recorded = {way: suite.test(f"test_it[{way}]")["elapsed"] for way in ("sync", "async streams")}
+
+    suite.replay().assert_outcomes(passed=2)
+
+    for way, elapsed in recorded.items():
+        assert suite.test(f"test_it[{way}]")["elapsed"] < elapsed + 0.15, way
+
+
+def test_a_pool_time_out_fires_in_virtual_time(suite: Suite) -> None:
+    suite.write(
+        POOLS
+        + """
+@pytest.mark.parametrize("way", ["async", "streams"])
+def test_it(way, claude_latency):
+    times = {"timeout": sdk_http.Timeout(30, pool=0.15 if IS_REPLAY else 30), "max_retries": 0}
+    if IS_REPLAY:
+        with pytest.raises(anthropic.APITimeoutError) as raised:
+            WAYS[way](limits(3, 1), **times)
+        assert isinstance(raised.value.__cause__, sdk_http.PoolTimeout)
+        assert [call.error for call in claude_latency.calls].count("PoolTimeout") in {1, 2}
+    else:
+        WAYS[way](limits(3, 1), **times)
+"""
+    )
+    suite.record().assert_outcomes(passed=2)
+
+    suite.replay().assert_outcomes(passed=2)
+
+
+def test_a_recorded_pool_time_out_is_replayed_when_it_came(suite: Suite) -> None:
+    suite.write(
+        POOLS
+        + """
+def test_it(claude_latency):
+    times = {"timeout": sdk_http.Timeout(30, pool=0.15), "max_retries": 0}
+    with pytest.raises(anthropic.APITimeoutError):
+        asked(limits(1, 1), **times)
+    save_result([call.total for call in claude_latency.calls if call.error == "PoolTimeout"])
+"""
+    )
+    suite.record().assert_outcomes(passed=1)
+    assert len(suite.saved_result) == 1
+
+    suite.replay().assert_outcomes(passed=1)
+
+    assert suite.saved_result == pytest.approx([0.15], abs=FILES_KEEP)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_an_answer_that_is_not_read_keeps_its_connection(suite: Suite, library: str) -> None:
+    suite.write(
+        f"""
+import os
+import {library} as http
+
+BODY = {{"model": "claude-haiku-4-5", "max_tokens": 9, "messages": messages("hi"), "stream": True}}
+URL = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com") + "/v1/messages"
+
+
+def test_it(claude_latency):
+    with http.Client(limits=http.Limits(max_connections=1), timeout=http.Timeout(9, pool=0.1)) as client:
+        with client.stream("POST", URL, json=BODY) as kept:
+            with pytest.raises(http.PoolTimeout):
+                client.post(URL, json=BODY)
+        assert client.post(URL, json=BODY).status_code == 200
+"""
+    )
+
+    suite.record().assert_outcomes(passed=1)
+    suite.replay().assert_outcomes(passed=1)
+
+
+def test_cancelled_waits_leave_the_line(suite: Suite) -> None:
+    suite.write(
+        POOLS
+        + """
+def test_it(claude_latency):
+    async def main():
+        http_client = anthropic.DefaultAsyncHttpxClient(limits=limits(3, 1))
+        async with anthropic.AsyncAnthropic(http_client=http_client) as client:
+            first, second, third = [asyncio.create_task(aask(prompt, client)) for prompt in PROMPTS]
+            await asyncio.sleep(0.05)
+            if IS_REPLAY:
+                second.cancel()
+            await third
+            return time.monotonic()
+
+    began = time.monotonic()
+    took = asyncio.run(main()) - began
+    ends = sorted(call.total for call in claude_latency.calls if call.closed is None)
+    assert not IS_REPLAY or took == pytest.approx(ends[-1], abs=0.001)
+    assert not IS_REPLAY or took >= 0.2
+"""
+    )
+
+    suite.record().assert_outcomes(passed=1)
+    suite.replay().assert_outcomes(passed=1)
+
+
+def test_tasks_of_trio_wait_in_line_too(suite: Suite) -> None:
+    suite.write(
+        POOLS
+        + """
+import trio
+
+
+def test_it(claude_latency):
+    async def main():
+        client = anthropic.AsyncAnthropic(http_client=anthropic.DefaultAsyncHttpxClient(limits=limits(3, 1)))
+        began = trio.current_time()
+        async with client, trio.open_nursery() as nursery:
+            for prompt in PROMPTS:
+                nursery.start_soon(aask, prompt, client)
+        return trio.current_time() - began
+
+    took = trio.run(main)
+    assert not IS_REPLAY or took >= 0.3
+"""
+    )
+
+    suite.record().assert_outcomes(passed=1)
+    suite.replay().assert_outcomes(passed=1)
+
+
+REQUESTS = """
+import os, requests
+from concurrent.futures import ThreadPoolExecutor
+
+IS_REPLAY = "ANTHROPIC_API_KEY" not in os.environ
+URL = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com") + "/v1/messages"
+
+
+def test_it(claude_latency):
+    size = 1 if IS_REPLAY else 3
+    with requests.Session() as session, ThreadPoolExecutor(3) as pool:
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=size, pool_block=True)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+
+        def post(prompt):
+            body = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": messages(prompt)}
+            return session.post(URL, json=body).content
+
+        list(pool.map(post, ["a", "b", "c"]))
+        began = time.monotonic()
+        list(pool.map(post, ["d", "e", "f"]))
+        took = time.monotonic() - began
+    assert not IS_REPLAY or took >= 0.3
+"""
+
+
+def test_the_limit_of_a_pool_of_urllib3_holds_for_open_connections_too(suite: Suite) -> None:
+    suite.write(REQUESTS)
+
+    suite.record().assert_outcomes(passed=1)
+    suite.replay().assert_outcomes(passed=1)
