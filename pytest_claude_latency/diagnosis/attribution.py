@@ -1,24 +1,29 @@
 """Attribution: finding out where the time of a call, or of a whole test, went. It makes a `Breakdown`.
 
-A call is cut at the instants of its own answer. A test is cut along its critical path: followed from its end backwards,
-at each instant the time belongs to the call that was waited for, or to the application if none was. What ran next to
-that path cost no time, so it is in no part. The parts add up to the nanosecond.
+A call is cut at the instants of its own answer. What was there and not yet taken is the program's time. A test is cut
+along its critical path: followed from its end backwards, at each instant the time belongs to the call that was waited
+for, or to the application if none was. What ran next to that path cost no time, so it is in no part. The parts add up
+to the nanosecond.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from pytest_claude_latency.diagnosis.breakdown import ANSWERS, Breakdown, Part, Segment, merged
 from pytest_claude_latency.diagnosis.critical_path import Stretch, critical_path
+from pytest_claude_latency.diagnosis.lateness import Span, as_due, late_spans
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
+from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.polling import poll_of, polled
 from pytest_claude_latency.messages_api.retries import Attempts, ended, failure
 from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.timeline import Timeline, measure
+from pytest_claude_latency.virtual_time import Hold
 
 # A stall is a gap that a reader notices and that is far above the answer's own pace. Answers of slow models have long
 # gaps throughout, so a fixed length alone would call each of them a stall.
@@ -28,11 +33,11 @@ _STALL_FACTOR = 5
 _FEWEST_GAPS = 3
 
 
-def of_call(attempts: Attempts, now: Nanoseconds | None = None) -> Breakdown:
+def of_call(attempts: Attempts, now: Nanoseconds | None = None, holds: Sequence[Hold] = ()) -> Breakdown:
     """Return where the time of one call went, from its first attempt sent to its `total`.
 
     A call that is still under way ends at `now`, an instant since the start of the test. Without `now` it ends at the
-    last event known of it.
+    last event known of it. `holds` are the stretches in which the program held a thread.
 
     Raises:
         ValueError: there is no exchange.
@@ -52,7 +57,15 @@ def of_call(attempts: Attempts, now: Nanoseconds | None = None) -> Breakdown:
     failures = [failure(attempt) or "failure" for attempt in attempts[:-1] if not attempt.is_redirect]
     if timeline.error is not None and gave_up:
         failures.append(failure(last) or timeline.error)
-    segments = tuple(merged([*_earlier_attempts(attempts), *_last_attempt(attempts, timeline, total)], total))
+    dues = [as_due(attempt, holds) for attempt in attempts]
+    pieces = read(dues[-1], last.sent - timeline.sent).deltas
+    whole = merged([*_earlier_attempts(attempts), *_last_attempt(attempts, timeline, total, pieces)], total)
+    late = [
+        (attempt.sent - timeline.sent + start, attempt.sent - timeline.sent + end)
+        for attempt, due in zip(attempts, dues, strict=True)
+        for start, end in late_spans(attempt, due)
+    ]
+    segments = tuple(merged(_without(late, whole), total)) if late else tuple(whole)
     generated = {segment.part for segment in segments}.intersection(ANSWERS)
     return Breakdown(
         segments=segments,
@@ -60,17 +73,18 @@ def of_call(attempts: Attempts, now: Nanoseconds | None = None) -> Breakdown:
         failures=tuple(failures),
         gave_up=gave_up,
         answered=bool(timeline.deltas),
+        late=sum(segment.length for segment in segments if segment.part is Part.APPLICATION),
     )
 
 
-def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None) -> Breakdown | None:
+def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None, holds: Sequence[Hold] = ()) -> Breakdown | None:
     """Return where the time of a test went, from its first request sent to its last answer ended.
 
-    None without a request. `calls` are all its calls, including those that make no message; for `now` see `of_call`.
+    None without a request. `calls` are all its calls, including those that make no message; for the rest see `of_call`.
     """
     if not calls:
         return None
-    breakdowns = [of_call(attempts, now) for attempts in calls]
+    breakdowns = [of_call(attempts, now, holds) for attempts in calls]
     origin = min(attempts[0].sent for attempts in calls)
     spans = []
     for attempts, breakdown in zip(calls, breakdowns, strict=True):
@@ -85,6 +99,7 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None) -> Breakd
     path = critical_path(spans, {number for place, number in enumerate(numbers, 1) if place in lost})
     polls = _polls_on(path, calls)
     segments: list[Segment] = []
+    late: Nanoseconds = 0
     for stretch, is_polling in zip(path, polls, strict=True):
         if is_polling:
             segments.append(Segment(Part.POLLING, stretch.start, stretch.end))
@@ -92,7 +107,9 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None) -> Breakd
             segments.append(Segment(Part.APPLICATION, stretch.start, stretch.end))
         else:
             place = stretch.call - 1
-            segments += _clipped(breakdowns[place], calls[place][0].sent - origin, stretch)
+            *within, after = _clipped(breakdowns[place], calls[place][0].sent - origin, stretch)
+            late += sum(segment.length for segment in within if segment.part is Part.APPLICATION)
+            segments += [*within, after]
     # a call next to the path cost no time, so its tokens and failures explain nothing
     on_path = sorted({stretch.call - 1 for stretch in path if stretch.call is not None})
     prompts = [breakdowns[place] for place in on_path if is_prompt_call(calls[place][0].request)]
@@ -109,6 +126,7 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None) -> Breakd
         answered=any(prompt.answered for prompt in prompts),
         calls=len(prompts),
         path=path,
+        late=late,
     )
 
 
@@ -152,8 +170,25 @@ def _earlier_attempts(attempts: Attempts) -> Iterator[Segment]:
         yield Segment(Part.BACK_OFF, over, next_sent)
 
 
-def _last_attempt(attempts: Attempts, timeline: Timeline, total: Nanoseconds) -> Iterator[Segment]:
-    """Yield the parts of the attempt that ended the call."""
+def _without(late: Sequence[Span], segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Yield the segments with the time in which something was there and not yet taken as the application's."""
+    spans = iter(sorted(late))
+    start, end = next(spans)
+    for segment in segments:
+        reached = segment.start
+        while reached < segment.end:
+            if end <= reached:
+                start, end = next(spans, (sys.maxsize, sys.maxsize))
+                continue
+            until = min(segment.end, start if reached < start else end)
+            yield Segment(segment.part if reached < start else Part.APPLICATION, reached, until)
+            reached = until
+
+
+def _last_attempt(
+    attempts: Attempts, timeline: Timeline, total: Nanoseconds, pieces: Sequence[Delta]
+) -> Iterator[Segment]:
+    """Yield the parts of the attempt that ended the call. `pieces` are its deltas at the instants they were due."""
     last = attempts[-1]
     start = last.sent - timeline.sent
     if not is_prompt_call(attempts[0].request):
@@ -171,18 +206,19 @@ def _last_attempt(attempts: Attempts, timeline: Timeline, total: Nanoseconds) ->
     if not timeline.streamed:
         yield Segment(Part.WHOLE if timeline.deltas else Part.WAITING, opened, total)
         return
-    begins = _begins(timeline)
+    begins = _begins(timeline, pieces)
     yield Segment(Part.WAITING, opened, begins[0][0] if begins else total)
     # what a piece of content begins lasts until the next piece
     for (at, part), (following_at, _) in pairwise([*begins, (total, Part.ANSWERING)]):
         yield Segment(part, at, following_at)
 
 
-def _begins(timeline: Timeline) -> list[tuple[Nanoseconds, Part]]:
+def _begins(timeline: Timeline, pieces: Sequence[Delta]) -> list[tuple[Nanoseconds, Part]]:
     """Return the instants when a part of a streamed answer began, in order, each with that part."""
     deltas = timeline.deltas
-    stalled = set(stalls(deltas))
-    usual = usual_gap(deltas)
+    # A program that took a piece late made no stall of the API's.
+    stalled = set(stalls(pieces))
+    usual = usual_gap(pieces)
     # an error after a long silence: the answer stalled after its last piece
     silence = 0 if timeline.error is None or not deltas else (timeline.total or 0) - deltas[-1].at
     if usual is not None and _is_stall(silence, usual):

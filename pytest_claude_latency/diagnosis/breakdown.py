@@ -41,7 +41,7 @@ class Part(StrEnum):
     OTHER = "other"
     """requests to the API that make no message"""
     APPLICATION = "application"
-    """the program itself, while it waited for no request"""
+    """the program itself: it waited for no request, or took late what was there"""
 
 
 ANSWERS: Final = (Part.ANSWERING, Part.WHOLE)
@@ -70,7 +70,7 @@ class Breakdown:
     unknown. `failures` gives the reason
     of each attempt in it that brought no answer; `gave_up` says that no attempt followed the last of them, `answered`
     that some content came. `path` is the critical path of a test, empty for a call; `calls` counts the prompt calls on
-    it.
+    it. `late` is the time in which something was there and not yet taken, which is the application's.
     """
 
     segments: tuple[Segment, ...]
@@ -80,6 +80,7 @@ class Breakdown:
     answered: bool = True
     calls: int = 1
     path: tuple[Stretch, ...] = ()
+    late: Nanoseconds = 0
 
     @property
     def total(self) -> Nanoseconds:

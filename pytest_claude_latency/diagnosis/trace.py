@@ -13,13 +13,17 @@ from typing import Any
 
 from pytest_claude_latency.diagnosis import attribution, prompt_text
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
+from pytest_claude_latency.diagnosis.lateness import as_due
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read
+from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
+from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.messages_api.retries import Attempts
 from pytest_claude_latency.metrics.timeline import Timeline
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.virtual_time import Hold
 
 _LEAST_COST: Nanoseconds = 50 * MILLISECOND  # shorter times cannot be felt
 # a finding about less is true and does not help
@@ -34,11 +38,22 @@ class PromptCall:
     number: int
     attempts: Attempts
     breakdown: Breakdown
+    holds: tuple[Hold, ...] = ()
 
     @cached_property
     def timeline(self) -> Timeline:
         """When the parts of its answer came."""
         return Timeline.of(self.attempts)
+
+    @cached_property
+    def due(self) -> Exchange:
+        """Its last attempt with each part at the instant when it was due, which may be before the program took it."""
+        return as_due(self.attempts[-1], self.holds)
+
+    @cached_property
+    def pieces(self) -> tuple[Delta, ...]:
+        """The pieces of its answer at the instants when they were due."""
+        return tuple(read(self.due, self.due.sent - self.timeline.sent).deltas)
 
     @cached_property
     def body(self) -> dict[str, Any]:
@@ -143,6 +158,10 @@ class Trace:
     breakdown: Breakdown = _NO_TIME
     order: tuple[int | None, ...] = ()
     """For each request, in the order they were sent, its number among the prompt calls; None if it makes no message."""
+    holds: tuple[Hold, ...] = ()
+    """The stretches in which the program held a thread, as far as they are known: of a recording none is."""
+    origin: Nanoseconds = 0
+    """When the first request was sent, since the start of the test. Instants of `breakdown` count from it."""
     related: tuple[Trace, ...] = ()
     broken: frozenset[str] = frozenset()
 
@@ -155,8 +174,10 @@ class Trace:
         sample: int = 1,
         recorded: str = "",
         now: Nanoseconds | None = None,
+        holds: Iterable[Hold] = (),
     ) -> Trace:
-        """Return the trace of these calls, including those that make no message. For `now` see `of_call`."""
+        """Return the trace of these calls, including those that make no message. For the last two see `of_call`."""
+        holds = tuple(holds)
         prompts = [attempts for attempts in calls if is_prompt_call(attempts[0].request)]
         # by identity: two calls may be equal
         numbers = {id(attempts): number for number, attempts in enumerate(prompts, 1)}
@@ -165,10 +186,12 @@ class Trace:
             sample=sample,
             recorded=recorded,
             calls=tuple(
-                PromptCall(number, attempts, attribution.of_call(attempts, now))
+                PromptCall(number, attempts, attribution.of_call(attempts, now, holds), holds)
                 for number, attempts in enumerate(prompts, 1)
             ),
-            breakdown=attribution.of_test(calls, now) or _NO_TIME,
+            breakdown=attribution.of_test(calls, now, holds) or _NO_TIME,
+            holds=holds,
+            origin=min((attempts[0].sent for attempts in calls), default=0),
             order=tuple(numbers.get(id(attempts)) for attempts in calls),
         )
 

@@ -7,6 +7,7 @@ what they cost would be measured as the API's time.
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, final
 
@@ -58,6 +59,8 @@ class Attempt:
         self._parts: list[tuple[Nanoseconds, bytes]] = []
         self._end: End | None = None
         self._exchange: Exchange | None = None
+        self._recorded: Exchange | None = None
+        self._thread = get_ident()
         self.met_another_loop = False
         """Whether it failed because its connection belongs to another event loop than the one that asked."""
         self._reached_network = self._was_read_ahead = False
@@ -128,10 +131,18 @@ class Attempt:
         if self._connecting is not None:
             self._connect = Connect(self._connecting, self.now() - self._connecting)
 
-    def foretold(self, connect: Connect | None, place: int) -> None:
-        """Note what a replay knows beforehand, since it opens no connection: the recorded one, and the place."""
-        self._connect = connect
+    def foretold(self, recorded: Exchange, place: int) -> None:
+        """Note what a replay knows beforehand: the exchange that answers it, and the place of that.
+
+        A replay opens no connection, so the recorded one is taken over.
+        """
+        self._recorded = recorded
+        self._connect = recorded.connect
         self.place = place
+
+    def connected_as(self, connect: Connect | None) -> None:
+        """Note that a replay waited for its connection in another way than the recorded program."""
+        self._connect = connect
 
     def answered(self, status: int, headers: Headers) -> None:
         """Note that the response headers are here."""
@@ -173,5 +184,14 @@ class Attempt:
                 data = self.decoded(headers, data)
             # not strict: what follows bytes that cannot be decoded is left out
             chunks = tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
-            self._exchange = Exchange(self.sent, self.request, self._connect, self._response, chunks, self._end)
+            self._exchange = Exchange(
+                self.sent,
+                self.request,
+                self._connect,
+                self._response,
+                chunks,
+                self._end,
+                self._recorded,
+                self._thread,
+            )
         return self._exchange

@@ -72,8 +72,7 @@ class ReplayTransport:
         if not is_free:
             text = text_of("PoolTimeout", self._attempt.request.url)
             raise self._library.error("PoolTimeout", text, request)
-        connect = script.postpone(self._attempt.now())
-        self._attempt.foretold(connect, self._playback.place)
+        self._attempt.connected_as(script.postpone(self._attempt.now()))
 
     def _script(self, request: Any, *, is_async: bool = False) -> ReplayScript:
         def error(name: str, message: str) -> Exception:

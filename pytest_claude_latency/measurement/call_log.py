@@ -7,7 +7,7 @@ The SDK repeats a refused request and follows redirects below the program, so se
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -24,6 +24,7 @@ from pytest_claude_latency.messages_api.retries import Attempts, ended
 from pytest_claude_latency.metrics.conditions import conditions_of
 from pytest_claude_latency.metrics.other_requests import OtherRequests, other_requests
 from pytest_claude_latency.metrics.timeline import Call, measure
+from pytest_claude_latency.virtual_time import Hold
 
 
 class Phase(Enum):
@@ -93,6 +94,8 @@ class CallsInPhases:
     """All of them, also those that make no message."""
     now: Nanoseconds
     """The time since the test began, at which an answer that is under way is looked at."""
+    find_holds: Callable[[], Sequence[Hold]] = tuple
+    """Returns the stretches in which the program held a thread. Only a diagnosis asks."""
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -130,8 +133,11 @@ class CallsInPhases:
 class CallLog:
     """The calls of one test so far. Requests of any thread are filed."""
 
-    def __init__(self, now: Callable[[], Nanoseconds], *, replays: bool) -> None:
+    def __init__(
+        self, now: Callable[[], Nanoseconds], *, replays: bool, holds: Callable[[], Sequence[Hold]] = tuple
+    ) -> None:
         self._now = now
+        self._find_holds = holds
         self._replays = replays
         self._phase = Phase.SETUP
         self._calls: list[SentCall] = []
@@ -170,7 +176,7 @@ class CallLog:
         calls = [call for call in self._calls[since:] if call.phase in phases and not call.is_foreign]
         if self._replays:  # which of two threads is first at one instant may depend on the machine
             calls.sort(key=lambda call: (call.attempts[0].sent, call.attempts[0].place))
-        return CallsInPhases(tuple(calls), self._now())
+        return CallsInPhases(tuple(calls), self._now(), self._find_holds)
 
     @property
     def prompts(self) -> list[SentCall]:

@@ -27,7 +27,7 @@ from pytest_claude_latency.measurement.unseen import Unseen
 from pytest_claude_latency.measurement.variant import Variant
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
-from pytest_claude_latency.virtual_time import World, WorldState
+from pytest_claude_latency.virtual_time import Hold, World, WorldState
 from pytest_claude_latency.virtual_time.clock import Clock
 from pytest_claude_latency.virtual_time.watch.stalls import StallWatch
 
@@ -72,7 +72,7 @@ class Measurement:
         self.source = source
         self.warmup = warmup
         self.variant = variant
-        self.log = CallLog(self.now, replays=source.replays)
+        self.log = CallLog(self.now, replays=source.replays, holds=self.holds)
         self._date = date
         self._origin = clock.now()
         # Recorded times are those of the virtual clock, which no stall moves.
@@ -143,6 +143,11 @@ class Measurement:
         stalls = [] if self._stall_watch is None else self._stall_watch.stalls
         return [(start - self._origin, end - self._origin) for start, end in stalls]
 
+    def holds(self) -> list[Hold]:
+        """Return the stretches in which the program held one of its threads. They count from when the test began."""
+        holds = [hold for world in self._worlds for hold in world.holds]
+        return [hold.since(self._origin) for hold in holds]
+
     def sleep_until(self, instant: Nanoseconds) -> None:
         """Block the calling thread until `instant`."""
         self._worlds[-1].sleep_until(instant)
@@ -172,7 +177,7 @@ class Measurement:
         attempt = Attempt(sent, self.clock, self._origin, door.decoded, client=door.client_of(request))
         playback = self.source.playback_for(sent, self)
         if playback is not None:
-            attempt.foretold(playback.recorded.connect, playback.place)
+            attempt.foretold(playback.recorded, playback.place)
         self.log.file(attempt)  # only now: a miss is no attempt
         return Serving(attempt, sent, sent is not request, playback, None if playback else self.warmup)
 

@@ -9,7 +9,7 @@ request was sent.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -93,7 +93,11 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP attempt. `response` is None if none came; `end` is None while it is under way."""
+    """One HTTP attempt. `response` is None if none came; `end` is None while it is under way.
+
+    The last two are known only while a test runs, and no part of what passed: the recorded exchange that answers it in
+    a replay, and the thread that sent it.
+    """
 
     sent: Nanoseconds
     request: Request
@@ -101,6 +105,8 @@ class Exchange:
     response: Response | None = None
     chunks: tuple[Chunk, ...] = ()
     end: End | None = None
+    recorded: Exchange | None = field(default=None, compare=False, repr=False)
+    thread: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_redirect(self) -> bool:

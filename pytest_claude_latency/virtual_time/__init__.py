@@ -16,14 +16,26 @@ from typing import TYPE_CHECKING, Any
 from pytest_claude_latency.virtual_time.patches import conditions, import_hook, threads, time_module
 from pytest_claude_latency.virtual_time.patches.blocking import plain_locks, signals
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
+from pytest_claude_latency.virtual_time.scheduling.holds import Hold
 from pytest_claude_latency.virtual_time.scheduling.members import current
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.lifecycle import World
     from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
+    from pytest_claude_latency.virtual_time.watch.source_location import place_of_hold
 
-__all__ = ["Deadlock", "RealWait", "UnsupportedLoop", "World", "WorldState", "current", "install"]
+__all__ = [
+    "Deadlock",
+    "Hold",
+    "RealWait",
+    "UnsupportedLoop",
+    "World",
+    "WorldState",
+    "current",
+    "install",
+    "place_of_hold",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -36,6 +48,10 @@ def __getattr__(name: str) -> Any:
         from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
 
         return RealWait
+    if name == "place_of_hold":
+        from pytest_claude_latency.virtual_time.watch.source_location import place_of_hold
+
+        return place_of_hold
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -14,7 +14,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.measurement.call_log import CallLog, Phase
-from pytest_claude_latency.messages_api.exchange import Headers
+from pytest_claude_latency.messages_api.exchange import Exchange, Headers
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from tests.support.some_recording import asking
 
@@ -44,7 +44,7 @@ class Program:
         count: Headers = (("x-stainless-retry-count", str(retry)),)
         request = replace(asking(body, url, count), invocation=invocation)
         attempt = Attempt(request, self.clock, 0, LIBRARY.decoded)
-        attempt.foretold(None, place)
+        attempt.foretold(Exchange(0, attempt.request), place)
         self.log.file(attempt)
         if answer is not None:
             self.pause(SECOND)

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from pytest_claude_latency.diagnosis.rules import Trace
 from pytest_claude_latency.messages_api.exchange import End, Exchange, Request
 from pytest_claude_latency.messages_api.retries import calls_of
+from pytest_claude_latency.virtual_time import Hold
+from pytest_claude_latency.virtual_time.scheduling.holds import Due, Line
 from tests.support.written_calls import (
     HAIKU,
     OPUS,
@@ -41,11 +43,18 @@ class Case:
     test: str = "tests/test_it.py::test_it"
     sample: int = 1
     recorded: str = ""
+    holds: Sequence[Hold] = ()
 
     @property
     def trace(self) -> Trace:
         """The case as rules see it."""
-        trace = Trace.of(calls_of(self.exchanges), nodeid=self.test, sample=self.sample, recorded=self.recorded)
+        trace = Trace.of(
+            calls_of(self.exchanges),
+            nodeid=self.test,
+            sample=self.sample,
+            recorded=self.recorded,
+            holds=self.holds,
+        )
         return trace.compared_with([case.trace for case in self.others], self.broken)
 
 
@@ -96,6 +105,29 @@ def triage(ticket: str, sent: float, answer: str = "billing", **more: Any) -> Ex
         [(400, "text", answer), (900, "text", ".")],
         sent=sent,
         used=usage(output=5),
+    )
+
+
+def taken(exchange: Exchange, *pauses: tuple[float, float], thread: int = 1) -> Exchange:
+    """The same answer in a replay, by a program that took nothing in these pauses (from, to: milliseconds)."""
+
+    def late(at: int) -> int:
+        return next((ns(end) for start, end in pauses if ns(start) < at < ns(end)), at)
+
+    chunks = tuple(replace(chunk, at=late(chunk.at)) for chunk in exchange.chunks)
+    end = exchange.end and replace(exchange.end, at=late(exchange.end.at))
+    return replace(exchange, chunks=chunks, end=end, recorded=exchange, thread=thread)
+
+
+def sleep(start: float, end: float, *, in_loop: bool = True, thread: int = 1) -> Hold:
+    """A `time.sleep` of the program (from, to: milliseconds)."""
+    return Hold(thread, ns(start), ns(end), "time.sleep", (Line("app.py", 12, "save", "save"),), in_loop)
+
+
+def held(start: float, end: float, *due: tuple[str, float], thread: int = 1) -> Hold:
+    """A loop that was held (from, to: milliseconds) while these were due."""
+    return Hold(
+        thread, ns(start), ns(end), in_loop=True, is_loop=True, due=tuple(Due(name, ns(at)) for name, at in due)
     )
 
 
@@ -707,6 +739,41 @@ CORPUS: Mapping[str, Entry] = {
                 replace(streamed(pieces=STALLED, stop=9000, error="x"), end=End(ns(9000), closed="client"))
             ),
             "not streamed": one(whole(at=9000)),
+        },
+    ),
+    "blocked-loop": Entry(
+        speaks={
+            "a sleep beside a stream": one(taken(steady(), (1000, 2200)), holds=[held(1000, 2200), sleep(1000, 2200)]),
+            "a timer that was late": one(steady(), holds=[held(1000, 2200, ("the timer of hedge", 1100))]),
+            "a sleep between the pieces of its own stream": one(
+                taken(steady(), (1000, 2200)), holds=[sleep(1000, 2200)]
+            ),
+        },
+        silent={
+            "nothing was due": one(steady(), holds=[held(1000, 2200), sleep(1000, 2200)]),
+            "the timer was due as the loop went on": one(steady(), holds=[held(1000, 2200, ("the timer of f", 2199))]),
+            "too short to notice": one(taken(steady(), (1000, 1040)), holds=[held(1000, 1040), sleep(1000, 1040)]),
+            "another thread held its own loop": one(taken(steady(), (1000, 2200), thread=2), holds=[held(1000, 2200)]),
+            "a thread without a loop": one(taken(steady(), (1000, 2200)), holds=[sleep(1000, 2200, in_loop=False)]),
+            "a program that reads at once": one(taken(steady())),
+        },
+    ),
+    "slow-consumer": Entry(
+        speaks={
+            "a sleep at the end of an answer": one(
+                taken(steady(), (4000, 6500)), holds=[sleep(4000, 6500, in_loop=False)]
+            ),
+            "something that is not known": one(taken(steady(), (4000, 6500))),
+        },
+        silent={
+            "a program that reads at once": one(taken(steady())),
+            "it caught up before the answer ended": one(taken(steady(), (1000, 2200))),
+            "as little as every reader takes": one(taken(steady(), (5300, 5450))),
+            "a loop that was held is another finding": one(
+                taken(steady(), (4000, 6500)), holds=[held(4000, 6500), sleep(4000, 6500)]
+            ),
+            "a stall of the API's": one(taken(streamed(pieces=[*STALLED, (4000, "text", "at last")]))),
+            "a recording, of which nothing is known": one(steady()),
         },
     ),
     "application": Entry(

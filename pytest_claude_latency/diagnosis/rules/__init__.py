@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from pytest_claude_latency.diagnosis.finding import Finding, Saving, listing
 from pytest_claude_latency.diagnosis.rules.application import application
+from pytest_claude_latency.diagnosis.rules.holds import blocked_loop, slow_consumer
 from pytest_claude_latency.diagnosis.rules.model_choice import long_thinking, slower_model
 from pytest_claude_latency.diagnosis.rules.network import new_connections, retries, stall
 from pytest_claude_latency.diagnosis.rules.output_length import cut_off, high_temperature, limit_far_above, much_output
@@ -42,6 +43,8 @@ RULES: Final[tuple[Rule, ...]] = (
     retries,
     new_connections,
     stall,
+    blocked_loop,
+    slow_consumer,
     application,
 )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.diagnosis.breakdown import Part
+from pytest_claude_latency.diagnosis.critical_path import Stretch
 from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.diagnosis.trace import Trace
 from pytest_claude_latency.duration import MILLISECOND
+from pytest_claude_latency.virtual_time import place_of_hold
 
 # every program takes some time of its own
 _LEAST_SHARE = 0.2
@@ -14,14 +16,20 @@ _LEAST_TIME = 200 * MILLISECOND
 
 
 def application(trace: Trace) -> Finding | None:
-    """Find much time in which the program waited for no request."""
-    cost = trace.breakdown.time_in(Part.APPLICATION)
+    """Find much time in which the program waited for no request.
+
+    What it took late of an answer is another finding.
+    """
+    cost = trace.breakdown.time_in(Part.APPLICATION) - trace.breakdown.late
     total = trace.breakdown.total
     if cost < max(_LEAST_TIME, _LEAST_SHARE * total):
         return None
     path = trace.breakdown.path
     gaps = [
-        (gap.end - gap.start, f"between {_name(trace, before.call)} and {_name(trace, after.call)}")
+        (
+            gap.end - gap.start,
+            f"between {_name(trace, before.call)} and {_name(trace, after.call)}{_held_in(trace, gap)}",
+        )
         for before, gap, after in zip(path, path[1:], path[2:], strict=False)
         if gap.call is None
     ]
@@ -39,6 +47,17 @@ def application(trace: Trace) -> Finding | None:
         remedy="look at the application: it was not waiting for the API",
         cost=cost,
     )
+
+
+def _held_in(trace: Trace, gap: Stretch) -> str:
+    """Return what held the program in most of a gap: `", in time.sleep at app.py:9 in f"`; empty if that is unknown."""
+    start, end = trace.origin + gap.start, trace.origin + gap.end
+    waits = [hold for hold in trace.holds if not hold.is_loop and start <= hold.start and hold.end <= end]
+    longest = max(waits, key=lambda hold: hold.length, default=None)
+    if longest is None or 2 * longest.length < gap.end - gap.start:
+        return ""
+    what, where = place_of_hold(longest)
+    return f", in {what} at {where}" if where else f", in {what}"
 
 
 def _name(trace: Trace, place: int | None) -> str:

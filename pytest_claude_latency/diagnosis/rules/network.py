@@ -104,7 +104,7 @@ def stall(trace: Trace) -> Finding | None:
         return None
     worst = max(calls, key=lambda call: _longest_stall(call)[0])
     gap, place = _longest_stall(worst)
-    deltas, usual = worst.timeline.deltas, usual_gap(worst.timeline.deltas) or 0
+    deltas, usual = worst.pieces, usual_gap(worst.pieces) or 0
     return Finding(
         rule="stall",
         fact=f"{trace.name(worst)} stalled for {duration.show(gap)}, {duration.show(deltas[place].at)} after it was "
@@ -119,8 +119,11 @@ def stall(trace: Trace) -> Finding | None:
 
 
 def _longest_stall(call: PromptCall) -> tuple[Nanoseconds, int]:
-    """Return how long the longest stall was, and the place of the piece before it; the first of several equal ones."""
-    deltas = call.timeline.deltas
+    """Return how long the longest stall was, and the place of the piece before it; the first of several equal ones.
+
+    It is counted from when the pieces were due: what a program takes late is no stall of the API's.
+    """
+    deltas = call.pieces
     gaps = [(deltas[place + 1].at - deltas[place].at, place) for place in stalls(deltas)]
     if call.timeline.error is not None:  # the silence before an error is a stall too
         gaps.append(((call.timeline.total or 0) - deltas[-1].at, len(deltas) - 1))

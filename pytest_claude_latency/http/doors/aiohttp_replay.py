@@ -75,7 +75,7 @@ class ReplayConnector(BaseConnector):
 
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
         if self._attempt.has_queued:  # then the answer comes as much later as this program waited longer
-            self._attempt.foretold(self._script.postpone(self._attempt.now()), self._playback.place)
+            self._attempt.connected_as(self._script.postpone(self._attempt.now()))
         try:
             async with ceil_timeout(timeout.sock_connect, ceil_threshold=timeout.ceil_threshold):
                 for instant in self._script.connection():

@@ -188,7 +188,7 @@ class URLLib3Door:
         serving, carrier = service.serving, conn
         if service.script is not None and serving.playback is not None:
             if serving.attempt.has_queued:
-                serving.attempt.foretold(service.script.postpone(serving.attempt.now()), serving.playback.place)
+                serving.attempt.connected_as(service.script.postpone(serving.attempt.now()))
             carrier = StandIn(pool, conn, method, service.script, serving.playback)
         try:
             with self._passage(pool, url, serving.attempt):

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.patches import loop_holds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
@@ -59,6 +60,7 @@ class LoopState:
         self.schedule = world.schedule
         self.alarms: Alarms[Future[None]] = Alarms(wake=lambda future: future.set_result(None))
         self.writes = 0  # to the loop's self-pipe
+        self.awake: Nanoseconds = self.schedule.clock.now()  # when it last came back from its selector
         self.wait: LoopWait | None = None
         selector: Any = loop._selector  # type: ignore[attr-defined]
         files = selector.get_map() if hasattr(selector, "get_map") else None
@@ -100,6 +102,8 @@ class LoopState:
 @final
 class LoopWait(Wait):
     """One wait of a loop: in its selector, since a file may end it too, and woken through the self-pipe."""
+
+    holds = False
 
     def __init__(self, instant: Nanoseconds | None, state: LoopState) -> None:
         super().__init__(instant, "an event loop with nothing to do")
@@ -239,12 +243,17 @@ def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
 
 def _select(loop: Any, select: Callable[[float | None], Any], timeout: float | None) -> Any:
     """Do what the loop's selector does: wait until a file is ready, or until `timeout` seconds have passed."""
+    member = MEMBERS.get(get_ident())
+    if member is not None:
+        loop_holds.look(loop, member.world, loop.__dict__.get(STATE))
     ready = _wait_for_events(loop, select, timeout)
     # If a member called into the loop meanwhile, this thread works for the member's world now. `call_soon_threadsafe`
     # has queued it for a turn; it must not run the call before the turn comes.
     member = MEMBERS.get(get_ident())
-    if member is not None and member.wait is not None:
-        line_up()
+    if member is not None:
+        if member.wait is not None:
+            line_up()
+        loop_holds.goes_on(loop, member.world, loop.__dict__.get(STATE))
     return ready
 
 

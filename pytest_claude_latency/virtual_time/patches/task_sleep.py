@@ -55,6 +55,7 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
                     and _waits_alone(loop)
                 ):
                     schedule.move_to(instant)
+                    state.awake = instant  # the loop had nothing else to do: nobody held it
                     return
     task = None if loop is None else current_task()
     if task is None and "trio" in sys.modules:  # also a trio run in guest mode, where asyncio's loop is the host

@@ -92,8 +92,14 @@ class Sleep(TimeFunction):
             ValueError: `seconds` is negative, or not a number.
         """
         member = MEMBERS.get(get_ident())
-        if member is None or member.world.schedule is None or exempt(1):
+        if member is None or exempt(1):
             self.machine(seconds)
+            return
+        if member.world.schedule is None:
+            clock = member.world.clock
+            began = clock.now()
+            self.machine(seconds)
+            member.world.holds.note_wait(began, clock.now(), "time.sleep")
             return
         if not isinstance(seconds, float):
             seconds = operator.index(seconds)

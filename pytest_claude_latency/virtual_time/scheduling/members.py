@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Thread
 
+    from pytest_claude_latency.virtual_time.scheduling.holds import Holds
     from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
     from pytest_claude_latency.virtual_time.scheduling.wait import Wait
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -48,6 +49,11 @@ class Member:
     def schedule(self) -> Schedule | None:
         """The schedule that counts this thread; None in a world of real time, or one that has ended."""
         return None if self.world.ended else self.world.schedule
+
+    @property
+    def holds(self) -> Holds:
+        """Where it is noted that the program held this thread."""
+        return self.world.holds
 
 
 # What a thread that nobody woke is borrowed through: it leaves at the next condition where it waits without a limit.

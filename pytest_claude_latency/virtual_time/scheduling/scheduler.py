@@ -101,6 +101,7 @@ class Schedule:
         if member.wait is not None:
             self.turns.drop(member.wait)
         member.wait = wait
+        wait.parked_at = self.clock.now()  # before the clock can move, which is below
         self.parked.add(wait)
         self.real_work.add_watched(wait)
         if wait.instant is not None:

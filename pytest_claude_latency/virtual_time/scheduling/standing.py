@@ -35,6 +35,8 @@ def stand(schedule: Schedule, wait: Wait) -> None:
             schedule.unpark(wait)
             schedule.turns.drop(wait)
         raise
+    if wait.holds and wait.parked_at is not None and wait.member is not None:
+        wait.member.holds.note_wait(wait.parked_at, schedule.clock.now(), wait.what)
     if wait.failure is not None:
         raise wait.failure
 

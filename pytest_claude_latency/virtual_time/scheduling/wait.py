@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_claude_latency.duration import Nanoseconds
+    from pytest_claude_latency.virtual_time.scheduling.holds import Holds
 
 
 class Counter(Protocol):
@@ -37,6 +38,10 @@ class Runner(Protocol):
     def schedule(self) -> Counter | None:
         """What counts this thread now; None if its world has ended."""
 
+    @property
+    def holds(self) -> Holds:
+        """Where it is noted that the program held this thread."""
+
 
 class Wait:
     """One wait of one member, first for its end and then for the member's turn.
@@ -46,9 +51,11 @@ class Wait:
     what the member raises when it goes on.
 
     `limits` says that its instant is a limit, set for something that another thread should do before. `joins` is the
-    identifier of the thread whose end the member waits for, if that thread is no member.
+    identifier of the thread whose end the member waits for, if that thread is no member. `holds` says that the wait
+    blocks the thread for the program's own reasons; `parked_at` is when it began, None if the thread never parked here.
     """
 
+    holds = True
     limits = False
     joins: int | None = None
 
@@ -57,6 +64,7 @@ class Wait:
         self.instant = instant
         self.what = what
         self.over = False
+        self.parked_at: Nanoseconds | None = None
         self.withdrawn = False  # a reservation for a thread that was believed not to come
         self.failure: BaseException | None = None
         # What the thread does in the middle of this wait, when its turn comes: it handles signals.

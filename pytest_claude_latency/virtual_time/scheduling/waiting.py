@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_claude_latency.duration import Nanoseconds
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
+_AN_ANSWER = "a replayed answer"  # for which the API keeps a thread waiting, and not the program
+
 
 def sleep(world: WorldState, seconds: float) -> None:
     """Do what `time.sleep` does, for a member of a world of virtual time."""
@@ -35,13 +37,17 @@ def sleep(world: WorldState, seconds: float) -> None:
         offer_turn()
         real_clock.sleep(0)
     else:
-        instant = due(world.clock.now(), seconds)
+        began = world.clock.now()
+        instant = due(began, seconds)
         # Nobody else can run before `instant`: this thread moves the clock itself, without parking.
         with LOCK:
-            if schedule.free_until(instant) and not world.ended:
+            is_alone = schedule.free_until(instant) and not world.ended
+            if is_alone:
                 schedule.move_to(instant)
-                return
-        park_until(world, instant, "time.sleep")
+        if is_alone:
+            world.holds.note_wait(began, instant, "time.sleep")
+        else:
+            park_until(world, instant, "time.sleep")
 
 
 def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
@@ -59,7 +65,7 @@ def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
         if schedule.free_until(instant) and not world.ended and current() is world:
             schedule.move_to(instant)
             return
-    park_until(world, instant, "a replayed answer")
+    park_until(world, instant, _AN_ANSWER)
 
 
 def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
@@ -71,6 +77,7 @@ def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
         # and parked after would stay parked for ever.
         wait = None if world.ended else Wait(instant, what)
         if wait is not None:
+            wait.holds = what != _AN_ANSWER
             ident = real_clock.get_ident()
             member = MEMBERS.get(ident)
             if member is None or member.world is not world:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_claude_latency.virtual_time.scheduling.holds import Holds
+
 if TYPE_CHECKING:
     from pytest_claude_latency.duration import Nanoseconds
     from pytest_claude_latency.virtual_time.clock import Clock
@@ -21,7 +23,8 @@ class WorldState:
 
     `schedule` and `readings` are None in a world of real time, and before the world is entered. `deadlock` is the
     message about the deadlock that the program ran into, None if it ran into none. `offset` is how far the calendar
-    of a world of real time is ahead of the machine's, in nanoseconds.
+    of a world of real time is ahead of the machine's, in nanoseconds. `holds` are the stretches in which the program
+    held one of its threads.
     """
 
     def __init__(self, clock: Clock, name: str) -> None:
@@ -32,3 +35,4 @@ class WorldState:
         self.readings: ClockReadings | None = None
         self.deadlock: str | None = None
         self.offset: Nanoseconds = 0
+        self.holds = Holds()

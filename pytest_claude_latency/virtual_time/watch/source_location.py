@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from pytest_claude_latency.virtual_time.scheduling.holds import Hold, Line
 from pytest_claude_latency.virtual_time.watch import thread_frames
 
 _PACKAGE = str(Path(__file__).parents[2])
@@ -54,20 +56,33 @@ def is_program(frame: FrameType) -> bool:
 
 def of_frame(frame: FrameType | None) -> str:
     """Return `file:line in function`, in the program rather than in a library that it called; empty for None."""
-    frames: list[FrameType] = []
+    lines: list[Line] = []
     while frame is not None:
-        frames.append(frame)
+        lines.append(Line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
         frame = frame.f_back
-    not_library = [frame for frame in frames if not _is_library(frame.f_code.co_filename)]
-    own = [frame for frame in not_library if not frame.f_code.co_filename.startswith(_INSTALLED)]
-    candidates = own or not_library or frames
+    return of_lines(lines)
+
+
+def of_lines(lines: Sequence[Line]) -> str:
+    """Return `file:line in function` of a stack, the innermost line first, as `of_frame` does; empty for no line."""
+    not_library = [line for line in lines if not _is_library(line.file)]
+    own = [line for line in not_library if not line.file.startswith(_INSTALLED)]
+    candidates = own or not_library or lines
     if not candidates:
         return ""
     innermost = candidates[0]
-    name = innermost.f_code.co_filename
+    name = innermost.file
     relative = os.path.relpath(name) if os.path.isabs(name) else name  # noqa: PTH117 - a name such as "<string>" is no path
     shown = name if relative.startswith("..") else relative
-    return f"{shown}:{innermost.f_lineno} in {innermost.f_code.co_name}"
+    return f"{shown}:{innermost.number} in {innermost.function}"
+
+
+def place_of_hold(hold: Hold) -> tuple[str, str]:
+    """Return what held a thread, `time.sleep` or `Queue.get` for example, and `file:line in function`."""
+    lines = [line for line in hold.lines if not line.file.startswith(_PACKAGE)]
+    # A wait without a name is one on a condition, of which the standard library makes everything else.
+    entered = lines[0].qualified if lines and _is_library(lines[0].file) else "Condition.wait"
+    return hold.what or entered, of_lines(lines)
 
 
 def _is_library(filename: str) -> bool:

@@ -1,0 +1,84 @@
+"""Lateness: when each part of an answer was due, and when the program took it.
+
+What lies between is the program's time, and not the API's. A replay knows from the recording when a part was due. In
+a run that calls the API only the program's own holds tell: what it took right after one may have been there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Final, TypeAlias
+
+from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
+from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.virtual_time import Hold
+
+Span: TypeAlias = tuple[Nanoseconds, Nanoseconds]
+
+_AT_ONCE: Final = 20 * MILLISECOND
+"""How soon after a hold a part was taken that may have come during it: in the first turn of the loop."""
+
+
+def as_due(exchange: Exchange, holds: Sequence[Hold] = ()) -> Exchange:
+    """Return the same exchange with each part at the instant when it was due, never later than it was taken."""
+    if exchange.recorded is not None:
+        return _as_recorded(exchange, exchange.recorded)
+    of_thread = [hold for hold in holds if hold.thread == exchange.thread]
+    if not of_thread:
+        return exchange
+
+    def due(taken: Nanoseconds) -> Nanoseconds:
+        instant = exchange.sent + taken
+        starts = [hold.start for hold in of_thread if hold.start < instant <= hold.end + _AT_ONCE]
+        return max(min([instant, *starts]) - exchange.sent, 0)
+
+    return replace(
+        exchange,
+        response=exchange.response and replace(exchange.response, at=due(exchange.response.at)),
+        chunks=tuple(replace(chunk, at=due(chunk.at)) for chunk in exchange.chunks),
+    )
+
+
+def late_spans(taken: Exchange, due: Exchange) -> Iterator[Span]:
+    """Yield when something of an exchange was there and not yet taken, since its request was sent.
+
+    `due` is what `as_due` returned for `taken`.
+    """
+    reached: Nanoseconds = 0
+    for late, early in zip(_instants(taken), _instants(due), strict=True):
+        start = max(reached, early)
+        if start < late:
+            yield start, late
+        reached = max(reached, late)
+
+
+def _as_recorded(exchange: Exchange, recorded: Exchange) -> Exchange:
+    response, end = exchange.response, exchange.end
+    # A program that waited longer for a free connection gets everything as much later: that is its connection's time.
+    opening = [0 if same.connect is None else same.connect.at for same in (exchange, recorded)]
+    later = max(opening[0] - opening[1], 0)
+    if response is not None and recorded.response is not None:
+        response = replace(response, at=min(response.at, recorded.response.at + later))
+    # By bytes, since one read of a program may take what came in several chunks.
+    ends = list(accumulate(len(chunk.data) for chunk in recorded.chunks))
+    chunks, place = [], 0
+    for chunk, reached in zip(exchange.chunks, accumulate(len(chunk.data) for chunk in exchange.chunks), strict=True):
+        while place < len(ends) - 1 and ends[place] < reached:
+            place += 1
+        due = recorded.chunks[place].at + later if ends else chunk.at
+        chunks.append(replace(chunk, at=min(chunk.at, due)))
+    # Only an end that the recorded program met too says when it was due.
+    if end is not None and recorded.end is not None and (end.error, end.closed) == (None, None):
+        end = replace(end, at=min(end.at, recorded.end.at + later))
+    return replace(exchange, response=response, chunks=tuple(chunks), end=end)
+
+
+def _instants(exchange: Exchange) -> Iterator[Nanoseconds]:
+    if exchange.response is not None:
+        yield exchange.response.at
+    for chunk in exchange.chunks:
+        yield chunk.at
+    if exchange.end is not None:
+        yield exchange.end.at

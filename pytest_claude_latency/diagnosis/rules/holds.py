@@ -1,0 +1,187 @@
+"""Rules about a program that kept an answer, a task or a timer waiting.
+
+A replay knows when everything was due, so these times are exact. In a run that calls the API they are the lag of the
+event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.diagnosis.breakdown import Part
+from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.diagnosis.lateness import late_spans
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
+from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
+from pytest_claude_latency.metrics.timeline import Timeline
+from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.virtual_time import Hold, place_of_hold
+
+_LEAST_BLOCK = 50 * MILLISECOND  # a loop that is held for less is no pause that anyone notices
+_LEAST_LATE = 200 * MILLISECOND
+_LEAST_SHARE = 0.1  # of the call: every reader takes some time
+_MOST_NAMES = 3
+_SYNC_CLIENT: Final = "a sync client"
+_COMPUTING: Final = "the program's own computing"
+_REMEDIES: Final = {
+    "time.sleep": "await asyncio.sleep(...) in its place, or run what sleeps with asyncio.to_thread",
+    _SYNC_CLIENT: "an async client, such as AsyncAnthropic, or run the sync one with asyncio.to_thread",
+}
+_OTHER_REMEDY: Final = "run it with asyncio.to_thread, or take what asyncio has for it (asyncio.Lock, asyncio.Queue)"
+
+
+class _Block(NamedTuple):
+    """A stretch in which an event loop was held while something was due."""
+
+    hold: Hold
+    what: str
+    where: str
+    cost: Nanoseconds
+    due: tuple[str, ...]
+    calls: tuple[PromptCall, ...]
+
+
+def blocked_loop(trace: Trace) -> Finding | None:
+    """Find what held an event loop while tasks, timers or pieces of answers were due.
+
+    Silent where nothing was due meanwhile: then nobody waited for it.
+    """
+    culprits: dict[tuple[str, str], list[_Block]] = {}
+    for block in _blocks(trace):
+        culprits.setdefault((block.what, block.where), []).append(block)
+    if not culprits:
+        return None
+    (what, where), blocks = max(culprits.items(), key=lambda item: sum(block.cost for block in item[1]))
+    cost = sum(block.cost for block in blocks)
+    if cost < _LEAST_BLOCK:
+        return None
+    span = duration.show(sum(block.hold.length for block in blocks))
+    times = f", {len(blocks)} times" if len(blocks) > 1 else ""
+    place = f" at {where}" if where else ""
+    names = list(dict.fromkeys(name for block in blocks for name in block.due))
+    shown = ", ".join(names[:_MOST_NAMES])
+    more = f", and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    others = number_of(len(culprits) - 1, "other place", one="one")
+    also = f"; {others} held it too" if len(culprits) > 1 else ""
+    return Finding(
+        rule="blocked-loop",
+        fact=f"the event loop stood still for {span}{times} in {what}{place}; due meanwhile: {shown}{more}{also}",
+        remedy=_REMEDIES.get(what, _OTHER_REMEDY),
+        cost=cost,
+        calls=tuple(sorted({call.number for block in blocks for call in block.calls})),
+    )
+
+
+def slow_consumer(trace: Trace) -> Finding | None:
+    """Find calls whose program took pieces of the answer long after they had come.
+
+    Silent where an event loop was held, which is another finding, and about the little time that every reader takes.
+    """
+    late = {call.number: min(_late_without_blocks(trace, call), _longer(call)) for call in trace.calls}
+    calls = [
+        call
+        for call in trace.calls
+        if late[call.number] >= max(_LEAST_LATE, _LEAST_SHARE * call.breakdown.total) and call.timeline.streamed
+    ]
+    if not calls:
+        return None
+    worst = max(calls, key=lambda call: late[call.number])
+    spans = list(_late_in(worst))
+    waits = [hold for hold in trace.holds if not hold.is_loop and any(_overlap(hold, span) for span in spans)]
+    where = ""
+    if of_thread := [hold for hold in waits if hold.thread == worst.attempts[-1].thread]:
+        longest = max(of_thread, key=lambda hold: hold.length)
+        what, line = place_of_hold(longest)
+        same = sum(hold.length for hold in of_thread if place_of_hold(hold) == (what, line))
+        where = f", {duration.show(same)} of that in {what} at {line}"
+    return Finding(
+        rule="slow-consumer",
+        fact=f"the program took {number_of(len(spans), 'part')} of {trace.name(worst)} late, so it took "
+        f"{duration.show(late[worst.number])} longer than the answer: {duration.show(worst.breakdown.total)}{where}"
+        + trace.and_others(calls),
+        remedy="read the answer as it comes, and do the rest in another task or thread",
+        cost=sum(late[call.number] for call in calls),
+        calls=numbers(calls),
+    )
+
+
+def _blocks(trace: Trace) -> Iterator[_Block]:
+    loops = [hold for hold in trace.holds if hold.is_loop]
+    # A task that reads on alone takes no turn of the loop, so what it blocks is noted as a wait only.
+    alone = [
+        hold
+        for hold in trace.holds
+        if hold.in_loop and not hold.is_loop and not any(_within(hold, loop) for loop in loops)
+    ]
+    for hold in (*loops, *alone):
+        named = [(due.instant, due.name) for due in hold.due if due.instant < hold.end]
+        calls = []
+        for call in trace.calls:
+            if call.attempts[-1].thread != hold.thread:
+                continue
+            starts = [max(start, hold.start) for start, end in _late_in(call) if _overlap(hold, (start, end))]
+            if starts:
+                named.append((min(starts), f"the next part of {trace.name(call)}"))
+                calls.append(call)
+        if named:
+            what, where = _culprit(trace, hold)
+            due = tuple(name for _, name in sorted(named))
+            yield _Block(hold, what, where, hold.end - max(min(named)[0], hold.start), due, tuple(calls))
+
+
+def _culprit(trace: Trace, hold: Hold) -> tuple[str, str]:
+    """Return what held a loop, and where: the longest wait in it, else a call of a sync client."""
+    waits = [hold] if not hold.is_loop else [wait for wait in trace.holds if not wait.is_loop and _within(wait, hold)]
+    if waits:
+        return place_of_hold(max(waits, key=lambda wait: wait.length))
+    for call in trace.calls:
+        # Only a client that blocks the thread can get something in a time in which the loop takes no turn.
+        for attempt in call.attempts:
+            instants = [chunk.at for chunk in attempt.chunks] + [attempt.response.at if attempt.response else 0]
+            is_here = attempt.thread == hold.thread and attempt.recorded is not None  # live, everything takes some time
+            if is_here and any(hold.start < attempt.sent + at < hold.end for at in instants):
+                return _SYNC_CLIENT, trace.name(call)
+    return _COMPUTING, ""
+
+
+def _late_without_blocks(trace: Trace, call: PromptCall) -> Nanoseconds:
+    """Return for how long a call's parts were there and not taken, without the time in which a loop was held."""
+    thread = call.attempts[-1].thread
+    held = [(hold.start, hold.end) for hold in trace.holds if hold.in_loop and hold.thread == thread]
+    late = call.breakdown.time_in(Part.APPLICATION)
+    return late - sum(
+        max(min(end, until) - max(start, since), 0) for start, end in _late_in(call) for since, until in _disjoint(held)
+    )
+
+
+def _longer(call: PromptCall) -> Nanoseconds:
+    """Return how much sooner the call would have been over, had the program taken each part when it was there."""
+    due = Timeline.of((*call.attempts[:-1], call.due)).total
+    return call.breakdown.total if due is None else max(call.breakdown.total - due, 0)
+
+
+def _disjoint(spans: list[tuple[Nanoseconds, Nanoseconds]]) -> Iterator[tuple[Nanoseconds, Nanoseconds]]:
+    """Yield the spans without what they have in common: a loop's hold contains the waits that made it."""
+    reached: Nanoseconds = 0
+    for start, end in sorted(spans):
+        if end > reached:
+            yield max(start, reached), end
+            reached = end
+
+
+def _late_in(call: PromptCall) -> Iterator[tuple[Nanoseconds, Nanoseconds]]:
+    """Yield when a part of the call's answer was there and not yet taken, since the start of the test."""
+    last = call.attempts[-1]
+    for start, end in late_spans(last, call.due):
+        if last.sent + start < call.over:
+            yield last.sent + start, min(last.sent + end, call.over)
+
+
+def _overlap(hold: Hold, span: tuple[Nanoseconds, Nanoseconds]) -> bool:
+    return hold.start < span[1] and span[0] < hold.end
+
+
+def _within(inner: Hold, outer: Hold) -> bool:
+    return inner.thread == outer.thread and outer.start <= inner.start and inner.end <= outer.end
