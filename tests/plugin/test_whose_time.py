@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.written_calls import streamed
 STEADY = [(400 + 50 * place, "text", f"w{place} ") for place in range(40)]  # its last piece at 2.350 s
 
 
-def asked(prompt: str = "hi", pieces: list[tuple[float, str, str]] | None = None) -> Exchange:
+def asked(prompt: str = "hi", pieces: Sequence[tuple[float, str, str]] | None = None) -> Exchange:
     """What `stream` and `astream` of the suite's application send, answered piece by piece."""
     body = {"max_tokens": 100, "messages": [{"role": "user", "content": prompt}], "model": "claude-haiku-4-5"}
     content = json.dumps(body | {"stream": True}).encode()
