@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.limit import Limit
-from pytest_claude_latency.metrics.call_text import describe, milliseconds, moments
+from pytest_claude_latency.metrics.call_text import describe, milliseconds, moments, place_of
 from pytest_claude_latency.metrics.metric import METRICS, RATE_UNIT, show
 from pytest_claude_latency.metrics.other_requests import OtherRequests
 from pytest_claude_latency.metrics.timeline import Call
@@ -120,19 +120,27 @@ def _block(
             lines.append(_line("" if place else "timeline", fact, source))
         if len(overview) > _MOST_CALLS:
             lines.append(_line("", f"and {len(overview) - _MOST_CALLS} more"))
+        if len(locations := {call.location for call in calls} - {None}) == 1:
+            lines.append(_line("made at", *map(str, locations)))
     else:
         call = calls[judgement.call - 1]
         source = f"call {judgement.call} of {judgement.call_count}, {describe(call)}"
-        lines += [_line("measured", measured, source), _line("timeline", moments(call))]
+        lines.append(_line("measured", measured, source))
+        if call.location is not None:
+            lines.append(_line("made at", call.location))
+        lines.append(_line("timeline", moments(call)))
     return lines if recording is None else [*lines, _line("recording", recording)]
 
 
 def _overview(calls: Sequence[Call], others: Sequence[OtherRequests]) -> list[tuple[str, str]]:
     """Return a line for each call and each other request, on the clock of the test, in the order they were sent."""
     lines: list[tuple[float, str, str]] = []
+    places = len({call.location for call in calls})
     for number, call in enumerate(calls, start=1):
         end = "not ended" if call.total is None else f"end {milliseconds(call.sent + call.total)}"
-        lines.append((call.sent, f"call {number}  sent {milliseconds(call.sent)} · {end}", call.model or ""))
+        # without the function, and only where it tells calls apart: a line is to fit into 80 columns
+        source = ", ".join(filter(None, (call.model, place_of(call) if places > 1 else "")))
+        lines.append((call.sent, f"call {number}  sent {milliseconds(call.sent)} · {end}", source))
     for other in others:
         moments_of_other = [f"sent {milliseconds(other.sent)}", f"end {milliseconds(other.ended)}"]
         if other.first_message is not None:

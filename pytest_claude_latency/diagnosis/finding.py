@@ -47,11 +47,15 @@ class Finding:
     cost: Nanoseconds
     saving: Saving | None = None
     calls: tuple[int, ...] = ()
+    made_at: tuple[str, ...] = ()
+    """The lines of the program that made these calls, each once; empty where they are not known or all alike."""
 
     def lines(self) -> list[str]:
-        """Return the fact, the remedy, and the saving if there is one."""
+        """Return the fact, where its calls are made, the remedy, and the saving, as far as there are these."""
         source = "" if self.guide is None else f" (guide, {self.guide}: {GUIDE[self.guide]})"
         lines = [self.fact, f"try: {self.remedy}{source}"]
+        if self.made_at:
+            lines.insert(1, f"made at {', '.join(self.made_at)}")
         return lines if self.saving is None else [*lines, self.saving.text()]
 
     def as_json(self) -> dict[str, Any]:
@@ -61,7 +65,8 @@ class Finding:
             "how": self.saving.how,
             "calls": self.saving.calls,
         }
-        return asdict(self) | {"cost": _seconds(self.cost), "saving": saving, "calls": list(self.calls)}
+        lists = {"calls": list(self.calls), "made_at": list(self.made_at)}
+        return asdict(self) | {"cost": _seconds(self.cost), "saving": saving} | lists
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Finding:
@@ -76,6 +81,7 @@ class Finding:
             saving=saving
             and Saving(span=duration.nanoseconds(saving["seconds"]), how=saving["how"], calls=saving["calls"]),
             calls=tuple(values["calls"]),
+            made_at=tuple(values.get("made_at", ())),
         )
 
 

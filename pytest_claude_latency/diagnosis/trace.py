@@ -39,6 +39,8 @@ class PromptCall:
     attempts: Attempts
     breakdown: Breakdown
     holds: tuple[Hold, ...] = ()
+    line: str | None = None
+    """The line of the program that made it; None where that is not known, as of a recording."""
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -175,9 +177,14 @@ class Trace:
         recorded: str = "",
         now: Nanoseconds | None = None,
         holds: Iterable[Hold] = (),
+        lines: Sequence[str | None] | None = None,
     ) -> Trace:
-        """Return the trace of these calls, including those that make no message. For the last two see `of_call`."""
+        """Return the trace of these calls, including those that make no message. For `now` and `holds` see `of_call`.
+
+        `lines` are the lines of the program that made them, where these are known.
+        """
         holds = tuple(holds)
+        line_of = {} if lines is None else {id(attempts): line for attempts, line in zip(calls, lines, strict=True)}
         prompts = [attempts for attempts in calls if is_prompt_call(attempts[0].request)]
         # by identity: two calls may be equal
         numbers = {id(attempts): number for number, attempts in enumerate(prompts, 1)}
@@ -186,7 +193,9 @@ class Trace:
             sample=sample,
             recorded=recorded,
             calls=tuple(
-                PromptCall(number, attempts, attribution.of_call(attempts, now, holds), holds)
+                PromptCall(
+                    number, attempts, attribution.of_call(attempts, now, holds), holds, line_of.get(id(attempts))
+                )
                 for number, attempts in enumerate(prompts, 1)
             ),
             breakdown=attribution.of_test(calls, now, holds) or _NO_TIME,
@@ -211,6 +220,11 @@ class Trace:
     def name(self, call: PromptCall) -> str:
         """Return what a fact calls a call: `"call 2 of 3"`, or `"the call"` if there is one."""
         return "the call" if len(self.calls) == 1 else f"call {call.number} of {len(self.calls)}"
+
+    def lines_of(self, numbers: Iterable[int]) -> tuple[str, ...]:
+        """Return the lines of the program that made the calls of these numbers, each once, where they are known."""
+        lines = (self.calls[number - 1].line for number in numbers)
+        return tuple(dict.fromkeys(line for line in lines if line is not None))
 
     def and_others(self, calls: Sequence[PromptCall]) -> str:
         """Return what a fact about the worst of `calls` adds: `", and the same in 2 more calls"`."""

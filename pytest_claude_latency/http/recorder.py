@@ -43,11 +43,20 @@ class Attempt:
     """One HTTP attempt as it happens, whatever client library makes it. Its instants count from when it was sent."""
 
     def __init__(
-        self, request: Request, clock: Clock, origin: Nanoseconds, decoded: Decoder, *, client: str = ""
+        self,
+        request: Request,
+        clock: Clock,
+        origin: Nanoseconds,
+        decoded: Decoder,
+        *,
+        client: str = "",
+        line: str | None = None,
     ) -> None:
         self.request = request
         self.client = client
         """Who sent it, with its version, for example `anthropic 2.14.0`."""
+        self.line = line
+        """The line of the program that sent it: `app/llm.py:56 in classify`."""
         self._clock = clock
         self.decoded = decoded
         self._start = clock.now()

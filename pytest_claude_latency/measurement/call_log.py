@@ -100,8 +100,8 @@ class CallsInPhases:
     @property
     def calls(self) -> tuple[Call, ...]:
         """The prompt calls, measured. A key or password in a URL is left out, so that the URLs may be shown."""
-        measured = (measure(call.exchanges) for call in self.sent if call.is_prompt)
-        return tuple(replace(call, url=conceal_url(call.url)) for call in measured)
+        measured = ((measure(sent.exchanges), sent.attempts[0].line) for sent in self.sent if sent.is_prompt)
+        return tuple(replace(call, url=conceal_url(call.url), location=line) for call, line in measured)
 
     @property
     def conditions(self) -> tuple[Mapping[str, str], ...]:
@@ -112,6 +112,11 @@ class CallsInPhases:
     def attempts(self) -> tuple[Attempts, ...]:
         """The exchanges of each call."""
         return tuple(call.exchanges for call in self.sent)
+
+    @property
+    def lines(self) -> tuple[str | None, ...]:
+        """The line of the program that made each call."""
+        return tuple(call.attempts[0].line for call in self.sent)
 
     @property
     def others(self) -> tuple[OtherRequests, ...]:

@@ -40,7 +40,9 @@ class Diagnosis:
         sample: int = 1,
     ) -> Diagnosis:
         """Return the diagnosis of these calls. `related` are the traces of other recordings, to compare with."""
-        trace = Trace.of(sent.attempts, nodeid=nodeid, sample=sample, now=sent.now, holds=sent.find_holds())
+        trace = Trace.of(
+            sent.attempts, nodeid=nodeid, sample=sample, now=sent.now, holds=sent.find_holds(), lines=sent.lines
+        )
         # Findings about small times count where a limit about them was broken.
         trace = trace.compared_with(related, {judgement.metric for judgement in judgements if judgement.broken})
         return cls(trace, find(trace), judgements)

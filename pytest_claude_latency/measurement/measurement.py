@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final, NoReturn, Protocol, final
 
 import pytest
@@ -21,6 +22,7 @@ from pytest_claude_latency.http.door import Door, Serving
 from pytest_claude_latency.http.guard.connection import Connection, NewProcess
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback
+from pytest_claude_latency.measurement import call_location
 from pytest_claude_latency.measurement.call_log import CallLog
 from pytest_claude_latency.measurement.miss import Miss
 from pytest_claude_latency.measurement.unseen import Unseen
@@ -45,8 +47,8 @@ class Source(Protocol):
         """Whether answers come from a recording, so that nothing reaches the network."""
         ...
 
-    def playback_for(self, request: Request, measurement: Measurement) -> Playback | None:
-        """Return what answers `request`; `None` if it is to be sent.
+    def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback | None:
+        """Return what answers `request`, which `line` of the program sends; `None` if it is to be sent.
 
         Where nothing may answer it, `measurement.miss` fails the test and does not return.
         """
@@ -66,12 +68,14 @@ class Measurement:
         *,
         warmup: ConnectionWarmup | None = None,
         variant: Variant | None = None,
+        root: Path | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
         self.source = source
         self.warmup = warmup
         self.variant = variant
+        self._root = root or Path.cwd()
         self.log = CallLog(self.now, replays=source.replays, holds=self.holds)
         self._date = date
         self._origin = clock.now()
@@ -164,7 +168,7 @@ class Measurement:
         A variant changes the request first. A request that cannot be changed, or that nothing may answer, is a miss.
         """
         self.unseen.sent(request.title)
-        sent = request
+        sent, line = request, call_location.of_this_call(self._root)
         # Only what makes a message: a variant's fields would be refused by the endpoints that count or list.
         if self.variant is not None and is_prompt_call(request):
             try:
@@ -174,8 +178,8 @@ class Measurement:
                     _NOT_TRIED.format(variant=self.variant.name, request=request.title, error=error, test=self.name)
                 )
             self._varied += sent is not request
-        attempt = Attempt(sent, self.clock, self._origin, door.decoded, client=door.client_of(request))
-        playback = self.source.playback_for(sent, self)
+        attempt = Attempt(sent, self.clock, self._origin, door.decoded, client=door.client_of(request), line=line)
+        playback = self.source.playback_for(sent, self, line)
         if playback is not None:
             attempt.foretold(playback.recorded, playback.place)
         self.log.file(attempt)  # only now: a miss is no attempt

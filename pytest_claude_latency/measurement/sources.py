@@ -27,7 +27,7 @@ class LiveSource:
 
     replays = False
 
-    def playback_for(self, request: Request, measurement: Measurement) -> None:
+    def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> None:
         """Return `None`: every request is sent."""
         return
 
@@ -46,7 +46,7 @@ class CassetteSource:
     overrun: Callable[[Exchange], str]
     """Makes the message for a program that reads on where the recorded one stopped."""
 
-    def playback_for(self, request: Request, measurement: Measurement) -> Playback:
+    def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback:
         """Return the recorded exchange. Without one the request is a miss."""
         shown = redact_request(request, self.redact)  # recordings hold redacted requests, so these are compared
         recorded = self.matcher.take(shown)
@@ -70,7 +70,7 @@ class SequentialSource:
         self._total = len(exchanges)
         self._rest = iter(exchanges)  # taking the next one is a single step: threads need no lock
 
-    def playback_for(self, request: Request, measurement: Measurement) -> Playback:
+    def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback:
         """Return the next exchange. If none is left the request is a miss."""
         recorded = next(self._rest, None)
         if recorded is None:

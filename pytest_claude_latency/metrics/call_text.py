@@ -33,6 +33,11 @@ def moments(call: Call) -> str:
     return " · ".join(texts if call.total is not None else [*texts, "not ended"])
 
 
+def place_of(call: Call) -> str:
+    """Return the file and line of the program that made a call, for lists: `"app/llm.py:56"`; empty if unknown."""
+    return (call.location or "").partition(" in ")[0]
+
+
 def milliseconds(seconds: float) -> str:
     """Return a span in whole milliseconds, so that the moments of a timeline compare at a glance: `"1240ms"`."""
     return f"{seconds * 1000:.0f}ms"

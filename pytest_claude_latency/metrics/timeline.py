@@ -181,6 +181,8 @@ class Call:
     stop_reason: str | None
     error: str | None
     closed: Closed | None
+    location: str | None = None
+    """The line of the program that made it: `app/llm.py:56 in classify`. Comparisons ignore it."""
 
     def as_json(self) -> dict[str, str | int | float | bool | None]:
         """Return its fields as JSON values, durations rounded to the microsecond. `Call(**fields)` restores it."""

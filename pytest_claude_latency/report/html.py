@@ -158,5 +158,6 @@ def _figure(name: str, call: Call, length: float, limit: duration.Nanoseconds | 
         shapes.append(f'<line class="limit" {line}/>')
     label = escape(moments(call), quote=True)
     attributes = f'viewBox="0 0 1000 14" preserveAspectRatio="none" role="img" aria-label="{label}"'
-    caption = escape(f"{name}: {describe(call)} — {moments(call)}")
+    made_at = "" if call.location is None else f" · {call.location}"
+    caption = escape(f"{name}: {describe(call)} — {moments(call)}{made_at}")
     return f"<figure><svg {attributes}>{''.join(shapes)}</svg><figcaption>{caption}</figcaption></figure>"

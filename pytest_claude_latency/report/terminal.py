@@ -96,7 +96,8 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
             if call.prompt_tokens is not None and call.output_tokens is not None:
                 tokens = f", {call.prompt_tokens} + {call.output_tokens} tokens"
             _wrapped(f"{place}{name}: {describe(call)}{tokens}", reporter, indent=2)
-            _wrapped(moments(call), reporter, indent=4)
+            made_at = "" if call.location is None else f" · {call.location}"
+            _wrapped(f"{moments(call)}{made_at}", reporter, indent=4)
 
 
 def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) -> None:

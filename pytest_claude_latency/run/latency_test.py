@@ -64,6 +64,7 @@ class LatencyTest:
         marker = cassette_marker_of(item)
         file = cassette_file_of(item, marker, session)
         session.current.prove_interception()
+        root = session.config.rootpath
         recorded_samples: int | None = None
         if session.settings.mode.replays(recorded=file.exists, borrowed=marker.is_borrowed):
             # Without a recording the test is replayed all the same: its first request misses, and the message names the
@@ -76,12 +77,14 @@ class LatencyTest:
                 recording, date = on_the_calendar(recording, date)
             source = file.source(recording, marker.rules)
             clock = session.current.replay_clock()
-            measurement = Measurement(item.nodeid, clock, source, date, variant=identity.variant)
+            measurement = Measurement(item.nodeid, clock, source, date, variant=identity.variant, root=root)
         else:
             session.current.warm_up_sdk()
             # Samples are compared with each other, so none may be slower only because it opens the connection.
             warmup = ConnectionWarmup() if identity.sample_count > 1 else None
-            measurement = Measurement(item.nodeid, WallClock(), LiveSource(), warmup=warmup, variant=identity.variant)
+            measurement = Measurement(
+                item.nodeid, WallClock(), LiveSource(), warmup=warmup, variant=identity.variant, root=root
+            )
         return cls(session, item, identity, budget, marker, file, measurement, recorded_samples)
 
     @property

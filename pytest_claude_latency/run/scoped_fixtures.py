@@ -99,15 +99,16 @@ class _MeasuredFixture:
         self._began = datetime.now(UTC)
         self._is_incomplete = False
         session.current.prove_interception()
+        root = session.config.rootpath
         if session.settings.mode.replays(recorded=file.exists, borrowed=False):
             recording, date = file.load(), None
             if recording is not None:
                 recording, date = on_the_calendar(recording, date)
             source = file.source(recording, Rules())
-            self._measurement = Measurement(file.subject, session.current.replay_clock(), source, date)
+            self._measurement = Measurement(file.subject, session.current.replay_clock(), source, date, root=root)
         else:
             session.current.warm_up_sdk()
-            self._measurement = Measurement(file.subject, WallClock(), LiveSource())
+            self._measurement = Measurement(file.subject, WallClock(), LiveSource(), root=root)
 
     @contextmanager
     def measured(self) -> Iterator[None]:

@@ -500,6 +500,24 @@ def test_the_timeline_shows_the_moments_there_were(facts: dict[str, Any], said: 
     assert text.splitlines()[3] == f"  timeline  {said}"
 
 
+def test_a_broken_budget_says_which_line_of_the_program_made_the_call() -> None:
+    text = failure_text([some_call(location="app/llm.py:56 in classify", attempts=9)], {"attempts": 1})
+
+    assert "\n  made at   app/llm.py:56 in classify\n  timeline  sent" in text
+
+
+def test_the_overview_of_a_test_tells_its_calls_apart_by_their_lines() -> None:
+    calls = [some_call(location=f"app/llm.py:{line} in classify", total=1.0) for line in (56, 64)]
+
+    lines = failure_text(calls, {"elapsed": "2s"}, 2.5).splitlines()
+
+    assert lines[3:5] == [
+        "  timeline  call 1  sent 0ms · end 1000ms  claude-haiku-4-5, app/llm.py:56",
+        "            call 2  sent 0ms · end 1000ms  claude-haiku-4-5, app/llm.py:64",
+    ]
+    assert max(map(len, lines[3:5])) < 80
+
+
 def test_a_limit_on_the_whole_test_shows_every_call_on_its_clock() -> None:
     calls = [some_call(total=1.0), some_call(sent=1.0, total=1.5), some_call(sent=1.0, total=None)]
 

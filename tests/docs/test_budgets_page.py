@@ -33,7 +33,7 @@ def test_every_metric_is_in_a_table_with_the_direction_it_is_judged_in() -> None
 
 
 def test_the_failure_shown_is_the_failure_a_test_gives() -> None:
-    calls = [some_call(), some_call(ttft=1.24, ttfa=1.24), some_call()]
+    calls = [some_call(), some_call(ttft=1.24, ttfa=1.24, location="app/llm.py:56 in answer"), some_call()]
     budget = combine([parse_marker({"ttft": "800ms"}, MARKER)])
 
     text = message(budget.judge(calls, 2.875, direct=True), calls, "tests/cassettes/test_triage/test_label.1.jsonl")

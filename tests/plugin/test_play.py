@@ -213,8 +213,10 @@ def test_a_recorded_file_plays_as_it_replays(suite: Suite) -> None:
     with play(recording) as measured:
         _ask()
 
-    replayed = [{name: call[name] for name in call if name != "breakdown"} for call in suite.calls("test_it")]
-    assert [call.as_json() for call in measured.calls] == replayed
+    left_out = ("breakdown", "location")  # another program asks here
+    (replayed,) = [{name: call[name] for name in call if name not in left_out} for call in suite.calls("test_it")]
+    (played,) = [call.as_json() for call in measured.calls]
+    assert {name: value for name, value in played.items() if name != "location"} == replayed
 
 
 HYPOTHESIS = """

@@ -63,4 +63,5 @@ def calls() -> st.SearchStrategy[Call]:
         stop_reason=name,
         error=name,
         closed=st.sampled_from([None, "client"]),
+        location=name,
     )

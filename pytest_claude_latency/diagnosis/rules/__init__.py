@@ -54,4 +54,7 @@ def find(trace: Trace) -> tuple[Finding, ...]:
     findings = [finding for rule in RULES if (finding := rule(trace)) is not None]
     # calls that ran at the same time may add up to more than the test took
     capped = [replace(finding, cost=min(finding.cost, trace.breakdown.total)) for finding in findings]
+    # where all calls are made in one line, the message or the list of calls says it
+    if len({call.line for call in trace.calls}) > 1:
+        capped = [replace(finding, made_at=trace.lines_of(finding.calls)) for finding in capped]
     return tuple(sorted(capped, key=lambda finding: -finding.cost))

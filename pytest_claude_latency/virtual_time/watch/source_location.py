@@ -54,6 +54,18 @@ def is_program(frame: FrameType) -> bool:
     return not _is_library(filename) and not filename.startswith(_INSTALLED)
 
 
+def is_installed(frame: FrameType) -> bool:
+    """Return whether a frame runs code of an installed package."""
+    filename = frame.f_code.co_filename
+    return filename.startswith(_INSTALLED) and not filename.startswith(_PACKAGE)
+
+
+def line_of(frame: FrameType, root: str | Path) -> str:
+    """Return `file:line in function` of a frame; the file is relative to `root` where it lies below it."""
+    code = frame.f_code
+    return _shown(Line(code.co_filename, frame.f_lineno, code.co_name), root)
+
+
 def of_frame(frame: FrameType | None) -> str:
     """Return `file:line in function`, in the program rather than in a library that it called; empty for None."""
     lines: list[Line] = []
@@ -70,11 +82,7 @@ def of_lines(lines: Sequence[Line]) -> str:
     candidates = own or not_library or lines
     if not candidates:
         return ""
-    innermost = candidates[0]
-    name = innermost.file
-    relative = os.path.relpath(name) if os.path.isabs(name) else name  # noqa: PTH117 - a name such as "<string>" is no path
-    shown = name if relative.startswith("..") else relative
-    return f"{shown}:{innermost.number} in {innermost.function}"
+    return _shown(candidates[0], os.curdir)
 
 
 def place_of_hold(hold: Hold) -> tuple[str, str]:
@@ -83,6 +91,13 @@ def place_of_hold(hold: Hold) -> tuple[str, str]:
     # A wait without a name is one on a condition, of which the standard library makes everything else.
     entered = lines[0].qualified if lines and _is_library(lines[0].file) else "Condition.wait"
     return hold.what or entered, of_lines(lines)
+
+
+def _shown(line: Line, root: str | Path) -> str:
+    name = line.file
+    relative = os.path.relpath(name, root) if os.path.isabs(name) else name  # noqa: PTH117 - a name such as "<string>" is no path
+    shown = name if relative.startswith("..") else relative
+    return f"{shown}:{line.number} in {line.function}"
 
 
 def _is_library(filename: str) -> bool:
