@@ -23,6 +23,8 @@ class Told(Enum):
     """It sent a request through a door."""
     OUTSIDE = "outside"
     """It connected to a Claude API past every door."""
+    PROCESS = "process"
+    """It started a process."""
     MISS = "miss"
     """It asked for something that nothing may answer."""
 

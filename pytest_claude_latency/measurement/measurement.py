@@ -209,7 +209,7 @@ class Measurement:
 
     def met_process(self, process: NewProcess) -> None:
         """Learn of a process that the program starts."""
-        self.unseen.processes[process] = None
+        self.unseen.started(process)
 
     def miss(self, message: str) -> NoReturn:
         """Stop a program that asks for what nothing may answer.

@@ -25,7 +25,8 @@ def warnings_of(measurement: Measurement) -> list[str]:
 
 def notes_of(measurement: Measurement) -> list[str]:
     """Return a note for each line of the program that started a process."""
-    return [process.note() for process in measurement.unseen.processes]
+    unseen = measurement.unseen
+    return [*(process.note() for process in unseen.processes), *unseen.child_processes]
 
 
 def failure_of(measurement: Measurement) -> str | None:

@@ -22,6 +22,8 @@ class Unseen:
         """How many requests forked children sent through a door."""
         self.child_connections: dict[str, None] = {}
         """What is said of connections that forked children opened past every door."""
+        self.child_processes: dict[str, None] = {}
+        """What is said of processes that forked children started."""
 
     def sent(self, request: str) -> None:
         """Note that a request is sent, if this process is a forked child: its own log reaches nobody."""
@@ -39,6 +41,12 @@ class Unseen:
             self.children.tell(Told.OUTSIDE, connection.unmeasured())
         self.connections[connection] = None
 
+    def started(self, process: NewProcess) -> None:
+        """Note a process that the program starts, here or in a forked child: `os.spawn` forks before it does."""
+        if self.children.is_child:
+            self.children.tell(Told.PROCESS, process.note())
+        self.processes[process] = None
+
     def misses_of_children(self) -> list[str]:
         """Take over what forked children told, and return the misses among it."""
         misses = []
@@ -50,4 +58,6 @@ class Unseen:
                     self.child_calls += 1
                 case Told.OUTSIDE:
                     self.child_connections[text] = None
+                case Told.PROCESS:
+                    self.child_processes[text] = None
         return misses

@@ -190,32 +190,60 @@ SPAWNING = """
 import multiprocessing, os, subprocess, sys
 import child
 
+PYTHON = [sys.executable, "-S"]  # without site-packages it starts faster
 CODE = "import child; child.call()"
 
 
 def by_subprocess(**more):
-    return subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, **more)
+    return subprocess.run([*PYTHON, "-c", CODE], capture_output=True, text=True, **more)
 
 
 async def by_asyncio():
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CODE, stderr=subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*PYTHON, "-c", CODE, stderr=subprocess.PIPE)
     await process.communicate()
     return process
 
 
-def by_spawn():
-    process = multiprocessing.get_context("spawn").Process(target=child.call)
+def by_multiprocessing(method):
+    process = multiprocessing.get_context(method).Process(target=child.call)
     process.start()
     process.join()
     process.returncode = process.exitcode
     return process
 
 
+class Ended:
+    def __init__(self, status):
+        self.returncode = os.waitstatus_to_exitcode(status)
+
+
+def by_system():
+    return Ended(os.system(f'{sys.executable} -S -c "{CODE}" 2> {os.devnull}'))
+
+
+def by_posix_spawn(start=os.posix_spawn, environ=os.environ):
+    return Ended(os.waitpid(start(sys.executable, [*PYTHON, "-c", CODE], environ), 0)[1])
+
+
+def by_bytes():
+    return by_posix_spawn(os.posix_spawn, dict(os.environb))
+
+
+def by_os_spawn():
+    return Ended(os.spawnv(os.P_WAIT, sys.executable, [*PYTHON, "-c", CODE]) << 8)
+
+
 WAYS = {
     "subprocess": by_subprocess,
     "with an environment": lambda: by_subprocess(env=dict(os.environ)),
     "asyncio": lambda: asyncio.run(by_asyncio()),
-    "spawn": by_spawn,
+    "spawn": lambda: by_multiprocessing("spawn"),
+    "forkserver": lambda: by_multiprocessing("forkserver"),
+    "system": by_system,
+    "posix_spawn": by_posix_spawn,
+    "posix_spawnp": lambda: by_posix_spawn(os.posix_spawnp),
+    "posix_spawn in bytes": by_bytes,
+    "os.spawnv": by_os_spawn,
 }
 """
 
@@ -225,11 +253,18 @@ def child(suite: Suite) -> None:
     """Write the module that new processes run. It is no test module, so they need not import the SDK."""
     (suite.path / "child.py").write_text(
         """
-import os, urllib.request
+import os, socket
+
+BODY = b'{"messages": [], "max_tokens": 1}'
 
 
 def call():
-    urllib.request.urlopen(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", b'{"messages": [], "max_tokens": 1}')
+    address, _, _ = os.environ["ANTHROPIC_BASE_URL"].removeprefix("http://").partition("/")
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"POST /v1/messages HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: {len(BODY)}\\r\\n\\r\\n"
+        connection.sendall(head.encode() + BODY)
+        connection.recv(9)
 """
     )
 
@@ -254,12 +289,13 @@ def test_ordinary():
 
     result = suite.run("-v", key="a-key", base_url=far.url)
 
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=11)
     assert far.served == before + 1
     told = " ".join(result.stdout.str().split())
-    for library in ("subprocess", "asyncio.subprocess", "multiprocessing.process"):
+    for library in ("subprocess", "asyncio.subprocess", "multiprocessing.process", "os"):
         assert f": {library} started a process at test_it.py:" in told
-    assert told.count("recorded; ANTHROPIC_BASE_URL and its kin refuse there") == 4
+    assert told.count("recorded; ANTHROPIC_BASE_URL and its kin refuse there") == 10
+    assert " neither measured nor recorded " not in told
 
 
 @pytest.mark.usefixtures("child")

@@ -31,21 +31,28 @@ def refusing(given: Mapping[Any, Any] | None) -> dict[Any, Any]:
     """
     environment = dict(os.environ if given is None else given)
     for variable in _VARIABLES:
-        named = environment.get(variable)
+        as_bytes = environment.pop(os.fsencode(variable), None)  # a program may name variables in bytes
+        named = environment.get(variable, None if as_bytes is None else os.fsdecode(as_bytes))
         destination = destination_of(named) if isinstance(named, str) else None
         if destination is not None and is_loopback(destination[0]):
             is_programs_own = named != os.environ.get(variable)
             if is_programs_own or listens_here(destination[1]):
+                environment[variable] = named
                 continue
         environment[variable] = _refusing_address()
     return environment
+
+
+def refused_addresses() -> dict[str, str]:
+    """Return the variables that differ in a process which would get the environment of this one."""
+    return {name: value for name, value in refusing(None).items() if name in _VARIABLES}
 
 
 @contextmanager
 def refusing_here() -> Iterator[None]:
     """Let the environment of this process refuse while a process is started that inherits it."""
     before = {variable: os.environ.get(variable) for variable in _VARIABLES}
-    os.environ.update({name: value for name, value in refusing(None).items() if name in _VARIABLES})
+    os.environ.update(refused_addresses())
     try:
         yield
     finally:
@@ -56,14 +63,14 @@ def refusing_here() -> Iterator[None]:
                 os.environ[variable] = value
 
 
-def _refusing_address() -> str:
-    _, port = _reserved().getsockname()
-    return f"http://127.0.0.1:{port}/refused-during-a-replay-of-pytest-claude-latency"
-
-
 @cache
-def _reserved() -> socket.socket:
-    """Return a socket with a port that nobody else can have, and on which nobody listens."""
+def _refusing_address() -> str:
+    """Return the URL of a port that nobody else can have, and on which nobody listens."""
     reserved = socket.socket()
     reserved.bind(("127.0.0.1", 0))
-    return reserved
+    _RESERVED.append(reserved)
+    return f"http://127.0.0.1:{reserved.getsockname()[1]}/refused-during-a-replay-of-pytest-claude-latency"
+
+
+_RESERVED: Final[list[socket.socket]] = []
+"""The socket of that port, kept open."""

@@ -137,14 +137,17 @@ def _connects(connecting: Any, address: Any) -> None:
 
 def _starts(*args: Any) -> None:
     frame = sys._getframe(2)
-    if frame.f_globals.get("__name__") != "subprocess":  # which is met at `Popen` itself
+    # Met already, unless the program bound the function before it was patched.
+    if frame.f_globals.get("__name__") not in _MEETING:
         met_process(frame)
 
 
+_MEETING = frozenset({"subprocess", "pytest_claude_latency.http.guard.processes"})
 _EVENTS: dict[str, Callable[..., None]] = {
     "socket.connect": _connects,
     "socket.getaddrinfo": _looks_up,
     "socket.gethostbyname": _looks_up,
+    "os.exec": _starts,
     "os.posix_spawn": _starts,
     "os.system": _starts,
 }

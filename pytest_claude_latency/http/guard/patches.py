@@ -6,12 +6,14 @@ Each patch is made once and stays. For who is not watched it costs a call.
 from __future__ import annotations
 
 import functools
+import importlib
+import os
 import socket
 import sys
 from types import ModuleType
 from typing import Any
 
-from pytest_claude_latency.http.guard import child_environment, judging
+from pytest_claude_latency.http.guard import judging, processes
 from pytest_claude_latency.http.guard.hosts import destination_of, is_claudes, plain
 from pytest_claude_latency.virtual_time.patches.import_hook import Patch, Watcher
 from pytest_claude_latency.virtual_time.patches.patching import wrap
@@ -22,6 +24,9 @@ _MARK = "_claude_latency_guard"
 def install() -> None:
     """Patch what is imported, and the rest as soon as it is."""
     _patch(socket, _socket)
+    _patch(os, processes.in_os)
+    if os.name == "posix":
+        _patch(importlib.import_module("_posixsubprocess"), processes.in_posixsubprocess)
     for name, patch in _LIBRARIES.items():
         if name in sys.modules:
             _patch(sys.modules[name], patch)
@@ -106,56 +111,8 @@ def _uvloop(module: Any) -> None:
         wrap(module.Loop, method.__name__, method)
 
 
-def _subprocess(module: Any) -> None:
-    """Let no process that is started during a replay find the way to the API in its environment."""
-
-    def init(original: Any, popen: Any, *args: Any, **kwargs: Any) -> None:
-        frame, watcher = sys._getframe(2), judging.watcher_now()
-        if watcher is not None and not _is_pythons_own(frame):
-            is_refused = watcher.replays and len(args) <= _PLACE_OF_ENV
-            if is_refused:
-                kwargs["env"] = child_environment.refusing(kwargs.get("env"))
-            judging.met_process(frame, is_refused=is_refused)
-        original(popen, *args, **kwargs)
-
-    wrap(module.Popen, "__init__", init)
-
-
-def _multiprocessing(module: Any) -> None:
-    """Do the same for processes that `multiprocessing` spawns. They have the environment of this one."""
-    spawn = module.spawnv_passfds
-
-    @functools.wraps(spawn)
-    def spawnv_passfds(*args: Any, **kwargs: Any) -> Any:
-        frame, watcher = sys._getframe(1), judging.watcher_now()
-        caller = frame.f_globals.get("__name__")
-        if watcher is None or caller == "multiprocessing.resource_tracker":
-            return spawn(*args, **kwargs)
-        # The server of `forkserver` outlives the test: its later children must not be refused.
-        is_refused = watcher.replays and caller != "multiprocessing.forkserver"
-        judging.met_process(frame, is_refused=is_refused)
-        if not is_refused:
-            return spawn(*args, **kwargs)
-        with child_environment.refusing_here():
-            return spawn(*args, **kwargs)
-
-    module.spawnv_passfds = spawnv_passfds
-
-
-_PLACE_OF_ENV = 10  # among the arguments of `Popen`, where hardly anybody gives it by its place
-
-
-def _is_pythons_own(frame: Any) -> bool:
-    """Return whether Python itself needs the process, as `platform` and `ctypes` ask the machine what it is."""
-    while frame is not None and frame.f_globals.get("__name__") == "subprocess":
-        frame = frame.f_back
-    caller = "" if frame is None else str(frame.f_globals.get("__name__")).partition(".")[0]
-    return caller in sys.stdlib_module_names - {"asyncio", "concurrent", "multiprocessing", "threading"}
-
-
 _LIBRARIES: dict[str, Patch] = {
-    "multiprocessing.util": _multiprocessing,
-    "subprocess": _subprocess,
+    **processes.LIBRARIES,
     "asyncio.base_events": _asyncio,
     "http.client": _http_client,
     "uvloop": _uvloop,

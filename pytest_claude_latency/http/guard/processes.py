@@ -1,0 +1,142 @@
+"""New processes: each way in which Python starts one, so that during a replay none finds the way to the API.
+
+Whatever starts a process in Python ends at one of a few functions. `subprocess` and `asyncio` are met at `Popen`, where
+the program's line is known; `multiprocessing` and loky below it, at `_posixsubprocess`; the rest in `os`. What a fork
+server forks was started long before, so its children are given their environment with the task that they get.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import FrameType
+from typing import Any, final
+
+from pytest_claude_latency.http.guard import child_environment, judging
+from pytest_claude_latency.virtual_time.patches.patching import wrap
+
+_PLACE_OF_ENV = 10  # among the arguments of `Popen`, where hardly anybody gives it by its place
+_OF_THE_SERVER = "_claude_latency_environment"
+_SERVERS = frozenset({"multiprocessing.forkserver", "multiprocessing.resource_tracker"})
+"""Modules whose processes serve the whole run. The children of a fork server are met one by one."""
+
+
+def in_os(module: Any) -> None:
+    """Meet `os.system`, `posix_spawn` and `exec`, on which `os.spawn` and `pty` rest."""
+    for name in ("system", "execv"):  # they take the environment of this process
+        _meet(module, name, None)
+    for name in ("execve", "posix_spawn", "posix_spawnp"):
+        _meet(module, name, 2)
+
+
+def in_posixsubprocess(module: Any) -> None:
+    """Meet what `multiprocessing` and loky spawn."""
+    _meet(module, "fork_exec", 5)
+
+
+def in_subprocess(module: Any) -> None:
+    """Meet `Popen`."""
+
+    def init(original: Any, popen: Any, *args: Any, **kwargs: Any) -> None:
+        frame, watcher = sys._getframe(2), judging.watcher_now()
+        if watcher is not None and not _is_pythons_own(frame):
+            is_refused = watcher.replays and len(args) <= _PLACE_OF_ENV
+            if is_refused:
+                kwargs["env"] = child_environment.refusing(kwargs.get("env"))
+            judging.met_process(frame, is_refused=is_refused)
+        original(popen, *args, **kwargs)
+
+    wrap(module.Popen, "__init__", init)
+
+
+def in_forkserver(module: Any) -> None:
+    """Meet what a fork server forks: the new process sets its environment before it reads its task."""
+
+    def launch(original: Any, popen: Any, process: Any) -> Any:
+        watcher = judging.watcher_now()
+        if watcher is None:
+            return original(popen, process)
+        judging.met_process(sys._getframe(2), is_refused=watcher.replays)
+        if not watcher.replays:
+            return original(popen, process)
+        # First among its attributes, in which order they are read.
+        process.__dict__ = {_OF_THE_SERVER: _Environment(), **process.__dict__}
+        try:
+            return original(popen, process)
+        finally:
+            del process.__dict__[_OF_THE_SERVER]
+
+    wrap(module.Popen, "_launch", launch)
+
+
+@final
+class _Environment:
+    """What sets the addresses of the API in the process that reads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Nothing but Python's own: reading it must not import anything.
+        return exec, (f"import os; os.environ.update({child_environment.refused_addresses()!r})",)
+
+
+def _meet(module: Any, name: str, place_of_env: int | None) -> None:
+    """Replace a function that starts a process. Its environment is at `place_of_env`, or that of this process."""
+    start = getattr(module, name, None)
+    if start is None:  # not on this system
+        return
+
+    @functools.wraps(start)
+    def starting(*args: Any, **kwargs: Any) -> Any:
+        frame, watcher = sys._getframe(1), judging.watcher_now()
+        if watcher is None or _is_served(frame):
+            return start(*args, **kwargs)
+        if not _is_met_above(frame):
+            judging.met_process(frame, is_refused=watcher.replays)
+        if not watcher.replays:
+            return start(*args, **kwargs)
+        given = None if place_of_env is None or len(args) <= place_of_env else args[place_of_env]
+        if given is not None:
+            args = (*args[:place_of_env], _refused(given), *args[place_of_env + 1 :])  # type: ignore[operator]
+        with nullcontext() if given is not None else child_environment.refusing_here():
+            return start(*args, **kwargs)
+
+    setattr(module, name, starting)
+
+
+def _refused(given: Any) -> Any:
+    """Return an environment in the form in which it was given: a mapping, or a list of `name=value` as bytes."""
+    if not isinstance(given, list | tuple):
+        return child_environment.refusing(given)
+    named = dict(os.fsdecode(entry).split("=", 1) for entry in given)
+    return [os.fsencode(f"{name}={value}") for name, value in child_environment.refusing(named).items()]
+
+
+def _is_served(frame: FrameType | None) -> bool:
+    """Return whether `multiprocessing` starts a process that serves the whole run."""
+    return _module_above(frame, "multiprocessing.util") in _SERVERS
+
+
+def _is_met_above(frame: FrameType | None) -> bool:
+    """Return whether `Popen` starts the process, where it was met already."""
+    return frame is not None and frame.f_globals.get("__name__") == "subprocess"
+
+
+def _module_above(frame: FrameType | None, module: str) -> str:
+    """Return the name of the module that calls `module`, or of the caller itself."""
+    while frame is not None and frame.f_globals.get("__name__") == module:
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_globals.get("__name__"))
+
+
+def _is_pythons_own(frame: FrameType | None) -> bool:
+    """Return whether Python itself needs the process, as `platform` and `ctypes` ask the machine what it is."""
+    caller = _module_above(frame, "subprocess").partition(".")[0]
+    return caller in sys.stdlib_module_names - {"asyncio", "concurrent", "multiprocessing", "threading"}
+
+
+LIBRARIES: dict[str, Callable[[Any], None]] = {
+    "multiprocessing.popen_forkserver": in_forkserver,
+    "subprocess": in_subprocess,
+}
