@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.virtual_time.patches import conditions, import_hook, threads, time_module
 from pytest_claude_latency.virtual_time.patches.blocking import plain_locks, signals
+from pytest_claude_latency.virtual_time.patches.dates import time_travel
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
 from pytest_claude_latency.virtual_time.scheduling.holds import Hold
 from pytest_claude_latency.virtual_time.scheduling.members import current
@@ -68,7 +69,9 @@ def install() -> None:
     threads.install()
     plain_locks.install()
     signals.install_kill()
-    import_hook.on_import(dict.fromkeys(_LIBRARIES, _patch))
+    import_hook.on_import(
+        dict.fromkeys(_LIBRARIES, _patch), surroundings={"_time_machine": time_travel.machines_functions}
+    )
 
 
 def _forget_worlds() -> None:
@@ -87,6 +90,9 @@ _LIBRARIES = (
     "asyncio.proactor_events",
     "trio",
     "uvloop",
+    "uuid",
+    "_time_machine",
+    "time_machine",
 )
 
 
@@ -127,3 +133,11 @@ def _patch(module: ModuleType) -> None:
             from pytest_claude_latency.virtual_time.patches import uvloop_loops
 
             uvloop_loops.install(module)
+        case "uuid":
+            from pytest_claude_latency.virtual_time.patches.dates import uuids
+
+            uuids.install(module)
+        case "_time_machine":
+            time_travel.install_c_code(module)
+        case "time_machine":
+            time_travel.install(module)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
-from pytest_claude_latency.virtual_time.patches import datetime_type
 from pytest_claude_latency.virtual_time.patches.blocking import real_limits
+from pytest_claude_latency.virtual_time.patches.dates import datetime_type, uuids
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
@@ -108,6 +108,8 @@ class World(WorldState):
             if self.schedule is not None:
                 line_up()  # nobody else is there, so this takes the first turn
             _Process.active = self
+        if self._date is not None:
+            uuids.forget_dates()
         if self._watchdog is not None:
             SEEDS.reset()
             main_thread_signal.listen(self)
@@ -135,6 +137,8 @@ class World(WorldState):
                 self.schedule.release_all()
                 self._watchdog.stop()
                 SEEDS.restore()
+        if self._date is not None:
+            uuids.forget_dates()
         main_thread_signal.stop_listening()
 
     sleep_until = waiting.sleep_until  # no method around it: each replayed chunk comes through here

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TypeAlias
 
 Patch: TypeAlias = Callable[[ModuleType], None]
+Surrounding: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 
 class _Loader(Loader):
     """Loads a module as its own loader does, then patches it, then takes itself out of the way."""
 
-    def __init__(self, loader: Loader, patch: Patch) -> None:
+    def __init__(self, loader: Loader, patch: Patch, surrounding: Surrounding) -> None:
         self._loader = loader
         self._patch = patch
+        self._surrounding = surrounding
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -32,15 +35,17 @@ class _Loader(Loader):
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
+        with self._surrounding():
+            self._loader.exec_module(module)
         self._patch(module)
 
 
 class Watcher(MetaPathFinder):
     """The first entry of `sys.meta_path`: notices the modules for which it has a patch."""
 
-    def __init__(self, patches: dict[str, Patch]) -> None:
+    def __init__(self, patches: Mapping[str, Patch], surroundings: Mapping[str, Surrounding] | None = None) -> None:
         self._patches = patches
+        self._surroundings = surroundings or {}
         self._finding: set[str] = set()
 
     def find_spec(
@@ -57,17 +62,18 @@ class Watcher(MetaPathFinder):
         finally:
             self._finding.discard(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, patch)
+            spec.loader = _Loader(spec.loader, patch, self._surroundings.get(fullname, nullcontext))
         return spec
 
 
-def on_import(patches: dict[str, Patch]) -> Watcher:
+def on_import(patches: Mapping[str, Patch], surroundings: Mapping[str, Surrounding] | None = None) -> Watcher:
     """Call each patch with the module that its key names: now if it is loaded, and after each later import of it.
 
-    Later imports are noticed until the watcher is taken out of `sys.meta_path`.
+    Later imports are noticed until the watcher is taken out of `sys.meta_path`. Where a name has a surrounding, the
+    module's code runs in it.
     """
     loaded = {name: sys.modules[name] for name in patches if name in sys.modules}
-    watcher = Watcher(patches)
+    watcher = Watcher(patches, surroundings)
     sys.meta_path.insert(0, watcher)  # first: a patch may import another of the modules
     for name, module in loaded.items():
         patches[name](module)

@@ -8,17 +8,19 @@ place of one written in C would become.
 from __future__ import annotations
 
 import operator
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
 from pytest_claude_latency.virtual_time.scheduling import waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings
-from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
-from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, time_ns
+from pytest_claude_latency.virtual_time.scheduling.real_clock import TRAVELS, get_ident, monotonic_ns, time_ns
 
 
 class TimeFunction:
@@ -70,10 +72,10 @@ class DateReading(TimeFunction):
         self._shift = shift
 
     def __call__(self) -> Any:
-        """Return the date in the caller's world."""
-        member = MEMBERS.get(get_ident())
-        if exempt(1):
+        """Return the date in the caller's world, or the one to which it travels."""
+        if TRAVELS.under_way or exempt(1):
             return self.machine()
+        member = MEMBERS.get(get_ident())
         if member is None:
             return self.machine() + self._shift(LEADS.of(get_ident()).date)
         if (readings := member.world.readings) is None:
@@ -121,10 +123,10 @@ class CalendarFunction(TimeFunction):
 
     def __call__(self, *args: Any) -> Any:
         """Call the function, with now in the caller's world if no time is given."""
-        member = MEMBERS.get(get_ident())
         given = args[self._leading :]
-        if not (len(args) == self._leading or given == (None,)) or exempt(1):
+        if not (len(args) == self._leading or given == (None,)) or TRAVELS.under_way or exempt(1):
             return self.machine(*args)
+        member = MEMBERS.get(get_ident())
         if member is None:
             now = time_ns() + LEADS.of(get_ident()).date
         elif member.world.readings is None:
@@ -134,24 +136,90 @@ class CalendarFunction(TimeFunction):
         return self.machine(*args[: self._leading], self._to_argument(now // SECOND))
 
 
+# The clocks of `clock_gettime` that are no processor's: calendars, and those without a date. The numbers of Linux that
+# have no name here read the others more coarsely, or may wake a machine that sleeps.
+_CALENDARS = {getattr(time, name, None) for name in ("CLOCK_REALTIME", "CLOCK_TAI")}
+_STOPWATCHES = {
+    getattr(time, f"CLOCK_{name}", None)
+    for name in ("MONOTONIC", "MONOTONIC_RAW", "BOOTTIME", "HIGHRES", "UPTIME", "UPTIME_RAW")
+}
+if sys.platform == "linux":
+    _CALENDARS |= {5, 8}
+    _STOPWATCHES |= {6, 9}
+
+
+class AnyClock(TimeFunction):
+    """The functions `time.clock_gettime` and `time.clock_gettime_ns`.
+
+    A clock keeps its distance from the one that it resembles: `date`, or `stopwatch`. Clocks that measure the work of a
+    processor, and those that are not known, stay the machine's. `unit` is how many nanoseconds the function counts by.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], date: DateReading, stopwatch: ClockReading, unit: Nanoseconds
+    ) -> None:
+        super().__init__(function)
+        self._date = date
+        self._stopwatch = stopwatch
+        self._unit = unit
+        self._distances: dict[int, Nanoseconds] = {}  # as first seen
+
+    def __call__(self, clock: int, /) -> Any:
+        """Return the time of that clock in the caller's world.
+
+        Raises:
+            OSError: there is no such clock.
+        """
+        now = self.machine(clock)
+        calendar = clock in _CALENDARS
+        if not (calendar or clock in _STOPWATCHES) or (calendar and TRAVELS.under_way) or exempt(1):
+            return now
+        if MEMBERS.get(get_ident()) is None and LEADS.latest == Lead():
+            return now  # nothing is ahead of the machine yet
+        similar, its_time = (self._date, time_ns()) if calendar else (self._stopwatch, monotonic_ns())
+        distance = self._distances.get(clock)
+        if distance is None:
+            distance = now * self._unit - its_time
+            # Most often it is the same clock, and was read a moment ago.
+            distance = self._distances[clock] = 0 if abs(distance) < MILLISECOND else round(distance)
+        return similar() + distance / self._unit if distance else similar()
+
+
 def install() -> bool:
     """Replace the functions of the `time` module; return False if they were replaced before."""
     if hasattr(time.sleep, "machine"):
         return False
     to_local_time = time.localtime  # the machine's: it will be called with a time
-    for function in (
+    functions: list[TimeFunction] = [
         Sleep(time.sleep),
-        ClockReading(time.monotonic, ClockReadings.monotonic),
-        ClockReading(time.monotonic_ns, ClockReadings.monotonic_ns),
+        monotonic := ClockReading(time.monotonic, ClockReadings.monotonic),
+        monotonic_ns := ClockReading(time.monotonic_ns, ClockReadings.monotonic_ns),
         ClockReading(time.perf_counter, ClockReadings.monotonic),
         ClockReading(time.perf_counter_ns, ClockReadings.monotonic_ns),
-        DateReading(time.time, ClockReadings.time, shift=lambda offset: offset / SECOND),
-        DateReading(time.time_ns, ClockReadings.time_ns, shift=int),
+        date := DateReading(time.time, ClockReadings.time, shift=lambda offset: offset / SECOND),
+        date_ns := DateReading(time.time_ns, ClockReadings.time_ns, shift=int),
         CalendarFunction(time.localtime, int, leading=0),
         CalendarFunction(time.gmtime, int, leading=0),
         CalendarFunction(time.ctime, int, leading=0),
         CalendarFunction(time.asctime, to_local_time, leading=0),
         CalendarFunction(time.strftime, to_local_time, leading=1),
-    ):
+    ]
+    if hasattr(time, "clock_gettime"):
+        functions.append(AnyClock(time.clock_gettime, date, monotonic, unit=SECOND))
+        functions.append(AnyClock(time.clock_gettime_ns, date_ns, monotonic_ns, unit=1))
+    for function in functions:
         setattr(time, function.__name__, function)
     return True
+
+
+@contextmanager
+def left_to_the_machine() -> Iterator[None]:
+    """Give the module its own functions back for so long, but for those that somebody else has replaced."""
+    replaced = {name: function for name, function in vars(time).items() if isinstance(function, TimeFunction)}
+    for name, function in replaced.items():
+        setattr(time, name, function.machine)
+    try:
+        yield
+    finally:
+        for name, function in replaced.items():
+            setattr(time, name, function)

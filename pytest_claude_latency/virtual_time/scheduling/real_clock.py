@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time as _time
 from _thread import LockType, RLock, allocate_lock, get_ident
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sized
+from typing import Any, final
 
 
 def _unpatched(name: str) -> Any:
@@ -19,8 +19,37 @@ def _unpatched(name: str) -> Any:
 
 
 sleep: Callable[[float], None] = _unpatched("sleep")
-monotonic: Callable[[], float] = _unpatched("monotonic")
-monotonic_ns: Callable[[], int] = _unpatched("monotonic_ns")
-time_ns: Callable[[], int] = _unpatched("time_ns")
+# Most systems have one clock behind two names. One of the names some versions of time-machine set to other dates.
+_SAME = _time.get_clock_info("perf_counter").implementation == _time.get_clock_info("monotonic").implementation
+monotonic: Callable[[], float] = _unpatched("perf_counter" if _SAME else "monotonic")
+monotonic_ns: Callable[[], int] = _unpatched("perf_counter_ns" if _SAME else "monotonic_ns")
 
-__all__ = ["LockType", "RLock", "allocate_lock", "get_ident", "monotonic", "monotonic_ns", "sleep", "time_ns"]
+
+@final
+class _TimeTravels:
+    """The travels of time-machine that are under way. It changes what the functions of `time` do, these here too."""
+
+    under_way: Sized = ()
+    machine_time_ns: Callable[[], int] = _unpatched("time_ns")  # gives the machine's date during a travel
+
+
+TRAVELS = _TimeTravels()
+_time_ns: Callable[[], int] = _unpatched("time_ns")
+
+
+def time_ns() -> int:
+    """Return the machine's date, in nanoseconds since the epoch."""
+    return TRAVELS.machine_time_ns() if TRAVELS.under_way else _time_ns()
+
+
+__all__ = [
+    "TRAVELS",
+    "LockType",
+    "RLock",
+    "allocate_lock",
+    "get_ident",
+    "monotonic",
+    "monotonic_ns",
+    "sleep",
+    "time_ns",
+]
