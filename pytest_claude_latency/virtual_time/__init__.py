@@ -93,6 +93,7 @@ _LIBRARIES = (
     "uuid",
     "_time_machine",
     "time_machine",
+    "freezegun.api",
 )
 
 
@@ -141,3 +142,7 @@ def _patch(module: ModuleType) -> None:
             time_travel.install_c_code(module)
         case "time_machine":
             time_travel.install(module)
+        case "freezegun.api":
+            from pytest_claude_latency.virtual_time.patches.dates import frozen_time
+
+            frozen_time.install(module)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
+from pytest_claude_latency.virtual_time.patches import time_module
 from pytest_claude_latency.virtual_time.patches.blocking import real_limits
 from pytest_claude_latency.virtual_time.patches.dates import datetime_type, uuids
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
@@ -84,6 +85,7 @@ class World(WorldState):
             # All that a member needs must be there before the first one is admitted: from then on every patched
             # function that this thread calls looks for its schedule and its readings.
             if isinstance(self.clock, VirtualClock):
+                time_module.replace_copies()
                 datetime_type.install()
                 real_limits.install()
                 surroundings = Bystanders()

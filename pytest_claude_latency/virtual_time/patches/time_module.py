@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
+from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT, exempt
 from pytest_claude_latency.virtual_time.scheduling import waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
@@ -209,7 +210,29 @@ def install() -> bool:
         functions.append(AnyClock(time.clock_gettime_ns, date_ns, monotonic_ns, unit=1))
     for function in functions:
         setattr(time, function.__name__, function)
+    _EARLIER.extend(sys.modules)
     return True
+
+
+# Modules that were imported before, and may have copies of the machine's functions; empty once these are replaced.
+_EARLIER: list[str] = []
+# Test tools are told apart by their names anyway, and this package needs the machine's functions.
+_REAL = EXEMPT | {"time", __name__.partition(".")[0]}
+
+
+def replace_copies() -> None:
+    """Replace the copies that modules made by `from time import …` before `install`. Looking for them takes a while."""
+    functions = {value.machine: value for value in vars(time).values() if isinstance(value, TimeFunction)}
+    earlier = [name for name in _EARLIER if name in sys.modules and name.partition(".")[0] not in _REAL]
+    _EARLIER.clear()
+    for module in [sys.modules[name] for name in earlier]:
+        # A module that is loaded when it is used first stays unloaded.
+        names: dict[str, Any] = (
+            ModuleType.__getattribute__(module, "__dict__") if isinstance(module, ModuleType) else {}
+        )
+        copies = [copy for copy, value in names.items() if type(value) is BuiltinFunctionType and value in functions]
+        for copy in copies:
+            names[copy] = functions[names[copy]]
 
 
 @contextmanager
