@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ def install() -> None:
     plain_locks.install()
     signals.install_kill()
     import_hook.on_import(
-        dict.fromkeys(_LIBRARIES, _patch), surroundings={"_time_machine": time_travel.machines_functions}
+        dict.fromkeys(_PATCHES, _patch), surroundings={"_time_machine": time_travel.machines_functions}
     )
 
 
@@ -81,68 +82,25 @@ def _forget_worlds() -> None:
         lifecycle.forget_all()
 
 
-_LIBRARIES = (
-    "signal",
-    "queue",
-    "concurrent.futures.thread",
-    "asyncio.base_events",
-    "asyncio.selector_events",
-    "asyncio.proactor_events",
-    "trio",
-    "uvloop",
-    "uuid",
-    "_time_machine",
-    "time_machine",
-    "freezegun.api",
-)
+# What patches each module, below `patches`. It is imported only when the module is, since it imports what it patches:
+# no run pays for a library that it does not use.
+_PATCHES = {
+    "signal": "blocking.signals.install",
+    "queue": "blocking.simple_queue.install",
+    "concurrent.futures.thread": "thread_pools.install",
+    "asyncio.base_events": "asyncio_loops.install_loops",
+    "asyncio.selector_events": "asyncio_loops.install_wake_up",
+    "asyncio.proactor_events": "asyncio_loops.install_wake_up",
+    "trio": "trio_runs.install",
+    "uvloop": "uvloop_loops.install",
+    "uuid": "dates.uuids.install",
+    "_time_machine": "dates.time_travel.install_c_code",
+    "time_machine": "dates.time_travel.install",
+    "freezegun.api": "dates.frozen_time.install",
+}
 
 
 def _patch(module: ModuleType) -> None:
-    """Patch a module that has just been imported.
-
-    Each patch is imported only here, since it imports what it patches: no run pays for a library that it does not use.
-    """
-    match module.__name__:
-        case "signal":
-            signals.install(module)
-        case "queue":
-            from pytest_claude_latency.virtual_time.patches.blocking import simple_queue
-
-            module.time = time.monotonic  # type: ignore[attr-defined] # bound as a name of its own
-            simple_queue.install(module)
-        case "concurrent.futures.thread":
-            from pytest_claude_latency.virtual_time.patches import thread_pools
-
-            thread_pools.install(module)
-        case "asyncio.base_events":
-            from pytest_claude_latency.virtual_time.patches import asyncio_loops
-
-            asyncio_loops.install_loops(module)
-        case "asyncio.selector_events":
-            from pytest_claude_latency.virtual_time.patches import asyncio_loops
-
-            asyncio_loops.install_wake_up(module.BaseSelectorEventLoop)
-        case "asyncio.proactor_events":
-            from pytest_claude_latency.virtual_time.patches import asyncio_loops
-
-            asyncio_loops.install_wake_up(module.BaseProactorEventLoop)
-        case "trio":
-            from pytest_claude_latency.virtual_time.patches import trio_runs
-
-            trio_runs.install()
-        case "uvloop":
-            from pytest_claude_latency.virtual_time.patches import uvloop_loops
-
-            uvloop_loops.install(module)
-        case "uuid":
-            from pytest_claude_latency.virtual_time.patches.dates import uuids
-
-            uuids.install(module)
-        case "_time_machine":
-            time_travel.install_c_code(module)
-        case "time_machine":
-            time_travel.install(module)
-        case "freezegun.api":
-            from pytest_claude_latency.virtual_time.patches.dates import frozen_time
-
-            frozen_time.install(module)
+    """Patch a module that has just been imported."""
+    path, _, function = _PATCHES[module.__name__].rpartition(".")
+    getattr(import_module(f"{__name__}.patches.{path}"), function)(module)

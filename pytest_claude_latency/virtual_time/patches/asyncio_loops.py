@@ -360,6 +360,8 @@ def install_loops(module: Any) -> None:
     _PATCHES.install(module)
 
 
-def install_wake_up(cls: Any) -> None:
-    """Patch how loops of this class are woken by other threads."""
-    wrap(cls, "_write_to_self", _write_to_self)
+def install_wake_up(module: Any) -> None:
+    """Patch how the loops of an asyncio module, of selectors or of proactors, are woken by other threads."""
+    for name in ("BaseSelectorEventLoop", "BaseProactorEventLoop"):
+        if name in module.__dict__:
+            wrap(module.__dict__[name], "_write_to_self", _write_to_self)

@@ -346,8 +346,8 @@ class _BatchOrder:
             self._state = None
 
 
-def install() -> None:
-    """Patch trio, which must be imported already."""
+def install(module: Any) -> None:
+    """Patch trio."""
     _run.SystemClock = RunClock  # type: ignore[assignment,misc] # the clock of runs that are given none
     SEEDS.add(_BatchOrder())
-    _PATCHES.install(trio._core)
+    _PATCHES.install(module._core)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _queue
 import sys
+import time
 from contextlib import suppress
 from typing import Any, final
 
@@ -87,5 +88,6 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
 
 def install(module: Any) -> None:
     """Patch the module `queue`. Where its simple queue is written in Python, it waits on a semaphore already."""
+    module.time = time.monotonic  # bound as a name of its own
     if module.SimpleQueue is _queue.SimpleQueue:
         module.SimpleQueue = SimpleQueue

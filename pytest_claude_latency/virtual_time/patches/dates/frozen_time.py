@@ -10,8 +10,8 @@ from pytest_claude_latency.virtual_time.patches.time_module import TimeFunction,
 
 def install(module: Any) -> None:
     """Patch the module `freezegun.api`."""
-    # If it was imported first, it has copies of the machine's functions too. It looks for the functions in other modules
-    # by their identities, and keeps what it has found.
+    # If it was imported first, it has copies of the machine's functions too. It looks for the functions in other
+    # modules by their identities, and keeps what it has found.
     replace_copies()
     module._real_time_object_ids.update(
         id(function) for function in vars(time).values() if isinstance(function, TimeFunction)
