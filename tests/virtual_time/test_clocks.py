@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import logging
+import sys
 import time
 import timeit
 import uuid
@@ -78,7 +79,7 @@ READINGS: dict[str, Callable[[], float]] = {
     "timeit": timeit.default_timer,
     "strftime": lambda: datetime.strptime(time.strftime("%Y-%m-%d %H:%M:%S"), "%Y-%m-%d %H:%M:%S").timestamp(),
 }
-if hasattr(uuid, "uuid7"):
+if sys.version_info >= (3, 14):
     READINGS["uuid6"] = lambda: uuid.uuid6().time / 1e7
     READINGS["uuid7"] = lambda: uuid.uuid7().time / 1e3
 
