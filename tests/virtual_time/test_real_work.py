@@ -77,6 +77,20 @@ def get(server: ThreadingHTTPServer, path: str) -> bytes:
         return bytes(answer.read())
 
 
+@pytest.fixture
+def _frames_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test run as on a system without `/proc`, where only the frame of a thread can be seen."""
+    monkeypatch.setattr(thread_state, "_CALLS", {})
+
+
+@pytest.fixture(params=["with /proc", "frames only"])
+def _seen(request: pytest.FixtureRequest) -> None:
+    """Let the test run twice, once as on a system without `/proc`."""
+    if request.param == "frames only":
+        request.getfixturevalue("_frames_only")
+
+
+@pytest.mark.usefixtures("_seen")
 def test_a_process_in_a_thread_is_not_jumped_past(world: World) -> None:
     done = threading.Event()
 
@@ -301,29 +315,6 @@ def test_who_waits_for_the_interpreter_keeps_its_turn(world: World) -> None:
     thread.join()
 
     assert order == ["who waited", "who was woken"]
-
-
-@pytest.fixture
-def _frames_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the test run as on a system without `/proc`, where only the frame of a thread can be seen."""
-    monkeypatch.setattr(thread_state, "_CALLS", {})
-
-
-@pytest.mark.usefixtures("_frames_only")
-def test_without_proc_a_process_is_not_jumped_past(world: World) -> None:
-    done = threading.Event()
-
-    def work() -> None:
-        subprocess.run(CHILD, check=True)
-        done.set()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    was_set = done.wait(60)
-    thread.join()
-
-    assert was_set
-    assert world.clock.now() == 0
 
 
 @pytest.mark.usefixtures("_frames_only")
