@@ -29,6 +29,7 @@ class _Budget(Struct, frozen=True, kw_only=True):
     statistic: str | None = None
     limit: Annotated[Count | Seconds, Meta(description="a number of at least 0")]
     origin: str = ""
+    selector: Any = None
 
 
 def limits_in(path: Path) -> dict[str, list[Limit]]:
@@ -53,6 +54,8 @@ def limits_in(path: Path) -> dict[str, list[Limit]]:
             budget = convert(fact, _Budget)
             if budget.metric not in METRICS:
                 raise JSONFaultError(f'"metric" is {show(budget.metric)}, which this plugin does not know')
+            if budget.selector is not None:
+                continue  # it stands in a marker of its own, which stays
             is_span = METRICS[budget.metric].kind == "duration"
             value = duration.nanoseconds(budget.limit) if is_span else budget.limit
             limits.setdefault(nodeid, []).append(Limit(budget.metric, budget.statistic, value, budget.origin))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.judgement import NO_CALL, NO_VALUE, Judgement, Verdict
-from pytest_claude_latency.budgets.limit import Limit, NoLimit
+from pytest_claude_latency.budgets.judgement import NO_CALL, NO_SESSION, NO_VALUE, Judgement, Verdict
+from pytest_claude_latency.budgets.limit import Endpoint, Limit, NoLimit
 from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.metric import METRICS, measurement
 from pytest_claude_latency.metrics.timeline import Call
@@ -38,9 +38,17 @@ class Budget:
         return tuple(limit for limit in self.limits if limit.statistic is not None)
 
     def judge(
-        self, calls: Sequence[Call], elapsed: float | None, *, direct: bool, is_over: bool = True
+        self,
+        calls: Sequence[Call],
+        elapsed: float | None,
+        *,
+        direct: bool,
+        sessions: Sequence[Call] = (),
+        is_over: bool = True,
     ) -> tuple[Judgement, ...]:
         """Judge each plain limit on `calls`, in the order they were sent, and on `elapsed` seconds for all of them.
+
+        Limits on sessions are judged on the event streams of `sessions` instead, and no other limit is.
 
         `direct` says that the test itself carries the budget. Then a test without a call breaks its promise, unless
         `calls=0` promises just that. An inherited budget of a test without a call gets the verdict `"no calls"`.
@@ -49,14 +57,20 @@ class Budget:
         """
         lost = given_up(calls, is_over=is_over)
         # `calls=0` is the one promise that a test without a call keeps
-        promises_no_call = any(limit.metric == "calls" and limit.value == 0 for limit in self.limits)
-        verdict: Verdict = "broken" if direct else "no calls"
-        return tuple(
-            _judge(limit, calls, elapsed, lost)
-            if calls or promises_no_call or (limit.metric == "elapsed" and elapsed is not None)
-            else Judgement(limit, None, None, 0, verdict, NO_CALL)
-            for limit in self.plain
+        promises_no_call = any(
+            limit.metric == "calls" and limit.value == 0 and limit.endpoint is None for limit in self.limits
         )
+        verdict: Verdict = "broken" if direct else "no calls"
+        judgements = []
+        for limit in self.plain:
+            if limit.endpoint == "session":
+                has_value, judged = bool(sessions) or limit.metric == "calls", _judge(limit, sessions, None, ())
+            else:
+                has_value = bool(calls) or promises_no_call or (limit.metric == "elapsed" and elapsed is not None)
+                judged = _judge(limit, calls, elapsed, lost)
+            reason = NO_CALL if limit.endpoint is None else NO_SESSION
+            judgements.append(judged if has_value else Judgement(limit, None, None, 0, verdict, reason))
+        return tuple(judgements)
 
     def unjudged(self) -> tuple[Judgement, ...]:
         """Return the plain limits as a run that does not judge budgets shows them."""
@@ -66,15 +80,17 @@ class Budget:
 def combine(layers: Sequence[Layer]) -> Budget:
     """Return the budget of a test for which several places set limits, the closest place first.
 
-    For each metric the closest place that names it decides, also by setting it to None.
+    For each metric, and each kind of calls, the closest place that names it decides, also by setting it to None.
     """
-    decided: dict[str, list[Limit]] = {}
+    decided: dict[tuple[Endpoint | None, str], list[Limit]] = {}
     for layer in layers:
         # a place decides a metric as a whole: its plain limit also replaces percentiles from further out
-        for metric in {item.metric for item in layer} - decided.keys():
-            decided[metric] = [item for item in layer if isinstance(item, Limit) and item.metric == metric]
+        for key in {(item.endpoint, item.metric) for item in layer} - decided.keys():
+            limits = [item for item in layer if isinstance(item, Limit)]
+            decided[key] = [limit for limit in limits if (limit.endpoint, limit.metric) == key]
     # one order, whichever place set a limit, so that reports of two runs can be compared
-    return Budget(tuple(limit for metric in METRICS for limit in decided.get(metric, ())))
+    kinds: tuple[Endpoint | None, ...] = (None, "session")
+    return Budget(tuple(limit for kind in kinds for metric in METRICS for limit in decided.get((kind, metric), ())))
 
 
 def _judge(limit: Limit, calls: Sequence[Call], elapsed: float | None, lost: Container[int]) -> Judgement:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.limit import Limit
@@ -20,6 +21,7 @@ from pytest_claude_latency.metrics.timeline import Call
 Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not judged"]
 
 NO_CALL: Final = "no prompt call was made"
+NO_SESSION: Final = "no event stream of a session was followed"
 NO_VALUE: Final = "no call has a value for {metric}"
 PROMISES_NOTHING: Final = f"{NO_CALL}, so the budget promises nothing"
 WHY_NO_CALL: Final = "is the client mocked, or is an await missing?"
@@ -65,16 +67,22 @@ def message(
     calls: Sequence[Call],
     recording: str | None,
     others: Sequence[OtherRequests] = (),
+    sessions: Sequence[Call] = (),
 ) -> str:
     """Return what a test fails with: a block for each broken limit, the worst first; empty if none is broken.
 
     Each block gives the verdict, the budget and where it was written, the measurement and the evidence. `recording` is
-    the file that was replayed, or None. `others` are the requests that made no message, for the timeline of the test.
+    the file that was replayed, or None. `others` are the requests that made no message, for the timeline of the test;
+    limits on sessions were judged on `sessions`.
     """
     broken = sorted((judgement for judgement in judgements if judgement.broken), key=_excess, reverse=True)
     # that no call was made is one fact, however many limits there are: it gets one block
     without_call = [judgement for judgement in broken if judgement.reason == NO_CALL]
-    blocks = [_block(judgement, calls, recording, others) for judgement in broken if judgement.reason != NO_CALL]
+    blocks = [
+        _block(judgement, calls if judgement.limit.endpoint is None else sessions, recording, others)
+        for judgement in broken
+        if judgement.reason != NO_CALL
+    ]
     if without_call:
         lines = [
             PROMISES_NOTHING,
@@ -90,12 +98,12 @@ def headline(judgement: Judgement) -> str:
     """Return the verdict on a broken limit in one line."""
     metric, limit, measured = METRICS[judgement.metric], judgement.limit, judgement.measured
     if measured is None:
-        return f"{metric.name} has no value, {judgement.reason}: it breaks the budget of {limit.value_text()}"
+        return f"{limit.name} has no value, {judgement.reason}: it breaks the budget of {limit.value_text()}"
     verb = "were" if metric.kind == "count" else "was"
     side = "over" if judgement.at_most else "under"
     # the unit is there already, behind the measured rate
     miss = show(metric, abs(measured - limit.value)).removesuffix(RATE_UNIT)
-    return f"{metric.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {limit.value_text()}"
+    return f"{limit.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {limit.value_text()}"
 
 
 def _excess(judgement: Judgement) -> float:
@@ -124,8 +132,10 @@ def _block(
             lines.append(_line("made at", *map(str, locations)))
     else:
         call = calls[judgement.call - 1]
-        source = f"call {judgement.call} of {judgement.call_count}, {describe(call)}"
-        lines.append(_line("measured", measured, source))
+        kind = judgement.limit.endpoint or "call"
+        # which model works in a session, its requests do not say
+        what = describe(call) if kind == "call" else urlsplit(call.url).path
+        lines.append(_line("measured", measured, f"{kind} {judgement.call} of {judgement.call_count}, {what}"))
         if call.location is not None:
             lines.append(_line("made at", call.location))
         lines.append(_line("timeline", moments(call)))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.errors import LimitError
@@ -24,6 +24,9 @@ IN_TEXT: Final = (
     "metric<limit or metric.p95<limit, separated by spaces; "
     "metric>limit for output_tokens_per_second and cache_read_tokens (ttft<800ms total<3s)"
 )
+Endpoint: TypeAlias = Literal["session"]
+"""Calls of a kind of their own, which only limits that name it judge."""
+SESSIONS: Final = 'when={"endpoint": "session"}'
 _WITH_UNIT = "a number and its unit, such as 800ms, 1.5s or 2m"
 # `<=` is read as `<`: a measurement that equals its limit keeps it, so both mean the same
 _PIECE = re.compile(r"(?P<metric>[^<>=.]+)(?:\.(?P<statistic>[^<>=]+))?(?P<sign>[<>])=?(?P<value>[^<>=]+)")
@@ -34,18 +37,34 @@ class Limit:
     """One promise: a metric, the value it must not pass, and where that was written.
 
     `value` is whole nanoseconds for a duration, otherwise a count or a number of tokens per second.
-    `statistic` is a percentile over samples (`"p95"`), or None if every sample must keep the limit.
+    `statistic` is a percentile over samples (`"p95"`), or None if every sample must keep the limit. `endpoint` is the
+    kind of calls that it is about; None for prompt calls and for the whole test.
     """
 
     metric: str
     statistic: str | None
     value: int | float
     origin: str
+    endpoint: Endpoint | None = None
+
+    @property
+    def name(self) -> str:
+        """What is limited: `ttft`, or `ttft of a session`."""
+        return self.metric if self.endpoint is None else f"{self.metric} of a {self.endpoint}"
+
+    @property
+    def selector(self) -> dict[str, object]:
+        """What a report adds to a limit on some calls only; empty for other limits."""
+        return {} if self.endpoint is None else {"selector": {"when": {"endpoint": self.endpoint}}}
 
     def text(self) -> str:
-        """Return the textual form, which `parse_expression` reads: `ttft<800ms`, `ttft.p95<1.2s`."""
+        """Return the textual form, which `parse_expression` reads: `ttft<800ms`, `ttft.p95<1.2s`.
+
+        A limit on some calls only has none: it reads `ttft<5s when endpoint=session`.
+        """
         name = self.metric if self.statistic is None else f"{self.metric}.{self.statistic}"
-        return f"{name}{METRICS[self.metric].sign}{self.value_text()}"
+        when = "" if self.endpoint is None else f" when endpoint={self.endpoint}"
+        return f"{name}{METRICS[self.metric].sign}{self.value_text()}{when}"
 
     def value_text(self) -> str:
         """Return the value with its unit, exact: `800ms`, `40`."""
@@ -61,23 +80,34 @@ class NoLimit:
 
     metric: str
     origin: str
+    endpoint: Endpoint | None = None
 
 
 def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[object] = ()) -> tuple[Limit | NoLimit, ...]:
     """Return the limits of one `latency_budget(*args, **kwargs)`.
 
     Raises:
-        LimitError: an unknown metric, a positional argument, or a value that does not fit its metric.
+        LimitError: an unknown metric, a positional argument, a value that does not fit its metric, or `when=` with
+            other calls than those of a session, or without a limit on calls.
     """
     if args:
         raise LimitError(f"{origin}: {args[0]!r} has no metric name; accepted: {BY_NAME}")
+    endpoint: Endpoint | None = None
+    if "when" in kwargs:
+        if kwargs["when"] != {"endpoint": "session"}:
+            raise LimitError(f"{origin}: when={kwargs['when']!r} is not understood; accepted: {SESSIONS}")
+        endpoint, kwargs = "session", {name: value for name, value in kwargs.items() if name != "when"}
+        if not kwargs:
+            raise LimitError(f"{origin}: {SESSIONS} has no limits; accepted: {BY_NAME}")
     limits: list[Limit | NoLimit] = []
     for name, value in kwargs.items():
         metric = _metric(name, origin)
+        if endpoint is not None and metric.scope == "test" and metric.name != "calls":
+            raise LimitError(f"{origin}: {metric.name} is about the whole test; set it in a marker without when=")
         if value is None:
-            limits.append(NoLimit(metric.name, origin))
+            limits.append(NoLimit(metric.name, origin, endpoint))
         elif not isinstance(value, Mapping):
-            limits.append(Limit(metric.name, None, _value(metric, value, origin), origin))
+            limits.append(Limit(metric.name, None, _value(metric, value, origin), origin, endpoint))
         else:
             # by their one name, so that p50 and p50.0 do not both stand
             values = {
@@ -88,7 +118,7 @@ def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[objec
                 raise LimitError(
                     f"{origin}: {metric.name}={value!r} is not a set of percentiles; accepted: {metric.accepted}"
                 )
-            limits += [Limit(metric.name, statistic, limit, origin) for statistic, limit in values.items()]
+            limits += [Limit(metric.name, statistic, limit, origin, endpoint) for statistic, limit in values.items()]
     return tuple(limits)
 
 

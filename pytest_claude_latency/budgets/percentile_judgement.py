@@ -39,7 +39,7 @@ class PercentileJudgement:
     @property
     def name(self) -> str:
         """What was judged: `"ttft p95"`."""
-        return f"{self.limit.metric} {self.limit.statistic}"
+        return f"{self.limit.name} {self.limit.statistic}"
 
     def headline(self) -> str:
         """Return the verdict in one line."""
@@ -81,6 +81,7 @@ class PercentileJudgement:
             "verdict": self.verdict,
             "settled_by": self.settled_by,
             "origin": self.limit.origin,
+            **self.limit.selector,
         }
 
     def _shown(self) -> str:

@@ -20,6 +20,7 @@ from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.messages_api.clients import client_list
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
+from pytest_claude_latency.messages_api.forms import form_of
 from pytest_claude_latency.messages_api.retries import Attempts, ended
 from pytest_claude_latency.metrics.conditions import conditions_of
 from pytest_claude_latency.metrics.other_requests import OtherRequests, other_requests
@@ -57,6 +58,12 @@ class SentCall:
     def exchanges(self) -> Attempts:
         """Its attempts in the order sent, as far as they are known now. They hold credentials."""
         return tuple(attempt.exchange() for attempt in self.attempts)
+
+    @property
+    def measured(self) -> Call:
+        """What it measured. A key or password in its URL is left out, so that the URL may be shown."""
+        call = measure(self.exchanges)
+        return replace(call, url=conceal_url(call.url), location=self.attempts[0].line)
 
     def goes_on_with(self, request: Request) -> bool:
         """Return whether `request` is this call's next attempt, or the next step of a redirected one."""
@@ -99,9 +106,13 @@ class CallsInPhases:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """The prompt calls, measured. A key or password in a URL is left out, so that the URLs may be shown."""
-        measured = ((measure(sent.exchanges), sent.attempts[0].line) for sent in self.sent if sent.is_prompt)
-        return tuple(replace(call, url=conceal_url(call.url), location=line) for call, line in measured)
+        """The prompt calls, measured."""
+        return tuple(call.measured for call in self.sent if call.is_prompt)
+
+    @property
+    def sessions(self) -> tuple[Call, ...]:
+        """The event streams of sessions, measured: their first token is the first message of the agent."""
+        return tuple(call.measured for call in self.sent if form_of(call.attempts[0].request) == "session")
 
     @property
     def conditions(self) -> tuple[Mapping[str, str], ...]:

@@ -44,7 +44,9 @@ class Diagnosis:
             sent.attempts, nodeid=nodeid, sample=sample, now=sent.now, holds=sent.find_holds(), lines=sent.lines
         )
         # Findings about small times count where a limit about them was broken.
-        trace = trace.compared_with(related, {judgement.metric for judgement in judgements if judgement.broken})
+        trace = trace.compared_with(
+            related, {judgement.metric for judgement in judgements if judgement.broken and not judgement.limit.endpoint}
+        )
         return cls(trace, find(trace), judgements)
 
     def text(self) -> str:
@@ -58,7 +60,9 @@ class Diagnosis:
         # Of a single call the test's own line says all. Of several, those that decided a broken limit are shown.
         calls: list[int] = []
         if len(trace.order) > 1:
-            broken = (judgement.call for judgement in self.judgements if judgement.broken)
+            # of sessions no breakdown is made
+            calls_alone = (judgement for judgement in self.judgements if judgement.limit.endpoint is None)
+            broken = (judgement.call for judgement in calls_alone if judgement.broken)
             calls = sorted({call for call in broken if call is not None})
         return _section(_TITLE, trace, self.findings, calls)
 

@@ -83,12 +83,13 @@ class Latency:
         sent = self._measurement.log.of(*Phase, since=since)
         calls = sent.calls
         # the test goes on behind its block, and may still wait for what is under way
-        judgements = budget.judge(calls, sent.elapsed, direct=True, is_over=False)
+        judgements = budget.judge(calls, sent.elapsed, direct=True, sessions=sent.sessions, is_over=False)
         if any(judgement.broken for judgement in judgements):
             from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
 
             diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
-            raise BudgetExceeded(message(judgements, calls, self._recording, sent.others) + diagnosis.text())
+            told = message(judgements, calls, self._recording, sent.others, sent.sessions)
+            raise BudgetExceeded(told + diagnosis.text())
 
 
 @final

@@ -28,6 +28,7 @@ def render(summary: Summary) -> str:
         ]
         if result.breakdown is not None:
             calls = [{**call, "breakdown": parts} for call, parts in zip(calls, result.breakdown["calls"], strict=True)]
+        sessions = {"session_calls": [call.as_json() for call in result.session_calls]} if result.session_calls else {}
         # keys that most runs do not need are left out: their reports stay as they were before these keys existed
         variant = {"variant": result.variant, "written": result.written} if result.variant else {}
         connecting = {} if result.connecting is None else {"connecting": round(result.connecting, 6)}
@@ -40,6 +41,7 @@ def render(summary: Summary) -> str:
                 "elapsed": None if result.elapsed is None else round(result.elapsed, 6),
                 **connecting,
                 "calls": calls,
+                **sessions,
                 "setup_calls": [call.as_json() for call in result.setup_calls],
                 "budgets": [_budget(judgement, result.judged) for judgement in result.judgements],
                 "breakdown": None if result.breakdown is None else result.breakdown["test"],
@@ -72,4 +74,5 @@ def _budget(judgement: Judgement, judged: bool) -> dict[str, Any]:
         "verdict": judgement.verdict if judged else "not judged",
         "origin": judgement.limit.origin,
         "reason": judgement.reason if judged else None,
+        **judgement.limit.selector,
     }

@@ -133,7 +133,8 @@ class Row:
 
     def _figure(self, metric: str, readings: Iterable[tuple[float | None, bool]]) -> Figure:
         """Return the worst of these readings: each in seconds, with whether the call was streamed."""
-        judgement = next((judgement for judgement in self.judgements if judgement.metric == metric), None)
+        of_calls = (judgement for judgement in self.judgements if judgement.limit.endpoint is None)
+        judgement = next((judgement for judgement in of_calls if judgement.metric == metric), None)
         limit = None if judgement is None else int(judgement.limit.value)
         broken = judgement is not None and judgement.broken
         measured = [(seconds, streamed) for seconds, streamed in readings if seconds is not None]
@@ -178,13 +179,14 @@ class Row:
     def warnings(self) -> list[str]:
         """What may mislead about this test: its samples' own warnings, and limits that measured nothing."""
         texts = [text for sample in self.samples for text in sample.warnings]
-        if self.judgements and all(judgement.verdict == "no calls" for judgement in self.judgements):
-            limits = " ".join(judgement.limit.text() for judgement in self.judgements)
-            texts.append(f"{limits} promises nothing: {NO_CALL} ({self.judgements[0].limit.origin})")
+        of_calls = [judgement for judgement in self.judgements if judgement.limit.endpoint is None]
+        if of_calls and all(judgement.verdict == "no calls" for judgement in of_calls):
+            limits = " ".join(judgement.limit.text() for judgement in of_calls)
+            texts.append(f"{limits} promises nothing: {NO_CALL} ({of_calls[0].limit.origin})")
         texts += [
             f"{judgement.limit.text()} promises nothing: {judgement.reason} ({judgement.limit.origin})"
             for judgement in self.judgements
-            if judgement.verdict == "not measured"
+            if judgement.verdict == "not measured" or (judgement.verdict == "no calls" and judgement.limit.endpoint)
         ]
         texts += [verdict.headline for verdict in self.run_verdicts if verdict.warns]
         return texts

@@ -31,6 +31,8 @@ class TestResult(Measured):
     """What the test was tried with; empty if it ran as it is written."""
     written: str = ""
     """The node id of the test as it is written, if this is a variant of it; otherwise empty."""
+    session_calls: tuple[Call, ...] = ()
+    """The event streams of sessions that the test body followed, which are not among `calls`."""
     setup_calls: tuple[Call, ...] = ()
     """Calls made in fixtures. No budget is judged on them."""
     judgements: tuple[Judgement, ...] = ()

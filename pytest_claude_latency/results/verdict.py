@@ -90,7 +90,13 @@ def _on_percentile(
     # a skipped sample ran no code of the test, so it says nothing about its speed
     ran = [sample for sample in samples if sample.outcome != "skipped"]
     complete = [sample for sample in ran if not sample.incomplete]
-    judgement = judge(limit, list(map(sample_of, complete)))
+    measured = [sample_of(sample) for sample in complete]
+    if limit.endpoint == "session":
+        measured = [
+            replace(sample, calls=result.session_calls, conditions=())
+            for sample, result in zip(measured, complete, strict=True)
+        ]
+    judgement = judge(limit, measured)
     # neither kept nor broken: more samples, or another limit, are needed
     unsettled = judgement.verdict in ("inconclusive", "not measured")
     verdict = RunVerdict(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement, message
+from pytest_claude_latency.budgets.judgement import NO_CALL, NO_SESSION, Judgement, message
 from pytest_claude_latency.collection.markers import is_bare, promises_directly
 from pytest_claude_latency.collection.selection import BUDGET
 from pytest_claude_latency.measurement.call_log import Phase
@@ -19,7 +19,7 @@ from pytest_claude_latency.settings import Mode
 def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
     """Hold the calls of the test body against each limit of the test."""
     body = test.measurement.log.of(Phase.BODY)
-    return test.budget.judge(body.calls, body.elapsed, direct=promises_directly(test.item))
+    return test.budget.judge(body.calls, body.elapsed, direct=promises_directly(test.item), sessions=body.sessions)
 
 
 def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | None:
@@ -27,21 +27,31 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
     body = test.measurement.log.of(Phase.BODY)
     calls = body.calls
     if any(judgement.broken for judgement in judgements):
-        return message(judgements, calls, test.recording, body.others) + test.diagnose(judgements).text()
+        told = message(judgements, calls, test.recording, body.others, body.sessions)
+        return told + test.diagnose(judgements).text()
     if is_bare(test.item) and not test.budget.limits:
         return messages.bare_marker(test.identity.nodeid)
-    if calls:
-        return None
+    return _promise_about_nothing(test, judgements)
+
+
+def _promise_about_nothing(test: LatencyTest, judgements: Sequence[Judgement]) -> str | None:
+    """Return which promise of the test is about calls that it did not make, as far as that fails it."""
+    body = test.measurement.log.of(Phase.BODY)
     # An inherited budget over a test without a call is no mistake by itself: a class may hold such a test too.
-    silent = [judgement.limit for judgement in judgements if judgement.verdict == "no calls"]
-    promises_silence = any(judgement.metric == "calls" for judgement in judgements if judgement.limit not in silent)
+    silent = [judgement for judgement in judgements if judgement.verdict == "no calls"]
+    promises_silence = any(judgement.metric == "calls" for judgement in judgements if judgement not in silent)
     if test.settings.strict and silent and not promises_silence:
-        limits = " ".join(limit.text() for limit in silent)
-        return f"{NO_CALL}: {limits} promises nothing ({silent[0].origin}; {messages.STRICTLY})"
+        limits = " ".join(judgement.limit.text() for judgement in silent)
+        return f"{silent[0].reason}: {limits} promises nothing ({silent[0].limit.origin}; {messages.STRICTLY})"
+    is_direct, percentiles = promises_directly(test.item), test.budget.percentiles
+    if is_direct and not body.sessions and any(limit.endpoint for limit in percentiles):
+        return f"{NO_SESSION} by a test that carries @{BUDGET}"
+    if body.calls:
+        return None
     # A marker with nothing but percentiles has no limit that this sample alone could break. Those of `elapsed` need no
     # prompt call: a test may wait for batches and sessions only.
-    is_measured = body.elapsed is not None and all(limit.metric == "elapsed" for limit in test.budget.percentiles)
-    if promises_directly(test.item) and not test.budget.plain and not is_measured:
+    is_measured = body.elapsed is not None and all(limit.metric == "elapsed" or limit.endpoint for limit in percentiles)
+    if is_direct and not test.budget.plain and not is_measured:
         return f"{NO_CALL} by a test that carries @{BUDGET}"
     return None
 

@@ -41,6 +41,7 @@ def result_of(outcome: ItemOutcome) -> TestResult:
         clock=settings.pace.value if measurement.replays else "real",
         elapsed=body.elapsed,
         calls=body.calls,
+        session_calls=body.sessions,
         setup_calls=measurement.log.of(Phase.SETUP, Phase.TEARDOWN).calls,
         judgements=outcome.judgements,
         conditions=body.conditions if settings.uses_baselines else (),

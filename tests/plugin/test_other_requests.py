@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.messages_api.exchange import Request
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import Answer, Part, json_answer
+from tests.support.claude_messages import text
 
 WAITING = """
 def test_it(claude_latency):
@@ -136,8 +138,8 @@ def _parts() -> Iterator[Part]:
         (50, "agent.message", {"content": [{"type": "text", "text": "Found it."}]}),
         (20, "session.status_idle", {"stop_reason": {"type": "end_turn"}}),
     ):
-        text = json.dumps({"id": f"sevt_{gap}", "type": name, **moment, **data})
-        yield Part(f"event: {name}\ndata: {text}\n\n".encode(), gap=gap * 1_000_000)
+        event = json.dumps({"id": f"sevt_{gap}", "type": name, **moment, **data})
+        yield Part(f"event: {name}\ndata: {event}\n\n".encode(), gap=gap * 1_000_000)
 
 
 def test_the_stream_of_a_session_counts_in_elapsed_and_not_in_calls(suite: Suite) -> None:
@@ -155,3 +157,131 @@ def test_the_stream_of_a_session_counts_in_elapsed_and_not_in_calls(suite: Suite
     result.stdout.fnmatch_lines(
         ["  timeline  session  sent 0ms · first message 1??ms · end 2??ms * GET /v1/sessions/sesn_1/events/stream"]
     )
+
+
+SESSIONS = ', when={"endpoint": "session"}'
+
+
+def _with_sessions(suite: Suite, limits: str, *, body: str = FOLLOWING, also: str = "") -> None:
+    suite.server.answers(_events)
+    suite.write(also + BUDGET.format(limits + SESSIONS) + body)
+    suite.record().assert_outcomes(passed=1)
+
+
+def test_the_stream_of_a_session_is_judged_by_limits_that_name_its_endpoint(suite: Suite) -> None:
+    _with_sessions(suite, 'ttft="10s", calls=1', also=BUDGET.format('elapsed="10s"') + "\n")
+
+    suite.replay().assert_outcomes(passed=1)
+
+    test = suite.test("test_it")
+    assert test["calls"] == []
+    (session,) = test["session_calls"]
+    assert session["ttft"] == pytest.approx(0.155, abs=0.15)
+    assert session["streamed"] is True
+    budgets = {budget["metric"]: (budget["verdict"], budget.get("selector")) for budget in test["budgets"]}
+    selector = {"when": {"endpoint": "session"}}
+    assert budgets == {"elapsed": ("kept", None), "ttft": ("kept", selector), "calls": ("kept", selector)}
+
+
+def test_a_broken_one_names_the_session(suite: Suite) -> None:
+    _with_sessions(suite, 'ttft="100ms"')
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "ttft of a session was 1??ms, * over the budget of 100ms",
+            "  budget    ttft<100ms when endpoint=session *@latency_budget on test_it.py::test_it",
+            "  measured  1??ms * session 1 of 1, /v1/sessions/sesn_1/events/stream",
+        ]
+    )
+
+
+def test_a_block_judges_sessions_too(suite: Suite) -> None:
+    suite.server.answers(_events)
+    block = """
+def test_it(claude_latency):
+    with claude_latency.budget(ttft="100ms", when={"endpoint": "session"}):
+        with anthropic.Anthropic().beta.sessions.events.stream("sesn_1") as events:
+            for event in events:
+                if event.type == "session.status_idle":
+                    break
+"""
+    suite.write(block)
+
+    result = suite.record()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*BudgetExceeded: ttft of a session was *"])
+
+
+def test_a_percentile_is_over_the_sessions_of_all_samples(suite: Suite) -> None:
+    suite.server.answers(_events)
+    suite.write(BUDGET.format('ttft={"p50": "10s"}' + SESSIONS) + FOLLOWING)
+    suite.record("--latency-samples=5").assert_outcomes(passed=5)
+
+    suite.replay("--latency-strict").assert_outcomes(passed=5)
+
+    (verdict,) = suite.report["verdicts"]
+    assert (verdict["verdict"], verdict["samples"]) == ("kept", 5)
+    assert verdict["selector"] == {"when": {"endpoint": "session"}}
+
+
+@pytest.mark.parametrize("limits", ['ttft="1s"', 'ttft={"p50": "1s"}'])
+def test_a_limit_on_sessions_without_one_is_broken(suite: Suite, limits: str) -> None:
+    suite.write(BUDGET.format(limits + SESSIONS) + "\ndef test_it():\n    ask()\n")
+    suite.record().assert_outcomes(passed=1)
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no event stream of a session was followed*"])
+
+
+def test_an_inherited_limit_on_sessions_without_one_warns(suite: Suite) -> None:
+    suite.write("pytestmark = " + BUDGET[1:].format('ttft="1s"' + SESSIONS) + "\ndef test_it():\n    ask()\n")
+    suite.record().assert_outcomes(passed=1)
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=1)
+    assert "promises nothing: no event stream of a session was followed" in " ".join(result.stdout.str().split())
+    suite.replay("--latency-strict").assert_outcomes(failed=1)
+
+
+def test_prompt_calls_are_not_judged_by_limits_on_sessions_nor_suggested_from_them(
+    suite: Suite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite.server.answers(lambda request: _events(request) or text("Hi", ttfb="400ms"))
+    body = FOLLOWING + "    stream()\n"
+    suite.write(BUDGET.format('ttft="350ms", attempts=1' + SESSIONS) + "\n" + BUDGET.format('ttft="20s"') + body)
+    suite.record().assert_outcomes(passed=1)
+
+    result = suite.replay("--latency-suggest")
+
+    result.assert_outcomes(passed=1)
+    assert [budget["metric"] for budget in suite.test("test_it")["budgets"]] == ["ttft", "ttft", "attempts"]
+    suggested = result.stdout.str().partition("suggest")[2]
+    capsys.readouterr()
+    assert "attempts=" not in suggested
+    assert main(["suggest", str(suite.path / "report.json")]) == 0
+    assert "attempts=" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ('ttft="1s", when={"endpoint": "batches"}', 'accepted: when={"endpoint": "session"}'),
+        ('ttft="1s", when={"model": "m"}', 'accepted: when={"endpoint": "session"}'),
+        ('when={"endpoint": "session"}', "has no limits"),
+        ('elapsed="1s", when={"endpoint": "session"}', "elapsed is about the whole test"),
+    ],
+)
+def test_a_selector_that_is_not_understood_is_an_error_at_set_up(suite: Suite, limits: str, said: str) -> None:
+    suite.write(BUDGET.format(limits) + "\ndef test_it():\n    ask()\n")
+
+    result = suite.run()
+
+    result.assert_outcomes(errors=1)
+    assert said in " ".join(result.stdout.str().split())
