@@ -22,6 +22,7 @@ from pytest_claude_latency.settings import Date, Mode, Pace, Settings
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
     from pytest_claude_latency.messages_api.recognition import EndpointPattern
+    from pytest_claude_latency.metrics.prices import Prices
 
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
@@ -152,6 +153,17 @@ def _endpoints(values: list[str], given: Given) -> tuple[EndpointPattern, ...]:
     return tuple(map(EndpointPattern.parse, values))
 
 
+def _prices(value: str, given: Given) -> Prices | None:
+    from pytest_claude_latency.metrics.prices import Prices
+
+    try:
+        return Prices.parse((given.root / value).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ValueError(f"{value}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{value}: {error}") from None
+
+
 class Option(NamedTuple):
     """One setting: its option, its ini key, and how its value is understood."""
 
@@ -274,6 +286,7 @@ OPTIONS = (
         kind="ini key only",
     ),
     Option("keep-headers", None, "names of further headers to record", _header_names, ini="args", kind="ini key only"),
+    Option("prices", None, "a JSON file of prices for the limit cost", _prices, kind="ini key only"),
     _switch(
         "placeholder-key",
         help="in a replay without a key, set ANTHROPIC_API_KEY to a placeholder before conftests are loaded",
@@ -344,6 +357,7 @@ def read(config: pytest.Config) -> Settings:
         redact=values["redact"],
         endpoints=values["endpoints"],
         keep_headers=values["keep-headers"],
+        prices=values["prices"],
         ab=values["ab"] and mode is Mode.LIVE,  # an ini file may ask for it, and is read by runs that replay too
         save=values["save"],
         compare=values["compare"],

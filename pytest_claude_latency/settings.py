@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
     from pytest_claude_latency.comparison.rules import Rules
     from pytest_claude_latency.messages_api.recognition import EndpointPattern
+    from pytest_claude_latency.metrics.prices import Prices
 
 
 class Mode(StrEnum):
@@ -79,6 +80,8 @@ class Settings:
     endpoints: tuple[EndpointPattern, ...]
     """Which URLs are Claude's besides those that are known, and which are not."""
     keep_headers: tuple[str, ...]
+    prices: Prices | None
+    """What tokens cost; `None` where the shipped table holds."""
     ab: bool
     """Whether recorded requests and current ones are measured alternately; only in a live run."""
     save: Path | None

@@ -6,19 +6,23 @@ Durations are compared as whole nanoseconds, and a measurement equal to its limi
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import NO_CALL, NO_SESSION, NO_VALUE, Judgement, Verdict
-from pytest_claude_latency.budgets.limit import Endpoint, Limit, NoLimit
+from pytest_claude_latency.budgets.limit import PARTS, Endpoint, Limit, NoLimit
 from pytest_claude_latency.metrics.given_up import given_up
-from pytest_claude_latency.metrics.metric import METRICS, measurement
+from pytest_claude_latency.metrics.metric import METRICS, Reading, measurement
 from pytest_claude_latency.metrics.timeline import Call
 
 Layer: TypeAlias = "Sequence[Limit | NoLimit]"
 """What one place sets: a function, a class, a module, an option."""
+
+
+_KNOWN = frozenset({"elapsed", "calls"})
+_WITHOUT_CALL = frozenset({"elapsed", *PARTS})  # what can be measured of a test that waits for batches only
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Budget:
         direct: bool,
         sessions: Sequence[Call] = (),
         is_over: bool = True,
+        whole: dict[str, Reading] | None = None,
     ) -> tuple[Judgement, ...]:
         """Judge each plain limit on `calls`, in the order they were sent, and on `elapsed` seconds for all of them.
 
@@ -54,8 +59,13 @@ class Budget:
         `calls=0` promises just that. An inherited budget of a test without a call gets the verdict `"no calls"`.
         `elapsed` is judged as soon as any request was sent: a test may wait for batches and sessions only. `is_over`
         says whether the program has ended: until then, a call under way may be one that it still waits for.
+        `whole` has what was measured for the other limits on the whole test.
         """
         lost = given_up(calls, is_over=is_over)
+        known = {
+            "calls": Reading(len(calls)),
+            "elapsed": Reading(None if elapsed is None else duration.nanoseconds(elapsed)),
+        }
         # `calls=0` is the one promise that a test without a call keeps
         promises_no_call = any(
             limit.metric == "calls" and limit.value == 0 and limit.endpoint is None for limit in self.limits
@@ -64,13 +74,20 @@ class Budget:
         judgements = []
         for limit in self.plain:
             if limit.endpoint == "session":
-                has_value, judged = bool(sessions) or limit.metric == "calls", _judge(limit, sessions, None, ())
+                has_value = bool(sessions) or limit.metric == "calls"
+                judged = _judge(limit, sessions, (), {"calls": Reading(len(sessions)), "elapsed": Reading(None)})
             else:
-                has_value = bool(calls) or promises_no_call or (limit.metric == "elapsed" and elapsed is not None)
-                judged = _judge(limit, calls, elapsed, lost)
+                has_value = bool(calls) or promises_no_call or (limit.metric in _WITHOUT_CALL and elapsed is not None)
+                judged = _judge(limit, calls, lost, known | (whole or {}))
             reason = NO_CALL if limit.endpoint is None else NO_SESSION
             judgements.append(judged if has_value else Judgement(limit, None, None, 0, verdict, reason))
         return tuple(judgements)
+
+    def of_whole_test(self, *, percentiles: bool = False) -> tuple[str, ...]:
+        """Return the metrics of the whole test that need more than the calls and the time that they took."""
+        limits = self.percentiles if percentiles else self.plain
+        metrics = (METRICS[limit.metric] for limit in limits)
+        return tuple(metric.name for metric in metrics if metric.scope == "test" and metric.name not in _KNOWN)
 
     def unjudged(self) -> tuple[Judgement, ...]:
         """Return the plain limits as a run that does not judge budgets shows them."""
@@ -93,15 +110,15 @@ def combine(layers: Sequence[Layer]) -> Budget:
     return Budget(tuple(limit for kind in kinds for metric in METRICS for limit in decided.get((kind, metric), ())))
 
 
-def _judge(limit: Limit, calls: Sequence[Call], elapsed: float | None, lost: Container[int]) -> Judgement:
+def _judge(limit: Limit, calls: Sequence[Call], lost: Container[int], whole: Mapping[str, Reading]) -> Judgement:
     metric = METRICS[limit.metric]
-    if metric.name == "calls":
-        return _judgement(limit, len(calls), None, len(calls))
     # next to calls=0 the other limits of the test have nothing to judge
-    if not calls and (metric.scope == "call" or elapsed is None):
+    if not calls and (metric.scope == "call" or whole["elapsed"].value is None) and metric.name != "calls":
         return Judgement(limit, None, None, 0, "no calls", NO_CALL)
-    if metric.name == "elapsed":
-        return _judgement(limit, None if elapsed is None else duration.nanoseconds(elapsed), None, len(calls))
+    if metric.scope == "test":
+        reading = whole.get(limit.metric, Reading(None, metric.absent))
+        judgement = _judgement(limit, reading.value, None, len(calls))
+        return replace(judgement, reason=reading.reason or judgement.reason, source=reading.source)
     worst: tuple[int, int | float] | None = None
     for number, call in enumerate(calls, start=1):
         # Of a call that was given up only what is known counts: its attempts, and tokens that were reported. It has no

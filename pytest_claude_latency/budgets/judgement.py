@@ -45,6 +45,8 @@ class Judgement:
     call_count: int
     verdict: Verdict
     reason: str | None = None
+    source: str = ""
+    """What a measurement of the whole test was taken from; empty where the calls say it."""
 
     @property
     def metric(self) -> str:
@@ -122,7 +124,8 @@ def _block(
     lines = [headline(judgement), _line("budget", judgement.limit.text(), judgement.limit.origin)]
     measured = _measured(judgement)
     if judgement.call is None:
-        lines.append(_line("measured", measured, "all calls together" if calls else "all requests together"))
+        together = judgement.source or ("all calls together" if calls else "all requests together")
+        lines.append(_line("measured", measured, together))
         overview = _overview(calls, others)
         for place, (fact, source) in enumerate(overview[:_MOST_CALLS]):
             lines.append(_line("" if place else "timeline", fact, source))
@@ -175,4 +178,6 @@ def _measured(judgement: Judgement) -> str:
     # "800ms is over 800ms" would look like a mistake of ours
     if text != show(metric, judgement.limit.value):
         return text
+    if metric.kind == "money":
+        return f"${measured}"
     return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured}{RATE_UNIT}"

@@ -19,6 +19,15 @@ from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.metrics.metric import METRICS, Metric
 from pytest_claude_latency.metrics.percentiles import PERCENTILES
 
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "retries": ("refused", "back_off"),
+    "thinking": ("thinking",),
+    "tools": ("tools",),
+    "application": ("application",),
+    "connection": ("connection",),
+}
+"""The metrics that limit a part of a test's breakdown, and the parts that each of them adds up."""
+
 BY_NAME: Final = 'limits by name, such as latency_budget(ttft="800ms")'
 IN_TEXT: Final = (
     "metric<limit or metric.p95<limit, separated by spaces; "
@@ -27,6 +36,7 @@ IN_TEXT: Final = (
 Endpoint: TypeAlias = Literal["session"]
 """Calls of a kind of their own, which only limits that name it judge."""
 SESSIONS: Final = 'when={"endpoint": "session"}'
+_KINDS = {"count": "a count", "rate": "a rate", "money": "a number of dollars"}
 _WITH_UNIT = "a number and its unit, such as 800ms, 1.5s or 2m"
 # `<=` is read as `<`: a measurement that equals its limit keeps it, so both mean the same
 _PIECE = re.compile(r"(?P<metric>[^<>=.]+)(?:\.(?P<statistic>[^<>=]+))?(?P<sign>[<>])=?(?P<value>[^<>=]+)")
@@ -183,6 +193,9 @@ def _statistic(metric: Metric, statistic: object, origin: str) -> str:
 
 
 def _value(metric: Metric, value: object, origin: str) -> int | float:
+    if metric.needs_unit and isinstance(value, int | float) and not isinstance(value, bool):
+        count = f"attempts={value + 1:g} for a count, " if metric.name == "retries" else ""
+        raise LimitError(f'{origin}: {metric.name}={value}: write {count}{metric.name}="{value}s" for time')
     try:
         return duration.parse(value) if metric.kind == "duration" else _amount(metric, value)
     except LimitError as error:
@@ -192,7 +205,7 @@ def _value(metric: Metric, value: object, origin: str) -> int | float:
 def _amount(metric: Metric, value: object) -> int | float:
     # in Python True is the number 1, but calls=True is a mistake
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise LimitError(f"{value!r} is not a {metric.kind}; accepted: {metric.accepted}")
+        raise LimitError(f"{value!r} is not {_KINDS[metric.kind]}; accepted: {metric.accepted}")
     if not 0 <= value < math.inf:  # false for NaN too
         raise LimitError(f"{value!r} is negative or not finite; accepted: {metric.accepted}")
     if metric.kind == "count" and value != int(value):

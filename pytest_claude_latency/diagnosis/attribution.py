@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from pytest_claude_latency.diagnosis.breakdown import ANSWERS, Breakdown, Part, Segment, merged
 from pytest_claude_latency.diagnosis.critical_path import Stretch, critical_path
 from pytest_claude_latency.diagnosis.lateness import Span, as_due, late_spans
-from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
@@ -29,6 +29,7 @@ from pytest_claude_latency.virtual_time import Hold
 # gaps throughout, so a fixed length alone would call each of them a stall.
 _LEAST_STALL: Nanoseconds = 500 * MILLISECOND
 _STALL_FACTOR = 5
+_LEAST_HELD_BACK: Nanoseconds = SECOND  # of a tool's input, which usually begins at once
 # with fewer gaps there is no pace to compare with
 _FEWEST_GAPS = 3
 
@@ -232,7 +233,21 @@ def _begins(timeline: Timeline, pieces: Sequence[Delta]) -> list[tuple[Nanosecon
         # thinking that is not shown has no text of its own, so only the start of its block tells when it began
         if following is None or following.kind != "thinking":
             begins.append((at, Part.THINKING))
+    begins += [begin for start, end in tool_spans(timeline) for begin in ((start, Part.TOOLS), (end, Part.ANSWERING))]
     return sorted(begins, key=lambda begin: begin[0])
+
+
+def tool_spans(timeline: Timeline) -> Iterator[Span]:
+    """Yield when the API used a tool of its own, and when it held the input of a tool back for a second or more."""
+    for block, following in zip_longest(timeline.blocks, timeline.blocks[1:]):
+        if not block.type.endswith("tool_use"):
+            continue
+        first = next((delta.at for delta in timeline.deltas if delta.at >= block.began), None)
+        if first is not None and first - block.began >= _LEAST_HELD_BACK:
+            yield block.began, first
+        # A tool of the program's own, `tool_use`, runs after the answer.
+        if block.type != "tool_use" and block.ended is not None and following is not None:
+            yield block.ended, following.began
 
 
 def _answer_tokens(timeline: Timeline, segments: Iterable[Segment]) -> int | None:

@@ -32,6 +32,8 @@ class Part(StrEnum):
     """from the first thought, shown or not, to the answer that follows"""
     ANSWERING = "answering"
     """the answer arrives"""
+    TOOLS = "tools"
+    """the API used a tool of its own, or held a tool's input back until it was complete"""
     STALLED = "stalled"
     """gaps between two pieces of content that are far above the usual"""
     WHOLE = "whole"
@@ -157,6 +159,7 @@ class Breakdown:
             Part.WAITING: first if self.answered else "waiting for an answer",
             Part.THINKING: "thinking",
             Part.ANSWERING: f"generating {tokens or 'the answer'}",
+            Part.TOOLS: "in tools",
             Part.STALLED: f"in {number_of(stalls, 'stall', one='one')}",
             Part.WHOLE: f"for {tokens or 'an answer'} not streamed",
             Part.POLLING: "polling",

@@ -101,6 +101,8 @@ class CallsInPhases:
     """All of them, also those that make no message."""
     now: Nanoseconds
     """The time since the test began, at which an answer that is under way is looked at."""
+    began: Nanoseconds = 0
+    """When the first of the phases, or the block, began."""
     find_holds: Callable[[], Sequence[Hold]] = tuple
     """Returns the stretches in which the program held a thread. Only a diagnosis asks."""
 
@@ -156,6 +158,7 @@ class CallLog:
         self._find_holds = holds
         self._replays = replays
         self._phase = Phase.SETUP
+        self._began: dict[Phase, Nanoseconds] = {}
         self._calls: list[SentCall] = []
         # Two threads may send at the same time: both look for their call and add to the list, which must be one step.
         # Readers copy the list instead, so that a request that is just being sent does not wait for them.
@@ -164,6 +167,7 @@ class CallLog:
     def begin(self, phase: Phase) -> None:
         """File what is sent from now on under `phase`."""
         self._phase = phase
+        self._began[phase] = self._now()
 
     def file(self, attempt: Attempt) -> None:
         """Add an attempt that is about to be sent to its call, or begin a call with it."""
@@ -187,12 +191,16 @@ class CallLog:
         """The calls that something other than the API answered: nothing records or judges them."""
         return [call for call in list(self._calls) if call.is_foreign]
 
-    def of(self, *phases: Phase, since: int = 0) -> CallsInPhases:
-        """Return the calls sent in these phases; `since` leaves out the first so many calls of the test."""
+    def of(self, *phases: Phase, since: int = 0, began: Nanoseconds | None = None) -> CallsInPhases:
+        """Return the calls sent in these phases; `since` leaves out the first so many calls of the test.
+
+        `began` is when what is looked at began; without it, when the first of the phases did.
+        """
         calls = [call for call in self._calls[since:] if call.phase in phases and not call.is_foreign]
         if self._replays:  # which of two threads is first at one instant may depend on the machine
             calls.sort(key=lambda call: (call.attempts[0].sent, call.attempts[0].place))
-        return CallsInPhases(tuple(calls), self._now(), self._find_holds)
+        began = self._began.get(phases[0], 0) if began is None else began
+        return CallsInPhases(tuple(calls), self._now(), began, self._find_holds)
 
     @property
     def prompts(self) -> list[SentCall]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final, final
 from pytest_claude_latency.budgets.budget import Budget, combine
 from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.budgets.limit import parse_marker
-from pytest_claude_latency.duration import ACCEPTED
+from pytest_claude_latency.duration import ACCEPTED, Nanoseconds
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
-from pytest_claude_latency.measurement.call_log import CallLog, Phase
+from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.metrics.timeline import Call
 
 if TYPE_CHECKING:
@@ -72,18 +73,19 @@ class Latency:
             raise LimitError(_PERCENTILE.format(limit=limit.text()))
         if not limits:
             raise LimitError(_NO_LIMIT)
-        return _Block(self._measurement.log, partial(self._judge, budget))
+        return _Block(self._measurement, partial(self._judge, budget))
 
-    def _judge(self, budget: Budget, since: int) -> None:
-        """Hold the calls after the first `since` against a budget."""
+    def _judge(self, budget: Budget, since: int, began: Nanoseconds) -> None:
+        """Hold the calls after the first `since` against a budget; `began` is when the block did."""
         __tracebackhide__ = True
         if self._measurement.variant is not None:  # it is measured, not held to budgets
             return
         # All phases: a block may stand in a fixture, whose calls are those of the set-up.
-        sent = self._measurement.log.of(*Phase, since=since)
+        sent = self._measurement.log.of(*Phase, since=since, began=began)
+        whole = readings(sent, budget.of_whole_test(), self._measurement.prices)
         calls = sent.calls
         # the test goes on behind its block, and may still wait for what is under way
-        judgements = budget.judge(calls, sent.elapsed, direct=True, sessions=sent.sessions, is_over=False)
+        judgements = budget.judge(calls, sent.elapsed, direct=True, sessions=sent.sessions, is_over=False, whole=whole)
         if any(judgement.broken for judgement in judgements):
             from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
 
@@ -96,17 +98,17 @@ class Latency:
 class _Block:
     """Judges the calls made inside it. A class, since a generator would show the library's frames in a failure."""
 
-    def __init__(self, log: CallLog, judge: Callable[[int], None]) -> None:
-        self._log = log
+    def __init__(self, measurement: Measurement, judge: Callable[[int, Nanoseconds], None]) -> None:
+        self._measurement = measurement
         self._judge = judge
-        self._since = 0
+        self._since, self._began = 0, 0
 
     def __enter__(self) -> None:
-        self._since = self._log.count
+        self._since, self._began = self._measurement.log.count, self._measurement.now()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         __tracebackhide__ = True
         if kind is None:
-            self._judge(self._since)
+            self._judge(self._since, self._began)

@@ -29,6 +29,7 @@ from pytest_claude_latency.measurement.unseen import Unseen
 from pytest_claude_latency.measurement.variant import Variant
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.metrics.prices import SHIPPED, Prices
 from pytest_claude_latency.virtual_time import Hold, World, WorldState
 from pytest_claude_latency.virtual_time.clock import Clock
 from pytest_claude_latency.virtual_time.watch.stalls import StallWatch
@@ -75,6 +76,7 @@ class Measurement:
         self.source = source
         self.warmup = warmup
         self.variant = variant
+        self.prices: Prices = SHIPPED
         self._root = root or Path.cwd()
         self.log = CallLog(self.now, replays=source.replays, holds=self.holds)
         self._date = date

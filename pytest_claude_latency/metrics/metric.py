@@ -8,13 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.metrics.timeline import Call
 
 RATE_UNIT: Final = " tokens/s"
-Kind: TypeAlias = Literal["duration", "count", "rate"]
+WITH_UNIT: Final = 'a string with a unit ("800ms", "1.5s", "2m"), or a datetime.timedelta'
+Kind: TypeAlias = Literal["duration", "count", "rate", "money"]
+
+
+class Reading(NamedTuple):
+    """What was measured of a whole test: in the unit of limits, or None and the `reason`. `source` is the evidence."""
+
+    value: int | float | None
+    reason: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class Metric:
     """What did not happen where the metric is None, which breaks a limit. None: a call without it is not judged."""
     unreported: int | None = None
     """The value of a call whose answer does not report the metric."""
+    needs_unit: bool = False
+    """Whether a bare number is refused as a limit, since it could be taken for a count."""
 
     @property
     def sign(self) -> str:
@@ -39,7 +50,10 @@ class Metric:
     def accepted(self) -> str:
         """The forms a limit of this metric may take in a marker."""
         if self.kind == "duration":
-            return f'{duration.ACCEPTED}, or percentiles of these ({{"p95": "1.2s"}})'
+            accepted = WITH_UNIT if self.needs_unit else duration.ACCEPTED
+            return f'{accepted}, or percentiles of these ({{"p95": "1.2s"}})'
+        if self.kind == "money":
+            return "a number of US dollars, such as 0.02"
         return "a whole number, such as 300" if self.kind == "count" else "a number of tokens per second, such as 40"
 
     def worse(self, value: float, reference: float) -> bool:
@@ -66,6 +80,13 @@ METRICS: Mapping[str, Metric] = {
         Metric("cache_read_tokens", "count", direction="at least", unreported=0),
         Metric("elapsed", "duration", scope="test", absent="no answer had ended"),
         Metric("calls", "count", scope="test"),
+        Metric("first_token", "duration", scope="test", absent="no answer came"),
+        Metric("retries", "duration", scope="test", needs_unit=True),
+        Metric("thinking", "duration", scope="test", needs_unit=True),
+        Metric("tools", "duration", scope="test", needs_unit=True),
+        Metric("application", "duration", scope="test", needs_unit=True),
+        Metric("connection", "duration", scope="test", needs_unit=True),
+        Metric("cost", "money", scope="test", absent="something has no price"),
     )
 }
 
@@ -98,5 +119,7 @@ def show(metric: Metric, measured: int | float) -> str:
         return duration.show(int(measured))
     if metric.kind == "count":
         return f"{measured}"
+    if metric.kind == "money":
+        return f"${measured:.4f}"
     # Below 1 token per second, one decimal would round away what differs.
     return (f"{measured:.1f}" if measured >= 1 else f"{measured:.2g}") + RATE_UNIT

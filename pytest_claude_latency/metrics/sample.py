@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
@@ -24,6 +24,8 @@ class Sample:
     elapsed: Nanoseconds | None = None
     """None where no answer ended."""
     calls: tuple[Call, ...] = ()
+    whole: Mapping[str, float | None] = field(default_factory=dict)
+    """Other metrics of the whole test that a limit asked for; None where what was awaited did not come."""
     conditions: tuple[Mapping[str, str], ...] = ()
     """The conditions of each call, as `conditions_of` returns them; empty where they are not known."""
 
@@ -38,9 +40,11 @@ class Sample:
 
         None where there was nothing to measure. Calls that were given up have no times that count.
         """
-        # the only duration that is about the whole test
         if metric.name == "elapsed":
             return self.elapsed
+        if metric.scope == "test":
+            value = self.whole.get(metric.name)
+            return NEVER if value is None and metric.name in self.whole and metric.absent is not None else value
         readings = [measurement(metric, call) for call in times_that_count(self.calls)]
         # A token that never came must not make a run look faster than one in which it came late.
         if None in readings and metric.absent is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypeVar
 
 from pytest_claude_latency import duration
@@ -30,6 +30,8 @@ class Measured:
     """Seconds from the first request sent to the last answer ended; None if no answer ended."""
     calls: tuple[Call, ...] = ()
     """The calls of the test body, without those of fixtures."""
+    whole: Mapping[str, float | None] = field(default_factory=dict)
+    """Other metrics of the whole test that a percentile is about, in nanoseconds; None where something never came."""
     mode: Mode = "replay"
     """How the test got its answers. A test that was recorded was live."""
     clock: Pace = "virtual"
@@ -74,7 +76,7 @@ def sample_of(result: Measured) -> Sample:
     """Return what one result measured, with times in nanoseconds."""
     elapsed = None if result.elapsed is None else duration.nanoseconds(result.elapsed)
     conditions = tuple(dict(facts) for facts in result.conditions)
-    return Sample(number=result.sample, elapsed=elapsed, calls=result.calls, conditions=conditions)
+    return Sample(number=result.sample, elapsed=elapsed, calls=result.calls, whole=result.whole, conditions=conditions)
 
 
 def series_of(results: Iterable[Measured]) -> dict[str, Series]:

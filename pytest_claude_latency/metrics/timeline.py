@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read, succeeded
-from pytest_claude_latency.messages_api.answers.content import Delta, Usage
+from pytest_claude_latency.messages_api.answers.content import BlockTime, Delta, Usage
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.exchange import Exchange
 
@@ -39,6 +39,7 @@ class Timeline:
     headers: Nanoseconds | None = None
     deltas: tuple[Delta, ...] = ()
     thinking: tuple[Nanoseconds, ...] = ()
+    blocks: tuple[BlockTime, ...] = ()
     complete: Nanoseconds | None = None
     ended: Nanoseconds | None = None
     usage: Usage = field(default_factory=Usage)
@@ -78,6 +79,7 @@ class Timeline:
             headers=None if response is None else since + response.at,
             deltas=tuple(answer.deltas),
             thinking=tuple(answer.thinking),
+            blocks=tuple(answer.block_times),
             complete=answer.complete,
             ended=ended,
             usage=answer.usage,

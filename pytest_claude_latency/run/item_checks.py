@@ -11,6 +11,7 @@ from pytest_claude_latency.budgets.judgement import NO_CALL, NO_SESSION, Judgeme
 from pytest_claude_latency.collection.markers import is_bare, promises_directly
 from pytest_claude_latency.collection.selection import BUDGET
 from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.settings import Mode
@@ -19,7 +20,9 @@ from pytest_claude_latency.settings import Mode
 def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
     """Hold the calls of the test body against each limit of the test."""
     body = test.measurement.log.of(Phase.BODY)
-    return test.budget.judge(body.calls, body.elapsed, direct=promises_directly(test.item), sessions=body.sessions)
+    whole = readings(body, test.budget.of_whole_test(), test.measurement.prices)
+    direct = promises_directly(test.item)
+    return test.budget.judge(body.calls, body.elapsed, direct=direct, sessions=body.sessions, whole=whole)
 
 
 def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | None:

@@ -11,6 +11,7 @@ from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.measurement import machine_stalls, unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.item_outcome import ItemOutcome, outcome_of
@@ -35,8 +36,10 @@ def result_of(outcome: ItemOutcome) -> TestResult:
     real_waits = map(str, measurement.real_waits()) if measurement.replays else ()
     # What was spent on connections ahead of the calls is in no call's time, so it is told apart.
     durations = measurement.warmup.durations if measurement.warmup is not None else []
+    whole = readings(body, test.budget.of_whole_test(percentiles=True), measurement.prices)
     return replace(
         _unmeasured(test.identity, outcome.outcome),
+        whole={metric: reading.value for metric, reading in whole.items()},
         mode="replay" if measurement.replays else "live",
         clock=settings.pace.value if measurement.replays else "real",
         elapsed=body.elapsed,

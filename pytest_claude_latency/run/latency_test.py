@@ -85,6 +85,7 @@ class LatencyTest:
             measurement = Measurement(
                 item.nodeid, WallClock(), LiveSource(), warmup=warmup, variant=identity.variant, root=root
             )
+        measurement.prices = session.settings.prices or measurement.prices
         return cls(session, item, identity, budget, marker, file, measurement, recorded_samples)
 
     @property

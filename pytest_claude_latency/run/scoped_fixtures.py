@@ -109,6 +109,7 @@ class _MeasuredFixture:
         else:
             session.current.warm_up_sdk()
             self._measurement = Measurement(file.subject, WallClock(), LiveSource(), root=root)
+        self._measurement.prices = session.settings.prices or self._measurement.prices
 
     @contextmanager
     def measured(self) -> Iterator[None]:

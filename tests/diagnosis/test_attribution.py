@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.diagnosis.attribution import of_call, of_test
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.duration import SECOND, nanoseconds
-from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.messages_api.exchange import Chunk, Exchange
 from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.metrics.timeline import measure
 from pytest_claude_latency.strategies import recordings
@@ -243,3 +244,45 @@ def test_the_line_of_any_breakdown_adds_up_as_it_is_shown(recording: Recording) 
 
     spans = [float(part.split()[0].removesuffix(unit)) for part in shown.split(", ") if part]  # none of no time at all
     assert round(sum(spans), 6) == float(head.removeprefix("of ").removesuffix(unit))
+
+
+def searching(*, input_at: float, result_at: float) -> Exchange:
+    """A streamed answer in which the API searches, from 500 ms on."""
+    made = streamed(pieces=[(400, "text", "I look."), (result_at + 300, "text", "Here.")])
+    use = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+    events = [
+        (500, {"type": "content_block_start", "index": 1, "content_block": use}),
+        (
+            input_at,
+            {
+                "type": "content_block_delta",
+                "index": 1,
+                "delta": {"type": "input_json_delta", "partial_json": '{"query": "a"}'},
+            },
+        ),
+        (input_at, {"type": "content_block_stop", "index": 1}),
+        (
+            result_at,
+            {
+                "type": "content_block_start",
+                "index": 2,
+                "content_block": {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []},
+            },
+        ),
+    ]
+    chunks = [Chunk(ns(at), f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()) for at, data in events]
+    return replace(made, chunks=tuple(sorted((*made.chunks, *chunks), key=lambda chunk: chunk.at)))
+
+
+def test_a_tool_of_the_api_has_a_part_of_its_own() -> None:
+    assert parts(of_call((searching(input_at=600, result_at=3600),))) == {
+        "waiting": 400,
+        "answering": 500,
+        "tools": 3000,
+    }
+
+
+def test_tool_input_that_the_api_held_back_is_time_in_tools() -> None:
+    held = parts(of_call((searching(input_at=2500, result_at=2600),)))
+
+    assert held == {"waiting": 400, "answering": 400, "tools": 2100}

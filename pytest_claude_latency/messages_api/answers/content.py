@@ -27,6 +27,14 @@ class Delta(NamedTuple):
     kind: Kind
 
 
+class BlockTime(NamedTuple):
+    """When a content block of a stream began and ended; `ended` is None while it is under way."""
+
+    type: str
+    began: Nanoseconds
+    ended: Nanoseconds | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens as the API counts them; None where it gave no number. `final` says that `output` will not change again."""
@@ -49,7 +57,10 @@ class Answer:
         self.streamed = streamed
         self.deltas: list[Delta] = []
         self.thinking: list[Nanoseconds] = []  # when blocks of thinking began, shown or not, in a stream
+        self.block_times: list[BlockTime] = []  # of a stream of the Messages API
         self.usage = Usage()
+        self.written_for_an_hour = 0  # tokens, of those written to the cache
+        self.server_tools: dict[str, int] = {}  # how often the API itself used which tool, by the API's names
         self.model: str | None = None
         self.speed: str | None = None
         self.service_tier: str | None = None
@@ -72,6 +83,19 @@ class Answer:
                 texts.setdefault(key, [str(start.get(key) or "")]).append(text)
             blocks.append(start | {key: "".join(pieces) for key, pieces in texts.items()})
         return blocks
+
+    @property
+    def billed(self) -> dict[str, int]:
+        """What is paid for: tokens by the kinds that have a price, and uses of the API's own tools."""
+        usage = self.usage
+        return {
+            "input": usage.input or 0,
+            "output": usage.output or 0,
+            "cache_read": usage.cache_read or 0,
+            "cache_write_5m": max((usage.cache_write or 0) - self.written_for_an_hour, 0),
+            "cache_write_1h": self.written_for_an_hour,
+            **self.server_tools,
+        }
 
     def take_event(self, at: Nanoseconds, event: sse.Event) -> None:
         """Take the next event of a stream, which arrived at this instant."""

@@ -12,6 +12,7 @@ from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.messages_api import sse
 from pytest_claude_latency.messages_api.answers.content import (
     Answer,
+    BlockTime,
     Delta,
     Kind,
     Usage,
@@ -47,17 +48,21 @@ class MessagesAnswer(Answer):
                 self._take_delta(at, json_value(event.data))
             case "content_block_start":
                 block = get(json_value(event.data), "content_block")
+                self.block_times.append(BlockTime(str(get(block, "type")), at))
                 if get(block, "type") in _THINKING_BLOCKS:
                     self.thinking.append(at)
                 if isinstance(block, dict):
                     self._blocks.append((block | ({"input": ""} if "input" in block else {}), []))
+            case "content_block_stop":
+                if self.block_times:
+                    self.block_times[-1] = self.block_times[-1]._replace(ended=at)
             case "message_start":
                 self._take_message(get(json_value(event.data), "message"), final=False)
             case "message_delta":
                 data = json_value(event.data)
                 # Gateways may send several: the latest number counts, and a reason once given stays.
                 self.stop_reason = text_at(data, "delta", "stop_reason") or self.stop_reason
-                self.usage = _updated(self.usage, get(data, "usage"), final=True)
+                self._take_usage(get(data, "usage"), final=True)
             case "message_stop":
                 self.complete = at
             case "error":
@@ -80,7 +85,15 @@ class MessagesAnswer(Answer):
         usage = get(message, "usage")
         self.model = text_at(message, "model")
         self.speed, self.service_tier = text_at(usage, "speed"), text_at(usage, "service_tier")
+        self._take_usage(usage, final=final)
+
+    def _take_usage(self, usage: object, *, final: bool) -> None:
         self.usage = _updated(self.usage, usage, final=final)
+        written = count_at(usage, "cache_creation", "ephemeral_1h_input_tokens")
+        self.written_for_an_hour = self.written_for_an_hour if written is None else written
+        tools = get(usage, "server_tool_use")
+        for name in tools if isinstance(tools, dict) else ():
+            self.server_tools[name] = count_at(tools, name, otherwise=0) or 0
 
     def take_body(self, at: Nanoseconds, body: bytes) -> None:
         """Take the complete body of an answer that does not stream, whose last byte arrived at this instant."""
