@@ -123,6 +123,8 @@ INSIDE_A_DOOR: ContextVar[Passage | None] = ContextVar("claude_latency_inside_a_
 """The request that an outer door of this context serves or lets pass."""
 
 _ON_THEIR_WAY: Counter[Destination] = Counter()
+_PASSED: Counter[Destination] = Counter()
+"""How many requests each destination was let have so far."""
 _LOCK = threading.Lock()  # two threads may begin at once, and counting is a step of several
 
 
@@ -146,6 +148,7 @@ class Passage:
     def __enter__(self) -> None:
         with _LOCK:
             _ON_THEIR_WAY[self.destination] += 1
+            _PASSED[self.destination] += 1
         self._token = INSIDE_A_DOOR.set(self)
 
     def __exit__(self, *error: object) -> None:
@@ -180,3 +183,9 @@ def reached_network(host: str, port: int) -> None:
 def passing(host: str, port: int) -> bool:
     """Return whether a request that a door let pass is on its way to this destination, from any thread."""
     return (host.lower(), port) in _ON_THEIR_WAY
+
+
+def passed() -> Counter[Destination]:
+    """Return how many requests doors have sent or let pass to each destination since the process began."""
+    with _LOCK:
+        return Counter(_PASSED)

@@ -119,6 +119,8 @@ class Measurement:
         # first, so that its thread is none of the world's
         if self._stall_watch is not None:
             self._stall_watch.start()
+        if not self._worlds:
+            self.unseen.open_connections.look()
         world.enter()
         self._worlds.append(world)
 
@@ -132,7 +134,7 @@ class Measurement:
     def close(self) -> None:
         """End what is under way: nothing follows."""
         self.log.close()
-        self._misses += self.unseen.misses_of_children()
+        self._take_over_misses()
         self.unseen.children.forget()
 
     def lives_in(self, world: WorldState) -> bool:
@@ -226,10 +228,16 @@ class Measurement:
     def fail_if_missed(self) -> None:
         """Fail with the first miss since this was last asked, even if the program swallowed it."""
         __tracebackhide__ = True
-        self._misses += self.unseen.misses_of_children()
+        self._take_over_misses()
         new, self._reported_misses = self._misses[self._reported_misses :], len(self._misses)
         if new:
             raise Miss(new[0]) from None
+
+    def _take_over_misses(self) -> None:
+        """Add what was not refused on the spot: what forked children told, and what was sent out of reach."""
+        self._misses += self.unseen.misses_of_children()
+        if self.replays:
+            self._misses += self.unseen.open_connections.misses()
 
     @contextmanager
     def failing_on_misses(self) -> Iterator[None]:

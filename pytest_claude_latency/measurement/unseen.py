@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from pytest_claude_latency.http.guard.connection import Connection, NewProcess
+from pytest_claude_latency.http.guard.open_connections import OpenConnections
 from pytest_claude_latency.measurement.children import Children, Told
 
 
@@ -18,6 +19,7 @@ class Unseen:
         self.processes: dict[NewProcess, None] = {}
         """Those that the program started."""
         self.children = Children()
+        self.open_connections = OpenConnections()
         self.child_calls = 0
         """How many requests forked children sent through a door."""
         self.child_connections: dict[str, None] = {}

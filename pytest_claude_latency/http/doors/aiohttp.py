@@ -27,6 +27,7 @@ from pytest_claude_latency.http.doors import aiohttp_answers
 from pytest_claude_latency.http.doors.aiohttp_answers import ObservedAnswer, observe
 from pytest_claude_latency.http.doors.aiohttp_bodies import give_body, read_body
 from pytest_claude_latency.http.doors.aiohttp_replay import ReplayConnector, begin, exact
+from pytest_claude_latency.http.guard.open_connections import leave_to_door
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.messages_api.clients import client_of
 from pytest_claude_latency.messages_api.exchange import Headers, Request, canonical, header
@@ -143,7 +144,7 @@ class AiohttpDoor:
             with Passage(host, port):
                 request = await self._claudes(req)
                 if request is None:
-                    return await original(connector, req, traces, timeout)
+                    return _taken(await original(connector, req, traces, timeout))
                 serving = responder.answer(request, self)
                 if serving.is_changed:
                     give_body(req, serving.request.content)
@@ -173,7 +174,7 @@ async def _connection(
     attempt.reached_network()  # whatever comes now, also an error, was not played back by another tool
     try:
         connecting = connector if playback is None else ReplayConnector.beside(connector, playback, attempt)
-        connection = await original(connecting, req, [*traces, opening], timeout)
+        connection = _taken(await original(connecting, req, [*traces, opening], timeout))
     except BaseException as error:  # a cancellation, too, ends the attempt
         attempt.finish(error, called=opening.name_of(error))
         raise
@@ -230,6 +231,12 @@ class _Opening:
 
 async def _nothing(*args: Any, **more: Any) -> None:
     """Note nothing: DNS is part of opening a connection."""
+
+
+def _taken(connection: Any) -> Any:
+    """Return a connection that a request has taken. aiohttp sends on it later, when nothing tells that a door did."""
+    leave_to_door(connection.transport.get_extra_info("socket"))
+    return connection
 
 
 def _marked(function: Any) -> Any:

@@ -15,6 +15,7 @@ from pytest_claude_latency.http.door import current_passage
 from pytest_claude_latency.http.guard.connection import Connection, NewProcess
 from pytest_claude_latency.http.guard.hosts import are_same, is_claudes, is_loopback, plain
 from pytest_claude_latency.http.guard.listening import listens_here
+from pytest_claude_latency.http.guard.names import name_of
 
 
 class Watcher(Protocol):
@@ -44,9 +45,6 @@ WATCHING: list[Callable[[], Watcher | None]] = []
 DESTINATIONS: list[tuple[str, int | None]] = []
 """Hosts and ports that users name as Claude's; a port is `None` where each is meant."""
 
-_NAMES: dict[str, str] = {}
-"""The name that was last looked up for each address: a connection is opened to an address."""
-_MOST_NAMES = 4096
 _JUDGED = threading.local()
 
 
@@ -54,15 +52,6 @@ def watcher_now() -> Watcher | None:
     """Return who is told of what the calling thread does now; `None` where nothing is being measured."""
     # The innermost one that measures: `play` in an ordinary test watches beside the run.
     return next((watcher for watching in reversed(WATCHING) if (watcher := watching()) is not None), None)
-
-
-def remember(host: Any, addresses: list[Any]) -> None:
-    """Note which addresses a name stands for."""
-    if isinstance(host, str | bytes):
-        if len(_NAMES) > _MOST_NAMES:
-            _NAMES.clear()
-        name = plain(host)
-        _NAMES.update((address[4][0], name) for address in addresses if isinstance(address[4][0], str))
 
 
 def judged(lookup: Callable[..., Any], *args: Any) -> Any:
@@ -82,16 +71,29 @@ def judge(host: Any, port: Any, frame: FrameType | None, library: str = "socket"
     """
     if not isinstance(host, str | bytes) or not WATCHING:
         return
-    address = plain(host)
-    name, number = _NAMES.get(address, address), number_of(port)
-    if not any(is_claudes(known, number) or _is_users(known, number) for known in {name, address}):
+    name, number = _claudes(host, port), number_of(port)
+    if name is None:
         return
     watcher = watcher_now()
-    if watcher is None or _is_a_doors(name, number) or _is_a_doors(address, number):
+    if watcher is None or _is_a_doors(name, number) or _is_a_doors(plain(host), number):
         return
-    if is_loopback(address) and listens_here(number):
+    if is_loopback(plain(host)) and listens_here(number):
         return
     watcher.met_outside(Connection.opened_by(frame, name, number, library))
+
+
+def claudes_at(address: str, port: int) -> str | None:
+    """Return the name of a Claude API that another process serves at an address; `None` if none is known there."""
+    name = _claudes(address, port)
+    return None if name is None or (is_loopback(plain(address)) and listens_here(port)) else name
+
+
+def _claudes(host: str | bytes, port: Any) -> str | None:
+    """Return the name of a host where a Claude API is served. An address has the name that was looked up for it."""
+    address, number = plain(host), number_of(port)
+    name = plain(name_of(address))
+    known = any(is_claudes(known, number) or _is_users(known, number) for known in {name, address})
+    return name if known else None
 
 
 def met_process(frame: FrameType, *, is_refused: bool = False) -> None:

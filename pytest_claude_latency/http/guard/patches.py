@@ -1,4 +1,4 @@
-"""What the audit hook alone cannot see: names behind addresses, kept connections, tunnels, other threads, C loops.
+"""What the audit hook alone cannot see: requests on kept connections, tunnels, other threads, loops in C.
 
 Each patch is made once and stays. For who is not watched it costs a call.
 """
@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from pytest_claude_latency.http.guard import judging, processes
+from pytest_claude_latency.http.guard import judging, names, other_libraries, processes
 from pytest_claude_latency.http.guard.hosts import destination_of, is_claudes, plain
 from pytest_claude_latency.virtual_time.patches.import_hook import Patch, Watcher
 from pytest_claude_latency.virtual_time.patches.patching import wrap
@@ -23,7 +23,7 @@ _MARK = "_claude_latency_guard"
 
 def install() -> None:
     """Patch what is imported, and the rest as soon as it is."""
-    _patch(socket, _socket)
+    names.install()
     _patch(os, processes.in_os)
     if os.name == "posix":
         _patch(importlib.import_module("_posixsubprocess"), processes.in_posixsubprocess)
@@ -38,19 +38,6 @@ def _patch(module: ModuleType, patch: Patch) -> None:
     if not hasattr(module, _MARK):
         setattr(module, _MARK, True)
         patch(module)
-
-
-def _socket(module: Any) -> None:
-    """Note which addresses each name stands for."""
-    lookup = module.getaddrinfo
-
-    @functools.wraps(lookup)
-    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        addresses = lookup(host, *args, **kwargs)
-        judging.remember(host, addresses)
-        return addresses
-
-    module.getaddrinfo = getaddrinfo
 
 
 def _http_client(module: Any) -> None:
@@ -113,6 +100,7 @@ def _uvloop(module: Any) -> None:
 
 _LIBRARIES: dict[str, Patch] = {
     **processes.LIBRARIES,
+    **other_libraries.LIBRARIES,
     "asyncio.base_events": _asyncio,
     "http.client": _http_client,
     "uvloop": _uvloop,

@@ -1,0 +1,291 @@
+"""What connects in C code, through a SOCKS proxy, or connected before the test: refused, or noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+
+from tests.plugin.suite import Suite
+from tests.plugin.test_guard import CLIENTS, REFUSED
+from tests.support.far_server import FarServer, far_server
+
+SENT_UNSEEN = "a connection to a Claude API was used that no recording can answer, and by code in C*"
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[FarServer]:
+    with far_server() as server:
+        yield server
+
+
+OLDER = (
+    CLIENTS
+    + """
+sock = socket.create_connection((HOST, PORT))
+
+
+def by_sendall():
+    sock.sendall(RAW)
+
+
+def by_send():
+    sock.send(RAW)
+
+
+def by_sendmsg():
+    sock.sendmsg([RAW[:40], RAW[40:]])
+
+
+def by_makefile():
+    with sock.makefile("wb") as file:
+        file.write(RAW)
+
+
+async def by_loop():
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_sendall(sock, RAW)
+    finally:
+        sock.setblocking(True)
+
+
+WAYS = {
+    "sendall": by_sendall,
+    "send": by_send,
+    "sendmsg": by_sendmsg,
+    "makefile": by_makefile,
+    "loop": lambda: asyncio.run(by_loop()),
+    "by its file": lambda: os.write(sock.fileno(), RAW),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it(way, claude_latency):
+    WAYS[way]()
+"""
+)
+
+
+def test_what_is_sent_on_an_older_connection_is_refused_or_noticed(suite: Suite, far: FarServer) -> None:
+    suite.write(OLDER)
+    before = far.served
+
+    refused = suite.run("-k", "not its", base_url=far.url)
+
+    refused.assert_outcomes(failed=5, deselected=1)
+    assert refused.stdout.str().count(f"{REFUSED}\n") == 5
+    assert far.served == before
+    noticed = suite.run("-k", "its", base_url=far.url)
+
+    noticed.assert_outcomes(failed=1, deselected=5)
+    noticed.stdout.fnmatch_lines([SENT_UNSEEN, f"  host      127.0.0.1:{far.port}", "  opened    before the test"])
+
+
+def test_an_older_connection_that_is_only_closed_is_no_call(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CLIENTS
+        + """
+kept = [socket.create_connection((HOST, PORT)) for _ in range(3)]
+
+
+def test_it(claude_latency):
+    kept[0].close()
+    kept[1].sendall(b"bye")
+    kept[2].shutdown(socket.SHUT_WR)
+"""
+    )
+
+    suite.run(base_url=far.url).assert_outcomes(passed=1)
+
+
+def test_other_runs_warn_of_what_is_sent_on_an_older_connection(suite: Suite, far: FarServer) -> None:
+    suite.write(OLDER)
+
+    result = suite.run("--latency-mode=live", "-k", "sendall", base_url=far.url)
+
+    result.assert_outcomes(failed=1, deselected=5)
+    result.stdout.fnmatch_lines(["no call of this test was measured, but it talked to a Claude API through socket"])
+
+
+def test_connections_of_doors_are_no_business_of_the_guards(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CLIENTS
+        + """
+import aiohttp, requests
+
+loop = asyncio.new_event_loop()
+kept = requests.Session()
+OTHER = {"model": "gpt", "messages": [], "padding": "x" * 200}
+
+
+async def session():
+    return aiohttp.ClientSession()
+
+
+async def post(session):
+    async with session.post(f"{URL}/v1/chat/completions", json=OTHER) as answer:
+        await answer.read()
+
+
+def test_before():
+    global opened
+    opened = loop.run_until_complete(session())
+    loop.run_until_complete(post(opened))
+    kept.post(f"{URL}/v1/chat/completions", json=OTHER)
+
+
+def test_it(claude_latency):
+    loop.run_until_complete(post(opened))
+    kept.post(f"{URL}/v1/chat/completions", json=OTHER)
+    loop.run_until_complete(opened.close())
+    requests.Session().post(f"{URL}/v1/chat/completions", json=OTHER)
+"""
+    )
+
+    for mode in ("replay", "live"):
+        result = suite.run(f"--latency-mode={mode}", base_url=far.url)
+
+        result.assert_outcomes(passed=2)
+        result.stdout.no_fnmatch_line("*past this plugin*")
+
+
+@pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")
+def test_a_connection_of_uvloop_that_is_older_than_the_test_is_noticed(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CLIENTS
+        + """
+import uvloop
+
+loop = uvloop.new_event_loop()
+reader, writer = loop.run_until_complete(asyncio.open_connection(HOST, PORT))
+
+
+async def send():
+    writer.write(RAW)
+    return await reader.read(1000)
+
+
+def test_it(claude_latency):
+    loop.run_until_complete(send())
+"""
+    )
+
+    result = suite.run("--latency-clock=real", base_url=far.url)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([SENT_UNSEEN, "  opened    before the test"])
+
+
+def test_a_connection_that_nobody_met_is_noticed_while_it_is_open(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CLIENTS
+        + """
+import ctypes, struct
+
+libc = ctypes.CDLL(None)
+
+
+def test_it(claude_latency):
+    sock = socket.socket()
+    address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", PORT) + socket.inet_aton(HOST) + bytes(8)
+    assert libc.connect(sock.fileno(), address, len(address)) == 0
+    kept.append(sock)
+
+
+kept = []
+"""
+    )
+
+    result = suite.run(base_url=far.url)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([SENT_UNSEEN, "  opened    in the test"])
+
+
+IN_C = {
+    "pycurl": """
+from pycurl import Curl, POSTFIELDS, URL as ADDRESS, WRITEFUNCTION, HTTPHEADER
+
+
+def by_library(url):
+    curl = Curl()
+    curl.setopt(ADDRESS, url + "/v1/messages")
+    curl.setopt(POSTFIELDS, BODY)
+    curl.setopt(WRITEFUNCTION, lambda data: None)
+    curl.perform()
+    curl.close()
+""",
+    "curl_cffi": """
+from curl_cffi import requests
+
+
+def by_library(url):
+    requests.post(url + "/v1/messages", data=BODY)
+""",
+    "grpc": """
+import grpc
+
+channels = {}
+
+
+def by_library(url):
+    target = urlsplit(url).netloc
+    channel = channels.get(target) or grpc.insecure_channel(target)
+    with pytest.raises(grpc.RpcError):
+        channel.unary_unary("/claude/Ask")(BODY, timeout=0.3)
+
+
+channels[urlsplit(URL).netloc] = grpc.insecure_channel(urlsplit(URL).netloc)
+""",
+    "socks": """
+import socks
+
+
+def by_library(url):
+    with socks.socksocket() as connection:
+        connection.set_proxy(socks.SOCKS5, "127.0.0.1", PROXY)
+        connection.connect((urlsplit(url).hostname, urlsplit(url).port or 80))
+        connection.sendall(RAW)
+""",
+    "python_socks": """
+from python_socks.sync import Proxy
+
+
+def by_library(url):
+    proxy = Proxy.from_url(f"socks5://127.0.0.1:{PROXY}")
+    proxy.connect(dest_host=urlsplit(url).hostname, dest_port=urlsplit(url).port or 80, timeout=1)
+""",
+}
+
+
+@pytest.mark.parametrize("library", IN_C)
+def test_a_library_that_no_event_tells_of_is_refused_at_its_own_function(
+    suite: Suite, far: FarServer, library: str
+) -> None:
+    pytest.importorskip(library)
+    suite.write(
+        CLIENTS
+        + """
+server = socket.create_server(("127.0.0.1", 0))
+PROXY = server.getsockname()[1]
+"""
+        + IN_C[library]
+        + """
+def test_known_by_the_environment(claude_latency):
+    by_library(URL)
+
+
+def test_a_vendors_own(claude_latency):
+    by_library("http://api.anthropic.com")
+"""
+    )
+    before = far.served
+
+    result = suite.run(base_url=far.url)
+
+    result.assert_outcomes(failed=2)
+    assert result.stdout.str().count(f"{library}{REFUSED}\n") == 2
+    result.stdout.fnmatch_lines(["*program   test_it.py:* in by_library", "*host      api.anthropic.com*"])
+    assert far.served == before
