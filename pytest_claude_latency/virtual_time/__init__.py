@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_claude_latency.virtual_time.patches import conditions, import_hook, threads, time_module
+from pytest_claude_latency.virtual_time.patches import conditions, import_hook, raw_threads, threads, time_module
 from pytest_claude_latency.virtual_time.patches.blocking import plain_locks, signals
 from pytest_claude_latency.virtual_time.patches.dates import time_travel
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
@@ -68,6 +68,7 @@ def install() -> None:
         os.register_at_fork(after_in_child=_forget_worlds)
     conditions.install(time.monotonic)
     threads.install()
+    raw_threads.install()
     plain_locks.install()
     signals.install_kill()
     import_hook.on_import(

@@ -62,6 +62,7 @@ ANYTHING = object()
 # These two tables are state of the process, as `threading`'s own table of threads is. A thread finds its world by its
 # identifier alone: context variables are not handed on to new threads, and thread locals cannot be set from outside.
 MEMBERS: dict[int, Member] = {}
+NATIVE_IDS: dict[int, int] = {}  # the kernel's identifiers of members that `threading` does not list
 OURS: set[int] = set()  # the kernel's identifiers of this package's own threads, which no table of Python's lists
 
 # Workers of pools and caches that are doing a job of an outsider. An idle worker can do nothing for a member.

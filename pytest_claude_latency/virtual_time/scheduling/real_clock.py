@@ -7,7 +7,7 @@ no world, the rest of a wait whose world has ended.
 from __future__ import annotations
 
 import time as _time
-from _thread import LockType, RLock, allocate_lock, get_ident
+from _thread import LockType, RLock, allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable, Sized
 from typing import Any, final
 
@@ -51,5 +51,6 @@ __all__ = [
     "monotonic",
     "monotonic_ns",
     "sleep",
+    "start_new_thread",
     "time_ns",
 ]

@@ -6,15 +6,19 @@ arrive late that did not come late. A thread that wakes at a fixed pace sees it,
 
 from __future__ import annotations
 
-import _thread
 import threading
 from time import process_time_ns
 from typing import Final, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.members import OURS
-from pytest_claude_latency.virtual_time.scheduling.real_clock import LockType, allocate_lock, monotonic_ns
-from pytest_claude_latency.virtual_time.watch.watchdog import hide_from_count
+from pytest_claude_latency.virtual_time.scheduling.real_clock import (
+    LockType,
+    allocate_lock,
+    monotonic_ns,
+    start_new_thread,
+)
+from pytest_claude_latency.virtual_time.watch import thread_count
 
 _PERIOD: Final[Nanoseconds] = 50 * MILLISECOND
 LEAST: Final[Nanoseconds] = 300 * MILLISECOND
@@ -34,11 +38,11 @@ class StallWatch:
 
     def start(self) -> None:
         """Begin to watch, in a thread that no list of Python's shows."""
-        hide_from_count()
+        thread_count.hide()
         self._looked, self._computed = monotonic_ns(), process_time_ns()
         self._stop_event = allocate_lock()
         self._stop_event.acquire()
-        _thread.start_new_thread(self._run, (self._stop_event,))
+        start_new_thread(self._run, (self._stop_event,))
 
     def stop(self) -> None:
         """Stop to watch. Stopping twice does nothing."""

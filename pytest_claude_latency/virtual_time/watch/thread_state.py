@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from pytest_claude_latency.virtual_time.scheduling.members import NATIVE_IDS
 from pytest_claude_latency.virtual_time.watch import open_files, thread_frames
 
 _TASKS = Path("/proc/self/task")
@@ -149,7 +150,7 @@ _UNSEEN = ThreadState(0, "R", "running", "")
 def look(ident: int) -> ThreadState:
     """Look at a thread by its Python identifier. A thread that cannot be seen is taken for one that runs."""
     thread = threading._active.get(ident)  # type: ignore[attr-defined] # threads by identifier
-    native_id = getattr(thread, "native_id", None)
+    native_id = getattr(thread, "native_id", None) or NATIVE_IDS.get(ident)
     if native_id is None:
         return _UNSEEN
     if _CALLS:

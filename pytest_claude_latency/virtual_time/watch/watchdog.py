@@ -8,18 +8,22 @@ world in which nothing can happen any more.
 
 from __future__ import annotations
 
-import _thread
-import functools
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, Member
-from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns
+from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns, start_new_thread
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
-from pytest_claude_latency.virtual_time.watch import blocked_threads, deadlock, main_thread_signal, thread_state
+from pytest_claude_latency.virtual_time.watch import (
+    blocked_threads,
+    deadlock,
+    main_thread_signal,
+    thread_count,
+    thread_state,
+)
 from pytest_claude_latency.virtual_time.watch.bystanders import Bystanders
 from pytest_claude_latency.virtual_time.watch.real_waits import RealWait, RealWaitLog, Watch
 
@@ -62,11 +66,11 @@ class WatchDog:
 
         `threading` would list it: then programs that count their threads would see one more in a replay.
         """
-        hide_from_count()
+        thread_count.hide()
         # Waited for, a moment: programs that count threads twice must not see it begin in between.
         up = allocate_lock()
         up.acquire()
-        _thread.start_new_thread(self._run, (up.release,))
+        start_new_thread(self._run, (up.release,))
         up.acquire()
 
     def stop(self) -> None:
@@ -199,17 +203,3 @@ class WatchDog:
         if self._failed != schedule.times_woken and now - self._stuck[1] >= patience:
             self._failed = schedule.times_woken
             deadlock.fail(self._world)
-
-
-def hide_from_count() -> None:
-    """Let the interpreter's count of threads leave out our own."""
-    interpreter: Any = _thread
-    machine: Callable[[], int] = interpreter._count
-    if hasattr(machine, "__wrapped__"):
-        return
-
-    @functools.wraps(machine)
-    def count() -> int:
-        return machine() - len(OURS)
-
-    interpreter._count = count
