@@ -7,12 +7,14 @@ prompt, one call too many and another endpoint need different cures.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, final
 from urllib.parse import urlsplit
 
+from pytest_claude_latency.cassettes.changes import changes
 from pytest_claude_latency.cassettes.matching import EXACT, Matcher, Rules, body_of
 from pytest_claude_latency.cassettes.secrets import conceal
 from pytest_claude_latency.messages_api.exchange import Request
@@ -21,6 +23,7 @@ from pytest_claude_latency.plurals import number_of
 _WIDTH = 60  # characters of a value that are shown
 _BEFORE = 20  # how many of these come before the first character that differs
 _PLACES = 5  # differences that are shown
+_INDEX = re.compile(r"\[\d+\]")
 
 
 @final
@@ -109,13 +112,41 @@ def nearest(candidates: Iterable[Request], sent: Request, rules: Rules = EXACT) 
     return distances.index(min(distances)) if distances else None
 
 
-def miss_message(sent: Request, matcher: Matcher | None, *, recording: str, record: str) -> str:
-    """Return why nothing answers this request, and what to do.
+@dataclass(frozen=True)
+class Explanation:
+    """Why nothing answers a request, and what to do.
 
-    `matcher` is None if there is no recording, `recording` names its file, `record` is the command
-    that would record the test.
+    `cause` is equal for misses that have the same cause, in whichever test; empty where a miss is a cause of its own.
     """
-    request = sent.title
+
+    body: str
+    cause: str = ""
+    unmeant: str = ""
+    """What to do if the miss was not meant; empty where there is nothing but to record."""
+    is_fault: bool = False
+    """Whether it most likely was not meant: to record it would only keep the fault."""
+
+    def text(self, record: str, tests: int = 1) -> str:
+        """Return the whole message. `record` is the command that records the tests, of which so many meet this."""
+        met_by = [_fact("tests", f"{tests} tests meet this, and one command records them all")] if tests > 1 else []
+        if self.is_fault:
+            lines = [_fact("do", self.unmeant), _fact("", f"if this was meant: {record}")]
+        else:
+            lines = [_fact("record", record)]
+            lines += [_fact("", f"if this was not meant: {self.unmeant}")] if self.unmeant else []
+        return "\n".join([self.body, *met_by, *lines])
+
+
+def explanation(
+    sent: Request, matcher: Matcher | None, *, recording: str, line: str | None = None, let_by: str = ""
+) -> Explanation:
+    """Return why nothing answers this request, which `line` of the program sends.
+
+    `matcher` is None if there is no recording, `recording` names its file. `let_by` says what happened just before that
+    may have let a call happen that is one too many.
+    """
+    request, unmeant, is_fault, causes = sent.title, "", False, [line or ""]
+    made_at = [] if line is None else [_fact("made at", line)]
     if matcher is None:
         head, facts = f"nothing is recorded that could answer this {request}", [_fact("missing", recording)]
     elif fitting := matcher.fitting(sent):
@@ -125,25 +156,30 @@ def miss_message(sent: Request, matcher: Matcher | None, *, recording: str, reco
         if len(fitting) == 1:
             times = f"once, as exchange {last}"
         facts = [_fact("recorded", f"{times} of {recording}, already used")]
+        facts += [_fact("let by", let_by)] if let_by else []
+        unmeant, is_fault = "find out why the call is made again", True
     elif not matcher.exchanges:
         head, facts = f"no recorded answer fits this {request}", [_fact("recording", f"{recording} holds no exchange")]
     else:
-        head, facts = f"no recorded answer fits this {request}", _nearest_lines(sent, matcher, recording)
-    # The facts line up with those of a budget's message.
-    return "\n".join([head, *facts, _fact("record", record)])
+        head, unmeant = f"no recorded answer fits this {request}", "undo the change"
+        requests = [exchange.request for exchange in matcher.exchanges]
+        number = (nearest(requests, sent, matcher.rules) or 0) + 1
+        places = differences(requests[number - 1], sent, matcher.rules)
+        changed = changes(requests[number - 1], sent)
+        facts = [_fact("" if index else "changed", change.text) for index, change in enumerate(changed)]
+        facts += _nearest_lines(places, f"exchange {number} of {recording}", is_used=matcher.is_used(number))
+        causes += sorted({change.name for change in changed} or {_INDEX.sub("", place.path) for place in places})
+    return Explanation("\n".join([head, *made_at, *facts]), " ".join([head, *causes]), unmeant, is_fault)
 
 
 def _fact(label: str, text: str) -> str:
     return f"  {label:<9} {text}"
 
 
-def _nearest_lines(sent: Request, matcher: Matcher, recording: str) -> list[str]:
-    requests = [exchange.request for exchange in matcher.exchanges]
-    place = nearest(requests, sent, matcher.rules) or 0
-    places = differences(requests[place], sent, matcher.rules)
-    used = " (already used)" if matcher.is_used(place + 1) else ""
+def _nearest_lines(places: list[Difference], exchange: str, *, is_used: bool) -> list[str]:
+    used = " (already used)" if is_used else ""
     count = number_of(len(places), "place", one="one")
-    lines = [_fact("nearest", f"exchange {place + 1} of {recording}{used} differs in {count}:")]
+    lines = [_fact("nearest", f"{exchange}{used} differs in {count}:")]
     # so that the two values of each place stand under each other
     width = max(len(difference.path) for difference in places[:_PLACES])
     for difference in places[:_PLACES]:

@@ -24,7 +24,7 @@ from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback
 from pytest_claude_latency.measurement import call_location
 from pytest_claude_latency.measurement.call_log import CallLog
-from pytest_claude_latency.measurement.miss import Miss
+from pytest_claude_latency.measurement.miss import Miss, MissText
 from pytest_claude_latency.measurement.unseen import Unseen
 from pytest_claude_latency.measurement.variant import Variant
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
@@ -84,7 +84,7 @@ class Measurement:
         # Recorded times are those of the virtual clock, which no stall moves.
         self._stall_watch = None if source.replays else StallWatch()
         self._worlds: list[World] = []
-        self._misses: list[str] = []
+        self._misses: list[str | MissText] = []
         self._stand_ins: list[str] = []
         self._reported_misses = 0
         self._varied = 0
@@ -215,14 +215,14 @@ class Measurement:
         """Learn of a process that the program starts."""
         self.unseen.started(process)
 
-    def miss(self, message: str) -> NoReturn:
+    def miss(self, message: str | MissText) -> NoReturn:
         """Stop a program that asks for what nothing may answer.
 
         The exception is no `Exception`, so that neither the SDK's retries nor an application's handler hide it. The
         message is also noted, so that the test fails even if a bare `except` swallows the exception.
         """
         self._misses.append(message)
-        self.unseen.missed(message)
+        self.unseen.missed(message if isinstance(message, str) else message.text)
         raise Miss(message)
 
     def fail_if_missed(self) -> None:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, final
 
 import pytest
+
+from pytest_claude_latency.cassettes.mismatch import Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class MissText:
+    """What is said of a miss, and what the run needs to tell misses of one cause together."""
+
+    text: str
+    explanation: Explanation | None = None
+    """What `text` is made of; `None` where the miss stands for itself."""
+    recorded_by: str = ""
+    """The node id of the test, or file, that is to be recorded."""
 
 
 @final
@@ -14,8 +28,9 @@ class Miss(pytest.fail.Exception):  # type: ignore[misc, name-defined]  # pytest
     pytest's class cannot be pickled. This one can, so that a child process hands it to the test that waits for it.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, pytrace=False)
+    def __init__(self, message: str | MissText) -> None:
+        self.told = MissText(message) if isinstance(message, str) else message
+        super().__init__(self.told.text, pytrace=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _missed, (self.msg,)

@@ -13,8 +13,10 @@ from typing import ClassVar, Final, NoReturn, final
 
 from pytest_claude_latency.cassettes.matching import Matcher
 from pytest_claude_latency.cassettes.redaction import redact_request
+from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.http.replay_script import Playback, slack_of
 from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.miss import MissText
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
 
 _ONE_TOO_MANY: Final = "play: this {request} is one request more than the {total} exchanges of the recording"
@@ -41,22 +43,23 @@ class CassetteSource:
 
     matcher: Matcher
     redact: tuple[re.Pattern[str], ...]
-    explain: Callable[[Request], str]
-    """Makes the message for a request that no recording fits."""
-    overrun: Callable[[Exchange], str]
-    """Makes the message for a program that reads on where the recorded one stopped."""
+    explain: Callable[[Request, str | None, Measurement], MissText]
+    """Makes the message for a request that no recording fits, and that this line of the program sends."""
+    overrun: Callable[[Exchange, str | None, Nanoseconds], MissText]
+    """Makes the message for a program that reads on where the recorded one stopped: who sent it, and since when."""
 
     def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback:
         """Return the recorded exchange. Without one the request is a miss."""
         shown = redact_request(request, self.redact)  # recordings hold redacted requests, so these are compared
         recorded = self.matcher.take(shown)
         if recorded is None:
-            measurement.miss(self.explain(shown))
+            measurement.miss(self.explain(shown, line, measurement))
+        sent = measurement.now()
 
         def stop(exchange: Exchange) -> NoReturn:
-            measurement.miss(self.overrun(exchange))
+            measurement.miss(self.overrun(exchange, line, measurement.now() - sent))
 
-        slack = slack_of(recorded, measurement.now())
+        slack = slack_of(recorded, sent)
         return Playback(recorded, measurement, stop, self.matcher.place_of(recorded), slack)
 
 

@@ -7,24 +7,34 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import final
+from threading import get_ident
+from typing import Final, final
 
 import pytest
 
+from pytest_claude_latency import duration
 from pytest_claude_latency.cassettes.matching import Matcher, Rules
-from pytest_claude_latency.cassettes.mismatch import miss_message
+from pytest_claude_latency.cassettes.mismatch import Explanation, explanation
 from pytest_claude_latency.cassettes.paths import path_of, shown
 from pytest_claude_latency.cassettes.recording import Recording, save_set, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
 from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.collection.markers import OWNERS, CassetteMarker, place_of
+from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.miss import MissText
 from pytest_claude_latency.measurement.sources import CassetteSource
-from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.messages_api.exchange import Exchange, Request
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.settings import Mode, Settings
+from pytest_claude_latency.virtual_time.watch import source_location
+
+_SILENCE: Final[Nanoseconds] = 100 * MILLISECOND
+"""A program that stops so long after the last thing that came was stopped by a timer."""
+_JUST_NOW: Final[Nanoseconds] = 10 * MILLISECOND
 
 
 @final
@@ -43,6 +53,8 @@ class CassetteFile:
     """Writes the recording. An empty sequence says that the test sent nothing: no recording is to stay."""
     settings: Settings
     sample: int = 1
+    recorded_by: str = ""
+    """The node id that `command` names; empty where it says more, as for variants."""
 
     @property
     def exists(self) -> bool:
@@ -61,10 +73,16 @@ class CassetteFile:
         """Return the source that serves a recording, or that misses every request where there is none."""
         # without a recording every request is a miss, and its message says how to record
         matcher = Matcher(recording.exchanges if recording else (), rules)
-        explain = partial(
-            miss_message, matcher=matcher if recording else None, recording=self.shown, record=self.command
-        )
+        known = matcher if recording else None
+
+        def explain(request: Request, line: str | None, measurement: Measurement) -> MissText:
+            let_by = _let_by(measurement)
+            return self._told(explanation(request, known, recording=self.shown, line=line, let_by=let_by))
+
         return CassetteSource(matcher, self.settings.redact, explain, self._overrun)
+
+    def _told(self, found: Explanation) -> MissText:
+        return MissText(found.text(self.command), found, self.recorded_by)
 
     def unused(self, source: object) -> str | None:
         """Return what to say of recorded exchanges that no request asked for; `None` if there are none."""
@@ -101,11 +119,20 @@ class CassetteFile:
         )
         self.save([redact(recording, self.settings.redact)])
 
-    def _overrun(self, exchange: Exchange) -> str:
-        end = exchange.end
+    def _overrun(self, exchange: Exchange, line: str | None, waited: Nanoseconds) -> MissText:
         # Nobody knows what came after the point where the recorded program stopped reading, so nothing is made up.
-        stopped = f"{end.at / 1e6:.0f}ms after it was sent" if end else "when its test ended"
-        return messages.end_of_recording(exchange.request.title, stopped, self.shown, self.command)
+        request, end = exchange.request.title, exchange.end
+        arrivals = [chunk.at for chunk in exchange.chunks[-1:]] or (
+            [exchange.response.at] if exchange.response else [0]
+        )
+        if end is None or end.at - arrivals[-1] < _SILENCE:
+            stopped = f"{end.at / 1e6:.0f}ms after it was sent" if end else "when its test ended"
+            found = messages.end_of_recording(request, stopped, self.shown, line)
+        else:
+            # It did not stop because of what it read: nothing had come for a while.
+            silent = end.at - arrivals[-1]
+            found = messages.time_out_gone(request, self.shown, line, stopped=end.at, silent=silent, waited=waited)
+        return self._told(found)
 
 
 def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session) -> CassetteFile:
@@ -139,4 +166,21 @@ def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session
         else:
             raise LatencyError(messages.not_one_owner(marker.name, owners))
     command = session.record_command(nodeid, variants=identity.variant is not None)
-    return CassetteFile(path, nodeid, shown(path, session.config.rootpath), command, save, settings, identity.sample)
+    recorded_by = nodeid if identity.variant is None else ""
+    return CassetteFile(
+        path, nodeid, shown(path, session.config.rootpath), command, save, settings, identity.sample, recorded_by
+    )
+
+
+def _let_by(measurement: Measurement) -> str:
+    """Return what held the event loop until just now, so that a timer fired before an answer was read; or nothing."""
+    now = measurement.now()
+    held = [hold for hold in measurement.holds() if hold.in_loop and not hold.is_loop and hold.thread == get_ident()]
+    if not held or held[-1].length < _SILENCE or now - held[-1].end > _JUST_NOW:
+        return ""
+    what, where = source_location.place_of_hold(held[-1])
+    return (
+        f"{what} at {where}\n"
+        f"{'':12}held the event loop for {duration.show(held[-1].length)}; a timer that was due meanwhile fired\n"
+        f"{'':12}before the program read what had come"
+    )

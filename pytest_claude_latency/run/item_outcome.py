@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import final
 
 import pytest
@@ -10,6 +10,8 @@ import pytest
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.errors import BudgetExceeded
 from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.miss import Miss
+from pytest_claude_latency.report.misses import MISSED
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.latency_test import LatencyTest
@@ -74,6 +76,9 @@ class ItemOutcome:
             # An expected failure: it is shown with its reason, and fails neither the run nor `--maxfail`.
             report.outcome, report.wasxfail = "skipped", messages.VARIANT_FAILED  # as pytest's own do
         self.outcome = outcome_of(report) or self.outcome
+        told = excinfo.value.told if excinfo is not None and isinstance(excinfo.value, Miss) else None
+        if told is not None and told.explanation is not None and told.recorded_by:
+            setattr(report, MISSED, asdict(told.explanation) | {"recorded_by": told.recorded_by})
         # The recording of a test that is only too slow is a good one: it shows what to make faster.
         if excinfo is not None and self._is_about_budgets(excinfo.value):
             setattr(report, OVER_BUDGET, True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from pytest_claude_latency import duration
+from pytest_claude_latency.cassettes.mismatch import Explanation
 from pytest_claude_latency.collection.selection import BUDGET
+from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.plurals import number_of
 
 STRICTLY = "--latency-strict"
@@ -71,15 +74,45 @@ def mixed_set(recorded: int, found: int, command: str) -> str:
     )
 
 
-def end_of_recording(request: str, stopped: str, recording: str, command: str) -> str:
+def end_of_recording(request: str, stopped: str, recording: str, line: str | None) -> Explanation:
     """Return what is said of a program that reads on where the recorded program stopped."""
-    return (
-        f"the program waits for more of this {request} than was recorded\n"
-        f"  recorded  the recorded program stopped reading {stopped} (it closed the stream, or a time-out of its "
-        f"own fired); what the API would have sent next is not known\n"
-        f"  recording {recording}\n"
-        f"  record    {command}"
+    head = f"the program waits for more of this {request} than was recorded"
+    return Explanation(
+        f"{head}\n"
+        f"{_made_at(line)}"
+        f"  recorded  the recorded program stopped reading {stopped};\n"
+        f"            what the API would have sent next is not known\n"
+        f"  recording {recording}",
+        f"{head} {line}",
+        "stop reading where the recorded program did",
+        is_fault=True,
     )
+
+
+def time_out_gone(
+    request: str, recording: str, line: str | None, *, stopped: Nanoseconds, silent: Nanoseconds, waited: Nanoseconds
+) -> Explanation:
+    """Return what is said of a program that still waits where the recorded one gave up: its time-out did not fire.
+
+    The recorded program `stopped` so long after the request was sent, after it had been `silent` for so long. This one
+    `waited` until now.
+    """
+    nothing = "nothing had come" if silent == stopped else f"nothing had come for {duration.show(silent)}"
+    head = f"the time-out that ended this {request} while recording did not fire"
+    return Explanation(
+        f"{head}\n"
+        f"{_made_at(line)}"
+        f"  recorded  the program gave up after {duration.show(stopped)}, when {nothing}\n"
+        f"  now       it still waits after {duration.show(waited)}: its time-out is longer, or gone\n"
+        f"  recording {recording}",
+        f"{head} {line}",
+        "give the call its time-out again",
+        is_fault=True,
+    )
+
+
+def _made_at(line: str | None) -> str:
+    return "" if line is None else f"  made at   {line}\n"
 
 
 def answered_elsewhere(requests: Sequence[str]) -> str:

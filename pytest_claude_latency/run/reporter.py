@@ -12,6 +12,7 @@ from pytest_claude_latency.collection.selection import is_marked
 from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.run.end_of_run import EndOfRun
 from pytest_claude_latency.run.session import BEGAN, REPORTED, STAGING, Session
+from pytest_claude_latency.run.verdict_reports import key_of
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
@@ -139,6 +140,25 @@ class Reporter:
             self._session.close_staging()
             if not session.config.option.collectonly:
                 session.exitstatus = self._write() or session.exitstatus
+
+    # Outermost, since pytest shows the failures in a wrapper of this hook. All other readers have had the reports.
+    @pytest.hookimpl(specname="pytest_terminal_summary", wrapper=True, tryfirst=True)
+    def pytest_terminal_summary_of_misses(self, terminalreporter: Any) -> Generator[None, Any, Any]:
+        """Let misses of one cause tell it once, before pytest shows the failures."""
+        reports = [report for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, ())]
+        if reports and self._end.results:
+            from pytest_claude_latency.report import misses
+
+            misses.tell_once(reports, self._record_command)
+        return (yield)
+
+    def _record_command(self, reports: Sequence[pytest.TestReport], nodeids: Sequence[str]) -> str:
+        """Return the command that records these tests and no other; `--lf` where it selects exactly these."""
+        last_failed = getattr(self._session.config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
+        is_exact = {report.nodeid for report in reports} == set(nodeids)
+        if is_exact and last_failed and set(last_failed) == set(map(key_of, reports)):
+            return "pytest --latency-mode=record --lf"
+        return self._session.record_command(*nodeids)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the section, or the one line that says what was not judged."""

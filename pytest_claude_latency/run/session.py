@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -122,16 +122,23 @@ class Session:
         except LatencyError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
 
-    def record_command(self, nodeid: str, *, variants: bool = False) -> str:
-        """Return what a user types, where pytest was started, to record this test or the tests of this file or folder.
+    def record_command(self, *nodeids: str, variants: bool = False) -> str:
+        """Return what a user types, where pytest was started, to record these tests, or the tests of a file or folder.
 
         `variants` says that only a run of variants has this test.
         """
-        # a node id is relative to rootdir, but pytest reads a path from the folder it is started in
-        path, separator, test = nodeid.partition("::")
-        there = Path(os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)).as_posix()
         option = " --latency-variants" if variants else ""
-        return f"pytest --latency-mode=record{option} {shlex.quote(there + separator + test)}"
+        return f"pytest --latency-mode=record{option} {self.arguments_for(nodeids)}"
+
+    def arguments_for(self, nodeids: Iterable[str]) -> str:
+        """Return node ids as the arguments that a user types where pytest was started."""
+        arguments = []
+        for nodeid in nodeids:
+            # a node id is relative to rootdir, but pytest reads a path from the folder it is started in
+            path, separator, test = nodeid.partition("::")
+            there = Path(os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)).as_posix()
+            arguments.append(shlex.quote(there + separator + test))
+        return " ".join(arguments)
 
 
 SESSION: pytest.StashKey[Session] = pytest.StashKey()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.report.misses import failure_of
 from pytest_claude_latency.results.verdict import RunVerdict
 from pytest_claude_latency.run import messages
 
@@ -78,11 +79,7 @@ def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
 
 def _failure_text(run_verdict: RunVerdict, location: tuple[str, int | None, str]) -> Any:
     """Return a failure as pytest shows it: the message, no traceback, and the place of the test."""
-    try:
-        # Raised, since pytest makes such a text of nothing but an exception that was caught.
-        raise pytest.fail.Exception(run_verdict.message, pytrace=False)
-    except pytest.fail.Exception:
-        failure: Any = pytest.ExceptionInfo.from_current().getrepr(style="value")
+    failure = failure_of(run_verdict.message)
     if failure.reprcrash is not None:
         failure.reprcrash.path, failure.reprcrash.lineno = location[0], (location[1] or 0) + 1
     return failure

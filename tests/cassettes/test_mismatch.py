@@ -6,7 +6,7 @@ from textwrap import dedent
 import pytest
 
 from pytest_claude_latency.cassettes.matching import Matcher
-from pytest_claude_latency.cassettes.mismatch import ABSENT, Difference, differences, miss_message, nearest
+from pytest_claude_latency.cassettes.mismatch import ABSENT, Difference, differences, explanation, nearest
 from pytest_claude_latency.messages_api.exchange import Request
 from tests.support.some_recording import answering, asking
 
@@ -59,13 +59,9 @@ def test_nothing_is_nearest_to_a_request_where_nothing_was_recorded() -> None:
 # ── what a miss says ──
 
 
-def explained(sent: Request, matcher: Matcher | None) -> str:
-    return miss_message(
-        sent,
-        matcher,
-        recording="cassettes/test_triage/test_label.1.jsonl",
-        record="pytest --latency-mode=record tests/test_triage.py::test_label",
-    )
+def explained(sent: Request, matcher: Matcher | None, **more: str) -> str:
+    found = explanation(sent, matcher, recording="cassettes/test_triage/test_label.1.jsonl", **more)
+    return found.text("pytest --latency-mode=record tests/test_triage.py::test_label")
 
 
 def ticket(text: str, **more: object) -> Request:
@@ -84,7 +80,8 @@ def test_a_changed_prompt_is_shown_next_to_the_recorded_one() -> None:
           nearest   exchange 1 of cassettes/test_triage/test_label.1.jsonl differs in one place:
                     messages[0].content   recorded  "Label this ticket: …"
                                           sent      "Tag this ticket: …"
-          record    pytest --latency-mode=record tests/test_triage.py::test_label""")
+          record    pytest --latency-mode=record tests/test_triage.py::test_label
+                    if this was not meant: undo the change""")
 
 
 def test_long_prompts_are_shown_around_the_first_character_that_differs() -> None:
@@ -113,7 +110,8 @@ def test_several_differences_are_counted_and_the_first_shown() -> None:
 def test_a_field_that_only_one_side_has_is_called_absent() -> None:
     lines = explained(ticket("Hi", stream=True), recorded(ticket("Hi"))).splitlines()
 
-    assert lines[2:4] == [
+    assert lines[1] == "  changed   `stream` is new: the answer will come piece by piece"
+    assert lines[3:5] == [
         "            stream   recorded  (absent)",
         "                     sent      true",
     ]
@@ -148,6 +146,32 @@ def test_a_request_too_many_is_distinguished_from_a_changed_one(times: int, said
         "this POST /v1/messages was sent more often than it was recorded",
         f"  recorded  {said} of cassettes/test_triage/test_label.1.jsonl, already used",
     ]
+
+
+def test_a_miss_says_where_it_is_made_and_what_let_a_call_too_many_happen() -> None:
+    matcher = recorded(ticket("Hi"))
+    matcher.take(ticket("Hi"))
+
+    told = explained(ticket("Hi"), matcher, line="app/llm.py:56 in ask", let_by="time.sleep at store.py:18")
+
+    assert told == dedent("""\
+        this POST /v1/messages was sent more often than it was recorded
+          made at   app/llm.py:56 in ask
+          recorded  once, as exchange 1 of cassettes/test_triage/test_label.1.jsonl, already used
+          let by    time.sleep at store.py:18
+          do        find out why the call is made again
+                    if this was meant: pytest --latency-mode=record tests/test_triage.py::test_label""")
+
+
+def test_misses_of_one_change_in_one_line_have_one_cause_whatever_else_the_prompts_hold() -> None:
+    def cause(prompt: str, *, line: str = "app.py:5 in ask", model: str = "claude-opus-4-8") -> str:
+        before = saying({"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": prompt}]})
+        after = saying({"model": model, "messages": [{"role": "user", "content": prompt}]})
+        return explanation(after, Matcher([answering(b"", request=before)]), recording="r", line=line).cause
+
+    assert cause("one") == cause("two")
+    assert cause("one") != cause("one", line="app.py:9 in ask")
+    assert cause("one") != explanation(ticket("Hi"), None, recording="r", line="app.py:5 in ask").cause
 
 
 def test_a_nearest_answer_that_is_used_is_called_so() -> None:

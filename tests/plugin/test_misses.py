@@ -295,3 +295,119 @@ def test_ordinary(portal):
     result.assert_outcomes(failed=2, passed=1)
     assert result.stdout.str().count("\nnothing is recorded that could answer this POST /v1/messages\n") == 2
     result.stdout.no_fnmatch_line("*portal is not running*")
+
+
+# ── several tests, one cause ──
+
+THREE = """
+def test_a(claude_latency):
+    ask("a")
+
+@pytest.mark.parametrize("text", ["b b", "c"])
+def test_b(claude_latency, text):
+    ask(text)
+"""
+
+
+def _after_a_change(suite: Suite) -> None:
+    """Three recorded tests, and an application that asks another model since."""
+    suite.write(THREE)
+    suite.record().assert_outcomes(passed=3)
+    app = suite.path / "app.py"
+    app.write_text(app.read_text().replace("claude-haiku-4-5", "claude-opus-4-8"))
+
+
+def test_one_change_that_several_tests_meet_is_told_once_with_one_command_for_all(suite: Suite) -> None:
+    _after_a_change(suite)
+
+    result = suite.run("--latency-budget", "--junitxml=junit.xml")
+
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "no recorded answer fits this POST /v1/messages",
+            "  made at   app.py:15 in ask",
+            "  changed   model claude-haiku-4-5 → claude-opus-4-8",
+            "  nearest   exchange 1 of cassettes/test_it/test_a.1.jsonl differs in one place:",
+            "  tests     3 tests meet this, and one command records them all",
+            "  record    pytest --latency-mode=record test_it.py::test_a '*::test_b?b b?' '*::test_b?c?'",
+            "            if this was not meant: undo the change",
+            "*_ test_b?b b? _*",
+            "no recorded answer fits this POST /v1/messages",
+            "  cause     the same as that of test_it.py::test_a",
+        ]
+    )
+    assert result.stdout.str().count("claude-haiku-4-5 → claude-opus-4-8") == 1
+    # readers of single tests get all of it
+    assert "the same as that of" not in (suite.path / "junit.xml").read_text()
+
+
+def test_the_command_for_all_is_the_shortest_that_selects_exactly_these(suite: Suite) -> None:
+    _after_a_change(suite)
+    result = suite.pytester.runpytest("--latency-budget")
+    result.stdout.fnmatch_lines(["  record    pytest --latency-mode=record --lf"])
+
+    suite.write(THREE + "\n\ndef test_other():\n    assert False\n")
+    result = suite.pytester.runpytest("--latency-budget")
+
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(["  record    pytest --latency-mode=record test_it.py::test_a *"])
+
+
+@pytest.mark.slow
+def test_workers_tell_a_cause_once_as_well(suite: Suite) -> None:
+    _after_a_change(suite)
+
+    result = suite.run("--latency-budget", "-n2")
+
+    result.assert_outcomes(failed=3)
+    assert result.stdout.str().count("claude-haiku-4-5 → claude-opus-4-8") == 1
+    result.stdout.fnmatch_lines(["  tests     3 tests meet this, and one command records them all"])
+
+
+def test_tests_of_two_causes_are_told_apart(suite: Suite) -> None:
+    suite.write("def test_a(claude_latency):\n    ask()\n\n\ndef test_b(claude_latency):\n    stream()\n")
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["  made at   app.py:15 in ask", "  made at   app.py:22 in stream"])
+    result.stdout.no_fnmatch_line("  tests *")
+
+
+def test_a_call_too_many_names_what_held_the_loop_until_a_timer_fired(suite: Suite) -> None:
+    hedged = """
+import store
+
+async def hedged(client):
+    first = asyncio.ensure_future(aask("hi", client))
+    await asyncio.sleep(0)
+    store.keep()
+    done, _ = await asyncio.wait([first], timeout=0.1)
+    return first.result() if done else await aask("hi", client)
+
+
+def test_it(claude_latency):
+    async def main():
+        async with anthropic.AsyncAnthropic() as client:
+            await hedged(client)
+    asyncio.run(main())
+"""
+    suite.pytester.makepyfile(store="import time\n\n\ndef keep():\n    pass\n")
+    suite.write(hedged.replace("timeout=0.1", "timeout=5"))
+    suite.server.answer(text("Hello", ttfb="300ms"))
+    suite.record().assert_outcomes(passed=1)
+    suite.pytester.makepyfile(store="import time\n\n\ndef keep():\n    time.sleep(1.2)\n")
+    suite.write(hedged.replace("done, _ = await asyncio.wait([first], timeout=0.1)", "done = ()"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "this POST /v1/messages was sent more often than it was recorded",
+            "  made at   app.py:30 in aask",
+            "  let by    time.sleep at store.py:5 in keep",
+            "            held the event loop for 1.200s; *",
+        ]
+    )

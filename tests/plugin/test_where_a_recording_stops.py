@@ -40,9 +40,11 @@ def test_a_program_that_reads_on_where_the_recorded_one_stopped_misses(suite: Su
     result.stdout.fnmatch_lines(
         [
             "the program waits for more of this POST /v1/messages than was recorded",
+            "  made at   test_it.py:* in read",
             "  recorded  the recorded program stopped reading *ms after it was sent*",
             "  recording cassettes/test_it/test_it.1.jsonl",
-            "  record    pytest --latency-mode=record test_it.py::test_it",
+            "  do        stop reading where the recorded program did",
+            "            if this was meant: pytest --latency-mode=record test_it.py::test_it",
         ]
     )
 
@@ -108,6 +110,17 @@ def test_a_program_may_go_on_for_250_ms_beyond_the_recording(suite: Suite, limit
     result = suite.replay()
 
     result.assert_outcomes(**{outcome: 1})
+    if outcome == "failed":
+        result.stdout.fnmatch_lines(
+            [
+                "the time-out that ended this POST /v1/messages while recording did not fire",
+                "  made at   app.py:37 in astream",
+                "  recorded  the program gave up after 194ms, when nothing had come",
+                "  now       it still waits after ?44ms: its time-out is longer, or gone",
+                "  do        give the call its time-out again",
+                "            if this was meant: pytest --latency-mode=record test_it.py::test_it",
+            ]
+        )
 
 
 @pytest.mark.parametrize(("limit", "outcome"), [("0.843", "passed"), ("0.845", "failed")])
@@ -120,6 +133,17 @@ def test_the_slack_grows_by_what_the_recorded_program_computed_before_it_sent_th
     result = suite.replay()
 
     result.assert_outcomes(**{outcome: 1})
+    if outcome == "failed":
+        result.stdout.fnmatch_lines(
+            [
+                "the time-out that ended this POST /v1/messages while recording did not fire",
+                "  made at   app.py:37 in astream",
+                "  recorded  the program gave up after 194ms, when nothing had come",
+                "  now       it still waits after ?44ms: its time-out is longer, or gone",
+                "  do        give the call its time-out again",
+                "            if this was meant: pytest --latency-mode=record test_it.py::test_it",
+            ]
+        )
 
 
 def test_a_time_out_that_began_long_before_the_request_fires_in_the_replay(suite: Suite) -> None:
