@@ -31,12 +31,12 @@ class Told(Enum):
 
 @final
 class Children:
-    """What the children that are forked from now on tell."""
+    """What the children that are forked from now on tell, in the file at `path`. An older child knows it otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self._parent = os.getpid()
         # Nothing is made before a child has something to tell: most tests fork no children.
-        self._path = Path(tempfile.gettempdir(), f"claude-latency-{self._parent}-{secrets.token_hex(8)}.jsonl")
+        self.path = path or Path(tempfile.gettempdir(), f"claude-latency-{self._parent}-{secrets.token_hex(8)}.jsonl")
         self._read = 0
 
     @property
@@ -47,7 +47,7 @@ class Children:
     def tell(self, kind: Told, text: str) -> None:
         """Tell the process that measures. Each line is written at once, since other children write too."""
         line = json.dumps([kind.value, text]).encode() + b"\n"
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line)
         finally:
@@ -56,7 +56,7 @@ class Children:
     def news(self) -> list[tuple[Told, str]]:
         """Return what was told since this was last asked."""
         try:
-            lines = self._path.read_bytes().splitlines()
+            lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
         new, self._read = lines[self._read :], len(lines)
@@ -66,4 +66,4 @@ class Children:
         """Remove the file."""
         if not self.is_child:
             with suppress(FileNotFoundError):
-                self._path.unlink()
+                self.path.unlink()

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, NoReturn, final
 
 from pytest_claude_latency import virtual_time
+from pytest_claude_latency.http.guard import names
+from pytest_claude_latency.measurement.shared_page import SharedPage, guard_when_shown, tell_of_forks
 from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.http.interception import Interception
     from pytest_claude_latency.http.sdk_patches import SDKPatches
     from pytest_claude_latency.measurement.measurement import Measurement
+    from pytest_claude_latency.measurement.older_children import OlderChild, OutlivingChild
     from pytest_claude_latency.messages_api.exchange import Request
 
 
@@ -43,6 +46,10 @@ class CurrentMeasurement:
         self._sdk: SDKPatches | None = None
         self._guard: Guard | None = None
         self._is_warm = False
+        self._page = SharedPage()
+        self._is_forked = False
+        names.install()
+        tell_of_forks(self)
 
     def prove_interception(self) -> None:
         """Make sure that the requests of this process are met.
@@ -53,7 +60,6 @@ class CurrentMeasurement:
         if self._interception is None:
             # Not at plugin load: this imports the SDK and its HTTP library, which a run without latency tests never
             # needs.
-            from pytest_claude_latency.http.guard.guard import Guard
             from pytest_claude_latency.http.interception import Interception
             from pytest_claude_latency.http.sdk_patches import SDKPatches
             from pytest_claude_latency.measurement import carriers
@@ -66,9 +72,7 @@ class CurrentMeasurement:
             self._interception = interception
             self._sdk = SDKPatches(self._replays, self._note_missing_credential, recognition)
             self._sdk.start()
-            added = [line.pattern.pattern for line in self._settings.endpoints if not line.excludes]
-            self._guard = Guard(self._responder, added)
-            self._guard.start()
+            self._start_guard()
             carriers.install()
         # Proved again for every test: a fixture or plugin may have replaced the patch since the last one, and then
         # requests would leave for the network, with the key.
@@ -113,6 +117,7 @@ class CurrentMeasurement:
         measurement.close()
         measurement.leave()
         self._measurement = None
+        self._page.clear()
         if self._interception is not None:
             self._interception.forget()
 
@@ -134,6 +139,7 @@ class CurrentMeasurement:
         finally:
             inner.leave()
             self._measurement = None
+            self._page.clear()
             if outer is not None:
                 self._enter(outer)
 
@@ -142,6 +148,7 @@ class CurrentMeasurement:
         if self._measurement is not None:
             self._measurement.leave()
             self._measurement = None
+        self._page.clear()
         if self._guard is not None:
             self._guard.stop()
             self._guard = None
@@ -153,10 +160,37 @@ class CurrentMeasurement:
     def _enter(self, measurement: Measurement) -> None:
         # Requests that other threads send while the world begins are the measurement's already.
         self._measurement = measurement
+        self._page.show(measurement.unseen.children.path, replays=measurement.replays)
         measurement.enter()
 
-    def _responder(self) -> Measurement | _EndedTest | None:
+    def forked(self) -> None:
+        """Learn that this process is a forked child of the one that runs the tests."""
+        self._is_forked = True
+        if self._guard is None:
+            guard_when_shown(self._page, self._start_guard)
+
+    def _start_guard(self) -> None:
+        from pytest_claude_latency.http.guard.guard import Guard
+
+        added = [line.pattern.pattern for line in self._settings.endpoints if not line.excludes]
+        self._guard = Guard(self._responder, added)
+        self._guard.start()
+
+    def _responder_of_child(self) -> Measurement | OlderChild | OutlivingChild | None:
+        """Return what answers a request of a forked child: its copy of the measurement, if that is still under way."""
+        from pytest_claude_latency.measurement.older_children import OlderChild, OutlivingChild
+
+        own, shown = self._measurement, self._page.read()
+        if shown is None:
+            return OutlivingChild() if own is not None and own.replays else None
+        if own is not None and own.unseen.children.path == shown.path:
+            return own
+        return OlderChild(shown, has_doors=self._interception is not None)
+
+    def _responder(self) -> Measurement | OlderChild | OutlivingChild | _EndedTest | None:
         """Return what answers a request of the calling thread; `None` where it is left alone."""
+        if self._is_forked:
+            return self._responder_of_child()
         world = virtual_time.current()
         # A thread stays in the world of its test when that ends. Its calls must not count for the test that runs now.
         if world is not None and world.ended and not self._serves(world):

@@ -186,6 +186,133 @@ def pytest_runtest_logfinish():
     assert (suite.path / path).read_text().count('"request": ') == 1
 
 
+OLDER = (
+    FORKING
+    + """
+def past_the_doors(prompt):
+    urllib_call()
+
+
+executor = ProcessPoolExecutor(1, mp_context=fork)
+executor.submit(abs, 1).result()
+pool = fork.Pool(1)
+OLDER = {
+    "executor": lambda call: executor.submit(call, "child").result(),
+    "pool": lambda call: pool.apply(call, ["child"]),
+}
+
+
+@pytest.fixture(params=OLDER)
+def older(request):
+    return OLDER[request.param]
+
+
+def test_end():
+    executor.shutdown()
+    pool.terminate()
+"""
+)
+
+
+@pytest.mark.parametrize("call", ["ask", "past_the_doors"])
+def test_a_child_that_is_older_than_the_test_is_refused_and_fails_the_test(
+    suite: Suite, far: FarServer, call: str
+) -> None:
+    suite.write(
+        OLDER
+        + """
+def test_ordinary(older):
+    older(past_the_doors)
+
+
+def test_it(older, claude_latency):
+    with pytest.raises(Exception):
+        older(CALL)
+
+
+def test_ordinary_again(older):
+    older(past_the_doors)
+
+
+test_last = test_end
+del test_end
+""".replace("CALL", call)
+    )
+    before = far.served
+
+    result = suite.run(key="a-key", base_url=far.url)
+
+    result.assert_outcomes(passed=5, failed=2)
+    assert result.stdout.str().count(" connects to a Claude API, and no recording can answer it") >= 2
+    assert far.served == before + 4
+
+
+def test_a_child_that_outlives_its_test_is_refused_in_the_next(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        FORKING
+        + """
+pools = []
+
+
+def past_the_doors(prompt):
+    urllib_call()
+
+
+def test_leaves(claude_latency):
+    pools.append(ProcessPoolExecutor(1, mp_context=fork))
+    assert pools[0].submit(abs, 1).result() == 1
+
+
+def test_ordinary():
+    with pytest.raises(pytest.fail.Exception, match="after its test had ended"):
+        pools[0].submit(ask, "child").result()
+
+
+@pytest.mark.parametrize("call", [ask, past_the_doors])
+def test_next(call, claude_latency):
+    pools[0].submit(call, "child").exception()
+
+
+def test_last():
+    pools[0].shutdown()
+"""
+    )
+    before = far.served
+
+    result = suite.run(key="a-key", base_url=far.url)
+
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "a child process that is older than the test asked Claude for something; nothing was sent",
+            "*request   POST /v1/messages",
+            "urllib.request connects to a Claude API, and no recording can answer it; nothing was sent",
+        ]
+    )
+    assert far.served == before
+
+
+def test_other_runs_warn_of_the_calls_of_older_children(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        OLDER
+        + """
+def test_it(older, claude_latency):
+    older(past_the_doors)
+
+
+test_last = test_end
+del test_end
+"""
+    )
+    before = far.served
+
+    result = suite.run("--latency-mode=live", "-k", "executor or last", base_url=far.url)
+
+    result.assert_outcomes(passed=1, failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["no call of this test was measured, but its child processes called a Claude API"])
+    assert far.served == before + 1
+
+
 SPAWNING = """
 import multiprocessing, os, subprocess, sys
 import child
