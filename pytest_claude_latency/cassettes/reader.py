@@ -54,7 +54,11 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 class Header(Line, frozen=True):
-    """The first line. `samples` is the size of the set that the recording belongs to, left out where it has none."""
+    """The first line.
+
+    `samples` is the size of the set that the recording belongs to, left out where it has none. `set` is a mark that
+    all recordings of that set have, and no others; a set of one needs none.
+    """
 
     format: str
     version: int
@@ -63,6 +67,7 @@ class Header(Line, frozen=True):
     recorded: str
     client: str
     samples: WholeNumber | UnsetType = UNSET
+    set: str | UnsetType = UNSET
 
 
 class Version1Header(Line, frozen=True):

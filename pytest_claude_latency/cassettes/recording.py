@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class Recording:
 
     `test` is the node id without the sample, `recorded` the moment the test began (`timestamp`), `client` the library
     that made the calls and its version (`"boto3 1.42.0"`). `samples` is the size of the set that it belongs to; None
-    for a recording that is in no set, and where an old file does not say. Instants are kept to the microsecond.
+    for a recording that is in no set, and where an old file does not say. `set_mark` is equal for all recordings of one
+    set, None where the set has no other. Instants are kept to the microsecond.
 
     `anthropic="2.14.0"` is accepted for `client="anthropic 2.14.0"`: recordings of Anthropic's SDK were once the only
     ones.
@@ -61,6 +63,7 @@ class Recording:
     recorded: str
     client: str = ""
     samples: int | None = None
+    set_mark: str | None = None
     exchanges: tuple[Exchange, ...] = ()
     anthropic: InitVar[str | None] = None
 
@@ -101,7 +104,7 @@ def save_set(
     """Replace all samples of a test by these, as one set.
 
     Samples recorded earlier that are not among them are removed, unless `keep_others`. Each file says how many there
-    are, also one that is kept.
+    are, and has the mark of the set, also one that is kept.
 
     Raises:
         CredentialError: something in one looks like a credential; nothing was written.
@@ -111,10 +114,18 @@ def save_set(
         refuse_credentials(recording, recording.test)
     written = {path_of(test_file, folder, test_id, recording.sample): recording for recording in recordings}
     earlier = [path for path in samples(test_file, folder, test_id) if path not in written]
-    size = len(written) + (len(earlier) if keep_others else 0)
-    texts = {path: dumps(replace(recording, samples=size)) for path, recording in written.items()}
-    if keep_others:
-        texts |= {path: resized(read_text(path, CassetteError), path, size) for path in earlier}
+    kept = {path: read_text(path, CassetteError) for path in earlier} if keep_others else {}
+    size = len(written) + len(kept)
+    # What joins a set gets its mark. A set that was mixed before stays mixed: then there are several marks.
+    headers = [header_of(text, path)[1] for path, text in kept.items()]
+    marks = {header.set for header in headers if header.set is not UNSET}
+    mark = next(iter(marks)) if len(marks) == 1 else None
+    if mark is None and size > 1:
+        # a digest, so that the same recordings have the same mark whoever writes them
+        contents = "".join([*map(dumps, written.values()), *kept.values()])
+        mark = sha256(contents.encode(errors="surrogatepass")).hexdigest()[:8]
+    texts = {path: dumps(replace(recording, samples=size, set_mark=mark)) for path, recording in written.items()}
+    texts |= {path: joined(text, path, size, None if marks else mark) for path, text in kept.items()}
     _replace(texts, stale=[] if keep_others else earlier)
 
 
@@ -125,23 +136,45 @@ def _replace(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None:
         raise CassetteWriteError(error.path, error.reason) from error
 
 
-def resized(text: str, path: Path, size: int) -> str:
-    """Return the text of a recording with another size of its set. All but the first line stays as it is written.
+def header_of(text: str, path: Path) -> tuple[dict[str, Any], Header]:
+    """Return the first line of a recording, as it is written and as it is read. `path` is where it came from.
+
+    Raises:
+        CassetteError: the line cannot be read.
+    """
+    try:
+        fact = parse(text.partition("\n")[0])
+        fact = fact if isinstance(fact, dict) else {}
+        return fact, read_header(fact)
+    except JSONFaultError as fault:
+        raise CassetteError(path, 1, str(fault)) from None
+
+
+def first_line(path: Path) -> Header | None:
+    """Return the first line of a file; `None` if it is not that of a recording, which whoever reads the file says."""
+    try:
+        with path.open("rb") as lines:
+            return header_of(lines.readline().decode("utf-8", "surrogatepass"), path)[1]
+    except (OSError, ValueError, CassetteError):
+        return None
+
+
+def joined(text: str, path: Path, size: int, mark: str | None) -> str:
+    """Return the text of a recording whose set grew, with that mark where it was alone.
+
+    All but the first line stays as it is written.
 
     A file of version 1 does not say to which set it belongs, so it stays as it is. `path` is where it came from.
 
     Raises:
         CassetteError: its first line cannot be read.
     """
-    first, newline, rest = text.partition("\n")
-    try:
-        fact = parse(first)
-        header = read_header(fact if isinstance(fact, dict) else {})
-    except JSONFaultError as fault:
-        raise CassetteError(path, 1, str(fault)) from None
-    if header.version == 1 or header.samples == size:
+    fact, header = header_of(text, path)
+    if header.version == 1:
         return text
-    return _encoded(fact | {"samples": size}) + newline + rest
+    fact = {**fact, "samples": size} | ({} if mark is None else {"set": mark})
+    _, newline, rest = text.partition("\n")
+    return _encoded(fact) + newline + rest
 
 
 def loads(text: str, path: Path) -> Recording:
@@ -157,6 +190,7 @@ def loads(text: str, path: Path) -> Recording:
         recorded=header.recorded,
         client=header.client,
         samples=header.samples or None,
+        set_mark=header.set or None,
         exchanges=exchanges,
     )
 
@@ -176,6 +210,7 @@ def dumps(recording: Recording) -> str:
             recorded=recording.recorded,
             client=recording.client,
             samples=UNSET if recording.samples is None else recording.samples,
+            set=UNSET if recording.set_mark is None else recording.set_mark,
         )
     ]
     _check_order([exchange.sent for exchange in recording.exchanges])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_claude_latency.cassettes.reader import FORMAT
-from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.cassettes.recording import Recording, first_line
 from pytest_claude_latency.cassettes.secrets import find_credentials
 from pytest_claude_latency.cli.recordings_in_use import RecordingsInUse, find_in_use, folder_name
 from pytest_claude_latency.errors import CassetteError
@@ -127,9 +127,8 @@ def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[C
             problems[path] = [f"it cannot be read: {error.problem}"]
             continue
         problems[path] = [f"it may hold a credential: {place}" for place in find_credentials(recording)]
-        if recording.samples is not None and (count := _size_of_set(path)) not in (None, recording.samples):
-            reason = f"it is one of {recording.samples}, and there are {count}"
-            problems[path].append(f"its set is mixed or incomplete: {reason}")
+        if mixed := _why_mixed(path, recording):
+            problems[path].append(f"its set is mixed or incomplete: {mixed}")
     placed = {path: recording for path, recording in recordings.items() if _is_placed(path, folder)}
     tests = {path: recording for path, recording in placed.items() if not _is_of_fixture(recording)}
     # pytest is asked once for all files, since each start of it takes seconds
@@ -142,14 +141,27 @@ def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[C
     return [Checked(path, recordings.get(path), tuple(problems[path])) for path in paths]
 
 
-def _size_of_set(path: Path) -> int | None:
-    """Return how many samples of the same test lie next to it; None if its name is not that of a sample."""
-    test, samples_found = _SAMPLE.sub("", path.name), 0
-    if test == path.name:
+def _why_mixed(path: Path, recording: Recording) -> str | None:
+    """Return why the samples of the same test that lie next to it are no complete set; None if they are.
+
+    Nothing is known of a file whose name is not that of a sample, or that does not say how large its set is.
+    """
+    test = _SAMPLE.sub("", path.name)
+    if test == path.name or recording.samples is None:
         return None
-    for file in path.parent.iterdir():
-        samples_found += _SAMPLE.search(file.name) is not None and _SAMPLE.sub("", file.name) == test
-    return samples_found
+    found = sorted(
+        file
+        for file in path.parent.iterdir()
+        if _SAMPLE.search(file.name) is not None and _SAMPLE.sub("", file.name) == test
+    )
+    if len(found) != recording.samples:
+        return f"it is one of {recording.samples}, and there are {len(found)}"
+    for other in found:
+        header = first_line(other)
+        # a file of version 1 has no mark
+        if header is not None and header.version > 1 and (header.set or None) != recording.set_mark:
+            return f"it was not recorded together with {other.name}"
+    return None
 
 
 def _is_placed(path: Path, folder: str) -> bool:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from pytest_claude_latency.budgets.judgement import NO_CALL, NO_SESSION, Judgement, message
-from pytest_claude_latency.collection.markers import is_bare, promises_directly
+from pytest_claude_latency.cassettes.paths import samples
+from pytest_claude_latency.cassettes.recording import first_line
+from pytest_claude_latency.collection.markers import is_bare, place_of, promises_directly
 from pytest_claude_latency.collection.selection import BUDGET
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.whole_test import readings
@@ -61,12 +65,19 @@ def _promise_about_nothing(test: LatencyTest, judgements: Sequence[Judgement]) -
 
 def mixed_set(test: LatencyTest) -> str | None:
     """Return that the recordings of the test are no complete set. Only a replay of the whole set shows that."""
-    recorded, found, settings = test.recorded_samples, test.identity.sample_count, test.settings
-    if recorded is None or settings.mode is not Mode.REPLAY:
+    replayed, found, settings = test.replayed, test.identity.sample_count, test.settings
+    if replayed is None or replayed.samples is None or settings.mode is not Mode.REPLAY:
         return None
     # `--latency-samples` asks for no more than so many of them.
-    expected = recorded if settings.samples is None else min(settings.samples, recorded)
-    return None if found == expected else messages.mixed_set(recorded, found, test.file.command)
+    expected = replayed.samples if settings.samples is None else min(settings.samples, replayed.samples)
+    if found != expected:
+        return messages.mixed_set(replayed.samples, found, test.file.command)
+    # Each sample is compared with the first one, so that no sample has to read all others.
+    file, test_id = place_of(test.item, test.identity.nodeid)
+    first = first_line(samples(file, settings.cassettes, test_id)[0])
+    if first is None or first.version == 1 or first.set == (replayed.set_mark or UNSET):
+        return None
+    return messages.two_sets(replayed.samples, test.file.command)
 
 
 def unused_exchanges(test: LatencyTest) -> str | None:

@@ -12,6 +12,7 @@ import pytest
 from pytest_claude_latency.budgets.budget import Budget
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.cassettes.header_dates import on_the_calendar
+from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.collection.identity import Identity, identity_of
 from pytest_claude_latency.collection.markers import CassetteMarker, budget_of, cassette_marker_of, variants_of
 from pytest_claude_latency.errors import LatencyError
@@ -43,8 +44,8 @@ class LatencyTest:
     marker: CassetteMarker
     file: CassetteFile
     measurement: Measurement
-    recorded_samples: int | None = None
-    """The size of the set that the replayed recording belongs to; `None` where that is not known."""
+    replayed: Recording | None = None
+    """The recording that is replayed; `None` where there is none."""
 
     @classmethod
     def of(cls, session: Session, item: pytest.Item) -> LatencyTest:
@@ -65,13 +66,12 @@ class LatencyTest:
         file = cassette_file_of(item, marker, session)
         session.current.prove_interception()
         root = session.config.rootpath
-        recorded_samples: int | None = None
+        recording: Recording | None = None
         if session.settings.mode.replays(recorded=file.exists, borrowed=marker.is_borrowed):
             # Without a recording the test is replayed all the same: its first request misses, and the message names the
             # command that records it.
             recording, date = file.load(), None
             if recording is not None:
-                recorded_samples = recording.samples
                 if session.settings.date is Date.RECORDED:
                     date = datetime.fromisoformat(recording.recorded)
                 recording, date = on_the_calendar(recording, date)
@@ -86,7 +86,7 @@ class LatencyTest:
                 item.nodeid, WallClock(), LiveSource(), warmup=warmup, variant=identity.variant, root=root
             )
         measurement.prices = session.settings.prices or measurement.prices
-        return cls(session, item, identity, budget, marker, file, measurement, recorded_samples)
+        return cls(session, item, identity, budget, marker, file, measurement, recording)
 
     @property
     def settings(self) -> Settings:

@@ -74,6 +74,14 @@ def mixed_set(recorded: int, found: int, command: str) -> str:
     )
 
 
+def two_sets(samples: int, command: str) -> str:
+    """Return what is said of recordings that have the size of their set, and are of more than one."""
+    return (
+        "its recordings are a mixed set: they are as many as they say, and were not recorded together; record them "
+        f"again: {command} --latency-samples={samples}"
+    )
+
+
 def end_of_recording(request: str, stopped: str, recording: str, line: str | None) -> Explanation:
     """Return what is said of a program that reads on where the recorded program stopped."""
     head = f"the program waits for more of this {request} than was recorded"

@@ -55,7 +55,10 @@ def test_the_last_sample_brings_the_set_whichever_it_is(folder: Path) -> None:
     take(folder, 3, 1, 2)
 
     assert written(folder) == ["test_one.1.jsonl", "test_one.2.jsonl", "test_one.3.jsonl"]
-    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2)) == replace(recorded(2), samples=3)
+    files = [path_of(folder / "test_it.py", "cassettes", "test_one", sample) for sample in (1, 2, 3)]
+    (mark,) = {Recording.load(file).set_mark for file in files}
+    assert mark
+    assert Recording.load(files[1]) == replace(recorded(2), samples=3, set_mark=mark)
     assert list(Staging(folder / "staging").unfinished()) == []
 
 
@@ -74,7 +77,8 @@ def test_a_sample_that_comes_again_replaces_itself(folder: Path) -> None:
 
     Staging(folder / "staging").take([again], place(folder), 2)
 
-    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2)) == replace(again, samples=3)
+    kept = Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 2))
+    assert kept == replace(again, samples=3, set_mark=kept.set_mark)
 
 
 def test_a_set_that_is_completed_keeps_what_was_there(folder: Path) -> None:
@@ -131,7 +135,7 @@ def test_a_set_that_cannot_be_written_leaves_the_old_one(folder: Path) -> None:
     assert [done for _, done, _ in Staging(folder / "staging").unfinished()] == [1]
 
 
-def test_what_is_added_to_a_set_changes_only_the_size_in_the_files_that_stay(folder: Path) -> None:
+def test_what_is_added_to_a_set_changes_only_its_size_and_mark_in_the_files_that_stay(folder: Path) -> None:
     file, first = folder / "test_it.py", folder / "cassettes" / "test_it" / "test_one.1.jsonl"
     save_set([recorded(1)], file, "cassettes", "test_one")
     edited = first.read_text().replace('"at": 0.0', '"at": 0')
@@ -139,8 +143,31 @@ def test_what_is_added_to_a_set_changes_only_the_size_in_the_files_that_stay(fol
 
     save_set([recorded(2)], file, "cassettes", "test_one", keep_others=True)
 
-    assert first.read_text() == edited.replace('"samples": 1', '"samples": 2')
-    assert Recording.load(first.with_name("test_one.2.jsonl")).samples == 2
+    added = Recording.load(first.with_name("test_one.2.jsonl"))
+    assert added.samples == 2
+    assert first.read_text() == edited.replace('"samples": 1', f'"samples": 2, "set": "{added.set_mark}"')
+
+
+def test_what_is_added_gets_the_mark_of_the_set_and_a_mixed_set_stays_mixed(folder: Path) -> None:
+    file = folder / "test_it.py"
+    paths = [path_of(file, "cassettes", "test_one", sample) for sample in (1, 2, 3, 4)]
+    save_set([recorded(1), recorded(2)], file, "cassettes", "test_one")
+    mark = Recording.load(paths[0]).set_mark
+
+    save_set([recorded(3)], file, "cassettes", "test_one", keep_others=True)
+    assert {Recording.load(path).set_mark for path in paths[:3]} == {mark}
+
+    replace(recorded(2), samples=3, set_mark="another1").save(paths[1])
+    save_set([recorded(4)], file, "cassettes", "test_one", keep_others=True)
+    marks = [Recording.load(path).set_mark for path in paths]
+    assert marks[:3] == [mark, "another1", mark]
+    assert marks[3] not in (mark, "another1")
+
+
+def test_a_set_of_one_needs_no_mark(folder: Path) -> None:
+    save_set([recorded(1)], folder / "test_it.py", "cassettes", "test_one")
+
+    assert Recording.load(path_of(folder / "test_it.py", "cassettes", "test_one", 1)).set_mark is None
 
 
 def test_a_file_of_version_1_that_stays_in_a_set_is_left_alone(folder: Path) -> None:

@@ -109,6 +109,23 @@ def test_a_set_that_lacks_a_sample_is_a_problem(record: Record, capsys: pytest.C
     assert rows[4] == "2 recordings, boto3 1.x: 2; 2 with problems"
 
 
+def test_samples_of_two_sets_of_one_size_are_a_problem(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tests("def test_x(claude_latency): pass\n")
+    for sample, mark in ((1, "5d0c1f3e"), (2, "5d0c1f3e"), (3, "77aa0b12")):
+        path = record("tests/test_a.py::test_x", sample=sample)
+        replace(Recording.load(path), samples=3, set_mark=mark).save(path)
+
+    status = main(["check", "tests"])
+
+    rows = capsys.readouterr().out.splitlines()
+    assert status == 1
+    assert [row for row in rows if row.startswith("    ")] == [
+        "    its set is mixed or incomplete: it was not recorded together with test_x.3.jsonl",
+        "    its set is mixed or incomplete: it was not recorded together with test_x.3.jsonl",
+        "    its set is mixed or incomplete: it was not recorded together with test_x.1.jsonl",
+    ]
+
+
 def test_what_an_ini_file_deselects_or_spreads_over_workers_is_used_all_the_same(record: Record) -> None:
     Path("pytest.ini").write_text("[pytest]\naddopts = -n2 -m 'not latency' --strict-markers\nlatency_mode = record\n")
     write_tests("def test_x(claude_latency): pass\n")

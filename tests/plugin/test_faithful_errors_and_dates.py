@@ -140,6 +140,27 @@ def test_a_set_that_lost_a_sample_is_noticed(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*of a set of 3 is among them, and there are 2; record them again: pytest*"])
 
 
+def test_two_sets_of_equal_size_that_were_mixed_are_noticed(suite: Suite) -> None:
+    suite.write(TWO)
+    suite.record("--latency-samples=3")
+    path = suite.path / "cassettes/test_it/test_it.2.jsonl"
+    earlier = path.read_text()
+    suite.record("--latency-samples=3")
+    suite.replay("--latency-strict").assert_outcomes(passed=3)
+    path.write_text(earlier)
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=3)
+    lines = [line for line in result.outlines if "mixed set" in line]
+    assert len(lines) == 1
+    output = " ".join(result.stdout.str().split())
+    assert "were not recorded together; record them again: pytest --latency-mode=record" in output
+    few = suite.replay("--latency-samples=1")
+    few.assert_outcomes(passed=1)
+    few.stdout.no_fnmatch_line("*mixed set*")
+
+
 def test_a_set_of_which_only_some_are_asked_for_is_complete(suite: Suite) -> None:
     suite.write(TWO)
     suite.record("--latency-samples=3")
@@ -161,4 +182,5 @@ def test_a_set_that_record_missing_completed_is_complete(suite: Suite) -> None:
     result.stdout.no_fnmatch_line("*incomplete set*")
     heads = [json.loads((suite.path / name).read_text().partition("\n")[0]) for name in suite.recordings()]
     assert [(head["version"], head["samples"]) for head in heads] == [(2, 3)] * 3
+    assert len({head["set"] for head in heads}) == 1
     assert all(head["client"].startswith("anthropic ") for head in heads)
