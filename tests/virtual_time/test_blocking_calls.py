@@ -194,6 +194,13 @@ def test_a_lock_behaves_as_the_machines_does(make: Callable[[], Any]) -> None:
             copied(lock)
 
 
+def test_the_lock_of_a_program_is_no_base_and_is_named_as_the_machines_is() -> None:
+    with pytest.raises(TypeError):
+        type("Sub", (threading.Lock,), {})
+
+    assert {threading.Lock.__module__, threading.RLock.__module__} == {"threading"}
+
+
 def test_only_locks_of_programs_are_virtual() -> None:
     assert isinstance(threading.Lock(), Lock)
     assert isinstance(threading.RLock(), RLock)

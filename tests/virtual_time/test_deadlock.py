@@ -5,6 +5,7 @@ import asyncio
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Queue, SimpleQueue
@@ -155,3 +156,24 @@ def test_the_end_of_an_outsiders_work_is_waited_for(world: World) -> None:
         done.acquire()
 
     assert world.clock.now() == 0
+
+
+def test_a_thread_that_computes_for_long_after_a_wait_in_c_code_is_no_deadlock(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "_PATIENCE", 50 * MILLISECOND)
+    lock = real_clock.allocate_lock()
+    lock.acquire()
+
+    def release() -> None:
+        time.sleep(5)  # passes as soon as the main thread is seen as blocked
+        lock.release()
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    lock.acquire()
+    finished = real_clock.monotonic() + 0.3
+    while real_clock.monotonic() < finished:
+        pass
+
+    assert world.deadlock is None

@@ -177,9 +177,9 @@ class Schedule:
         # Look twice at who has moved: work that was over when `allows` looked may have gone on at the first look, and
         # have ended in between with a result that lets somebody run.
         if self.real_work.possible() and (
-            self._somebody_moved()
+            self.somebody_moved()
             or not self.real_work.allows(wait, wait.instant - self.clock.now(), self.times_moved)
-            or self._somebody_moved()
+            or self.somebody_moved()
         ):
             return
         self.move_to(wait.instant)
@@ -204,19 +204,20 @@ class Schedule:
             self.clock.advance_to(max(wait.instant, self.clock.now()))
             self.unpark(wait)
 
+    def somebody_moved(self) -> bool:
+        """Look again at the members that are blocked for real, and at files; return whether anybody runs now."""
+        for member in self.real_work.moved():
+            self.unblock(member)
+        for wait in self.real_work.ready():
+            self.unpark(wait)
+        return self.running > 0
+
     def release_all(self) -> None:
         """Let every thread go on where it stands, all at once: the world is over. The clock does not move."""
         for wait in tuple(self.parked):
             self.unpark(wait)
         while self.turns:
             self.turns.skip()
-
-    def _somebody_moved(self) -> bool:
-        for member in self.real_work.moved():
-            self.unblock(member)
-        for wait in self.real_work.ready():
-            self.unpark(wait)
-        return self.running > 0
 
     def _run_one_more(self) -> None:
         self.running += 1

@@ -177,8 +177,10 @@ class WatchDog:
     def _fail_if_stuck(self, now: Nanoseconds) -> None:
         """Raise `Deadlock` in the world, if nothing has happened in it for long, and nothing can."""
         schedule, blockers = self._schedule, self._schedule.real_work.blocked.values()
+        # Looked at again: where no timer is set, nobody has looked since they were marked as blocked. One that has gone
+        # on may compute for seconds before it comes to any of our waits.
         if (
-            schedule.running
+            schedule.somebody_moved()
             or schedule.timers.first() is not None
             or any(blocker.ends_by_itself for blocker in blockers)
         ):

@@ -49,6 +49,11 @@ class Lock(metaclass=_Like):
     """
 
     __slots__ = ("__weakref__", "_holder", "_line", "_lock")
+    __module__ = "threading"
+
+    def __init_subclass__(cls, **_: object) -> NoReturn:
+        """Refuse to be inherited from, as the machine's locks do."""
+        raise TypeError("type 'threading.Lock' is not an acceptable base type")
 
     def __new__(cls) -> Any:
         """Make a lock; for callers that need one of the machine's, such a one."""
@@ -205,4 +210,5 @@ def install() -> None:
         return RLock()
 
     rlock.__name__ = rlock.__qualname__ = "RLock"
+    rlock.__module__ = "threading"
     module.Lock, module.RLock = Lock, rlock
