@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pytest_claude_latency.printable import printable_lines
+
 
 class LatencyError(Exception):
     """Base of the errors this package raises for bad input."""
@@ -47,7 +49,7 @@ class FileError(LatencyError):
     # a message is made late: only the reader knows from which folder the file is to be named
     def _naming(self, file: str) -> str:
         place = file if self.line is None else f"{file}, line {self.line}"
-        return f"{self.what} {place}: {self.reason}"
+        return printable_lines(f"{self.what} {place}: {self.reason}")
 
 
 class CassetteError(FileError):

@@ -14,6 +14,7 @@ from pytest_claude_latency.cassettes.secrets import conceal
 from pytest_claude_latency.messages_api.endpoints import asks_to_stream, requested_model
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.forms import messages_body
+from pytest_claude_latency.printable import printable
 
 _LEAST_BYTES, _LEAST_RATIO = 1000, 1.25  # a prompt of about the same size is told by its text alone
 _PROMPT = ("system", "tools", "messages")
@@ -35,13 +36,14 @@ class Change(NamedTuple):
 def changes(recorded: Request, sent: Request) -> list[Change]:
     """Return what changed from the recorded request to the one that was sent, as far as it has a name."""
     before, after = messages_body(recorded), messages_body(sent)
-    return [
+    found = [
         *_of_model(requested_model(recorded), requested_model(sent)),
         *_of_streaming(asks_to_stream(recorded), asks_to_stream(sent)),
         *_of_cache_marks(_marks(before), _marks(after)),
         *_of_prompt(before, after),
         *_of_fields(before, after),
     ]
+    return [Change(change.name, printable(change.text)) for change in found]
 
 
 def _of_model(before: str | None, after: str | None) -> Iterator[Change]:

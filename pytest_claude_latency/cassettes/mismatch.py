@@ -19,6 +19,7 @@ from pytest_claude_latency.cassettes.matching import EXACT, Matcher, Rules, body
 from pytest_claude_latency.cassettes.secrets import conceal
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable
 
 _WIDTH = 60  # characters of a value that are shown
 _BEFORE = 20  # how many of these come before the first character that differs
@@ -181,11 +182,11 @@ def _nearest_lines(places: list[Difference], exchange: str, *, is_used: bool) ->
     count = number_of(len(places), "place", one="one")
     lines = [_fact("nearest", f"{exchange}{used} differs in {count}:")]
     # so that the two values of each place stand under each other
-    width = max(len(difference.path) for difference in places[:_PLACES])
+    width = max(len(printable(difference.path)) for difference in places[:_PLACES])
     for difference in places[:_PLACES]:
         recorded, now = _shortened(difference.recorded, difference.sent)
-        lines.append(f"{'':12}{difference.path:<{width}}   recorded  {recorded}")
-        lines.append(f"{'':12}{'':<{width}}   sent      {now}")
+        lines.append(f"{'':12}{printable(difference.path):<{width}}   recorded  {printable(recorded)}")
+        lines.append(f"{'':12}{'':<{width}}   sent      {printable(now)}")
     if len(places) > _PLACES:
         lines.append(f"{'':12}… and {len(places) - _PLACES} more")
     return lines

@@ -23,6 +23,7 @@ from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.options import RULES
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report import comparisons, exports
 from pytest_claude_latency.report.columns import column_widths, columns_of, line_of
 from pytest_claude_latency.report.markdown import code
@@ -141,7 +142,7 @@ def show_list(chosen: argparse.Namespace) -> int:
     widths = column_widths(row for row in rows if len(row) == len(_LIST_HEADERS))
     widths[0] = max(columns_of(row[0]) for row in rows)
     for row in rows:
-        print(line_of(row, widths[: len(row)]))
+        print(printable(line_of(row, widths[: len(row)])))
     return 1 if any(file.problem for file in files) else 0
 
 
@@ -198,5 +199,5 @@ def export(chosen: argparse.Namespace) -> int:
             raise LatencyError(f"cannot write {target}: {error.strerror or error}") from error
     # on standard error, since standard output may be the file that the other tool reads
     for reason in points.left_out:
-        print(f"left out: {reason}", file=sys.stderr)
+        print(printable(f"left out: {reason}"), file=sys.stderr)
     return 0

@@ -18,6 +18,7 @@ from pytest_claude_latency.cli.recordings_in_use import RecordingsInUse, find_in
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.clients import release_line
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable
 
 _SAMPLE = re.compile(r"\.\d+\.jsonl\Z")
 
@@ -65,12 +66,12 @@ def run(chosen: argparse.Namespace) -> int:
             release_lines[release_line(recording.client)] += 1
             age = max((datetime.now(UTC) - datetime.fromisoformat(recording.recorded)).days, 0)
             facts = f"{number_of(age, 'day'):>10}  {recording.client:<18}"
-        print(f"{'PROBLEM' if checked.problems else 'ok':<8}{facts}  {checked.path}")
+        print(printable(f"{'PROBLEM' if checked.problems else 'ok':<8}{facts}  {checked.path}"))
         for problem in checked.problems:
-            print(f"    {problem}")
+            print(printable(f"    {problem}"))
     made_by = ", ".join(["", *_by_library(release_lines)])
     problems = sum(bool(checked.problems) for checked in all_checked)
-    print(f"{number_of(len(all_checked), 'recording')}{made_by}; {problems or 'none'} with problems")
+    print(printable(f"{number_of(len(all_checked), 'recording')}{made_by}; {problems or 'none'} with problems"))
     return 1 if problems else 0
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from pytest_claude_latency.cli import baselines, check, explain, suggest
 from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.printable import printable_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,5 +40,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except (LatencyError, OSError) as error:
-        print(f"claude-latency: {error}", file=sys.stderr)
+        print(printable_lines(f"claude-latency: {error}"), file=sys.stderr)
         return 2

@@ -23,6 +23,7 @@ from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trac
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.errors import CassetteError, FileError
+from pytest_claude_latency.printable import printable
 from pytest_claude_latency.strict_json import JSONFaultError, convert, parse, read_text
 
 _LACKS = (
@@ -67,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Print what explains the recordings and reports in the chosen places."""
     refuse_missing(chosen)
     lines, all_read = explain(chosen.places, chosen.cassettes)
-    print("\n".join(lines) or f"no recordings or reports in {' '.join(map(str, chosen.places))}")
+    print("\n".join(map(printable, lines)) or f"no recordings or reports in {' '.join(map(str, chosen.places))}")
     return 0 if lines and all_read else 1
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.printable import printable
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -44,7 +45,7 @@ class Request:
     @property
     def title(self) -> str:
         """Method and path, as messages name a request. The query is left out: it may hold a key."""
-        return f"{self.method} {urlsplit(self.url).path}"
+        return printable(f"{self.method} {urlsplit(self.url).path}")
 
     @property
     def path(self) -> str:

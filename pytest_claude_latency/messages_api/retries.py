@@ -13,6 +13,7 @@ from typing import TypeAlias
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.endpoints import asks_to_stream
 from pytest_claude_latency.messages_api.exchange import Exchange, header
+from pytest_claude_latency.printable import printable
 
 Attempts: TypeAlias = tuple[Exchange, ...]
 """The exchanges of one call, in the order they were sent; the last one is the answer's."""
@@ -42,7 +43,7 @@ def failure(exchange: Exchange) -> str | None:
     if exchange.response is not None and exchange.response.status >= 400:
         return str(exchange.response.status)
     if exchange.end is not None and exchange.end.error is not None:
-        return exchange.end.error
+        return printable(exchange.end.error)
     return None
 
 

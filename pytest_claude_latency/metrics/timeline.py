@@ -17,6 +17,7 @@ from pytest_claude_latency.messages_api.answer import read, succeeded
 from pytest_claude_latency.messages_api.answers.content import BlockTime, Delta, Usage
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.printable import printable
 
 Closed: TypeAlias = Literal["client"]
 
@@ -72,7 +73,7 @@ class Timeline:
         return cls(
             sent=first.sent,
             url=first.request.url,
-            model=answer.model or requested_model(first.request),
+            model=_shown(answer.model or requested_model(first.request)),
             attempts=1 + sum(not exchange.is_redirect for exchange in attempts[:-1]),
             streamed=answer.streamed,
             status=None if response is None else response.status,
@@ -83,8 +84,8 @@ class Timeline:
             complete=answer.complete,
             ended=ended,
             usage=answer.usage,
-            stop_reason=answer.stop_reason,
-            error=error,
+            stop_reason=_shown(answer.stop_reason),
+            error=_shown(error),
             # A program that stops reading after the last event or after an error has read all that there is.
             closed=end.closed if end is not None and answer.complete is None and error is None else None,
         )
@@ -225,6 +226,11 @@ def measure(attempts: Sequence[Exchange]) -> Call:
         error=timeline.error,
         closed=timeline.closed,
     )
+
+
+def _shown(text: str | None) -> str | None:
+    """Return a name that the API gave, as every face of this package may show it."""
+    return None if text is None else printable(text)
 
 
 def _seconds(span: Nanoseconds | None) -> float | None:

@@ -18,6 +18,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.comparison.comparison import Comparison, Verdict
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report.columns import GAP, column_widths, line_of
 from pytest_claude_latency.report.markdown import code
 
@@ -136,7 +137,8 @@ def text_lines(compared: Compared, *, width: int, everything: bool = False) -> l
         for place, note in enumerate(_notes(comparisons)):
             lines += _wrapped(note, f"    {'' if place else 'changed':<10}", " " * 14, width)
     lines += [Line(f"{reason}: {test}") for reason, tests in compared.not_compared for test in tests]
-    return [*lines, *_wrapped(counts(compared), "", "  ", width)]
+    lines += _wrapped(counts(compared), "", "  ", width)
+    return [Line(printable(line.text), line.verdict) for line in lines]
 
 
 def _by_test(shown: Iterable[Comparison]) -> Iterator[tuple[str, list[Comparison]]]:
@@ -179,7 +181,7 @@ def markdown(compared: Compared, *, everything: bool = False) -> str:
     if compared.not_compared:
         items = [f"- {reason}: {code(test)}" for reason, tests in compared.not_compared for test in tests]
         parts.append("\n".join(items))
-    return "\n\n".join([*parts, counts(compared)]) + "\n"
+    return printable_lines("\n\n".join([*parts, counts(compared)])) + "\n"
 
 
 def as_json(compared: Compared) -> dict[str, Any]:

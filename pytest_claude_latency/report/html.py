@@ -13,6 +13,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.metrics.call_text import describe, moments
 from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Summary
 from pytest_claude_latency.report.table import counts, not_judged, run_verdict_lines, table
@@ -88,7 +89,7 @@ def render(summary: Summary) -> str:
         _list("Notes", summary.notes),
         "</body></html>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    return printable_lines("\n".join(part for part in parts if part)) + "\n"
 
 
 def _table(headers: Iterable[str], rows: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from pytest_claude_latency.budgets.judgement import message
+from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Summary
 from pytest_claude_latency.report.table import Table, counts, not_judged, run_verdict_lines, table
@@ -40,7 +41,7 @@ def render(summary: Summary) -> str:
     parts += _list("Over all samples", run_verdict_lines(summary, "percentile"))
     parts += _list("Against the baseline", run_verdict_lines(summary, "comparison"))
     parts += _list("Warnings", summary.warnings) + _list("Notes", summary.notes)
-    return "\n\n".join(parts) + "\n"
+    return printable_lines("\n\n".join(parts)) + "\n"
 
 
 def code(text: str, *, in_table: bool = False) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable
 from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestions, of_results
 from pytest_claude_latency.results.result import TestResult
 
@@ -38,7 +39,7 @@ def lines(suggestions: Suggestions) -> list[str]:
     if suggestions.left_out:
         texts += [""] if texts else []
         texts += [f"# left out: {nodeid} ({reason})" for nodeid, reason in suggestions.left_out.items()]
-    return texts
+    return list(map(printable, texts))
 
 
 def _line(proposal: Proposal) -> str:

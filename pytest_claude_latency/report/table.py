@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.summary import Figure, Row, Summary
 
 Span: TypeAlias = Literal["total", "elapsed"]
@@ -38,13 +39,15 @@ def table(summary: Summary) -> Table:
     """Return the cells of the summary; the first column is the test, the last its verdict."""
     cells, marks = [], set()
     for row in summary.rows:
+        name = printable(row.nodeid)
+        name += f" ({number_of(len(row.samples), 'sample')})" if len(row.samples) > 1 else ""
         ttft, shown = row.figures["ttft"], span(row)
         ttft_mark = "" if ttft.streamed else NOT_STREAMED
         span_mark = ELAPSED if shown == "elapsed" else ""
         marks |= {ttft_mark, span_mark if row.calls else ""}
         cells.append(
             (
-                row.nodeid if len(row.samples) == 1 else f"{row.nodeid} ({number_of(len(row.samples), 'sample')})",
+                name,
                 str(row.calls),
                 _with_limit(ttft, ttft_mark),
                 _with_limit(row.figures[shown], span_mark),

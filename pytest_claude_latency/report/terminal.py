@@ -13,6 +13,7 @@ import pytest
 from pytest_claude_latency.budgets.judgement import headline
 from pytest_claude_latency.metrics.call_text import describe, moments
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.columns import GAP, column_widths, columns_of, line_of, padded, shorten
 from pytest_claude_latency.report.summary import Row, Summary
@@ -141,7 +142,7 @@ def _markup(verdict: str) -> dict[str, bool]:
 def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int = 0, hang: int = 2, **markup: bool) -> None:
     margin = " " * indent
     # a warning may have lines of its own: they are wrapped one by one, or their indentation would be lost
-    for line in text.splitlines():
+    for line in printable_lines(text).split("\n"):
         parts = textwrap.wrap(
             line,
             _width(reporter),

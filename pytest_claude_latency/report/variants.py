@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.metrics.sample import NEVER
+from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.table import Table
 from pytest_claude_latency.results.variant_ranking import RANKED_BY, VariantRanking
 
@@ -36,7 +37,7 @@ def table(ranking: VariantRanking) -> Table:
             change = f"{now / comparison.typical[0] - 1:+.0%} {_MARKS[candidate.verdict or '']}"
         rows.append(
             (
-                candidate.name,
+                printable(candidate.name),
                 passed if candidate.samples else "skipped",
                 *spans,
                 *("" if count is None else str(int(count)) for count in tokens),

@@ -22,6 +22,7 @@ from pytest_claude_latency.diagnosis.rules.prompt_cache import cache_lost, cache
 from pytest_claude_latency.diagnosis.rules.streaming import not_streamed
 from pytest_claude_latency.diagnosis.rules.word_counts import counted_words
 from pytest_claude_latency.diagnosis.trace import Trace
+from pytest_claude_latency.printable import printable
 
 __all__ = ["RULES", "Finding", "Rule", "Saving", "Trace", "find", "listing"]
 
@@ -53,7 +54,8 @@ def find(trace: Trace) -> tuple[Finding, ...]:
     """Return what the rules find, the costliest first."""
     findings = [finding for rule in RULES if (finding := rule(trace)) is not None]
     # calls that ran at the same time may add up to more than the test took
-    capped = [replace(finding, cost=min(finding.cost, trace.breakdown.total)) for finding in findings]
+    total = trace.breakdown.total
+    capped = [replace(finding, cost=min(finding.cost, total), fact=printable(finding.fact)) for finding in findings]
     # where all calls are made in one line, the message or the list of calls says it
     if len({call.line for call in trace.calls}) > 1:
         capped = [replace(finding, made_at=trace.lines_of(finding.calls)) for finding in capped]

@@ -1,0 +1,34 @@
+"""Printable text: what comes from outside, on its way to a terminal, a log or a page.
+
+A recording, an answer or a report may hold anything. Control characters move the cursor, change a terminal's title or
+hide what stands there; marks of direction show a text in another order than it is read; and a line that begins with
+`::`, or holds `##[`, is a command to the CI service that shows the log. Here all of these become visible escapes.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Control characters but tab and line feed, marks of direction, separators of lines, and halves of surrogate pairs.
+_UNSEEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+UNSEEN = re.compile(f"[{_UNSEEN}]")
+"""A character that does not show itself."""
+_UNSEEN_OR_LINE = re.compile(f"[{_UNSEEN}\n]")
+# Services cut white space off before they look for a command.
+_COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
+_OTHER_COMMAND = re.compile(r"##(?=\w*\[)")
+
+
+def printable(text: str) -> str:
+    """Return the text in one line, with visible escapes in place of what would not show itself or is a command."""
+    return printable_lines(_UNSEEN_OR_LINE.sub(_escape, text)) if text else text
+
+
+def printable_lines(text: str) -> str:
+    """Return the same for a text whose lines are meant to be lines."""
+    text = UNSEEN.sub(_escape, text)
+    return _OTHER_COMMAND.sub(r"#\\x23", _COMMAND.sub(r"\1\\x3a", text))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return "\\n" if found[0] == "\n" else found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
