@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from itertools import zip_longest
+from typing import NamedTuple, TypeAlias
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.judgement import NO_CALL, NO_SESSION, NO_VALUE, Judgement, Verdict
-from pytest_claude_latency.budgets.limit import PARTS, Endpoint, Limit, NoLimit
+from pytest_claude_latency.budgets.judgement import (
+    NO_CALL,
+    NO_SESSION,
+    NO_SUCH_CALL,
+    NO_VALUE,
+    Judgement,
+    Verdict,
+)
+from pytest_claude_latency.budgets.limit import PARTS, Endpoint, Limit, NoLimit, SomeCalls
+from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.metric import METRICS, Reading, measurement
 from pytest_claude_latency.metrics.timeline import Call
@@ -25,11 +34,26 @@ _KNOWN = frozenset({"elapsed", "calls"})
 _WITHOUT_CALL = frozenset({"elapsed", *PARTS})  # what can be measured of a test that waits for batches only
 
 
+class _Sent(NamedTuple):
+    """Calls, the numbers of those that were given up, and what each of them asks."""
+
+    calls: Sequence[Call]
+    lost: Container[int]
+    requests: Sequence[Request]
+
+    def fitting(self, some: SomeCalls) -> set[int]:
+        """Return the numbers of the calls that a limit on some calls is for."""
+        asked = zip_longest(self.requests, self.calls)
+        return {number for number, (request, _) in enumerate(asked, 1) if some.fit(number, request)}
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """The limits that hold for one test, in the order of `METRICS`."""
 
     limits: tuple[Limit, ...] = ()
+    precedence: tuple[tuple[str, SomeCalls], ...] = ()
+    """The metrics that are limited for some calls only, each with those calls: the first that fits a call decides."""
 
     @property
     def plain(self) -> tuple[Limit, ...]:
@@ -50,6 +74,7 @@ class Budget:
         sessions: Sequence[Call] = (),
         is_over: bool = True,
         whole: dict[str, Reading] | None = None,
+        requests: Sequence[Request] = (),
     ) -> tuple[Judgement, ...]:
         """Judge each plain limit on `calls`, in the order they were sent, and on `elapsed` seconds for all of them.
 
@@ -59,16 +84,17 @@ class Budget:
         `calls=0` promises just that. An inherited budget of a test without a call gets the verdict `"no calls"`.
         `elapsed` is judged as soon as any request was sent: a test may wait for batches and sessions only. `is_over`
         says whether the program has ended: until then, a call under way may be one that it still waits for.
-        `whole` has what was measured for the other limits on the whole test.
+        `whole` has what was measured for the other limits on the whole test. `requests` are those of `calls`, for
+        limits that are for some calls only.
         """
-        lost = given_up(calls, is_over=is_over)
+        sent = _Sent(calls, given_up(calls, is_over=is_over), requests)
         known = {
             "calls": Reading(len(calls)),
             "elapsed": Reading(None if elapsed is None else duration.nanoseconds(elapsed)),
         }
         # `calls=0` is the one promise that a test without a call keeps
         promises_no_call = any(
-            limit.metric == "calls" and limit.value == 0 and limit.endpoint is None for limit in self.limits
+            limit.metric == "calls" and limit.value == 0 and limit.is_general for limit in self.limits
         )
         verdict: Verdict = "broken" if direct else "no calls"
         judgements = []
@@ -76,12 +102,53 @@ class Budget:
             if limit.endpoint == "session":
                 has_value = bool(sessions) or limit.metric == "calls"
                 judged = _judge(limit, sessions, (), {"calls": Reading(len(sessions)), "elapsed": Reading(None)})
+            elif limit.some is not None and calls:
+                has_value, judged = True, self._judge_some(limit, limit.some, sent, verdict)
             else:
-                has_value = bool(calls) or promises_no_call or (limit.metric in _WITHOUT_CALL and elapsed is not None)
-                judged = _judge(limit, calls, lost, known | (whole or {}))
+                has_value = bool(calls) or (limit.metric in _WITHOUT_CALL and elapsed is not None)
+                has_value |= promises_no_call or (limit.metric == "calls" and limit.value == 0)
+                others = self._decided_elsewhere(limit, sent)
+                judged = _judge(limit, calls, sent.lost, known | (whole or {}), others)
             reason = NO_CALL if limit.endpoint is None else NO_SESSION
             judgements.append(judged if has_value else Judgement(limit, None, None, 0, verdict, reason))
         return tuple(judgements)
+
+    def _judge_some(self, limit: Limit, some: SomeCalls, sent: _Sent, verdict: Verdict) -> Judgement:
+        """Judge a limit on the calls that it is for; without such a call return `verdict`."""
+        fitting, count = sent.fitting(some), len(sent.calls)
+        if limit.metric == "calls":
+            return _judgement(limit, len(fitting), None, count)
+        if not fitting:
+            return Judgement(limit, None, None, count, verdict, NO_SUCH_CALL.format(calls=some.text()))
+        others = self._decided_elsewhere(limit, sent) | set(range(1, count + 1)) - fitting
+        return _judge(limit, sent.calls, sent.lost, {}, others)
+
+    def _decided_elsewhere(self, limit: Limit, sent: _Sent) -> set[int]:
+        """Return the numbers of the calls for which another limit on the same metric comes first."""
+        found: set[int] = set()
+        for metric, some in self.precedence:
+            if (metric, some) == (limit.metric, limit.some):
+                break
+            found |= sent.fitting(some) if metric == limit.metric else set()
+        return found
+
+    def readings_of_some(self, calls: Sequence[Call], requests: Sequence[Request]) -> dict[str, float | None]:
+        """Return what this sample measured for each percentile that is not about all calls, by the limit's name.
+
+        None where what was awaited did not come; a limit for which nothing was measured is left out.
+        """
+        found: dict[str, float | None] = {}
+        sent, split = _Sent(calls, given_up(calls), requests), {metric for metric, _ in self.precedence}
+        for limit in self.percentiles:
+            if limit.some is not None:
+                judged = self._judge_some(limit, limit.some, sent, "no calls")
+            elif calls and limit.is_general and limit.metric in split:
+                judged = _judge(limit, calls, sent.lost, {}, self._decided_elsewhere(limit, sent))
+            else:
+                continue
+            if judged.verdict in ("kept", "broken"):
+                found[limit.name] = judged.measured
+        return found
 
     def of_whole_test(self, *, percentiles: bool = False) -> tuple[str, ...]:
         """Return the metrics of the whole test that need more than the calls and the time that they took."""
@@ -99,18 +166,28 @@ def combine(layers: Sequence[Layer]) -> Budget:
 
     For each metric, and each kind of calls, the closest place that names it decides, also by setting it to None.
     """
-    decided: dict[tuple[Endpoint | None, str], list[Limit]] = {}
+    decided: dict[tuple[Endpoint | SomeCalls | None, str], list[Limit]] = {}
     for layer in layers:
         # a place decides a metric as a whole: its plain limit also replaces percentiles from further out
-        for key in {(item.endpoint, item.metric) for item in layer} - decided.keys():
+        for key in dict.fromkeys((item.endpoint or item.some, item.metric) for item in layer):
             limits = [item for item in layer if isinstance(item, Limit)]
-            decided[key] = [limit for limit in limits if (limit.endpoint, limit.metric) == key]
+            decided.setdefault(key, [limit for limit in limits if (limit.endpoint or limit.some, limit.metric) == key])
+    some = [(metric, kind) for kind, metric in decided if isinstance(kind, SomeCalls)]
+    some.sort(key=lambda item: item[1].call is None)  # a number comes before a pattern, whoever set it
     # one order, whichever place set a limit, so that reports of two runs can be compared
-    kinds: tuple[Endpoint | None, ...] = (None, "session")
-    return Budget(tuple(limit for kind in kinds for metric in METRICS for limit in decided.get((kind, metric), ())))
+    kinds: list[Endpoint | SomeCalls | None] = [None, *dict.fromkeys(kind for _, kind in some), "session"]
+    limits = [limit for kind in kinds for metric in METRICS for limit in decided.get((kind, metric), ())]
+    return Budget(tuple(limits), tuple(some))
 
 
-def _judge(limit: Limit, calls: Sequence[Call], lost: Container[int], whole: Mapping[str, Reading]) -> Judgement:
+def _judge(
+    limit: Limit,
+    calls: Sequence[Call],
+    lost: Container[int],
+    whole: Mapping[str, Reading],
+    others: Container[int] = (),
+) -> Judgement:
+    """Judge a limit on the calls but `others`, which other limits decide; `lost` are those that were given up."""
     metric = METRICS[limit.metric]
     # next to calls=0 the other limits of the test have nothing to judge
     if not calls and (metric.scope == "call" or whole["elapsed"].value is None) and metric.name != "calls":
@@ -123,6 +200,8 @@ def _judge(limit: Limit, calls: Sequence[Call], lost: Container[int], whole: Map
     for number, call in enumerate(calls, start=1):
         # Of a call that was given up only what is known counts: its attempts, and tokens that were reported. It has no
         # times, and that its answer reported nothing is no news.
+        if number in others:
+            continue
         if number in lost and (metric.kind != "count" or getattr(call, metric.name) is None):
             continue
         measured = measurement(metric, call)

@@ -22,6 +22,7 @@ Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not 
 
 NO_CALL: Final = "no prompt call was made"
 NO_SESSION: Final = "no event stream of a session was followed"
+NO_SUCH_CALL: Final = "no call fits {calls}"
 NO_VALUE: Final = "no call has a value for {metric}"
 PROMISES_NOTHING: Final = f"{NO_CALL}, so the budget promises nothing"
 WHY_NO_CALL: Final = "is the client mocked, or is an await missing?"

@@ -7,6 +7,7 @@ misspelt is refused, never ignored: a limit that is not there is a limit that al
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from typing import Final, Literal, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.messages_api.request_pattern import Expected, fits
 from pytest_claude_latency.metrics.metric import METRICS, Metric
 from pytest_claude_latency.metrics.percentiles import PERCENTILES
 
@@ -36,10 +39,36 @@ IN_TEXT: Final = (
 Endpoint: TypeAlias = Literal["session"]
 """Calls of a kind of their own, which only limits that name it judge."""
 SESSIONS: Final = 'when={"endpoint": "session"}'
+WHEN: Final = 'fields of the request and patterns or values, such as when={"model": "claude-opus-*", "stream": True}'
+_SELECTORS = ("call", "when")
 _KINDS = {"count": "a count", "rate": "a rate", "money": "a number of dollars"}
 _WITH_UNIT = "a number and its unit, such as 800ms, 1.5s or 2m"
 # `<=` is read as `<`: a measurement that equals its limit keeps it, so both mean the same
 _PIECE = re.compile(r"(?P<metric>[^<>=.]+)(?:\.(?P<statistic>[^<>=]+))?(?P<sign>[<>])=?(?P<value>[^<>=]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SomeCalls:
+    """Which of a test's calls a limit is for: the one of this number, from 1, or those whose requests fit `when`."""
+
+    call: int | None = None
+    when: tuple[tuple[str, Expected], ...] = ()
+
+    def fit(self, number: int, request: Request | None) -> bool:
+        """Return whether the call of this number, with this request, is one of them."""
+        if self.call is not None:
+            return number == self.call
+        return request is not None and fits(request, self.when)
+
+    def text(self) -> str:
+        """Return it in words: `call=2`, `when model=claude-opus-*`."""
+        if self.call is not None:
+            return f"call={self.call}"
+        return "when " + " ".join(f"{field}={_shown(expected)}" for field, expected in self.when)
+
+
+def _shown(expected: Expected) -> str:
+    return expected if isinstance(expected, str) else json.dumps(expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +85,25 @@ class Limit:
     value: int | float
     origin: str
     endpoint: Endpoint | None = None
+    some: SomeCalls | None = None
+
+    @property
+    def is_general(self) -> bool:
+        """Whether it holds for all calls of the test."""
+        return self.endpoint is None and self.some is None
 
     @property
     def name(self) -> str:
-        """What is limited: `ttft`, or `ttft of a session`."""
+        """What is limited: `ttft`, `ttft of a session` or `ttft (call=2)`."""
+        if self.some is not None:
+            return f"{self.metric} ({self.some.text()})"
         return self.metric if self.endpoint is None else f"{self.metric} of a {self.endpoint}"
 
     @property
     def selector(self) -> dict[str, object]:
         """What a report adds to a limit on some calls only; empty for other limits."""
+        if self.some is not None:
+            return {"selector": {"call": self.some.call} if self.some.call else {"when": dict(self.some.when)}}
         return {} if self.endpoint is None else {"selector": {"when": {"endpoint": self.endpoint}}}
 
     def text(self) -> str:
@@ -74,6 +113,7 @@ class Limit:
         """
         name = self.metric if self.statistic is None else f"{self.metric}.{self.statistic}"
         when = "" if self.endpoint is None else f" when endpoint={self.endpoint}"
+        when = when if self.some is None else f" {self.some.text()}"
         return f"{name}{METRICS[self.metric].sign}{self.value_text()}{when}"
 
     def value_text(self) -> str:
@@ -91,33 +131,34 @@ class NoLimit:
     metric: str
     origin: str
     endpoint: Endpoint | None = None
+    some: SomeCalls | None = None
 
 
 def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[object] = ()) -> tuple[Limit | NoLimit, ...]:
     """Return the limits of one `latency_budget(*args, **kwargs)`.
 
     Raises:
-        LimitError: an unknown metric, a positional argument, a value that does not fit its metric, or `when=` with
-            other calls than those of a session, or without a limit on calls.
+        LimitError: an unknown metric, a positional argument, a value that does not fit its metric, or `call=` or
+            `when=` that is not understood or stands without a limit on calls.
     """
     if args:
         raise LimitError(f"{origin}: {args[0]!r} has no metric name; accepted: {BY_NAME}")
-    endpoint: Endpoint | None = None
-    if "when" in kwargs:
-        if kwargs["when"] != {"endpoint": "session"}:
-            raise LimitError(f"{origin}: when={kwargs['when']!r} is not understood; accepted: {SESSIONS}")
-        endpoint, kwargs = "session", {name: value for name, value in kwargs.items() if name != "when"}
-        if not kwargs:
-            raise LimitError(f"{origin}: {SESSIONS} has no limits; accepted: {BY_NAME}")
+    endpoint: Endpoint | None = "session" if kwargs.get("when") == {"endpoint": "session"} else None
+    some = _some_calls(kwargs, origin) if endpoint is None else None
+    selected = next((f"{name}=" for name in _SELECTORS if name in kwargs), "")
+    kwargs = {name: value for name, value in kwargs.items() if name not in _SELECTORS}
+    if selected and not kwargs:
+        meant = "; did you mean calls=?" if selected == "call=" else ""
+        raise LimitError(f"{origin}: {selected} has no limits{meant}; accepted: {BY_NAME}")
     limits: list[Limit | NoLimit] = []
     for name, value in kwargs.items():
         metric = _metric(name, origin)
-        if endpoint is not None and metric.scope == "test" and metric.name != "calls":
-            raise LimitError(f"{origin}: {metric.name} is about the whole test; set it in a marker without when=")
+        if selected and metric.scope == "test" and (metric.name != "calls" or selected == "call="):
+            raise LimitError(f"{origin}: {metric.name} is about the whole test; set it in a marker without {selected}")
         if value is None:
-            limits.append(NoLimit(metric.name, origin, endpoint))
+            limits.append(NoLimit(metric.name, origin, endpoint, some))
         elif not isinstance(value, Mapping):
-            limits.append(Limit(metric.name, None, _value(metric, value, origin), origin, endpoint))
+            limits.append(Limit(metric.name, None, _value(metric, value, origin), origin, endpoint, some))
         else:
             # by their one name, so that p50 and p50.0 do not both stand
             values = {
@@ -128,8 +169,29 @@ def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[objec
                 raise LimitError(
                     f"{origin}: {metric.name}={value!r} is not a set of percentiles; accepted: {metric.accepted}"
                 )
-            limits += [Limit(metric.name, statistic, limit, origin, endpoint) for statistic, limit in values.items()]
+            limits += [
+                Limit(metric.name, statistic, limit, origin, endpoint, some) for statistic, limit in values.items()
+            ]
     return tuple(limits)
+
+
+def _some_calls(kwargs: Mapping[str, object], origin: str) -> SomeCalls | None:
+    if not any(name in kwargs for name in _SELECTORS):
+        return None
+    call, when = (kwargs.get(name) for name in _SELECTORS)
+    if "call" in kwargs and "when" in kwargs:
+        raise LimitError(f"{origin}: call= and when= exclude each other; write a marker for each")
+    if "call" in kwargs:
+        if isinstance(call, bool) or not isinstance(call, int) or call < 1:
+            raise LimitError(f"{origin}: call={call!r} is not the number of a call; accepted: a whole number from 1")
+        return SomeCalls(call=call)
+    is_mapping = isinstance(when, Mapping) and bool(when)
+    if not is_mapping or not all(
+        isinstance(field, str) and (expected is None or isinstance(expected, str | int | float))
+        for field, expected in when.items()  # type: ignore[attr-defined] # it is a mapping
+    ):
+        raise LimitError(f"{origin}: when={when!r} is not understood; accepted: {WHEN}, or {SESSIONS}")
+    return SomeCalls(when=tuple(when.items()))  # type: ignore[attr-defined] # it is a mapping
 
 
 def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:

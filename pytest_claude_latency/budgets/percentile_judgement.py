@@ -99,7 +99,13 @@ def judge(limit: Limit, samples: Sequence[Sample]) -> PercentileJudgement:
         LimitError: the limit is not a percentile.
     """
     share = share_of(limit.statistic or "")
-    all_readings = [sample.reading(METRICS[limit.metric]) for sample in samples]
+    # A worker has read what a limit on some calls is about, since it knows their requests.
+    all_readings = [
+        sample.noted(limit.name)
+        if limit.some is not None or limit.name in sample.whole
+        else sample.reading(METRICS[limit.metric])
+        for sample in samples
+    ]
     readings = [reading for reading in all_readings if reading is not None]
     if not readings:
         return PercentileJudgement(limit, None, 0, 0, "not measured", settles(0, 0, share))

@@ -122,6 +122,11 @@ class CallsInPhases:
         return tuple(conditions_of(call.exchanges) for call in self.sent if call.is_prompt)
 
     @property
+    def requests(self) -> tuple[Request, ...]:
+        """What each of `calls` asks. The requests hold credentials."""
+        return tuple(call.attempts[0].request for call in self.sent if call.is_prompt)
+
+    @property
     def attempts(self) -> tuple[Attempts, ...]:
         """The exchanges of each call."""
         return tuple(call.exchanges for call in self.sent)

@@ -85,7 +85,9 @@ class Latency:
         whole = readings(sent, budget.of_whole_test(), self._measurement.prices)
         calls = sent.calls
         # the test goes on behind its block, and may still wait for what is under way
-        judgements = budget.judge(calls, sent.elapsed, direct=True, sessions=sent.sessions, is_over=False, whole=whole)
+        judgements = budget.judge(
+            calls, sent.elapsed, direct=True, sessions=sent.sessions, is_over=False, whole=whole, requests=sent.requests
+        )
         if any(judgement.broken for judgement in judgements):
             from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
 

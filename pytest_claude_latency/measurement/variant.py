@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import product
 from typing import Any
@@ -20,6 +19,7 @@ from pytest_claude_latency.errors import VariantError
 from pytest_claude_latency.messages_api.endpoints import is_signed_by_aws, requested_model
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.forms import place_of_field
+from pytest_claude_latency.messages_api.request_pattern import fits
 
 ACCEPTED = (
     'latency_variants(model=["claude-haiku-4-5", "claude-sonnet-4-6"], temperature=[0.2, 1.0]) for all combinations, '
@@ -57,12 +57,8 @@ class Variant:
         body = request.json
         if not isinstance(body, dict):
             raise VariantError("its body is not a JSON object")
-        for field, pattern in self.when:
-            # for other clouds the model is in the path
-            place = place_of_field(request, field).split(".")
-            value = requested_model(request) if field == "model" else _value_at(body, place)
-            if value is None or not fnmatchcase(value if isinstance(value, str) else _json(value), pattern):
-                return request
+        if not fits(request, self.when):
+            return request
         for field, value in self.fields:
             body = _replaced(body, place_of_field(request, field).split("."), value, field)
         # Surrogates: a program may send half of a pair, which is no valid UTF-8, and is passed on as it is.
@@ -205,14 +201,3 @@ def _replaced(node: Any, steps: Sequence[str], value: Any, field: str) -> Any:
             return [*node[:place], *([] if value is None else [value]), *node[place + 1 :]]
         return [*node[:place], _replaced(node[place], rest, value, field), *node[place + 1 :]]
     raise VariantError(f"it has no place for {field}")
-
-
-def _value_at(node: Any, steps: Iterable[str]) -> Any:
-    for step in steps:
-        if isinstance(node, dict):
-            node = node.get(step)
-        elif isinstance(node, list) and step.isdecimal() and int(step) < len(node):
-            node = node[int(step)]
-        else:
-            return None
-    return node

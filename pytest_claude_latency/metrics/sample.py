@@ -25,7 +25,7 @@ class Sample:
     """None where no answer ended."""
     calls: tuple[Call, ...] = ()
     whole: Mapping[str, float | None] = field(default_factory=dict)
-    """Other metrics of the whole test that a limit asked for; None where what was awaited did not come."""
+    """What percentiles on the whole test, or on some of its calls, ask for; None where something never came."""
     conditions: tuple[Mapping[str, str], ...] = ()
     """The conditions of each call, as `conditions_of` returns them; empty where they are not known."""
 
@@ -43,13 +43,17 @@ class Sample:
         if metric.name == "elapsed":
             return self.elapsed
         if metric.scope == "test":
-            value = self.whole.get(metric.name)
-            return NEVER if value is None and metric.name in self.whole and metric.absent is not None else value
+            return self.noted(metric.name)
         readings = [measurement(metric, call) for call in times_that_count(self.calls)]
         # A token that never came must not make a run look faster than one in which it came late.
         if None in readings and metric.absent is not None:
             return NEVER
         return max((reading for reading in readings if reading is not None), default=None)
+
+    def noted(self, name: str) -> float | None:
+        """Return a reading in `whole`: `NEVER` if what was awaited did not come; None if there is none."""
+        value = self.whole.get(name)
+        return NEVER if value is None and name in self.whole else value
 
     def comparable(self) -> Sample:
         """Return what other runs can be compared with: times to the microsecond, as in recordings, and no URLs.

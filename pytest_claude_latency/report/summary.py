@@ -133,7 +133,7 @@ class Row:
 
     def _figure(self, metric: str, readings: Iterable[tuple[float | None, bool]]) -> Figure:
         """Return the worst of these readings: each in seconds, with whether the call was streamed."""
-        of_calls = (judgement for judgement in self.judgements if judgement.limit.endpoint is None)
+        of_calls = (judgement for judgement in self.judgements if judgement.limit.is_general)
         judgement = next((judgement for judgement in of_calls if judgement.metric == metric), None)
         limit = None if judgement is None else int(judgement.limit.value)
         broken = judgement is not None and judgement.broken
@@ -179,14 +179,15 @@ class Row:
     def warnings(self) -> list[str]:
         """What may mislead about this test: its samples' own warnings, and limits that measured nothing."""
         texts = [text for sample in self.samples for text in sample.warnings]
-        of_calls = [judgement for judgement in self.judgements if judgement.limit.endpoint is None]
+        of_calls = [judgement for judgement in self.judgements if judgement.limit.is_general]
         if of_calls and all(judgement.verdict == "no calls" for judgement in of_calls):
             limits = " ".join(judgement.limit.text() for judgement in of_calls)
             texts.append(f"{limits} promises nothing: {NO_CALL} ({of_calls[0].limit.origin})")
         texts += [
             f"{judgement.limit.text()} promises nothing: {judgement.reason} ({judgement.limit.origin})"
             for judgement in self.judgements
-            if judgement.verdict == "not measured" or (judgement.verdict == "no calls" and judgement.limit.endpoint)
+            if judgement.verdict == "not measured"
+            or (judgement.verdict == "no calls" and not judgement.limit.is_general)
         ]
         texts += [verdict.headline for verdict in self.run_verdicts if verdict.warns]
         return texts

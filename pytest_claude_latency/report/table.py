@@ -79,7 +79,7 @@ def _with_limit(figure: Figure, mark: str) -> str:
 def elsewhere(row: Row) -> list[Judgement]:
     """Return the broken limits that no column shows."""
     shown = {"ttft", span(row)}
-    return [judgement for judgement in row.broken if judgement.limit.endpoint or judgement.metric not in shown]
+    return [judgement for judgement in row.broken if not judgement.limit.is_general or judgement.metric not in shown]
 
 
 def run_verdict_lines(summary: Summary, kind: Literal["percentile", "comparison"]) -> tuple[str, ...]:

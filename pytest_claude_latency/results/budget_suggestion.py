@@ -160,7 +160,7 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
             for sample in samples
             for limit in (*(judgement.limit for judgement in sample.judgements), *sample.percentiles)
             # limits on sessions stand in a marker of their own, which stays
-            if limit.endpoint is None
+            if limit.is_general
         ]
         # it may have ended early, and its short time would become a limit that a whole run cannot keep
         if failed := [sample.outcome for sample in samples if sample.outcome not in _PASSED]:

@@ -26,7 +26,9 @@ def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
     body = test.measurement.log.of(Phase.BODY)
     whole = readings(body, test.budget.of_whole_test(), test.measurement.prices)
     direct = promises_directly(test.item)
-    return test.budget.judge(body.calls, body.elapsed, direct=direct, sessions=body.sessions, whole=whole)
+    return test.budget.judge(
+        body.calls, body.elapsed, direct=direct, sessions=body.sessions, whole=whole, requests=body.requests
+    )
 
 
 def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | None:

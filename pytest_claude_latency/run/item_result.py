@@ -39,7 +39,8 @@ def result_of(outcome: ItemOutcome) -> TestResult:
     whole = readings(body, test.budget.of_whole_test(percentiles=True), measurement.prices)
     return replace(
         _unmeasured(test.identity, outcome.outcome),
-        whole={metric: reading.value for metric, reading in whole.items()},
+        whole={metric: reading.value for metric, reading in whole.items()}
+        | test.budget.readings_of_some(body.calls, body.requests),
         mode="replay" if measurement.replays else "live",
         clock=settings.pace.value if measurement.replays else "real",
         elapsed=body.elapsed,

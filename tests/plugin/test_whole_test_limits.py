@@ -119,3 +119,16 @@ def test_the_first_token_takes_percentiles(suite: Suite) -> None:
     kept(suite, 'first_token={"p50": "200ms"}', 'stream("hi")', STREAMED)
 
     suite.replay("--latency-strict").stdout.fnmatch_lines(["*1 of 1 over 200ms: p50 needs*"])
+
+
+def test_markers_for_some_calls_stand_side_by_side(suite: Suite) -> None:
+    kept(suite, 'ttft="500ms", call=2', 'stream("hi"); ask("then")', STREAMED, replace(WHOLE, sent=900_000_000))
+    whole_request = request("then", stream=False)
+    path = suite.path / "cassettes" / "test_it" / "test_it.1.jsonl"
+    then = replace(WHOLE, sent=900_000_000, request=whole_request)
+    replace(recording(STREAMED, then), test="test_it.py::test_it").save(path)
+
+    suite.replay().stdout.fnmatch_lines(
+        ["*ttft (call=2) was 900ms, 400ms over the budget of 500ms", "*budget    ttft<500ms call=2*", "*call 2 of 2*"]
+    )
+    assert suite.report["tests"][0]["budgets"][0]["selector"] == {"call": 2}

@@ -237,6 +237,7 @@ def limits() -> st.SearchStrategy[dict[str, Any]]:
         "duration": span | st.dictionaries(st.sampled_from(["p50", "p95", "p99.9"]), span, min_size=1),
         "count": st.integers(0, 10**6),
         "rate": st.floats(0, 1e6),
+        "money": st.floats(0, 100),
     }
     return st.fixed_dictionaries({}, optional={name: values[metric.kind] for name, metric in METRICS.items()})
 

@@ -1,0 +1,43 @@
+"""Request patterns: `when={...}`, which says by fields of a request whether something holds for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
+
+from pytest_claude_latency.messages_api.endpoints import asks_to_stream, requested_model
+from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.messages_api.forms import place_of_field
+
+Expected: TypeAlias = str | int | float | bool | None
+"""A pattern of shell wildcards for a value, or the value itself; None if the field must be absent."""
+
+
+def fits(request: Request, when: Iterable[tuple[str, Expected]]) -> bool:
+    """Return whether each of these fields, whose names may be dotted, has the value that is expected of it."""
+    return all(_has(_value_of(request, field), expected) for field, expected in when)
+
+
+def _value_of(request: Request, field: str) -> Any:
+    # Clouds may have these two in the path.
+    if field == "model":
+        return requested_model(request)
+    if field == "stream":
+        return asks_to_stream(request)
+    value = request.json
+    for key in place_of_field(request, field).split("."):
+        if isinstance(value, list):
+            value = value[int(key)] if key.isdecimal() and int(key) < len(value) else None
+        else:
+            value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _has(value: Any, expected: Expected) -> bool:
+    if not isinstance(expected, str):
+        return json.dumps(value) == json.dumps(expected)  # as JSON: true is not 1
+    if value is None:
+        return False
+    return fnmatchcase(value if isinstance(value, str) else json.dumps(value, separators=(",", ":")), expected)
