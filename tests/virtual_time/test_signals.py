@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import FrameType
 
 import pytest
@@ -16,6 +17,7 @@ import trio
 
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import World
+from pytest_claude_latency.virtual_time.clock import VirtualClock
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs the signals of POSIX")
 
@@ -130,3 +132,75 @@ def test_a_loop_of_waits_for_a_signal_ends_at_its_deadline(world: World) -> None
 
     assert rounds == 20
     assert world.clock.now() == SECOND
+
+
+@pytest.fixture
+def alarms(world: World) -> Iterator[list[float]]:
+    """The instants, in seconds, at which SIGALRM was handled."""
+    handled: list[float] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: handled.append(world.clock.now() / SECOND))
+    yield handled
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_an_alarm_comes_at_its_instant_in_any_wait(
+    world: World, alarms: list[float], wait: Callable[[], object]
+) -> None:
+    signal.alarm(3)
+    with suppress(queue.Empty):
+        wait()
+
+    assert alarms == [3]
+    assert world.clock.now() == 10 * SECOND
+
+
+def test_a_timer_repeats_until_it_is_cancelled(world: World, alarms: list[float]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 1, 2)
+    time.sleep(5.5)
+    left = signal.getitimer(signal.ITIMER_REAL)
+    before = signal.setitimer(signal.ITIMER_REAL, 0)
+    time.sleep(60)
+
+    assert alarms == [1, 3, 5]
+    assert [left, before, signal.getitimer(signal.ITIMER_REAL)] == [(1.5, 2), (1.5, 2), (0, 0)]
+
+
+def test_an_alarm_tells_what_was_left_of_the_one_before(world: World, alarms: list[float]) -> None:
+    signal.alarm(30)
+    time.sleep(10)
+    left = signal.alarm(5)
+    time.sleep(60)
+
+    assert (left, alarms) == (20, [15])
+
+
+def test_an_alarm_ends_a_call_in_c_code(world: World, alarms: list[float]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 3600)
+    signal.pause()
+
+    assert alarms == [3600]
+
+
+def test_an_alarm_ends_with_its_world() -> None:
+    handled: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: handled.append(number))
+    world = World(VirtualClock(), name="brief")
+    world.enter()
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    world.leave()
+    time.sleep(0.05)
+    signal.signal(signal.SIGALRM, before)
+
+    assert handled == []
+
+
+def test_an_alarm_set_by_a_test_tool_is_the_machines(world: World) -> None:
+    tool: dict[str, object] = {"__name__": "pytest_timeout", "signal": signal}
+    exec("left = signal.getitimer(signal.ITIMER_REAL)", tool)
+    signal.setitimer(signal.ITIMER_REAL, 3600)
+    exec("now = signal.getitimer(signal.ITIMER_REAL)", tool)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+    assert tool["now"] <= tool["left"]  # type: ignore[operator] # both are pairs of numbers

@@ -59,6 +59,11 @@ class _Run:
         return repr(self._function)
 
 
+def start(function: Callable[[], object]) -> None:
+    """Start a thread for this function, a member if the caller is one."""
+    _thread.start_new_thread(function, ())
+
+
 def _start(original: Callable[..., int], *args: Any) -> int:
     """Do what `start_new_thread` does; a thread that a member starts counts as running from here on."""
     parent = MEMBERS.get(get_ident())

@@ -77,3 +77,6 @@ def install(module: Any) -> None:
         module.pthread_kill = _sends(module.pthread_kill, lambda ident: ident == threading.main_thread().ident)
     if hasattr(module, "sigtimedwait"):
         module.sigtimedwait = _waits(module.sigtimedwait)
+    from pytest_claude_latency.virtual_time.patches.blocking import interval_timer  # it imports `signal`
+
+    interval_timer.install(module)
