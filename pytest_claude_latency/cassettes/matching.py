@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import HTTP
 from threading import Lock
 from typing import Any, Final, TypeAlias, cast, final
 
+from pytest_claude_latency.messages_api.endpoints import PROJECT, UNKNOWN_PROJECT
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
 
 Key: TypeAlias = Hashable
@@ -124,6 +125,18 @@ class Matcher:
         self._places = {id(exchange): place for place, exchange in enumerate(self.exchanges)}
         for place, exchange in enumerate(self.exchanges):
             self._fitting.setdefault(key_of(exchange.request, rules), []).append(place)
+        # a dict keeps the recorded order
+        self._projects = list(
+            dict.fromkeys(name for exchange in self.exchanges for name in PROJECT.findall(exchange.request.url))
+        )
+
+    def placed(self, sent: Request) -> Request:
+        """Return a request with a recorded project where its own is not known: the first with which it fits, or any."""
+        unknown = f"/{UNKNOWN_PROJECT}/"
+        if unknown not in sent.path or not self._projects:
+            return sent
+        placed = [replace(sent, url=sent.url.replace(unknown, f"/{project}/", 1)) for project in self._projects]
+        return next((request for request in placed if key_of(request, self.rules) in self._fitting), placed[0])
 
     def take(self, sent: Request) -> Exchange | None:
         """Return the exchange that answers a request, and mark it as used; None if none fits or all that fit are used.

@@ -3,15 +3,18 @@
 - The SDK asks each client for its authentication headers as it builds a request. Where a replay is under way and there
   are none, a placeholder goes in. It never leaves the process. The environment is left as it is, so a suite's own
   checks for a key mean what they meant.
-- Clients of other clouds sign a request, or fetch a token for it, when it is built. A replay needs neither.
+- Clients of other clouds sign a request, or fetch a token for it, when it is built. A replay needs neither. Nor does it
+  need the project that a client of Google Cloud would take from the machine's credentials.
 - The jitter of the SDK's back-off differs from run to run. In each replay it is the middle of its range.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from copy import copy
 from functools import wraps
 from importlib import import_module
 from inspect import iscoroutinefunction
@@ -19,6 +22,7 @@ from typing import Any, final
 from unittest import mock
 
 from pytest_claude_latency.http.botocore_patches import BotocorePatches
+from pytest_claude_latency.messages_api.endpoints import UNKNOWN_PROJECT
 from pytest_claude_latency.messages_api.recognition import Recognition
 
 PLACEHOLDER_KEY = "placeholder-of-a-replay"
@@ -74,10 +78,39 @@ class SDKPatches:
                 # Only where a class defines the method itself: a subclass inherits the patched one.
                 for method in _LOGINS.keys() & cloud_client.__dict__.keys():
                     patch(cloud_client, method, self._skipped(cloud_client.__dict__[method], _LOGINS[method]))
+        if (google := getattr(anthropic, "AnthropicGoogleCloud", None)) is not None:
+            self._guess_project(google, patch)
         # The SDK bound `random` at import. Its name there is replaced, so the global generator stays the program's own.
         base_client = import_module("anthropic._base_client")
         random = base_client.random
         patch(base_client, "random", lambda: _MIDDLE_OF_THE_JITTER if self._replaying() else random())
+
+    def _guess_project(self, client: Any, patch: Callable[[Any, str, object], None]) -> None:
+        """Let a client of Google Cloud whose project is not known yet build URLs with a placeholder in a replay.
+
+        The client keeps nothing of it: the same one may call the API in the next test.
+        """
+        base = next(base for base in client.__mro__ if "_resolve_deferred_base_url" in vars(base))
+        state = sys.modules[base.__module__]._GoogleCredentialsState
+        load, resolve, place = state.token, base._resolve_deferred_base_url, base._prepare_url
+
+        def token(credentials: Any) -> Any:
+            return PLACEHOLDER_KEY if self._replaying() else load(credentials)
+
+        def resolve_base_url(client: Any) -> None:
+            if not self._replaying():
+                resolve(client)
+
+        def prepare_url(client: Any, url: str) -> Any:
+            if self._replaying() and client._base_url_deferred:
+                client = copy(client)
+                client._project = client._project or UNKNOWN_PROJECT
+                resolve(client)
+            return place(client, url)
+
+        patch(state, "token", token)
+        patch(base, "_resolve_deferred_base_url", resolve_base_url)
+        patch(base, "_prepare_url", prepare_url)
 
     def prove(self) -> None:
         """Make sure that all that is changed is there.

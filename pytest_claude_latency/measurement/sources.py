@@ -50,7 +50,8 @@ class CassetteSource:
 
     def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback:
         """Return the recorded exchange. Without one the request is a miss."""
-        shown = redact_request(request, self.redact)  # recordings hold redacted requests, so these are compared
+        # recordings hold redacted requests, so these are compared
+        shown = self.matcher.placed(redact_request(request, self.redact))
         recorded = self.matcher.take(shown)
         if recorded is None:
             measurement.miss(self.explain(shown, line, measurement))

@@ -10,10 +10,14 @@ if its body is that of a message: a gateway may have paths of its own.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from pytest_claude_latency.messages_api.exchange import Request, header
+
+UNKNOWN_PROJECT: Final = "project-of-a-replay"
+"""Stands in URLs of a replay for the project of Google Cloud that only the machine's credentials would name."""
+PROJECT: Final = re.compile(r"(?<=/projects/)[^/?]+(?=/locations/)")
 
 # Vertex counts tokens with a model of its own name, which is not a prompt call.
 _PROMPT_PATH = re.compile(

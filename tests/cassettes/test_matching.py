@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.cassettes.matching import EXACT, Matcher, Rules, key_of
 from pytest_claude_latency.cassettes.mismatch import Difference, differences
+from pytest_claude_latency.messages_api.endpoints import UNKNOWN_PROJECT
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
 from tests.support.some_recording import JSON_VALUES, answering, asking
 
@@ -231,3 +232,16 @@ def test_threads_that_ask_at_once_never_get_the_same_answer() -> None:
 
     assert {id(exchange) for exchange in taken if exchange} == {id(exchange) for exchange in exchanges}
     assert taken.count(None) == 100
+
+
+def test_an_unknown_project_is_that_of_the_recording_with_which_the_request_fits() -> None:
+    def asked(project: str, content: bytes = b"{}") -> Request:
+        url = f"https://claude.googleapis.com/v1/projects/{project}/locations/global/workspaces/w/invoke/v1/messages"
+        return Request("POST", url, (), content)
+
+    matcher = Matcher([answering(request=asked("shop")), answering(request=asked("tools", b"[]"))])
+
+    assert matcher.placed(asked(UNKNOWN_PROJECT, b"[]")) == asked("tools", b"[]")
+    assert matcher.placed(asked(UNKNOWN_PROJECT, b"1")) == asked("shop", b"1")
+    assert matcher.placed(asked("another")) == asked("another")
+    assert Matcher([]).placed(asked(UNKNOWN_PROJECT)) == asked(UNKNOWN_PROJECT)

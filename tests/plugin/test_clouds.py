@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import anthropic
 import pytest
 
 from tests.plugin.suite import Suite
@@ -125,3 +126,52 @@ def _framed(answer: Answer) -> Answer:
     parts = tuple(replace(part, data=chunk(event)) for part, event in zip(answer.parts, events, strict=True))
     headers = (("content-type", "application/vnd.amazon.eventstream"),)
     return replace(answer, headers=headers, parts=parts, unstreamed=None)
+
+
+GOOGLE = """
+import os
+
+LIVE = os.environ.get("ANTHROPIC_BASE_URL")
+GATEWAY = "/v1/projects/shop/locations/global/workspaces/w/invoke"
+
+
+def made(kind):
+    more = {"base_url": LIVE + GATEWAY, "token_provider": lambda: "a-token"} if LIVE else {}
+    return kind(workspace_id="w", **more)
+
+
+async def run():
+    async with made(anthropic.AsyncAnthropicGoogleCloud) as client:
+        return await aask(client=client)
+
+
+def test_it(claude_latency):
+    client = made(anthropic.AnthropicGoogleCloud)
+    assert ask(client=client) == asyncio.run(run()) == "Hello world"
+    assert len(claude_latency.calls) == 2
+    if not LIVE:
+        # what the client would send next to the API is not changed by the replay
+        assert client._project is None and client._base_url_deferred and client.google_credentials is None
+
+
+def test_another_prompt(claude_latency):
+    ask(PROMPT, client=made(anthropic.AnthropicGoogleCloud))
+"""
+
+
+@pytest.mark.skipif(not hasattr(anthropic, "AnthropicGoogleCloud"), reason="the SDK has no client of Google Cloud")
+def test_a_project_that_the_credentials_of_the_machine_would_name_is_not_needed(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOOGLE_CLOUD_PROJECT", "ANTHROPIC_GOOGLE_CLOUD_PROJECT", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    suite.write(GOOGLE.replace("PROMPT", "'one'"))
+    suite.record().assert_outcomes(passed=2)
+    suite.write(GOOGLE.replace("PROMPT", "'another'"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*no recorded answer fits this POST */workspaces/w/invoke/v1/messages*"])
+    result.stdout.no_fnmatch_line("*project-of-a-replay*")
+    assert len(suite.server.log) == 3
