@@ -37,6 +37,10 @@ class JSONFaultError(ValueError):
     """What is wrong with a piece of a file. Whoever reads the file says where."""
 
 
+_CONFLICT = ("<<<<<<< ", "||||||| ", "=======", ">>>>>>> ")
+"""How the lines begin that git writes into a file that two branches changed."""
+
+
 class NotJSONError(JSONFaultError):
     """The text is not JSON at all, which may mean that it is cut off."""
 
@@ -59,10 +63,15 @@ class JSONLines:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         if not self._text.strip():
             raise JSONFaultError("the file is empty")
-        lines = self._text.removesuffix("\n").split("\n")
+        if self._text.startswith("\ufeff"):
+            raise JSONFaultError("the file begins with a byte order mark (BOM): save it as UTF-8 without one")
+        # editors leave an empty line at the end
+        lines = self._text.rstrip().split("\n")
         for self.number, line in enumerate(lines, 1):
             if not line.strip():
                 raise JSONFaultError("the line is empty")
+            if line.startswith(_CONFLICT):
+                raise JSONFaultError("it is a mark of a merge conflict: keep the lines of one side only")
             try:
                 value = parse(line)
             except NotJSONError:

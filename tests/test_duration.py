@@ -19,6 +19,8 @@ HUNDRED_DAYS = 100 * 86_400 * duration.SECOND
         ("800ms", 800_000_000),
         ("1.5s", 1_500_000_000),
         ("2m", 120_000_000_000),
+        ("2min", 120_000_000_000),
+        ("1.5 h", 5_400_000_000_000),
         (" 25 ms ", 25_000_000),
         ("7us", 7_000),
         ("7µs", 7_000),
@@ -35,7 +37,7 @@ def test_a_duration_is_read_to_the_nanosecond(written: object, nanoseconds: int)
     assert duration.parse(written) == nanoseconds
 
 
-NO_TEXT = ["", "fast", "800", "800 msec", "1h", "1s 2ms", "-1s", "+1s", "nan", "1e3ms", "ms", "1..5s"]
+NO_TEXT = ["", "fast", "800", "800 msec", "1d", "1hour", "1s 2ms", "-1s", "+1s", "nan", "1e3ms", "ms", "1..5s"]
 NO_VALUE = [None, True, b"1s", [1], {"p50": "1s"}, 1j, float("nan"), float("inf"), -1, -0.5, timedelta(seconds=-1)]
 
 
@@ -55,7 +57,10 @@ def test_any_duration_below_26_days_survives_as_float_seconds(span: int) -> None
     assert duration.nanoseconds(duration.seconds(span)) == span
 
 
-@given(st.integers(0, 10**6), st.sampled_from([("us", 10**3), ("ms", 10**6), ("s", 10**9), ("m", 60 * 10**9)]))
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([("us", 10**3), ("ms", 10**6), ("s", 10**9), ("m", 60 * 10**9), ("h", 3600 * 10**9)]),
+)
 def test_a_number_of_any_unit_is_that_many_of_it(number: int, unit: tuple[str, int]) -> None:
     assert duration.parse(f"{number}{unit[0]}") == number * unit[1]
 

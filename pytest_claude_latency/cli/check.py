@@ -21,6 +21,7 @@ from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
 
 _SAMPLE = re.compile(r"\.\d+\.jsonl\Z")
+FOLDER_HELP = "name of the folders of recordings (default: the one in the ini file, else cassettes)"
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,14 @@ def declare(commands: Any) -> None:
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help="a folder of recordings, or one recording")
     parser.add_argument("--no-collect", action="store_true", help="do not ask pytest which tests there are")
-    parser.add_argument(
-        "--cassettes",
-        metavar="DIR",
-        help="name of the folders of recordings (default: the one in the ini file, else cassettes)",
-    )
+    parser.add_argument("--cassettes", metavar="DIR", help=FOLDER_HELP)
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print a line for each recording, its problems under it, and a summary."""
     refuse_missing(chosen)
-    folder = chosen.cassettes or folder_name(chosen.places) or "cassettes"
+    folder = folder_of(chosen)
     paths = find(chosen.places, folder)
     if not paths:
         print(f"no recordings in {' '.join(map(str, chosen.places))}")
@@ -82,6 +79,11 @@ def _by_library(release_lines: Mapping[str, int]) -> Iterator[str]:
         name, _, version = line.rpartition(" ")
         yield f"{version if name == shown else line}: {release_lines[line]}"
         shown = name
+
+
+def folder_of(chosen: argparse.Namespace) -> str:
+    """Return what folders of recordings are called: as the command says, else as the ini file of its places does."""
+    return chosen.cassettes or folder_name(chosen.places) or "cassettes"
 
 
 def refuse_missing(chosen: argparse.Namespace) -> None:

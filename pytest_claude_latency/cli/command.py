@@ -11,6 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from pytest_claude_latency.cli import baselines, check, explain, suggest
 from pytest_claude_latency.errors import LatencyError
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="claude-latency", description="Work with recordings and baselines of latency tests."
     )
+    parser.add_argument("--version", action="version", version=f"claude-latency {version('pytest-claude-latency')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (check, baselines, suggest, explain):
         module.declare(commands)

@@ -16,8 +16,8 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.cli.check import FOLDER_HELP, folder_of, refuse_missing
 from pytest_claude_latency.cli.check import find as find_recordings
-from pytest_claude_latency.cli.check import refuse_missing
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trace_of
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
@@ -60,14 +60,14 @@ def declare(commands: Any) -> None:
         "found about them, each with its remedy.",
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="FILE|DIR", help="a recording, a report, or a folder")
-    parser.add_argument("--cassettes", default="cassettes", metavar="DIR", help="name of the folders of recordings")
+    parser.add_argument("--cassettes", metavar="DIR", help=FOLDER_HELP)
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print what explains the recordings and reports in the chosen places."""
     refuse_missing(chosen)
-    lines, all_read = explain(chosen.places, chosen.cassettes)
+    lines, all_read = explain(chosen.places, folder_of(chosen))
     print("\n".join(map(printable, lines)) or f"no recordings or reports in {' '.join(map(str, chosen.places))}")
     return 0 if lines and all_read else 1
 

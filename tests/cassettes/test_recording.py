@@ -182,6 +182,11 @@ NOT_READ = {
     "a day that is none": (TEXT.replace("2026-11-22T", "2026-11-31T"), 1, '"recorded" is'),
     "cut off in a line": (TEXT[:-10], 7, "the file is cut off in this line"),
     "cut off between lines": ("".join(f"{line}\n" for line in LINES[:4]), 4, 'exchange 1 has no line "end"'),
+    "a merge conflict": (
+        TEXT.replace("\n", "\n<<<<<<< HEAD\n", 1),
+        2,
+        "it is a mark of a merge conflict: keep the lines of one side only",
+    ),
     "an empty line": (TEXT.replace("\n", "\n\n", 1), 2, "the line is empty"),
     "a line twice": (f"{TEXT}{LINES[-1]}\n", 8, 'a line "end" cannot follow a line "end"'),
     "two answers": (TEXT.replace(LINES[3], f"{LINES[3]}\n{LINES[3]}"), 5, '"response" cannot follow'),

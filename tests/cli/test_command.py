@@ -296,3 +296,23 @@ def test_the_command_is_installed_and_imports_no_sdk(suite: Path, pytester: pyte
 
     assert pytester.run(sys.executable, "-c", code).outlines == ["[]"]
     assert (Path(sys.executable).parent / "claude-latency").exists()
+
+
+def test_explain_reads_the_name_of_folders_from_the_ini_file_as_check_does(
+    record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pytest.ini").write_text("[pytest]\nlatency_cassettes = tapes\n")
+    path = record("tests/test_a.py::test_a", answering(b"{}"), path="tests/tapes/test_a/test_a.1.jsonl")
+    # outside such a folder only a file whose first line names the format would be found
+    path.write_text("not a recording\n" + path.read_text())
+
+    assert main(["explain", "tests"]) == 1
+    assert "cannot read the recording tests/tapes/test_a/test_a.1.jsonl, line 1" in capsys.readouterr().out
+
+
+def test_the_command_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+
+    assert left.value.code == 0
+    assert re.fullmatch(r"claude-latency \d+\.\d+.*\n", capsys.readouterr().out)
