@@ -38,10 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Set the placeholder key, where the ini file asks for it, before conftests read the environment."""
     if options.wants_placeholder_key(early_config):
-        from pytest_claude_latency.http import sdk_patches
+        from pytest_claude_latency.http.changes import sdk
 
-        sdk_patches.set_placeholder_key()
-        early_config.add_cleanup(sdk_patches.drop_placeholder_key)
+        sdk.set_placeholder_key()
+        early_config.add_cleanup(sdk.drop_placeholder_key)
 
 
 def pytest_configure(config: pytest.Config) -> None:

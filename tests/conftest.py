@@ -26,7 +26,8 @@ os.environ.pop("SSL_CERT_FILE", None)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a test that hangs fail, instead of stopping everything. (The ini key would trouble runs of the examples.)"""
     for item in items:
-        item.add_marker(pytest.mark.timeout(300))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(autouse=True)

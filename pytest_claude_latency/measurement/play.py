@@ -13,9 +13,9 @@ from typing import Final
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.http.changes.sdk import SDKPatches
 from pytest_claude_latency.http.guard.guard import Guard
 from pytest_claude_latency.http.interception import Interception
-from pytest_claude_latency.http.sdk_patches import SDKPatches
 from pytest_claude_latency.measurement import carriers
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.latency import Latency

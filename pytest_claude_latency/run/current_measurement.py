@@ -18,11 +18,11 @@ from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
 if TYPE_CHECKING:
+    from pytest_claude_latency.http.changes.sdk import SDKPatches
     from pytest_claude_latency.http.door import Door
     from pytest_claude_latency.http.guard.connection import Connection, NewProcess
     from pytest_claude_latency.http.guard.guard import Guard
     from pytest_claude_latency.http.interception import Interception
-    from pytest_claude_latency.http.sdk_patches import SDKPatches
     from pytest_claude_latency.measurement.measurement import Measurement
     from pytest_claude_latency.measurement.older_children import OlderChild, OutlivingChild
     from pytest_claude_latency.messages_api.exchange import Request
@@ -60,8 +60,8 @@ class CurrentMeasurement:
         if self._interception is None:
             # Not at plugin load: this imports the SDK and its HTTP library, which a run without latency tests never
             # needs.
+            from pytest_claude_latency.http.changes.sdk import SDKPatches
             from pytest_claude_latency.http.interception import Interception
-            from pytest_claude_latency.http.sdk_patches import SDKPatches
             from pytest_claude_latency.measurement import carriers
             from pytest_claude_latency.messages_api.recognition import Recognition
 

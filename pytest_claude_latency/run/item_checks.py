@@ -5,7 +5,9 @@ Each function returns the text that the test fails with, or `None` where all is 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import UNSET
 
@@ -19,6 +21,9 @@ from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.settings import Mode
+
+_MOCKS_ABOVE: Final = ("aioresponses", "moto", "requests_mock", "responses", "vcr")
+"""Modules that answer requests above the places where these are met, so that no one can tell what they answered."""
 
 
 def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
@@ -37,7 +42,8 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
     calls = body.calls
     if any(judgement.broken for judgement in judgements):
         told = message(judgements, calls, test.recording, body.others, body.sessions)
-        return told + test.diagnose(judgements).text()
+        told += test.diagnose(judgements).text()
+        return told if calls else _with_mocks(told)
     if is_bare(test.item) and not test.budget.limits:
         return messages.bare_marker(test.identity.nodeid)
     return _promise_about_nothing(test, judgements)
@@ -61,8 +67,27 @@ def _promise_about_nothing(test: LatencyTest, judgements: Sequence[Judgement]) -
     # prompt call: a test may wait for batches and sessions only.
     is_measured = body.elapsed is not None and all(limit.metric == "elapsed" or limit.endpoint for limit in percentiles)
     if is_direct and not test.budget.plain and not is_measured:
-        return f"{NO_CALL} by a test that carries @{BUDGET}"
+        return _with_mocks(f"{NO_CALL} by a test that carries @{BUDGET}")
     return None
+
+
+def _with_mocks(text: str) -> str:
+    mocks = loaded_mocks()
+    return f"{text}\n{messages.mocks_above(mocks)}" if mocks else text
+
+
+def loaded_mocks() -> list[str]:
+    """Return the mocks that may have answered the calls which a test seems not to have made."""
+    return [name for name in _MOCKS_ABOVE if name in sys.modules]
+
+
+def nothing_was_seen(test: LatencyTest) -> str | None:
+    """Return that a test which promises something about its calls made none, where a mock may have taken them."""
+    promises_none = any(limit.metric == "calls" for limit in test.budget.plain)
+    if test.measurement.replays or test.measurement.log.exchanges or promises_none or not promises_directly(test.item):
+        return None
+    mocks = loaded_mocks()
+    return messages.nothing_was_seen(mocks) if mocks else None
 
 
 def mixed_set(test: LatencyTest) -> str | None:

@@ -111,6 +111,8 @@ class MeasuredItem:
             outcome.warn(mixed)
         if measurement.answered_elsewhere:
             outcome.warn(messages.answered_elsewhere(measurement.answered_elsewhere))
+        elif unseen := item_checks.nothing_was_seen(test):
+            outcome.warn(unseen)
         records = test.settings.mode.records and not measurement.replays and measurement.asked_the_api
         if records and outcome.keeps_recording:
             with session.failing():

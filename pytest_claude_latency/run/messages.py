@@ -133,6 +133,21 @@ def answered_elsewhere(requests: Sequence[str]) -> str:
     )
 
 
+def mocks_above(names: Sequence[str]) -> str:
+    """Return the line about loaded mocks that may have answered the calls which a test seems not to have made."""
+    verb = "is" if len(names) == 1 else "are"
+    return f"  mocks     {', '.join(names)} {verb} loaded: what a mock above the HTTP library answers is not seen here"
+
+
+def nothing_was_seen(names: Sequence[str]) -> str:
+    """Return what is said of a test without a call in a run that calls the API, where mocks are loaded."""
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"no call was seen, so nothing was recorded or measured; {', '.join(names)} {verb} loaded, and what a mock "
+        "above the HTTP library answers is not seen here"
+    )
+
+
 def not_one_owner(name: str, owners: Sequence[str]) -> str:
     """Return what is said of a shared recording that no test, or more than one test, owns."""
     claim = f"{len(owners)} tests own it: {', '.join(owners)}" if owners else "no test that was collected owns it"

@@ -8,9 +8,9 @@ import pytest
 
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http import required_names
+from pytest_claude_latency.http.changes.sdk import SDKPatches
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.http.library import HTTPLibrary
-from pytest_claude_latency.http.sdk_patches import SDKPatches
 
 LIBRARY = HTTPLibrary.of_sdk()
 

@@ -130,7 +130,11 @@ class Suite:
     @property
     def saved_result(self) -> Any:
         """Return the value that the last test passed to `save_result`."""
-        return json.loads((self.path / "result.json").read_text())
+        return self.read_json("result.json")
+
+    def read_json(self, name: str) -> Any:
+        """Return what is in a JSON file of the suite."""
+        return json.loads((self.path / name).read_text())
 
     def recordings(self) -> list[str]:
         """Return the files of all recordings, relative to rootdir."""

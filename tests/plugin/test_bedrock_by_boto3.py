@@ -9,7 +9,7 @@ from typing import Any
 import boto3  # noqa: F401  # loaded here, since each run in this process restores the modules
 import pytest
 
-import pytest_claude_latency.http.botocore_patches
+import pytest_claude_latency.http.changes.botocore
 import pytest_claude_latency.http.doors.urllib3  # noqa: F401  # as above
 from pytest_claude_latency.messages_api.exchange import Request
 from tests.plugin.suite import Suite
@@ -318,6 +318,22 @@ def test_it(claude_latency):
 """)
 
     bedrock.record().assert_outcomes(passed=1)
+    replayed_offline(bedrock).assert_outcomes(passed=1)
+
+
+def test_a_client_of_bedrocks_own_administration_does_not_ask_the_machine_for_a_role(bedrock: Suite) -> None:
+    bedrock.write("""
+import cloud
+
+@pytest.mark.latency_budget(total="5s")
+def test_it():
+    cloud.boto3.Session().client("bedrock", region_name="us-east-1")  # as langchain-aws makes one beside the other
+    assert cloud.invoke() == "Hello world"
+""")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        bedrock.record().assert_outcomes(passed=1)
     replayed_offline(bedrock).assert_outcomes(passed=1)
 
 

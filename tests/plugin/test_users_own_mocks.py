@@ -371,3 +371,35 @@ def test_respxs_own_plugin_is_not_needed(suite: Suite) -> None:
 
     suite.record("-p", "no:respx").assert_outcomes(passed=1)
     suite.replay("-p", "no:respx").assert_outcomes(passed=1)
+
+
+ABOVE = """
+import responses  # a file of this name stands for it: this plugin only looks whether it is loaded
+
+
+@pytest.mark.latency_budget(total="1s")
+def test_it():
+    pass
+
+
+@pytest.mark.latency_budget(calls=0)
+def test_silent():
+    pass
+"""
+
+
+def test_a_mock_above_the_http_library_is_named_where_no_call_was_seen(suite: Suite) -> None:
+    suite.pytester.makepyfile(responses="")
+    suite.write(ABOVE)
+
+    for mode in ("record", "live"):
+        result = suite.record(mode=mode)
+
+        result.assert_outcomes(passed=2)
+        result.stdout.fnmatch_lines(
+            ["warning: test_it.py::test_it: no call was seen*", "*responses is loaded, and what*"]
+        )
+        result.stdout.no_fnmatch_line("*test_silent: no call was seen*")
+    result = suite.replay()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["  mocks     responses is loaded: what a mock above the HTTP library answers*"])

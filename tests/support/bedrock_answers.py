@@ -52,19 +52,35 @@ def converse_stream(content: str, *, ttfb: Duration = 0, gap: Duration = 0) -> A
         converse_event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": piece}})
         for piece in content.split("|")
     ]
-    usage = {"inputTokens": 12, "outputTokens": 8, "totalTokens": 20}
-    tail = [
-        converse_event("contentBlockStop", {"contentBlockIndex": 0}),
-        converse_event("messageStop", {"stopReason": "end_turn"}),
-        converse_event("metadata", {"usage": usage, "metrics": {"latencyMs": 20}}),
+    return _stream(head, deltas, _ending("end_turn"), ttfb=ttfb, gap=gap)
+
+
+def converse_tool_use(name: str, given: Mapping[str, Any], *, ttfb: Duration = 0, gap: Duration = 0) -> Answer:
+    """Return the answer of `converse-stream` that calls a tool, whose input comes in two deltas."""
+    text = json.dumps(given)
+    half = len(text) // 2
+    start = {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "tooluse_01", "name": name}}}
+    head = [converse_event("messageStart", {"role": "assistant"}), converse_event("contentBlockStart", start)]
+    deltas = [
+        converse_event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": piece}}})
+        for piece in (text[:half], text[half:])
     ]
-    return _stream(head, deltas, tail, ttfb=ttfb, gap=gap)
+    return _stream(head, deltas, _ending("tool_use"), ttfb=ttfb, gap=gap)
 
 
 def converse_event(kind: str, payload: Mapping[str, Any]) -> bytes:
     """Return the frame of one event of a `converse-stream`."""
     headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
     return frame(headers, json.dumps({**payload, "p": "abcdef"}).encode())
+
+
+def _ending(reason: str) -> list[bytes]:
+    usage = {"inputTokens": 12, "outputTokens": 8, "totalTokens": 20}
+    return [
+        converse_event("contentBlockStop", {"contentBlockIndex": 0}),
+        converse_event("messageStop", {"stopReason": reason}),
+        converse_event("metadata", {"usage": usage, "metrics": {"latencyMs": 20}}),
+    ]
 
 
 def _stream(

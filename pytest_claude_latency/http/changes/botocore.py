@@ -1,15 +1,13 @@
-"""What a replay changes inside `botocore`: nothing is signed, no credentials are looked up, and chance is pinned.
+"""What a replay changes inside `botocore`: nothing is signed, and no credentials are looked up.
 
 - A request that a recording answers is not signed, so that no credentials are needed. All others are: a replay may run
   beside calls to other services, and to other models of the same one.
 - A client that finds no credentials asks the machine for its role over the network. A client of Bedrock's that is made
   in a replay asks only when it has to sign.
-- The jitter of the back-off differs from run to run. In each replay it is the middle of its range.
 """
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,8 +22,7 @@ from pytest_claude_latency.http import required_names
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
 
-_MIDDLE_OF_THE_JITTER = 0.5
-_SERVICE: Final = "bedrock-runtime"
+_SERVICES: Final = frozenset({"bedrock", "bedrock-runtime"})  # langchain-aws makes one of each
 
 _UNSIGNED: ContextVar[bool] = ContextVar("claude_latency_unsigned", default=False)
 """Whether the request that is being signed in this context needs no signature."""
@@ -57,9 +54,6 @@ class BotocorePatches:
                 "aiobotocore.signers": self._sign_nothing_async,
                 "aiobotocore.session": self._make_clients_lazily_async,
                 "aiobotocore.credentials": self._look_up_lazily_async,
-                "botocore.retryhandler": self._pin_chance,
-                "botocore.retries.standard": self._pin_back_off,
-                "urllib3.util.retry": self._pin_chance,
             }
         )
 
@@ -110,7 +104,7 @@ class BotocorePatches:
     def _make_clients_lazily(self, module: ModuleType) -> None:
         def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
             had_credentials = session._credentials is not None
-            token = _LAZY.set(service_name == _SERVICE and self._replaying())
+            token = _LAZY.set(service_name in _SERVICES and self._replaying())
             try:
                 return original(session, service_name, *args, **kwargs)
             finally:
@@ -149,7 +143,7 @@ class BotocorePatches:
     def _make_clients_lazily_async(self, module: ModuleType) -> None:
         async def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
             had_credentials = session._credentials is not None
-            token = _LAZY.set(service_name == _SERVICE and self._replaying())
+            token = _LAZY.set(service_name in _SERVICES and self._replaying())
             try:
                 return await original(session, service_name, *args, **kwargs)
             finally:
@@ -167,35 +161,6 @@ class BotocorePatches:
             return kind(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
 
         self._wrap(module.AioInstanceMetadataProvider, "load", load)
-
-    def _pin_chance(self, module: ModuleType) -> None:
-        # The module's name for `random` is replaced, so the global generator stays the program's own. urllib3 1.26 has
-        # none: its back-off has no jitter.
-        if hasattr(module, "random"):
-            self._patches.enter_context(mock.patch.object(module, "random", _PinnedModule(self._random)))
-
-    def _pin_back_off(self, module: ModuleType) -> None:
-        def delay_amount(original: Any, back_off: Any, context: Any) -> Any:
-            # Here, and not where it is made: the program may have made its client long before.
-            if back_off._random is random.random:
-                back_off._random = self._random
-            return original(back_off, context)
-
-        self._wrap(module.ExponentialBackoff, "delay_amount", delay_amount)
-
-    def _random(self) -> float:
-        return _MIDDLE_OF_THE_JITTER if self._replaying() else random.random()
-
-
-@final
-class _PinnedModule:
-    """The module `random`, with another `random()`."""
-
-    def __init__(self, function: Callable[[], float]) -> None:
-        self.random = function
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(random, name)
 
 
 def _lazy_kind() -> Any:

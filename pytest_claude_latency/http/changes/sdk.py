@@ -1,11 +1,10 @@
-"""What a replay changes inside the SDK: a missing key is made up, nothing is signed, and chance is pinned.
+"""What a replay changes inside the SDK: a missing key is made up, and nothing is signed.
 
 - The SDK asks each client for its authentication headers as it builds a request. Where a replay is under way and there
   are none, a placeholder goes in. It never leaves the process. The environment is left as it is, so a suite's own
   checks for a key mean what they meant.
 - Clients of other clouds sign a request, or fetch a token for it, when it is built. A replay needs neither. Nor does it
   need the project that a client of Google Cloud would take from the machine's credentials.
-- The jitter of the SDK's back-off differs from run to run. In each replay it is the middle of its range.
 """
 
 from __future__ import annotations
@@ -16,19 +15,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from copy import copy
 from functools import wraps
-from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import Any, final
 from unittest import mock
 
-from pytest_claude_latency.http.botocore_patches import BotocorePatches
+from pytest_claude_latency.http.changes.botocore import BotocorePatches
+from pytest_claude_latency.http.changes.chance import PinnedChance
 from pytest_claude_latency.messages_api.endpoints import UNKNOWN_PROJECT
 from pytest_claude_latency.messages_api.recognition import Recognition
 
 PLACEHOLDER_KEY = "placeholder-of-a-replay"
 _HEADERS = {"Authorization": f"Bearer {PLACEHOLDER_KEY}"}
 _OWN_HEADERS = frozenset({"authorization", "x-api-key"})
-_MIDDLE_OF_THE_JITTER = 0.5
 _CLOUDS = "anthropic.lib."
 _LOGINS = {"_prepare_request": None, "_get_azure_ad_token": PLACEHOLDER_KEY}
 """The methods by which clients of clouds sign in, and what they return in a replay. Anthropic's own have neither."""
@@ -57,15 +55,17 @@ class SDKPatches:
     ) -> None:
         self._replaying = replaying
         self._botocore = BotocorePatches(replaying, (recognition or Recognition()).is_claudes)
+        self._chance = PinnedChance(replaying)
         self._keyless = keyless
         self._patches = ExitStack()
 
     def start(self) -> None:
-        """Patch the installed SDK, and botocore."""
+        """Patch the installed SDK, botocore, and what makes pauses of a random length."""
         import anthropic
 
-        self._botocore.start()
-        self._patches.callback(self._botocore.stop)
+        for changes in (self._botocore, self._chance):
+            changes.start()
+            self._patches.callback(changes.stop)
 
         def patch(target: Any, name: str, new: object) -> None:
             self._patches.enter_context(mock.patch.object(target, name, new))
@@ -80,10 +80,6 @@ class SDKPatches:
                     patch(cloud_client, method, self._skipped(cloud_client.__dict__[method], _LOGINS[method]))
         if (google := getattr(anthropic, "AnthropicGoogleCloud", None)) is not None:
             self._guess_project(google, patch)
-        # The SDK bound `random` at import. Its name there is replaced, so the global generator stays the program's own.
-        base_client = import_module("anthropic._base_client")
-        random = base_client.random
-        patch(base_client, "random", lambda: _MIDDLE_OF_THE_JITTER if self._replaying() else random())
 
     def _guess_project(self, client: Any, patch: Callable[[Any, str, object], None]) -> None:
         """Let a client of Google Cloud whose project is not known yet build URLs with a placeholder in a replay.

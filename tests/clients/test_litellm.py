@@ -1,0 +1,74 @@
+"""litellm: sync calls, which it sends through httpx, and async ones, which it sends through httpx over aiohttp."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clients.client_suite import (
+    CHAT_HELLO,
+    CONVERSE_HELLO,
+    CONVERSE_STREAM_HELLO,
+    HELLO,
+    TOOL,
+    ClientSuite,
+    Way,
+)
+
+pytest.importorskip("litellm", reason='nox -s "clients(litellm)" installs it')
+
+BEGIN = """
+import litellm
+
+BASE = LIVE or "https://api.anthropic.com"
+ASKED = {"model": "anthropic/claude-haiku-4-5", "api_key": "x", "api_base": BASE, "max_tokens": 9}
+BEDROCK = {"model": "bedrock/converse/anthropic.claude-3-haiku-20240307-v1:0", "aws_region_name": "us-east-1"}
+BEDROCK |= {"aws_access_key_id": "a", "aws_secret_access_key": "b"}  # litellm signs by itself
+if LIVE:
+    BEDROCK |= {"aws_bedrock_runtime_endpoint": LIVE}
+GATEWAY = {"model": "openai/claude-haiku-4-5", "api_key": "x", "api_base": BASE + "/v1", "max_tokens": 9}
+TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}]
+
+
+def ask_sync(prompt, asked=ASKED, **more):
+    return litellm.completion(messages=messages(prompt), **asked, **more).choices[0].message
+
+
+def ask_streamed(prompt, asked=ASKED, **more):
+    parts = litellm.completion(messages=messages(prompt), stream=True, **asked, **more)
+    return "".join(part.choices[0].delta.content or "" for part in parts)
+
+
+async def ask_async(prompt, asked=ASKED, **more):
+    return (await litellm.acompletion(messages=messages(prompt), **asked, **more)).choices[0].message.content
+
+
+async def ask_async_streamed(prompt, asked=ASKED, **more):
+    parts = await litellm.acompletion(messages=messages(prompt), stream=True, **asked, **more)
+    return "".join([part.choices[0].delta.content or "" async for part in parts])
+"""
+
+SYNC = "\ndef ask(prompt):\n    return ask_sync(prompt).content\n"
+STREAMED = "\nask = ask_streamed\n"
+ASYNC = "\ndef ask(prompt):\n    return asyncio.run(ask_async(prompt))\n"
+ASYNC_STREAMED = "\ndef ask(prompt):\n    return asyncio.run(ask_async_streamed(prompt))\n"
+USE = "\ndef ask(prompt):\n    return ask_sync(prompt, tools=TOOLS).tool_calls[0].function.arguments\n"
+
+WAYS = {
+    "sync": Way(SYNC, [HELLO]),
+    "streamed": Way(STREAMED, [HELLO], streamed=True),
+    "async": Way(ASYNC, [HELLO]),
+    "async_streamed": Way(ASYNC_STREAMED, [HELLO], streamed=True),
+    "tools": Way(USE, [TOOL], '{"order": 7}', stop_reasons=["tool_use"]),
+    "bedrock": Way(SYNC.replace("ask_sync(prompt)", "ask_sync(prompt, BEDROCK)"), [CONVERSE_HELLO]),
+    "bedrock_async_streamed": Way(
+        ASYNC_STREAMED.replace("(prompt))", "(prompt, BEDROCK))"), [CONVERSE_STREAM_HELLO], streamed=True
+    ),
+    "gateway_async_streamed": Way(
+        ASYNC_STREAMED.replace("(prompt))", "(prompt, GATEWAY))"), [CHAT_HELLO], streamed=True, stop_reasons=["stop"]
+    ),
+}
+
+
+@pytest.mark.timeout(1200)
+def test_calls(clients: ClientSuite) -> None:
+    clients.check(BEGIN, WAYS)
