@@ -185,12 +185,12 @@ def _some_calls(kwargs: Mapping[str, object], origin: str) -> SomeCalls | None:
         if isinstance(call, bool) or not isinstance(call, int) or call < 1:
             raise LimitError(f"{origin}: call={call!r} is not the number of a call; accepted: a whole number from 1")
         return SomeCalls(call=call)
-    is_mapping = isinstance(when, Mapping) and bool(when)
+    is_mapping = isinstance(when, Mapping) and bool(when) and "endpoint" not in when
     if not is_mapping or not all(
         isinstance(field, str) and (expected is None or isinstance(expected, str | int | float))
         for field, expected in when.items()  # type: ignore[attr-defined] # it is a mapping
     ):
-        raise LimitError(f"{origin}: when={when!r} is not understood; accepted: {WHEN}, or {SESSIONS}")
+        raise LimitError(f"{origin}: when={when!r} is not understood; accepted: {SESSIONS}, or {WHEN}")
     return SomeCalls(when=tuple(when.items()))  # type: ignore[attr-defined] # it is a mapping
 
 

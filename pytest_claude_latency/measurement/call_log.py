@@ -174,6 +174,11 @@ class CallLog:
         self._phase = phase
         self._began[phase] = self._now()
 
+    @property
+    def began(self) -> Nanoseconds:
+        """When the phase of the moment began."""
+        return self._began.get(self._phase, 0)
+
     def file(self, attempt: Attempt) -> None:
         """Add an attempt that is about to be sent to its call, or begin a call with it."""
         request = attempt.request

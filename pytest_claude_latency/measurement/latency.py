@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from pytest_claude_latency.budgets.budget import Budget, combine
 from pytest_claude_latency.budgets.judgement import message
-from pytest_claude_latency.budgets.limit import parse_marker
+from pytest_claude_latency.budgets.limit import Limit, parse_marker
 from pytest_claude_latency.duration import ACCEPTED, Nanoseconds
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.watch import LIMITED, Output, Text, watching
 from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.metrics.watched import Watched
 
 if TYPE_CHECKING:
     from pytest_claude_latency.diagnosis.rules import Trace
@@ -26,6 +28,8 @@ _PERCENTILE: Final = (
     f"{_BLOCK}: {{limit}} needs samples: a percentile is over several runs of a test, and a block judges the run it "
     f"stands in; accepted: {ACCEPTED}, or the percentile in @latency_budget"
 )
+_WATCH: Final = "claude_latency.watch(...)"
+_NOT_WATCHED: Final = f"{_WATCH}: {{metric}} is not measured of an output; accepted: {', '.join(LIMITED)}, each plain"
 _NO_LIMIT: Final = f'{_BLOCK} has no limits; accepted: limits by name, such as budget(ttft="800ms")'
 
 
@@ -38,6 +42,8 @@ class Latency:
     ) -> None:
         self._measurement = measurement
         self._recording = recording
+        self._outputs: list[Output] = []
+        self._blocks: list[Nanoseconds] = []  # when each block that is open began, the innermost last
         self._related = related  # called only if a budget breaks: reading other recordings takes time
 
     @property
@@ -73,7 +79,48 @@ class Latency:
             raise LimitError(_PERCENTILE.format(limit=limit.text()))
         if not limits:
             raise LimitError(_NO_LIMIT)
-        return _Block(self._measurement, partial(self._judge, budget))
+        return _Block(self._measurement, self._blocks, partial(self._judge, budget))
+
+    def watch(self, subject: Any, text: Text | None = None, **limits: object) -> Any:
+        """Watch what the application hands its user: an iterable, an async iterable, or what an ASGI application sends.
+
+        Return it wrapped. `ttft`, `longest_gap` and `total` may be limited. They count from the start of the test body,
+        or of the innermost `budget` block, and are judged when the output is exhausted or closed, else at the end of
+        the test. `text` is a function that returns what a user sees of an item.
+
+        Raises:
+            LimitError: a limit is not understood, or is none of these three.
+            TypeError: the subject is none of these.
+            BudgetExceeded: at the end of the output, a limit was broken.
+        """
+        __tracebackhide__ = True
+        try:
+            parsed = parse_marker(limits, _WATCH)
+        except LimitError as error:
+            raise LimitError(str(error)) from None
+        for limit in parsed:
+            if limit.metric not in LIMITED or (isinstance(limit, Limit) and (limit.statistic or limit.some)):
+                raise LimitError(_NOT_WATCHED.format(metric=limit.metric))
+        judged = [limit for limit in parsed if isinstance(limit, Limit)] if self._measurement.variant is None else []
+
+        def make() -> Output:
+            start = self._blocks[-1] if self._blocks else self._measurement.log.began
+            self._outputs.append(Output(self._measurement.now, start, judged, text))
+            return self._outputs[-1]
+
+        return watching(subject, make)
+
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        """What was measured of the outputs that are watched, in the order in which they were begun."""
+        return tuple(output.watched for output in self._outputs)
+
+    def judge_outputs(self) -> None:
+        """Judge the watched outputs that were not judged yet: the test is over."""
+        __tracebackhide__ = True
+        for output in self._outputs:
+            if not output.is_told:
+                output.judge()
 
     def _judge(self, budget: Budget, since: int, began: Nanoseconds) -> None:
         """Hold the calls after the first `since` against a budget; `began` is when the block did."""
@@ -100,17 +147,22 @@ class Latency:
 class _Block:
     """Judges the calls made inside it. A class, since a generator would show the library's frames in a failure."""
 
-    def __init__(self, measurement: Measurement, judge: Callable[[int, Nanoseconds], None]) -> None:
+    def __init__(
+        self, measurement: Measurement, blocks: list[Nanoseconds], judge: Callable[[int, Nanoseconds], None]
+    ) -> None:
         self._measurement = measurement
+        self._blocks = blocks
         self._judge = judge
         self._since, self._began = 0, 0
 
     def __enter__(self) -> None:
         self._since, self._began = self._measurement.log.count, self._measurement.now()
+        self._blocks.append(self._began)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         __tracebackhide__ = True
+        self._blocks.remove(self._began)
         if kind is None:
             self._judge(self._since, self._began)

@@ -64,5 +64,7 @@ def play(recording: Recording) -> Iterator[Latency]:
         current.append(measurement)
         cleanup.callback(current.clear)
         cleanup.callback(measurement.close)
+        latency = Latency(measurement)
         with measurement.failing_on_misses():
-            yield Latency(measurement)
+            yield latency
+        latency.judge_outputs()

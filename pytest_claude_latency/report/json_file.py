@@ -32,6 +32,7 @@ def render(summary: Summary) -> str:
         sessions = {"session_calls": [call.as_json() for call in result.session_calls]} if result.session_calls else {}
         # keys that most runs do not need are left out: their reports stay as they were before these keys existed
         variant = {"variant": result.variant, "written": result.written} if result.variant else {}
+        watched = {"watched": [output.as_json() for output in result.watched]} if result.watched else {}
         connecting = {} if result.connecting is None else {"connecting": round(result.connecting, 6)}
         tests.append(
             {
@@ -41,6 +42,7 @@ def render(summary: Summary) -> str:
                 "outcome": result.outcome,
                 "elapsed": None if result.elapsed is None else round(result.elapsed, 6),
                 **connecting,
+                **watched,
                 "calls": calls,
                 **sessions,
                 "setup_calls": [call.as_json() for call in result.setup_calls],

@@ -16,6 +16,7 @@ from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.metrics.series import Measured
 from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.results.ab_pairs import ABSample
 
 
@@ -50,6 +51,8 @@ class TestResult(Measured):
     """Seconds spent on opening connections ahead of calls, which are in no other time. None if none was opened so."""
     ab_sample: ABSample | None = None
     """What its calls and its recorded requests measured alternately; None if that was not asked for."""
+    watched: tuple[Watched, ...] = ()
+    """What was measured of the outputs that the test watched."""
     notes: tuple[str, ...] = ()
     """What a user may want to know, for example which waits cost real seconds."""
 

@@ -12,6 +12,7 @@ from pytest_claude_latency.measurement import machine_stalls, unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.whole_test import readings
+from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.item_outcome import ItemOutcome, outcome_of
@@ -19,8 +20,8 @@ from pytest_claude_latency.run.item_outcome import ItemOutcome, outcome_of
 _OWN_PREFIX = "latency."
 
 
-def result_of(outcome: ItemOutcome) -> TestResult:
-    """Return the result of a test that has ended."""
+def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestResult:
+    """Return the result of a test that has ended, with the outputs that it watched."""
     test = outcome.test
     measurement, settings = test.measurement, test.settings
     body = measurement.log.of(Phase.BODY)
@@ -56,7 +57,8 @@ def result_of(outcome: ItemOutcome) -> TestResult:
         warnings=tuple(warnings),
         connecting=seconds(sum(durations)) if durations else None,
         ab_sample=outcome.ab_sample,
-        notes=(*real_waits, *unmeasured_calls.notes_of(measurement)),
+        watched=watched,
+        notes=(*(output.text() for output in watched), *real_waits, *unmeasured_calls.notes_of(measurement)),
         breakdown=None if diagnosis is None else diagnosis.breakdown(),
         findings=() if diagnosis is None else tuple(finding.as_json() for finding in diagnosis.findings),
     )

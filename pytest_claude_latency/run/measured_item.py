@@ -64,6 +64,8 @@ class MeasuredItem:
             yield
         if not self._body.failed and (failure := unmeasured_calls.failure_of(self._test.measurement)):
             raise pytest.fail.Exception(failure, pytrace=False)
+        if not self._body.failed:
+            self.latency.judge_outputs()
         if self._test.is_judged and not self._body.failed:
             judgements = item_checks.judgements_of(self._test)
             self._outcome.judge(judgements, item_checks.budget_failure(self._test, judgements))
@@ -91,7 +93,7 @@ class MeasuredItem:
 
     def result(self) -> TestResult:
         """Return what was measured, for the reports of the run."""
-        return item_result.result_of(self._outcome)
+        return item_result.result_of(self._outcome, self.latency.watched)
 
     def _finish(self) -> None:
         __tracebackhide__ = True
