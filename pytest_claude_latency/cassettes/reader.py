@@ -121,6 +121,7 @@ class ResponseLine(Line, frozen=True):
     at: Milliseconds
     status: Annotated[int, Meta(ge=100, le=599, description="a whole number from 100 to 599")]
     headers: HeaderForms = field(default_factory=dict)
+    encoding: str | UnsetType = UNSET
 
 
 class ChunkLine(Line, frozen=True):
@@ -248,7 +249,8 @@ class _Exchanges:
             case ConnectLine():
                 self._connect = Connect(self._moment(line.at), _nanoseconds(line.ms, "ms"))
             case ResponseLine():
-                self._response = Response(self._moment(line.at), line.status, _headers(line.headers))
+                encoding = None if line.encoding is UNSET else str(line.encoding)
+                self._response = Response(self._moment(line.at), line.status, _headers(line.headers), encoding)
             case ChunkLine():
                 if (line.text is UNSET) == (line.base64 is UNSET):
                     raise JSONFaultError('a chunk has either "text" or "base64"')

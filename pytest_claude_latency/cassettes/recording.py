@@ -247,8 +247,13 @@ def _exchange_lines(number: int, exchange: Exchange) -> Iterator[Line]:
     if connect is not None:
         yield ConnectLine(connect=number, at=_milliseconds(connect.at), ms=_milliseconds(connect.duration))
     if response is not None:
-        headers = _headers(response.headers)
-        yield ResponseLine(response=number, at=_milliseconds(response.at), status=response.status, headers=headers)
+        yield ResponseLine(
+            response=number,
+            at=_milliseconds(response.at),
+            status=response.status,
+            headers=_headers(response.headers),
+            encoding=response.encoding or UNSET,
+        )
     for chunk in exchange.chunks:
         yield ChunkLine(chunk=number, at=_milliseconds(chunk.at), **_text("text", chunk.data))
     yield EndLine(

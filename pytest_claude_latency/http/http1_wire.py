@@ -16,13 +16,14 @@ from os import strerror
 from typing import Any, Final, Protocol, final
 
 from pytest_claude_latency.duration import nanoseconds
+from pytest_claude_latency.http.doors.compression import Compression
 from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript
 from pytest_claude_latency.messages_api.exchange import Response
 
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
-"""Headers that say how the body travelled. A recording holds the decoded body, which travels in another way."""
+"""Headers that say how the body travelled. It travels in another way now."""
 
 _ERROR_NUMBER: Final = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
 """The text of an `OSError`."""
@@ -292,27 +293,31 @@ def _error_of_a_socket(error: RecordedError) -> OSError:
     return OSError(f"{error.name}: {error.message}")
 
 
-def played(script: ReplayScript, playback: Playback, method: str) -> Iterator[bytes]:
-    """Yield the bytes of a recorded answer as they arrive; the body in chunks, since its length is not known."""
+def played(script: ReplayScript, playback: Playback, method: str, accepted: str | None = None) -> Iterator[bytes]:
+    """Yield the bytes of a recorded answer as they arrive; the body in chunks, since its length is not known.
+
+    `accepted` names the encodings that the request accepts.
+    """
     clock, wait = playback.waiter.clock, playback.waiter.sleep_until
     for instant in script.headers():
         wait(instant)
     response = script.response
     has_body = method != "HEAD" and response.status not in _BODILESS
-    yield _head(response, has_body)
+    compression = Compression(response, accepted)
+    yield _head(response, ["transfer-encoding: chunked", *compression.headers] if has_body else [])
     if not has_body:
         return
     for due, data in script.body():
         if due > clock.now():
             wait(due)
         if data:  # a chunk that decompresses to nothing only ended the wait of the socket
-            yield b"%x\r\n%b\r\n" % (len(data), data)
-    yield b"0\r\n\r\n"
+            piece = compression.chunk(data)
+            yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    end = compression.end()
+    yield (b"%x\r\n%b\r\n" % (len(end), end) if end else b"") + b"0\r\n\r\n"
 
 
-def _head(response: Response, has_body: bool) -> bytes:
+def _head(response: Response, of_the_body: list[str]) -> bytes:
     lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
     lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _FRAMING]
-    if has_body:
-        lines.append("transfer-encoding: chunked")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+    return "\r\n".join([*lines, *of_the_body, "", ""]).encode("latin-1", "replace")

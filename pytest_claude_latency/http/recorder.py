@@ -153,9 +153,11 @@ class Attempt:
         """Note that a replay waited for its connection in another way than the recorded program."""
         self._connect = connect
 
-    def answered(self, status: int, headers: Headers) -> None:
-        """Note that the response headers are here."""
-        self._response = Response(self.now(), status, headers)
+    def answered(self, status: int, headers: Headers, encoding: str | None = None) -> None:
+        """Note that the response headers are here. `encoding` is how the body travels, where they do not say so."""
+        encoding = encoding or header(headers, "content-encoding")
+        encoding = None if encoding is None or encoding.lower() == "identity" else encoding.lower()
+        self._response = Response(self.now(), status, headers, encoding)
 
     def arrivals(self) -> Callable[[bytes], None]:
         """Return what notes that a part of the body is here, as encoded on the wire.

@@ -64,11 +64,12 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Status and headers, and when they arrived."""
+    """Status and headers, and when they arrived. `encoding` is how its body travelled: compressed so, or as it is."""
 
     at: Nanoseconds
     status: int
     headers: Headers = ()
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

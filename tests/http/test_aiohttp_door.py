@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,12 +13,14 @@ import aiohttp
 import pytest
 from aiohttp import BaseConnector, ClientSession, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given, settings
 
 from pytest_claude_latency import Recording, play
 from pytest_claude_latency.duration import MILLISECOND, SECOND
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http.doors.aiohttp import AiohttpDoor
+from pytest_claude_latency.http.doors.aiohttp_replay import connect_error
 from pytest_claude_latency.messages_api.exchange import Chunk, Connect, End, Exchange, Request, Response
 from pytest_claude_latency.messages_api.recognition import Recognition
 from pytest_claude_latency.strategies import recordings
@@ -25,6 +28,7 @@ from pytest_claude_latency.strategies import recordings
 URL = "https://api.anthropic.com/v1/messages"
 ASKED: Any = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
 REQUEST = Request("POST", URL, (), json.dumps(ASKED).encode())
+KEY = ConnectionKey("api.anthropic.com", 443, True, True, None, None, None)
 OK = Response(30 * MILLISECOND, 200, (("content-type", "text/event-stream"),))
 
 
@@ -216,3 +220,41 @@ def test_a_door_leaves_aiohttp_as_it_was() -> None:
     door.uninstall()
 
     assert (dict(vars(ResponseHandler)), BaseConnector.connect, ClientSession._request) == before
+
+
+FAILURES = {
+    "[Name or service not known]": aiohttp.ClientConnectorDNSError,
+    "[Temporary failure in name resolution]": aiohttp.ClientConnectorDNSError,
+    "[Domain name not found]": aiohttp.ClientConnectorDNSError,
+    "[SSLCertVerificationError: (1, '[SSL: CERTIFICATE_VERIFY_FAILED] it expired')]": (
+        aiohttp.ClientConnectorCertificateError
+    ),
+    "[[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)]": aiohttp.ClientConnectorSSLError,
+    "[Connect call failed ('127.0.0.1', 9)]": aiohttp.ClientConnectorError,
+}
+
+
+@pytest.mark.parametrize(("reason", "kind"), FAILURES.items())
+def test_a_connection_that_failed_raises_the_class_that_its_reason_has_in_aiohttp(
+    reason: str, kind: type[Exception]
+) -> None:
+    text = f"Cannot connect to host api.anthropic.com:443 ssl:default {reason}"
+
+    error = connect_error(KEY, text)
+
+    assert type(error) is kind
+    assert str(error).replace("ssl:True", "ssl:default") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "number"),
+    [
+        ("[Errno -2] Name or service not known", aiohttp.ClientConnectorDNSError, -2),
+        ("[Errno 113] No route to host", aiohttp.ClientConnectorError, errno.EHOSTUNREACH),
+        ("All connection attempts failed", aiohttp.ClientConnectorError, errno.ECONNREFUSED),
+    ],
+)
+def test_what_another_library_recorded_becomes_aiohttps_own_error(text: str, kind: type[OSError], number: int) -> None:
+    error = connect_error(KEY, text)
+
+    assert (type(error), error.errno) == (kind, number)

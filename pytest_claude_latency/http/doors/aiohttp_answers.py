@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from pytest_claude_latency.http.recorder import Attempt
-from pytest_claude_latency.messages_api.exchange import Headers
+from pytest_claude_latency.messages_api.exchange import Headers, header
 
 _ANSWER = "_claude_latency_answer"
 """The attribute of a connection's protocol that holds the answer it waits for."""
@@ -64,9 +64,10 @@ class ObservedAnswer:
         if message.code < 200 and message.code != 101:  # an interim answer: the real one follows
             return
         headers: Headers = tuple(message.headers.items())
+        encoding = header(headers, "content-encoding")
         if self._is_decompressed:  # aiohttp takes the encoding off before anyone can see the body
             headers = tuple((name, value) for name, value in headers if name.lower() != "content-encoding")
-        self.attempt.answered(message.code, headers)
+        self.attempt.answered(message.code, headers, encoding)
         self.payload = payload
         if payload is EMPTY_PAYLOAD:
             self.attempt.finish()

@@ -11,22 +11,26 @@ import asyncio
 import errno
 import os
 import re
+import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, NoReturn, final
+from typing import Any, Final, NoReturn, final
 
+import aiohttp
 from aiohttp import BaseConnector, ClientConnectorError, ClientPayloadError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import ceil_timeout
 
 from pytest_claude_latency.http.doors.aiohttp_answers import answer_at
+from pytest_claude_latency.http.doors.compression import Compression
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
 from pytest_claude_latency.messages_api.exchange import Exchange, Response
 
 _FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
-"""Headers that say how the body travelled. A recording holds the decoded body, which travels in another way."""
+"""Headers that say how the body travelled. It travels in another way now."""
 
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
@@ -81,8 +85,8 @@ class ReplayConnector(BaseConnector):
                 for instant in self._script.connection():
                     await self._playback.waiter.async_sleep_until(instant)
         except _WireError as failure:
-            cause = OSError(errno.ECONNREFUSED, _reason(str(failure)))
-            raise ClientConnectorError(req.connection_key, cause) from cause
+            error = connect_error(req.connection_key, str(failure))
+            raise error from error.os_error
         except _OverrunError:
             self._playback.overrun(self._playback.recorded)
         handler = ResponseHandler(self._loop)
@@ -134,7 +138,8 @@ class _ReplayedSocket(asyncio.Transport):
         for instant in script.headers():
             await wait(instant)
         has_body = self._request.method != "HEAD" and script.response.status not in _BODILESS
-        receive(_head(script.response, has_body=has_body))
+        compression = Compression(script.response, self._request.headers.get("Accept-Encoding"))
+        receive(_head(script.response, compression, has_body=has_body))
         if not has_body:
             return
         for due, data in script.body():
@@ -144,8 +149,10 @@ class _ReplayedSocket(asyncio.Transport):
                 await self._flowing.wait()
             if data is not None:
                 # A chunk of no bytes would end the body. A leading zero of the next chunk's length is as good.
-                receive(b"%x\r\n%b\r\n" % (len(data), data) if data else b"0")
-        receive(b"0\r\n\r\n")
+                piece = compression.chunk(data)
+                receive(b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"0")
+        end = compression.end()
+        receive((b"%x\r\n%b\r\n" % (len(end), end) if end else b"") + b"0\r\n\r\n")
 
     def _break(self, failure: _WireError) -> None:
         """End the connection as the recorded one ended."""
@@ -236,18 +243,46 @@ def exact(ceil: Callable[[float], int], is_virtual: Callable[[], bool]) -> Calla
     return instant
 
 
-def _reason(text: str) -> str:
-    """Return why there was no connection: aiohttp's own text has it in brackets, behind host and port."""
-    match = re.fullmatch(r"Cannot connect to host .*? \[(.*)\]", text)
-    return match[1] if match else text
+_NUMBERED: Final = re.compile(r"\[Errno (-?\d+)\] (.*)", re.DOTALL)
+_LOOKUP_FAILED: Final = re.compile(
+    r"name or service not known|temporary failure in name resolution|no address associated|non-recoverable"
+    r"|name does not resolve|nodename nor servname|getaddrinfo failed|domain name not found|dns ",
+    re.IGNORECASE,
+)
+"""How systems and resolvers say that a name could not be looked up. A recording keeps the text alone."""
+_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
 
 
-def _head(response: Response, *, has_body: bool) -> bytes:
+def connect_error(key: Any, text: str) -> Any:
+    """Return the error by which aiohttp tells that there was no connection: its class follows from what happened.
+
+    `text` is that of the recorded error, of aiohttp or of another library. aiohttp's own has the reason in brackets,
+    behind host and port.
+    """
+    match = re.fullmatch(r"Cannot connect to host .*? \[(.*)\]", text, re.DOTALL)
+    reason = match[1] if match else text
+    number = _NUMBERED.search(reason)
+    if number is not None and reason.startswith("[Errno"):
+        reason = number[2]
+    if _LOOKUP_FAILED.search(reason) or (number is not None and int(number[1]) < 0):
+        kind = getattr(aiohttp, "ClientConnectorDNSError", ClientConnectorError)  # aiohttp before 3.11 has none
+        return kind(key, socket.gaierror(int(number[1]) if number else socket.EAI_NONAME, reason))
+    if _CERTIFICATE in reason:
+        shown = re.fullmatch(r"SSLCertVerificationError: \(1, (['\"])(.*)\1\)", reason, re.DOTALL)
+        return aiohttp.ClientConnectorCertificateError(
+            key, ssl.SSLCertVerificationError(1, shown[2] if shown else reason)
+        )
+    if "[SSL" in reason:
+        return aiohttp.ClientConnectorSSLError(key, ssl.SSLError(1, reason))
+    return ClientConnectorError(key, OSError(int(number[1]) if number else errno.ECONNREFUSED, reason))
+
+
+def _head(response: Response, compression: Compression, *, has_body: bool) -> bytes:
     try:
         reason = HTTPStatus(response.status).phrase
     except ValueError:
         reason = ""
     lines = [f"HTTP/1.1 {response.status} {reason}"]
     lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _FRAMING]
-    lines += ["Transfer-Encoding: chunked"] if has_body else []
+    lines += ["Transfer-Encoding: chunked", *compression.headers] if has_body else []
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")

@@ -189,7 +189,7 @@ class URLLib3Door:
         if service.script is not None and serving.playback is not None:
             if serving.attempt.has_queued:
                 serving.attempt.connected_as(service.script.postpone(serving.attempt.now()))
-            carrier = StandIn(pool, conn, method, service.script, serving.playback)
+            carrier = StandIn(pool, conn, serving.request, service.script, serving.playback)
         try:
             with self._passage(pool, url, serving.attempt):
                 if service.script is None and getattr(conn, "sock", None) is not None:

@@ -12,7 +12,7 @@ from urllib3.connection import HTTPConnection
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
 from pytest_claude_latency.http.http1_wire import RecordedError, ReplayedSocket, played
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript
-from pytest_claude_latency.messages_api.exchange import End, Exchange, Request, Response
+from pytest_claude_latency.messages_api.exchange import End, Exchange, Request, Response, header
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 PROBE_HOST: Final = "interception-probe.invalid"
@@ -24,13 +24,13 @@ class StandIn(HTTPConnection):
 
     is_verified = True  # or urllib3 would warn of a certificate that nobody checked
 
-    def __init__(self, pool: Any, replaced: Any, method: str, script: ReplayScript, playback: Playback) -> None:
+    def __init__(self, pool: Any, replaced: Any, request: Request, script: ReplayScript, playback: Playback) -> None:
         super().__init__(replaced.host, replaced.port)
         self._pool = pool
         self._replaced = replaced
         self._script = script
         self._wait = playback.waiter.sleep_until
-        self._pieces = played(script, playback, method)
+        self._pieces = played(script, playback, request.method, header(request.headers, "accept-encoding"))
 
     def connect(self) -> None:
         """Wait as the recorded program waited for its connection."""
