@@ -461,3 +461,25 @@ def test_hosts_of_latency_endpoints_are_guarded(suite: Suite, far: FarServer) ->
 
     result.assert_outcomes(failed=1, deselected=12)
     result.stdout.fnmatch_lines([f"urllib.request{REFUSED}"])
+
+
+@pytest.mark.parametrize(("fixture", "added"), [("", "no"), ("claude_latency", "some")])
+def test_only_a_run_with_latency_tests_adds_an_audit_hook(suite: Suite, fixture: str, added: str) -> None:
+    (suite.path / "conftest.py").write_text(
+        """
+import sys
+
+hooks = []
+sys.addaudithook = hooks.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line("some hooks" if hooks else "no hooks")
+"""
+    )
+    (suite.path / "test_it.py").write_text(f"def test_it({fixture}):\n    pass\n")
+
+    result = suite.pytester.runpytest_subprocess("-p", "no:cacheprovider")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"{added} hooks"])

@@ -155,9 +155,11 @@ _EVENTS: dict[str, Callable[..., None]] = {
 }
 
 
-def _hook(event: str, args: tuple[Any, ...], events: Any = _EVENTS, watching: Any = WATCHING) -> None:
-    # The tables are defaults, since the hook is still called when the interpreter has emptied its modules.
-    if watching and event in events:
+def _hook(event: str, args: tuple[Any, ...], events: Any = _EVENTS) -> None:
+    # It is called for each event of the process, so nothing comes before this look. Python's own part of the cost, which
+    # no hook can lower, is four times as much. The table is a default, since the hook is still called when the
+    # interpreter has emptied its modules.
+    if event in events:
         events[event](*args)
 
 
