@@ -38,7 +38,8 @@ class ReplayTransport:
         leave = _leave_nothing if turn is None else turn.leave
         try:
             if turn is not None and not turn.has_connection:
-                self._go_on(script, request, is_free=turn.wait(_patience(request)))
+                patience = request.extensions.get("timeout", {}).get("pool")
+                self._go_on(script, request, is_free=turn.wait(patience))
             for instant in chain(script.connection(), script.headers()):
                 self._waiter.sleep_until(instant)
         except BaseException:
@@ -53,9 +54,8 @@ class ReplayTransport:
         leave = _leave_nothing if turn is None else turn.leave
         try:
             if turn is not None and not turn.has_connection:
-                self._go_on(
-                    script, request, is_free=await turn.wait_async(request.extensions.get("timeout", {}).get("pool"))
-                )
+                patience = request.extensions.get("timeout", {}).get("pool")
+                self._go_on(script, request, is_free=await turn.wait_async(patience))
             for instant in chain(script.connection(), script.headers()):
                 await self._waiter.async_sleep_until(instant)
         except BaseException:
@@ -119,12 +119,6 @@ def timeouts_of(request: Any) -> Timeouts:
         return None if seconds is None else nanoseconds(seconds)
 
     return Timeouts(limit("connect"), limit("read"), limit("write"), limit("pool"))
-
-
-def _patience(request: Any) -> float | None:
-    """Return how many seconds a request waits for a connection of its pool."""
-    limit: float | None = request.extensions.get("timeout", {}).get("pool")
-    return limit
 
 
 def _leave_nothing() -> None:

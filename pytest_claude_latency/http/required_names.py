@@ -91,10 +91,12 @@ def check(package: str) -> None:
     supported, modules = _REQUIRED.get(package, ("", {}))
     missing = [f"{module}.{name}" for module, names in modules.items() for name in names if not _has(module, name)]
     if missing:
+        try:
+            installed = version(package)
+        except PackageNotFoundError:
+            installed = "of an unknown version"
         names = ", ".join(missing)
-        raise InterceptionError(
-            _MISSING.format(package=package, version=_version(package), names=names, supported=supported)
-        )
+        raise InterceptionError(_MISSING.format(package=package, version=installed, names=names, supported=supported))
 
 
 def _has(module: str, name: str) -> bool:
@@ -107,10 +109,3 @@ def _has(module: str, name: str) -> bool:
             return False
         value = getattr(value, step)
     return True
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "of an unknown version"

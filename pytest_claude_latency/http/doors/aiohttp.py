@@ -76,7 +76,7 @@ class AiohttpDoor:
         required_names.check("aiohttp")
         self._patches = [
             mock.patch.object(ClientSession, "_request", self._requesting(ClientSession._request)),
-            mock.patch.object(BaseConnector, "connect", _marked(self._connecting(BaseConnector.connect))),
+            mock.patch.object(BaseConnector, "connect", self._connecting(BaseConnector.connect)),
             mock.patch.object(aiohttp.helpers, "ceil", exact(math.ceil, self._replays)),
             *aiohttp_answers.patches(),
         ]
@@ -150,6 +150,7 @@ class AiohttpDoor:
                     give_body(req, serving.request.content)
                 return await _connection(original, connector, req, (traces, timeout), serving)
 
+        setattr(connect, _PATCHED, True)
         return connect
 
     async def _claudes(self, req: Any) -> Request | None:
@@ -237,8 +238,3 @@ def _taken(connection: Any) -> Any:
     """Return a connection that a request has taken. aiohttp sends on it later, when nothing tells that a door did."""
     leave_to_door(connection.transport.get_extra_info("socket"))
     return connection
-
-
-def _marked(function: Any) -> Any:
-    setattr(function, _PATCHED, True)
-    return function

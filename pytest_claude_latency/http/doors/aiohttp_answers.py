@@ -85,7 +85,11 @@ class ObservedAnswer:
         # What decompresses to nothing ends the wait of a socket, and is noted. The end of the body is no piece of it.
         if pieces or (was_begun and data and not self.payload.is_eof()):
             self._arrived(b"".join(pieces))
-        self._note_end()
+        error = self.payload.exception()
+        if error is not None:
+            self.attempt.finish(error, called=name_of(error))
+        elif self.payload.is_eof():
+            self.attempt.finish()
 
     def closed(self) -> None:
         """Note that the program closes the connection: behind the end of the answer, or before."""
@@ -104,14 +108,6 @@ class ObservedAnswer:
     def _is_complete(self) -> bool:
         body = self.payload
         return body is not None and body.is_eof() and body.exception() is None
-
-    def _note_end(self) -> None:
-        """Note the end of the body, if it is there. The first end counts."""
-        error = self.payload.exception()
-        if error is not None:
-            self.attempt.finish(error, called=name_of(error))
-        elif self.payload.is_eof():
-            self.attempt.finish()
 
     def _pieces(self) -> list[bytes]:
         return list(getattr(self.payload, "_buffer", ()))

@@ -384,8 +384,13 @@ class HTTPXDoor:
             async with module.AsyncClient(transport=self.replying(_NOT_INTERCEPTED), trust_env=False) as client:
                 return await client.post(_PROBE_URL, extensions=extensions)
 
-        async_answer = _result_of(probe())
-        return (answer.status_code, async_answer.status_code) == (_INTERCEPTED, _INTERCEPTED)
+        coroutine = probe()
+        try:
+            coroutine.send(None)  # it never waits. No event loop is made, since one may be running already
+        except StopIteration as done:
+            return (answer.status_code, done.value.status_code) == (_INTERCEPTED, _INTERCEPTED)
+        coroutine.close()
+        raise RuntimeError(_WAITED)
 
     def replying(self, status: int) -> Any:
         """Return a transport that answers each request with this status."""
@@ -408,13 +413,3 @@ def _asked_if_it_covers(handler: Any) -> Callable[..., Any]:
         return handler.__func__(mocker, request)
 
     return handle
-
-
-def _result_of(coroutine: Any) -> Any:
-    """Return the result of a coroutine that never waits. No event loop is made, since one may be running already."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    coroutine.close()
-    raise RuntimeError(_WAITED)

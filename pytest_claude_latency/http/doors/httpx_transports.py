@@ -39,8 +39,13 @@ class ProgramsTransport:
         self._replays = replays
         self.is_met = False
         """Whether a request that it makes came to a door."""
-        self.mark = _mark_of(request)
-        """What the attempts share that it makes."""
+        mark = _MARK.get()
+        # When the SDK makes a call again, it does so in the same context.
+        if mark is None or header(request.headers, "x-stainless-retry-count") in {None, "0"}:
+            mark = f"httpx-{next(_NUMBERS)}"
+            _MARK.set(mark)
+        self.mark = mark
+        """What the attempts share that it makes, also those of the SDK's retries."""
 
     def carries(self, request: Request) -> bool:
         """Return whether a request that it makes is the one that it handles, however it changed it."""
@@ -127,12 +132,3 @@ def _held_by(value: object, depth: int) -> Iterator[object]:
         is_transport = hasattr(held, "handle_request") or hasattr(held, "handle_async_request")
         if is_transport or isinstance(held, dict | list | tuple) or hasattr(held, "_transport_for_url"):
             yield from _held_by(held, depth - 1)
-
-
-def _mark_of(request: Request) -> str:
-    """Return the mark of a call: a new one, or that of the call which the SDK makes again in this context."""
-    mark = _MARK.get()
-    if mark is None or header(request.headers, "x-stainless-retry-count") in {None, "0"}:
-        mark = f"httpx-{next(_NUMBERS)}"
-        _MARK.set(mark)
-    return mark

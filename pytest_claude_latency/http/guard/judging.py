@@ -88,12 +88,15 @@ def claudes_at(address: str, port: int) -> str | None:
     return None if name is None or (is_loopback(plain(address)) and listens_here(port)) else name
 
 
-def _claudes(host: str | bytes, port: Any) -> str | None:
+def _claudes(given: str | bytes, given_port: Any) -> str | None:
     """Return the name of a host where a Claude API is served. An address has the name that was looked up for it."""
-    address, number = plain(host), number_of(port)
+    address, number = plain(given), number_of(given_port)
     name = plain(name_of(address))
-    known = any(is_claudes(known, number) or _is_users(known, number) for known in {name, address})
-    return name if known else None
+    for known in (name, address):
+        is_users = any(are_same(known, host) and port in {None, number} for host, port in DESTINATIONS)
+        if is_users or is_claudes(known, number):
+            return name
+    return None
 
 
 def met_process(frame: FrameType, *, is_refused: bool = False) -> None:
@@ -101,10 +104,6 @@ def met_process(frame: FrameType, *, is_refused: bool = False) -> None:
     watcher = watcher_now()
     if watcher is not None:
         watcher.met_process(NewProcess.started_by(frame, is_refused=is_refused))
-
-
-def _is_users(host: str, port: int | None) -> bool:
-    return any(are_same(host, known) and known_port in {None, port} for known, known_port in DESTINATIONS)
 
 
 def _is_a_doors(host: str, port: int | None) -> bool:
@@ -156,9 +155,9 @@ _EVENTS: dict[str, Callable[..., None]] = {
 
 
 def _hook(event: str, args: tuple[Any, ...], events: Any = _EVENTS) -> None:
-    # It is called for each event of the process, so nothing comes before this look. Python's own part of the cost, which
-    # no hook can lower, is four times as much. The table is a default, since the hook is still called when the
-    # interpreter has emptied its modules.
+    # It is called for each event of the process, so nothing comes before this look. Python's own part of the cost is
+    # four times as much, and no hook can lower it.
+    # The table is a default, since the hook is still called when the interpreter has emptied its modules.
     if event in events:
         events[event](*args)
 

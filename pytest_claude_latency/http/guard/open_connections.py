@@ -105,14 +105,9 @@ def _to_claude() -> Iterator[_Open]:
         except OSError:  # not connected
             continue
         if isinstance(peer, tuple) and (name := judging.claudes_at(peer[0], peer[1])) is not None:
-            yield _Open(file, own[:2], name, peer[1], _sent_on(opened))
-
-
-def _sent_on(connection: socket.socket) -> int:
-    if sys.platform != "linux":
-        return 0
-    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD)
-    return int(struct.unpack_from("@Q", told, _BYTES_SENT)[0]) if len(told) == _TOLD else 0
+            told = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD) if sys.platform == "linux" else b""
+            sent = struct.unpack_from("@Q", told, _BYTES_SENT)[0] if len(told) == _TOLD else 0
+            yield _Open(file, own[:2], name, peer[1], sent)
 
 
 def _watch_sends(watched: list[bool] = []) -> None:  # noqa: B006 - once per process

@@ -20,6 +20,8 @@ from pytest_claude_latency.virtual_time.patches.patching import wrap
 
 _PLACE_OF_ENV = 10  # among the arguments of `Popen`, where hardly anybody gives it by its place
 _OF_THE_SERVER = "_claude_latency_environment"
+_PYTHONS_OWN = sys.stdlib_module_names - {"asyncio", "concurrent", "multiprocessing", "threading"}
+"""Modules that need processes for themselves, as `platform` and `ctypes` ask the machine what it is."""
 _SERVERS = frozenset({"multiprocessing.forkserver", "multiprocessing.resource_tracker"})
 """Modules whose processes serve the whole run. The children of a fork server are met one by one."""
 
@@ -42,7 +44,8 @@ def in_subprocess(module: Any) -> None:
 
     def init(original: Any, popen: Any, *args: Any, **kwargs: Any) -> None:
         frame, watcher = sys._getframe(2), judging.watcher_now()
-        if watcher is not None and not _is_pythons_own(frame):
+        caller = _module_above(frame, "subprocess").partition(".")[0]
+        if watcher is not None and caller not in _PYTHONS_OWN:
             is_refused = watcher.replays and len(args) <= _PLACE_OF_ENV
             if is_refused:
                 kwargs["env"] = child_environment.refusing(kwargs.get("env"))
@@ -90,9 +93,10 @@ def _meet(module: Any, name: str, place_of_env: int | None) -> None:
     @functools.wraps(start)
     def starting(*args: Any, **kwargs: Any) -> Any:
         frame, watcher = sys._getframe(1), judging.watcher_now()
-        if watcher is None or _is_served(frame):
+        caller = _module_above(frame, "multiprocessing.util")
+        if watcher is None or caller in _SERVERS:
             return start(*args, **kwargs)
-        if not _is_met_above(frame):
+        if caller != "subprocess":  # where it was met already, at `Popen`
             judging.met_process(frame, is_refused=watcher.replays)
         if not watcher.replays:
             return start(*args, **kwargs)
@@ -113,27 +117,11 @@ def _refused(given: Any) -> Any:
     return [os.fsencode(f"{name}={value}") for name, value in child_environment.refusing(named).items()]
 
 
-def _is_served(frame: FrameType | None) -> bool:
-    """Return whether `multiprocessing` starts a process that serves the whole run."""
-    return _module_above(frame, "multiprocessing.util") in _SERVERS
-
-
-def _is_met_above(frame: FrameType | None) -> bool:
-    """Return whether `Popen` starts the process, where it was met already."""
-    return frame is not None and frame.f_globals.get("__name__") == "subprocess"
-
-
 def _module_above(frame: FrameType | None, module: str) -> str:
     """Return the name of the module that calls `module`, or of the caller itself."""
     while frame is not None and frame.f_globals.get("__name__") == module:
         frame = frame.f_back
     return "" if frame is None else str(frame.f_globals.get("__name__"))
-
-
-def _is_pythons_own(frame: FrameType | None) -> bool:
-    """Return whether Python itself needs the process, as `platform` and `ctypes` ask the machine what it is."""
-    caller = _module_above(frame, "subprocess").partition(".")[0]
-    return caller in sys.stdlib_module_names - {"asyncio", "concurrent", "multiprocessing", "threading"}
 
 
 LIBRARIES: dict[str, Callable[[Any], None]] = {
