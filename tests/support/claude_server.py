@@ -15,7 +15,6 @@ helps to test. Answers are made in `claude_messages` and `claude_answers`.
 
 from __future__ import annotations
 
-import _thread  # not threading: a thread started there may be taken into a virtual world
 import email.utils
 import socket
 import zlib
@@ -29,6 +28,7 @@ from typing import Protocol, Self, TypeAlias, final
 
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.virtual_time.scheduling import real_clock  # no thread of the server is the program's
 from tests.support.claude_answers import Answer, Headers, Part, count_tokens, json_answer
 from tests.support.claude_wire import CLOCK, Ended, Over, Wire, until_readable
 
@@ -82,11 +82,11 @@ class ClaudeServer:
     def __init__(self, port: int = 0) -> None:
         self._listener = socket.create_server(("127.0.0.1", port))
         self._stop, self._stopper = socket.socketpair()
-        self._lock = _thread.allocate_lock()
+        self._lock = real_clock.allocate_lock()
         self._queue: deque[Answer] = deque()
         self._chooser: Chooser | None = None
         self._log: list[Served] = []
-        self._running: list[_thread.LockType] = []
+        self._running: list[real_clock.LockType] = []
         self._failures: list[BaseException] = []
         self.port: int = self._listener.getsockname()[1]
 
@@ -138,7 +138,7 @@ class ClaudeServer:
         self._stop.close()
 
     def _run(self, job: Callable[[], None]) -> None:
-        done = _thread.allocate_lock()
+        done = real_clock.allocate_lock()
         done.acquire()
         with self._lock:
             self._running.append(done)
@@ -151,7 +151,7 @@ class ClaudeServer:
             finally:
                 done.release()
 
-        _thread.start_new_thread(run, ())
+        real_clock.start_new_thread(run, ())
 
     def _accept(self) -> None:
         for number in count(1):

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from pytest_claude_latency.virtual_time import World
-from tests.support.program_threads import CHANNELS, POOLS, WAITS, Elders
+from tests.support.program_threads import ADOPTING, CHANNELS, POOLS, WAITS, Elders
 
 Span: TypeAlias = tuple[int, int]  # begin and end of one call, in milliseconds
 FOREVER = 10**9
@@ -310,7 +310,10 @@ def _of_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
 
 
 def _of_many_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
-    return _of_threads(trees) | st.builds(Handed, trees, st.sampled_from(CHANNELS))
+    # What is not handed over by a condition is done in the machine's time, until the first call to Claude.
+    calls = st.builds(Sequence, _parts(_CALLS))
+    handed = st.builds(Handed, trees, st.sampled_from(ADOPTING)) | st.builds(Handed, calls, st.sampled_from(CHANNELS))
+    return _of_threads(trees) | handed
 
 
 def task_trees() -> st.SearchStrategy[Tree]:

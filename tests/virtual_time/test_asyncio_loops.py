@@ -196,6 +196,15 @@ def test_the_first_timer_of_a_loop_may_be_computed_from_the_clock(earlier: int) 
     assert world.clock.now() == SECOND
 
 
+def test_the_traceback_of_a_handle_ends_with_the_program() -> None:
+    loop = asyncio.new_event_loop()
+    loop.set_debug(True)
+    handle: Any = loop.call_soon_threadsafe(print)
+    loop.close()
+
+    assert handle._source_traceback[-1].filename == __file__
+
+
 def _spend(seconds: int) -> None:
     world = World(VirtualClock(), name="earlier")
     world.enter()
@@ -296,9 +305,7 @@ def test_a_loop_that_no_member_calls_into_keeps_the_time_of_the_machine(world: W
         loop.close()
         done.release()
 
-    import _thread
-
-    _thread.start_new_thread(run, ())
+    real_clock.start_new_thread(run, ())
     done.acquire()
 
     assert abs(readings[0]) < 60

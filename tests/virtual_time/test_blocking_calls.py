@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import copy
 import logging
 import pickle
@@ -94,7 +93,7 @@ def test_a_lock_that_an_outsider_holds_is_waited_for_in_reality(world: World) ->
         free.acquire()
         lock.release()
 
-    _thread.start_new_thread(hold, ())
+    real_clock.start_new_thread(hold, ())
     held.acquire()
     assert not lock.acquire(timeout=0.02)
     missed = world.clock.now()

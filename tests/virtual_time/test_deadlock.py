@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import _thread
 import asyncio
 import re
 import signal
@@ -152,7 +151,7 @@ def test_the_end_of_an_outsiders_work_is_waited_for(world: World) -> None:
         done.release()
 
     for _ in range(2):
-        _thread.start_new_thread(work, ())
+        real_clock.start_new_thread(work, ())
         done.acquire()
 
     assert world.clock.now() == 0

@@ -96,7 +96,7 @@ def test_any_program_of_tasks_and_threads_takes_the_time_it_would_take(tree: Tre
 @settings(max_examples=40 * MORE, deadline=None)
 @given(elder_trees())
 @example(Together((Handed(Call(50), "simple queue"), Errand(), Call(100))))
-@example(Sequence((Handed(Handed(Call(50), "pipe"), "event"), Errand(), Late(50, Call(100)))))
+@example(Sequence((Handed(Handed(Call(50), "pipe"), "event"), Errand(), Late(50, Call(100, "lock")))))
 def test_any_program_that_is_helped_by_older_threads_takes_the_time_it_would_take(tree: Tree) -> None:
     long = scaled(tree, 100)
     elders = Elders(elders_in(long))

@@ -50,6 +50,19 @@ def test_a_raw_thread_hands_on_what_others_wait_for(world: World) -> None:
     assert (was_told, world.clock.now()) == (True, 5 * SECOND)
 
 
+def test_the_limit_of_a_raw_lock_is_virtual(world: World) -> None:
+    class Own:
+        make: Any = _thread.allocate_lock
+
+    lock = Own().make()
+    lock.acquire()
+    taken = lock.acquire(timeout=3600)
+
+    assert not taken
+    assert world.clock.now() == 3600 * SECOND
+    assert isinstance(lock, threading.Lock)
+
+
 def test_a_raw_thread_that_is_blocked_for_real_does_not_hold_the_clock(world: World) -> None:
     lock, ended = real_clock.allocate_lock(), threading.Event()
     lock.acquire()

@@ -283,7 +283,6 @@ def test_virtual_waits_cost_no_real_seconds(world: World) -> None:
 
 
 def test_an_outsider_that_notifies_is_waited_for(world: World) -> None:
-    import _thread
 
     event = threading.Event()
 
@@ -291,7 +290,7 @@ def test_an_outsider_that_notifies_is_waited_for(world: World) -> None:
         real_clock.sleep(0.05)
         event.set()
 
-    _thread.start_new_thread(notify, ())
+    real_clock.start_new_thread(notify, ())
     event.wait()
 
     assert world.clock.now() == 0

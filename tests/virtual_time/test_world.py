@@ -111,10 +111,8 @@ def test_a_thread_started_outside_belongs_to_no_world(world: World) -> None:
 
 
 def start_unseen(target: Callable[[], object]) -> None:
-    """Start a thread behind the back of `threading`."""
-    import _thread
-
-    _thread.start_new_thread(target, ())
+    """Start a thread behind the back of `threading` and of virtual time."""
+    real_clock.start_new_thread(target, ())
 
 
 def test_an_interrupted_wait_gives_the_clock_back(world: World) -> None:

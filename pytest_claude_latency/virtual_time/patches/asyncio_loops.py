@@ -351,7 +351,10 @@ def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, *
                 member.visiting = True
                 if member.schedule is not None:
                     member.schedule.reserve(Wait.of(member))
-    return original(loop, *args, **kwargs)
+    handle = original(loop, *args, **kwargs)
+    if handle._source_traceback:  # of a loop in debug mode: it ends with the caller, not with our two functions
+        del handle._source_traceback[-2:]
+    return handle
 
 
 def install_loops(module: Any) -> None:

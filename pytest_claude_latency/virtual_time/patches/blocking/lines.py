@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class Place(Wait):
     """One wait in a line. `granted` says that it ended because what it waits for has come."""
 
+    limits = True  # what it waits for, somebody else should bring before
+
     def __init__(self, instant: Nanoseconds | None, what: str) -> None:
         super().__init__(instant, what)
         self.granted = False

@@ -1,4 +1,4 @@
-"""`threading.Lock` and `threading.RLock` as programs make them: waits of members are virtual.
+"""`threading.Lock`, `threading.RLock` and `_thread.allocate_lock` as programs use them: waits of members are virtual.
 
 A lock that a member holds is released by a member, at an instant of the world. So whoever waits for it can be parked,
 and a limit of the wait is virtual. A lock that an outsider holds is waited for in reality, as is a lock that the
@@ -7,6 +7,7 @@ standard library made for itself.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
 from collections.abc import Callable
@@ -199,7 +200,7 @@ class RLock(threading._RLock):  # type: ignore[misc] # Python's own, written in 
 
 
 def install() -> None:
-    """Replace the two names in `threading`."""
+    """Replace the names in `threading` and below it."""
     module: Any = threading
     machine: Callable[..., Any] = module.RLock
 
@@ -212,3 +213,6 @@ def install() -> None:
     rlock.__name__ = rlock.__qualname__ = "RLock"
     rlock.__module__ = "threading"
     module.Lock, module.RLock = Lock, rlock
+    # A class and no function: a program may keep it in a class of its own, where a function would become a method.
+    below: Any = _thread
+    below.allocate_lock = below.allocate = Lock

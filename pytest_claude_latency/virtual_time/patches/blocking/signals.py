@@ -80,3 +80,6 @@ def install(module: Any) -> None:
     from pytest_claude_latency.virtual_time.patches.blocking import interval_timer  # it imports `signal`
 
     interval_timer.install(module)
+    for name in ("pthread_kill", "sigtimedwait", "setitimer", "getitimer", "alarm"):
+        if hasattr(module, name):
+            getattr(module, name).__module__ = module.__name__  # and not `_signal`, where the machine's come from
