@@ -72,7 +72,7 @@ def _of_prompt(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change
     sizes = [len(json.dumps(prompt, ensure_ascii=False).encode("utf-8", "replace")) for prompt in prompts]
     small, large = sorted(sizes)
     if large - small >= _LEAST_BYTES or (small and large / small >= _LEAST_RATIO):
-        yield Change("prompt", f"prompt {_bytes(sizes[0])} → {_bytes(sizes[1])}")
+        yield Change("prompt", f"prompt {size_text(sizes[0])} → {size_text(sizes[1])}")
     for name in ("messages", "tools"):
         counts = [len(value) if isinstance(value := body.get(name), list) else 0 for body in (before, after)]
         if counts[0] != counts[1]:
@@ -98,7 +98,8 @@ def _marks(value: Any) -> int:
     return sum(map(_marks, value)) if isinstance(value, list) else 0
 
 
-def _bytes(size: int) -> str:
+def size_text(size: int) -> str:
+    """Return a number of bytes as people read it: `"840 B"`, `"18 kB"`, `"1.2 MB"`."""
     if size < 1000:
         return f"{size} B"
     number, unit = (size / 1000, "kB") if size < 999_500 else (size / 1_000_000, "MB")

@@ -45,6 +45,10 @@ class TestResult(Measured):
     """Whether the run judges budgets. If not, `judgements` only shows which limits there are."""
     recording: str | None = None
     """The file that was replayed or written, relative to rootdir."""
+    recorded_bytes: int | None = None
+    """The size of the recording that was written of it; None if none was."""
+    not_recorded: str = ""
+    """Why a run that records wrote none of it; empty if it did, or had nothing to write."""
     warnings: tuple[str, ...] = ()
     """What a user should change, for example unused recordings."""
     connecting: float | None = None

@@ -16,7 +16,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.cassettes.matching import Matcher, Rules
 from pytest_claude_latency.cassettes.mismatch import Explanation, explanation
 from pytest_claude_latency.cassettes.paths import path_of, shown
-from pytest_claude_latency.cassettes.recording import Recording, save_set, timestamp
+from pytest_claude_latency.cassettes.recording import Recording, dumps, save_set, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
 from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import identity_of
@@ -90,10 +90,11 @@ class CassetteFile:
             return None
         return messages.unused_exchanges(len(unused), len(source.matcher.exchanges), self.shown, self.command)
 
-    def keep(self, exchanges: Sequence[Exchange], began: datetime, client: str) -> None:
+    def keep(self, exchanges: Sequence[Exchange], began: datetime, client: str) -> int:
         """Write what was exchanged, without what must not reach the disk, in place of the old recording.
 
-        `client` names the libraries that sent the requests.
+        `client` names the libraries that sent the requests. Return how many bytes the recording has; 0 where nothing
+        was exchanged, and none is to stay.
 
         Raises:
             CredentialError: a body or URL looks as if it held a credential.
@@ -101,7 +102,7 @@ class CassetteFile:
         """
         if not exchanges:
             self.save([])
-            return
+            return 0
         also, kept = self.settings.keep_headers, []
         for exchange in exchanges:
             request, response = exchange.request, exchange.response
@@ -117,7 +118,9 @@ class CassetteFile:
             client=client,
             exchanges=tuple(kept),
         )
-        self.save([redact(recording, self.settings.redact)])
+        recording = redact(recording, self.settings.redact)
+        self.save([recording])
+        return len(dumps(recording).encode(errors="surrogatepass"))
 
     def _overrun(self, exchange: Exchange, line: str | None, waited: Nanoseconds) -> MissText:
         # Nobody knows what came after the point where the recorded program stopped reading, so nothing is made up.

@@ -102,7 +102,7 @@ def progress(results: Iterable[TestResult]) -> str:
     calls = [call for result in done for call in (*result.setup_calls, *result.calls)]
     calls += [call for result in done if result.ab_sample is not None for call in result.ab_sample.sent]
     tokens = sum((call.prompt_tokens or 0) + (call.output_tokens or 0) for call in calls)
-    return (
-        f"claude latency: {len(done)} of {number_of(sum(sample_counts.values()), 'sample')} of "
-        f"{number_of(len(sample_counts), 'test')}, {number_of(len(calls), 'call')}, {tokens:,} tokens so far"
-    )
+    tests = number_of(len(sample_counts), "test")
+    if sum(sample_counts.values()) > len(sample_counts):
+        tests = f"{len(done)} of {number_of(sum(sample_counts.values()), 'sample')} of {tests}"
+    return f"claude latency: {tests}, {number_of(len(calls), 'call')}, {tokens:,} tokens so far"

@@ -34,6 +34,10 @@ class ItemOutcome:
     warnings: list[str] = field(default_factory=list)
     is_incomplete: bool = False
     """Whether the test ended before it had done what it does: its own code failed, or it was skipped."""
+    recorded_bytes: int | None = None
+    """The size of the recording that was written."""
+    not_recorded: str = ""
+    """Why no recording was written, where one was to be."""
     _variant_failed: bool = False
     _budget_failure: BaseException | None = None
 
@@ -44,6 +48,17 @@ class ItemOutcome:
     def keeps_recording(self) -> bool:
         """Whether what was recorded is what the test does, with its variant where it has one."""
         return not self.is_incomplete or self._variant_failed
+
+    @property
+    def why_not_recorded(self) -> str:
+        """Why what was sent is not to be written; empty if it is."""
+        if self.keeps_recording and self.test.measurement.asked_the_api:
+            return ""
+        old = "; the recording of before stays" if self.test.file.exists else ""
+        if self.keeps_recording:
+            return f"something other than the API answered{old}"
+        reasons = {"skipped": "the test was skipped", "xfailed": "the test failed, as expected"}
+        return f"{reasons.get(self.outcome, 'the test itself failed')}{old}"
 
     def warn(self, message: str) -> None:
         """Add a warning that the summary shows."""
@@ -85,8 +100,11 @@ class ItemOutcome:
         elif not report.passed:
             self.is_incomplete = True
             credential_missing = self.test.session.current.credential_missing
+            records = self.test.settings.mode.records and not self.test.measurement.replays
             if report.failed and credential_missing and not self.test.measurement.replays:
                 report.sections.append(("claude latency", messages.NO_KEY))
+            elif report.failed and records and report.when == "call" and self.test.measurement.log.count:
+                report.sections.append(("claude latency", f"not recorded: {self.why_not_recorded}"))
 
     def _is_finding(self, report: pytest.TestReport) -> bool:
         """Return whether a phase failed because of what the variant did to the program, which a run is to find out.

@@ -115,10 +115,8 @@ class MeasuredItem:
             outcome.warn(messages.answered_elsewhere(measurement.answered_elsewhere))
         elif unseen := item_checks.nothing_was_seen(test):
             outcome.warn(unseen)
-        records = test.settings.mode.records and not measurement.replays and measurement.asked_the_api
-        if records and outcome.keeps_recording:
-            with session.failing():
-                test.file.keep(measurement.log.exchanges, self._began, measurement.log.clients)
+        if test.settings.mode.records and not measurement.replays:
+            self._keep_recording()
         # Last, since it sends requests of its own: nothing of them may count for the test or be recorded.
         if test.settings.ab and not outcome.is_incomplete and test.identity.variant is None:
             from pytest_claude_latency.ab.runner import measure_pairs
@@ -133,3 +131,14 @@ class MeasuredItem:
                 during=session.current.during,
             )
             outcome.note_pairs(ab_sample)
+
+    def _keep_recording(self) -> None:
+        """Write what was recorded, and note that, or why it is not written."""
+        __tracebackhide__ = True
+        test, outcome, log = self._test, self._outcome, self._test.measurement.log
+        outcome.not_recorded = outcome.why_not_recorded
+        if not outcome.not_recorded:
+            outcome.not_recorded = "see the error of its teardown"  # until it is written
+            with test.session.failing():
+                outcome.recorded_bytes = test.file.keep(log.exchanges, self._began, log.clients)
+            outcome.not_recorded = ""

@@ -115,7 +115,7 @@ class Reporter:
         is_watched = getattr(terminal, "isatty", False)  # a method or not, by pytest's version
         if callable(is_watched):
             is_watched = is_watched()
-        if is_watched and (settings.samples or 1) > 1 and settings.mode.measures_live:
+        if is_watched and settings.mode.measures_live:
             from pytest_claude_latency.run import cost_estimate
 
             self._progress = cost_estimate.Progress(WallClock(), self._write_line, cost_estimate.EVERY)
@@ -170,6 +170,10 @@ class Reporter:
             from pytest_claude_latency.report import terminal
 
             terminal.write(self._end.summary(), terminalreporter)
+        if self._session.settings.mode.records and self._end.results:
+            from pytest_claude_latency.report import recorded
+
+            recorded.write(self._end.results, terminalreporter, self._session.arguments_for)
         if self._session.settings.suggests and self._end.results:
             from pytest_claude_latency.report import suggestions
 

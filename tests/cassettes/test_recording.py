@@ -169,7 +169,11 @@ NOT_READ = {
     "empty": ("", None, "the file is empty"),
     "only white space": ("\n \n", None, "the file is empty"),
     "no JSON": ("hello\n", 1, "it is not JSON"),
-    "a byte order mark": ("\ufeff" + TEXT, 1, "it is not JSON"),
+    "a byte order mark": (
+        "\ufeff" + TEXT,
+        None,
+        "the file begins with a byte order mark (BOM): save it as UTF-8 without one",
+    ),
     "no object": ("[]\n", 1, "it is not a JSON object"),
     "foreign": ('{"log": {"version": "1.2"}}\n', 1, "it is not a recording of this plugin"),
     "a newer version": (TEXT.replace('"version": 2', '"version": 3', 1), 1, "version 3, this plugin reads up to 2"),

@@ -1,0 +1,85 @@
+"""What a run that records says of each recording: what was written, or why not, and how to replay it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.suite import Suite
+
+
+def test_each_recording_is_told_with_its_calls_time_and_size_and_the_command_that_replays_it(suite: Suite) -> None:
+    suite.write("def test_a(claude_latency):\n    ask()\n\ndef test_b(claude_latency):\n    ask(), stream()\n")
+
+    result = suite.record()
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*= claude latency: recordings =*",
+            "recorded            samples  calls *time *size",
+            "test_it.py::test_a        1      1 *s *B",
+            "test_it.py::test_b        1      2 *s *B",
+            "2 recordings written",
+            "replay them: pytest --latency-budget test_it.py",
+        ]
+    )
+    assert max(map(len, result.stdout.lines)) <= 80 or "plugins:" in max(result.stdout.lines, key=len)
+    size = len((suite.path / "cassettes/test_it/test_a.1.jsonl").read_bytes())
+    result.stdout.fnmatch_lines([f"test_it.py::test_a * {size / 1000:.1f} kB" if size >= 1000 else f"* {size} B"])
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "reason"),
+    [
+        ("ask(); assert False", "failed", "the test itself failed"),
+        ("ask(); pytest.skip()", "skipped", "the test was skipped"),
+        ("ask(); pytest.xfail('known')", "xfailed", "the test failed, as expected"),
+    ],
+)
+def test_a_recording_that_is_not_written_is_told_with_its_reason(
+    suite: Suite, body: str, outcome: str, reason: str
+) -> None:
+    suite.write(f"def test_it(claude_latency):\n    {body}\n")
+
+    first = suite.record()
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+    suite.record().assert_outcomes(passed=1)
+    suite.write(f"def test_it(claude_latency):\n    {body}\n")
+    second = suite.record()
+
+    first.assert_outcomes(**{outcome: 1})
+    first.stdout.fnmatch_lines([f"not written: test_it.py::test_it: {reason}", "0 recordings written, 1 not"])
+    second.stdout.fnmatch_lines([f"not written: test_it.py::test_it: {reason}; the recording of before stays"])
+    if outcome == "failed":
+        first.stdout.fnmatch_lines(["*- claude latency -*", "not recorded: the test itself failed"])
+
+
+def test_a_broken_budget_does_not_keep_a_recording_from_being_written(suite: Suite) -> None:
+    suite.write('@pytest.mark.latency_budget(ttft="1ms")\ndef test_it():\n    ask()\n')
+
+    result = suite.record("--latency-budget")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["1 recording written"])
+    result.stdout.no_fnmatch_line("*not recorded*")
+
+
+def test_samples_are_one_line_and_only_what_was_written_counts(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask()\n\ndef test_silent(claude_latency):\n    pass\n")
+
+    result = suite.record("--latency-samples=3")
+
+    result.stdout.fnmatch_lines(["test_it.py::test_it        3      3 *", "3 recordings written"])
+    result.stdout.no_fnmatch_line("*test_silent *s *B")
+    suite.replay().stdout.no_fnmatch_line("*claude latency: recordings*")
+
+
+def test_what_record_missing_replays_is_not_told(suite: Suite) -> None:
+    suite.write("def test_a(claude_latency):\n    ask()\n")
+    suite.record()
+    suite.write("def test_a(claude_latency):\n    ask()\n\ndef test_b(claude_latency):\n    ask()\n")
+
+    result = suite.record(mode="record-missing")
+
+    result.stdout.fnmatch_lines(["test_it.py::test_b * kB", "1 recording written"])
+    result.stdout.no_fnmatch_line("test_it.py::test_a * kB")
