@@ -332,16 +332,21 @@ def test_a_replay_at_the_recorded_pace(suite: Suite) -> None:
     suite.replay("--latency-clock=real").assert_outcomes(passed=1)
 
 
-def test_gathered_requests_overlap(suite: Suite) -> None:
-    suite.write(
-        PROGRAM
-        + """
+GATHERING = (
+    PROGRAM
+    + """
 async def program(session):
     began = time.monotonic()
     await asyncio.gather(post(session, "one"), post(session, "two"), post(session, "three"))
     return time.monotonic() - began
+"""
+)
 
 
+def test_gathered_requests_overlap(suite: Suite) -> None:
+    suite.write(
+        GATHERING
+        + """
 def test_it(claude_latency):
     save_result(run(program))
     assert len(claude_latency.calls) == 3
@@ -363,14 +368,8 @@ def _prompt(request: Request) -> str:
 
 def test_a_connectors_limit_holds_in_a_replay(suite: Suite) -> None:
     suite.write(
-        PROGRAM
+        GATHERING
         + """
-async def program(session):
-    began = time.monotonic()
-    await asyncio.gather(post(session, "one"), post(session, "two"), post(session, "three"))
-    return time.monotonic() - began
-
-
 def test_it(claude_latency):
     limit = LIMIT
 

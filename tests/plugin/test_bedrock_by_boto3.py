@@ -101,6 +101,15 @@ def replayed_offline(suite: Suite, *args: str) -> pytest.RunResult:
         return suite.replay(*args)
 
 
+def results_of_two_replays(suite: Suite) -> list[Any]:
+    """Return what the only test saved in each of two replays."""
+    saved = []
+    for _ in range(2):
+        replayed_offline(suite).assert_outcomes(passed=1)
+        saved.append(suite.saved_result)
+    return saved
+
+
 def test_each_operation_is_recorded_and_replayed_without_network_and_credentials(bedrock: Suite) -> None:
     bedrock.write(f"""
 import cloud
@@ -178,12 +187,9 @@ def test_it(claude_latency):
     bedrock.server.answer(status(503), status(503))
 
     bedrock.record().assert_outcomes(passed=1)
-    totals = []
-    for _ in range(2):
-        replayed_offline(bedrock).assert_outcomes(passed=1)
-        totals.append(bedrock.saved_result)
 
-    assert totals[0] == totals[1]
+    first, second = results_of_two_replays(bedrock)
+    assert first == second
 
 
 def test_a_read_time_out_of_botocore_fires_in_virtual_time(bedrock: Suite) -> None:

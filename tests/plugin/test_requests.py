@@ -9,7 +9,7 @@ import requests  # noqa: F401  # loaded here, since each run in this process res
 
 import pytest_claude_latency.http.doors.urllib3  # noqa: F401  # as above
 from tests.plugin.suite import Suite
-from tests.plugin.test_bedrock_by_boto3 import replayed_offline
+from tests.plugin.test_bedrock_by_boto3 import replayed_offline, results_of_two_replays
 from tests.support.claude_answers import Answer, redirect, status
 from tests.support.claude_messages import text
 
@@ -110,12 +110,9 @@ def test_it(claude_latency):
     web.server.answer(status(529), status(529))
 
     web.record().assert_outcomes(passed=1)
-    told = []
-    for _ in range(2):
-        replayed_offline(web).assert_outcomes(passed=1)
-        told.append(web.saved_result)
 
-    assert told[0] == told[1]
+    first, second = results_of_two_replays(web)
+    assert first == second
 
 
 def test_a_redirect_is_a_step_of_one_call(web: Suite) -> None:
