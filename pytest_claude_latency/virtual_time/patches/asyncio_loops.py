@@ -1,15 +1,13 @@
 """asyncio loops that live in a world.
 
 A loop asks its selector to wait. In a world that is a wait of the loop's thread, and `loop.time()` follows the clock.
-Four methods are patched: `time`, `run_forever`, and the two by which other threads reach a loop, `call_soon_threadsafe`
-and `_write_to_self`. `run_forever` replaces the `select` of the loop's own selector while the loop runs, so that a loop
-made before the test can join a world at any time. The time of a loop never goes back: not from one world to the next,
-and not at the end of a world.
+Its method `time` is patched, and the two by which other threads reach it, `call_soon_threadsafe` and `_write_to_self`.
+The `select` of its own selector is met while it runs (`selector_hooks`), so that a loop made before the test can join a
+world at any time. The time of a loop never goes back: not from one world to the next, and not at the end of a world.
 """
 
 from __future__ import annotations
 
-import functools
 import select
 import sys
 from asyncio.base_events import BaseEventLoop
@@ -19,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.patches import loop_holds
+from pytest_claude_latency.virtual_time.patches import loop_holds, selector_hooks, unsupported_loops
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
@@ -62,12 +60,7 @@ class LoopState:
         self.writes = 0  # to the loop's self-pipe
         self.awake: Nanoseconds = self.schedule.clock.now()  # when it last came back from its selector
         self.wait: LoopWait | None = None
-        selector: Any = loop._selector  # type: ignore[attr-defined]
-        files = selector.get_map() if hasattr(selector, "get_map") else None
-        # A program may put a mock in the place of the selector, which has any attribute, but no files.
-        self._files: Mapping[Any, SelectorKey] | None = files if isinstance(files, Mapping) else None
-        fds = getattr(selector, "_fd_to_key", self._files)  # its length costs less to ask
-        self._fds: Sized | None = fds if isinstance(fds, Sized) else None
+        self.watch(loop._selector)  # type: ignore[attr-defined]
         # The program may compare the loop's time with time.monotonic(), so the loop takes over the origin of the world.
         # A loop that already holds timers keeps its own, or they would all be due at once.
         origin = monotonic_ns() + lead - self.readings.now()
@@ -75,17 +68,26 @@ class LoopState:
         older = loop.__dict__.get(_BIRTHPLACE) is not world
         self.origin = origin if timers and older else max(origin, self.readings.origin)
 
+    def watch(self, selector: Any) -> None:
+        """Look from now on at the files of this selector, which the loop has."""
+        self.selector = selector
+        files = selector.get_map() if hasattr(selector, "get_map") else None
+        # A program may put a mock in the place of the selector, which has any attribute, but no files.
+        self.files: Mapping[Any, SelectorKey] | None = files if isinstance(files, Mapping) else None
+        fds = getattr(selector, "_fd_to_key", self.files)  # its length costs less to ask
+        self._fds: Sized | None = fds if isinstance(fds, Mapping) else None
+
     def lead(self) -> Nanoseconds:
         """Return how far the loop's time is ahead of the machine's. It no longer changes when the world has ended."""
         return self.origin + self.readings.now() - monotonic_ns()
 
     def other_files(self) -> list[SelectorKey]:
         """Return the files this loop waits for, except its own self-pipe."""
-        if self._files is None or len(self._files) <= 1:
+        if self.files is None or len(self.files) <= 1:
             return []
         pipe: Any = self.loop._ssock  # type: ignore[attr-defined] # the reading end
         own = None if pipe is None else pipe.fileno()
-        return [key for key in tuple(self._files.values()) if key.fd != own]
+        return [key for key in tuple(self.files.values()) if key.fd != own]
 
     def idle_until(self, instant: Nanoseconds) -> bool:
         """Return whether the running task is the only thing this loop could do before or at `instant`."""
@@ -194,6 +196,10 @@ def _time(loop: BaseEventLoop) -> float:
     state = state_of(loop)
     if state is None:
         return (monotonic_ns() + loop.__dict__.get(_LEAD, 0)) / SECOND  # type: ignore[no-any-return]
+    # The program may give it another selector while it runs.
+    if state.selector is not loop._selector and selector_hooks.HOOK in loop.__dict__:  # type: ignore[attr-defined]
+        selector_hooks.put(loop, _select)
+        state.watch(loop._selector)  # type: ignore[attr-defined]
     caller = sys._getframe(1)
     module = caller.f_globals.get("__name__", "")
     exact = module.startswith("asyncio.") and not (module == "asyncio.timeouts" and _shows(caller))
@@ -221,24 +227,13 @@ def _init(original: Callable[..., None], loop: Any, *args: Any, **kwargs: Any) -
     original(loop, *args, **kwargs)
 
 
-@_PATCHES.wraps("BaseEventLoop.run_forever")
-def _run_forever(original: Callable[[Any], None], loop: Any) -> None:
-    """Do what `BaseEventLoop.run_forever` does, while waits of the loop's selector go through `_select`."""
+def _begins(loop: Any) -> None:
+    """Prepare a loop that begins to run."""
+    if not isinstance(loop, BaseEventLoop) or getattr(loop, "_selector", None) is None:
+        return
     if LEADS.latest.monotonic and not getattr(loop, "_scheduled", True):
         loop.__dict__[_LEAD] = max(loop.__dict__.get(_LEAD, 0), LEADS.of(get_ident()).monotonic)
-    selector = getattr(loop, "_selector", None)
-    # A selector whose instance has a `select` already is left alone: this call is nested, or a library has patched it.
-    if selector is None or "select" in getattr(selector, "__dict__", {"select": None}):
-        original(loop)
-        return
-    resolution = loop._clock_resolution
-    # Not by assignment: a mock would make a note of it, and have no `select` after it is deleted.
-    vars(selector)["select"] = functools.partial(_select, loop, selector.select)
-    try:
-        original(loop)
-    finally:
-        del vars(selector)["select"]
-        loop._clock_resolution = resolution
+    selector_hooks.put(loop, _select)
 
 
 def _select(loop: Any, select: Callable[[float | None], Any], timeout: float | None) -> Any:
@@ -284,7 +279,13 @@ def _wait_for_events(loop: Any, select: Callable[[float | None], Any], timeout: 
         timer = due(readings.now(), timeout)
         limits = instant is None or timer < instant
         instant = timer if instant is None else min(timer, instant)
-    return _wait_in_world(state, select, instant, writes, limits=limits)
+    unsupported_loops.refuse_unknown_files(state, state.selector)
+    if type(loop).time is _time and "time" not in loop.__dict__:
+        return _wait_in_world(state, select, instant, writes, limits=limits)
+    began, before = readings.now(), loop.time()
+    ready = _wait_in_world(state, select, instant, writes, limits=limits)
+    unsupported_loops.refuse_own_clock(state, readings.now() - began, loop.time() - before)
+    return ready
 
 
 def _wait_in_world(
@@ -360,6 +361,7 @@ def _call_soon_threadsafe(original: Callable[..., Any], loop: Any, *args: Any, *
 def install_loops(module: Any) -> None:
     """Patch the module `asyncio.base_events`."""
     module.BaseEventLoop.time = _time
+    selector_hooks.on_running(module.events, _begins)
     _PATCHES.install(module)
 
 

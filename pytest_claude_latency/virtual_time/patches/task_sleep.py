@@ -7,6 +7,7 @@ from asyncio import Handle, _get_running_loop, current_task, sleep
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.patches import unsupported_loops
 from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
     STATE,
     LoopState,
@@ -15,7 +16,6 @@ from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
     state_of,
 )
 from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
-from pytest_claude_latency.virtual_time.scheduling.errors import UnsupportedLoop
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import current
 
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 _RUN = Handle._run.__code__  # from where a loop runs its tasks
-
-UNSUPPORTED_LOOP = """\
-a replayed answer is awaited on {loop}, which does not follow virtual time
-  test      {test}
-  why       the loop is not one of asyncio's own, or its thread works for pytest or for another library
-  fix       let the test create its loop (uvloop is then replaced), or pass --latency-clock=real"""
 
 
 async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
@@ -89,5 +83,4 @@ def _state_in(world: WorldState, loop: Any) -> LoopState:
         state = state_of(loop)
         if state is not None and state.world is world:  # the world has ended, and what is left of the wait is real
             return state
-    name = f"{type(loop).__module__}.{type(loop).__qualname__}"
-    raise UnsupportedLoop(UNSUPPORTED_LOOP.format(loop=name, test=world.name))
+    raise unsupported_loops.error(world, loop)
