@@ -175,7 +175,7 @@ def test_a_selector_is_left_as_it_was(world: World) -> None:
 
 
 def test_a_selector_that_hides_its_files_is_refused(world: World) -> None:
-    loop = asyncio.SelectorEventLoop(Silent())
+    loop = asyncio.SelectorEventLoop(Silent())  # type: ignore[arg-type] # it is none
     with pytest.raises(UnsupportedLoop, match="does not tell which files it watches"):
         loop.run_until_complete(asyncio.sleep(1))
     loop.close()
