@@ -6,11 +6,13 @@ Time-outs here only say how long to wait for what must happen.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -105,6 +107,47 @@ def test_a_process_in_a_thread_is_not_jumped_past(world: World) -> None:
 
     assert was_set
     assert world.clock.now() == 0
+
+
+def _poll(child: subprocess.Popen[bytes]) -> bool:
+    return child.poll() is None
+
+
+def _wait_without_blocking(child: subprocess.Popen[bytes]) -> bool:
+    return os.waitpid(child.pid, os.WNOHANG)[0] == 0
+
+
+@pytest.mark.parametrize("runs", [_poll, _wait_without_blocking])
+def test_a_process_that_is_looked_for_between_sleeps_takes_its_real_time(
+    world: World, runs: Callable[[subprocess.Popen[bytes]], bool]
+) -> None:
+    before = real_clock.monotonic_ns()
+    with subprocess.Popen(CHILD) as child:
+        while runs(child):
+            time.sleep(0.01)
+
+    assert 0 < world.clock.now() <= real_clock.monotonic_ns() - before
+
+
+def test_a_process_that_a_task_looks_for_takes_its_real_time(world: World) -> None:
+    async def main() -> None:
+        with subprocess.Popen(CHILD) as child:
+            while child.poll() is None:
+                await asyncio.sleep(0.01)
+
+    before = real_clock.monotonic_ns()
+    asyncio.run(main())
+
+    assert 0 < world.clock.now() <= real_clock.monotonic_ns() - before
+
+
+def test_a_process_that_was_seen_to_run_does_not_slow_down_answers(world: World) -> None:
+    before = real_clock.monotonic_ns()
+    with subprocess.Popen(CHILD) as child:
+        assert child.poll() is None
+        world.sleep_until(3600 * SECOND)
+
+    assert real_clock.monotonic_ns() - before < 600 * SECOND
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

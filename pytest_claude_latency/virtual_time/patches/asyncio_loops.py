@@ -307,7 +307,7 @@ def _wait_in_world(
             wait = None
         else:
             wait = state.wait = LoopWait(instant, state)
-            wait.limits = limits
+            wait.limits = wait.sleeps = limits
             wait.park(member)
     ready: Any = []
     if wait is not None:

@@ -58,6 +58,8 @@ class RealWork:
         # The conditions that a member notified while nobody waited there, each with the outsiders (Python's thread
         # identifiers) that usually wait there. Such an outsider may be on its way back, with work to do.
         self.missed_notifications: dict[object, set[int]] = {}
+        # The members that have just seen a child process that still runs. If one sleeps now, it will look again.
+        self.pollers: set[Runner] = set()
         self.pending = False  # whether one of these has an entry; a value, since it is asked for each replayed chunk
         # How long nobody has run, in the machine's time, since the clock's move number `_move`: in earlier stretches
         # together, and since when in the present one.
@@ -97,6 +99,17 @@ class RealWork:
         self.missed_notifications.pop(condition, None)
         self._update()
 
+    def add_poller(self, member: Runner) -> None:
+        """Note that a member has seen a child process that still runs."""
+        self.pollers.add(member)
+        self._update()
+
+    def remove_poller(self, member: Runner | None) -> None:
+        """Forget it: the member has slept since, or waits for something else."""
+        if member in self.pollers:
+            self.pollers.discard(member)
+            self._update()
+
     def moved(self) -> list[Runner]:
         """Return the blocked members that have moved since they were seen."""
         # Over a copy: a garbage collection in here may run a finalizer that notifies somebody, and so change the table.
@@ -129,4 +142,4 @@ class RealWork:
             self._still_since = None
 
     def _update(self) -> None:
-        self.pending = bool(self.blocked or self.watched or self.missed_notifications)
+        self.pending = bool(self.blocked or self.watched or self.missed_notifications or self.pollers)

@@ -101,6 +101,8 @@ class Schedule:
         if member.wait is not None:
             self.turns.drop(member.wait)
         member.wait = wait
+        if not wait.sleeps:
+            self.real_work.remove_poller(member)
         wait.parked_at = self.clock.now()  # before the clock can move, which is below
         self.parked.add(wait)
         self.real_work.add_watched(wait)
@@ -120,6 +122,7 @@ class Schedule:
         wait.over = True
         self.parked.discard(wait)
         self.real_work.remove_watched(wait)
+        self.real_work.remove_poller(wait.member)
         self._run_one_more()
         self.turns.enqueue(wait)
 

@@ -50,6 +50,8 @@ class Wait:
     as the member counts as running again, although the member may still stand here until its turn comes. `failure` is
     what the member raises when it goes on.
 
+    `sleeps` says that the program lets time pass, perhaps between two looks at something.
+
     `limits` says that its instant is a limit, set for something that another thread should do before. `joins` is the
     identifier of the thread whose end the member waits for, if that thread is no member. `holds` says that the wait
     blocks the thread for the program's own reasons; `parked_at` is when it began, None if the thread never parked here.
@@ -57,6 +59,7 @@ class Wait:
 
     holds = True
     limits = False
+    sleeps = False
     joins: int | None = None
 
     def __init__(self, instant: Nanoseconds | None = None, what: str = "its turn") -> None:

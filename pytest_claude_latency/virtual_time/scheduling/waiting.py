@@ -77,7 +77,7 @@ def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
         # and parked after would stay parked for ever.
         wait = None if world.ended else Wait(instant, what)
         if wait is not None:
-            wait.holds = what != _AN_ANSWER
+            wait.holds = wait.sleeps = what != _AN_ANSWER
             ident = real_clock.get_ident()
             member = MEMBERS.get(ident)
             if member is None or member.world is not world:

@@ -43,6 +43,8 @@ def real_work_goes_on(real_work: RealWork) -> bool:
 
     Forgets missed notifications for which nobody will come.
     """
+    if real_work.pollers:
+        return True  # a child process, for which a member looks again and again
     uses = {open_files.use(file) for wait in real_work.watched for file in wait.files()}
     blockers = real_work.blocked.values()
     if open_files.Use.OUTSIDE in uses or any(blocker.takes_time for blocker in blockers):

@@ -82,6 +82,21 @@ def _limit_of_communicate(process: Any, input: Any = None, timeout: float | None
     return timeout
 
 
+def _looks(function: Callable[..., Any], still_runs: Callable[[Any], bool]) -> Callable[..., Any]:
+    """Return a function that looks whether a child process has ended; `still_runs` tells from what it returns."""
+
+    @functools.wraps(function)
+    def looking(*args: Any, **kwargs: Any) -> Any:
+        seen = function(*args, **kwargs)
+        if still_runs(seen) and (member := scheduled()) is not None:
+            with TRACKED_LOCK:
+                if (schedule := member.schedule) is not None:
+                    schedule.real_work.add_poller(member)
+        return seen
+
+    return looking
+
+
 _SELECTORS = ("SelectSelector", "PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
 _RECEIVING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
 _SOCKET = (*_RECEIVING, "_accept", "connect", "send", "sendall", "sendto", "sendmsg")
@@ -110,12 +125,19 @@ def _patch_selectors(module: Any) -> None:
         cls.select = _ends_empty(cls.select, 1)
 
 
+def _patch_os(module: Any) -> None:
+    for name in [name for name in ("waitpid", "wait3", "wait4") if hasattr(module, name)]:
+        setattr(module, name, _looks(getattr(module, name), lambda seen: seen[0] == 0))
+
+
 def _patch_subprocess(module: Any) -> None:
+    module.Popen.poll = _looks(module.Popen.poll, lambda code: code is None)
     _wrap_all(module.Popen, ("wait",), _limit_of_wait, module.TimeoutExpired)
     _wrap_all(module.Popen, ("communicate",), _limit_of_communicate, module.TimeoutExpired)
 
 
 _PATCHES: dict[str, Callable[[Any], None]] = {
+    "os": _patch_os,
     "select": _patch_select,
     "selectors": _patch_selectors,
     "socket": lambda module: _wrap_all(module.socket, _SOCKET, _limit_of_socket, TimeoutError),
