@@ -35,10 +35,13 @@ def of_this_call(root: Path) -> str | None:
         task = None
     outermost = getattr(task and task.get_coro(), "cr_frame", None)
     caller, is_in_library = None, False
-    while frame is not None and not str(frame.f_globals.get("__name__", "")).startswith(_RUNNER):
-        if source_location.is_program(frame):
+    while frame is not None:
+        whose = source_location.whose(frame.f_code.co_filename)
+        if whose == "program":
             return source_location.line_of(frame, root)
-        if source_location.is_installed(frame):
+        if whose == "installed":
+            if str(frame.f_globals.get("__name__", "")).startswith(_RUNNER):
+                break
             is_in_library = True
         elif is_in_library and caller is None:
             caller = frame

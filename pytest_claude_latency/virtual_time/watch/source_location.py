@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sysconfig
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from pytest_claude_latency.virtual_time.scheduling.holds import Hold, Line
 from pytest_claude_latency.virtual_time.watch import thread_frames
@@ -50,14 +52,17 @@ def of_program(frame: FrameType | None) -> str:
 
 def is_program(frame: FrameType) -> bool:
     """Return whether a frame runs code of the program: neither Python's own, nor installed, nor this package's."""
-    filename = frame.f_code.co_filename
-    return not _is_library(filename) and not filename.startswith(_INSTALLED)
+    return whose(frame.f_code.co_filename) == "program"
 
 
-def is_installed(frame: FrameType) -> bool:
-    """Return whether a frame runs code of an installed package."""
-    filename = frame.f_code.co_filename
-    return filename.startswith(_INSTALLED) and not filename.startswith(_PACKAGE)
+@lru_cache(maxsize=4096)
+def whose(filename: str) -> Literal["program", "installed", "library"]:
+    """Return whose code a file holds: the program's, an installed package's, or Python's and this package's."""
+    if filename.startswith(_PACKAGE):
+        return "library"
+    if filename.startswith(_INSTALLED):
+        return "installed"
+    return "library" if _is_library(filename) else "program"
 
 
 def line_of(frame: FrameType, root: str | Path) -> str:
@@ -82,7 +87,7 @@ def of_lines(lines: Sequence[Line]) -> str:
     candidates = own or not_library or lines
     if not candidates:
         return ""
-    return _shown(candidates[0], os.curdir)
+    return _shown(candidates[0], Path.cwd())
 
 
 def place_of_hold(hold: Hold) -> tuple[str, str]:
@@ -94,10 +99,13 @@ def place_of_hold(hold: Hold) -> tuple[str, str]:
 
 
 def _shown(line: Line, root: str | Path) -> str:
-    name = line.file
+    return f"{_relative(line.file, str(root))}:{line.number} in {line.function}"
+
+
+@lru_cache(maxsize=1024)  # each call of a test asks, most often for the same few files
+def _relative(name: str, root: str) -> str:
     relative = os.path.relpath(name, root) if os.path.isabs(name) else name  # noqa: PTH117 - a name such as "<string>" is no path
-    shown = name if relative.startswith("..") else relative
-    return f"{shown}:{line.number} in {line.function}"
+    return name if relative.startswith("..") else relative
 
 
 def _is_library(filename: str) -> bool:
