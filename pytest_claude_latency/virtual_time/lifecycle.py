@@ -19,7 +19,8 @@ from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, bystanders, line_up, offer_turn
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, line_up, offer_turn
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -48,6 +49,7 @@ def forget_all() -> None:
     # release it here. Threads that are counted but do not exist would keep the clock from moving for ever.
     LOCK._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` does to its own locks
     MEMBERS.clear()
+    OUTSIDERS.forget_all()
     TRACKED_LOCK.waiting.clear()
     world, _Process.active = _Process.active, None
     if world is not None:
@@ -92,7 +94,7 @@ class World(WorldState):
                 self.schedule = Schedule(
                     self.clock,
                     lambda work, wait: surroundings.hold(wait) or blocked_threads.real_work_goes_on(work),
-                    bystanders,
+                    surroundings.quiet,
                 )
                 self._watchdog = WatchDog(self, self.schedule, surroundings)
                 self.readings = ClockReadings(
@@ -129,6 +131,7 @@ class World(WorldState):
             # an ended world, so that the requests they still make can be refused.
             for ident in [ident for ident, member in MEMBERS.items() if member.world is self and member.visiting]:
                 del MEMBERS[ident]
+            OUTSIDERS.changed()
             if self.schedule is not None and self.readings is not None and self._watchdog is not None:
                 # The readings end first: a thread that is released must see time pass, or it would wait for ever for
                 # an instant of a clock that stands still.

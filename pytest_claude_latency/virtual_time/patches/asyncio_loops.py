@@ -302,7 +302,7 @@ def _wait_in_world(
         # now, the clock would move past this call. It looks at its queue again instead, also if its world has ended.
         if state.writes != writes or member is None or member.schedule is not schedule:
             return []
-        if instant is not None and schedule.free_until(instant) and not state.other_files():
+        if instant is not None and schedule.free_until(instant, limits=limits) and not state.other_files():
             schedule.move_to(instant)
             wait = None
         else:

@@ -20,13 +20,13 @@ from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import (
     ANYTHING,
     MEMBERS,
-    RESTING,
     Member,
     admit,
     adoptable,
     dismiss,
     scheduled,
 )
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
@@ -73,7 +73,7 @@ class Waiter(Wait):
                 # own lock raises this, and `notify` goes on to the next waiter.
                 raise RuntimeError("release unlocked lock")
             self.notified = True
-            RESTING.discard(self._ident)
+            OUTSIDERS.wake(self._ident)
             if self.member is not None and self.member.schedule is not None:
                 self.member.schedule.unpark(self)
                 return
@@ -146,22 +146,25 @@ class Waiter(Wait):
             if self.notified:
                 return
             self._woken = False  # or `notify` could not wake it again
+            self._rest(rest)
         self._really_wait(rest)
 
     def _rest(self, timeout: float | None) -> None:
         """Note, before the thread stops to count, that it has nothing to do until notified. Caller must hold LOCK."""
         if timeout is None:
-            RESTING.add(self._ident)
+            OUTSIDERS.rest(self._ident)
             LEADS.catch_up(self._ident)
+        elif timeout > 0:
+            OUTSIDERS.sleep(self._ident)
 
     def _really_wait(self, timeout: float | None) -> None:
-        if timeout is None:
-            try:
+        try:
+            if timeout is None:
                 self.block()
-            finally:
-                RESTING.discard(self._ident)
-        elif timeout > 0:
-            self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+            elif timeout > 0:
+                self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+        finally:
+            OUTSIDERS.wake(self._ident)
 
 
 def _wait(condition: Any, timeout: float | None = None) -> bool:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import BUSY_WORKERS, MEMBERS, arrive, dismiss
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, arrive, dismiss
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
@@ -69,7 +70,8 @@ class PoolState:
         None if the thread stays what it is: an outsider in a job of an outsider, or a thread that is a member already.
         """
         self._busy[get_ident()] = job
-        BUSY_WORKERS.add(get_ident())
+        OUTSIDERS.busy_workers.add(get_ident())
+        OUTSIDERS.changed()
         LEADS.catch_up(get_ident())
         if job in self._queue:
             self._queue.remove(job)
@@ -84,7 +86,8 @@ class PoolState:
     def end(self) -> None:
         """Note that the calling thread has ended its job, and has woken everybody who waited for the result."""
         self._busy.pop(get_ident(), None)
-        BUSY_WORKERS.discard(get_ident())
+        OUTSIDERS.busy_workers.discard(get_ident())
+        OUTSIDERS.changed()
         self.recount()
         for joiner in self.joiners:
             joiner.unpark()

@@ -21,6 +21,7 @@ from pytest_claude_latency.virtual_time.scheduling import waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import TRAVELS, get_ident, monotonic_ns, time_ns
 
 
@@ -96,7 +97,12 @@ class Sleep(TimeFunction):
         """
         member = MEMBERS.get(get_ident())
         if member is None or exempt(1):
-            self.machine(seconds)
+            ident = get_ident()
+            OUTSIDERS.sleep(ident)
+            try:
+                self.machine(seconds)
+            finally:
+                OUTSIDERS.wake(ident)
             return
         if member.world.schedule is None:
             clock = member.world.clock

@@ -8,9 +8,10 @@ in it is an outsider: it sees the machine's time.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.turns import Turns
@@ -65,13 +66,6 @@ MEMBERS: dict[int, Member] = {}
 NATIVE_IDS: dict[int, int] = {}  # the kernel's identifiers of members that `threading` does not list
 OURS: set[int] = set()  # the kernel's identifiers of this package's own threads, which no table of Python's lists
 
-# Workers of pools and caches that are doing a job of an outsider. An idle worker can do nothing for a member.
-BUSY_WORKERS: set[int] = set()
-
-# Outsiders that wait on a condition without a limit and are not notified yet: they need not be looked at. A member that
-# becomes an outsider there has nothing more to do although it still runs for a moment.
-RESTING: set[int] = set()
-
 _BACKGROUND = "_claude_latency_background"
 _TOOL = "_claude_latency_tool"
 _WORKER = "_claude_latency_worker"
@@ -80,11 +74,13 @@ _WORKER = "_claude_latency_worker"
 def mark_background(thread: Thread) -> None:
     """Mark a thread that works beside the program, for a library or for pytest: it is never a member."""
     thread.__dict__[_BACKGROUND] = True
+    OUTSIDERS.changed()
 
 
 def mark_tool(thread: Thread) -> None:
     """Mark a background thread that works for a test tool: nothing it does can end a wait of the program."""
     thread.__dict__[_BACKGROUND] = thread.__dict__[_TOOL] = True
+    OUTSIDERS.changed()
 
 
 def is_background(thread: Thread | None) -> bool:
@@ -100,6 +96,7 @@ def thread_is_background(ident: int) -> bool:
 def mark_worker(thread: Thread) -> None:
     """Mark a thread of a pool or cache: if it waits on a lock, for however long, it is idle."""
     thread.__dict__[_WORKER] = True
+    OUTSIDERS.changed()
 
 
 def is_worker(thread: Thread | None) -> bool:
@@ -107,24 +104,52 @@ def is_worker(thread: Thread | None) -> bool:
     return thread is not None and _WORKER in thread.__dict__
 
 
-def bystanders() -> list[int]:
-    """Return the threads that are no members of an active world but may do something for one.
+class Bystanders(NamedTuple):
+    """The threads that are no members of an active world but may do something for one.
 
     These are threads of libraries, threads that are older than the world, and those that such threads started. Idle
-    workers are left out, since pools and caches know whom they give a job, and so are the threads of test tools.
+    workers are left out, since pools and caches know whom they give a job. So are the threads of test tools, and those
+    that rest. `asleep` are those that nobody can hand anything before they wake up by themselves, `dormant` those of
+    them that have slept since before the world began; `awake` are all others, whatever they do.
     """
+
+    awake: list[int]
+    asleep: list[int]
+    dormant: list[int]
+
+
+@final
+class _Roll:
+    """The bystanders as they were listed last, and what tells whether the list still holds."""
+
+    # With a thousand idle threads it costs more to list them than to replay a chunk.
+    version = threads = -1
+    listed = Bystanders([], [], [])
+
+
+def bystanders() -> Bystanders:
+    """Return the bystanders. Caller must hold LOCK."""
     threads: dict[int, Thread] = threading._active  # type: ignore[attr-defined] # threads by identifier
-    if len(threads) == 1:
-        return []  # most often, and asked for each replayed chunk
-    return [ident for ident, thread in threads.copy().items() if _stands_by(ident, thread)]
-
-
-def _stands_by(ident: int, thread: Thread) -> bool:
-    member = MEMBERS.get(ident)
-    if ident in RESTING or (member is not None and not member.world.ended):
-        return False
-    marks = thread.__dict__
-    return _TOOL not in marks and (_WORKER not in marks or ident in BUSY_WORKERS)
+    version = OUTSIDERS.version
+    if _Roll.version == version and _Roll.threads == len(threads):
+        return _Roll.listed
+    listed = Bystanders([], [], [])
+    table = threads.copy()
+    # The sets first: what is left are a few, most often.
+    for ident in table.keys() - OUTSIDERS.resting:
+        member, marks = MEMBERS.get(ident), table[ident].__dict__
+        if (member is not None and not member.world.ended) or _TOOL in marks:
+            continue
+        if _WORKER in marks and ident not in OUTSIDERS.busy_workers:
+            continue
+        if ident not in OUTSIDERS.sleeping:
+            listed.awake.append(ident)
+        elif ident in OUTSIDERS.dormant:
+            listed.dormant.append(ident)
+        else:
+            listed.asleep.append(ident)
+    _Roll.version, _Roll.threads, _Roll.listed = version, len(table), listed
+    return listed
 
 
 def current() -> WorldState | None:
@@ -150,6 +175,7 @@ def adoptable(ident: int) -> bool:
 def admit(world: WorldState, ident: int, *, borrowed_through: object = None, counted: bool = False) -> Member:
     """Make a running thread a member; `counted` says that it is counted already. Caller must hold LOCK."""
     member = MEMBERS[ident] = Member(world, ident, borrowed_through)
+    OUTSIDERS.wake(ident)
     if not counted and member.schedule is not None:
         member.schedule.join()
     return member
@@ -158,6 +184,7 @@ def admit(world: WorldState, ident: int, *, borrowed_through: object = None, cou
 def dismiss(ident: int) -> None:
     """Make a running thread an outsider again. Caller must hold LOCK."""
     member = MEMBERS.pop(ident, None)
+    OUTSIDERS.changed()
     if member is not None and member.schedule is not None:
         member.schedule.leave(member)
 

@@ -33,6 +33,9 @@ class _TimeTravels:
     machine_time_ns: Callable[[], int] = _unpatched("time_ns")  # gives the machine's date during a travel
 
 
+process_time_ns: Callable[[], int] = _unpatched("process_time_ns")
+thread_time_ns: Callable[[], int] = _unpatched("thread_time_ns")
+
 TRAVELS = _TimeTravels()
 _time_ns: Callable[[], int] = _unpatched("time_ns")
 
@@ -50,7 +53,9 @@ __all__ = [
     "get_ident",
     "monotonic",
     "monotonic_ns",
+    "process_time_ns",
     "sleep",
     "start_new_thread",
+    "thread_time_ns",
     "time_ns",
 ]

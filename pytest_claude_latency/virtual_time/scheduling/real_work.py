@@ -36,6 +36,10 @@ class Blocker(Protocol):
     def ends_by_itself(self) -> bool:
         """Whether the thread is in a call with a time limit."""
 
+    @property
+    def polling(self) -> bool:
+        """Whether the thread wakes now and then, only to wait in the same call again."""
+
     def lasts(self) -> bool:
         """Return whether the thread has not moved since it was seen."""
 
@@ -44,15 +48,18 @@ class Blocker(Protocol):
 class RealWork:
     """What a schedule knows about real work in its world. Caller of every method must hold LOCK."""
 
-    def __init__(self, goes_on: Callable[[RealWork, Wait], bool], bystanders: Callable[[], list[int]]) -> None:
+    def __init__(self, goes_on: Callable[[RealWork, Wait], bool], quiet: Callable[[bool], bool]) -> None:
         """`goes_on` tells, while nobody in the world runs, whether real work goes on that the next timer must wait for.
 
-        `bystanders` lists the threads outside the world that could do such work.
+        `quiet` tells whether nobody outside the world could do such work; its argument says whether the timer is a
+        limit.
         """
         self._goes_on = goes_on
-        self._bystanders = bystanders
+        self._quiet = quiet
         # The members that are blocked outside our waits. They do not count as running.
         self.blocked: dict[Runner, Blocker] = {}
+        # Those whose real limit has passed just now. They change this without LOCK, before they ask for that.
+        self.returning: set[Runner] = set()
         # The parked waits that a file could end.
         self.watched: set[Wait] = set()
         # The conditions that a member notified while nobody waited there, each with the outsiders (Python's thread
@@ -113,15 +120,20 @@ class RealWork:
     def moved(self) -> list[Runner]:
         """Return the blocked members that have moved since they were seen."""
         # Over a copy: a garbage collection in here may run a finalizer that notifies somebody, and so change the table.
-        return [member for member, blocker in tuple(self.blocked.items()) if not blocker.lasts()]
+        # Asked last who is returning: it may have begun to while it was looked at.
+        return [
+            member
+            for member, blocker in tuple(self.blocked.items())
+            if not blocker.lasts() and not (blocker.polling and member in self.returning)
+        ]
 
     def ready(self) -> list[Wait]:
         """Return the watched waits that a file ends now."""
         return [wait for wait in tuple(self.watched) if wait.ready()]
 
-    def possible(self) -> bool:
-        """Return whether there is anybody who could do real work."""
-        return self.pending or bool(self._bystanders())
+    def possible(self, *, limits: bool) -> bool:
+        """Return whether there may be somebody who does real work; `limits` says that a limit ends if there is not."""
+        return self.pending or not self._quiet(limits)
 
     def allows(self, wait: Wait, span: Nanoseconds, move: int) -> bool:
         """Return whether the clock may pass `span` now to the end of `wait`, as its move number `move`."""

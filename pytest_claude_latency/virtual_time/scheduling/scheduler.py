@@ -66,21 +66,21 @@ class Schedule:
         self,
         clock: VirtualClock,
         real_work_goes_on: Callable[[RealWork, Wait], bool],
-        bystanders: Callable[[], list[int]],
+        quiet: Callable[[bool], bool],
     ) -> None:
         """Let `clock` stand until a member waits. For the other two, see `RealWork`."""
         self.clock = clock
         self.turns = Turns()
-        self.real_work = RealWork(real_work_goes_on, bystanders)
+        self.real_work = RealWork(real_work_goes_on, quiet)
         self.running = 0  # including threads that wait for their turn, and threads that are about to start
         self.times_moved = 0  # of the clock
         self.times_woken = 0  # of threads; the watchdog sees from it that something has happened
         self.parked: set[Wait] = set()
         self.timers = Timers()
 
-    def free_until(self, instant: Nanoseconds) -> bool:
-        """Return whether only the one running thread can do anything before or at `instant`."""
-        return self.running == 1 and self.timers.earliest > instant and not self.real_work.possible()
+    def free_until(self, instant: Nanoseconds, *, limits: bool = False) -> bool:
+        """Return whether only the one running thread can do anything before or at `instant`, be it a limit or not."""
+        return self.running == 1 and self.timers.earliest > instant and not self.real_work.possible(limits=limits)
 
     def join(self) -> None:
         """Count a running thread that has not been counted before."""
@@ -179,7 +179,7 @@ class Schedule:
             return
         # Look twice at who has moved: work that was over when `allows` looked may have gone on at the first look, and
         # have ended in between with a result that lets somebody run.
-        if self.real_work.possible() and (
+        if self.real_work.possible(limits=wait.limits) and (
             self.somebody_moved()
             or not self.real_work.allows(wait, wait.instant - self.clock.now(), self.times_moved)
             or self.somebody_moved()
@@ -193,6 +193,17 @@ class Schedule:
         if instant > self.clock.now():
             self.times_moved += 1
             self.clock.advance_to(instant)
+
+    def reach(self, member: Runner, instant: Nanoseconds) -> None:
+        """Let the clock read the limit of a real wait that has passed, unless somebody else can go on before it."""
+        if member.schedule is not self:
+            return  # the world has ended meanwhile
+        blocker = self.real_work.blocked.get(member)
+        self.unblock(member)
+        if self.free_until(instant):
+            self.move_to(instant)
+        if blocker is not None and blocker.polling:  # it is on its way back to the same call
+            self.mark_blocked(member, blocker)
 
     def creep(self, span: Nanoseconds) -> None:
         """Move the clock by `span` although a thread runs, or only to the earliest timer, if that comes first."""

@@ -15,6 +15,7 @@ from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, adoptable, is_background, is_worker
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.watch import open_files, thread_state
 from pytest_claude_latency.virtual_time.watch.bystanders import MOMENT
 from pytest_claude_latency.virtual_time.watch.thread_state import ThreadState, Waiting
@@ -89,7 +90,7 @@ def outsiders_rest() -> bool:
     """Return whether each outsider waits for something that may never come; False where threads cannot be listed."""
     threads = tuple(threading._active.values())  # type: ignore[attr-defined] # by identifier
     programs = {thread.native_id for thread in threads if not is_worker(thread)}
-    for state in outsiders():
+    for state in outsiders(dormant=True):
         waiting = state.waiting()
         # A lock with a limit: an idle worker, or a thread of some library in C, notifies nobody when the limit passes;
         # a thread of the program may.
@@ -100,11 +101,16 @@ def outsiders_rest() -> bool:
     return bool(thread_state.native_ids())
 
 
-def outsiders() -> list[ThreadState]:
-    """Look at each thread of the process that is no member, works for no library, and is not the caller."""
+def outsiders(*, dormant: bool = False) -> list[ThreadState]:
+    """Look at each thread of the process that is no member, works for no library, does not rest and is not the caller.
+
+    `dormant` includes those that have slept since before the world began.
+    """
     threads = tuple(threading._active.values())  # type: ignore[attr-defined] # by identifier
-    members = {ident for ident, member in tuple(MEMBERS.items()) if not member.world.ended}
-    excluded = {thread.native_id for thread in threads if thread.ident in members or is_background(thread)}
+    known = {ident for ident, member in tuple(MEMBERS.items()) if not member.world.ended} | OUTSIDERS.resting
+    if not dormant:
+        known |= OUTSIDERS.dormant
+    excluded = {thread.native_id for thread in threads if thread.ident in known or is_background(thread)}
     excluded |= {threading.get_native_id(), *OURS}
     states = [thread_state.look_at_native(ident) for ident in thread_state.native_ids() if ident not in excluded]
     return [state for state in states if state is not None]

@@ -11,12 +11,15 @@ else than where it rests: a thread that polls all day long must hold up nobody.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import bystanders, thread_is_background
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.watch import source_location, thread_state
+from pytest_claude_latency.virtual_time.watch.activity import Activity
 from pytest_claude_latency.virtual_time.watch.thread_state import ThreadState, Waiting
 
 if TYPE_CHECKING:
@@ -47,14 +50,31 @@ class Bystanders:
     """The bystanders of one world. Caller of every method must hold LOCK."""
 
     def __init__(self) -> None:
+        OUTSIDERS.begin_world()
         # Where each was when the world began. A thread that comes back there has done its work.
         own = real_clock.get_ident()  # about to become a member
-        self._at_first = {ident: _Sighting.of(ident) for ident in bystanders() if ident != own}
+        self._at_first = {ident: _Sighting.of(ident) for ident in chain(*bystanders()) if ident != own}
         self._at_standstill: dict[int, ThreadState] = {}
+        self._activity = Activity()  # since all that are awake were last seen at rest
+        self._seen: list[int] = []  # who they were
+
+    def quiet(self, limits: bool) -> bool:
+        """Return whether nobody could hold the clock; `limits` says that a limit is due next."""
+        awake, asleep, _ = bystanders()
+        if not awake:
+            return not (limits and asleep)
+        # The very same list: nobody has come, or been woken where this package knows of it.
+        return not limits and self._seen is awake and not self._activity.since()
 
     def hold(self, wait: Wait | None) -> bool:
         """Return whether one runs, or works for whoever stands in `wait`, the next to end; None if no wait will end."""
-        states = {ident: thread_state.look(ident) for ident in bystanders()}
+        listed = bystanders()
+        limits = wait is not None and wait.limits
+        # Who sleeps can be working for somebody, but nobody can have woken it since.
+        idents = listed.awake + listed.asleep if limits else listed.awake
+        self._seen = []
+        self._activity.note()
+        states = {ident: thread_state.look(ident) for ident in idents}
         if not states:
             return False
         kinds = {ident: state.waiting() for ident, state in states.items()}
@@ -64,23 +84,23 @@ class Bystanders:
             # A thread that waits for the interpreter looks like one in a wait with a limit. Let it run.
             real_clock.sleep(MOMENT)
         # The first may have been woken by the second after it was seen. Then one of them has moved.
-        alone = len(states) == 1 and _AT_REST.issuperset(kinds.values())
-        if not alone and any(thread_state.look(ident) != state for ident, state in states.items()):
+        if self._activity.since() and any(thread_state.look(ident) != state for ident, state in states.items()):
             return True
         if not TRACKED_LOCK.waiting.isdisjoint(states):
             return True  # it looks as if it waited for another thread, but waits for us
-        if wait is None or not wait.limits:
+        self._seen = listed.awake
+        if wait is None or not limits:
             return False
         return any(self._works(ident, states[ident], kind, wait.joins) for ident, kind in kinds.items())
 
     def stand_still(self) -> None:
         """Note that from now on nobody in the world runs, and no timer is set."""
-        self._at_standstill = {ident: thread_state.look(ident) for ident in bystanders()}
+        self._at_standstill = {ident: thread_state.look(ident) for ident in chain(*bystanders())}
 
     def could_end(self, waits: Collection[Wait]) -> bool:
         """Return whether a bystander could still end one of these waits since `stand_still`."""
         joined = {wait.joins for wait in waits}
-        for ident in bystanders():
+        for ident in chain(*bystanders()):
             state = thread_state.look(ident)
             kind = state.waiting()
             if kind is Waiting.NOTHING or self._works(ident, state, kind, ident if ident in joined else None):

@@ -6,12 +6,17 @@ process can make ready is no reason to wait: if no thread of it runs, nobody wil
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
 import struct
 import sys
+from contextlib import closing
 from enum import Enum, auto
 from pathlib import Path
+
+from pytest_claude_latency.virtual_time.watch import children
+from pytest_claude_latency.virtual_time.watch.socket_pairs import peer_of
 
 _SELF = Path("/proc/self")
 _SIOCOUTQNSD = 0x894B  # of Linux; Python has no name for it
@@ -30,10 +35,10 @@ def use(descriptor: int) -> Use:
     if descriptor == 0:
         return Use.NOBODY
     # Where there is no /proc, the two ends of a connection cannot be found.
-    connection = _socket(descriptor) if _SELF.exists() else None
+    connection = _socket_of(descriptor) if _SELF.exists() else None
     if connection is None:
         return Use.INSIDE if _SELF.exists() and _is_own_pipe(descriptor) else Use.OUTSIDE
-    with connection:
+    with closing(connection):
         if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return Use.NOBODY
         try:
@@ -81,14 +86,15 @@ def _memory(address: int, size: int) -> bytes:
         return b""
 
 
-def _socket(descriptor: int) -> socket.socket | None:
-    # A copy of the descriptor: closing the socket object must not close the program's file.
+def _socket_of(descriptor: int) -> _socket.socket | None:
+    # A copy of the descriptor: closing the socket object must not close the program's file. And the type written in C,
+    # since tools that forbid a test the network put something else in the place of Python's.
     try:
         copy = os.dup(descriptor)
     except OSError:
         return None
     try:
-        return socket.socket(fileno=copy)
+        return _socket.socket(fileno=copy)
     except OSError:  # a file, but no socket
         os.close(copy)
         return None
@@ -98,10 +104,10 @@ def _connections() -> dict[tuple[object, object], int]:
     """Return this end and the other end of each connected socket of this process, with how much it has yet to send."""
     ends: dict[tuple[object, object], int] = {}
     for descriptor in [int(entry.name) for entry in (_SELF / "fd").iterdir()]:
-        connection = _socket(descriptor)
+        connection = _socket_of(descriptor)
         if connection is None:
             continue
-        with connection:
+        with closing(connection):
             try:
                 ends[connection.getsockname(), connection.getpeername()] = _unsent(connection)
             except OSError:
@@ -110,23 +116,16 @@ def _connections() -> dict[tuple[object, object], int]:
 
 
 def _is_own_pipe(descriptor: int) -> bool:
-    """Return whether the file is an end of a pipe whose other end is open here, and no child process can have it."""
+    """Return whether the file is an end of a pipe whose other end is open here, and in no child process."""
     try:
-        pipe = (_SELF / "fd" / str(descriptor)).readlink()
-        if not pipe.name.startswith("pipe:"):
+        pipe = (_SELF / "fd" / str(descriptor)).readlink().name
+        if not pipe.startswith("pipe:"):
             return False
         mode = _access_mode(descriptor)
-        ends = [int(entry.name) for entry in (_SELF / "fd").iterdir() if _target(entry) == pipe]
+        ends = [end for end, name in children.open_files(_SELF) if name == pipe]
+        return any(_access_mode(end) != mode for end in ends) and not children.hold(pipe)
     except OSError:  # closed since we looked
         return False
-    return any(_access_mode(end) != mode for end in ends) and not _has_children()
-
-
-def _target(entry: Path) -> Path | None:
-    try:
-        return entry.readlink()
-    except OSError:  # the descriptor by which the folder is listed
-        return None
 
 
 def _access_mode(descriptor: int) -> int:
@@ -134,14 +133,7 @@ def _access_mode(descriptor: int) -> int:
     return next(int(line.split()[1], 8) & 3 for line in lines if line.startswith("flags:"))
 
 
-def _has_children() -> bool:
-    try:
-        return any((task / "children").read_text() for task in (_SELF / "task").iterdir())
-    except OSError:  # the kernel does not list children
-        return True
-
-
-def _unsent(connection: socket.socket) -> int:
+def _unsent(connection: _socket.socket) -> int:
     """Return how many bytes the program has written that the kernel has not sent; 0 where it does not tell."""
     import fcntl  # Windows has none; there nothing gets here
 
@@ -151,10 +143,14 @@ def _unsent(connection: socket.socket) -> int:
         return 0
 
 
-def _was_paired_here(connection: socket.socket) -> bool:
-    """Return whether a UNIX socket's other end was made here, and no child process can have it too."""
-    peer = getattr(socket, "SO_PEERCRED", None)
-    if peer is None:
+def _was_paired_here(connection: _socket.socket) -> bool:
+    """Return whether a UNIX socket's other end was made here, and no child process has it too."""
+    credentials = getattr(socket, "SO_PEERCRED", None)
+    if credentials is None:
         return False
-    pid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, peer, 12))[0]
-    return pid == os.getpid() and not _has_children()
+    pid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, credentials, 12))[0]
+    if pid != os.getpid():
+        return False
+    peer = peer_of(os.fstat(connection.fileno()).st_ino)
+    # Where the kernel does not tell which socket the other end is, it may be any that a child has.
+    return not children.hold("socket:" if peer is None else f"socket:[{peer}]")

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.members import NATIVE_IDS
 from pytest_claude_latency.virtual_time.watch import open_files, thread_frames
 
 _TASKS = Path("/proc/self/task")
+_ROUNDS, _ROUND = 8, 0.0003  # how often, and after how many seconds, a thread that polls is looked at once more
 
 
 class Waiting(Enum):
@@ -139,9 +141,16 @@ class Blockage:
         return self.state.ends_by_itself
 
     def lasts(self) -> bool:
-        """Return whether the thread has not moved since."""
-        now = look(self.ident)
-        return now == self.state or (self.polling and now.repeats(self.state))
+        """Return whether the thread has not moved since; who polls may move, if it comes back to the same call."""
+        # Between two rounds it is awake for a moment, and longer if it has to wait for the interpreter, as it does when
+        # somebody looks at many threads. If it found something, it does not come back so soon.
+        for _ in range(_ROUNDS if self.polling else 1):
+            now = look(self.ident)
+            if now == self.state or (self.polling and now.repeats(self.state)):
+                return True
+            if self.polling:
+                real_clock.sleep(_ROUND)
+        return False
 
 
 _UNSEEN = ThreadState(0, "R", "running", "")

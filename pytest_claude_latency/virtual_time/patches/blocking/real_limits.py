@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 
 def _reach(member: Member, instant: Nanoseconds) -> None:
     """Let the clock read `instant`, unless somebody else can go on before it: then that moves the clock."""
-    with TRACKED_LOCK:
-        schedule = member.schedule
-        if schedule is None:
-            return
-        schedule.unblock(member)  # it has moved
-        if schedule.free_until(instant):
-            schedule.move_to(instant)
+    schedule = member.schedule
+    if schedule is None:
+        return
+    # A thread that polls comes here in each round, and goes back to its call. If it has to wait for the lock, whoever
+    # holds that must not take it for one that has found something.
+    returning = schedule.real_work.returning
+    returning.add(member)
+    try:
+        with TRACKED_LOCK:
+            schedule.reach(member, instant)
+    finally:
+        returning.discard(member)
 
 
 def _ends_empty(select: Callable[..., Any], place: int) -> Callable[..., Any]:

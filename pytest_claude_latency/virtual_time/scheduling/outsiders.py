@@ -1,0 +1,79 @@
+"""Outsiders: what is known of the threads that live in no world, without a look at them.
+
+Before each move of the clock somebody asks who could still do something for a
+member. To look at a thread from outside costs more than to replay a chunk, and a
+process may have a thousand threads that wait all day. Most of them wait in a
+function that this package has patched: who wakes them there, says so here. Only
+the others have to be looked at.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+
+@final
+class Outsiders:
+    """Which threads rest where this package would know if they were woken, by Python's identifiers.
+
+    Each of these sets may be read without LOCK. Whoever wakes a thread says so before the thread can run.
+    """
+
+    def __init__(self) -> None:
+        # They wait without a limit on a condition or a queue, and nobody has notified them yet. A member that becomes
+        # an outsider there has nothing more to do although it still runs for a moment.
+        self.resting: set[int] = set()
+        # They sleep, or wait there with a limit. Nobody hands them anything by waking them, but they may do something
+        # when they wake up by themselves.
+        self.sleeping: set[int] = set()
+        # Those of `sleeping` that have slept since before the active world began.
+        self.dormant: set[int] = set()
+        # Workers of pools and caches that are doing a job of an outsider. An idle worker can do nothing for a member.
+        self.busy_workers: set[int] = set()
+        # Changes with each of these sets, and with the table of members: what was derived from them is out of date.
+        self.version = 0
+        # Changes when a member writes into a pipe or socket, or puts something where an outsider may find it. The
+        # outsider is awake from then on, but may not have run yet, which nobody could see from outside.
+        self.handed_over = 0
+
+    def rest(self, ident: int) -> None:
+        """Note that a thread is about to wait without a limit."""
+        self.resting.add(ident)
+        self.changed()
+
+    def sleep(self, ident: int) -> None:
+        """Note that a thread is about to wait with a limit, or to sleep."""
+        self.sleeping.add(ident)
+        self.changed()
+
+    def wake(self, ident: int) -> None:
+        """Note that a thread goes on, or is about to."""
+        self.resting.discard(ident)
+        self.sleeping.discard(ident)
+        self.dormant.discard(ident)
+        self.changed()
+
+    def begin_world(self) -> None:
+        """Note who sleeps, since a world begins. Caller must hold LOCK."""
+        self.dormant = set(self.sleeping)
+        self.changed()
+
+    def changed(self) -> None:
+        """Note that a set, or the table of members, has changed."""
+        # After the change, and without the lock: two threads may lose a step to each other, but who has read the number
+        # before the change finds another one after it.
+        self.version += 1
+
+    def hand_over(self) -> None:
+        """Note that a member has done something that may wake an outsider."""
+        self.handed_over += 1
+
+    def forget_all(self) -> None:
+        """Forget every thread, in the child after a fork."""
+        for idents in (self.resting, self.sleeping, self.dormant, self.busy_workers):
+            idents.clear()
+        self.changed()
+
+
+# State of the process, as `threading`'s own table of threads is.
+OUTSIDERS = Outsiders()
