@@ -143,6 +143,8 @@ def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[objec
     """
     if args:
         raise LimitError(f"{origin}: {args[0]!r} has no metric name; accepted: {BY_NAME}")
+    if all(name in kwargs for name in _SELECTORS):
+        raise LimitError(f"{origin}: call= and when= exclude each other; write a marker for each")
     endpoint: Endpoint | None = "session" if kwargs.get("when") == {"endpoint": "session"} else None
     some = _some_calls(kwargs, origin) if endpoint is None else None
     selected = next((f"{name}=" for name in _SELECTORS if name in kwargs), "")
@@ -179,12 +181,11 @@ def _some_calls(kwargs: Mapping[str, object], origin: str) -> SomeCalls | None:
     if not any(name in kwargs for name in _SELECTORS):
         return None
     call, when = (kwargs.get(name) for name in _SELECTORS)
-    if "call" in kwargs and "when" in kwargs:
-        raise LimitError(f"{origin}: call= and when= exclude each other; write a marker for each")
     if "call" in kwargs:
         if isinstance(call, bool) or not isinstance(call, int) or call < 1:
             raise LimitError(f"{origin}: call={call!r} is not the number of a call; accepted: a whole number from 1")
         return SomeCalls(call=call)
+    # no request has a field of this name: it is the kind of calls, and stands alone
     is_mapping = isinstance(when, Mapping) and bool(when) and "endpoint" not in when
     if not is_mapping or not all(
         isinstance(field, str) and (expected is None or isinstance(expected, str | int | float))

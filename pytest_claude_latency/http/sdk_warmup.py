@@ -70,6 +70,22 @@ _EVENTS: Final[list[dict[str, Any]]] = [
     },
     {"type": "message_stop"},
 ]
+_MOMENT: Final = "2026-01-01T00:00:00Z"
+_SESSION: Final[list[dict[str, Any]]] = [
+    {"type": "session.status_running", "id": "sevt_1", "processed_at": _MOMENT},
+    {
+        "type": "agent.message",
+        "id": "sevt_2",
+        "processed_at": _MOMENT,
+        "content": [{"type": "text", "text": "up"}],
+    },
+    {
+        "type": "session.status_idle",
+        "id": "sevt_3",
+        "processed_at": _MOMENT,
+        "stop_reason": {"type": "end_turn"},
+    },
+]
 
 
 @cache  # once a process: what is imported and built stays
@@ -103,6 +119,10 @@ def _read_all() -> None:
             with suppress(Exception), attrgetter(messages)(client).stream(**_ASKED) as stream:
                 for _ in stream:
                     pass
+        # older versions know no sessions
+        with suppress(Exception), client.beta.sessions.events.stream("sesn_warmup") as events:
+            for _ in events:
+                pass
 
     async def read_async() -> None:
         import anyio  # the SDK waits with it
@@ -124,8 +144,10 @@ def _answer_of(module: Any) -> Callable[[Any], Any]:
     """Return what answers a request with a response of this library."""
 
     def answer(request: Any) -> Any:
-        if json.loads(request.content).get("stream"):
-            events = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in _EVENTS)
+        is_session = request.method == "GET"
+        if is_session or json.loads(request.content).get("stream"):
+            sent = _SESSION if is_session else _EVENTS
+            events = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in sent)
             return module.Response(200, headers={"content-type": "text/event-stream"}, content=events.encode())
         whole = {**_MESSAGE, "content": [{"type": "text", "text": "up"}], "stop_reason": "end_turn"}
         return module.Response(200, json=whole)

@@ -5,6 +5,7 @@ import logging
 import warnings
 from typing import Any
 
+import anthropic
 import pytest
 
 from pytest_claude_latency.http import sdk_warmup
@@ -19,7 +20,8 @@ def test_the_sdk_reads_an_answer_of_each_kind_and_nothing_is_sent_logged_or_warn
         answer = made(module)
 
         def count(request: Any) -> Any:
-            asked.append((request.url.host, request.url.query, json.loads(request.content).get("stream", False)))
+            kind = "session" if request.method == "GET" else json.loads(request.content).get("stream", False)
+            asked.append((request.url.host, kind))
             return answer(request)
 
         return count
@@ -30,8 +32,10 @@ def test_the_sdk_reads_an_answer_of_each_kind_and_nothing_is_sent_logged_or_warn
         warnings.simplefilter("error")
         sdk_warmup.warm_up_sdk.__wrapped__()
 
-    assert {host for host, *_ in asked} == {"127.0.0.1"}
-    assert [is_stream for *_, is_stream in asked] == [False, True, True, True]
+    assert {host for host, _ in asked} == {"127.0.0.1"}
+    kinds = [kind for _, kind in asked]
+    assert [kind for kind in kinds if kind != "session"] == [False, True, True, True]
+    assert ("session" in kinds) == hasattr(anthropic.resources.beta, "Sessions")
     assert caplog.records == []
     assert logging.root.manager.disable == 0
 

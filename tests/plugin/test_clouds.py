@@ -132,7 +132,7 @@ GOOGLE = """
 import os
 
 LIVE = os.environ.get("ANTHROPIC_BASE_URL")
-GATEWAY = "/v1/projects/shop/locations/global/workspaces/w/invoke"
+GATEWAY = anthropic.AnthropicGoogleCloud(project="shop", workspace_id="w").base_url.path.rstrip("/")
 
 
 def made(kind):

@@ -176,7 +176,7 @@ def test_the_stream_of_a_session_is_judged_by_limits_that_name_its_endpoint(suit
     test = suite.test("test_it")
     assert test["calls"] == []
     (session,) = test["session_calls"]
-    assert session["ttft"] == pytest.approx(0.155, abs=0.15)
+    assert 0.15 <= session["ttft"] < session["total"]
     assert session["streamed"] is True
     budgets = {budget["metric"]: (budget["verdict"], budget.get("selector")) for budget in test["budgets"]}
     selector = {"when": {"endpoint": "session"}}
@@ -191,9 +191,9 @@ def test_a_broken_one_names_the_session(suite: Suite) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "ttft of a session was 1??ms, * over the budget of 100ms",
+            "ttft of a session was *, * over the budget of 100ms",
             "  budget    ttft<100ms when endpoint=session *@latency_budget on test_it.py::test_it",
-            "  measured  1??ms * session 1 of 1, /v1/sessions/sesn_1/events/stream",
+            "  measured  * session 1 of 1, /v1/sessions/sesn_1/events/stream",
         ]
     )
 
@@ -253,9 +253,9 @@ def test_an_inherited_limit_on_sessions_without_one_warns(suite: Suite) -> None:
 def test_prompt_calls_are_not_judged_by_limits_on_sessions_nor_suggested_from_them(
     suite: Suite, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    suite.server.answers(lambda request: _events(request) or text("Hi", ttfb="400ms"))
+    suite.server.answers(lambda request: _events(request) or text("Hi", ttfb="900ms"))
     body = FOLLOWING + "    stream()\n"
-    suite.write(BUDGET.format('ttft="350ms", attempts=1' + SESSIONS) + "\n" + BUDGET.format('ttft="20s"') + body)
+    suite.write(BUDGET.format('ttft="800ms", attempts=1' + SESSIONS) + "\n" + BUDGET.format('ttft="20s"') + body)
     suite.record().assert_outcomes(passed=1)
 
     result = suite.replay("--latency-suggest")
@@ -273,6 +273,8 @@ def test_prompt_calls_are_not_judged_by_limits_on_sessions_nor_suggested_from_th
     ("limits", "said"),
     [
         ('ttft="1s", when={"endpoint": "batches"}', 'accepted: when={"endpoint": "session"}'),
+        ('ttft="1s", when={"endpoint": "session", "model": "m"}', 'accepted: when={"endpoint": "session"}'),
+        ('ttft="1s", call=1, when={"endpoint": "session"}', "call= and when= exclude each other"),
         ('ttft="1s", when={"model": ["m"]}', 'accepted: when={"endpoint": "session"}'),
         ('when={"endpoint": "session"}', "has no limits"),
         ('elapsed="1s", when={"endpoint": "session"}', "elapsed is about the whole test"),
