@@ -49,6 +49,8 @@ class Finding:
     calls: tuple[int, ...] = ()
     made_at: tuple[str, ...] = ()
     """The lines of the program that made these calls, each once; empty where they are not known or all alike."""
+    costs: tuple[Nanoseconds, ...] = ()
+    """What `cost` adds up, for each of `calls`; empty where it is about all of them together. Reports leave it out."""
 
     def lines(self) -> list[str]:
         """Return the fact, where its calls are made, the remedy, and the saving, as far as there are these."""
@@ -66,7 +68,9 @@ class Finding:
             "calls": self.saving.calls,
         }
         lists = {"calls": list(self.calls), "made_at": list(self.made_at)}
-        return asdict(self) | {"cost": _seconds(self.cost), "saving": saving} | lists
+        values = asdict(self) | {"cost": _seconds(self.cost), "saving": saving} | lists
+        del values["costs"]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Finding:

@@ -166,6 +166,8 @@ class Trace:
     """When the first request was sent, since the start of the test. Instants of `breakdown` count from it."""
     related: tuple[Trace, ...] = ()
     broken: frozenset[str] = frozenset()
+    replaced: Trace | None = None
+    """The recording that this run replaces, or would; None for a replay."""
 
     @classmethod
     def of(
@@ -204,9 +206,17 @@ class Trace:
             order=tuple(numbers.get(id(attempts)) for attempts in calls),
         )
 
-    def compared_with(self, related: Iterable[Trace], broken: Iterable[str] = ()) -> Trace:
+    def compared_with(
+        self, related: Iterable[Trace], broken: Iterable[str] = (), replaced: Trace | None = None
+    ) -> Trace:
         """Return the same trace with other runs to compare with, and the metrics whose limits were broken."""
-        return replace(self, related=tuple(related), broken=frozenset(broken))
+        return replace(self, related=tuple(related), broken=frozenset(broken), replaced=replaced)
+
+    @cached_property
+    def calls_on_path(self) -> set[int]:
+        """The numbers of the calls on the critical path. The time of all others cost the test nothing."""
+        numbers = {self.order[stretch.call - 1] for stretch in self.breakdown.path if stretch.call is not None}
+        return {number for number in numbers if number is not None}
 
     def request(self, place: int) -> str:
         """Return the name of the request at this place, from 1, in the order they were sent: `"call 2"`."""

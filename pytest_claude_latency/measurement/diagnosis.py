@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.diagnosis.fitting import fitting
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.measurement.call_log import CallsInPhases
 
@@ -36,16 +37,22 @@ class Diagnosis:
         *,
         judgements: Sequence[Judgement],
         related: Iterable[Trace],
+        replaced: Trace | None = None,
         nodeid: str = "",
         sample: int = 1,
     ) -> Diagnosis:
-        """Return the diagnosis of these calls. `related` are the traces of other recordings, to compare with."""
+        """Return the diagnosis of these calls. `related` are the traces of other recordings, to compare with.
+
+        `replaced` is the trace of the recording that a run which calls the API replaces.
+        """
         trace = Trace.of(
             sent.attempts, nodeid=nodeid, sample=sample, now=sent.now, holds=sent.find_holds(), lines=sent.lines
         )
         # Findings about small times count where a limit about them was broken.
         trace = trace.compared_with(
-            related, {judgement.metric for judgement in judgements if judgement.broken and not judgement.limit.endpoint}
+            related,
+            {judgement.metric for judgement in judgements if judgement.broken and not judgement.limit.endpoint},
+            replaced,
         )
         return cls(trace, find(trace), judgements)
 
@@ -64,7 +71,12 @@ class Diagnosis:
             calls_alone = (judgement for judgement in self.judgements if judgement.limit.endpoint is None)
             broken = (judgement.call for judgement in calls_alone if judgement.broken)
             calls = sorted({call for call in broken if call is not None})
-        return _section(_TITLE, trace, self.findings, calls)
+        broken_limits = [
+            (judgement.metric, judgement.call)
+            for judgement in self.judgements
+            if judgement.broken and judgement.limit.endpoint is None
+        ]
+        return _section(_TITLE, trace, fitting(self.findings, trace, broken_limits), calls)
 
     def breakdown(self) -> dict[str, Any]:
         """Return where time went, in JSON types: in the whole `test`, in each of its `calls`, and as `text`."""

@@ -115,13 +115,6 @@ class Latency:
         """What was measured of the outputs that are watched, in the order in which they were begun."""
         return tuple(output.watched for output in self._outputs)
 
-    def judge_outputs(self) -> None:
-        """Judge the watched outputs that were not judged yet: the test is over."""
-        __tracebackhide__ = True
-        for output in self._outputs:
-            if not output.is_told:
-                output.judge()
-
     def _judge(self, budget: Budget, since: int, began: Nanoseconds) -> None:
         """Hold the calls after the first `since` against a budget; `began` is when the block did."""
         __tracebackhide__ = True
@@ -141,6 +134,18 @@ class Latency:
             diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
             told = message(judgements, calls, self._recording, sent.others, sent.sessions)
             raise BudgetExceeded(told + diagnosis.text())
+
+
+def judge_outputs(latency: Latency) -> None:
+    """Judge the watched outputs that were not judged yet: the test is over.
+
+    Raises:
+        BudgetExceeded: a limit on one of them is broken.
+    """
+    __tracebackhide__ = True
+    for output in latency._outputs:
+        if not output.is_told:
+            output.judge()
 
 
 @final

@@ -18,7 +18,7 @@ from pytest_claude_latency.http.guard.guard import Guard
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.measurement import carriers
 from pytest_claude_latency.measurement.call_log import Phase
-from pytest_claude_latency.measurement.latency import Latency
+from pytest_claude_latency.measurement.latency import Latency, judge_outputs
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import SequentialSource
 from pytest_claude_latency.virtual_time.clock import VirtualClock
@@ -67,4 +67,4 @@ def play(recording: Recording) -> Iterator[Latency]:
         latency = Latency(measurement)
         with measurement.failing_on_misses():
             yield latency
-        latency.judge_outputs()
+        judge_outputs(latency)

@@ -116,6 +116,7 @@ class LatencyTest:
             self.measurement.log.of(Phase.BODY),
             judgements=judgements,
             related=self.related_traces(),
+            replaced=None if self.measurement.replays else self.session.recorded_traces.at(self.file.path),
             nodeid=self.identity.nodeid,
             sample=self.identity.sample,
         )

@@ -12,7 +12,7 @@ import pytest
 from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.markers import place_of
 from pytest_claude_latency.measurement import unmeasured_calls
-from pytest_claude_latency.measurement.latency import Latency
+from pytest_claude_latency.measurement.latency import Latency, judge_outputs
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import item_checks, item_result, messages
 from pytest_claude_latency.run.item_body import ItemBody
@@ -65,7 +65,7 @@ class MeasuredItem:
         if not self._body.failed and (failure := unmeasured_calls.failure_of(self._test.measurement)):
             raise pytest.fail.Exception(failure, pytrace=False)
         if not self._body.failed:
-            self.latency.judge_outputs()
+            judge_outputs(self.latency)
         if self._test.is_judged and not self._body.failed:
             judgements = item_checks.judgements_of(self._test)
             self._outcome.judge(judgements, item_checks.budget_failure(self._test, judgements))

@@ -6,12 +6,13 @@ rule should speak or keep silent.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pytest_claude_latency.diagnosis.rules import Trace
-from pytest_claude_latency.messages_api.exchange import End, Exchange, Request
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request
 from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.virtual_time import Hold
 from pytest_claude_latency.virtual_time.scheduling.holds import Due, Line
@@ -44,6 +45,7 @@ class Case:
     sample: int = 1
     recorded: str = ""
     holds: Sequence[Hold] = ()
+    replaced: Case | None = None
 
     @property
     def trace(self) -> Trace:
@@ -55,7 +57,8 @@ class Case:
             recorded=self.recorded,
             holds=self.holds,
         )
-        return trace.compared_with([case.trace for case in self.others], self.broken)
+        replaced = None if self.replaced is None else self.replaced.trace
+        return trace.compared_with([case.trace for case in self.others], self.broken, replaced)
 
 
 class Entry(NamedTuple):
@@ -106,6 +109,23 @@ def triage(ticket: str, sent: float, answer: str = "billing", **more: Any) -> Ex
         sent=sent,
         used=usage(output=5),
     )
+
+
+def blocks(*written: tuple[str, float, float, Sequence[float]], request: Request | None = None) -> Exchange:
+    """A streamed answer of these content blocks: each with when it begins and ends, and when its pieces come."""
+    made = streamed(request, [], stop=written[-1][2])
+    events: list[tuple[float, dict[str, Any]]] = []
+    names = {"thinking": ("thinking_delta", "thinking"), "text": ("text_delta", "text")}
+    for index, (kind, began, ended, pieces) in enumerate(written):
+        name, key = names.get(kind, ("input_json_delta", "partial_json"))
+        events.append((began, {"type": "content_block_start", "index": index, "content_block": {"type": kind}}))
+        events += [
+            (at, {"type": "content_block_delta", "index": index, "delta": {"type": name, key: "1"}}) for at in pieces
+        ]
+        events.append((ended, {"type": "content_block_stop", "index": index}))
+    chunks = [Chunk(ns(at), f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()) for at, data in events]
+    first, *last = made.chunks
+    return replace(made, chunks=(first, *chunks, *last))
 
 
 def taken(exchange: Exchange, *pauses: tuple[float, float], thread: int = 1) -> Exchange:
@@ -739,6 +759,75 @@ CORPUS: Mapping[str, Entry] = {
                 replace(streamed(pieces=STALLED, stop=9000, error="x"), end=End(ns(9000), closed="client"))
             ),
             "not streamed": one(whole(at=9000)),
+        },
+    ),
+    "prompt-grew": Entry(
+        speaks={
+            "five times as long": one(
+                steady(used=usage(20_000)), replaced=one(steady(request=asked("less"), used=usage(4_000)))
+            ),
+        },
+        silent={
+            "a replay replaces nothing": one(steady(used=usage(20_000))),
+            "a little longer": one(steady(used=usage(4_900)), replaced=one(steady(used=usage(4_000)))),
+            "a short prompt that became less short": one(steady(used=usage(400)), replaced=one(steady(used=usage(40)))),
+            "another model": one(
+                steady(request=asked(model=OPUS), used=usage(20_000)), replaced=one(steady(used=usage(4_000)))
+            ),
+            "a call that was not there before": one(steady(used=usage(20_000)), replaced=one()),
+        },
+    ),
+    "cold-fan-out": Entry(
+        speaks={
+            "two at the same time": one(
+                steady(request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(request=asked("two", **CACHED), sent=10, used=usage(written=3000)),
+            ),
+        },
+        silent={
+            "the second one read it": one(
+                steady(request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(request=asked("two", **CACHED), sent=10, used=usage(read=3000)),
+            ),
+            "one after the other": one(
+                steady(request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(request=asked("two", **CACHED), sent=450, used=usage(written=3000)),
+            ),
+            "other prompts": one(
+                steady(request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(request=asked("two", **CHANGED), sent=10, used=usage(written=3000)),
+            ),
+            "one call alone": one(steady(request=asked("one", **CACHED), used=usage(written=3000))),
+            "nothing was cached": one(steady(), steady(request=asked("two"), sent=10)),
+        },
+    ),
+    "silent-thinking": Entry(
+        speaks={
+            "three seconds of it": one(blocks(("thinking", 500, 3500, ()), ("text", 3600, 4000, (3600, 4000)))),
+        },
+        silent={
+            "shown": one(blocks(("thinking", 500, 3500, (600, 3400)), ("text", 3600, 4000, (3600, 4000)))),
+            "half a second": one(blocks(("thinking", 500, 1000, ()), ("text", 1100, 4000, (1100, 4000)))),
+            "no thinking": one(steady()),
+            "not streamed": one(whole(at=5000)),
+            "a slow start": one(blocks(("text", 5000, 6000, (5000, 6000)))),
+        },
+    ),
+    "buffered-tool-input": Entry(
+        speaks={
+            "three seconds, then a burst": one(blocks(("tool_use", 500, 3600, (3500, 3550)))),
+        },
+        silent={
+            "it came as it was written": one(blocks(("tool_use", 500, 3600, (600, 2000, 3500)))),
+            "half a second": one(blocks(("tool_use", 500, 1100, (1000, 1050)))),
+            "slow from the start on": one(blocks(("tool_use", 500, 9600, (2000, 5000, 9000)))),
+            "asked for already": one(
+                blocks(
+                    ("tool_use", 500, 3600, (3500, 3550)),
+                    request=asked(tools=[{"name": "look_up", "eager_input_streaming": True}]),
+                )
+            ),
+            "a text that began late": one(blocks(("text", 500, 3600, (3500, 3550)))),
         },
     ),
     "blocked-loop": Entry(

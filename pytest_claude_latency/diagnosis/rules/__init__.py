@@ -18,7 +18,14 @@ from pytest_claude_latency.diagnosis.rules.model_choice import long_thinking, sl
 from pytest_claude_latency.diagnosis.rules.network import new_connections, retries, stall
 from pytest_claude_latency.diagnosis.rules.output_length import cut_off, high_temperature, limit_far_above, much_output
 from pytest_claude_latency.diagnosis.rules.parallelism import one_after_another
-from pytest_claude_latency.diagnosis.rules.prompt_cache import cache_lost, cache_written_anew, uncached_prompt
+from pytest_claude_latency.diagnosis.rules.prompt_cache import (
+    cache_lost,
+    cache_written_anew,
+    cold_fan_out,
+    prompt_grew,
+    uncached_prompt,
+)
+from pytest_claude_latency.diagnosis.rules.silence import buffered_tool_input, silent_thinking
 from pytest_claude_latency.diagnosis.rules.streaming import not_streamed
 from pytest_claude_latency.diagnosis.rules.word_counts import counted_words
 from pytest_claude_latency.diagnosis.trace import Trace
@@ -37,9 +44,13 @@ RULES: Final[tuple[Rule, ...]] = (
     uncached_prompt,
     cache_written_anew,
     cache_lost,
+    cold_fan_out,
+    prompt_grew,
     high_temperature,
     slower_model,
     long_thinking,
+    silent_thinking,
+    buffered_tool_input,
     one_after_another,
     retries,
     new_connections,

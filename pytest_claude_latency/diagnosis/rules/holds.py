@@ -103,6 +103,7 @@ def slow_consumer(trace: Trace) -> Finding | None:
         + trace.and_others(calls),
         remedy="read the answer as it comes, and do the rest in another task or thread",
         cost=sum(late[call.number] for call in calls),
+        costs=tuple(late[call.number] for call in calls),
         calls=numbers(calls),
     )
 

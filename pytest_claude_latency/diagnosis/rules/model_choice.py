@@ -95,6 +95,7 @@ def long_thinking(trace: Trace) -> Finding | None:
         + trace.and_others(calls),
         remedy="lower the effort or the budget for thinking, or take a model that does not think",
         cost=sum(map(_thinking, calls)),
+        costs=tuple(map(_thinking, calls)),
         calls=numbers(calls),
     )
 

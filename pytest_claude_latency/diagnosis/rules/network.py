@@ -23,7 +23,8 @@ def retries(trace: Trace) -> Finding | None:
     calls = [call for call in trace.calls if call.breakdown.failures]
     if not calls:
         return None
-    cost = sum(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls)
+    costs = tuple(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls)
+    cost = sum(costs)
     pauses = sum(call.breakdown.time_in(Part.BACK_OFF) for call in calls)
     failures = [text for call in calls for text in _failures(call)]
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
@@ -40,6 +41,7 @@ def retries(trace: Trace) -> Finding | None:
         f"({', '.join(dict.fromkeys(failures))}), {duration.show(pauses)} of it into pauses between them",
         remedy=f"{remedy}; record again for a measurement without retries",
         cost=cost,
+        costs=costs,
         calls=numbers(calls),
     )
 
@@ -63,14 +65,19 @@ def new_connections(trace: Trace) -> Finding | None:
     Silent about the first call, and where no connection was free: calls at the same time, another host, a pause after
     which the pool closes what is idle.
     """
-    # the first call must open a connection, and so must calls at the same time
-    could_reuse = [
-        call
-        for place, call in enumerate(trace.calls)
-        if any(_left_a_connection(earlier, call) for earlier in trace.calls[:place])
-    ]
+    # The connections that one client would have, each as the last call on it: calls at the same time need several.
+    pool: list[PromptCall] = []
+    could_reuse = []
+    for call in trace.calls:
+        free = next((place for place, last in enumerate(pool) if _left_a_connection(last, call)), None)
+        if free is None:
+            pool.append(call)
+        else:
+            pool[free] = call
+            could_reuse.append(call)
     opened = [call for call in could_reuse if call.attempts[0].connect is not None]
-    cost = sum(call.breakdown.time_in(Part.CONNECTION) for call in opened)
+    costs = tuple(call.breakdown.time_in(Part.CONNECTION) for call in opened)
+    cost = sum(costs)
     # one call that did reuse a connection shows that the client is shared
     if not opened or len(opened) < len(could_reuse) or not trace.matters(cost):
         return None
@@ -80,6 +87,7 @@ def new_connections(trace: Trace) -> Finding | None:
         f"which took {duration.show(cost)}",
         remedy="share one client between the calls",
         cost=cost,
+        costs=costs,
         saving=Saving(span=cost, how="with one client", calls=len(opened)),
         calls=numbers(opened),
     )
@@ -99,7 +107,8 @@ def _left_a_connection(earlier: PromptCall, later: PromptCall) -> bool:
 def stall(trace: Trace) -> Finding | None:
     """Find answers that stopped in the middle for far longer than between their other pieces."""
     calls = [call for call in trace.calls if call.breakdown.time_in(Part.STALLED)]
-    cost = sum(call.breakdown.time_in(Part.STALLED) for call in calls)
+    costs = tuple(call.breakdown.time_in(Part.STALLED) for call in calls)
+    cost = sum(costs)
     if not calls or not trace.matters(cost):
         return None
     worst = max(calls, key=lambda call: _longest_stall(call)[0])
@@ -113,6 +122,7 @@ def stall(trace: Trace) -> Finding | None:
         remedy="record again: if it comes back, give the request id to the API's support; show readers that the answer "
         "goes on",
         cost=cost,
+        costs=costs,
         saving=Saving(span=max(gap - usual, 0), how="without it", calls=1),
         calls=numbers(calls),
     )

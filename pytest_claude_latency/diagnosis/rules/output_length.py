@@ -46,6 +46,7 @@ def much_output(trace: Trace) -> Finding | None:
         f"{tokens} tokens of output ({tokens * SECOND / span:.0f} tokens/s)" + trace.and_others(calls),
         remedy="ask for a shorter answer, in sentences or paragraphs",
         cost=sum(call.breakdown.time_in(Part.ANSWERING) for call in calls),
+        costs=tuple(call.breakdown.time_in(Part.ANSWERING) for call in calls),
         guide=2,
         # the time for an answer is proportional to its tokens, so half of one is half of the other
         saving=Saving(span=span // 2, how="with half as many tokens", calls=1),
@@ -71,6 +72,7 @@ def cut_off(trace: Trace) -> Finding | None:
         "what was measured is not the whole answer" + trace.and_others(calls),
         remedy="raise the limit, or ask for less",
         cost=sum(call.generating for call in calls),
+        costs=tuple(call.generating for call in calls),
         guide=2,
         calls=numbers(calls),
     )
@@ -134,6 +136,7 @@ def high_temperature(trace: Trace) -> Finding | None:
         + trace.and_others(calls),
         remedy="a temperature of about 0.2, which sometimes gives more focused and shorter answers",
         cost=sum(call.generating for call in calls),
+        costs=tuple(call.generating for call in calls),
         guide=2,
         saving=Saving(span=round(worst.generating * share), how="at the low temperature", calls=cool_calls)
         if cool_calls

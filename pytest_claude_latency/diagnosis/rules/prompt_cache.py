@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -9,13 +10,24 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
-from pytest_claude_latency.duration import MILLISECOND, SECOND
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 
-# the API caches from 1,024 to 4,096 tokens on, depending on the model
-_LONG = 4000
+# The least length of a prompt that the API caches, by model. The first pattern that fits counts.
+_LEAST_CACHED: Final = (
+    ("*opus-4-[56]*", 4096),
+    ("*haiku-4-5*", 4096),
+    ("*opus-4-7*", 2048),
+    ("*opus-4-8*", 1024),
+    ("*opus-5*", 512),
+    ("*fable-5-1*", 512),
+    ("*sonnet-*", 1024),
+    ("*", 4096),  # the most, where nothing is known: nobody must be sent to a cache that does not take the prompt
+)
 # a short wait shows that the length of the prompt costs little
 _LEAST_WAIT = 300 * MILLISECOND
 _CACHED = 1000
+_GROWN = 1.5
+_LEAST_GROWN = 500  # tokens: less is read in no time
 _KEPT = 300 * SECOND  # how long the API keeps a cached prompt that is not read, unless asked for longer
 _PREFIX: Final = ("tools", "system", "messages")  # the order in which the API caches
 
@@ -29,7 +41,7 @@ def uncached_prompt(trace: Trace) -> Finding | None:
     calls = [
         call
         for call in trace.calls
-        if (call.prompt_tokens >= _LONG and call.cache_read == 0 and call.cache_written == 0)
+        if (call.prompt_tokens >= least_cached(call.timeline.model) and not call.cache_read and not call.cache_written)
         and (call.answered and call.breakdown.time_in(Part.WAITING) >= _LEAST_WAIT)
     ]
     if not calls:
@@ -41,9 +53,15 @@ def uncached_prompt(trace: Trace) -> Finding | None:
         f"its first token took {duration.show(worst.breakdown.time_in(Part.WAITING))}" + trace.and_others(calls),
         remedy="trim the prompt, or cache the part of it that stays the same",
         cost=sum(call.breakdown.time_in(Part.WAITING) for call in calls),
+        costs=tuple(call.breakdown.time_in(Part.WAITING) for call in calls),
         guide=2,
         calls=numbers(calls),
     )
+
+
+def least_cached(model: str | None) -> int:
+    """Return from how many tokens on the API caches a prompt for this model."""
+    return next(tokens for pattern, tokens in _LEAST_CACHED if fnmatchcase(model or "", pattern))
 
 
 def cache_written_anew(trace: Trace) -> Finding | None:
@@ -67,6 +85,70 @@ def cache_written_anew(trace: Trace) -> Finding | None:
             calls=(earlier.number, later.number),
         )
     return None
+
+
+def cold_fan_out(trace: Trace) -> Finding | None:
+    """Find calls that ran at the same time and all wrote the same prompt to the cache, so that none could read it.
+
+    Silent where one of them read it, and where their prompts differ before the messages.
+    """
+    for first in trace.calls:
+        ttft = first.timeline.ttft
+        if first.cache_written < _CACHED or first.cache_read or ttft is None:
+            continue
+        others = [
+            call
+            for call in trace.calls
+            if call is not first
+            and first.sent <= call.sent < first.sent + ttft
+            and call.cache_written >= _CACHED
+            and not call.cache_read
+            and call.timeline.model == first.timeline.model
+            and (first_difference(first.body, call.body) or "messages").startswith("messages")
+        ]
+        if others:
+            return Finding(
+                rule="cold-fan-out",
+                fact=f"{len(others) + 1} calls ran at the same time and each wrote the same prompt to the cache, "
+                f"{first.cache_written} tokens: what one writes can be read from its first token on",
+                remedy="warm the cache before (max_tokens: 0), or start the others at the first token of one",
+                cost=max(call.breakdown.time_in(Part.WAITING) for call in others),
+                calls=numbers([first, *others]),
+            )
+    return None
+
+
+def prompt_grew(trace: Trace) -> Finding | None:
+    """Find a call whose prompt is much longer than in the recording that this run replaces.
+
+    Silent where no recording is replaced, where another model is asked, and about a little more.
+    """
+    earlier = () if trace.replaced is None else trace.replaced.calls
+    grown = [
+        (call, before)
+        for call, before in zip(trace.calls, earlier, strict=False)
+        if before.prompt_tokens
+        and call.timeline.model == before.timeline.model
+        and call.prompt_tokens >= max(_GROWN * before.prompt_tokens, before.prompt_tokens + _LEAST_GROWN)
+    ]
+    if not grown:
+        return None
+    call, before = max(grown, key=lambda pair: pair[0].prompt_tokens - pair[1].prompt_tokens)
+    place = first_difference(before.body, call.body)
+    what = "" if place is None else f"; the first change in it is {place}"
+    return Finding(
+        rule="prompt-grew",
+        fact=f"the prompt of {trace.name(call)} has {call.prompt_tokens} tokens, and {before.prompt_tokens} in the "
+        f"recording that this run replaces{what}",
+        remedy="send only what the answer needs, or cache the part that stays the same",
+        cost=max(_wait(call) - _wait(before), 0),
+        guide=2,
+        calls=numbers(now for now, _ in grown),
+    )
+
+
+def _wait(call: PromptCall) -> Nanoseconds:
+    return call.breakdown.time_in(Part.WAITING, Part.WHOLE)
 
 
 def _could_have_read(earlier: PromptCall, later: PromptCall) -> bool:

@@ -50,6 +50,7 @@ def not_streamed(trace: Trace) -> Finding | None:
         f"after {duration.show(worst.breakdown.total)}" + trace.and_others(calls),
         remedy="stream the answer, and show it as it arrives",
         cost=sum(call.breakdown.time_in(Part.WHOLE) for call in calls),
+        costs=tuple(call.breakdown.time_in(Part.WHOLE) for call in calls),
         guide=3,
         saving=Saving(span=saved, how="until the first token", calls=len(times_to_first_token)) if saved > 0 else None,
         calls=numbers(calls),
