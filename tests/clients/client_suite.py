@@ -2,7 +2,7 @@
 
 A program is Python source that defines `ask(prompt)`, sync. It sends to `LIVE` while that is set, which is in runs that
 record, and otherwise to an address of the API. Its test asks twice: the first time, a library imports, connects and
-builds, so only what the second `ask` did is compared with the timetable of the server.
+builds what it needs.
 """
 
 from __future__ import annotations
@@ -121,9 +121,15 @@ class ClientSuite:
 
         self.suite.replay(*_QUIET).assert_outcomes(passed=len(ways))
         assert self._told(ways) == told
-        for name, calls in self._calls(ways).items():
+        replayed = self._calls(ways)
+        for name, calls in replayed.items():
             for after, before in zip(calls, recorded[name], strict=True):
                 _compare_with_the_recording(after, before)
+        if any(
+            attempts > 1 for way in ways.values() for attempts in way.attempts
+        ):  # pauses with jitter, which is pinned
+            self.suite.replay(*_QUIET).assert_outcomes(passed=len(ways))
+            assert self._calls(ways) == replayed
 
         self._write(begin, ways, "another")
         closed = self.suite.replay(*_QUIET)
@@ -148,13 +154,15 @@ class ClientSuite:
     def _compare_with_the_server(name: str, calls: list[dict[str, Any]], log: Sequence[Served], way: Way) -> None:
         """Make sure that each time is that of the server's write, and not that of the next one."""
         answered = [served for served in log if served.status == 200]
-        for call, served in list(zip(calls, answered, strict=True))[len(calls) // 2 :]:
+        delays = []
+        for call, served in zip(calls, answered, strict=True):
             writes = [write.at / 1e9 for write in served.writes]
-            expected = {"ttft": writes[1] if call["streamed"] else writes[-1], "total": writes[-1]}
-            for metric, at in expected.items():
-                # Behind the end nothing is written that could be taken for it, and several attempts have pauses.
-                slack = _GAP if call["streamed"] and call["attempts"] == 1 and metric == "ttft" else 60
-                assert at <= call[metric] < at + slack, f"{name}: {metric} is {call[metric]}, written at {writes}"
+            first = writes[1] if call["streamed"] else writes[-1]
+            assert first <= call["ttft"], f"{name}: ttft is {call['ttft']}, written at {writes}"
+            assert writes[-1] <= call["total"], f"{name}: total is {call['total']}, written at {writes}"
+            delays.append(max(call["ttft"] - first, call["total"] - writes[-1]))
+        # The quickest call, since the first one imports and builds, and the machine may do something else meanwhile
+        assert min(delays) < _GAP or max(way.attempts) > 1, f"{name}: what was measured is late: {delays}"
         for call, reason, attempts in zip(calls, [*way.stop_reasons] * 2, [*way.attempts] * 2, strict=True):
             assert (call["stop_reason"], call["attempts"], call["streamed"]) == (reason, attempts, way.streamed)
             assert (call["prompt_tokens"], call["output_tokens"]) == way.tokens

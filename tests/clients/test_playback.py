@@ -129,7 +129,8 @@ def test_it(claude_latency):
     assert ask_plainly() == EXPECTED
 """
 
-# Above the doors: what they answer does not come here at all.
+# Above the doors: what they answer does not come here at all. An older VCR replaces the methods at which the door of
+# httpx is, and none of httpx2.
 RESPONSES = """
 import responses
 
@@ -167,7 +168,6 @@ _AIOHTTP = tuple(map(int, version("aiohttp").split(".")[:2]))  # aioresponses 0.
 BELOW = {
     "httpx_by_pytest_httpx": (BY_HTTPX, PYTEST_HTTPX, "pytest_httpx"),
     "requests_by_vcr": (BY_REQUESTS, VCR, "vcr"),
-    # An older VCR replaces the same methods of httpx as the door does, and none of httpx2.
     **({"httpx_by_vcr": (BY_HTTPX, VCR, "vcr"), "sdk_by_vcr": (BY_SDK, VCR, "vcr")} if _VCR >= 9 else {}),
     "requests_by_recording": (BY_REQUESTS, RECORDING, "pytest_recording"),
 }
@@ -175,6 +175,7 @@ ABOVE = {
     "requests_by_responses": (BY_REQUESTS, RESPONSES, "responses"),
     "requests_by_requests_mock": (BY_REQUESTS, REQUESTS_MOCK, "requests_mock"),
     **({"aiohttp_by_aioresponses": (BY_AIOHTTP, AIORESPONSES, "aioresponses")} if _AIOHTTP < (3, 14) else {}),
+    **({"httpx_by_older_vcr": (BY_HTTPX, VCR.replace("EXPECTED", "'own'"), "vcr")} if _VCR < 9 else {}),
     "aiohttp_by_vcr": (BY_AIOHTTP, VCR.replace("EXPECTED", "'own'"), "vcr"),
 }
 _QUIET = ("-W", "ignore", "-p", "no:asyncio", "-p", "no:trio", "--tb=short")
