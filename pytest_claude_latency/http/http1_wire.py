@@ -13,6 +13,7 @@ from errno import ECONNRESET
 from http import HTTPStatus
 from http.client import HTTPResponse, responses
 from os import strerror
+from socket import SocketIO
 from typing import Any, Final, Protocol, final
 
 from pytest_claude_latency.duration import nanoseconds
@@ -194,9 +195,10 @@ def observed(kind: Callable[..., HTTPResponse], attempt: Attempt) -> Callable[..
     def make(*args: Any, **kwargs: Any) -> HTTPResponse:
         response = kind(*args, **kwargs)
         reader: object = response.fp
+        # A mock of sockets was connected to, too, but what it answers with reads no socket of the system.
+        attempt.reached_network(isinstance(reader, io.BufferedReader) and isinstance(reader.raw, SocketIO))
         if not isinstance(reader, io.BufferedReader):
             return response
-        attempt.reached_network()
         source = _ObservedInput(reader.detach(), attempt)
         response.fp = io.BufferedReader(source)
         begin = response.begin

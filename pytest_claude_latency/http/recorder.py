@@ -102,9 +102,9 @@ class Attempt:
         response = self._response  # read once: another thread may set it in between
         return header(response.headers, "location") if response and redirects(response.status) else None
 
-    def reached_network(self) -> None:
-        """Note that a connection carries it."""
-        self._reached_network = True
+    def reached_network(self, truly: bool = True) -> None:
+        """Note that a connection carries it, or that what seemed to be one is none."""
+        self._reached_network = truly
 
     def disown(self) -> None:
         """Note that it was answered, or failed. If no connection carried it, that was not the API's doing.

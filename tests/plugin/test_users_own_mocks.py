@@ -403,3 +403,41 @@ def test_a_mock_above_the_http_library_is_named_where_no_call_was_seen(suite: Su
     result = suite.replay()
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["  mocks     responses is loaded: what a mock above the HTTP library answers*"])
+
+
+SOCKETS = """
+import io, json, requests, urllib3.util.connection
+
+OWN = json.dumps({"own": True}).encode()
+HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(OWN)
+
+
+class Socket:  # as httpretty and mocket put in the place of the real ones
+    def makefile(self, *args, **kwargs):
+        return MADE(io.BytesIO(HEAD + OWN))
+
+    def __getattr__(self, name):
+        return lambda *args: None
+
+
+@pytest.mark.latency_budget(total="5s")
+def test_it(claude_latency, monkeypatch):
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", lambda *args, **kwargs: Socket())
+    asked = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": messages("hi")}
+    for _ in range(2):
+        answer = requests.post("http://gateway.example/v1/messages", json=asked)
+        assert answer.json() == {"own": True}
+    assert claude_latency.calls == ()
+"""
+
+
+@pytest.mark.parametrize("made", ["io.BufferedReader", "lambda file: file"], ids=["buffered", "plain"])
+def test_a_mock_of_sockets_is_not_taken_for_the_network(suite: Suite, made: str) -> None:
+    suite.write(SOCKETS.replace("MADE", f"({made})"))
+
+    for mode in ("record", "live"):
+        result = suite.record(mode=mode)
+
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["warning: test_it.py::test_it: 2 answers came from a mock, a cache or another*"])
+    assert suite.recordings() == []
