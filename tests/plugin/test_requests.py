@@ -78,8 +78,9 @@ def test_it(claude_latency):
         seen = [(time.monotonic() - start, bytes(part)) for part in {READERS[reader]}]
     (call,) = claude_latency.calls
     assert call.streamed
-    assert seen[-1][0] >= 0.04
-    assert call.total - call.ttfb == pytest.approx(seen[-1][0], abs=0.01)
+    assert call.total >= 0.08
+    if not web.LIVE:  # live, a machine that does something else reads what has arrived meanwhile
+        assert call.total - call.ttfb == pytest.approx(seen[-1][0], abs=0.001)
     assert b"Hello" in b"".join(part for _, part in seen)
 """)
     web.server.answer(text("Hello wor|ld", ttfb="20ms", gaps=["30ms", "30ms"]).compressed())
