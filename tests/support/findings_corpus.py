@@ -78,6 +78,12 @@ def other(*exchanges: Exchange, test: str = "tests/test_it.py::test_other") -> C
     return Case(exchanges, test=test)
 
 
+def _refusals(count: int, text: str = "Hi", since: int = 0) -> list[Exchange]:
+    """A request that is refused so often, a second apart."""
+    request = streamed().request if text == "Hi" else asked(text, stream=True)
+    return [refused(request, at=80, sent=since + 1000 * place) for place in range(count)]
+
+
 def said(text: str, **more: Any) -> Exchange:
     """A streamed answer with this text."""
     half = len(text) // 2
@@ -702,6 +708,24 @@ CORPUS: Mapping[str, Entry] = {
             "asked twice by the program": one(streamed(), streamed(sent=1000)),
             "a stream that broke off, and is no retry": one(streamed(error="ReadError"), streamed(sent=1000)),
             "tokens were counted before": one(counting(), streamed(sent=60)),
+        },
+    ),
+    "retry-storm": Entry(
+        speaks={
+            "a loop around a client that retries": one(*_refusals(5), streamed(sent=5000)),
+            "two such layers that gave up": one(*_refusals(9)),
+            "a line that broke each time": one(
+                *(unanswered(asked(stream=True), sent=600 * place) for place in range(6))
+            ),
+        },
+        silent={
+            "the client's own two retries": one(*_refusals(2), streamed(sent=2000)),
+            "a client with four retries": one(*_refusals(4), streamed(sent=4000)),
+            "ten answers to one question": one(*(streamed(sent=1000 * place) for place in range(10))),
+            "questions that were each refused twice": one(
+                *(exchange for text in "abcd" for exchange in _refusals(2, text)),
+            ),
+            "answers in between": one(*_refusals(3), streamed(sent=3000), *_refusals(3, since=90_000)),
         },
     ),
     "new-connections": Entry(

@@ -25,6 +25,7 @@ from pytest_claude_latency.diagnosis.rules.prompt_cache import (
     prompt_grew,
     uncached_prompt,
 )
+from pytest_claude_latency.diagnosis.rules.retry_storm import retry_storm
 from pytest_claude_latency.diagnosis.rules.silence import buffered_tool_input, silent_thinking
 from pytest_claude_latency.diagnosis.rules.streaming import not_streamed
 from pytest_claude_latency.diagnosis.rules.word_counts import counted_words
@@ -53,6 +54,7 @@ RULES: Final[tuple[Rule, ...]] = (
     buffered_tool_input,
     one_after_another,
     retries,
+    retry_storm,
     new_connections,
     stall,
     blocked_loop,
