@@ -17,8 +17,8 @@ _CLIENTS = (
     "Client._transport_for_url",
     "AsyncClient._send_single_request",
     "AsyncClient._transport_for_url",
-    "HTTPTransport",
-    "AsyncHTTPTransport",
+    "HTTPTransport.handle_request",
+    "AsyncHTTPTransport.handle_async_request",
     "MockTransport",
     "ASGITransport",
     "WSGITransport",
@@ -28,6 +28,12 @@ _CLIENTS = (
     "DecodingError",
     "PoolTimeout",
     "UnsupportedProtocol",
+)
+
+_POOLS = tuple(
+    f"{pool}.{name}"
+    for pool in ("ConnectionPool", "AsyncConnectionPool")
+    for name in ("connections", "_max_connections", "_http2")
 )
 
 _SDK = {
@@ -68,8 +74,8 @@ _BOTOCORE = {
 _REQUIRED: Final[dict[str, tuple[str, dict[str, tuple[str, ...]]]]] = {
     "anthropic": ("anthropic 0.93 to 2.14", _SDK),
     "respx": ("respx 0.22 and 0.23", _RESPX),
-    "httpx": ("httpx 0.25 to 0.28", {"httpx": _CLIENTS}),
-    "httpx2": ("httpx2 2.16", {"httpx2": _CLIENTS}),
+    "httpx": ("httpx 0.25 to 0.28", {"httpx": _CLIENTS, "httpcore": _POOLS}),
+    "httpx2": ("httpx2 2.16", {"httpx2": _CLIENTS, "httpcore2": _POOLS}),
     "aiohttp": ("aiohttp 3.10 to 3.14", _AIOHTTP),
     "urllib3": ("urllib3 1.26 to 2.8", _URLLIB3),
     "botocore": ("botocore 1.34 to 1.44", _BOTOCORE),
@@ -100,12 +106,14 @@ def check(package: str) -> None:
 
 
 def _has(module: str, name: str) -> bool:
+    """Return whether a module has a name. An attribute that a class gives its objects when it makes them counts."""
     try:
         value: object = importlib.import_module(module)
     except ImportError:
         return False
     for step in name.split("."):
         if not hasattr(value, step):
-            return False
+            make = getattr(value, "__init__", None)
+            return isinstance(value, type) and step in getattr(getattr(make, "__code__", None), "co_names", ())
         value = getattr(value, step)
     return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import anthropic._base_client
 import botocore.signers
 import pytest
@@ -30,6 +32,14 @@ def test_a_missing_name_is_told_with_the_version_and_what_is_supported(monkeypat
 
     assert f"anthropic {anthropic.__version__} has no anthropic._base_client.random" in str(told.value)
     assert "supported: anthropic 0.93 to " in str(told.value)
+
+
+def test_an_attribute_that_a_class_no_longer_gives_its_objects_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = importlib.import_module(LIBRARY.name.replace("httpx", "httpcore"))
+    monkeypatch.setattr(core.ConnectionPool, "__init__", lambda pool: None)
+
+    with pytest.raises(InterceptionError, match="ConnectionPool._max_connections, "):
+        required_names.check(LIBRARY.name)
 
 
 def test_nothing_is_patched_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,100 @@
+"""The pools of a replay: who has a connection, who waits, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from importlib import import_module
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_claude_latency.http.library import HTTPLibrary
+from pytest_claude_latency.http.pools import Connections, Pools, Turn, async_event
+
+SDK = HTTPLibrary.of_sdk()
+
+
+def transport(**more: Any) -> Any:
+    return SDK.module.HTTPTransport(verify=False, **more)
+
+
+@given(st.integers(1, 3), st.lists(st.integers(0, 5), max_size=30))
+def test_never_more_than_the_limit_have_a_connection_and_it_goes_to_who_came_first(
+    limit: int, steps: list[int]
+) -> None:
+    connections = Connections(limit)
+    line: list[Turn] = []  # all that did not leave, as they came
+    for step in steps:
+        if step < len(line):
+            line.pop(step).leave()
+        else:
+            line.append(connections.turn(threading.Event))
+
+        having = [turn.has_connection for turn in line]
+        assert having == [True] * min(limit, len(line)) + [False] * max(0, len(line) - limit)
+
+
+def test_leaving_twice_gives_one_connection_back() -> None:
+    connections = Connections(1)
+    first = connections.turn(threading.Event)
+    first.leave()
+    first.leave()
+
+    assert connections.turn(threading.Event).has_connection
+    assert not connections.turn(threading.Event).has_connection
+
+
+def test_a_wait_ends_with_a_connection_or_with_its_limit() -> None:
+    connections = Connections(1)
+    first, second, third = [connections.turn(threading.Event) for _ in range(3)]
+    first.leave()
+
+    assert second.wait(None)
+    assert not third.wait(0.001)
+
+
+def test_a_task_waits_in_the_same_way() -> None:
+    async def main() -> tuple[bool, bool]:
+        connections = Connections(1)
+        first, second, third = [connections.turn(async_event) for _ in range(3)]
+        asyncio.get_running_loop().call_soon(first.leave)
+        return await second.wait_async(None), await third.wait_async(0.001)
+
+    assert asyncio.run(main()) == (True, False)
+
+
+def test_each_pool_has_its_own_limit() -> None:
+    pools, one = Pools(SDK), transport(limits=SDK.module.Limits(max_connections=1))
+
+    connections = pools.connections_of(one)
+    assert connections is not None
+    assert connections is pools.connections_of(one)
+    assert connections is not pools.connections_of(transport())
+    pools.forget()
+    assert connections is not pools.connections_of(one)
+
+
+def test_a_pool_without_a_limit_lets_everybody_through() -> None:
+    connections = Pools(SDK).connections_of(transport(limits=SDK.module.Limits(max_connections=None)))
+
+    assert connections is not None
+    assert all(connections.turn(threading.Event).has_connection for _ in range(2000))
+
+
+@pytest.mark.parametrize("stranger", [None, object(), type("Stranger", (), {"_pool": object()})()])
+def test_what_has_no_pool_of_the_library_is_not_limited(stranger: object) -> None:
+    pools = Pools(SDK)
+
+    assert pools.connections_of(stranger) is None
+    assert not pools.is_full(stranger)
+
+
+def test_http2_is_not_limited() -> None:
+    one = transport()
+    core = import_module(SDK.name.replace("httpx", "httpcore"))
+    one._pool = core.ConnectionPool(http2=True, max_connections=1)
+
+    assert Pools(SDK).connections_of(one) is None
