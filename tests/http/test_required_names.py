@@ -38,7 +38,7 @@ def test_an_attribute_that_a_class_no_longer_gives_its_objects_is_missing(monkey
     core = importlib.import_module(LIBRARY.name.replace("httpx", "httpcore"))
     monkeypatch.setattr(core.ConnectionPool, "__init__", lambda pool: None)
 
-    with pytest.raises(InterceptionError, match="ConnectionPool._max_connections, "):
+    with pytest.raises(InterceptionError, match=r"ConnectionPool\._max_connections, "):
         required_names.check(LIBRARY.name)
 
 
