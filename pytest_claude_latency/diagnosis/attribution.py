@@ -75,6 +75,7 @@ def of_call(attempts: Attempts, now: Nanoseconds | None = None, holds: Sequence[
         gave_up=gave_up,
         answered=bool(timeline.deltas),
         late=sum(segment.length for segment in segments if segment.part is Part.APPLICATION),
+        is_silent=not any(delta.kind == "thinking" for delta in timeline.deltas),
     )
 
 
@@ -128,6 +129,7 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None, holds: Se
         calls=len(prompts),
         path=path,
         late=late,
+        is_silent=all(prompt.is_silent for prompt in prompts if prompt.time_in(Part.THINKING)),
     )
 
 

@@ -73,6 +73,7 @@ class Breakdown:
     of each attempt in it that brought no answer; `gave_up` says that no attempt followed the last of them, `answered`
     that some content came. `path` is the critical path of a test, empty for a call; `calls` counts the prompt calls on
     it. `late` is the time in which something was there and not yet taken, which is the application's.
+    `is_silent` says that no thinking in it was shown.
     """
 
     segments: tuple[Segment, ...]
@@ -83,6 +84,7 @@ class Breakdown:
     calls: int = 1
     path: tuple[Stretch, ...] = ()
     late: Nanoseconds = 0
+    is_silent: bool = False
 
     @property
     def total(self) -> Nanoseconds:
@@ -157,7 +159,7 @@ class Breakdown:
             Part.REFUSED: retries,
             Part.CONNECTION: "connecting",
             Part.WAITING: first if self.answered else "waiting for an answer",
-            Part.THINKING: "thinking",
+            Part.THINKING: "thinking, not shown" if self.is_silent else "thinking",
             Part.ANSWERING: f"generating {tokens or 'the answer'}",
             Part.TOOLS: "in tools",
             Part.STALLED: f"in {number_of(stalls, 'stall', one='one')}",

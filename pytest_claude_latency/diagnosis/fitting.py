@@ -30,6 +30,7 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
     "uncached-prompt": _PROMPT,
     "cache-written-anew": _PROMPT,
     "cache-lost": _PROMPT,
+    "cache-reset": _PROMPT,
     "prompt-grew": _PROMPT,
     "cold-fan-out": _PROMPT,
     "high-temperature": _LENGTH,

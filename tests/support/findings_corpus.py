@@ -167,6 +167,14 @@ CHANGED: dict[str, Any] = {
     "system": [{"type": "text", "text": prose(500) + " 12:31", "cache_control": {"type": "ephemeral"}}]
 }
 TOOL: dict[str, Any] = {"tools": [{"name": "look_up", "description": "An order.", "input_schema": {"type": "object"}}]}
+
+
+def turn(prompt: str, **more: Any) -> Request:
+    """The next turn of a conversation that `prompt` began."""
+    said = [("user", prompt), ("assistant", "It is."), ("user", "And now?")]
+    return asked(messages=[{"role": role, "content": text} for role, text in said], **CACHED, **more)
+
+
 STALLED = [(400 + 50 * place, "text", "word ") for place in range(8)]
 LONG_TEXT = "It came broken, and they ask for their money."
 
@@ -799,6 +807,40 @@ CORPUS: Mapping[str, Entry] = {
                 steady(request=asked(model=OPUS), used=usage(20_000)), replaced=one(steady(used=usage(4_000)))
             ),
             "a call that was not there before": one(steady(used=usage(20_000)), replaced=one()),
+        },
+    ),
+    "cache-reset": Entry(
+        speaks={
+            "thinking was switched on": one(
+                steady(1, request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(1, request=turn("one", thinking={"type": "adaptive"}), sent=2000, used=usage(written=3000)),
+            ),
+            "another effort": one(
+                steady(1, request=asked("one", **CACHED), used=usage(read=3000)),
+                steady(1, request=turn("one", output_config={"effort": "low"}), sent=2000, used=usage(written=3000)),
+            ),
+        },
+        silent={
+            "nothing changed": one(
+                steady(1, request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(1, request=turn("one"), sent=2000, used=usage(written=3000)),
+            ),
+            "it was read all the same": one(
+                steady(1, request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(1, request=turn("one", thinking={"type": "adaptive"}), sent=2000, used=usage(read=3000)),
+            ),
+            "another conversation": one(
+                steady(1, request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(1, request=turn("two", thinking={"type": "adaptive"}), sent=2000, used=usage(written=3000)),
+            ),
+            "the cache had expired": one(
+                steady(1, request=asked("one", **CACHED), used=usage(written=3000)),
+                steady(1, request=turn("one", thinking={"type": "adaptive"}), sent=400_000, used=usage(written=3000)),
+            ),
+            "nothing was cached": one(
+                steady(1, request=asked("one")),
+                steady(1, request=turn("one", thinking={"type": "adaptive"}), sent=2000),
+            ),
         },
     ),
     "cold-fan-out": Entry(

@@ -20,6 +20,7 @@ from pytest_claude_latency.diagnosis.rules.output_length import cut_off, high_te
 from pytest_claude_latency.diagnosis.rules.parallelism import one_after_another
 from pytest_claude_latency.diagnosis.rules.prompt_cache import (
     cache_lost,
+    cache_reset,
     cache_written_anew,
     cold_fan_out,
     prompt_grew,
@@ -45,6 +46,7 @@ RULES: Final[tuple[Rule, ...]] = (
     uncached_prompt,
     cache_written_anew,
     cache_lost,
+    cache_reset,
     cold_fan_out,
     prompt_grew,
     high_temperature,

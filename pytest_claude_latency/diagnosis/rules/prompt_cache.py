@@ -151,11 +151,52 @@ def _wait(call: PromptCall) -> Nanoseconds:
     return call.breakdown.time_in(Part.WAITING, Part.WHOLE)
 
 
+def cache_reset(trace: Trace) -> Finding | None:
+    """Find a call that goes on with a conversation and read nothing of it, since a setting changed between the two.
+
+    The API keeps a cached prompt for one set of tools and settings only. Silent where nothing of these changed, where
+    the cache had expired, and where the later call read it all the same.
+    """
+    for earlier in trace.calls:
+        for later in trace.calls:
+            cached = earlier.cache_read + earlier.cache_written
+            if cached < _CACHED or later.cache_read or later.cache_written < _CACHED or not _goes_on(earlier, later):
+                continue
+            changed = [name for name, value in _settings(later).items() if value != _settings(earlier)[name]]
+            if changed:
+                return Finding(
+                    rule="cache-reset",
+                    fact=f"{trace.name(later)} goes on with the conversation of call {earlier.number} and read nothing "
+                    f"of its {cached} cached tokens: {', '.join(changed)} changed in between",
+                    remedy="keep the model, the tools and these settings the same during a conversation",
+                    cost=later.breakdown.time_in(Part.WAITING),
+                    calls=(later.number,),
+                )
+    return None
+
+
+def _goes_on(earlier: PromptCall, later: PromptCall) -> bool:
+    """Whether the later call continues the earlier one's messages, soon enough to read what that had cached."""
+    before, after = earlier.body.get("messages"), later.body.get("messages")
+    if not isinstance(before, list) or not isinstance(after, list) or len(after) <= len(before):
+        return False
+    return after[: len(before)] == before and 0 <= later.sent - earlier.over < _KEPT
+
+
+def _settings(call: PromptCall) -> dict[str, Any]:
+    """Return what a cached prompt depends on besides its text."""
+    config = call.body.get("output_config")
+    fields = {name: call.body.get(name) for name in ("model", "tools", "tool_choice", "thinking", "speed")}
+    return fields | {"effort": config.get("effort") if isinstance(config, dict) else None}
+
+
 def _could_have_read(earlier: PromptCall, later: PromptCall) -> bool:
     """Whether the later call wrote what it could have read, had both begun with the same prompt."""
     for call in (earlier, later):
         if call.cache_written < _CACHED or call.cache_read > 0:
             return False
+    if _goes_on(earlier, later) and _settings(earlier) != _settings(later):
+        return False  # a setting was changed, which is another finding
     ttft = earlier.timeline.ttft
     if ttft is None or earlier.timeline.model != later.timeline.model:
         return False
