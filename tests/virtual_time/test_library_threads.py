@@ -204,3 +204,77 @@ def test_the_initializer_of_a_pool_runs_in_the_world(world: World) -> None:
 
     assert ages == [0, 0, SECOND, SECOND]
     assert world.clock.now() == 4 * SECOND
+
+
+@pytest.fixture
+def older_worker() -> Iterator[Hand]:
+    """Hands a job to a thread that waits in a `SimpleQueue` since before the world."""
+    jobs: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+    ended: list[bool] = []
+
+    def work() -> None:
+        while not ended:
+            jobs.get()()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield jobs.put
+    jobs.put(lambda: ended.append(True))
+    thread.join()
+
+
+def test_an_older_thread_lives_in_the_world_while_it_does_what_a_simple_queue_brought(older_worker: Hand) -> None:
+    world = World(VirtualClock(), name="handed")
+    world.enter()
+    ends: list[int] = []
+    answers: queue.SimpleQueue[float] = queue.SimpleQueue()
+
+    def job() -> None:
+        time.sleep(3600)
+        ends.append(world.clock.now())
+        answers.put(time.monotonic())
+
+    older_worker(job)
+    older_worker(job)
+    before = time.monotonic()
+    told = [answers.get(timeout=3600.5) - before, answers.get() - before]
+    world.leave()
+
+    assert ends == [3600 * SECOND, 7200 * SECOND]
+    assert told == pytest.approx([3600, 7200])
+
+
+def test_what_an_older_thread_waits_for_after_the_work_is_real_again(older_worker: Hand) -> None:
+    world = World(VirtualClock(), name="handed")
+    world.enter()
+    done = threading.Event()
+    older_worker(done.set)
+    done.wait()
+    world.leave()
+    slept: list[float] = []
+    began = real_clock.monotonic()
+    ended = threading.Event()
+
+    def nap() -> None:
+        time.sleep(0.05)
+        slept.append(real_clock.monotonic() - began)
+        ended.set()
+
+    older_worker(nap)
+    ended.wait(20)
+
+    assert slept[0] >= 0.05
+
+
+def test_a_simple_queue_of_outsiders_keeps_its_limits(world: World) -> None:
+    world.leave()
+    items: queue.SimpleQueue[int] = queue.SimpleQueue()
+    with pytest.raises(queue.Empty):
+        items.get(timeout=0.01)
+    with pytest.raises(ValueError, match="non-negative"):
+        items.get(timeout=-1)
+    thread = threading.Timer(0.01, items.put, [1])
+    thread.start()
+
+    assert items.get(timeout=20) == 1
+    thread.join()

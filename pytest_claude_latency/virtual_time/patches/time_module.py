@@ -96,6 +96,9 @@ class Sleep(TimeFunction):
             ValueError: `seconds` is negative, or not a number.
         """
         member = MEMBERS.get(get_ident())
+        if member is not None and not member.world.ended and exempt(1):
+            self.machine(seconds)
+            return
         if member is None or exempt(1):
             ident = get_ident()
             OUTSIDERS.sleep(ident)

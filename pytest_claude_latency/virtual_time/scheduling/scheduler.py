@@ -196,11 +196,12 @@ class Schedule:
 
     def reach(self, member: Runner, instant: Nanoseconds) -> None:
         """Let the clock read the limit of a real wait that has passed, unless somebody else can go on before it."""
+        # Real work holds nothing up here: as much time has passed in reality.
         if member.schedule is not self:
             return  # the world has ended meanwhile
         blocker = self.real_work.blocked.get(member)
         self.unblock(member)
-        if self.free_until(instant):
+        if self.running == 1 and self.timers.earliest > instant:
             self.move_to(instant)
         if blocker is not None and blocker.polling:  # it is on its way back to the same call
             self.mark_blocked(member, blocker)

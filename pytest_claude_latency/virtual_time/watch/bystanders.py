@@ -63,8 +63,7 @@ class Bystanders:
         awake, asleep, _ = bystanders()
         if not awake:
             return not (limits and asleep)
-        # The very same list: nobody has come, or been woken where this package knows of it.
-        return not limits and self._seen is awake and not self._activity.since()
+        return not limits and self._seen == awake and not self._activity.since()
 
     def hold(self, wait: Wait | None) -> bool:
         """Return whether one runs, or works for whoever stands in `wait`, the next to end; None if no wait will end."""

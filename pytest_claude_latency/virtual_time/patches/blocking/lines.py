@@ -1,14 +1,18 @@
-"""Members that wait for a lock or for a queue, in the order in which they came."""
+"""Threads that wait for a lock or for a queue, in the order in which they came."""
 
 from __future__ import annotations
 
 from collections import deque
+from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
+from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import scheduled
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable, scheduled
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
+from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
@@ -28,6 +32,31 @@ class Place(Wait):
     def __init__(self, instant: Nanoseconds | None, what: str) -> None:
         super().__init__(instant, what)
         self.granted = False
+        self.ident: int | None = None  # of the outsider that waits here; None for a member
+
+    def block_for(self, seconds: float | None) -> None:
+        """Stand still until woken, or until so many of the machine's seconds have passed."""
+        woken = self._lock.acquire(timeout=-1 if seconds is None else min(seconds, TIMEOUT_MAX))
+        if not woken and self.member is not None:  # called at the last moment, so its turn will come
+            self.block()
+
+    def call(self, source: object) -> None:
+        """Let the thread go on. An outsider works for the world of the calling member from here on.
+
+        It does so until it waits for something from `source` again. Caller must hold LOCK.
+        """
+        if self.ident is None:
+            self.unpark()
+            return
+        OUTSIDERS.wake(self.ident)
+        caller = MEMBERS.get(get_ident())
+        if caller is not None and caller.schedule is not None and adoptable(self.ident):
+            # It still stands here, so it is made a member that is about to come.
+            self.member = admit(caller.world, self.ident, borrowed_through=source, counted=True)
+            self.member.visiting = True
+            caller.schedule.reserve(self)  # wakes it when its turn comes
+        else:
+            self.wake()
 
 
 @final
@@ -73,6 +102,30 @@ class Line:
             with TRACKED_LOCK:
                 if place in self._places:
                     self._places.remove(place)
+
+    def wait_outside(self, place: Place, seconds: float | None, come: Callable[[], bool]) -> None:
+        """Let the calling thread, an outsider, wait in this place for real, where a member can find it.
+
+        It need not be woken if it is an outsider: it rests, and nobody has to look at it.
+        """
+        ident = get_ident()
+        with TRACKED_LOCK:
+            if come():
+                return
+            place.ident = ident
+            self._places.append(place)
+            if seconds is None:
+                OUTSIDERS.rest(ident)
+                LEADS.catch_up(ident)
+            else:
+                OUTSIDERS.sleep(ident)
+        try:
+            place.block_for(seconds)
+        finally:
+            with TRACKED_LOCK:
+                if place in self._places:
+                    self._places.remove(place)
+                OUTSIDERS.wake(ident)
 
     def clear(self) -> None:
         """Forget everybody, in the child after a fork."""

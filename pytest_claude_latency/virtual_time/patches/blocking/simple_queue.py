@@ -1,21 +1,22 @@
 """`queue.SimpleQueue` as programs make it: members wait in virtual time for what comes into it.
 
 Everything about its items stays with the type written in C, so it is as safe in signal handlers and finalizers as
-before. Only a member that finds it empty is parked, next to the queue.
+before. Only a thread that finds it empty waits next to the queue. An outsider does so too: when a member puts something
+in, the outsider works for the member's world until it finds the queue empty again.
 """
 
 from __future__ import annotations
 
 import _queue
 import sys
-import time
 from contextlib import suppress
 from typing import Any, final
 
 from pytest_claude_latency.virtual_time.patches.blocking.lines import Line, Place, instant_after, seconds_left, spin
 from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT, package
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import Member, scheduled
+from pytest_claude_latency.virtual_time.scheduling.members import Member, dismiss, scheduled
+from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic
 
 # Whose queues stay the machine's. Thread pools have theirs in `concurrent`: an idle worker waits there as an outsider,
 # and `thread_pools` counts it.
@@ -58,11 +59,16 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
             except _queue.Empty:  # another thread was faster
                 pass
         member = scheduled() if block else None
-        if member is None or (timeout is not None and timeout <= 0):
+        if not block or (timeout is not None and timeout <= 0):
             if not block or timeout == 0:
                 spin()
-            return super().get(block, timeout)
-        return self._wait(member, timeout)
+            return super().get(block, timeout)  # also raises for a negative limit
+        if member is not None and member.borrowed_through is not self:
+            return self._wait(member, timeout)
+        if member is not None:  # an outsider that has done what it was given
+            with TRACKED_LOCK:
+                dismiss(member.ident)
+        return self._wait_outside(timeout)
 
     def _wait(self, member: Member, timeout: float | None) -> Any:
         instant = instant_after(member, timeout)
@@ -77,17 +83,30 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
             with suppress(_queue.Empty):  # another thread may have been faster
                 return self.get_nowait()
         if member.world.ended:
-            return super().get(True, seconds_left(member, instant))
+            return self._wait_outside(seconds_left(member, instant))
+        raise _queue.Empty
+
+    def _wait_outside(self, seconds: float | None) -> Any:
+        end = None if seconds is None else monotonic() + seconds
+        while end is None or (seconds := end - monotonic()) > 0:
+            try:
+                self._line.wait_outside(Place(None, "SimpleQueue.get"), seconds, lambda: not self.empty())
+            except BaseException:
+                with TRACKED_LOCK:
+                    if not self.empty():
+                        self._wake_first()
+                raise
+            with suppress(_queue.Empty):
+                return self.get_nowait()
         raise _queue.Empty
 
     def _wake_first(self) -> None:
         place = self._line.first()
         if place is not None:
-            place.unpark()
+            place.call(self)
 
 
 def install(module: Any) -> None:
     """Patch the module `queue`. Where its simple queue is written in Python, it waits on a semaphore already."""
-    module.time = time.monotonic  # bound as a name of its own
     if module.SimpleQueue is _queue.SimpleQueue:
         module.SimpleQueue = SimpleQueue
