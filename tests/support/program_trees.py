@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from pytest_claude_latency.virtual_time import World
-from tests.support.program_threads import ADOPTING, CHANNELS, POOLS, WAITS, Elders
+from tests.support.program_threads import ADOPTING, POOLS, WAITS, Elders
 
 Span: TypeAlias = tuple[int, int]  # begin and end of one call, in milliseconds
 FOREVER = 10**9
@@ -310,10 +310,8 @@ def _of_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
 
 
 def _of_many_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
-    # What is not handed over by a condition is done in the machine's time, until the first call to Claude.
-    calls = st.builds(Sequence, _parts(_CALLS))
-    handed = st.builds(Handed, trees, st.sampled_from(ADOPTING)) | st.builds(Handed, calls, st.sampled_from(CHANNELS))
-    return _of_threads(trees) | handed
+    # Only through conditions: what comes by a simple queue or a pipe is done in the machine's time until the first call
+    return _of_threads(trees) | st.builds(Handed, trees, st.sampled_from(ADOPTING))
 
 
 def task_trees() -> st.SearchStrategy[Tree]:
@@ -328,8 +326,8 @@ def thread_trees() -> st.SearchStrategy[Tree]:
 
 
 def elder_trees() -> st.SearchStrategy[Tree]:
-    """Return programs of threads that hand parts to older threads and send threads of libraries on errands."""
-    return st.recursive(_WAITS | st.builds(Errand), _of_many_threads, max_leaves=8)
+    """Return programs of threads that hand parts to older threads."""
+    return st.recursive(_WAITS, _of_many_threads, max_leaves=8)
 
 
 def mixed_trees() -> st.SearchStrategy[Tree]:
