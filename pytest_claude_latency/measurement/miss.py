@@ -18,7 +18,7 @@ class MissText:
     explanation: Explanation | None = None
     """What `text` is made of; `None` where the miss stands for itself."""
     recorded_by: str = ""
-    """The node id of the test, or file, that is to be recorded."""
+    """The node id of the test that is to be recorded; empty if it is the one that meets the miss."""
 
 
 @final

@@ -54,7 +54,7 @@ class CassetteFile:
     settings: Settings
     sample: int = 1
     recorded_by: str = ""
-    """The node id that `command` names; empty where it says more, as for variants."""
+    """The test that writes it; empty for a fixture, which each test that uses it records, and for a variant."""
 
     @property
     def exists(self) -> bool:

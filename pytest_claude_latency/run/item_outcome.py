@@ -92,8 +92,10 @@ class ItemOutcome:
             report.outcome, report.wasxfail = "skipped", messages.VARIANT_FAILED  # as pytest's own do
         self.outcome = outcome_of(report) or self.outcome
         told = excinfo.value.told if excinfo is not None and isinstance(excinfo.value, Miss) else None
-        if told is not None and told.explanation is not None and told.recorded_by:
-            setattr(report, MISSED, asdict(told.explanation) | {"recorded_by": told.recorded_by})
+        # A variant is recorded by a command of its own.
+        if told is not None and told.explanation is not None and self.test.identity.variant is None:
+            recorded_by = told.recorded_by or self.test.identity.nodeid
+            setattr(report, MISSED, asdict(told.explanation) | {"recorded_by": recorded_by})
         # The recording of a test that is only too slow is a good one: it shows what to make faster.
         if excinfo is not None and self._is_about_budgets(excinfo.value):
             setattr(report, OVER_BUDGET, True)

@@ -145,7 +145,8 @@ class Reporter:
     @pytest.hookimpl(specname="pytest_terminal_summary", wrapper=True, tryfirst=True)
     def pytest_terminal_summary_of_misses(self, terminalreporter: Any) -> Generator[None, Any, Any]:
         """Let misses of one cause tell it once, before pytest shows the failures."""
-        reports = [report for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, ())]
+        # in the order in which pytest shows them, so that the first one tells the cause
+        reports = [report for kind in ("error", "failed") for report in terminalreporter.stats.get(kind, ())]
         if reports and self._end.results:
             from pytest_claude_latency.report import misses
 

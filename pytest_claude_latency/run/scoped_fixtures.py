@@ -181,8 +181,7 @@ def _cassette_file(session: Session, file: Path, definition: Any, request: Any) 
 
     subject = f"{shown(file, root)}::{fixture_id(scope, name, param)}"
     command = session.record_command(request.node.nodeid)
-    test = request.node.nodeid
-    return CassetteFile(path, subject, shown(path, root), command, save, session.settings, recorded_by=test)
+    return CassetteFile(path, subject, shown(path, root), command, save, session.settings)
 
 
 def _name_of(definition: Any, request: Any) -> str:

@@ -365,6 +365,40 @@ def test_workers_tell_a_cause_once_as_well(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["  tests     3 tests meet this, and one command records them all"])
 
 
+def test_a_miss_of_a_fixture_is_told_once_with_the_tests_that_record_it(suite: Suite) -> None:
+    suite.write(
+        """
+@pytest.fixture(scope="module")
+def asked():
+    return ask()
+
+def test_a(claude_latency, asked):
+    pass
+
+def test_b(claude_latency, asked):
+    pass
+
+def test_c(claude_latency):
+    ask()
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(errors=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of test_a*",
+            "  tests     3 tests meet this, and one command records them all",
+            "  record    pytest --latency-mode=record test_it.py::test_a test_it.py::test_b test_it.py::test_c",
+            "*ERROR at setup of test_b*",
+            "  cause     the same as that of test_it.py::test_a",
+            "*_ test_c _*",
+            "  cause     the same as that of test_it.py::test_a",
+        ]
+    )
+
+
 def test_tests_of_two_causes_are_told_apart(suite: Suite) -> None:
     suite.write("def test_a(claude_latency):\n    ask()\n\n\ndef test_b(claude_latency):\n    stream()\n")
 
