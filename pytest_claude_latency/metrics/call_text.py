@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.timeline import Call
+
+
+def names_of(calls: Sequence[Call]) -> list[str]:
+    """Return what reports call each call of a test: `"call 2"`, or `"call 2, given up"`."""
+    lost = given_up(calls)
+    return [f"call {number}{', given up' if number in lost else ''}" for number in range(1, len(calls) + 1)]
 
 
 def describe(call: Call) -> str:

@@ -11,7 +11,7 @@ from html import escape
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import message
-from pytest_claude_latency.metrics.call_text import describe, moments
+from pytest_claude_latency.metrics.call_text import describe, moments, names_of
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.report import variants
@@ -127,7 +127,8 @@ def _calls(summary: Summary) -> list[str]:
             figures = [
                 _figure(f"set-up call {number}", call, length) for number, call in enumerate(result.setup_calls, 1)
             ]
-            figures += [_figure(f"call {number}", call, length, limit) for number, call in enumerate(result.calls, 1)]
+            named = zip(names_of(result.calls), result.calls, strict=True)
+            figures += [_figure(name, call, length, limit) for name, call in named]
             sample = f", sample {result.sample}" if len(row.samples) > 1 else ""
             title = f"<summary><code>{escape(result.nodeid)}</code>{sample}</summary>"
             is_open = " open" if result.broken else ""

@@ -11,7 +11,7 @@ import textwrap
 import pytest
 
 from pytest_claude_latency.budgets.judgement import headline
-from pytest_claude_latency.metrics.call_text import describe, moments
+from pytest_claude_latency.metrics.call_text import describe, moments, names_of
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.report import variants
@@ -91,7 +91,7 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
     for sample in row.samples:
         place = f"sample {sample.sample}, " if len(row.samples) > 1 else ""
         calls = [(f"set-up call {number}", call) for number, call in enumerate(sample.setup_calls, 1)]
-        calls += [(f"call {number}", call) for number, call in enumerate(sample.calls, 1)]
+        calls += zip(names_of(sample.calls), sample.calls, strict=True)
         for name, call in calls:
             tokens = ""
             if call.prompt_tokens is not None and call.output_tokens is not None:

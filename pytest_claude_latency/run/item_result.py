@@ -12,6 +12,7 @@ from pytest_claude_latency.measurement import machine_stalls, unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.whole_test import readings
+from pytest_claude_latency.metrics.given_up import times_that_count
 from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import messages
@@ -89,7 +90,7 @@ def add_properties(item: pytest.Item, measurement: Measurement) -> None:
     properties: list[tuple[str, object]] = []
     # the worst call of each, since a property holds one value
     for metric in ("ttft", "total"):
-        values = [value for call in body.calls if (value := getattr(call, metric)) is not None]
+        values = [value for call in times_that_count(body.calls) if (value := getattr(call, metric)) is not None]
         if values:
             properties.append((f"{_OWN_PREFIX}{metric}", max(values)))
     if body.elapsed is not None:

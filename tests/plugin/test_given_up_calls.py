@@ -136,6 +136,14 @@ def test_limits_on_times_are_judged_on_the_winner(hedges: Suite) -> None:
         assert [budget["call"] for budget in test["budgets"] if budget["metric"] == "ttft"] == [2]
 
 
+def test_reports_name_the_loser_and_show_the_times_of_the_winner(hedges: Suite) -> None:
+    result = hedges.replay("-k", "test_cancelled_tasks", "-vv", "--latency-report=report.html", "--junitxml=junit.xml")
+
+    result.stdout.fnmatch_lines(["  call 1, given up: *closed by the client*", "  call 2: *"])
+    assert "call 1, given up: " in (hedges.path / "report.html").read_text()
+    assert 'name="latency.ttft" value="1.0"' in (hedges.path / "junit.xml").read_text()
+
+
 def test_the_critical_path_goes_over_the_winner(hedges: Suite) -> None:
     hedges.replay("-k", "test_cancelled_tasks or test_streams_and_a_hedge").assert_outcomes(passed=2)
 
