@@ -124,6 +124,14 @@ def cpython(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("patcher", ["gevent", "eventlet"])
+def patchers(session: nox.Session, patcher: str) -> None:
+    """Test a library that patches the whole process, in an environment of its own."""
+    session.install("--editable", ".[test]", patcher)
+    session.run("python", "-m", "pytest", "-k", patcher, "tests/virtual_time/test_greenlets.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting, types and the directions of imports."""
     session.install("--editable", ".[test,lint]")

@@ -98,6 +98,10 @@ _PATCHES = {
     "_time_machine": "dates.time_travel.install_c_code",
     "time_machine": "dates.time_travel.install",
     "freezegun.api": "dates.frozen_time.install",
+    "gevent.hub": "blocking.greenlets.install_gevent",
+    "eventlet.hubs.poll": "blocking.greenlets.install_eventlet",
+    "eventlet.hubs.selects": "blocking.greenlets.install_eventlet",
+    "eventlet.hubs.kqueue": "blocking.greenlets.install_eventlet",
 }
 
 

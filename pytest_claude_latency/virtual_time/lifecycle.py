@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
 from pytest_claude_latency.virtual_time.patches import time_module
-from pytest_claude_latency.virtual_time.patches.blocking import real_limits
+from pytest_claude_latency.virtual_time.patches.blocking import greenlets, real_limits
 from pytest_claude_latency.virtual_time.patches.dates import datetime_type, uuids
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
@@ -117,6 +117,11 @@ class World(WorldState):
         if self._watchdog is not None:
             SEEDS.reset()
             main_thread_signal.listen(self)
+            if greenlets.patched_by() is not None:
+                # Only then does a wait look who waits: each replayed chunk comes through here.
+                self.__dict__["sleep_until"] = self._sleep_until
+                greenlets.refuse_threads()
+            greenlets.watch_hub()
             self._watchdog.start()
 
     def leave(self) -> None:
@@ -147,6 +152,10 @@ class World(WorldState):
         main_thread_signal.stop_listening()
 
     sleep_until = waiting.sleep_until  # no method around it: each replayed chunk comes through here
+
+    def _sleep_until(self, instant: Nanoseconds) -> None:
+        greenlets.refuse_greenlet()
+        waiting.sleep_until(self, instant)
 
     def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
         """Let the running task, of asyncio or trio, wait until the clock reads `instant`.

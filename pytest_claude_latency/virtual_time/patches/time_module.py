@@ -197,11 +197,10 @@ class AnyClock(TimeFunction):
 
 def install() -> bool:
     """Replace the functions of the `time` module; return False if they were replaced before."""
-    if hasattr(time.sleep, "machine"):
+    if hasattr(time.monotonic, "machine"):
         return False
     to_local_time = time.localtime  # the machine's: it will be called with a time
     functions: list[TimeFunction] = [
-        Sleep(time.sleep),
         monotonic := ClockReading(time.monotonic, ClockReadings.monotonic),
         monotonic_ns := ClockReading(time.monotonic_ns, ClockReadings.monotonic_ns),
         ClockReading(time.perf_counter, ClockReadings.monotonic),
@@ -214,6 +213,9 @@ def install() -> bool:
         CalendarFunction(time.asctime, to_local_time, leading=0),
         CalendarFunction(time.strftime, to_local_time, leading=1),
     ]
+    # gevent's own and eventlet's let other greenlets go on, which a world does not know.
+    if isinstance(time.sleep, BuiltinFunctionType):
+        functions.append(Sleep(time.sleep))
     if hasattr(time, "clock_gettime"):
         functions.append(AnyClock(time.clock_gettime, date, monotonic, unit=SECOND))
         functions.append(AnyClock(time.clock_gettime_ns, date_ns, monotonic_ns, unit=1))

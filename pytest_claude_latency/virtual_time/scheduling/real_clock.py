@@ -6,10 +6,32 @@ no world, the rest of a wait whose world has ended.
 
 from __future__ import annotations
 
-import time as _time
-from _thread import LockType, RLock, allocate_lock, get_ident, start_new_thread
+import _thread as _patched_thread
+import sys
+import time as _patched_time
 from collections.abc import Callable, Sized
+from importlib.machinery import BuiltinImporter
+from importlib.util import module_from_spec
+from types import BuiltinFunctionType
 from typing import Any, final
+
+
+def _as_python_has_it(module: Any, name: str) -> Any:
+    """Return the module if what it has under this name is written in C, else a fresh one: gevent has patched it."""
+    if isinstance(getattr(module, name), BuiltinFunctionType) or hasattr(getattr(module, name), "machine"):
+        return module
+    spec = BuiltinImporter.find_spec(module.__name__)
+    if spec is None or spec.loader is None:
+        return module
+    fresh = module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    return fresh
+
+
+_time = _as_python_has_it(_patched_time, "sleep")
+_thread = _as_python_has_it(_patched_thread, "allocate_lock")
+LockType, RLock = _thread.LockType, _thread.RLock
+allocate_lock, get_ident, start_new_thread = _thread.allocate_lock, _thread.get_ident, _thread.start_new_thread
 
 
 def _unpatched(name: str) -> Any:
@@ -45,6 +67,17 @@ def time_ns() -> int:
     return TRAVELS.machine_time_ns() if TRAVELS.under_way else _time_ns()
 
 
+def sleep_beside_greenlets(seconds: float) -> None:
+    """Sleep for real; where gevent or eventlet has patched the process, let other greenlets go on meanwhile."""
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("time"):
+        sys.modules["gevent"].sleep(seconds)
+    elif eventlet is not None and eventlet.is_monkey_patched("time"):
+        sys.modules["eventlet"].sleep(seconds)
+    else:
+        sleep(seconds)
+
+
 __all__ = [
     "TRAVELS",
     "LockType",
@@ -55,6 +88,7 @@ __all__ = [
     "monotonic_ns",
     "process_time_ns",
     "sleep",
+    "sleep_beside_greenlets",
     "start_new_thread",
     "thread_time_ns",
     "time_ns",

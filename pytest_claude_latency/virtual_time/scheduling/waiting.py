@@ -94,4 +94,4 @@ def park_until(world: WorldState, instant: Nanoseconds, what: str) -> None:
 def _really_sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     now = world.clock.now if world.readings is None else world.readings.now
     while (rest := instant - now()) > 0:
-        real_clock.sleep(rest / SECOND)
+        real_clock.sleep_beside_greenlets(rest / SECOND)
