@@ -13,7 +13,7 @@ from collections.abc import Callable, Sized
 from importlib.machinery import BuiltinImporter
 from importlib.util import module_from_spec
 from types import BuiltinFunctionType
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 
 def _as_python_has_it(module: Any, name: str) -> Any:
@@ -30,8 +30,11 @@ def _as_python_has_it(module: Any, name: str) -> Any:
 
 _time = _as_python_has_it(_patched_time, "sleep")
 _thread = _as_python_has_it(_patched_thread, "allocate_lock")
-LockType, RLock = _thread.LockType, _thread.RLock
-allocate_lock, get_ident, start_new_thread = _thread.allocate_lock, _thread.get_ident, _thread.start_new_thread
+if TYPE_CHECKING:
+    from _thread import LockType, RLock, allocate_lock, get_ident, start_new_thread
+else:
+    LockType, RLock = _thread.LockType, _thread.RLock
+    allocate_lock, get_ident, start_new_thread = _thread.allocate_lock, _thread.get_ident, _thread.start_new_thread
 
 
 def _unpatched(name: str) -> Any:

@@ -54,7 +54,7 @@ def refuse_greenlet() -> None:
 def refuse_threads() -> None:
     """Let no thread be started in a world of virtual time, once the process is patched: it would be a greenlet."""
     # Who started it would wait for it on a lock of ours, and stop the thread that both share.
-    machine = threading.Thread.start
+    machine: Callable[[threading.Thread], None] = threading.Thread.start
     if machine.__module__ == __name__:
         return
 
@@ -65,7 +65,7 @@ def refuse_threads() -> None:
             raise error
         machine(thread)
 
-    threading.Thread.start = start  # type: ignore[method-assign] # on purpose
+    threading.Thread.start = start  # type: ignore[method-assign,assignment] # on purpose
 
 
 def install_gevent(module: Any) -> None:
