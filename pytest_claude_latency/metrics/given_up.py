@@ -24,33 +24,27 @@ def given_up(calls: Sequence[Call], *, is_over: bool = True) -> frozenset[int]:
     an answer by then. Without such a winner, or with one that was only sent afterwards, a closed call was a failure.
     `is_over` says that the program has ended: what it left under way then, it closed.
     """
-    return frozenset(
-        number for number, call in enumerate(calls, 1) if _was_closed(call, is_over) and _has_winner(call, calls)
-    )
+    # when each answer brought its first token, and when it was over
+    answers = [
+        (nanoseconds(call.sent) + nanoseconds(call.ttft), _end(call))
+        for call in calls
+        if call.ttft is not None and call.error is None
+    ]
+    lost = set()
+    for number, call in enumerate(calls, 1):
+        was_closed = call.closed is not None or (is_over and call.total is None)
+        if not was_closed or call.ttft is not None or call.error is not None:
+            continue
+        sent, end = nanoseconds(call.sent), _end(call)
+        if any(first_token <= end + _ROUNDING and sent < over for first_token, over in answers):
+            lost.add(number)
+    return frozenset(lost)
 
 
 def times_that_count(calls: Sequence[Call]) -> tuple[Call, ...]:
     """Return the calls whose own times say something: all but those that were given up."""
     lost = given_up(calls)
     return tuple(call for number, call in enumerate(calls, 1) if number not in lost)
-
-
-def _was_closed(call: Call, is_over: bool) -> bool:
-    if call.ttft is not None or call.error is not None:
-        return False
-    return call.closed is not None or (is_over and call.total is None)
-
-
-def _has_winner(loser: Call, calls: Sequence[Call]) -> bool:
-    """Whether some call brought its first token before the loser was closed, and was not over before it was sent."""
-    sent, end = nanoseconds(loser.sent), _end(loser)
-    return any(
-        call.ttft is not None
-        and call.error is None
-        and nanoseconds(call.sent) + nanoseconds(call.ttft) <= end + _ROUNDING
-        and sent < _end(call)
-        for call in calls
-    )
 
 
 def _end(call: Call) -> float:
