@@ -99,9 +99,22 @@ class HTTPLibrary:
             for connection in pool.connections
         )
 
-    def limit_of(self, pool: Any) -> int | None:
-        """Return how many requests a pool lets be under way; `None` for HTTP/2, where one connection carries many."""
-        return None if pool._http2 else int(pool._max_connections)
+    def limit_of(self, transport: Any) -> tuple[object, int] | None:
+        """Return the pool of a transport, and how many requests it lets be under way; `None` if it has no limit.
+
+        Over HTTP/2 it has none, since one connection carries many requests. A transport over aiohttp has the limit of
+        its connector, or says which one its connector will have.
+        """
+        pool = self.pool_of(transport)
+        if pool is not None:
+            return None if pool._http2 else (pool, int(pool._max_connections))
+        if not any("aiohttp" in base.__module__ for base in type(transport).__mro__):
+            return None
+        connector = getattr(getattr(transport, "client", None), "connector", None)
+        limit = getattr(connector, "limit", None)
+        if limit is None:
+            connector, limit = transport, getattr(getattr(transport, "limits", None), "max_connections", None)
+        return (connector, limit) if isinstance(limit, int) and limit > 0 else None
 
     def response(self, status: int, headers: Headers, stream: Any) -> Any:
         """Return a response of this library over a byte stream made by `sync_body` or `async_body`."""

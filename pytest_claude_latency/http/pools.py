@@ -91,22 +91,24 @@ class Pools:
 
     def connections_of(self, transport: object) -> Connections | None:
         """Return the connections that a transport may use; `None` if no limit holds its requests back."""
-        pool = self._library.pool_of(transport)
-        if pool is None:
+        found = self._library.limit_of(transport)
+        if found is None:
             return None
+        pool, limit = found
         connections = self._known.get(pool)
         if connections is None:
-            limit = self._library.limit_of(pool)
-            if limit is None:
-                return None
             connections = self._known[pool] = Connections(limit)
         return connections
 
     def is_full(self, transport: object) -> bool:
-        """Return whether a request that is sent now has to wait until another one gives its connection back."""
-        pool = self._library.pool_of(transport)
-        limit = None if pool is None else self._library.limit_of(pool)
-        return limit is not None and sum(not connection.is_idle() for connection in pool.connections) >= limit
+        """Return whether a request that is sent now has to wait until another one gives its connection back.
+
+        aiohttp tells that itself, when the time has come.
+        """
+        pool, limit = self._library.pool_of(transport), self._library.limit_of(transport)
+        if pool is None or limit is None:
+            return False
+        return sum(not connection.is_idle() for connection in pool.connections) >= limit[1]
 
     def forget(self) -> None:
         """Begin anew: a past test may have left answers unread, and with them connections in use."""

@@ -29,7 +29,7 @@ from pytest_claude_latency.virtual_time.clock import Clock
 Decoder: TypeAlias = Callable[[Headers, Sequence[bytes]], list[bytes]]
 """Returns each part of a body as its content encoding let it be read on arrival; it is the client library's own."""
 
-# Only httpcore traces. Under the SDK's aiohttp transport no connection is noted, and its time counts as the call's.
+# Only httpcore traces. Of a transport over aiohttp, the door of aiohttp tells when a connection was opened.
 _OPENING = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
 _OPENED = (
     "connection.connect_tcp.complete",

@@ -358,8 +358,8 @@ def test_it(claude_latency):
     suite.record().assert_outcomes(passed=1)
     suite.replay().assert_outcomes(passed=1)
 
-    assert 0.3 <= suite.saved_result < 0.35
-    assert 0.3 <= suite.test("test_it")["elapsed"] < 0.35
+    assert 0.3 <= suite.saved_result < 0.5
+    assert 0.3 <= suite.test("test_it")["elapsed"] < 0.5
 
 
 def _prompt(request: Request) -> str:
@@ -384,7 +384,7 @@ def test_it(claude_latency):
     suite.record().assert_outcomes(passed=1)
     suite.replay().assert_outcomes(passed=1)
 
-    assert 0.3 <= suite.saved_result < 0.35
+    assert suite.saved_result >= 0.3
 
 
 TIMEOUTS = {

@@ -12,7 +12,6 @@ from tests.support.claude_messages import text
 
 LIBRARIES = [name for name in ("httpx", "httpx2") if find_spec(name)]
 OF_SDK = HTTPLibrary.of_sdk().name
-FILES_KEEP = 2e-6  # recordings keep microseconds
 
 POOLS = f"""
 import os
@@ -132,11 +131,12 @@ def test_it(claude_latency):
 """
     )
     suite.record().assert_outcomes(passed=1)
-    assert len(suite.saved_result) == 1
+    recorded = suite.saved_result
 
     suite.replay().assert_outcomes(passed=1)
 
-    assert suite.saved_result == pytest.approx([0.15], abs=FILES_KEEP)
+    assert len(suite.saved_result) == len(recorded) in {1, 2}  # on a slow machine the second one gets none in time too
+    assert set(suite.saved_result) == {0.15}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -161,6 +161,34 @@ def test_it(claude_latency):
 
     suite.record().assert_outcomes(passed=1)
     suite.replay().assert_outcomes(passed=1)
+
+
+def test_the_limit_of_a_client_over_aiohttp_holds_too(suite: Suite) -> None:
+    pytest.importorskip("httpx_aiohttp", reason="the SDK's aiohttp extra is not installed")
+    suite.write(
+        POOLS
+        + """
+@pytest.mark.parametrize("before", [3, 1])
+def test_it(before, claude_latency):
+    async def main():
+        http_client = anthropic.DefaultAioHttpClient(limits=limits(before, 1))
+        async with anthropic.AsyncAnthropic(http_client=http_client) as client:
+            await aask("warm", client)
+            began = time.monotonic()
+            await asyncio.gather(*(aask(prompt, client) for prompt in PROMPTS))
+            return time.monotonic() - began
+
+    took = asyncio.run(main())
+    assert not IS_REPLAY or took >= 0.3
+    save_result(took)
+"""
+    )
+    suite.record().assert_outcomes(passed=2)
+    recorded = suite.saved_result
+
+    suite.replay().assert_outcomes(passed=2)
+
+    assert suite.saved_result < recorded + 0.15
 
 
 def test_cancelled_waits_leave_the_line(suite: Suite) -> None:

@@ -22,7 +22,7 @@ from aiohttp import BaseConnector, ClientSession
 
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http import required_names
-from pytest_claude_latency.http.door import Passage, Responders, Serving, is_inside_another, reached_network
+from pytest_claude_latency.http.door import Passage, Responders, Serving, current_passage, is_inside_another
 from pytest_claude_latency.http.doors import aiohttp_answers
 from pytest_claude_latency.http.doors.aiohttp_answers import ObservedAnswer, observe
 from pytest_claude_latency.http.doors.aiohttp_bodies import give_body, read_body
@@ -138,9 +138,16 @@ class AiohttpDoor:
         async def connect(connector: BaseConnector, req: Any, traces: Any, timeout: Any) -> Any:
             host, port = req.url.raw_host or "", req.url.port or _PORTS.get(req.url.scheme, 0)
             responder = self._responder()
-            if responder is None or is_inside_another(host, port):
-                reached_network(host, port)
+            if responder is None:
                 return await original(connector, req, traces, timeout)
+            if is_inside_another(host, port):
+                outer = current_passage()
+                if outer is None or outer.attempt is None:
+                    return await original(connector, req, traces, timeout)
+                # The outer library does not tell of its connections; here they are seen.
+                outer.attempt.reached_network()
+                opening = _Opening(outer.attempt, is_replayed=False)
+                return await original(connector, req, [*traces, opening], timeout)
             with Passage(host, port):
                 request = await self._claudes(req)
                 if request is None:
