@@ -251,3 +251,34 @@ def test_loops_in_loops_follow_virtual_time(library: str, first: str) -> None:
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(source)], check=True, capture_output=True, text=True)
 
     assert done.stdout.split() == [str(6 * SECOND), "0"]
+
+
+def test_a_trio_run_with_a_clock_of_the_program_is_refused(world: World) -> None:
+    trio = pytest.importorskip("trio")
+    testing = pytest.importorskip("trio.testing")
+
+    async def main() -> None:
+        await world.async_sleep_until(SECOND)
+
+    with pytest.raises(UnsupportedLoop, match=r"trio run with .*MockClock.*does not follow"):
+        trio.run(main, clock=testing.MockClock(autojump_threshold=0))
+
+
+def test_a_trio_run_with_instruments_is_followed(world: World) -> None:
+    trio = pytest.importorskip("trio")
+    waits: list[float] = []
+
+    class Instrument(trio.abc.Instrument):  # type: ignore[misc,name-defined] # imported where it is used
+        def before_io_wait(self, timeout: float) -> None:
+            waits.append(timeout)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 3)
+            nursery.start_soon(world.async_sleep_until, 2 * SECOND)
+
+    trio.run(main, instruments=[Instrument()])
+
+    assert waits
+    assert world.clock.now() == 3 * SECOND
+    assert not world.real_waits()

@@ -16,6 +16,7 @@ import trio
 from trio._core import _run
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.patches import unsupported_loops
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
 from pytest_claude_latency.virtual_time.patches.patching import Patches
@@ -161,7 +162,7 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     """Let the running task wait until the clock of `world` reads `instant`; cancelling the task ends the wait.
 
     Raises:
-        RuntimeError: the run does not live in that world.
+        UnsupportedLoop: the run does not live in that world, or has a clock of the program.
     """
     schedule, readings = world.schedule, world.readings
     if schedule is None or readings is None:
@@ -171,7 +172,7 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     runner = _run.GLOBAL_RUN_CONTEXT.runner
     member = MEMBERS.get(get_ident())
     if member is None or member.world is not world or not isinstance(runner.clock, RunClock):
-        raise RuntimeError(f"this trio run does not live in the world of {world.name}")
+        raise unsupported_loops.error_of_trio(world, runner.clock)
     await trio.lowlevel.checkpoint_if_cancelled()
     if instant <= readings.now():
         return

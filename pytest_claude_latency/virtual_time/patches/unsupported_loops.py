@@ -17,6 +17,12 @@ a replayed answer is awaited on {loop}, which does not follow virtual time
   why       the loop is not one of asyncio's own, or its thread works for pytest or for another library
   fix       let the test create its loop (uvloop is then replaced), or pass --latency-clock=real"""
 
+_NOT_TRIOS = """\
+a replayed answer is awaited in a trio run with {clock}, which does not follow virtual time
+  test      {test}
+  why       the run has a clock of the program, or its thread works for pytest or for another library
+  fix       give trio.run no clock (pytest-trio: no mock_clock, no autojump_clock), or pass --latency-clock=real"""
+
 _OWN_CLOCK = """\
 the event loop {loop} has a clock of its own, which virtual time does not move
   test      {test}
@@ -41,6 +47,11 @@ class State(Protocol):
 def error(world: WorldState, loop: Any) -> UnsupportedLoop:
     """Return the error for a loop that is none of asyncio's own."""
     return UnsupportedLoop(_NOT_ASYNCIOS.format(loop=_name(loop), test=world.name))
+
+
+def error_of_trio(world: WorldState, clock: object) -> UnsupportedLoop:
+    """Return the error for a run of trio that does not live in this world."""
+    return UnsupportedLoop(_NOT_TRIOS.format(clock=_name(clock), test=world.name))
 
 
 def refuse_own_clock(state: State, waited: Nanoseconds, went_on: float) -> None:
