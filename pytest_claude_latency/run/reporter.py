@@ -12,7 +12,6 @@ from pytest_claude_latency.collection.selection import is_marked
 from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.run.end_of_run import EndOfRun
 from pytest_claude_latency.run.session import BEGAN, REPORTED, STAGING, Session
-from pytest_claude_latency.run.verdict_reports import key_of
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
@@ -155,6 +154,8 @@ class Reporter:
 
     def _record_command(self, reports: Sequence[pytest.TestReport], nodeids: Sequence[str]) -> str:
         """Return the command that records these tests and no other; `--lf` where it selects exactly these."""
+        from pytest_claude_latency.run.verdict_reports import key_of  # only where something failed
+
         last_failed = getattr(self._session.config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
         is_exact = {report.nodeid for report in reports} == set(nodeids)
         if is_exact and last_failed and set(last_failed) == set(map(key_of, reports)):
