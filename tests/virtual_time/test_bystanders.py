@@ -296,3 +296,28 @@ def test_who_was_handed_something_through_a_pipe_is_waited_for(older: Older) -> 
     os.close(into)
 
     assert world.clock.now() <= 2 * SECOND
+
+
+@pytest.mark.parametrize("how", ["pipe", "socket"])
+def test_what_a_member_writes_is_noted_and_what_an_outsider_writes_is_not(world: World, how: str) -> None:
+    out, into = os.pipe()
+    here, there = socket.socketpair()
+
+    def write() -> int:
+        before = OUTSIDERS.handed_over
+        if how == "pipe":
+            os.write(into, b"x")
+        else:
+            here.send(b"x")
+        return OUTSIDERS.handed_over - before
+
+    by_member = write()
+    world.leave()
+    by_outsider = write()
+    for end in (out, into):
+        os.close(end)
+    here.close()
+    there.close()
+
+    assert by_member >= 1
+    assert by_outsider == 0

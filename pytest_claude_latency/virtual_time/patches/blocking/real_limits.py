@@ -2,6 +2,8 @@
 
 Such a wait takes its real time, and the clock stands meanwhile. When its limit has passed, the clock has to move as
 far, or a loop that repeats the wait until a deadline would never end.
+
+The same functions write to sockets and pipes, for which threads outside the world may wait.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pytest_claude_latency.virtual_time.patches.blocking.lines import instant_af
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import scheduled
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 
 if TYPE_CHECKING:
     from pytest_claude_latency.duration import Nanoseconds
@@ -64,6 +67,8 @@ def _raises(function: Callable[..., Any], limit_of: Callable[..., float | None],
     def limited(*args: Any, **kwargs: Any) -> Any:
         member = scheduled()
         before = None if member is None else member.world.clock.now()
+        if member is not None:
+            OUTSIDERS.hand_over()  # what is sent may wake one that waits for it
         try:
             return function(*args, **kwargs)
         except error:
@@ -73,6 +78,18 @@ def _raises(function: Callable[..., Any], limit_of: Callable[..., float | None],
             raise
 
     return limited
+
+
+def _hands_over(write: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that notes that a member writes what an outsider may wait for."""
+
+    @functools.wraps(write)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        if scheduled() is not None:
+            OUTSIDERS.hand_over()
+        return write(*args, **kwargs)
+
+    return noted
 
 
 def _limit_of_socket(socket: Any, *_: Any, **__: Any) -> float | None:
@@ -133,6 +150,7 @@ def _patch_selectors(module: Any) -> None:
 def _patch_os(module: Any) -> None:
     for name in [name for name in ("waitpid", "wait3", "wait4") if hasattr(module, name)]:
         setattr(module, name, _looks(getattr(module, name), lambda seen: seen[0] == 0))
+    module.write = _hands_over(module.write)
 
 
 def _patch_subprocess(module: Any) -> None:
