@@ -17,7 +17,7 @@ from socket import SocketIO
 from typing import Any, Final, Protocol, final
 
 from pytest_claude_latency.duration import nanoseconds
-from pytest_claude_latency.http.doors.compression import Compression
+from pytest_claude_latency.http.compression import Compression
 from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.http.doors.compression import Compression
+from pytest_claude_latency.http.compression import Compression
 from pytest_claude_latency.messages_api.exchange import Response
 
 

@@ -23,8 +23,8 @@ from aiohttp import BaseConnector, ClientConnectorError, ClientPayloadError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import ceil_timeout
 
+from pytest_claude_latency.http.compression import Compression
 from pytest_claude_latency.http.doors.aiohttp_answers import answer_at
-from pytest_claude_latency.http.doors.compression import Compression
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
 from pytest_claude_latency.messages_api.exchange import Exchange, Response
