@@ -40,6 +40,7 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
     "buffered-tool-input": _TIMES | _PACE | {"tools"},
     "one-after-another": frozenset({"elapsed"}),
     "retries": _TIMES | {"attempts", "retries"},
+    "retry-storm": _TIMES | {"attempts", "retries", "calls"},
     "new-connections": _TIMES | {"connection"},
     "stall": _LAST | _PACE,
     "blocked-loop": _TIMES | _PACE | {"application"},
