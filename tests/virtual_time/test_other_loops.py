@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -57,7 +58,8 @@ class Silent(Hiding):
 
     def __init__(self) -> None:
         super().__init__()
-        self.get_map = lambda: None  # type: ignore[assignment,return-value]
+        files = self.get_map()
+        self.get_map = lambda: SimpleNamespace(get=files.get)  # type: ignore[assignment,return-value]
 
 
 def monitored(loop: asyncio.AbstractEventLoop) -> list[float | None]:

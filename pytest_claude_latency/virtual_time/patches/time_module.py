@@ -52,12 +52,11 @@ class ClockReading(TimeFunction):
         """Return the time in the caller's world."""
         member = MEMBERS.get(get_ident())
         if member is None or (readings := member.world.readings) is None:
-            return self.machine() if LEADS.latest.monotonic == 0 or exempt(1) else self._ahead()
+            if LEADS.latest.monotonic == 0 or exempt(1):
+                return self.machine()
+            lead = LEADS.of(get_ident()).monotonic
+            return self.machine() + (lead if self.__name__.endswith("_ns") else lead / SECOND)
         return self.machine() if exempt(1) else self._read(readings)
-
-    def _ahead(self) -> Any:
-        lead = LEADS.of(get_ident()).monotonic
-        return self.machine() + (lead if self.__name__.endswith("_ns") else lead / SECOND)
 
 
 class DateReading(TimeFunction):

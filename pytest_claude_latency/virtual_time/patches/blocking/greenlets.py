@@ -106,15 +106,13 @@ def _watch(hub: Any) -> None:
 
 def install_eventlet(module: Any) -> None:
     """Patch a module that has a hub of eventlet."""
-    module.Hub.wait = _waiting(module.Hub.wait)
+    machine = module.Hub.wait
 
-
-def _waiting(wait: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(wait)
-    def waiting(hub: Any, seconds: float | None = None) -> Any:
+    @functools.wraps(machine)
+    def wait(hub: Any, seconds: float | None = None) -> Any:
         error = None if seconds == 0 else _error("eventlet")
         if error is not None:
             raise error  # it ends the hub, and reaches the thread's main greenlet; the next wait makes another hub
-        return wait(hub, seconds)
+        return machine(hub, seconds)
 
-    return waiting
+    module.Hub.wait = wait
