@@ -36,26 +36,20 @@ class Change(NamedTuple):
 def changes(recorded: Request, sent: Request) -> list[Change]:
     """Return what changed from the recorded request to the one that was sent, as far as it has a name."""
     before, after = messages_body(recorded), messages_body(sent)
-    found = [
-        *_of_model(requested_model(recorded), requested_model(sent)),
-        *_of_streaming(asks_to_stream(recorded), asks_to_stream(sent)),
-        *_of_cache_marks(_marks(before), _marks(after)),
-        *_of_prompt(before, after),
-        *_of_fields(before, after),
-    ]
+    models = [requested_model(request) or _ABSENT for request in (recorded, sent)]
+    streams = [asks_to_stream(request) for request in (recorded, sent)]
+    found: list[Change] = []
+    if models[0] != models[1]:
+        found.append(Change("model", f"model {models[0]} → {models[1]}"))
+    if streams == [True, False]:
+        found.append(Change("stream", "`stream` is gone: the first token will come with the last"))
+    elif streams == [False, True]:
+        found.append(Change("stream", "`stream` is new: the answer will come piece by piece"))
+    found += [*_of_cache_marks(_marks(before), _marks(after)), *_of_prompt(before, after)]
+    for name in _SIMPLE:
+        if before.get(name) != after.get(name):
+            found.append(Change(name, f"`{name}` {_shown(before, name)} → {_shown(after, name)}"))
     return [Change(change.name, printable(change.text)) for change in found]
-
-
-def _of_model(before: str | None, after: str | None) -> Iterator[Change]:
-    if before != after:
-        yield Change("model", f"model {before or _ABSENT} → {after or _ABSENT}")
-
-
-def _of_streaming(before: bool, after: bool) -> Iterator[Change]:
-    if before and not after:
-        yield Change("stream", "`stream` is gone: the first token will come with the last")
-    elif after and not before:
-        yield Change("stream", "`stream` is new: the answer will come piece by piece")
 
 
 def _of_cache_marks(before: int, after: int) -> Iterator[Change]:
@@ -77,12 +71,6 @@ def _of_prompt(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change
         counts = [len(value) if isinstance(value := body.get(name), list) else 0 for body in (before, after)]
         if counts[0] != counts[1]:
             yield Change(f"number of {name}", f"{name} {counts[0]} → {counts[1]}")
-
-
-def _of_fields(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
-    for name in _SIMPLE:
-        if before.get(name) != after.get(name):
-            yield Change(name, f"`{name}` {_shown(before, name)} → {_shown(after, name)}")
 
 
 def _shown(body: dict[str, Any], name: str) -> str:
