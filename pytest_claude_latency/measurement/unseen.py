@@ -6,7 +6,7 @@ from typing import final
 
 from pytest_claude_latency.http.guard.connection import Connection, NewProcess
 from pytest_claude_latency.http.guard.open_connections import OpenConnections
-from pytest_claude_latency.measurement.children import Children, Told
+from pytest_claude_latency.measurement.processes.children import Children, Told
 
 
 @final

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn, final
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.http.guard import names
-from pytest_claude_latency.measurement.shared_page import SharedPage, guard_when_shown, tell_of_forks
+from pytest_claude_latency.measurement.processes.shared_page import SharedPage, guard_when_shown, tell_of_forks
 from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.http.guard.guard import Guard
     from pytest_claude_latency.http.interception import Interception
     from pytest_claude_latency.measurement.measurement import Measurement
-    from pytest_claude_latency.measurement.older_children import OlderChild, OutlivingChild
+    from pytest_claude_latency.measurement.processes.older_children import OlderChild, OutlivingChild
     from pytest_claude_latency.messages_api.exchange import Request
 
 
@@ -178,7 +178,7 @@ class CurrentMeasurement:
 
     def _responder_of_child(self) -> Measurement | OlderChild | OutlivingChild | None:
         """Return what answers a request of a forked child: its copy of the measurement, if that is still under way."""
-        from pytest_claude_latency.measurement.older_children import OlderChild, OutlivingChild
+        from pytest_claude_latency.measurement.processes.older_children import OlderChild, OutlivingChild
 
         own, shown = self._measurement, self._page.read()
         if shown is None:

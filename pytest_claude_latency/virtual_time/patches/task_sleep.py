@@ -7,7 +7,6 @@ from asyncio import Handle, _get_running_loop, current_task, sleep
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.patches import unsupported_loops
 from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
     STATE,
     LoopState,
@@ -16,6 +15,7 @@ from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
     state_of,
 )
 from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
+from pytest_claude_latency.virtual_time.patches.loops import unsupported_loops
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import current
 

@@ -16,9 +16,9 @@ import trio
 from trio._core import _run
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.patches import unsupported_loops
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
+from pytest_claude_latency.virtual_time.patches.loops import unsupported_loops
 from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock

@@ -5,8 +5,8 @@ import pickle
 
 import pytest
 
-from pytest_claude_latency.measurement.children import Children, Told
 from pytest_claude_latency.measurement.miss import Miss, is_made_of_misses
+from pytest_claude_latency.measurement.processes.children import Children, Told
 
 
 @pytest.mark.skipif("not hasattr(os, 'fork')", reason="processes are forked on POSIX only")

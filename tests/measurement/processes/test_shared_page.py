@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.measurement.shared_page import SharedPage, Shown
+from pytest_claude_latency.measurement.processes.shared_page import SharedPage, Shown
 
 pytestmark = pytest.mark.skipif("not hasattr(os, 'fork')", reason="processes are forked on POSIX only")
 

@@ -7,9 +7,9 @@ from typing import Final, NoReturn, final
 from pytest_claude_latency.http.door import Door, Serving
 from pytest_claude_latency.http.guard.connection import Connection, NewProcess
 from pytest_claude_latency.http.recorder import Attempt
-from pytest_claude_latency.measurement.children import Children, Told
 from pytest_claude_latency.measurement.miss import Miss
-from pytest_claude_latency.measurement.shared_page import Shown
+from pytest_claude_latency.measurement.processes.children import Children, Told
+from pytest_claude_latency.measurement.processes.shared_page import Shown
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time.clock import WallClock
 
