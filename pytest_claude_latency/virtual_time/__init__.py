@@ -93,7 +93,7 @@ _PATCHES = {
     "asyncio.selector_events": "asyncio_loops.install_wake_up",
     "asyncio.proactor_events": "asyncio_loops.install_wake_up",
     "trio": "trio_runs.install",
-    "uvloop": "uvloop_loops.install",
+    "uvloop": "loops.uvloop_loops.install",
     "uuid": "dates.uuids.install",
     "_time_machine": "dates.time_travel.install_c_code",
     "time_machine": "dates.time_travel.install",
