@@ -36,7 +36,8 @@ def test_a_fixture_without_a_recording_names_it_and_the_command(suite: Suite) ->
         [
             "nothing is recorded that could answer this POST /v1/messages",
             f"  missing   {NAME}",
-            "  record    pytest --latency-mode=record test_it.py",
+            "  tests     2 tests meet this, and one command records them all",
+            "  record    pytest --latency-mode=record test_it.py::test_one test_it.py::test_two",
         ]
     )
 

@@ -97,6 +97,8 @@ def test_a_pipe_belongs_to_the_process_unless_a_child_has_it() -> None:
 def test_where_pairs_are_not_known_a_child_with_any_socket_may_have_the_other_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if children.hold("socket:"):
+        pytest.skip("a child of an earlier test has a socket")
     monkeypatch.setattr(open_files, "peer_of", lambda inode: None)
     here, there = socket.socketpair()
     other, _ = socket.socketpair()

@@ -140,9 +140,12 @@ def _culprit(trace: Trace, hold: Hold) -> tuple[str, str]:
     for call in trace.calls:
         # Only a client that blocks the thread can get something in a time in which the loop takes no turn.
         for attempt in call.attempts:
-            instants = [chunk.at for chunk in attempt.chunks] + [attempt.response.at if attempt.response else 0]
             is_here = attempt.thread == hold.thread and attempt.recorded is not None  # live, everything takes some time
-            if is_here and any(hold.start < attempt.sent + at < hold.end for at in instants):
+            offsets = [chunk.at for chunk in attempt.chunks] + [attempt.response.at if attempt.response else 0]
+            instants = [attempt.sent + at for at in offsets]
+            # Sent and answered within it, even if the answer's last byte ended it.
+            is_whole = hold.start <= attempt.sent < max(instants) == hold.end and not any(_late_in(call))
+            if is_here and (is_whole or any(hold.start < instant < hold.end for instant in instants)):
                 return _SYNC_CLIENT, trace.name(call)
     return _COMPUTING, ""
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.virtual_time.patches.exempt_callers import BACKGROUND, package
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, NATIVE_IDS, arrive, dismiss
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, NATIVE_IDS, OURS, arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
+from pytest_claude_latency.virtual_time.watch import thread_state
 from pytest_claude_latency.virtual_time.watch.thread_count import Life, end
 
 if TYPE_CHECKING:
@@ -93,7 +94,13 @@ def _is_call(function: Any = None, arguments: Any = None, keywords: Any = None, 
 
 
 def install() -> None:
-    """Patch the two names of the function."""
+    """Patch the two names of the function.
+
+    Threads that began below `threading` before this are nobody's in any world. The one by which pytest-xdist sends a
+    worker its orders waits for another process all the time, and would look like work that a replay must wait for.
+    """
+    listed = {thread.native_id for thread in threading.enumerate()}
+    OURS.update(ident for ident in thread_state.native_ids() if ident not in listed)
     module: Any = _thread
     original = module.start_new_thread
 

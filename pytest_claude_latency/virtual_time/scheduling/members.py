@@ -64,7 +64,7 @@ ANYTHING = object()
 # identifier alone: context variables are not handed on to new threads, and thread locals cannot be set from outside.
 MEMBERS: dict[int, Member] = {}
 NATIVE_IDS: dict[int, int] = {}  # the kernel's identifiers of members that `threading` does not list
-OURS: set[int] = set()  # the kernel's identifiers of this package's own threads, which no table of Python's lists
+OURS: set[int] = set()  # the kernel's identifiers of threads that no table of Python's lists: our own, and pytest's
 
 _BACKGROUND = "_claude_latency_background"
 _TOOL = "_claude_latency_tool"

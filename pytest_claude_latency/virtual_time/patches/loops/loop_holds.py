@@ -6,6 +6,7 @@ exact to the nanosecond. In a run that calls the API it is the loop's lag: what 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
@@ -15,6 +16,7 @@ from pytest_claude_latency.virtual_time.watch import source_location
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
+_NUMBERED = re.compile(r"Task-\d+")  # asyncio counts the tasks of the process
 _AWAKE = "_claude_latency_awake"  # when the loop last came back from its selector, in a world of real time
 
 
@@ -74,6 +76,11 @@ def _due(loop: Any, state: State, now: Nanoseconds) -> tuple[Due, ...]:
 
 
 def _task(task: Any) -> str:
+    """Return the task's own name, else its coroutine's: the number in asyncio's names is another in each run."""
+    coroutine = task.get_coro()
+    name = task.get_name()
+    if _NUMBERED.fullmatch(name):
+        name = f"the task {getattr(coroutine, '__qualname__', type(coroutine).__name__)}"
     stack = task.get_stack(limit=1)
-    where = source_location.of_frame(stack[0]) if stack else ""
-    return f"{task.get_name()} at {where}" if where else str(task.get_name())
+    is_program = bool(stack) and source_location.is_program(stack[0])
+    return f"{name} at {source_location.of_frame(stack[0])}" if is_program else str(name)
