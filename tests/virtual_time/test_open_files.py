@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.virtual_time.watch import open_files, socket_pairs
+from pytest_claude_latency.virtual_time.watch import children, open_files, socket_pairs
 from pytest_claude_latency.virtual_time.watch.open_files import Use
 from pytest_claude_latency.virtual_time.watch.socket_pairs import peer_of
 
