@@ -89,12 +89,9 @@ class Line:
         if the world has ended.
         """
         with TRACKED_LOCK:
-            # Asked under the lock. Who releases a lock, or puts something into a queue, does so first and looks for a
-            # line afterwards. So either this thread finds what has come, or the other thread finds this one.
             schedule = member.schedule
-            if schedule is None or come():
+            if schedule is None or self._has_come(place, come):
                 return
-            self._places.append(place)
             place.park(member)
         try:
             stand(schedule, place)
@@ -110,10 +107,9 @@ class Line:
         """
         ident = get_ident()
         with TRACKED_LOCK:
-            if come():
-                return
             place.ident = ident
-            self._places.append(place)
+            if self._has_come(place, come):
+                return
             if seconds is None:
                 OUTSIDERS.rest(ident)
                 LEADS.catch_up(ident)
@@ -126,6 +122,16 @@ class Line:
                 if place in self._places:
                     self._places.remove(place)
                 OUTSIDERS.wake(ident)
+
+    def _has_come(self, place: Place, come: Callable[[], bool]) -> bool:
+        """Put the place in the line, unless what it would wait for has come. Caller must hold LOCK."""
+        # In this order. Who releases a lock, or puts something into a queue, does so first and looks for a line
+        # afterwards, without our lock. So either this thread finds what has come, or the other thread finds this one.
+        self._places.append(place)
+        if come():
+            self._places.remove(place)
+            return True
+        return False
 
     def clear(self) -> None:
         """Forget everybody, in the child after a fork."""
