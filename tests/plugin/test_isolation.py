@@ -32,7 +32,7 @@ ENDINGS = {
 }
 
 SOURCE = """
-import os, signal, subprocess
+import signal, subprocess
 from app import ASKED
 
 left = []
@@ -43,7 +43,7 @@ async def interrupted():
 
 
 async def interrupting():
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)  # os.kill lets another thread take it, and that one may be late
     await asyncio.sleep(5)
 
 

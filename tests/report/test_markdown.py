@@ -4,6 +4,7 @@ import re
 
 from hypothesis import given
 
+from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report import markdown
 from tests.support.some_call import some_call
 from tests.support.some_results import node_ids, some_result, summary_of
@@ -71,4 +72,4 @@ def test_any_id_keeps_to_its_cell_and_its_code_span(nodeid: str) -> None:
     assert fence is not None
     assert cells[1].count(fence[1]) == 2
     inside = cells[1].strip().removeprefix(fence[1]).removesuffix(fence[1])
-    assert inside.replace("\\|", "|").strip() == nodeid.strip()
+    assert inside.replace("\\|", "|").strip() == printable(nodeid).strip()
