@@ -2,7 +2,9 @@
 
 A replayed request opens no connection, so the client's own pool does not hold it back. Here its limit does, in the time
 of the test: as many requests as `max_connections` are under way, the others wait in the order they came. One that
-waits longer than its pool time-out gets `PoolTimeout`.
+waits longer than its pool time-out gets `PoolTimeout`. In httpx each connection that is given back starts the time-outs
+of all who wait anew: its core offers the connection to every one of them, and who does not get it waits again from the
+beginning. httpx2 offers it to the first alone.
 """
 
 from __future__ import annotations
@@ -23,20 +25,26 @@ class Turn:
     def __init__(self, connections: Connections, called: Any = None) -> None:
         self._connections = connections
         self.called = called
-        """The event that is set when a connection is free; `None` if one was free at once."""
+        """The event that is set when a connection is offered; `None` if one was free at once."""
         self.has_connection = called is None
         self.has_left = False
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until a connection is free, at most `timeout` seconds. Return whether one is."""
-        return self.called.wait(timeout) or self.has_connection
+        while self.called.wait(timeout) and not self.has_connection:
+            self._connections.await_next_offer(self, threading.Event)
+        return self.has_connection
 
     async def wait_async(self, timeout: float | None) -> bool:
         """Do the same in a task, of asyncio or trio."""
         import anyio
 
-        with anyio.move_on_after(timeout):
-            await self.called.wait()
+        while not self.has_connection:
+            with anyio.move_on_after(timeout) as limit:
+                await self.called.wait()
+            if limit.cancelled_caught:
+                break
+            self._connections.await_next_offer(self, async_event)
         return self.has_connection
 
     def leave(self) -> None:
@@ -47,10 +55,11 @@ class Turn:
 
 @final
 class Connections:
-    """The connections of one pool."""
+    """The connections of one pool. `offered_to_all` says whether all who wait are called when one is given back."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, offered_to_all: bool = False) -> None:
         self._free = limit
+        self._offered_to_all = offered_to_all
         self._waiting: deque[Turn] = deque()
         self._lock = threading.Lock()  # a client may be used from several threads
 
@@ -78,7 +87,15 @@ class Connections:
                 return
             following = self._waiting.popleft()
             following.has_connection = True
-        following.called.set()
+            called = [following, *self._waiting] if self._offered_to_all else [following]
+        for waiting in called:
+            waiting.called.set()
+
+    def await_next_offer(self, turn: Turn, event: Callable[[], Any]) -> None:
+        """Let a request that did not get the offered connection be called again."""
+        with self._lock:
+            if not turn.has_connection:  # else it got the one that was given back in the meantime
+                turn.called = event()
 
 
 @final
@@ -97,7 +114,7 @@ class Pools:
         pool, limit = found
         connections = self._known.get(pool)
         if connections is None:
-            connections = self._known[pool] = Connections(limit)
+            connections = self._known[pool] = Connections(limit, offered_to_all=self._library.name == "httpx")
         return connections
 
     def is_full(self, transport: object) -> bool:
@@ -108,7 +125,8 @@ class Pools:
         pool, limit = self._library.pool_of(transport), self._library.limit_of(transport)
         if pool is None or limit is None:
             return False
-        return sum(not connection.is_idle() for connection in pool.connections) >= limit[1]
+        # Not its connections: one still counts as idle while the request that it was given to is about to be sent.
+        return len(pool._requests) >= limit[1]
 
     def forget(self) -> None:
         """Begin anew: a past test may have left answers unread, and with them connections in use."""

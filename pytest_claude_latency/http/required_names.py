@@ -33,7 +33,7 @@ _CLIENTS = (
 _POOLS = tuple(
     f"{pool}.{name}"
     for pool in ("ConnectionPool", "AsyncConnectionPool")
-    for name in ("connections", "_max_connections", "_http2")
+    for name in ("connections", "_max_connections", "_http2", "_requests")
 )
 
 _SDK = {
@@ -45,6 +45,7 @@ _RESPX = {
         f"Mocker.{name}" for name in ("registry", "register", "unregister", "start", "stop", "handler", "async_handler")
     ),
     "respx.models": ("PassThrough",),
+    "respx.transports": ("TryTransport",),
 }
 _AIOHTTP = {
     "aiohttp": ("ClientSession._request", "BaseConnector.connect", "BaseConnector._create_connection"),

@@ -56,6 +56,28 @@ def test_a_wait_ends_with_a_connection_or_with_its_limit() -> None:
     assert not third.wait(0.001)
 
 
+def test_where_a_connection_is_offered_to_all_who_wait_a_time_out_begins_anew() -> None:
+    """httpcore 1.0 restarts the limit of each request that did not get the connection; httpcore2 does not."""
+    events: list[threading.Event] = []
+
+    class Event(threading.Event):
+        def __init__(self) -> None:
+            super().__init__()
+            events.append(self)
+
+    for offered_to_all, waits in ((True, 3), (False, 2)):
+        events.clear()
+        connections = Connections(1, offered_to_all=offered_to_all)
+        first, second, third = [connections.turn(Event) for _ in range(3)]
+        first.leave()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading, "Event", Event)
+            assert second.wait(None)
+            assert not third.wait(0.001)
+        assert len(events) == waits
+
+
 def test_a_task_waits_in_the_same_way() -> None:
     async def main() -> tuple[bool, bool]:
         connections = Connections(1)

@@ -104,7 +104,7 @@ def test_a_pool_time_out_fires_in_virtual_time(suite: Suite) -> None:
         + """
 @pytest.mark.parametrize("way", ["async", "streams"])
 def test_it(way, claude_latency):
-    times = {"timeout": sdk_http.Timeout(30, pool=0.15 if IS_REPLAY else 30), "max_retries": 0}
+    times = {"timeout": sdk_http.Timeout(30, pool=0.05 if IS_REPLAY else 30), "max_retries": 0}
     if IS_REPLAY:
         with pytest.raises(anthropic.APITimeoutError) as raised:
             WAYS[way](limits(3, 1), **times)
@@ -124,7 +124,7 @@ def test_a_recorded_pool_time_out_is_replayed_when_it_came(suite: Suite) -> None
         POOLS
         + """
 def test_it(claude_latency):
-    times = {"timeout": sdk_http.Timeout(30, pool=0.15), "max_retries": 0}
+    times = {"timeout": sdk_http.Timeout(30, pool=0.05), "max_retries": 0}
     with pytest.raises(anthropic.APITimeoutError):
         asked(limits(1, 1), **times)
     save_result([call.total for call in claude_latency.calls if call.error == "PoolTimeout"])
@@ -136,7 +136,7 @@ def test_it(claude_latency):
     suite.replay().assert_outcomes(passed=1)
 
     assert len(suite.saved_result) == len(recorded) in {1, 2}  # on a slow machine the second one gets none in time too
-    assert set(suite.saved_result) == {0.15}
+    assert set(suite.saved_result) == {0.05}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

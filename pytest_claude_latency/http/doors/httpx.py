@@ -17,6 +17,7 @@ from unittest import mock
 
 from respx.mocks import Mocker
 from respx.models import PassThrough
+from respx.transports import TryTransport
 
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http.door import (
@@ -350,6 +351,8 @@ class HTTPXDoor:
     def meets_below(self, transport: Any) -> bool:
         """Return whether a transport of the program's own ends, as far as can be seen, at one that is met here."""
         kinds = (self.library.module.HTTPTransport, self.library.module.AsyncHTTPTransport)
+        if isinstance(transport, TryTransport):  # a user's router, above the transport of the client
+            transport = transport.transports[-1]
         if not wraps_one(transport, kinds):
             return False
         # Another tool may have taken the patch away: then the whole transport is answered, as a stranger's is.
@@ -400,15 +403,17 @@ class HTTPXDoor:
 def _asked_if_it_covers(handler: Any) -> Callable[..., Any]:
     """Return a respx handler that lets a measured request pass, unless a route of the user's covers it.
 
-    A router stands at the transports, so in a replay no measured request comes to it. In other modes the user's own
-    mock is asked, but its guard against what it does not know must not stop the request: it is known here.
+    A router stands at the transports. In a replay a measured request comes to it only above a transport of the
+    program's own, and no mock is asked. In other modes the user's own mock is asked, but its guard against what it does
+    not know must not stop the request: it is known here.
     """
 
     def handle(mocker: type[Mocker], request: Any) -> Any:
-        passage = current_passage()
-        if passage is not None and passage.attempt is not None:
+        passage, around = current_passage(), AROUND.get()
+        if around is not None or (passage is not None and passage.attempt is not None):
             routes = [route for router in mocker.routers for route in router.routes]
-            if not any(route.pattern is None or route.pattern.match(request) for route in routes):
+            is_covered = any(route.pattern is None or route.pattern.match(request) for route in routes)
+            if not is_covered or (around is not None and around.replays):
                 raise PassThrough("a Claude call that is being measured", request=request, origin=None)  # type: ignore[arg-type]
         return handler.__func__(mocker, request)
 

@@ -36,7 +36,7 @@ class ProgramsTransport:
         self._real = real
         self._request = request
         self._instead = instead
-        self._replays = replays
+        self.replays = replays
         self.is_met = False
         """Whether a request that it makes came to a door."""
         mark = _MARK.get()
@@ -58,7 +58,7 @@ class ProgramsTransport:
         try:
             given = _Given(self._real.handle_request(request))
         except Exception as error:
-            if self.is_met or self._replays:
+            if self.is_met or self.replays:
                 raise
             given = _Given(error)
         finally:
@@ -66,7 +66,7 @@ class ProgramsTransport:
         if self.is_met:
             return given.answer
         # A cache, or a mock. In a replay recordings answer first.
-        if self._replays:
+        if self.replays:
             given.answer.close()
         return self._instead(given).handle_request(request)
 
@@ -76,14 +76,14 @@ class ProgramsTransport:
         try:
             given = _Given(await self._real.handle_async_request(request))
         except Exception as error:
-            if self.is_met or self._replays:
+            if self.is_met or self.replays:
                 raise
             given = _Given(error)
         finally:
             AROUND.reset(token)
         if self.is_met:
             return given.answer
-        if self._replays:
+        if self.replays:
             await given.answer.aclose()
         return await self._instead(given).handle_async_request(request)
 
