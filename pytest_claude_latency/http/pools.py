@@ -12,9 +12,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
+from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.http.library import HTTPLibrary
 
 
@@ -22,8 +24,10 @@ from pytest_claude_latency.http.library import HTTPLibrary
 class Turn:
     """The place of one request at a pool: it waits for a connection, or uses one."""
 
-    def __init__(self, connections: Connections, called: Any = None) -> None:
+    def __init__(self, connections: Connections, recorded: Nanoseconds, called: Any = None) -> None:
         self._connections = connections
+        self.recorded = recorded
+        """When the recorded request had a connection."""
         self.called = called
         """The event that is set when a connection is offered; `None` if one was free at once."""
         self.has_connection = called is None
@@ -63,13 +67,16 @@ class Connections:
         self._waiting: deque[Turn] = deque()
         self._lock = threading.Lock()  # a client may be used from several threads
 
-    def turn(self, event: Callable[[], Any]) -> Turn:
-        """Return the place of a request that asks now. `event` makes what wakes one that has to wait."""
+    def turn(self, event: Callable[[], Any], recorded: Nanoseconds = 0) -> Turn:
+        """Return the place of a request that asks now. `event` makes what wakes one that has to wait.
+
+        `recorded` is when the request that answers it had a connection.
+        """
         with self._lock:
             if self._free:
                 self._free -= 1
-                return Turn(self)
-            turn = Turn(self, event())
+                return Turn(self, recorded)
+            turn = Turn(self, recorded, event())
             self._waiting.append(turn)
             return turn
 
@@ -85,7 +92,10 @@ class Connections:
             if not self._waiting:
                 self._free += 1
                 return
-            following = self._waiting.popleft()
+            # Where threads race for a connection, any of them may win: let it be the one that won in the recording,
+            # whose answer contains the shortest wait.
+            following = min(self._waiting, key=attrgetter("recorded")) if self._offered_to_all else self._waiting[0]
+            self._waiting.remove(following)
             following.has_connection = True
             called = [following, *self._waiting] if self._offered_to_all else [following]
         for waiting in called:

@@ -34,7 +34,11 @@ class ReplayTransport:
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
         script = self._script(request)
-        turn = None if self._connections is None else self._connections.turn(threading.Event)
+        turn = (
+            None
+            if self._connections is None
+            else self._connections.turn(threading.Event, self._playback.got_connection)
+        )
         leave = _leave_nothing if turn is None else turn.leave
         try:
             if turn is not None and not turn.has_connection:
@@ -50,7 +54,7 @@ class ReplayTransport:
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
         script = self._script(request, is_async=True)
-        turn = None if self._connections is None else self._connections.turn(async_event)
+        turn = None if self._connections is None else self._connections.turn(async_event, self._playback.got_connection)
         leave = _leave_nothing if turn is None else turn.leave
         try:
             if turn is not None and not turn.has_connection:

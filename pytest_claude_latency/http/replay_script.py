@@ -86,6 +86,12 @@ class Playback:
     slack: Nanoseconds = _LEAST_SLACK
     """How long the program may go on past the point where the recorded one stopped."""
 
+    @property
+    def got_connection(self) -> Nanoseconds:
+        """When the recorded request had waited for a connection of its pool, since the start of the test."""
+        connect = self.recorded.connect
+        return self.recorded.sent + (0 if connect is None else connect.at)
+
     def script(
         self, timeouts: Timeouts, error: Callable[[str, str], Exception], *, is_async: bool = False
     ) -> ReplayScript:

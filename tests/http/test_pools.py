@@ -56,6 +56,15 @@ def test_a_wait_ends_with_a_connection_or_with_its_limit() -> None:
     assert not third.wait(0.001)
 
 
+def test_where_threads_race_for_a_connection_the_one_wins_that_won_in_the_recording() -> None:
+    connections = Connections(1, offered_to_all=True)
+    first, second, third = [connections.turn(threading.Event, recorded) for recorded in (0, 200, 100)]
+
+    first.leave()
+
+    assert (second.has_connection, third.has_connection) == (False, True)
+
+
 def test_where_a_connection_is_offered_to_all_who_wait_a_time_out_begins_anew() -> None:
     """httpcore 1.0 restarts the limit of each request that did not get the connection; httpcore2 does not."""
     events: list[threading.Event] = []
