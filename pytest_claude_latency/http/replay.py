@@ -10,7 +10,7 @@ from typing import Any, final
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
 from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.http.library import HTTPLibrary
-from pytest_claude_latency.http.pools import Connections, async_event
+from pytest_claude_latency.http.pools import Connections, Turn, async_event
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
 
@@ -54,7 +54,7 @@ class ReplayTransport:
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
         script = self._script(request, is_async=True)
-        turn = None if self._connections is None else self._connections.turn(async_event, self._playback.got_connection)
+        turn = self._turn(async_event)
         leave = _leave_nothing if turn is None else turn.leave
         try:
             if turn is not None and not turn.has_connection:
@@ -70,6 +70,9 @@ class ReplayTransport:
             leave()
 
         return self._response(script, self._library.async_body(self._play_async(script, leave), close))
+
+    def _turn(self, event: Callable[[], Any]) -> Turn | None:
+        return None if self._connections is None else self._connections.turn(event, self._playback.got_connection)
 
     def _go_on(self, script: ReplayScript, request: Any, *, is_free: bool) -> None:
         """Go on behind a wait for a connection: with what was recorded, or with the time-out of the pool."""
