@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,8 @@ from importlib.metadata import Distribution, entry_points, requires
 from pathlib import Path
 
 import pytest
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"anthropic", "httpx", "httpx2", "hypothesis", "msgspec", "respx", "trio", "uvloop"}
@@ -110,6 +113,22 @@ def test_the_source_distribution_has_all_that_its_tests_need(built: list[Path]) 
         "pytest_claude_latency/py.typed",
         "tests/support/claude_server.py",
     } <= names
+
+
+@pytest.mark.parametrize("server", ["https://git.example", None], ids=["on GitHub", "elsewhere"])
+def test_links_of_the_readme_to_files_lead_into_the_repository_or_are_none(
+    server: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
+    monkeypatch.setenv("GITHUB_SERVER_URL", server) if server else monkeypatch.delenv("GITHUB_SERVER_URL", False)
+
+    text = ProjectMetadata(str(ROOT), PluginManager()).core.readme
+
+    targets = re.findall(r"\]\(([^)]*)\)", text)
+    files = [target.removeprefix(f"{server}/owner/name/blob/HEAD/") for target in targets]
+    assert bool(files) == bool(server)
+    assert all((ROOT / file).is_file() for file in files)
+    assert "troubleshooting" in text
 
 
 def test_pytest_finds_the_plugin_by_its_name() -> None:
