@@ -30,6 +30,7 @@ class Compression:
         """Return the bytes of the wire that hold a chunk, all of it."""
         if self._encoder is None or not data:
             return data
+        # Flushed, or the encoder would keep a chunk back until a later one: its instant would be lost.
         return self._encoder.compress(data) + self._encoder.flush(zlib.Z_SYNC_FLUSH)
 
     def end(self) -> bytes:

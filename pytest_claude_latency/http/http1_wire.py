@@ -126,6 +126,7 @@ class _ObservedInput(io.RawIOBase):
         try:
             count: int | None = self._raw.readinto(buffer)
         except TimeoutError as error:
+            # A recording has httpx's names whoever made it, so that another client can replay it.
             self._attempt.finish(error, called="ReadTimeout")
             raise
         except BaseException as error:  # a miss, too, ends the attempt
@@ -290,6 +291,7 @@ def _error_of_a_socket(error: RecordedError) -> OSError:
     number = _ERROR_NUMBER.fullmatch(error.message)
     if number is not None:
         return OSError(int(number[1]), number[2])  # Python makes it a `ConnectionResetError`, or what else it is
+    # An async client gives a broken socket no text, so its recording has no number. Most such sockets were reset.
     if error.name in ("ReadError", "WriteError", "CloseError"):
         return ConnectionResetError(ECONNRESET, strerror(ECONNRESET))
     return OSError(f"{error.name}: {error.message}")
@@ -322,4 +324,5 @@ def played(script: ReplayScript, playback: Playback, method: str, accepted: str 
 def _head(response: Response, of_the_body: list[str]) -> bytes:
     lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
     lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _FRAMING]
+    # `http.client` reads heads as latin-1, whatever the body is written in.
     return "\r\n".join([*lines, *of_the_body, "", ""]).encode("latin-1", "replace")

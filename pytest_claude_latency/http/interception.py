@@ -23,23 +23,6 @@ _UNSUPPORTED: Final = (
 )
 
 
-def _door_to(module: ModuleType, responder: Responders, recognition: Recognition) -> Door:
-    """Return the door of a client library that is loaded.
-
-    The other doors are imported only here, since they import what they patch: no run pays for a library that it does
-    not use.
-    """
-    if module.__name__ == "aiohttp":
-        from pytest_claude_latency.http.doors.aiohttp import AiohttpDoor
-
-        return AiohttpDoor(responder, recognition)
-    if module.__name__ == "urllib3":
-        from pytest_claude_latency.http.doors.urllib3 import URLLib3Door
-
-        return URLLib3Door(responder, recognition)
-    return HTTPXDoor(responder, recognition, HTTPLibrary.of(module))
-
-
 @final
 class Interception:
     """The doors through which each request of a Claude client passes after `start`.
@@ -72,6 +55,7 @@ class Interception:
             sys.meta_path.remove(self._watcher)
             self._watcher = None
         self._unsupported.clear()
+        # A patch restores what it found. Where two doors patch one name, the later one found the earlier one's.
         while self._doors:
             self._doors.pop().uninstall()
 
@@ -97,7 +81,19 @@ class Interception:
         # This runs while the program imports the library, which must not fail: `prove` says what is wrong.
         try:
             required_names.check(module.__name__)
-            door = _door_to(module, self._responder, self._recognition)
+            # The other doors are imported only here, since they import what they patch: no run pays for a library
+            # that it does not use.
+            match module.__name__:
+                case "aiohttp":
+                    from pytest_claude_latency.http.doors.aiohttp import AiohttpDoor
+
+                    door: Door = AiohttpDoor(self._responder, self._recognition)
+                case "urllib3":
+                    from pytest_claude_latency.http.doors.urllib3 import URLLib3Door
+
+                    door = URLLib3Door(self._responder, self._recognition)
+                case _:
+                    door = HTTPXDoor(self._responder, self._recognition, HTTPLibrary.of(module))
             door.install()
         except InterceptionError as error:
             self._unsupported.append(str(error))

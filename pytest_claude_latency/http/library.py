@@ -72,6 +72,7 @@ class HTTPLibrary:
 
     def is_failure_of_the_wire(self, error: BaseException) -> bool:
         """Return whether an error tells of a connection that was used, or should have been opened."""
+        # Both are raised before a connection is asked for, so the lack of one proves nothing.
         before = (self.module.PoolTimeout, self.module.UnsupportedProtocol)
         return isinstance(error, self.module.TransportError) and not isinstance(error, before)
 

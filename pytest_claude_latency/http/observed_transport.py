@@ -85,6 +85,8 @@ class ObservedTransport:
         return response
 
     def _fail(self, error: BaseException) -> None:
+        # A mock can raise such an error too: without a traced connection it is not the API's. A cancellation or a miss
+        # says nothing about who would have answered.
         if self._library.is_failure_of_the_wire(error):
             self._attempt.disown()
         self._attempt.finish(error)

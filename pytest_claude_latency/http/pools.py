@@ -98,6 +98,7 @@ class Connections:
             self._waiting.remove(following)
             following.has_connection = True
             called = [following, *self._waiting] if self._offered_to_all else [following]
+        # Without the lock: who is called may run at once, and ask for it.
         for waiting in called:
             waiting.called.set()
 
@@ -114,6 +115,7 @@ class Pools:
 
     def __init__(self, library: HTTPLibrary) -> None:
         self._library = library
+        # By the pool itself, not its address: a later client may lie where an earlier one did.
         self._known: WeakKeyDictionary[Any, Connections] = WeakKeyDictionary()
 
     def connections_of(self, transport: object) -> Connections | None:

@@ -69,6 +69,7 @@ class Attempt:
         self._end: End | None = None
         self._exchange: Exchange | None = None
         self._recorded: Exchange | None = None
+        # Two equal calls at once have equal counts of retries. The thread tells whose attempt this is.
         self._thread = get_ident()
         self.met_another_loop = False
         """Whether it failed because its connection belongs to another event loop than the one that asked."""
@@ -116,6 +117,7 @@ class Attempt:
     def traced(self, event: str) -> None:
         """Note an event of httpcore's trace extension, which tells most exactly when a connection was opened."""
         self._reached_network = True
+        # The body's end before anyone saw the head: a transport of the program's reads whole answers.
         if self._response is None and event.endswith("receive_response_body.complete"):
             self._was_read_ahead = True
         if event in _OPENING:
@@ -179,6 +181,7 @@ class Attempt:
         `called` is what recordings call the error, by the names of httpx; without it the error has such a name itself.
         """
         if self._end is None:
+            # A client that several event loops share fails so. The SDK hides it in an `APIConnectionError`.
             self.met_another_loop = isinstance(error, RuntimeError) and "loop" in str(error).lower()
             failed = isinstance(error, Exception)  # a cancellation, ^C or a miss is the program stopping, not the wire
             name = (called or type(error).__name__) if failed else None

@@ -46,7 +46,7 @@ class ReplayTransport:
                 self._go_on(script, request, is_free=turn.wait(patience))
             for instant in chain(script.connection(), script.headers()):
                 self._waiter.sleep_until(instant)
-        except BaseException:
+        except BaseException:  # a miss or a cancellation, too, gives the connection back, or the next request hangs
             leave()
             raise
         return self._response(script, self._library.sync_body(self._play(script, leave), leave))

@@ -30,6 +30,7 @@ _CLIENTS = (
     "UnsupportedProtocol",
 )
 
+# A replay opens no connection, so it asks the pool how many requests the client would let be under way.
 _POOLS = tuple(
     f"{pool}.{name}"
     for pool in ("ConnectionPool", "AsyncConnectionPool")
@@ -38,7 +39,7 @@ _POOLS = tuple(
 
 _SDK = {
     "anthropic": ("Anthropic.auth_headers", "AsyncAnthropic.auth_headers", "DefaultHttpxClient"),
-    "anthropic._base_client": ("random",),
+    "anthropic._base_client": ("random",),  # the jitter of its back-off, which a replay pins
 }
 _RESPX = {
     "respx.mocks": tuple(
@@ -49,7 +50,7 @@ _RESPX = {
 }
 _AIOHTTP = {
     "aiohttp": ("ClientSession._request", "BaseConnector.connect", "BaseConnector._create_connection"),
-    "aiohttp.helpers": ("ceil",),
+    "aiohttp.helpers": ("ceil",),  # it rounds long time-outs up to a second of the loop's clock, which begins by chance
     "aiohttp.client_proto": tuple(
         f"ResponseHandler.{name}" for name in ("data_received", "feed_data", "set_exception", "close")
     ),
@@ -60,11 +61,12 @@ _URLLIB3 = {
     "urllib3.connectionpool": (
         "HTTPConnectionPool.urlopen",
         "HTTPConnectionPool._make_request",
-        "HTTPConnectionPool._put_conn",
+        "HTTPConnectionPool._put_conn",  # `urlopen` loses a connection whose request fails as a full pool does
         "HTTPSConnectionPool._prepare_proxy",
     ),
 }
 _BOTOCORE = {
+    # Missing credentials end a call before it is sent, so what a replay answers is not signed.
     "botocore": ("UNSIGNED",),
     "botocore.credentials": ("DeferredRefreshableCredentials", "InstanceMetadataProvider.load"),
     "botocore.retries.standard": ("ExponentialBackoff.delay_amount",),

@@ -31,6 +31,7 @@ class RewritingTransport:
         return await self._inner.handle_async_request(self._with_body(request))
 
     def _with_body(self, request: Any) -> Any:
+        # `raw` has the names as the program wrote them, and the same name twice where it was given twice.
         headers = [
             (name, value) for name, value in request.headers.raw if name.decode("latin-1").lower() not in _OF_THE_BODY
         ]

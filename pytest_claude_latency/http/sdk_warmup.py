@@ -115,6 +115,7 @@ def _read_all() -> None:
     with suppress(Exception), anthropic.Anthropic(**asked, http_client=module.Client(transport=transport)) as client:
         with suppress(Exception):
             client.messages.create(**_ASKED)
+        # The types of the beta API are classes of their own: its first stream would be as slow as any.
         for messages in ("messages", "beta.messages"):
             with suppress(Exception), attrgetter(messages)(client).stream(**_ASKED) as stream:
                 for _ in stream:

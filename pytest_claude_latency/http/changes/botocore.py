@@ -95,6 +95,8 @@ class BotocorePatches:
             finally:
                 _UNSIGNED.reset(token)
 
+        # `sign` has the request but not the choice of a signer, and this the choice but not the request: hence the
+        # context variable between them.
         def choose_signer(original: Any, signer: Any, *args: Any, **kwargs: Any) -> Any:
             return unsigned if _UNSIGNED.get() else original(signer, *args, **kwargs)
 

@@ -54,6 +54,7 @@ class PinnedChance:
         found = getattr(module, "random", None)
         if found is None:
             return  # its back-off has no jitter, for example that of urllib3 1.26
+        # Some bind the function, some the module, of which they may use more than `random()`.
         pinned = _PinnedModule(self._random) if isinstance(found, ModuleType) else self._random
         self._patches.enter_context(mock.patch.object(module, "random", pinned))
 

@@ -86,6 +86,7 @@ class SDKPatches:
 
         The client keeps nothing of it: the same one may call the API in the next test.
         """
+        # The class that defines it, which the sync and the async client share: one patch serves both.
         base = next(base for base in client.__mro__ if "_resolve_deferred_base_url" in vars(base))
         state = sys.modules[base.__module__]._GoogleCredentialsState
         load, resolve, place = state.token, base._resolve_deferred_base_url, base._prepare_url

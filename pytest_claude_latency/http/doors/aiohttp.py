@@ -94,6 +94,7 @@ class AiohttpDoor:
         Raises:
             InterceptionError: they are not; nothing has been sent.
         """
+        # Each class is asked: a patch of the base does not reach a method that a subclass was given.
         for connector in (BaseConnector, aiohttp.TCPConnector, aiohttp.UnixConnector):
             if not hasattr(connector.connect, _PATCHED):
                 raise InterceptionError(_NOT_LIVE.format(name=f"{connector.__name__}.connect"))

@@ -120,15 +120,32 @@ class _ReplayedSocket(asyncio.Transport):
 
     def begin(self) -> None:
         """Begin to read, now that the protocol knows whose answer it waits for."""
+        # Kept, since a loop holds its tasks only weakly: an answer could vanish in the middle.
         self._task = self._loop.create_task(self._play(), name="a replayed answer")
 
     async def _play(self) -> None:
         try:
             await self._read()
         except _WireError as failure:
-            self._break(failure)
+            match failure.name:
+                case "ReadError":
+                    self._lose(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+                case "WriteError":
+                    self._lose(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+                case "RemoteProtocolError":
+                    self._lose(None)  # the server has closed it, which aiohttp does not take for an error of the socket
+                case _:
+                    self._raise_in_reader(ClientPayloadError(str(failure)))
         except _OverrunError:
-            self._overrun()
+            # A program that reads on fails. One that holds the answer and does not read did not go further.
+            answer = answer_at(self._handler)
+            if answer is not None and answer.is_idle:
+                answer.reads_on = lambda: self._playback.overrun(self._playback.recorded)
+                return
+            try:
+                self._playback.overrun(self._playback.recorded)
+            except BaseException as miss:  # this task is nobody's, so the reader raises it
+                self._raise_in_reader(miss)
 
     async def _read(self) -> None:
         receive, script = self._handler.data_received, self._script
@@ -153,29 +170,6 @@ class _ReplayedSocket(asyncio.Transport):
                 receive(b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"0")
         end = compression.end()
         receive((b"%x\r\n%b\r\n" % (len(end), end) if end else b"") + b"0\r\n\r\n")
-
-    def _break(self, failure: _WireError) -> None:
-        """End the connection as the recorded one ended."""
-        match failure.name:
-            case "ReadError":
-                self._lose(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
-            case "WriteError":
-                self._lose(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
-            case "RemoteProtocolError":
-                self._lose(None)  # the server has closed it, which aiohttp does not take for an error of the socket
-            case _:
-                self._raise_in_reader(ClientPayloadError(str(failure)))
-
-    def _overrun(self) -> None:
-        """Fail the test if the program reads on. One that holds the answer and does not read did not go further."""
-        answer = answer_at(self._handler)
-        if answer is None or not answer.is_idle:
-            try:
-                self._playback.overrun(self._playback.recorded)
-            except BaseException as miss:  # this task is nobody's, so the reader raises it
-                self._raise_in_reader(miss)
-        else:
-            answer.reads_on = lambda: self._playback.overrun(self._playback.recorded)
 
     def _lose(self, error: Exception | None) -> None:
         self._is_closing = True

@@ -142,7 +142,12 @@ class _Meeting:
 
     def transport(self, real: Any) -> Any:
         """Return the transport that answers the request: `real`, or what answers or observes in its place."""
-        request = self._claudes()
+        sent, around = (as_request(self._raw) if self.needs_body else None), self._around
+        # What a program's transport sends on for Claude's request is Claude's, whatever it changed of it.
+        is_claudes = sent is not None and (
+            (around is not None and around.carries(sent)) or self._is_claudes or self._door.recognition.is_claudes(sent)
+        )
+        request = sent if is_claudes else None
         if self._door.library.is_stand_in(real):
             if request is not None:
                 self._responder.note_stand_in(request)
@@ -160,16 +165,6 @@ class _Meeting:
     def __exit__(self, *error: object) -> None:
         if self._passage is not None:
             self._passage.__exit__(*error)
-
-    def _claudes(self) -> Request | None:
-        """Return a request that is Claude's as a plain value; `None` for all others."""
-        if not self.needs_body:
-            return None
-        request = as_request(self._raw)
-        around = self._around
-        if around is not None and around.carries(request):
-            return request
-        return request if self._is_claudes or self._door.recognition.is_claudes(request) else None
 
     def _serve(self, real: Any) -> Transport:
         """Return what answers the request, or observes it on its way through `real`."""
@@ -197,75 +192,44 @@ class _ClientMocker(Mocker):
 
     @classmethod
     def mock(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what takes the place of `spec`: a method of a client, or of one of the library's transports."""
-        make = cls._of_client if spec.__name__ == "_send_single_request" else cls._of_transport
-        function = make(spec)
+        """Return what takes the place of `spec`: a method of a client, or of one of the library's transports.
+
+        It calls `spec` with a view of the client, so all that the client does around its transport still happens. What
+        a client sends through a transport was met at the client, unless something of the program's own lies in between.
+        """
+        is_at_client = spec.__name__ == "_send_single_request"
+
+        async def meet_async(owner: Any, request: Any) -> Any:
+            meeting = cls.meeting(request, is_at_client=is_at_client)
+            if meeting is None:
+                return await spec(owner, request)
+            # An iterator can be read once: the library, too, sends what was read here.
+            if meeting.needs_body:
+                await request.aread()
+            with meeting:
+                if is_at_client:
+                    return await spec(meeting.client(owner), request)
+                return await meeting.transport(_Below(owner, spec)).handle_async_request(request)
+
+        def meet(owner: Any, request: Any) -> Any:
+            meeting = cls.meeting(request, is_at_client=is_at_client)
+            if meeting is None:
+                return spec(owner, request)
+            if meeting.needs_body:
+                request.read()
+            with meeting:
+                if is_at_client:
+                    return spec(meeting.client(owner), request)
+                return meeting.transport(_Below(owner, spec)).handle_request(request)
+
+        function = meet_async if inspect.iscoroutinefunction(spec) else meet
         cls.own.append(function)
         return function
 
     @classmethod
-    def _of_client(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what takes the place of a client's own `_send_single_request`.
-
-        It calls `spec` with a view of the client, so all that the client does around its transport still happens.
-        """
-        if inspect.iscoroutinefunction(spec):
-
-            async def send_async(client: Any, request: Any) -> Any:
-                meeting = cls.meeting(request)
-                if meeting is None:
-                    return await spec(client, request)
-                if meeting.needs_body:
-                    await request.aread()
-                with meeting:
-                    return await spec(meeting.client(client), request)
-
-            return send_async
-
-        def send(client: Any, request: Any) -> Any:
-            meeting = cls.meeting(request)
-            if meeting is None:
-                return spec(client, request)
-            if meeting.needs_body:
-                request.read()
-            with meeting:
-                return spec(meeting.client(client), request)
-
-        return send
-
-    @classmethod
-    def _of_transport(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what takes the place of a transport's own method.
-
-        What a client sends through it was met at the client, unless something of the program's own lies in between.
-        """
-        if inspect.iscoroutinefunction(spec):
-
-            async def handle_async(transport: Any, request: Any) -> Any:
-                meeting = cls.meeting(request, is_at_client=False)
-                if meeting is None:
-                    return await spec(transport, request)
-                if meeting.needs_body:
-                    await request.aread()
-                with meeting:
-                    return await meeting.transport(_Below(transport, spec)).handle_async_request(request)
-
-            return handle_async
-
-        def handle(transport: Any, request: Any) -> Any:
-            meeting = cls.meeting(request, is_at_client=False)
-            if meeting is None:
-                return spec(transport, request)
-            if meeting.needs_body:
-                request.read()
-            with meeting:
-                return meeting.transport(_Below(transport, spec)).handle_request(request)
-
-        return handle
-
-    @classmethod
     def meeting(cls, raw: Any, *, is_at_client: bool = True) -> _Meeting | _Proof | None:
         """Return how a door meets the request; `None` if none has a responder now, or an outer door has met it."""
+        # The probe names its door: of two interceptions in one process, each proves its own and none answers for both.
         if (probing := raw.extensions.get(_PROBE)) is not None:
             return _Proof(probing) if probing in cls.routers else None
         for door in cls.routers:

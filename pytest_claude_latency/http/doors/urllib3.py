@@ -87,6 +87,7 @@ class URLLib3Door:
             (HTTPConnectionPool, "urlopen", self._urlopen),
             (HTTPConnectionPool, "_make_request", self._make_request),
             (HTTPSConnectionPool, "_prepare_proxy", self._prepare_proxy),
+            # Both classes: the second one's method does not call the first one's.
             (HTTPConnection, "connect", _connect),
             (HTTPSConnection, "connect", _connect),
             (HTTPConnection, "getresponse", _getresponse),
@@ -154,6 +155,7 @@ class URLLib3Door:
             if serving.is_changed:
                 body = serving.request.content
                 headers = {name: value for name, value in serving.request.headers if name.lower() not in _OF_THE_BODY}
+            # Only a pool that blocks lets a request wait; the others open one connection more.
             if pool.block and pool.pool is not None and pool.pool.empty():
                 serving.attempt.has_queued = True
             with _served(pool, serving):
@@ -182,6 +184,7 @@ class URLLib3Door:
     ) -> Any:
         """Send the request on `conn`, or let the recorded answer come in its place."""
         service = _SERVICE.get()
+        # The context may reach another pool, which has a request of its own to send.
         if service is None or service.pool is not pool:
             with self._passage(pool, url):
                 return original(pool, conn, method, url, *args, **kwargs)

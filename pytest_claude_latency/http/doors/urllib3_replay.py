@@ -40,23 +40,23 @@ class StandIn(HTTPConnection):
             for instant in self._script.connection():
                 self._wait(instant)
         except RecordedError as error:
-            raise self._own(error) from None
+            # What urllib3 itself raises where it gets no connection: its retries tell these errors apart by class.
+            failure: Exception
+            match error.name:
+                case "ConnectTimeout":
+                    text = f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
+                    failure = exceptions.ConnectTimeoutError(self, text)
+                case "PoolTimeout":
+                    text = "Pool reached maximum size and no more connections are allowed."
+                    failure = exceptions.EmptyPoolError(self._pool, text)
+                case _:
+                    text = f"Failed to establish a new connection: {error.message}"
+                    failure = exceptions.NewConnectionError(self, text)
+            raise failure from None
         # By this flag of the pool's own connection urllib3 tells errors of a proxy from errors behind it.
         self._replaced._has_connected_to_proxy = True
         self.sock = ReplayedSocket(self._script, self._pieces)
         self.sock.settimeout(limit)
-
-    def _own(self, error: RecordedError) -> Exception:
-        """Return the error that urllib3 raises where it gets no connection."""
-        match error.name:
-            case "ConnectTimeout":
-                text = f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
-                return exceptions.ConnectTimeoutError(self, text)
-            case "PoolTimeout":
-                return exceptions.EmptyPoolError(
-                    self._pool, "Pool reached maximum size and no more connections are allowed."
-                )
-        return exceptions.NewConnectionError(self, f"Failed to establish a new connection: {error.message}")
 
 
 @final

@@ -75,8 +75,10 @@ def judge(host: Any, port: Any, frame: FrameType | None, library: str = "socket"
     if name is None:
         return
     watcher = watcher_now()
+    # A door knows the host as the program gave it, by name or by address.
     if watcher is None or _is_a_doors(name, number) or _is_a_doors(plain(host), number):
         return
+    # A server of this process stands in for the API: it is part of the test.
     if is_loopback(plain(host)) and listens_here(number):
         return
     watcher.met_outside(Connection.opened_by(frame, name, number, library))

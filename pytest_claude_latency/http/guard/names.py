@@ -27,6 +27,7 @@ def install() -> None:
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         addresses = lookup(host, *args, **kwargs)
         if isinstance(host, str | bytes):
+            # A run may look up any number of names. What is dropped is noted again with its next lookup.
             if len(_NAMES) > _MOST:
                 _NAMES.clear()
             _NAMES.update((address[4][0], host) for address in addresses if isinstance(address[4][0], str))

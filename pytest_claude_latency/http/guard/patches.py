@@ -35,6 +35,7 @@ def install() -> None:
 
 
 def _patch(module: ModuleType, patch: Patch) -> None:
+    # The mark is on what is patched: a run inside this one (pytester) may import this module anew, and wrap all again.
     if not hasattr(module, _MARK):
         setattr(module, _MARK, True)
         patch(module)
@@ -77,6 +78,7 @@ def _asyncio(module: Any) -> None:
 
 def _uvloop(module: Any) -> None:
     """Judge what uvloop's loops connect to: they do it in C, without audit events."""
+    # Plain functions that hand the coroutine on: the program's frame is on the stack only while it calls.
 
     def create_connection(
         original: Any, loop: Any, factory: Any, host: Any = None, port: Any = None, **more: Any

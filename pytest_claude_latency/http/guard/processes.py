@@ -36,6 +36,7 @@ def in_os(module: Any) -> None:
 
 def in_posixsubprocess(module: Any) -> None:
     """Meet what `multiprocessing` and loky spawn."""
+    # Written in C, it takes its arguments by place alone: the sixth is the environment.
     _meet(module, "fork_exec", 5)
 
 
