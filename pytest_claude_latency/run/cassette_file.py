@@ -22,11 +22,12 @@ from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.collection.markers import OWNERS, CassetteMarker, place_of
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
-from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.errors import CassetteError, LatencyError
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.miss import MissText
 from pytest_claude_latency.measurement.sources import CassetteSource
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
+from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.settings import Mode, Settings
@@ -121,6 +122,20 @@ class CassetteFile:
         recording = redact(recording, self.settings.redact)
         self.save([recording])
         return len(dumps(recording).encode(errors="surrogatepass"))
+
+    def lost_by(self, exchanges: Sequence[Exchange], mocks: Sequence[str]) -> str | None:
+        """Return what to say where these exchanges replace a recording of more calls; `None` where they do not.
+
+        `mocks` may have answered what is missing.
+        """
+        try:
+            recording = self.load()
+        except CassetteError:  # nobody can say what a damaged one held
+            return None
+        before, now = len(calls_of(recording.exchanges if recording else ())), len(calls_of(exchanges))
+        if now >= before:
+            return None
+        return messages.fewer_calls(now, before, mocks) if now else messages.recording_removed(self.shown)
 
     def _overrun(self, exchange: Exchange, line: str | None, waited: Nanoseconds) -> MissText:
         # Nobody knows what came after the point where the recorded program stopped reading, so nothing is made up.

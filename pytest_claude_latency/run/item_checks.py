@@ -22,7 +22,18 @@ from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.settings import Mode
 
-_MOCKS_ABOVE: Final = ("aioresponses", "moto", "requests_mock", "responses", "vcr")
+_MOCKS_ABOVE: Final = (
+    "aioresponses",
+    "betamax",
+    "botocore.stub",
+    "httmock",
+    "moto",
+    "placebo",
+    "pook",
+    "requests_mock",
+    "responses",
+    "vcr",
+)
 """Modules that answer requests above the places where these are met, so that no one can tell what they answered."""
 
 

@@ -14,6 +14,7 @@ from pytest_claude_latency.measurement.miss import Miss
 from pytest_claude_latency.report.misses import MISSED
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.run import messages
+from pytest_claude_latency.run.item_checks import loaded_mocks
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.session import OVER_BUDGET
 
@@ -52,9 +53,12 @@ class ItemOutcome:
     @property
     def why_not_recorded(self) -> str:
         """Why what was sent is not to be written; empty if it is."""
-        if self.keeps_recording and self.test.measurement.asked_the_api:
-            return ""
-        old = "; the recording of before stays" if self.test.file.exists else ""
+        measurement, is_there = self.test.measurement, self.test.file.exists
+        if self.keeps_recording and measurement.asked_the_api:
+            # What a mock above the HTTP library answers is not seen, so that no call may mean one that was answered.
+            mocks = [] if measurement.log.exchanges or not is_there else loaded_mocks()
+            return messages.kept_unseen(mocks) if mocks else ""
+        old = "; the recording of before stays" if is_there else ""
         if self.keeps_recording:
             return f"something other than the API answered{old}"
         reasons = {"skipped": "the test was skipped", "xfailed": "the test failed, as expected"}

@@ -139,6 +139,8 @@ class MeasuredItem:
         outcome.not_recorded = outcome.why_not_recorded
         if not outcome.not_recorded:
             outcome.not_recorded = "see the error of its teardown"  # until it is written
+            if lost := test.file.lost_by(log.exchanges, item_checks.loaded_mocks()):
+                outcome.warn(lost)
             with test.session.failing():
                 outcome.recorded_bytes = test.file.keep(log.exchanges, self._began, log.clients)
             outcome.not_recorded = ""

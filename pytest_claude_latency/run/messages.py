@@ -148,6 +148,29 @@ def nothing_was_seen(names: Sequence[str]) -> str:
     )
 
 
+def kept_unseen(names: Sequence[str]) -> str:
+    """Return why the recording of before stays where a test made no call, and mocks are loaded."""
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"no call was seen, and {', '.join(names)} {verb} loaded, which may have answered; the recording of before "
+        "stays: delete it if no call is to be made"
+    )
+
+
+def recording_removed(recording: str) -> str:
+    """Return what is said of a recording that goes, since what it was made of sent nothing when recorded again."""
+    return f"no call was made, so its recording of before was removed: {recording}"
+
+
+def fewer_calls(now: int, before: int, names: Sequence[str]) -> str:
+    """Return what is said of a recording that has fewer calls than the one that it replaces."""
+    told = f"its recording has {number_of(now, 'call')} now, and had {before} before"
+    if not names:
+        return told
+    verb = "is" if len(names) == 1 else "are"
+    return f"{told}; {', '.join(names)} {verb} loaded, and what a mock above the HTTP library answers is not recorded"
+
+
 def not_one_owner(name: str, owners: Sequence[str]) -> str:
     """Return what is said of a shared recording that no test, or more than one test, owns."""
     claim = f"{len(owners)} tests own it: {', '.join(owners)}" if owners else "no test that was collected owns it"

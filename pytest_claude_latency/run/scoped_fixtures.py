@@ -28,6 +28,7 @@ from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.cassette_file import CassetteFile
+from pytest_claude_latency.run.item_checks import loaded_mocks
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
@@ -142,12 +143,24 @@ class _MeasuredFixture:
         if measurement.answered_elsewhere:
             self._session.warn(f"{self._file.subject}: {messages.answered_elsewhere(measurement.answered_elsewhere)}")
         if settings.mode.records and not measurement.replays and measurement.asked_the_api:
-            with self._session.failing():
-                self._file.keep(measurement.log.exchanges, self._began, measurement.log.clients)
+            self._keep_recording()
         if unused := self._file.unused(measurement.source):
             if settings.strict:
                 pytest.fail(f"{unused} ({messages.STRICTLY})", pytrace=False)
             self._session.warn(unused)
+
+    def _keep_recording(self) -> None:
+        """Write what was recorded, and say where that is less than was recorded before."""
+        __tracebackhide__ = True
+        log, file, mocks = self._measurement.log, self._file, loaded_mocks()
+        if mocks and not log.exchanges and file.exists:
+            self._session.warn(f"{file.subject}: not written: {messages.kept_unseen(mocks)}")
+            return
+        # A worker that recorded nothing removes nothing: another one may just have recorded the fixture in full.
+        if (log.exchanges or not self._session.is_worker) and (lost := file.lost_by(log.exchanges, mocks)):
+            self._session.warn(f"{file.subject}: {lost}")
+        with self._session.failing():
+            file.keep(log.exchanges, self._began, log.clients)
 
 
 def _run(finalizers: Sequence[Callable[[], object]]) -> None:

@@ -405,6 +405,79 @@ def test_a_mock_above_the_http_library_is_named_where_no_call_was_seen(suite: Su
     result.stdout.fnmatch_lines(["  mocks     responses is loaded: what a mock above the HTTP library answers*"])
 
 
+ASKED = "def test_it(claude_latency):\n    ask()\n    ask('two')\n"
+TAKEN = "import responses\n\n\ndef test_it(claude_latency):\n    pass\n"
+PARTLY_TAKEN = "import responses\n\n\ndef test_it(claude_latency):\n    ask()\n"
+OF_A_FIXTURE = """
+
+@pytest.fixture(scope="module")
+def asked():
+    BODY
+
+
+def test_it(asked, claude_latency):
+    pass
+"""
+
+
+def test_no_recording_is_replaced_by_nothing_where_a_mock_above_may_have_answered(suite: Suite) -> None:
+    suite.pytester.makepyfile(responses="")
+    suite.write(ASKED)
+    suite.record().assert_outcomes(passed=1)
+    (recording,) = suite.recordings()
+    before = (suite.path / recording).read_text()
+    suite.write(TAKEN)
+
+    result = suite.record()
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["not written: test_it.py::test_it: no call was seen, and responses is loaded*the recording of before stays*"]
+    )
+    assert (suite.path / recording).read_text() == before
+
+
+def test_a_recording_of_fewer_calls_names_the_mocks_that_may_have_answered_the_others(suite: Suite) -> None:
+    suite.pytester.makepyfile(responses="")
+    suite.write(ASKED)
+    suite.record().assert_outcomes(passed=1)
+    suite.write(PARTLY_TAKEN)
+
+    result = suite.record()
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["warning: test_it.py::test_it: its recording has 1 call now, and had 2 before;", "  responses is loaded, and*"]
+    )
+
+
+def test_the_recording_of_a_wider_fixture_is_kept_in_the_same_way(suite: Suite) -> None:
+    suite.pytester.makepyfile(responses="")
+    suite.write(OF_A_FIXTURE.replace("BODY", "ask()"))
+    suite.record().assert_outcomes(passed=1)
+    (recording,) = suite.recordings()
+    suite.write("import responses\n" + OF_A_FIXTURE.replace("BODY", "pass"))
+
+    kept = suite.record()
+
+    kept.stdout.fnmatch_lines(
+        ["warning: test_it.py::@module.asked: not written: no call was seen, and", "  responses is loaded, which may*"]
+    )
+    assert suite.recordings() == [recording]
+    suite.write(OF_A_FIXTURE.replace("BODY", "pass"))
+    (suite.path / "responses.py").unlink()
+
+    removed = suite.record("-p", "no:cacheprovider")
+
+    removed.stdout.fnmatch_lines(
+        [
+            "warning: test_it.py::@module.asked: no call was made, so its recording of*",
+            "  * removed: cassettes/test_it/@*",
+        ]
+    )
+    assert suite.recordings() == []
+
+
 SOCKETS = """
 import io, json, requests, urllib3.util.connection
 

@@ -192,9 +192,27 @@ def test_the_recording_of_a_test_that_no_longer_makes_calls_is_removed(suite: Su
     suite.record()
     suite.write("def test_it(claude_latency):\n    pass\n\n\ndef test_other(claude_latency):\n    ask()\n")
 
-    suite.record().assert_outcomes(passed=2)
+    result = suite.record()
 
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "warning: test_it.py::test_it: no call was made, so its recording of before was",
+            "  removed: cassettes/test_it/test_it.1.jsonl",
+        ]
+    )
     assert suite.recordings() == ["cassettes/test_it/test_other.1.jsonl"]
+
+
+def test_a_recording_of_fewer_calls_than_the_one_before_is_told(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    ask(), ask('two'), ask('three')\n")
+    suite.record().assert_outcomes(passed=1)
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+
+    fewer, same = suite.record(), suite.record()
+
+    fewer.stdout.fnmatch_lines(["warning: test_it.py::test_it: its recording has 1 call now, and had 3 before"])
+    same.stdout.no_fnmatch_line("*had * before*")
 
 
 def test_a_test_that_makes_no_calls_leaves_no_folder(suite: Suite) -> None:
