@@ -48,6 +48,7 @@ def of_call(attempts: Attempts, now: Nanoseconds | None = None, holds: Sequence[
     if timeline.total is not None:
         total = timeline.total
     elif now is not None:
+        # a request of another thread may have been sent after the instant at which the test was looked at
         total = max(now - timeline.sent, 0)
     else:
         arrived = last.chunks[-1].at if last.chunks else last.response.at if last.response else 0
@@ -59,8 +60,10 @@ def of_call(attempts: Attempts, now: Nanoseconds | None = None, holds: Sequence[
     if timeline.error is not None and gave_up:
         failures.append(failure(last) or timeline.error)
     dues = [as_due(attempt, holds) for attempt in attempts]
+    # Stalls are looked for among the instants at which pieces were due, and parts are cut where the program took them.
     pieces = read(dues[-1], last.sent - timeline.sent).deltas
     whole = merged([*_earlier_attempts(attempts), *_last_attempt(attempts, timeline, total, pieces)], total)
+    # of earlier attempts too: a program may be late to read a refusal, before it pauses
     late = [
         (attempt.sent - timeline.sent + start, attempt.sent - timeline.sent + end)
         for attempt, due in zip(attempts, dues, strict=True)
@@ -135,6 +138,7 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None, holds: Se
 
 def usual_gap(deltas: Sequence[Delta]) -> Nanoseconds | None:
     """Return the usual time between two pieces of content; None if there are too few to say."""
+    # stalls are left out: a single long one would raise the mean so far that it hid itself
     short = [gap for _, gap in _gaps(deltas) if gap < _LEAST_STALL]
     return sum(short) // len(short) if len(short) >= _FEWEST_GAPS else None
 
@@ -168,6 +172,7 @@ def _earlier_attempts(attempts: Attempts) -> Iterator[Segment]:
         if attempt.is_redirect:
             yield Segment(Part.CONNECTION, start, next_sent)
             continue
+        # the end of a refused answer may be noted after the retry was sent, since its connection is closed later
         over = min(ended(attempt, following.sent) - origin, next_sent)
         yield Segment(Part.REFUSED, start, over)
         yield Segment(Part.BACK_OFF, over, next_sent)
@@ -202,6 +207,7 @@ def _last_attempt(
         return
     opened = start
     if last.connect is not None:
+        # a connection that was opened ahead for another request may be ready after the answer came over a free one
         first_sign = total if timeline.headers is None else timeline.headers
         opened = min(start + last.connect.at + last.connect.duration, first_sign)
         yield Segment(Part.CONNECTION, start, opened)
@@ -236,6 +242,7 @@ def _begins(timeline: Timeline, pieces: Sequence[Delta]) -> list[tuple[Nanosecon
         if following is None or following.kind != "thinking":
             begins.append((at, Part.THINKING))
     begins += [begin for start, end in tool_spans(timeline) for begin in ((start, Part.TOOLS), (end, Part.ANSWERING))]
+    # by instant only: of two at one instant the later in this list wins, so that a tool covers the piece before it
     return sorted(begins, key=lambda begin: begin[0])
 
 
@@ -255,8 +262,10 @@ def tool_spans(timeline: Timeline) -> Iterator[Span]:
 def _answer_tokens(timeline: Timeline, segments: Iterable[Segment]) -> int | None:
     """Return the number of tokens of the answer, without thinking; None if unknown."""
     usage = timeline.usage
+    # before the last event of a stream the API has counted only the beginning
     if usage.output is None or not usage.final:
         return None
+    # some providers count thinking among the output and do not say how much of it that was
     if usage.thinking is None:
         return None if any(segment.part is Part.THINKING for segment in segments) else usage.output
     return max(usage.output - usage.thinking, 0)
@@ -271,6 +280,7 @@ def _polls_on(path: Sequence[Stretch], calls: Sequence[Attempts]) -> list[bool]:
     polls = polled(others)
     asked = [None if stretch.call is None else poll_of(calls[stretch.call - 1][0].request) for stretch in path]
     found = [poll is not None and poll in polls for poll in asked]
+    # the pause between two requests about one thing is part of asking; any other gap is the program's own work
     for place in range(1, len(path) - 1):
         if path[place].call is None and found[place - 1] and asked[place - 1] == asked[place + 1]:
             found[place] = True

@@ -25,6 +25,7 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
     "not-streamed": frozenset({"ttft", "ttfa", "first_token"}),
     "much-output": _LENGTH,
     "cut-off": _LENGTH,
+    # A lower limit makes no answer shorter that ends by itself, so this is advice and mends no broken budget.
     "limit-far-above": frozenset(),
     "counted-words": _LENGTH,
     "uncached-prompt": _PROMPT,
@@ -36,12 +37,15 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
     "high-temperature": _LENGTH,
     "slower-model": _TIMES | _PACE | {"cost"},
     "long-thinking": _LENGTH | {"ttfa", "first_token", "thinking"},
+    # Thinking that is shown takes as long: the answer comes no sooner, but the first sign of life does.
     "silent-thinking": frozenset({"ttft", "longest_gap"}),
     "buffered-tool-input": _TIMES | _PACE | {"tools"},
+    # No call becomes faster by running next to another; only the test does.
     "one-after-another": frozenset({"elapsed"}),
     "retries": _TIMES | {"attempts", "retries"},
     "retry-storm": _TIMES | {"attempts", "retries", "calls"},
     "new-connections": _TIMES | {"connection"},
+    # Not the first token: a gap is between two pieces, so the first one had come.
     "stall": _LAST | _PACE,
     "blocked-loop": _TIMES | _PACE | {"application"},
     "slow-consumer": _LAST | _PACE | {"application"},
@@ -55,24 +59,23 @@ def fitting(findings: Iterable[Finding], trace: Trace, broken: Iterable[Broken])
     limits = list(broken)
     found = []
     for finding in findings:
-        costs = [cost for limit in limits if (cost := _cost_there(finding, trace, limit)) is not None]
+        costs = []
+        for metric, number in limits:
+            metrics = {metric}
+            if number is not None and number <= len(trace.calls) and not trace.calls[number - 1].timeline.streamed:
+                # Its first token comes with its last, so what makes the whole shorter lowers that too.
+                metrics |= {"total"} if metric in ("ttft", "ttfa") else set()
+            concerned = {number} if number is not None else trace.calls_on_path
+            is_elsewhere = bool(finding.calls) and not concerned.intersection(finding.calls)
+            if is_elsewhere or not metrics & LOWERS[finding.rule]:
+                continue
+            if finding.costs:
+                # Only the time of the calls that this limit is about: a saving in another call would not mend it.
+                by_call = zip(finding.calls, finding.costs, strict=True)
+                costs.append(sum(cost for call, cost in by_call if call in concerned))
+            else:
+                costs.append(finding.cost)
+        # of several broken limits the one where the remedy saves most: the finding is told once
         if costs:
             found.append(replace(finding, cost=max(costs)))
     return tuple(sorted(found, key=lambda finding: -finding.cost))
-
-
-def _cost_there(finding: Finding, trace: Trace, broken: Broken) -> int | None:
-    """Return the time that a finding is about, as far as it lies in what was too slow; None if it does not fit."""
-    metric, number = broken
-    metrics = {metric}
-    if number is not None and number <= len(trace.calls) and not trace.calls[number - 1].timeline.streamed:
-        # Its first token comes with its last, so what makes the whole shorter lowers that too.
-        metrics |= {"total"} if metric in ("ttft", "ttfa") else set()
-    if not metrics & LOWERS[finding.rule]:
-        return None
-    concerned = {number} if number is not None else trace.calls_on_path
-    if finding.calls and not concerned.intersection(finding.calls):
-        return None
-    if not finding.costs:
-        return finding.cost
-    return sum(cost for call, cost in zip(finding.calls, finding.costs, strict=True) if call in concerned)

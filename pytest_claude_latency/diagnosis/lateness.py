@@ -25,6 +25,7 @@ def as_due(exchange: Exchange, holds: Sequence[Hold] = ()) -> Exchange:
     """Return the same exchange with each part at the instant when it was due, never later than it was taken."""
     if exchange.recorded is not None:
         return _as_recorded(exchange, exchange.recorded)
+    # a hold of another thread kept nobody in this one from reading
     of_thread = [hold for hold in holds if hold.thread == exchange.thread]
     if not of_thread:
         return exchange
@@ -32,6 +33,7 @@ def as_due(exchange: Exchange, holds: Sequence[Hold] = ()) -> Exchange:
     def due(taken: Nanoseconds) -> Nanoseconds:
         instant = exchange.sent + taken
         starts = [hold.start for hold in of_thread if hold.start < instant <= hold.end + _AT_ONCE]
+        # what is taken right after a hold may have come at its very start, and not before the request was sent
         return max(min([instant, *starts]) - exchange.sent, 0)
 
     return replace(
@@ -48,6 +50,7 @@ def late_spans(taken: Exchange, due: Exchange) -> Iterator[Span]:
     """
     reached: Nanoseconds = 0
     for late, early in zip(_instants(taken), _instants(due), strict=True):
+        # parts are taken in order: behind a part that is late, the next ones cannot be taken either, and count once
         start = max(reached, early)
         if start < late:
             yield start, late

@@ -20,6 +20,7 @@ def application(trace: Trace) -> Finding | None:
 
     What it took late of an answer is another finding.
     """
+    # both stand in one part of the breakdown, since both are the program's; the remedies differ
     cost = trace.breakdown.time_in(Part.APPLICATION) - trace.breakdown.late
     total = trace.breakdown.total
     if cost < max(_LEAST_TIME, _LEAST_SHARE * total):
@@ -54,6 +55,7 @@ def _held_in(trace: Trace, gap: Stretch) -> str:
     start, end = trace.origin + gap.start, trace.origin + gap.end
     waits = [hold for hold in trace.holds if not hold.is_loop and start <= hold.start and hold.end <= end]
     longest = max(waits, key=lambda hold: hold.length, default=None)
+    # less than half would name a small wait as the reason for a long gap
     if longest is None or 2 * longest.length < gap.end - gap.start:
         return ""
     what, where = place_of_hold(longest)

@@ -53,6 +53,7 @@ def blocked_loop(trace: Trace) -> Finding | None:
         culprits.setdefault((block.what, block.where), []).append(block)
     if not culprits:
         return None
+    # one finding, about the place that cost most: mending it shows what the next one really costs
     (what, where), blocks = max(culprits.items(), key=lambda item: sum(block.cost for block in item[1]))
     cost = sum(block.cost for block in blocks)
     if cost < _LEAST_BLOCK:
@@ -79,7 +80,7 @@ def slow_consumer(trace: Trace) -> Finding | None:
 
     Silent where an event loop was held, which is another finding, and about the little time that every reader takes.
     """
-    late = {call.number: min(_late_without_blocks(trace, call), _longer(call)) for call in trace.calls}
+    late = {call.number: _made_longer(trace, call) for call in trace.calls}
     calls = [
         call
         for call in trace.calls
@@ -109,6 +110,7 @@ def slow_consumer(trace: Trace) -> Finding | None:
 
 
 def _blocks(trace: Trace) -> Iterator[_Block]:
+    # A loop's hold is from one look at its selector to the next, so it is the longer of two that lie in each other.
     loops = [hold for hold in trace.holds if hold.is_loop]
     # A task that reads on alone takes no turn of the loop, so what it blocks is noted as a wait only.
     alone = [
@@ -129,6 +131,7 @@ def _blocks(trace: Trace) -> Iterator[_Block]:
         if named:
             what, where = _culprit(trace, hold)
             due = tuple(name for _, name in sorted(named))
+            # nothing was lost before the first of these was due, however long the hold had lasted by then
             yield _Block(hold, what, where, hold.end - max(min(named)[0], hold.start), due, tuple(calls))
 
 
@@ -150,29 +153,18 @@ def _culprit(trace: Trace, hold: Hold) -> tuple[str, str]:
     return _COMPUTING, ""
 
 
-def _late_without_blocks(trace: Trace, call: PromptCall) -> Nanoseconds:
-    """Return for how long a call's parts were there and not taken, without the time in which a loop was held."""
+def _made_longer(trace: Trace, call: PromptCall) -> Nanoseconds:
+    """Return for how long a call took longer since its program took parts late, without the time of held loops."""
     thread = call.attempts[-1].thread
-    held = [(hold.start, hold.end) for hold in trace.holds if hold.in_loop and hold.thread == thread]
     late = call.breakdown.time_in(Part.APPLICATION)
-    return late - sum(
-        max(min(end, until) - max(start, since), 0) for start, end in _late_in(call) for since, until in _disjoint(held)
-    )
-
-
-def _longer(call: PromptCall) -> Nanoseconds:
-    """Return how much sooner the call would have been over, had the program taken each part when it was there."""
-    due = Timeline.of((*call.attempts[:-1], call.due)).total
-    return call.breakdown.total if due is None else max(call.breakdown.total - due, 0)
-
-
-def _disjoint(spans: list[tuple[Nanoseconds, Nanoseconds]]) -> Iterator[tuple[Nanoseconds, Nanoseconds]]:
-    """Yield the spans without what they have in common: a loop's hold contains the waits that made it."""
     reached: Nanoseconds = 0
-    for start, end in sorted(spans):
-        if end > reached:
-            yield max(start, reached), end
-            reached = end
+    # A loop's hold contains the waits that made it, so what two holds have in common is taken off once.
+    for start, end in sorted((hold.start, hold.end) for hold in trace.holds if hold.in_loop and hold.thread == thread):
+        late -= sum(max(min(until, end) - max(since, start, reached), 0) for since, until in _late_in(call))
+        reached = max(reached, end)
+    # A part that was taken late and made up for costs nothing: what counts is how much sooner the end could have come.
+    due = Timeline.of((*call.attempts[:-1], call.due)).total
+    return late if due is None else min(late, max(call.breakdown.total - due, 0))
 
 
 def _late_in(call: PromptCall) -> Iterator[tuple[Nanoseconds, Nanoseconds]]:

@@ -52,13 +52,14 @@ def _by_faster_model(trace: Trace, call: PromptCall) -> list[PromptCall]:
         if (
             model
             and model != call.timeline.model
-            # an answer of another length takes another time, whatever the model
+            # An answer of another length takes another time, whatever the model. Zero is "unknown".
             and 0 < tokens[0] <= tokens[1] <= 2 * tokens[0]
             and like.timeline.stop_reason == call.timeline.stop_reason
         ):
             calls_by_model.setdefault(model, []).append(like)
     if not calls_by_model:
         return []
+    # the median of a model's calls, since a single lucky answer is not what a user would get from it
     fastest = min(calls_by_model.values(), key=_median_time)
     median, time = _median_time(fastest), _time(call)
     return fastest if median <= _FASTER * time and time - median >= _LEAST_GAIN else []

@@ -26,9 +26,16 @@ def retries(trace: Trace) -> Finding | None:
     costs = tuple(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls)
     cost = sum(costs)
     pauses = sum(call.breakdown.time_in(Part.BACK_OFF) for call in calls)
-    failures = [text for call in calls for text in _failures(call)]
+    failures = []
+    for attempt in (attempt for call in calls for attempt in call.attempts):
+        if (reason := failure(attempt)) is not None:
+            after = header(attempt.response.headers if attempt.response else (), "retry-after")
+            # only a number is shown: a header may hold anything
+            is_number = after is not None and after[:6].replace(".", "").isdigit()
+            failures.append(f"{reason}, retry-after {after}" if is_number else reason)
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
-    # the limit of the account, not a fault of the API
+    # A 429 is the limit of the account and no fault of the API. It is asked for first, since it is the one kind that
+    # the program can end by itself.
     if any(text.startswith("429") for text in failures):
         remedy = "spread the requests, or raise the rate limit"
     elif any(text[:1] in "45" for text in failures):
@@ -44,19 +51,6 @@ def retries(trace: Trace) -> Finding | None:
         costs=costs,
         calls=numbers(calls),
     )
-
-
-def _failures(call: PromptCall) -> list[str]:
-    """Return why each attempt failed, with the time to wait that the API named: `"429, retry-after 2"`."""
-    texts = []
-    for attempt in call.attempts:
-        reason = failure(attempt)
-        if reason is None:
-            continue
-        after = header(attempt.response.headers if attempt.response else (), "retry-after")
-        # only a number is shown: a header may hold anything
-        texts.append(f"{reason}, retry-after {after}" if after and after[:6].replace(".", "").isdigit() else reason)
-    return texts
 
 
 def new_connections(trace: Trace) -> Finding | None:
@@ -75,6 +69,7 @@ def new_connections(trace: Trace) -> Finding | None:
         else:
             pool[free] = call
             could_reuse.append(call)
+    # the first attempt only: a retry often needs a new connection, since the failure closed the old one
     opened = [call for call in could_reuse if call.attempts[0].connect is not None]
     costs = tuple(call.breakdown.time_in(Part.CONNECTION) for call in opened)
     cost = sum(costs)
@@ -113,6 +108,7 @@ def stall(trace: Trace) -> Finding | None:
         return None
     worst = max(calls, key=lambda call: _longest_stall(call)[0])
     gap, place = _longest_stall(worst)
+    # a stall was measured against the usual gap, so there is one; only the types do not know it
     deltas, usual = worst.pieces, usual_gap(worst.pieces) or 0
     return Finding(
         rule="stall",

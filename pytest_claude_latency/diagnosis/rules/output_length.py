@@ -12,7 +12,7 @@ from pytest_claude_latency.duration import SECOND
 
 _MOSTLY = 0.5
 _LEAST_TIME = SECOND
-_LEAST_TOKENS = 100
+_LEAST_TOKENS = 100  # an answer of a few sentences, of which nobody can leave half out
 _BY_DESIGN = 16  # an answer limited to so few tokens is a choice among given answers
 # people leave room for a long answer; a limit is far above only if no answer came near it
 _FAR_ABOVE = 8
@@ -20,8 +20,8 @@ _LEAST_SLACK = 500
 _ENOUGH_ANSWERS = 3
 # the guide recommends about 0.2 for more focused answers
 _HIGH, _LOW = 0.8, 0.4
-_LONG = 300
-_AS_LONG = 0.9
+_LONG = 300  # tokens: short answers have no room to wander
+_AS_LONG = 0.9  # answers at one temperature differ by more than a tenth among themselves
 
 
 def much_output(trace: Trace) -> Finding | None:

@@ -19,8 +19,16 @@ def one_after_another(trace: Trace) -> Finding | None:
     Silent where a later request holds something that an earlier answer said, continues its conversation, asks the
     same again, or does other work after a short answer, by which the program may have chosen it.
     """
+    # Runs of calls, one after another, each independent of all before it in its run. A call without an answer ends a
+    # run: what the program did next may depend on the failure.
+    groups: list[list[PromptCall]] = []
+    for call in trace.calls:
+        if groups and call.answered and all(_could_run_together(earlier, call) for earlier in groups[-1]):
+            groups[-1].append(call)
+        else:
+            groups.append([call] if call.answered else [])
     # one finding: the group that would save most
-    group = max(_independent_groups(trace), key=_gain, default=[])
+    group = max((group for group in groups if len(group) > 1), key=_gain, default=[])
     gain = _gain(group) if group else 0
     if not trace.matters(gain) or gain < _LEAST_GAIN:
         return None
@@ -36,17 +44,6 @@ def one_after_another(trace: Trace) -> Finding | None:
         saving=Saving(span=gain, how=f"if all take the {duration.show(longest)} of the longest", calls=len(group)),
         calls=numbers(group),
     )
-
-
-def _independent_groups(trace: Trace) -> list[list[PromptCall]]:
-    """Return runs of two or more calls, one after another, each independent of all before it in its run."""
-    groups: list[list[PromptCall]] = []
-    for call in trace.calls:
-        if groups and call.answered and all(_could_run_together(earlier, call) for earlier in groups[-1]):
-            groups[-1].append(call)
-        else:
-            groups.append([call] if call.answered else [])
-    return [group for group in groups if len(group) > 1]
 
 
 def _could_run_together(earlier: PromptCall, later: PromptCall) -> bool:

@@ -25,8 +25,8 @@ _LEAST_CACHED: Final = (
 )
 # a short wait shows that the length of the prompt costs little
 _LEAST_WAIT = 300 * MILLISECOND
-_CACHED = 1000
-_GROWN = 1.5
+_CACHED = 1000  # tokens: what is cached below that is read again in no time, so that its loss explains nothing
+_GROWN = 1.5  # prompts of one program differ a little from run to run, for example by what a search had found
 _LEAST_GROWN = 500  # tokens: less is read in no time
 _KEPT = 300 * SECOND  # how long the API keeps a cached prompt that is not read, unless asked for longer
 _PREFIX: Final = ("tools", "system", "messages")  # the order in which the API caches
@@ -73,12 +73,10 @@ def cache_written_anew(trace: Trace) -> Finding | None:
         later = next((call for call in trace.calls if _could_have_read(earlier, call)), None)
         if later is None:
             continue
-        place = first_difference(earlier.body, later.body)
-        what = "" if place is None else f"; the first change in the prompt is {place}"
         return Finding(
             rule="cache-written-anew",
             fact=f"calls {earlier.number} and {later.number} wrote {earlier.cache_written} and {later.cache_written} "
-            f"tokens of their prompts to the cache, and the later one read none{what}",
+            f"tokens of their prompts to the cache, and the later one read none{_change(earlier, later, 'the prompt')}",
             remedy="put what changes after what is cached, so that all calls begin with the same text",
             cost=later.breakdown.time_in(Part.WAITING),
             guide=2,
@@ -100,10 +98,12 @@ def cold_fan_out(trace: Trace) -> Finding | None:
             call
             for call in trace.calls
             if call is not first
+            # what a call writes can be read from its first token on, so these were sent too early for that
             and first.sent <= call.sent < first.sent + ttft
             and call.cache_written >= _CACHED
             and not call.cache_read
             and call.timeline.model == first.timeline.model
+            # calls of a fan-out share tools and system prompt, and ask different things about them
             and (first_difference(first.body, call.body) or "messages").startswith("messages")
         ]
         if others:
@@ -134,13 +134,12 @@ def prompt_grew(trace: Trace) -> Finding | None:
     if not grown:
         return None
     call, before = max(grown, key=lambda pair: pair[0].prompt_tokens - pair[1].prompt_tokens)
-    place = first_difference(before.body, call.body)
-    what = "" if place is None else f"; the first change in it is {place}"
     return Finding(
         rule="prompt-grew",
         fact=f"the prompt of {trace.name(call)} has {call.prompt_tokens} tokens, and {before.prompt_tokens} in the "
-        f"recording that this run replaces{what}",
+        f"recording that this run replaces{_change(before, call, 'it')}",
         remedy="send only what the answer needs, or cache the part that stays the same",
+        # a longer prompt may have been answered sooner, by a less busy API: then it cost nothing that can be shown
         cost=max(_wait(call) - _wait(before), 0),
         guide=2,
         calls=numbers(now for now, _ in grown),
@@ -148,6 +147,7 @@ def prompt_grew(trace: Trace) -> Finding | None:
 
 
 def _wait(call: PromptCall) -> Nanoseconds:
+    # Without a stream the time for reading the prompt cannot be told apart from that for the answer.
     return call.breakdown.time_in(Part.WAITING, Part.WHOLE)
 
 
@@ -178,6 +178,7 @@ def cache_reset(trace: Trace) -> Finding | None:
 def _goes_on(earlier: PromptCall, later: PromptCall) -> bool:
     """Whether the later call continues the earlier one's messages, soon enough to read what that had cached."""
     before, after = earlier.body.get("messages"), later.body.get("messages")
+    # equal lists are the same request once more, and no next turn
     if not isinstance(before, list) or not isinstance(after, list) or len(after) <= len(before):
         return False
     return after[: len(before)] == before and 0 <= later.sent - earlier.over < _KEPT
@@ -203,6 +204,7 @@ def _could_have_read(earlier: PromptCall, later: PromptCall) -> bool:
     # what a call writes can be read from its first token on
     if not 0 <= later.sent - (earlier.sent + ttft) < _KEPT:
         return False
+    # tools come first in what is cached, so equal ones could have been read whatever follows them
     if earlier.body.get("tools") and earlier.body.get("tools") == later.body.get("tools"):
         return True
     # the beginning or the end is alike: then something within changed, a date for example
@@ -258,6 +260,12 @@ def _same_call_earlier(trace: Trace, call: PromptCall) -> PromptCall | None:
         if same.cache_read >= _CACHED and like:
             return same
     return None
+
+
+def _change(before: PromptCall, now: PromptCall, what: str) -> str:
+    """Return what a fact adds about two prompts: `"; the first change in it is system[0].text"`; empty if none."""
+    place = first_difference(before.body, now.body)
+    return "" if place is None else f"; the first change in {what} is {place}"
 
 
 def first_difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -17,10 +17,16 @@ def retry_storm(trace: Trace) -> Finding | None:
 
     Silent about the client's own two retries, about requests that only look alike, and where answers came.
     """
+    # by the bytes of the body: a program's own retry is another call to the client, with nothing else in common
     alike: dict[bytes, list[PromptCall]] = {}
     for call in trace.calls:
         alike.setdefault(call.attempts[0].request.content, []).append(call)
-    storms = [calls for calls in alike.values() if _refusals(calls) >= _FEWEST - 1 and _is_stubborn(calls)]
+    storms = []
+    for calls in alike.values():
+        failed = [failure(attempt) is not None for call in calls for attempt in call.attempts]
+        # an answer in between would mean that the program asked the same again on purpose; only the last may be one
+        if sum(failed) >= _FEWEST - 1 and all(failed[:-1]):
+            storms.append(calls)
     if not storms:
         return None
     worst = max(storms, key=_refusals)
@@ -40,9 +46,3 @@ def retry_storm(trace: Trace) -> Finding | None:
 
 def _refusals(calls: list[PromptCall]) -> int:
     return sum(failure(attempt) is not None for call in calls for attempt in call.attempts)
-
-
-def _is_stubborn(calls: list[PromptCall]) -> bool:
-    """Return whether only the last of all attempts may have been answered."""
-    attempts = [attempt for call in calls for attempt in call.attempts]
-    return all(failure(attempt) is not None for attempt in attempts[:-1])

@@ -64,6 +64,7 @@ def buffered_tool_input(trace: Trace) -> Finding | None:
 
 
 def _held_back(call: PromptCall) -> Nanoseconds:
+    # the API sends the input of such a tool as it is written, so a silence there is the model's own
     tools = call.body.get("tools")
     if any(isinstance(tool, dict) and tool.get("eager_input_streaming") for tool in tools or ()):
         return 0

@@ -41,6 +41,7 @@ def not_streamed(trace: Trace) -> Finding | None:
         if call.timeline.streamed
         and call.timeline.ttft is not None
         and call.timeline.model == worst.timeline.model
+        # a prompt of another length takes another time to read, so it tells nothing about this one
         and call.prompt_tokens <= 2 * worst.prompt_tokens <= 4 * call.prompt_tokens
     ]
     saved = worst.breakdown.time_in(Part.WHOLE) - median_low(times_to_first_token) if times_to_first_token else 0

@@ -87,6 +87,7 @@ def _asked(call: PromptCall) -> _Asked | None:
     """Return the first number of words that the prompt asks for; None if there is none."""
     sentences = (sentence for text in prompt_text.instructions(call.body) for sentence in _SENTENCE.findall(text))
     for sentence in filter(_ASKS.search, sentences):
+        # the limits first: "in 50 words or less" fits both, and a short answer keeps it
         for at_most, patterns in ((True, _AT_MOST), (False, _EXACT)):
             for pattern in patterns:
                 if match := re.search(pattern, sentence, re.IGNORECASE):
