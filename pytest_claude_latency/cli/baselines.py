@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.baselines.baseline import Baseline, merge
-from pytest_claude_latency.baselines.folder import ListedFile, folder_of, list_folder, locate, root_of
+from pytest_claude_latency.baselines.folder import folder_of, list_folder, locate, root_of
 from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.comparison.compare import compare as compare_series
 from pytest_claude_latency.comparison.rules import Rules
@@ -31,7 +31,7 @@ from pytest_claude_latency.report.markdown import code
 BASELINE_HELP = "the name of a baseline, which is NAME.jsonl in .latency/ of the project, or a path"
 _WIDTH = 120
 """How long lines are where the output is no terminal."""
-_LIST_HEADERS = ("baseline", "tests", "samples", "measured", "saved (UTC)", "commit", "size")
+_LIST_HEADERS: tuple[str, ...] = ("baseline", "tests", "samples", "measured", "saved (UTC)", "commit", "size")
 
 
 def declare(commands: Any) -> None:
@@ -103,6 +103,7 @@ def compare(chosen: argparse.Namespace) -> int:
                 rules = rules.with_text(key, text)
             except LimitError as error:
                 chosen.parser.error(f"argument --{rule.name}: {error}")
+    # both before anything is printed: half a comparison looks like a whole one
     old, new = load(path_of(chosen.before)), load(path_of(chosen.after))
     # a test that failed on one side is not "gone" or "new": it is named with the reason
     left_out = {nodeid: f"{outcome} before" for nodeid, outcome in old.left_out.items()} | dict(new.left_out)
@@ -137,33 +138,32 @@ def show_list(chosen: argparse.Namespace) -> int:
         # a problem, not an empty answer: most likely this is the wrong folder
         print(f"no baselines in {folder}")
         return 1
-    rows = [_LIST_HEADERS, *map(_list_cells, files)]
+    rows = [_LIST_HEADERS]
+    for file in files:
+        if file.baseline is None:
+            rows.append((file.path.stem, f"PROBLEM: {file.problem}"))
+            continue
+        entries = file.baseline.entries.values()
+        # each test has its own: a run of some tests saves only those
+        commits = sorted({entry.commit or "unknown" for entry in entries})
+        # as much of a hash as people read: `3f2a9c0e5d1b`, `3f2a9c0e5d1b-dirty`
+        short = [f"{commit[:12]}-dirty" if commit.endswith("-dirty") else commit[:12] for commit in commits]
+        row = (
+            file.path.stem,
+            str(len(entries)),
+            str(sum(len(entry.series.samples) for entry in entries)),
+            " and ".join(sorted({entry.series.kind for entry in entries})),
+            max((entry.saved for entry in entries), default="")[:16].replace("T", " "),
+            short[0] if len(short) == 1 else number_of(len(short), "commit") if short else "",
+            f"{file.size / 1000:.1f} kB",
+        )
+        rows.append(row)
     # a problem stands behind the name and may be longer than the columns there
     widths = column_widths(row for row in rows if len(row) == len(_LIST_HEADERS))
     widths[0] = max(columns_of(row[0]) for row in rows)
     for row in rows:
         print(printable(line_of(row, widths[: len(row)])))
     return 1 if any(file.problem for file in files) else 0
-
-
-def _list_cells(file: ListedFile) -> tuple[str, ...]:
-    """Return the cells of one baseline: all columns, or its name and its problem if it cannot be read."""
-    if file.baseline is None:
-        return file.path.stem, f"PROBLEM: {file.problem}"
-    entries = file.baseline.entries.values()
-    # each test has its own: a run of some tests saves only those
-    commits = sorted({entry.commit or "unknown" for entry in entries})
-    # as much of a hash as people read: `3f2a9c0e5d1b`, `3f2a9c0e5d1b-dirty`
-    short = [f"{commit[:12]}-dirty" if commit.endswith("-dirty") else commit[:12] for commit in commits]
-    return (
-        file.path.stem,
-        str(len(entries)),
-        str(sum(len(entry.series.samples) for entry in entries)),
-        " and ".join(sorted({entry.series.kind for entry in entries})),
-        max((entry.saved for entry in entries), default="")[:16].replace("T", " "),
-        short[0] if len(short) == 1 else number_of(len(short), "commit") if short else "",
-        f"{file.size / 1000:.1f} kB",
-    )
 
 
 def merge_shards(chosen: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,24 +61,21 @@ def run(chosen: argparse.Namespace) -> int:
         facts = " " * 30
         if recording := checked.recording:
             release_lines[release_line(recording.client)] += 1
+            # clocks of two machines may disagree: a recording of today is not of tomorrow
             age = max((datetime.now(UTC) - datetime.fromisoformat(recording.recorded)).days, 0)
             facts = f"{number_of(age, 'day'):>10}  {recording.client:<18}"
         print(printable(f"{'PROBLEM' if checked.problems else 'ok':<8}{facts}  {checked.path}"))
         for problem in checked.problems:
             print(printable(f"    {problem}"))
-    made_by = ", ".join(["", *_by_library(release_lines)])
+    made_by, shown = "", ""
+    for line in sorted(release_lines):
+        name, _, version = line.rpartition(" ")
+        # a library is named once, with its first release line: `anthropic 0.x: 1, 2.x: 3`
+        made_by += f", {version if name == shown else line}: {release_lines[line]}"
+        shown = name
     problems = sum(bool(checked.problems) for checked in all_checked)
     print(printable(f"{number_of(len(all_checked), 'recording')}{made_by}; {problems or 'none'} with problems"))
     return 1 if problems else 0
-
-
-def _by_library(release_lines: Mapping[str, int]) -> Iterator[str]:
-    """Yield how many recordings each release line made. Each library is named once: `anthropic 0.x: 1`, `2.x: 3`."""
-    shown = ""
-    for line in sorted(release_lines):
-        name, _, version = line.rpartition(" ")
-        yield f"{version if name == shown else line}: {release_lines[line]}"
-        shown = name
 
 
 def folder_of(chosen: argparse.Namespace) -> str:
@@ -129,10 +126,17 @@ def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[C
         except CassetteError as error:
             problems[path] = [f"it cannot be read: {error.problem}"]
             continue
+        # where it is, never what it is: this output goes into logs that more people read than the recording
         problems[path] = [f"it may hold a credential: {place}" for place in find_credentials(recording)]
         if mixed := _why_mixed(path, recording):
             problems[path].append(f"its set is mixed or incomplete: {mixed}")
-    placed = {path: recording for path, recording in recordings.items() if _is_placed(path, folder)}
+    # Only what lies where a test or fixture would look can be unused: programs load other recordings by themselves.
+    # The folder of recordings may have several parts, `data/cassettes`; below it is one folder for each module.
+    parts = Path(folder).parts
+    placed = {
+        path: recording for path, recording in recordings.items() if path.resolve().parts[-2 - len(parts) : -2] == parts
+    }
+    # no test to collect belongs to the recording of a fixture; its name is looked for in the file's text instead
     tests = {path: recording for path, recording in placed.items() if not _is_of_fixture(recording)}
     # pytest is asked once for all files, since each start of it takes seconds
     test_files = sorted({_test_file(path, recording, folder) for path, recording in tests.items()})
@@ -165,13 +169,6 @@ def _why_mixed(path: Path, recording: Recording) -> str | None:
         if header is not None and header.version > 1 and (header.set or None) != recording.set_mark:
             return f"it was not recorded together with {other.name}"
     return None
-
-
-def _is_placed(path: Path, folder: str) -> bool:
-    """Return whether it lies where a test or fixture would look; programs load others by themselves."""
-    # the folder of recordings may have several parts, `data/cassettes`; below it is one folder for each module
-    parts = Path(folder).parts
-    return path.resolve().parts[-2 - len(parts) : -2] == parts
 
 
 def _is_of_fixture(recording: Recording) -> bool:

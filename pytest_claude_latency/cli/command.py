@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = int(chosen.run(chosen))
+        # here, and not when Python ends: a pipe that was closed must be noticed where it is handled
         sys.stdout.flush()
         return status
     except BrokenPipeError:

@@ -81,6 +81,7 @@ def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
     reports = {file: report for file, report in reports.items() if report is not None}
     # a file that the user names is to be a report; in a folder there may be any other JSON
     reports |= {place: _read(place) for place in places if place.is_file() and place.suffix == ".json"}
+    # every file that is named counts as a recording until it turned out to be a report
     recordings = [path for path in find_recordings(places, folder) if path not in reports]
     recorded_traces = RecordedTraces()
     lines: list[str] = []
@@ -164,6 +165,7 @@ def _answer_tokens(calls: Sequence[Mapping[str, Any]]) -> dict[Part, int | None]
     """
     tokens: dict[Part, int | None] = {}
     ordered = sorted(calls, key=lambda call: call.get("sent") or 0.0)
+    # neighbours are enough: where any two calls overlap, two that follow each other do
     overlap = any(
         (call.get("sent") or 0.0) + (call.get("total") or 0.0) > following["sent"]
         for call, following in pairwise(ordered)

@@ -46,6 +46,7 @@ def find_in_use(files: Iterable[Path]) -> RecordingsInUse:
     """Ask pytest, in a process of its own, which recordings the tests of these files use."""
     run, answer = _ask_pytest(map(str, files))
     if answer is None:
+        # pytest's own reason stands last: above it is what the suite printed, or a traceback through pytest
         lines = (run.stderr or run.stdout).strip().splitlines()
         return RecordingsInUse(failure=lines[-1] if lines else f"it ended with status {run.returncode}")
     facts = json.loads(answer)
@@ -83,6 +84,7 @@ def _ask_pytest(
 
 def _has_key(file: Path) -> bool:
     try:
+        # bytes: an ini file in another encoding must not end the command, and the key is plain ASCII in each of them
         return _INI_KEY.encode() in file.read_bytes()
     except OSError:
         return False
