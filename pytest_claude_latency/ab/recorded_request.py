@@ -29,6 +29,7 @@ from pytest_claude_latency.messages_api.exchange import Exchange, Request, heade
 from pytest_claude_latency.messages_api.quotes import quotes_an_answer
 from pytest_claude_latency.messages_api.retries import calls_of
 
+# The date of AWS is among them: it is part of what is signed, and on its own it says that there is a signature.
 _SIGNATURES = ("x-amz-content-sha256", "x-amz-date", "signature", "digest", "content-digest", "content-md5")
 _OF_ONE_SENDING = frozenset({"content-length", "transfer-encoding", "idempotency-key", "x-stainless-retry-count"})
 _OF_THE_RECORDING = ("content-type", "anthropic-version")
@@ -87,12 +88,20 @@ def request_pairs(
         if place not in pairs:
             yield NO_RECORDED_CALL
             continue
-        recorded = recorded_calls[pairs[place]]
-        obstacle = _obstacle(recorded, recording) or _obstacle_now(call, recorded, exchanges)
-        if obstacle is not None:
+        recorded, request = recorded_calls[pairs[place]], call.request
+        if obstacle := _obstacle(recorded, recording):
             yield obstacle
             continue
-        request = call.request
+        if is_signed(request):
+            yield SIGNED
+            continue
+        # the recorded request would have to go to where the current one went, where its form is not understood
+        if provider_of(recorded.request) != provider_of(request):
+            yield ANOTHER_PROVIDER
+            continue
+        if quotes_an_answer(request, call.sent, exchanges):
+            yield CURRENT_QUOTES
+            continue
         current = Request(request.method, request.url, _headers_to_repeat(request), request.content)
         yield RequestPair(as_sent_now(recorded.request, request), current)
 
@@ -117,15 +126,6 @@ def _obstacle(recorded: Exchange, recording: Recording) -> Obstacle | None:
     if quotes_an_answer(recorded.request, recorded.sent, recording.exchanges):
         return RECORDED_QUOTES
     return None
-
-
-def _obstacle_now(call: Exchange, recorded: Exchange, exchanges: Sequence[Exchange]) -> Obstacle | None:
-    """Return what stands against sending the current request, or the recorded one to where the current one went."""
-    if is_signed(call.request):
-        return SIGNED
-    if provider_of(recorded.request) != provider_of(call.request):
-        return ANOTHER_PROVIDER
-    return CURRENT_QUOTES if quotes_an_answer(call.request, call.sent, exchanges) else None
 
 
 def is_signed(request: Request) -> bool:

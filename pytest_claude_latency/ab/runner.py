@@ -50,6 +50,7 @@ def measure_pairs(
     calls = len(test.log.of(Phase.BODY).calls)
     if not calls:
         return ABSample(calls=0, recording=recording_name)
+    # read now and not at set-up: a test that made no call needs none, and is not to warn about it
     try:
         recording = Recording.load(path)
     except CassetteError as error:
@@ -90,6 +91,7 @@ def _measured(
         for pair, in_order in zip(pairs.values(), recorded_first, strict=True):
             for request in (pair.recorded, pair.current) if in_order else (pair.current, pair.recorded):
                 _send(request, client, measurement, door)
+    # before the calls are looked at: closing ends what is still under way
     measurement.close()
     # Each request is one call with one attempt, in the order sent, so two by two they are the pairs again.
     sent = measurement.log.of(*Phase)
@@ -107,6 +109,7 @@ def _send(request: Request, client: Any, measurement: Measurement, door: HTTPXDo
     transport = transport_of(serving, client._transport_for_url(raw.url), door)
     with suppress(Exception), passage_of(raw, serving.attempt):  # the attempt itself notes how it ended
         response = transport.handle_request(raw)
+        # to the end, or the connection could not be used again and the next request would pay for a new one
         for _ in response.stream:
             pass
         response.close()

@@ -77,7 +77,25 @@ def on_pairs(results: Iterable[TestResult], rules: Rules | None = None, *, stric
 
     A call with too few samples for a verdict, or with no recorded request yet, warns; under `strict` it fails.
     """
-    calls = list(_calls(results))
+    calls = []
+    for nodeid, results_of_test in by_test(results).items():
+        samples = [result.ab_sample for result in results_of_test if result.ab_sample is not None]
+        measured = [pair for sample in samples for pair in sample.pairs]
+        obstacles = [obstacle for sample in samples for obstacle in sample.not_compared]
+        # over all samples: a call that one sample compared, another may have left out
+        numbers = {pair.number for pair in measured} | {obstacle.number for obstacle in obstacles}
+        calls += [
+            _Call(
+                nodeid=nodeid,
+                number=number,
+                is_only_call=all(sample.calls == 1 for sample in samples),
+                recording=samples[0].recording,
+                pairs=tuple(pair for pair in measured if pair.number == number),
+                obstacles=tuple(obstacle for obstacle in obstacles if obstacle.number == number),
+            )
+            for number in sorted(numbers, key=lambda number: number or 0)
+        ]
+    # all at once, since the more comparisons there are, the stronger each must be
     pairs = [(call, place == 0, pair) for call in calls for place, pair in enumerate(call.comparable())]
     comparisons = judge_all([pair for *_, pair in pairs], rules)
     verdicts = [
@@ -87,24 +105,6 @@ def on_pairs(results: Iterable[TestResult], rules: Rules | None = None, *, stric
     compared = {(call.nodeid, call.number) for call, *_ in pairs}
     verdicts += [_not_compared(call, strict=strict) for call in calls if (call.nodeid, call.number) not in compared]
     return sorted(verdicts, key=lambda verdict: (verdict.nodeid, verdict.facts["call"] or 0))
-
-
-def _calls(results: Iterable[TestResult]) -> Iterator[_Call]:
-    for nodeid, results_of_test in by_test(results).items():
-        samples = [result.ab_sample for result in results_of_test if result.ab_sample is not None]
-        pairs = [pair for sample in samples for pair in sample.pairs]
-        obstacles = [obstacle for sample in samples for obstacle in sample.not_compared]
-        # over all samples: a call that one sample compared, another may have left out
-        numbers = {pair.number for pair in pairs} | {obstacle.number for obstacle in obstacles}
-        for number in sorted(numbers, key=lambda number: number or 0):
-            yield _Call(
-                nodeid=nodeid,
-                number=number,
-                is_only_call=all(sample.calls == 1 for sample in samples),
-                recording=samples[0].recording,
-                pairs=tuple(pair for pair in pairs if pair.number == number),
-                obstacles=tuple(obstacle for obstacle in obstacles if obstacle.number == number),
-            )
 
 
 def _readings(series: Series, metric: str) -> tuple[float, ...]:
