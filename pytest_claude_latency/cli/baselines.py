@@ -31,7 +31,7 @@ from pytest_claude_latency.report.markdown import code
 BASELINE_HELP = "the name of a baseline, which is NAME.jsonl in .latency/ of the project, or a path"
 _WIDTH = 120
 """How long lines are where the output is no terminal."""
-_LIST_HEADERS: tuple[str, ...] = ("baseline", "tests", "samples", "measured", "saved (UTC)", "commit", "size")
+_LIST_HEADERS = ("baseline", "tests", "samples", "measured", "saved (UTC)", "commit", "size")
 
 
 def declare(commands: Any) -> None:
@@ -138,7 +138,7 @@ def show_list(chosen: argparse.Namespace) -> int:
         # a problem, not an empty answer: most likely this is the wrong folder
         print(f"no baselines in {folder}")
         return 1
-    rows = [_LIST_HEADERS]
+    rows: list[tuple[str, ...]] = [_LIST_HEADERS]
     for file in files:
         if file.baseline is None:
             rows.append((file.path.stem, f"PROBLEM: {file.problem}"))
@@ -148,7 +148,7 @@ def show_list(chosen: argparse.Namespace) -> int:
         commits = sorted({entry.commit or "unknown" for entry in entries})
         # as much of a hash as people read: `3f2a9c0e5d1b`, `3f2a9c0e5d1b-dirty`
         short = [f"{commit[:12]}-dirty" if commit.endswith("-dirty") else commit[:12] for commit in commits]
-        row = (
+        cells = (
             file.path.stem,
             str(len(entries)),
             str(sum(len(entry.series.samples) for entry in entries)),
@@ -157,7 +157,7 @@ def show_list(chosen: argparse.Namespace) -> int:
             short[0] if len(short) == 1 else number_of(len(short), "commit") if short else "",
             f"{file.size / 1000:.1f} kB",
         )
-        rows.append(row)
+        rows.append(cells)
     # a problem stands behind the name and may be longer than the columns there
     widths = column_widths(row for row in rows if len(row) == len(_LIST_HEADERS))
     widths[0] = max(columns_of(row[0]) for row in rows)
