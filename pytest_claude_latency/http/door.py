@@ -35,9 +35,9 @@ class Serving:
 
     attempt: Attempt
     request: Request
-    """The request as it has to go out. A variant gives it another body than the program did."""
+    """The request as it has to go out. A variant gives it another body, or other headers, than the program did."""
     is_changed: bool
-    """Whether the body of `request` is another than the program's."""
+    """Whether `request` is another than the program's."""
     playback: Playback | None
     """What answers it; `None` if it is to be sent."""
     warmup: ConnectionWarmup | None

@@ -17,6 +17,7 @@ from weakref import ref
 from pytest_claude_latency.cassettes.secrets import conceal_url
 from pytest_claude_latency.duration import Nanoseconds, seconds
 from pytest_claude_latency.http.recorder import Attempt
+from pytest_claude_latency.messages_api.answer import refusal_of
 from pytest_claude_latency.messages_api.clients import client_list
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
@@ -125,6 +126,12 @@ class CallsInPhases:
     def requests(self) -> tuple[Request, ...]:
         """What each of `calls` asks. The requests hold credentials."""
         return tuple(call.attempts[0].request for call in self.sent if call.is_prompt)
+
+    @property
+    def refusal(self) -> str:
+        """Why the API did not take one of `calls`, in its own words; of several the first. Empty if it took all."""
+        refusals = (refusal_of(call.exchanges[-1]) for call in self.sent if call.is_prompt)
+        return next((refusal for refusal in refusals if refusal is not None), "")
 
     @property
     def attempts(self) -> tuple[Attempts, ...]:

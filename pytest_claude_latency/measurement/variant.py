@@ -1,8 +1,9 @@
-"""Variants: other request bodies that a test is tried with.
+"""Variants: other requests that a test is tried with.
 
-A variant is a set of fields that replace the application's own in each prompt call it is meant for. Its name is made of
-these fields alone, so that node ids and recordings are the same wherever the test runs. A value that a name cannot hold
-is shown there by its beginning and a hash.
+A variant is a set of fields and headers that replace the application's own in each prompt call it is meant for. Its
+name is made of these alone, so that node ids and recordings are the same wherever the test runs. A value that a name
+cannot hold is shown there by its beginning and a hash. A header is a field too, below `headers.`: no form of the API
+has a field of that name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from pytest_claude_latency.errors import VariantError
 from pytest_claude_latency.messages_api.endpoints import is_signed_by_aws, requested_model
-from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.messages_api.exchange import Headers, Request
 from pytest_claude_latency.messages_api.forms import place_of_field
 from pytest_claude_latency.messages_api.request_pattern import fits
 
@@ -25,12 +26,24 @@ ACCEPTED = (
     'latency_variants(model=["claude-haiku-4-5", "claude-sonnet-4-6"], temperature=[0.2, 1.0]) for all combinations, '
     'latency_variants({"output_config.effort": ["low", "high"]}) where a name has dots, '
     'latency_variants([{"model": "claude-haiku-4-5"}, {"max_tokens": 150}]) for these alone; '
-    'None removes a field; when={"model": "claude-opus-*"} limits them to some calls'
+    'headers={"anthropic-beta": ["...", None]} for headers, which a list of combinations takes as '
+    '{"headers": {"anthropic-beta": "..."}}; '
+    'None removes a field or header; when={"model": "claude-opus-*"} limits them to some calls'
 )
+HEADERS = "headers"
 
 _FIELD = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _FITS_A_NAME = re.compile(r"[A-Za-z0-9._@+/-]{1,40}")
 _UNFIT = re.compile(r"[^A-Za-z0-9._@+/-]+")
+_HEADER = re.compile(r"[a-z0-9_-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_CREDENTIALS = re.compile(r"authorization|.*-authorization|cookie|.*-api-key|api-key|.*token.*")
+"""A value of these would stand in node ids and file names."""
+_OF_THE_CLIENT = re.compile(
+    r"host|connection|te|trailer|transfer-encoding|upgrade|expect|accept|accept-encoding|content-.*|x-amz.*"
+    r"|amz-sdk-.*|x-stainless-.*|idempotency-key"
+)
+"""What the client says of its own body, connection or retries: with another value it would not be understood."""
 _SHOWN = 24  # characters of a value that does not fit a name
 
 
@@ -39,7 +52,7 @@ class Variant:
     """One combination of fields."""
 
     fields: tuple[tuple[str, Any], ...]
-    """Dotted names and the JSON values they get. `None` removes the field."""
+    """Dotted names and the JSON values they get. `None` removes the field. Headers are below `headers.`."""
     when: tuple[tuple[str, str], ...] = ()
     """Dotted names and the patterns that their values in a request must match for it to be changed."""
 
@@ -49,7 +62,7 @@ class Variant:
         return "~" + ",".join(f"{field}={_name_of(value)}" for field, value in self.fields)
 
     def applied(self, request: Request) -> Request:
-        """Return the request with the variant's fields; the same object if nothing changes.
+        """Return the request with the variant's fields and headers; the same object if nothing changes.
 
         Raises:
             VariantError: it has no JSON object for a body, is signed, or has no place for a field.
@@ -59,17 +72,21 @@ class Variant:
             raise VariantError("its body is not a JSON object")
         if not fits(request, self.when):
             return request
+        headers = request.headers
         for field, value in self.fields:
-            body = _replaced(body, place_of_field(request, field).split("."), value, field)
+            if field.startswith(f"{HEADERS}."):
+                headers = _with_header(headers, field.partition(".")[2], value)
+            else:
+                body = _replaced(body, place_of_field(request, field).split("."), value, field)
         # Surrogates: a program may send half of a pair, which is no valid UTF-8, and is passed on as it is.
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
-        if content == request.content:
+        if content == request.content and headers == request.headers:
             return request  # so a signed request that needs no change is not refused
         if is_signed_by_aws(request):
-            raise VariantError("it is signed (AWS Signature Version 4), and its signature fits no other body")
+            raise VariantError("it is signed (AWS Signature Version 4), and its signature fits no other request")
         if "model" not in request.json and requested_model(request) is not None and "model" in dict(self.fields):
             raise VariantError("its model stands in its path, not in its body")
-        return replace(request, content=content)
+        return replace(request, headers=headers, content=content)
 
 
 # ── markers ──
@@ -102,11 +119,11 @@ def _combinations(args: Sequence[Any], lists: Mapping[str, Any]) -> list[dict[An
         for combination in given:
             if not isinstance(combination, Mapping) or not combination:
                 raise VariantError(f"{combination!r} is not a mapping of fields to values")
-        combinations = [dict(combination) for combination in given]
+        combinations = [_flat(combination) for combination in given]
     elif isinstance(given, Mapping):
         if twice := given.keys() & lists.keys():
             raise VariantError(f"{min(map(str, twice))} is given twice")
-        fields = {**given, **lists}
+        fields = _flat({**given, **lists})
         for field, values in fields.items():
             if not isinstance(values, list | tuple) or not values:
                 raise VariantError(f"{field}={values!r} is not a list of values")
@@ -118,6 +135,23 @@ def _combinations(args: Sequence[Any], lists: Mapping[str, Any]) -> list[dict[An
     if not combinations:
         raise VariantError("it declares no variant")
     return combinations
+
+
+def _flat(fields: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return fields with each header among them under a name of its own, in lower case: `headers.anthropic-beta`."""
+    flat: dict[Any, Any] = {}
+    for field, value in fields.items():
+        if field != HEADERS:
+            flat[field] = value
+            continue
+        if not isinstance(value, Mapping) or not value:
+            raise VariantError(f"headers={value!r} is not a mapping of names to values")
+        for name, values in value.items():
+            header = f"{HEADERS}.{name}".lower()
+            if header in flat:
+                raise VariantError(f"the header {str(name).lower()} is given twice")
+            flat[header] = values
+    return flat
 
 
 def _conditions(when: object) -> tuple[tuple[str, str], ...]:
@@ -133,6 +167,9 @@ def _conditions(when: object) -> tuple[tuple[str, str], ...]:
 
 def _variant(fields: Mapping[Any, Any], when: tuple[tuple[str, str], ...]) -> Variant:
     for field, value in fields.items():
+        if isinstance(field, str) and field.startswith(f"{HEADERS}."):
+            _check_header(field.partition(".")[2], value)
+            continue
         if not _is_field(field):
             raise VariantError(f"{field!r} is not the name of a field")
         if field == "stream":  # checked before the value: no value would do
@@ -142,6 +179,19 @@ def _variant(fields: Mapping[Any, Any], when: tuple[tuple[str, str], ...]) -> Va
         if inner := next((name for name in fields if str(name).startswith(f"{field}.")), None):
             raise VariantError(f"{inner} lies inside {field}, which is replaced as a whole")
     return Variant(tuple(fields.items()), when)
+
+
+def _check_header(name: str, value: object) -> None:
+    """Raise if a header cannot vary."""
+    if _HEADER.fullmatch(name) is None:
+        raise VariantError(f"{name!r} is not the name of a header")
+    if _CREDENTIALS.fullmatch(name):
+        raise VariantError(f"the header {name} cannot vary, since a credential would stand in the test's name")
+    if _OF_THE_CLIENT.fullmatch(name):
+        raise VariantError(f"the header {name} cannot vary, since the client sets it for what it sends")
+    # Other characters would end the header, or be another text for each client library.
+    if value is not None and not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
+        raise VariantError(f"the header {name}: {value!r} is not a text of visible ASCII characters, nor None")
 
 
 def _is_field(name: object) -> bool:
@@ -183,7 +233,16 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-# ── bodies ──
+# ── headers and bodies ──
+
+
+def _with_header(headers: Headers, name: str, value: str | None) -> Headers:
+    """Return headers in which only this value has this name; `headers` itself if that is so already."""
+    kept = tuple(pair for pair in headers if pair[0].lower() != name)
+    same = [pair[1] for pair in headers if pair[0].lower() == name]
+    if same == ([] if value is None else [value]):
+        return headers
+    return kept if value is None else (*kept, (name, value))
 
 
 def _replaced(node: Any, steps: Sequence[str], value: Any, field: str) -> Any:

@@ -20,6 +20,8 @@ from pytest_claude_latency.messages_api.exchange import Exchange, header
 from pytest_claude_latency.messages_api.forms import Form, form_of
 
 _EVENT_STREAM = "text/event-stream"
+REFUSALS = frozenset({400, 403, 404, 413, 422})
+"""Statuses by which the API says that it does not take such a request, today or tomorrow."""
 _ANSWERS: dict[Form, type[MessagesAnswer | ConverseAnswer | ChatAnswer | SessionAnswer]] = {
     "messages": MessagesAnswer,
     "converse": ConverseAnswer,
@@ -70,6 +72,16 @@ def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None
 def succeeded(exchange: Exchange) -> bool:
     """Return whether it was answered with a status that the SDK takes for success."""
     return exchange.response is not None and 200 <= exchange.response.status < 300
+
+
+def refusal_of(exchange: Exchange) -> str | None:
+    """Return why the API does not take such a request, in its own words; None if it was not refused for good."""
+    if exchange.response is None or exchange.response.status not in REFUSALS:
+        return None
+    body = json_body(b"".join(chunk.data for chunk in exchange.chunks))
+    # Anthropic and the chat form, then Bedrock in both its spellings.
+    told = text_at(body, "error", "message") or text_at(body, "message") or text_at(body, "Message")
+    return f"HTTP {exchange.response.status}: {told or 'it gave no reason'}"
 
 
 def _aws_error(exchange: Exchange, body: bytes) -> str | None:

@@ -30,6 +30,8 @@ def table(ranking: VariantRanking) -> Table:
         tokens = [candidate.typical(metric) for metric in _TOKENS]
         # where something stopped it, counting what passed would blame the variant
         passed = "error" if candidate.stopped else f"{candidate.passed}/{candidate.samples}"
+        if candidate.refused:
+            passed = "refused"
         # no change for the test as it is written, nor where one of the two has nothing to compare
         change = ""
         comparison, now = candidate.comparison, candidate.typical(RANKED_BY)

@@ -32,6 +32,8 @@ class TestResult(Measured):
     """What the test was tried with; empty if it ran as it is written."""
     written: str = ""
     """The node id of the test as it is written, if this is a variant of it; otherwise empty."""
+    refusal: str = ""
+    """Why the API did not take one of its requests, in the API's words; empty if it took all."""
     session_calls: tuple[Call, ...] = ()
     """The event streams of sessions that the test body followed, which are not among `calls`."""
     setup_calls: tuple[Call, ...] = ()

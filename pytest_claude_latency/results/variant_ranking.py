@@ -1,12 +1,14 @@
 """Variant rankings: a test as it is written next to its variants, and the fastest that does what the test asks for.
 
-The test's own assertions are the measure of quality: a variant that fails one of them is never recommended. Variants
+The test's own assertions are the measure of quality: a variant that fails one of them is never recommended. One that
+the API refused was not tried: that says nothing of its quality. Variants
 are ranked by `elapsed`, all the time a test took however many calls it made. A replay repeats its numbers exactly, but
 the recordings of two variants are two sets of live measurements. So differences are judged by ranks in every mode.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -52,6 +54,10 @@ class Candidate:
     """In how many something other than the test's code failed, for example because there was no recording."""
     cut_off: int
     """In how many an answer ended at `max_tokens`, or at the end of the context, before it was whole."""
+    refused: int
+    """In how many the API did not take a request, so that the variant was not tried. 0 if it does so as written too."""
+    refusal: str
+    """Why not, in the API's words; of several the first."""
     readings: Mapping[str, tuple[float, ...]]
     """The values of each of `MEASURED` in nanoseconds or counts: of the samples that passed, or of all if none did."""
     comparison: Comparison | None = None
@@ -70,8 +76,11 @@ class Candidate:
 
     @property
     def is_eligible(self) -> bool:
-        """Whether it may be recommended: it passes, and each answer is whole. One cut short is fast for that reason."""
-        return self.passes and not self.cut_off
+        """Whether it may be recommended: it passes, the API took it, and each answer is whole.
+
+        One cut short is fast for that reason.
+        """
+        return self.passes and not self.cut_off and not self.refused
 
     def typical(self, metric: str) -> float | None:
         """Return the median of one of `MEASURED`: nanoseconds or a count.
@@ -96,6 +105,8 @@ class Candidate:
             "passed": self.passed,
             "failed": self.samples - self.passed,
             "cut_off": self.cut_off,
+            "refused": self.refused,
+            "refusal": self.refusal or None,
             **{metric: json_number(METRICS[metric], self.typical(metric)) for metric in MEASURED},
             "against_as_written": against,
         }
@@ -103,7 +114,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantRanking:
-    """One test and its variants; the test as it is written stands first, if it ran."""
+    """One test and its variants: the test as written first, if it ran, then those that pass, the fastest first."""
 
     nodeid: str
     candidates: tuple[Candidate, ...]
@@ -120,17 +131,19 @@ class VariantRanking:
         """Return one line that says which candidate is the fastest that passes, and how far to trust that."""
         best = self.fastest
         cut = [candidate.name for candidate in self.candidates if candidate.passes and candidate.cut_off]
+        refusals = [_refused(candidate) for candidate in self.candidates if candidate.refused]
         if best is None and cut:
-            return f"none is recommended: answers of {', '.join(cut)} were cut off at max_tokens; raise it"
+            parts = [f"none is recommended: answers of {', '.join(cut)} were cut off at max_tokens; raise it"]
+            return "; ".join([*parts, *refusals])
         if best is None:
-            return "none passed in all its samples, so none is recommended"
+            return "; ".join(["none passed in all its samples, so none is recommended", *refusals])
         took = duration.show(int(best.typical(RANKED_BY) or 0))
         parts = [f"fastest that passes: {best.name}, {took}{_against_as_written(best)}"]
         if cut:
             parts.append(f"cut off at max_tokens, so not recommended: {', '.join(cut)}")
         if self.ties:
             parts.append(f"inside the noise of it: {', '.join(self.ties)}")
-        return "; ".join(parts)
+        return "; ".join([*parts, *refusals])
 
     def as_json(self) -> dict[str, Any]:
         """Return the ranking in JSON types, durations in seconds."""
@@ -150,13 +163,26 @@ def rank_variants(results: Iterable[TestResult], rules: Rules | None = None) -> 
     for nodeid, samples in by_test(results).items():
         # a variant is a test of its own in all other results: here it joins the test it is a variant of
         tests.setdefault(samples[0].written or nodeid, []).append(samples)
-    # sorted by name: the test as it is written has none, so it comes first
     rankings = [
-        VariantRanking(nodeid=nodeid, candidates=tuple(sorted(map(_candidate, forms), key=lambda form: form.variant)))
+        VariantRanking(nodeid=nodeid, candidates=_in_order(map(_candidate, forms)))
         for nodeid, forms in sorted(tests.items())
         if any(samples[0].variant for samples in forms)
     ]
     return tuple(_with_ties(_with_comparisons(rankings, rules), rules))
+
+
+def _in_order(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Return the test as it is written, then those that may be recommended, then the others, each by their speed."""
+
+    def place(candidate: Candidate) -> tuple[bool, bool, float, str]:
+        took = candidate.typical(RANKED_BY)
+        return bool(candidate.variant), not candidate.is_eligible, NEVER if took is None else took, candidate.variant
+
+    tried = list(candidates)
+    if any(candidate.refused for candidate in tried if not candidate.variant):
+        # What the test itself makes the API refuse is no answer to a variant.
+        tried = [replace(candidate, refused=0, refusal="") for candidate in tried]
+    return tuple(sorted(tried, key=place))
 
 
 def _candidate(results: Sequence[TestResult]) -> Candidate:
@@ -172,6 +198,8 @@ def _candidate(results: Sequence[TestResult]) -> Candidate:
         passed=len(passed),
         stopped=sum(bool(result.variant) and result.outcome in ("failed", "error") for result in ran),
         cut_off=sum(any(call.stop_reason in _CUT_OFF for call in result.calls) for result in ran),
+        refused=sum(bool(result.refusal) for result in ran),
+        refusal=next((result.refusal for result in ran if result.refusal), ""),
         readings={metric: tuple(value for value in values if value is not None) for metric, values in readings.items()},
     )
 
@@ -216,6 +244,16 @@ def _with_ties(rankings: Sequence[VariantRanking], rules: Rules | None) -> list[
 
 def _pair(before: Candidate, after: Candidate) -> Pair:
     return Pair(after.nodeid, RANKED_BY, before.readings[RANKED_BY], after.readings[RANKED_BY])
+
+
+def _refused(candidate: Candidate) -> str:
+    """Return what is said of a candidate that the API refused: the field it names, where the variant has it."""
+    names = [name for name, _, _ in (part.partition("=") for part in candidate.variant[1:].split(","))]
+    # "this model" is where a field is not known, and no field that is refused
+    told = re.sub(r"\b(this|the|your) model\b", "", candidate.refusal)
+    named = [name for name in names if re.search(rf"\b{re.escape(name.split('.')[-1])}\b", told)]
+    of_field = f" for {', '.join(named)}" if named else ""
+    return f"{candidate.name} was refused{of_field}, which says nothing of its quality ({candidate.refusal})"
 
 
 def _against_as_written(best: Candidate) -> str:

@@ -11,15 +11,14 @@ from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.errors import BudgetExceeded
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.miss import Miss
+from pytest_claude_latency.messages_api.answer import REFUSALS
+from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.misses import MISSED
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.item_checks import loaded_mocks
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.session import OVER_BUDGET
-
-_REFUSALS = frozenset({400, 403, 404, 413, 422})
-"""Statuses by which the API says that it does not take such a request, today or tomorrow."""
 
 
 @final
@@ -93,7 +92,9 @@ class ItemOutcome:
         if self._is_finding(report):
             self._variant_failed = True
             # An expected failure: it is shown with its reason, and fails neither the run nor `--maxfail`.
-            report.outcome, report.wasxfail = "skipped", messages.VARIANT_FAILED  # as pytest's own do
+            refusal = printable(self.test.measurement.log.of(*Phase).refusal)
+            reason = messages.VARIANT_REFUSED.format(refusal) if refusal else messages.VARIANT_FAILED
+            report.outcome, report.wasxfail = "skipped", reason  # as pytest's own do
         self.outcome = outcome_of(report) or self.outcome
         told = excinfo.value.told if excinfo is not None and isinstance(excinfo.value, Miss) else None
         # A variant is recorded by a command of its own.
@@ -125,7 +126,7 @@ class ItemOutcome:
         if not measurement.replays:
             # A time-out may be the variant's doing: a larger model answers later than the program waits.
             failed = [call for call in measurement.log.of(*Phase).calls if call.error not in (None, "ReadTimeout")]
-            if self.test.session.current.credential_missing or any(call.status not in _REFUSALS for call in failed):
+            if self.test.session.current.credential_missing or any(call.status not in REFUSALS for call in failed):
                 return False
         return report.when == "call" or bool(measurement.log.count)
 

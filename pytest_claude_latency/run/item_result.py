@@ -14,6 +14,7 @@ from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.metrics.given_up import times_that_count
 from pytest_claude_latency.metrics.watched import Watched
+from pytest_claude_latency.printable import printable
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.item_outcome import ItemOutcome, outcome_of
@@ -47,6 +48,7 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         clock=settings.pace.value if measurement.replays else "real",
         elapsed=body.elapsed,
         calls=body.calls,
+        refusal=printable(measurement.log.of(*Phase).refusal),
         session_calls=body.sessions,
         setup_calls=measurement.log.of(Phase.SETUP, Phase.TEARDOWN).calls,
         judgements=outcome.judgements,

@@ -31,6 +31,7 @@ NOTHING_VARIED = (
     "the test as it is written"
 )
 VARIANT_FAILED = "a variant's failure is a finding, not a failure of the run"
+VARIANT_REFUSED = "the API refused the variant's request, which says nothing of its quality: {}"
 INTERRUPTED = "the run was interrupted"
 
 

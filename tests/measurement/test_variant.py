@@ -111,6 +111,37 @@ def test_a_marker_that_is_not_understood_is_an_error_that_says_what_is_accepted(
     assert str(error.value).endswith(f"; accepted: {ACCEPTED}")
 
 
+def test_headers_vary_like_fields_each_with_a_list_of_values() -> None:
+    assert declared(model=["a"], headers={"Anthropic-Beta": ["x-2026-01-01", None]}) == [
+        {"model": "a", "headers.anthropic-beta": "x-2026-01-01"},
+        {"model": "a", "headers.anthropic-beta": None},
+    ]
+    assert declared([{"model": "a", "headers": {"anthropic-beta": "x"}}]) == [
+        {"model": "a", "headers.anthropic-beta": "x"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ("anthropic-beta", "headers='anthropic-beta' is not a mapping of names to values"),
+        ({}, "headers={} is not a mapping of names to values"),
+        ({"anthropic-beta": "x"}, "headers.anthropic-beta='x' is not a list of values"),
+        ({"anthropic-beta": ["x"], "Anthropic-Beta": ["y"]}, "the header anthropic-beta is given twice"),
+        ({"a b": ["x"]}, "'a b' is not the name of a header"),
+        ({"anthropic-beta": [1]}, "the header anthropic-beta: 1 is not a text"),
+        ({"anthropic-beta": ["a\r\nx-api-key: b"]}, "the header anthropic-beta: 'a\\r\\nx-api-key: b' is not a text"),
+        ({"X-Api-Key": ["x"]}, "the header x-api-key cannot vary, since a credential would stand in the test's name"),
+        ({"Content-Length": ["1"]}, "the header content-length cannot vary, since the client sets it"),
+    ],
+)
+def test_a_header_that_cannot_vary_is_an_error_that_says_why(headers: Any, why: str) -> None:
+    with pytest.raises(VariantError) as error:
+        parse((), {"headers": headers}, ORIGIN)
+
+    assert str(error.value).startswith(f"{ORIGIN}: {why}")
+
+
 # ── names ──
 
 
@@ -329,3 +360,32 @@ def test_when_finds_a_field_where_the_form_of_the_request_has_it() -> None:
 def test_a_model_in_the_path_of_converse_cannot_be_changed() -> None:
     with pytest.raises(VariantError, match="its model stands in its path"):
         variant(model="claude-haiku-4-5").applied(request({"messages": []}, CONVERSE))
+
+
+# ── headers ──
+
+
+def with_headers(**headers: str | None) -> Variant:
+    (only,) = parse([[{"headers": {name.replace("_", "-"): value for name, value in headers.items()}}]], {}, ORIGIN)
+    return only
+
+
+def test_a_header_takes_the_place_of_those_of_its_name_however_they_are_spelt() -> None:
+    sent_headers = (("Anthropic-Beta", "old"), ("x-app", "mine"), ("anthropic-beta", "older"))
+
+    changed = with_headers(anthropic_beta="new").applied(request(headers=sent_headers))
+
+    assert changed.headers == (("x-app", "mine"), ("anthropic-beta", "new"))
+    assert changed.json == BODY
+
+
+def test_a_header_that_is_there_already_or_not_there_to_remove_changes_nothing() -> None:
+    asked = request(headers=(("anthropic-beta", "x"),))
+
+    assert with_headers(anthropic_beta="x").applied(asked) is asked
+    assert with_headers(x_app=None).applied(asked) is asked
+    assert with_headers(anthropic_beta=None).applied(asked).headers == ()
+
+
+def test_a_header_is_named_as_one() -> None:
+    assert with_headers(anthropic_beta="fast-mode-2026-02-01").name == "~headers.anthropic-beta=fast-mode-2026-02-01"

@@ -323,6 +323,57 @@ def test_a_refusal_of_the_api_is_a_finding_and_an_outage_is_none(suite: Suite) -
     suite.replay("--latency-variants", "-k", "not sonnet").assert_outcomes(passed=1, xfailed=1, deselected=1)
 
 
+def test_a_field_that_the_model_refuses_is_named_and_is_no_loss_of_quality(suite: Suite) -> None:
+    suite.write(TRIED)
+    refusal = status(400, message="`temperature` is deprecated for this model.")
+    suite.server.answers(lambda request: refusal if request.json["model"] == OPUS else by_model(request))
+    suite.record("--latency-variants")
+
+    result = suite.replay("--latency-variants", "-rx")
+
+    result.assert_outcomes(passed=2, xfailed=1)
+    output = " ".join(result.stdout.str().split())
+    assert "was refused for temperature, which says nothing of its quality" in output
+    assert "the API refused the variant's request" in output
+    assert variants(suite)[BY_OPUS]["refused"] == 1
+
+
+@pytest.mark.parametrize("client", ["httpx", "requests", "aiohttp"])
+def test_headers_are_replaced_on_the_wire_whatever_the_client(suite: Suite, client: str) -> None:
+    send = {
+        "httpx": "ask(extra_headers={'Anthropic-Beta': 'old', 'x-app': 'mine'})",
+        "requests": "import requests; requests.post(URL, json=BODY, headers=HEADERS).raise_for_status()",
+        "aiohttp": "asyncio.run(by_aiohttp())",
+    }[client]
+    suite.write(
+        f"""
+import asyncio, os
+import aiohttp
+
+URL = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com") + "/v1/messages"
+BODY = {{"model": "claude-haiku-4-5", "max_tokens": 10, "messages": [{{"role": "user", "content": "hi"}}]}}
+HEADERS = {{"anthropic-version": "2023-06-01", "Anthropic-Beta": "old", "x-app": "mine", "x-api-key": "k"}}
+
+
+async def by_aiohttp():
+    async with aiohttp.ClientSession() as session, session.post(URL, json=BODY, headers=HEADERS) as answer:
+        await answer.read()
+
+
+@pytest.mark.latency_variants(headers={{"anthropic-beta": ["new", None]}})
+def test_it():
+    {send}
+"""
+    )
+
+    suite.record("--latency-variants").assert_outcomes(passed=3)
+
+    sent = [request for request in suite.server.requests if request.method == "POST"]
+    assert [header(request.headers, "anthropic-beta") for request in sent] == ["old", "new", None]
+    assert [header(request.headers, "x-app") for request in sent] == ["mine"] * 3
+    suite.replay("--latency-variants").assert_outcomes(passed=3)
+
+
 def test_a_marker_that_is_not_understood_is_an_error_of_its_test_alone(suite: Suite) -> None:
     suite.write(
         """
@@ -369,8 +420,8 @@ def test_variants_are_ranked_and_the_fastest_that_passes_is_named(tried: Suite) 
 
     candidates = variants(tried)
     recommended = tried.report["variants"][0]["recommendation"]
-    assert list(candidates) == ["as written", BY_OPUS, BY_SONNET]
-    assert [candidate["passed"] for candidate in candidates.values()] == [1, 0, 1]
+    assert list(candidates) == ["as written", BY_SONNET, BY_OPUS]
+    assert [candidate["passed"] for candidate in candidates.values()] == [1, 1, 0]
     assert candidates[BY_OPUS]["elapsed"] < candidates["as written"]["elapsed"]
     assert candidates[BY_SONNET]["against_as_written"]["verdict"] == "too few samples"
     assert tried.report["variants"][0]["fastest"] == f"{TEST}[{BY_SONNET}]"

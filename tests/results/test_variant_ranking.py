@@ -177,3 +177,46 @@ def test_the_json_of_a_trial_holds_numbers_and_the_words() -> None:
     assert (tried["variant"], tried["samples"], tried["passed"], tried["failed"]) == ("~model=b", 5, 5, 0)
     assert (tried["ttft"], tried["total"], tried["elapsed"], tried["output_tokens"]) == (0.275, 1.1, 1.1, 96)
     assert tried["against_as_written"]["verdict"] == "faster"
+
+
+def refused(results: list[TestResult], why: str) -> list[TestResult]:
+    return [replace(result, refusal=why) for result in results]
+
+
+def test_what_the_api_refused_was_not_tried_and_is_said_with_the_field_and_the_words_of_the_api() -> None:
+    why = "HTTP 400: `temperature` is deprecated for this model."
+    found = ranking(
+        samples(SLOW), refused(samples(FAST, "~model=b,temperature=0.2", failed=5), why), samples(FAST, "~model=c")
+    )
+
+    assert [row[1] for row in table(found).cells] == ["5/5", "5/5", "refused"]
+    assert found.recommendation().endswith(
+        f"; ~model=b,temperature=0.2 was refused for temperature, which says nothing of its quality ({why})"
+    )
+    assert found.as_json()["tried"][2]["refusal"] == why
+
+
+def test_a_variant_whose_refusal_the_program_survived_is_not_recommended() -> None:
+    found = ranking(samples(SLOW), refused(samples(FAST, "~model=b"), "HTTP 404: model: b"))
+
+    assert found.fastest is not None
+    assert found.fastest.name == "as written"
+    assert "~model=b was refused for model" in found.recommendation()
+
+
+def test_what_the_api_refuses_of_the_test_as_written_is_no_answer_to_a_variant() -> None:
+    found = ranking(refused(samples(SLOW), "HTTP 400: x"), refused(samples(FAST, "~model=b"), "HTTP 400: x"))
+
+    assert found.fastest is not None
+    assert found.fastest.name == "~model=b"
+
+
+def test_variants_stand_in_the_order_of_their_speed_those_that_do_not_pass_last() -> None:
+    found = ranking(
+        samples(FAST, "~model=b"),
+        samples(SLOW),
+        samples((0.1, 0.1, 0.1, 0.1, 0.1), "~model=a", failed=5),
+        samples((0.5, 0.5, 0.5, 0.5, 0.5), "~model=c"),
+    )
+
+    assert [candidate.name for candidate in found.candidates] == ["as written", "~model=c", "~model=b", "~model=a"]

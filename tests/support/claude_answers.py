@@ -188,11 +188,16 @@ def json_answer(
 
 
 def status(
-    code: int, *, retry_after: float | None = None, should_retry: bool | None = None, ttfb: Duration = 0
+    code: int,
+    *,
+    retry_after: float | None = None,
+    should_retry: bool | None = None,
+    ttfb: Duration = 0,
+    message: str | None = None,
 ) -> Answer:
     """Return an error of the API with its JSON body; `retry_after` is in seconds."""
     kind = ERROR_TYPES.get(code, "api_error")
-    error = {"type": kind, "message": kind.removesuffix("_error").replace("_", " ").capitalize()}
+    error = {"type": kind, "message": message or kind.removesuffix("_error").replace("_", " ").capitalize()}
     answer = json_answer({"type": "error", "error": error, "request_id": None}, status=code, ttfb=ttfb)
     if retry_after is not None:
         answer = answer.with_headers(retry_after=f"{retry_after:g}")

@@ -25,7 +25,7 @@ from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.door import Passage, Responders, Serving, current_passage, is_inside_another
 from pytest_claude_latency.http.doors import aiohttp_answers
 from pytest_claude_latency.http.doors.aiohttp_answers import ObservedAnswer, observe
-from pytest_claude_latency.http.doors.aiohttp_bodies import give_body, read_body
+from pytest_claude_latency.http.doors.aiohttp_bodies import read_body, rewrite
 from pytest_claude_latency.http.doors.aiohttp_replay import ReplayConnector, begin, exact
 from pytest_claude_latency.http.guard.open_connections import leave_to_door
 from pytest_claude_latency.http.recorder import Attempt
@@ -155,7 +155,7 @@ class AiohttpDoor:
                     return _taken(await original(connector, req, traces, timeout))
                 serving = responder.answer(request, self)
                 if serving.is_changed:
-                    give_body(req, serving.request.content)
+                    rewrite(req, serving.request)
                 return await _connection(original, connector, req, (traces, timeout), serving)
 
         setattr(connect, _PATCHED, True)

@@ -1,4 +1,4 @@
-"""The body of a request of aiohttp: bytes, text, a form, a file or an iterator.
+"""The body of a request of aiohttp (bytes, text, a form, a file or an iterator), and another in its place.
 
 A request is compared with its recording as a whole, so its body is read before anything is sent. What can be read only
 once is then sent from memory.
@@ -11,6 +11,9 @@ from typing import Any, final
 from aiohttp import ClientConnectionError, ClientOSError
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload, Payload
+from multidict import CIMultiDict
+
+from pytest_claude_latency.messages_api.exchange import Request
 
 
 async def read_body(req: Any) -> bytes:
@@ -33,8 +36,12 @@ async def read_body(req: Any) -> bytes:
     return content
 
 
-def give_body(req: Any, content: bytes) -> None:
-    """Give a request another body."""
+def rewrite(req: Any, request: Request) -> None:
+    """Give a request of aiohttp the headers and the body of `request`."""
+    headers, content = CIMultiDict(request.headers), request.content
+    if headers != req.headers:
+        req.headers.clear()
+        req.headers.extend(headers)
     _set_body(req, content)
     if not req.compress:  # what is compressed is sent in chunks, as its length is not known
         req.chunked = None
