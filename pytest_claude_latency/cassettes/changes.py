@@ -45,26 +45,26 @@ def changes(recorded: Request, sent: Request) -> list[Change]:
         found.append(Change("stream", "`stream` is gone: the first token will come with the last"))
     elif streams == [False, True]:
         found.append(Change("stream", "`stream` is new: the answer will come piece by piece"))
-    found += [*_of_cache_marks(_marks(before), _marks(after)), *_of_prompt(before, after)]
+    marks = _marks(before), _marks(after)
+    if marks[0] and not marks[1]:
+        found.append(Change("cache_control", "`cache_control` is gone: each call will read the whole prompt"))
+    elif marks[1] and not marks[0]:
+        text = "`cache_control` is new: the first call will write the prompt to the cache"
+        found.append(Change("cache_control", text))
+    elif marks[0] != marks[1]:
+        found.append(Change("cache_control", f"`cache_control` in {marks[1]} places, no longer in {marks[0]}"))
+    found += _of_prompt(before, after)
     for name in _SIMPLE:
         if before.get(name) != after.get(name):
             found.append(Change(name, f"`{name}` {_shown(before, name)} → {_shown(after, name)}"))
     return [Change(change.name, printable(change.text)) for change in found]
 
 
-def _of_cache_marks(before: int, after: int) -> Iterator[Change]:
-    if before and not after:
-        yield Change("cache_control", "`cache_control` is gone: each call will read the whole prompt")
-    elif after and not before:
-        yield Change("cache_control", "`cache_control` is new: the first call will write the prompt to the cache")
-    elif before != after:
-        yield Change("cache_control", f"`cache_control` in {after} places, no longer in {before}")
-
-
 def _of_prompt(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
     prompts = ([body.get(name) for name in _PROMPT] for body in (before, after))
     sizes = [len(json.dumps(prompt, ensure_ascii=False).encode("utf-8", "replace")) for prompt in prompts]
     small, large = sorted(sizes)
+    # Either is enough: a tenth of a long prompt is much to read, and a short one doubles by a sentence.
     if large - small >= _LEAST_BYTES or (small and large / small >= _LEAST_RATIO):
         yield Change("prompt", f"prompt {size_text(sizes[0])} → {size_text(sizes[1])}")
     for name in ("messages", "tools"):

@@ -59,6 +59,7 @@ def _moved_value(name: str, value: str, shift: timedelta) -> str:
             moment, fraction, zone = match.groups()
             moved = (datetime.fromisoformat(moment) + shift).isoformat(timespec="seconds")
             return f"{moved}{fraction or ''}{zone}"
+        # Only where the name says so: ten digits may be any number.
         if "reset" in name and (match := _EPOCH.fullmatch(value)):
             seconds, milliseconds, fraction = match.groups()
             return f"{int(seconds) + round(shift.total_seconds())}{milliseconds or ''}{fraction or ''}"

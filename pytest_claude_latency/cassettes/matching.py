@@ -86,6 +86,7 @@ def _parts(request: Request) -> list[dict[str, Any]] | None:
     content_type = header(request.headers, "content-type") or ""
     if not content_type.lower().startswith("multipart/"):
         return None
+    # The standard library reads such a body only behind the header that names its boundary.
     head = f"Content-Type: {content_type}\r\n\r\n".encode(errors="replace")
     body = BytesParser(_class=EmailMessage, policy=HTTP).parsebytes(head + request.content)
     parts = list(body.iter_parts()) if body.is_multipart() else []

@@ -164,11 +164,13 @@ def explanation(
     else:
         head, unmeant = f"no recorded answer fits this {request}", "undo the change"
         requests = [exchange.request for exchange in matcher.exchanges]
+        # Of all of them, also the used ones: the one that was meant may have gone to another request.
         number = (nearest(requests, sent, matcher.rules) or 0) + 1
         places = differences(requests[number - 1], sent, matcher.rules)
         changed = changes(requests[number - 1], sent)
         facts = [_fact("" if index else "changed", change.text) for index, change in enumerate(changed)]
         facts += _nearest_lines(places, f"exchange {number} of {recording}", is_used=matcher.is_used(number))
+        # Without numbers in the paths: the same change stands at other places in other tests.
         causes += sorted({change.name for change in changed} or {_INDEX.sub("", place.path) for place in places})
     return Explanation("\n".join([head, *made_at, *facts]), " ".join([head, *causes]), unmeant, is_fault)
 

@@ -159,6 +159,7 @@ _LINES: dict[str, type[Line]] = {
     "chunk": ChunkLine,
     "end": EndLine,
 }
+# Its `end` knows no "message". Reading one there would accept what no version ever wrote.
 _VERSION_1_LINES = _LINES | {"end": Version1EndLine}
 # kind of line → kinds that it may follow ("" is the header, "end" the end of the exchange before)
 _FOLLOWS = {
@@ -201,18 +202,15 @@ def read_header(fact: dict[str, Any]) -> Header:
     """
     check_format(fact, FORMAT, VERSION, "a recording")
     header = convert(fact, Version1Header).updated() if fact["version"] == 1 else convert(fact, Header)
-    if not _is_moment(header.recorded):
+    try:
+        datetime.fromisoformat(header.recorded)  # refuses the 31st of November
+        is_moment = _MOMENT.fullmatch(header.recorded) is not None
+    except ValueError:
+        is_moment = False
+    if not is_moment:
         expected = 'a moment like "2026-11-22T11:30:00.000Z"'
         raise JSONFaultError(f'"recorded" is {show(header.recorded)}, expected {expected}')
     return header
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)  # refuses the 31st of November
-    except ValueError:
-        return False
-    return _MOMENT.fullmatch(text) is not None
 
 
 class _Exchanges:
@@ -310,6 +308,7 @@ def _content(line: RequestLine) -> bytes:
     if line.json is UNSET:
         return b""
     try:
+        # As a client writes it, so that a request keeps its hash when it is recorded and read.
         return canonical(json.dumps(line.json, allow_nan=False).encode())
     except ValueError:
         raise JSONFaultError('"json" holds a number that is too large') from None

@@ -170,6 +170,7 @@ def joined(text: str, path: Path, size: int, mark: str | None) -> str:
         CassetteError: its first line cannot be read.
     """
     fact, header = header_of(text, path)
+    # It has no place to say so, and what read it once must still read it.
     if header.version == 1:
         return text
     fact = {**fact, "samples": size} | ({} if mark is None else {"set": mark})
@@ -271,6 +272,7 @@ def _check_order(instants: list[Nanoseconds]) -> None:
 
 
 def _milliseconds(span: Nanoseconds) -> float:
+    # Rounded with whole numbers: as floats, instants that differ would come out equal after some hours.
     microseconds = (span + MICROSECOND // 2) // MICROSECOND
     if not 0 <= microseconds <= MAX_MICROSECONDS:
         raise ValueError(f"{span} ns is not a time that a recording can hold")

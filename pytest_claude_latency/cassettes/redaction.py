@@ -107,6 +107,7 @@ def redact_request(request: Request, patterns: Sequence[re.Pattern[str]]) -> Req
     try:
         value = json.loads(request.content)
     except (ValueError, RecursionError):
+        # Any bytes go there and back unchanged, also those of a file.
         text = request.content.decode(errors="surrogateescape")
         content = redact_text(text, patterns).encode(errors="surrogateescape")
     else:
@@ -136,6 +137,7 @@ def stretches(text: str, patterns: Sequence[re.Pattern[str]]) -> list[tuple[int,
     The patterns are applied again to what that would leave, until they find nothing new, so that redacting
     the outcome changes nothing.
     """
+    # What is redacted already counts as a stretch: no pattern may take a part of it.
     spans = [match.span() for match in re.finditer(re.escape(PLACEHOLDER), text)]
     while True:
         masked = _Masked(text, spans)

@@ -8,7 +8,6 @@ brings the last sample writes the set, so that an error in writing fails a test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -68,14 +67,23 @@ class Staging:
             (waiting / f"{number}.jsonl").exists() or (place.add and place.path(number).exists())
             for number in range(1, place.total + 1)
         )
-        if complete:
-            with _claim(waiting) as claimed:
-                if claimed:
-                    # A sample that made no call has an empty file, and no recording.
-                    files = [file for file in waiting.glob("*.jsonl") if file.stat().st_size]
-                    staged = [Recording.load(file) for file in files]
-                    save_set(staged, place.test_file, place.folder, place.test_id, keep_others=place.add)
-                    (waiting / _PUBLISHED).touch()
+        if not complete:
+            return
+        # Two workers may bring their samples at the same moment, and both then see a complete set. Making a folder
+        # either succeeds or fails, on every file system, so exactly one of them writes it.
+        claim = waiting / _PUBLISHING
+        try:
+            claim.mkdir()
+        except FileExistsError:
+            return
+        try:
+            # A sample that made no call has an empty file, and no recording.
+            files = [file for file in waiting.glob("*.jsonl") if file.stat().st_size]
+            staged = [Recording.load(file) for file in files]
+            save_set(staged, place.test_file, place.folder, place.test_id, keep_others=place.add)
+            (waiting / _PUBLISHED).touch()
+        finally:
+            claim.rmdir()
 
     def unfinished(self) -> Iterator[tuple[str, int, int]]:
         """Yield the tests whose set never became complete: node id, samples that succeeded, samples expected."""
@@ -83,22 +91,3 @@ class Staging:
             if not (waiting / _PUBLISHED).exists():
                 total, _, nodeid = (waiting / _TEST).read_text("utf-8", "surrogatepass").partition("\n")
                 yield nodeid, len(list(waiting.glob("*.jsonl"))), int(total)
-
-
-@contextmanager
-def _claim(waiting: Path) -> Iterator[bool]:
-    """Yield whether this worker is the one that writes the set.
-
-    Two workers may bring their samples at the same moment, and both then see a complete set. Making a folder
-    either succeeds or fails, on every file system, so exactly one of them gets `True`.
-    """
-    claim = waiting / _PUBLISHING
-    try:
-        claim.mkdir()
-    except FileExistsError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        claim.rmdir()
