@@ -308,7 +308,7 @@ def _content(line: RequestLine) -> bytes:
     if line.json is UNSET:
         return b""
     try:
-        # As a client writes it, so that a request keeps its hash when it is recorded and read.
+        # In the one form in which doors note a request too, so that saving and loading a recording changes nothing.
         return canonical(json.dumps(line.json, allow_nan=False).encode())
     except ValueError:
         raise JSONFaultError('"json" holds a number that is too large') from None

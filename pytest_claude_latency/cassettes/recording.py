@@ -272,7 +272,7 @@ def _check_order(instants: list[Nanoseconds]) -> None:
 
 
 def _milliseconds(span: Nanoseconds) -> float:
-    # Rounded with whole numbers: as floats, instants that differ would come out equal after some hours.
+    # Halves go up: `round` would take them to the even microsecond, sometimes up and sometimes down.
     microseconds = (span + MICROSECOND // 2) // MICROSECOND
     if not 0 <= microseconds <= MAX_MICROSECONDS:
         raise ValueError(f"{span} ns is not a time that a recording can hold")

@@ -69,4 +69,5 @@ class ABSample:
     @property
     def sent(self) -> tuple[Call, ...]:
         """All calls that were sent only to compare."""
+        # they cost money as well, so reports count them beside the test's own
         return tuple(request.call for pair in self.pairs for request in (pair.recorded, pair.current))

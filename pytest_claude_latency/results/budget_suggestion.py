@@ -129,6 +129,7 @@ def suggest(
         # each sample carries the limits of its test
         existing = tuple({limit.text(): limit for limit in limits.get(nodeid, ())}.values())
         one_call = all(len(sample.calls) == 1 for sample in series.samples)
+        # one limit would have to fit the slowest of several calls: there the whole test is what can be promised
         metrics = ("ttft", "total") if one_call else ("elapsed", "calls")
         # a marker replaces the test's own, so it must repeat what that one promises besides
         own = _own_origin(nodeid)
@@ -193,8 +194,10 @@ def _proposal(series: Series, metric: str, existing: tuple[Limit, ...]) -> Propo
     # a test that has a plain limit keeps its kind of promise
     if can_keep(len(readings), _SHARE) and all(limit.statistic is not None for limit in existing):
         statistic = STATISTIC
+        # as far down as the samples still prove it: their largest value would be looser than need be
         while standing(over + 1, len(readings), _SHARE) == "kept":
             over += 1
+    # infinite is what never came, for example the text of an answer without any
     worst = readings[over] if readings else math.inf
     if worst == math.inf:
         return Proposal(metric, None, existing, existing, METRICS[metric].absent)

@@ -25,6 +25,7 @@ from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.metrics.series import by_test, sample_of
 from pytest_claude_latency.results.result import TestResult
 
+# What a user waits for. A variant may have the fastest first token and make one call more.
 RANKED_BY = "elapsed"
 MEASURED = ("ttft", "ttfa", "total", "elapsed", "prompt_tokens", "output_tokens")
 
@@ -196,6 +197,7 @@ def _candidate(results: Sequence[TestResult]) -> Candidate:
         variant=results[0].variant,
         samples=len(ran),
         passed=len(passed),
+        # of the test as it is written, other reports say so
         stopped=sum(bool(result.variant) and result.outcome in ("failed", "error") for result in ran),
         cut_off=sum(any(call.stop_reason in _CUT_OFF for call in result.calls) for result in ran),
         refused=sum(bool(result.refusal) for result in ran),

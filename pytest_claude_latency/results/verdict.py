@@ -55,6 +55,7 @@ class RunVerdict:
 
     def not_judged(self, reason: str) -> RunVerdict:
         """Return the verdict that stands where there is a reason not to judge: it neither fails nor warns."""
+        # the facts stay: a JSON report has what was measured, whether or not it counts
         return replace(
             self,
             verdict="not judged",
@@ -80,6 +81,7 @@ def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool)
     return [
         _on_percentile(nodeid, limit, samples, judged=judged, strict=strict)
         for nodeid, samples in by_test(results).items()
+        # each sample carries the same limits: by their texts they are one
         for limit in {limit.text(): limit for sample in samples for limit in sample.percentiles}.values()
     ]
 
@@ -91,6 +93,7 @@ def _on_percentile(
     ran = [sample for sample in samples if sample.outcome != "skipped"]
     complete = [sample for sample in ran if not sample.incomplete]
     measured = [sample_of(sample) for sample in complete]
+    # streams of sessions are no prompt calls, so a result has them apart; conditions tell of prompt calls
     if limit.endpoint == "session":
         measured = [
             replace(sample, calls=result.session_calls, conditions=())

@@ -48,7 +48,16 @@ def last_attempts(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchan
         return draw(_refusals(envelope, sent, status, (_NO_RETRY,)))
     if sent.request.json.get("stream"):  # as the request asks, so that the two agree where streaming is left open
         return draw(_streamed(envelope, sent))
-    return draw(_unstreamed(envelope, sent))
+    least = max(envelope.total.least, envelope.ttfb.least if envelope.ttfb else 0)
+    total = draw(st.integers(least, envelope.total.most))  # of the last byte, at which the only token comes
+    since = draw(timing.headers(envelope, total))
+    body = json.dumps(draw(content.messages(envelope)).unstreamed(), ensure_ascii=False).encode()
+    return replace(
+        sent,
+        response=Response(since * MICROSECOND, 200, draw(_common_headers(_JSON))),
+        chunks=draw(timing.chunks([Part(total, body)], since)),
+        end=End(total * MICROSECOND),
+    )
 
 
 @st.composite
@@ -82,21 +91,6 @@ def _refusals(draw: st.DrawFn, envelope: Envelope, sent: Exchange, status: int, 
         response=Response(at, status, (*draw(_common_headers(_JSON)), *headers)),
         chunks=(Chunk(at, body),),
         end=End(at),
-    )
-
-
-@st.composite
-def _unstreamed(draw: st.DrawFn, envelope: Envelope, sent: Exchange) -> Exchange:
-    """Make an answer that comes in one piece of JSON."""
-    least = max(envelope.total.least, envelope.ttfb.least if envelope.ttfb else 0)
-    total = draw(st.integers(least, envelope.total.most))  # of the last byte, at which the only token comes
-    since = draw(timing.headers(envelope, total))
-    body = json.dumps(draw(content.messages(envelope)).unstreamed(), ensure_ascii=False).encode()
-    return replace(
-        sent,
-        response=Response(since * MICROSECOND, 200, draw(_common_headers(_JSON))),
-        chunks=draw(timing.chunks([Part(total, body)], since)),
-        end=End(total * MICROSECOND),
     )
 
 

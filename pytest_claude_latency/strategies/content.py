@@ -27,9 +27,21 @@ def messages(draw: st.DrawFn, envelope: Envelope) -> Message:
     """Make an answer with at least one piece of content that is not thinking."""
     thinks = draw(st.booleans()) if envelope.thinking is None else envelope.thinking
     uses_tools = draw(st.booleans()) if envelope.tools is None else envelope.tools
-    blocks = [draw(_thoughts(envelope.deltas)) for _ in range(draw(st.integers(1, 2)) if thinks else 0)]
+    blocks: list[Block] = []
+    for _ in range(draw(st.integers(1, 2)) if thinks else 0):
+        # Hidden thinking is a signature alone. So the first event of an answer may bring no token.
+        kind = draw(st.sampled_from(["shown", "hidden", "redacted"]))
+        if kind == "redacted":
+            blocks.append(message.redacted_thinking_block(draw(NAMES)))
+        else:
+            pieces = draw(_pieces(envelope.deltas)) if kind == "shown" else ()
+            blocks.append(message.thinking_block(pieces, signature=draw(NAMES)))
     if uses_tools and draw(st.booleans()):
-        blocks += draw(_searches())
+        # A server's search brings content that no delta carries, between blocks that have some.
+        search = f"srvtoolu_{draw(NAMES)}"
+        query = draw(_cut(json.dumps({"query": draw(_PIECE)}, ensure_ascii=False), 2))
+        blocks.append(message.tool_use_block("server_tool_use", search, "web_search", query))
+        blocks.append(message.search_result_block(search, draw(st.lists(NAMES, max_size=1))))
     for _ in range(draw(st.integers(0 if uses_tools else 1, 2))):  # the use of a tool may stand alone
         cited = draw(st.lists(st.builds(message.citation, _PIECE), max_size=1))
         blocks.append(message.text_block(draw(_pieces(envelope.deltas)), cited))
@@ -45,15 +57,6 @@ def messages(draw: st.DrawFn, envelope: Envelope) -> Message:
         usage=draw(_usages(blocks, thinks)),
         at_start=draw(st.integers(1, 8)),
     )
-
-
-@st.composite
-def _thoughts(draw: st.DrawFn, deltas: Range) -> Block:
-    """Make a block of thinking: shown, hidden (a signature alone) or encrypted."""
-    kind = draw(st.sampled_from(["shown", "hidden", "redacted"]))
-    if kind == "redacted":
-        return message.redacted_thinking_block(draw(NAMES))
-    return message.thinking_block(draw(_pieces(deltas)) if kind == "shown" else (), signature=draw(NAMES))
 
 
 @st.composite
@@ -75,16 +78,6 @@ def _tool_uses(draw: st.DrawFn, envelope: Envelope) -> Block:
 
 
 @st.composite
-def _searches(draw: st.DrawFn) -> list[Block]:
-    """Make a search of the web by the server: its query in deltas, and its result in one event."""
-    # A server's search brings content that no delta carries, between blocks that have some.
-    id = f"srvtoolu_{draw(NAMES)}"  # noqa: A001 - the API's name
-    pieces = draw(_cut(json.dumps({"query": draw(_PIECE)}, ensure_ascii=False), 2))
-    query = message.tool_use_block("server_tool_use", id, "web_search", pieces)
-    return [query, message.search_result_block(id, draw(st.lists(NAMES, max_size=1)))]
-
-
-@st.composite
 def _cut(draw: st.DrawFn, text: str, cuts: int) -> list[str]:
     """Cut a text into pieces, none of them empty."""
     places = draw(st.sets(st.integers(1, len(text) - 1), max_size=cuts))
@@ -98,6 +91,7 @@ def _usages(draw: st.DrawFn, blocks: Sequence[Block], thinks: bool) -> Json:
     thoughts = sum(bool(delta.get("thinking")) for delta in deltas)
     answered = sum(bool(delta.get("text") or delta.get("partial_json")) for delta in deltas)
     thinking = thoughts + draw(st.integers(1, 500)) if thinks else 0
+    # Never less than there are deltas: a rate of tokens would be above what any stream can bring.
     usage: Json = {
         "input_tokens": draw(st.integers(1, 5_000)),
         "cache_creation_input_tokens": draw(st.integers(0, 5_000)),
