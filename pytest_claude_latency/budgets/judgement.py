@@ -114,7 +114,7 @@ def _excess(judgement: Judgement) -> float:
     limit, measured = judgement.limit.value, judgement.measured
     if measured is None:
         return float("inf")
-    # a factor, so that times and counts can stand in one order
+    # a factor, so that times and counts can stand in one order; by zero there is none, and its miss comes first
     more, less = (measured, limit) if judgement.at_most else (limit, measured)
     return more / less if less else float("inf")
 

@@ -64,11 +64,11 @@ class SomeCalls:
         """Return it in words: `call=2`, `when model=claude-opus-*`."""
         if self.call is not None:
             return f"call={self.call}"
-        return "when " + " ".join(f"{field}={_shown(expected)}" for field, expected in self.when)
-
-
-def _shown(expected: Expected) -> str:
-    return expected if isinstance(expected, str) else json.dumps(expected)
+        # a text as it is written in the marker, anything else as the JSON of a request has it: `true` and not `True`
+        shown = [
+            (field, expected if isinstance(expected, str) else json.dumps(expected)) for field, expected in self.when
+        ]
+        return "when " + " ".join(f"{field}={expected}" for field, expected in shown)
 
 
 @dataclass(frozen=True, slots=True)

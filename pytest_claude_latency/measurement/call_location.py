@@ -49,6 +49,7 @@ def of_this_call(root: Path) -> str | None:
         if task is not None and frame is outermost and (waiting := _line_that_waits(task)) is not None:
             return source_location.line_of(waiting, root)
         frame = frame.f_back
+    # everything was installed, as with a script of a package: where the client library was entered says most
     return None if caller is None else source_location.line_of(caller, root)
 
 

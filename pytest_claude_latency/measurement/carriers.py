@@ -43,6 +43,7 @@ def _portal(module: Any) -> None:
         try:
             await call_func(self, func, args, kwargs, future)
         except BaseException as error:
+            # Only if its caller has it: a miss that nobody is told of must still stop the loop.
             if not (future.done() and is_made_of_misses(error)):
                 raise
 
@@ -76,6 +77,7 @@ class _Jobs:
     def get(self) -> Any:
         """Return the next job, whose misses become exceptions that the pool hands over."""
         task = self._queue.get()
+        # Unpacked here and not by the pool: only now is the function there that may miss.
         if task is None:  # the worker is to end
             return None
         job, place, function, args, kwargs = task

@@ -19,7 +19,11 @@ def warnings_of(measurement: Measurement) -> list[str]:
     warnings += unseen.child_connections
     # After a miss the test has failed with it, which says more.
     if unseen.child_calls and not measurement.missed:
-        warnings.append(_calls_of_children(unseen.child_calls, replays=measurement.replays))
+        replayed, sent = "answered from the recording, but not measured", "sent, but neither measured nor recorded"
+        warnings.append(
+            f"{number_of(unseen.child_calls, 'call')} of child processes: {replayed if measurement.replays else sent}; "
+            f"what is to be measured has to be called in threads or tasks"
+        )
     return warnings
 
 
@@ -37,12 +41,3 @@ def failure_of(measurement: Measurement) -> str | None:
     for connection in unseen.connections:
         return connection.instead_of_calls()
     return ONLY_CHILDREN_CALLED if unseen.child_calls or unseen.child_connections else None
-
-
-def _calls_of_children(count: int, *, replays: bool) -> str:
-    """Return the warning that forked child processes called the API."""
-    done = "answered from the recording, but not measured" if replays else "sent, but neither measured nor recorded"
-    return (
-        f"{number_of(count, 'call')} of child processes: {done}; what is to be measured has to be called in threads or "
-        f"tasks"
-    )

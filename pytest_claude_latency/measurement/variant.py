@@ -116,6 +116,7 @@ def _combinations(args: Sequence[Any], lists: Mapping[str, Any]) -> list[dict[An
     if isinstance(given, list | tuple):
         if lists:
             raise VariantError("a list of combinations takes no further fields next to it")
+        # An empty one would be the test as it is written, which runs anyway.
         for combination in given:
             if not isinstance(combination, Mapping) or not combination:
                 raise VariantError(f"{combination!r} is not a mapping of fields to values")

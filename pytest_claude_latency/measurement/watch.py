@@ -75,6 +75,8 @@ class Output:
         """
         __tracebackhide__ = True
         self.is_told = True
+        moments = [("start", 0), ("first text", self.seen[0] if self.seen else None), ("end", self.ended)]
+        shown = [f"{name} {at // duration.MILLISECOND}ms" for name, at in moments if at is not None]
         blocks = []
         for limit in self.limits:
             value = getattr(self.watched, limit.metric)
@@ -83,21 +85,15 @@ class Output:
                 continue  # fewer than two items have no gap
             if measured is None or METRICS[limit.metric].worse(measured, limit.value):
                 reason = None if measured is not None else _ABSENT[limit.metric]
-                blocks.append(self._block(Judgement(limit, measured, None, 0, "broken", reason)))
+                broken = Judgement(limit, measured, None, 0, "broken", reason)
+                blocks.append(
+                    f"watched output: {headline(broken)}\n"
+                    f"  {'budget':<10}{limit.text():<27}  {limit.origin}\n"
+                    f"  {'measured':<10}{number_of(len(self.seen), 'item')} that a user sees\n"
+                    f"  {'timeline':<10}{' · '.join(shown if self.ended is not None else [*shown, 'not ended'])}"
+                )
         if blocks:
             raise BudgetExceeded("\n\n".join(blocks))
-
-    def _block(self, judgement: Judgement) -> str:
-        limit = judgement.limit
-        moments = [("start", 0), ("first text", self.seen[0] if self.seen else None), ("end", self.ended)]
-        shown = [f"{name} {at // duration.MILLISECOND}ms" for name, at in moments if at is not None]
-        lines = [
-            f"watched output: {headline(judgement)}",
-            f"  {'budget':<10}{limit.text():<27}  {limit.origin}",
-            f"  {'measured':<10}{number_of(len(self.seen), 'item')} that a user sees",
-            f"  {'timeline':<10}{' · '.join(shown if self.ended is not None else [*shown, 'not ended'])}",
-        ]
-        return "\n".join(lines)
 
 
 def is_visible(value: object) -> bool:
@@ -204,6 +200,7 @@ def _is_asgi(subject: Any) -> bool:
         parameters = [name for name in inspect.signature(call).parameters if name != "self"]
     except (TypeError, ValueError):
         return False
+    # scope, receive and send: by their number, since nobody has to call them so
     return len(parameters) == 3
 
 
@@ -215,6 +212,7 @@ def _application(app: Any, make: Callable[[], Output]) -> Any:
     """
 
     async def watched(scope: Any, receive: Any, send: Any) -> None:
+        # the start and stop of the application, and web sockets, are no output of a request
         if scope["type"] != "http":
             await app(scope, receive, send)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -34,7 +34,17 @@ def write(
         return
     reporter.write_sep("=", "claude latency: recordings")
     if written and (len(written) <= _MOST or reporter.verbosity > 0):
-        _write_table(written, reporter)
+        rows = [_HEADERS]
+        for nodeid, samples in written.items():
+            calls = sum(len(sample.calls) + len(sample.setup_calls) for sample in samples)
+            time = duration.show(sum(duration.nanoseconds(sample.elapsed or 0.0) for sample in samples))
+            size = size_text(sum(sample.recorded_bytes or 0 for sample in samples))
+            rows.append((printable(nodeid), str(len(samples)), str(calls), time, size))
+        # without the last column: some terminals wrap a line that fills it
+        widths = column_widths(rows, max(reporter.config.get_terminal_writer().fullwidth - 1, 40))
+        for name, *facts in rows:
+            reporter.write_line(line_of((shorten(name, widths[0]), *facts), widths, range(1, len(_HEADERS))))
+    # never shortened: what was not written will be missed in the next replay
     for text in failed:
         reporter.write_line(printable(f"not written: {text}"), yellow=True)
     count = number_of(sum(map(len, written.values())), "recording")
@@ -43,15 +53,3 @@ def write(
         variants = " --latency-variants" if any(sample.variant for kept in written.values() for sample in kept) else ""
         files = arguments(dict.fromkeys(nodeid.partition("::")[0] for nodeid in written))
         reporter.write_line(f"replay them: pytest --latency-budget{variants} {files}")
-
-
-def _write_table(written: Mapping[str, Sequence[TestResult]], reporter: pytest.TerminalReporter) -> None:
-    rows = [_HEADERS]
-    for nodeid, samples in written.items():
-        calls = sum(len(sample.calls) + len(sample.setup_calls) for sample in samples)
-        time = duration.show(sum(duration.nanoseconds(sample.elapsed or 0.0) for sample in samples))
-        size = size_text(sum(sample.recorded_bytes or 0 for sample in samples))
-        rows.append((printable(nodeid), str(len(samples)), str(calls), time, size))
-    widths = column_widths(rows, max(reporter.config.get_terminal_writer().fullwidth - 1, 40))
-    for name, *facts in rows:
-        reporter.write_line(line_of((shorten(name, widths[0]), *facts), widths, range(1, len(_HEADERS))))

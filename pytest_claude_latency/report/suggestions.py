@@ -9,7 +9,7 @@ import pytest
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
-from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestions, of_results
+from pytest_claude_latency.results.budget_suggestion import Suggestions, of_results
 from pytest_claude_latency.results.result import TestResult
 
 _MARGIN = "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits."
@@ -34,19 +34,17 @@ def lines(suggestions: Suggestions) -> list[str]:
         texts += [_MARGIN, *percentiles, _EXISTING, *([_EXACT] if suggestions.exact else [])]
     for suggestion in suggestions.suggestions:
         samples = number_of(suggestion.samples, "sample")
-        texts += ["", f"# {suggestion.nodeid}: {samples}, {suggestion.kind}", *map(_line, suggestion.proposals)]
+        texts += ["", f"# {suggestion.nodeid}: {samples}, {suggestion.kind}"]
+        for proposal in suggestion.proposals:
+            if proposal.measured is None:
+                fact = str(proposal.reason)
+            else:
+                measured = show(METRICS[proposal.metric], proposal.measured)
+                fact = f"{proposal.statistic} at most {measured}" if proposal.statistic else f"measured {measured}"
+            existing = f", now {' '.join(limit.text() for limit in proposal.existing)}" if proposal.existing else ""
+            texts.append(f"#   {proposal.metric:<8} {fact}{existing}")
         texts += suggestion.marker.splitlines() if suggestion.changes else ["#   nothing to change"]
     if suggestions.left_out:
         texts += [""] if texts else []
         texts += [f"# left out: {nodeid} ({reason})" for nodeid, reason in suggestions.left_out.items()]
     return list(map(printable, texts))
-
-
-def _line(proposal: Proposal) -> str:
-    if proposal.measured is None:
-        fact = str(proposal.reason)
-    else:
-        measured = show(METRICS[proposal.metric], proposal.measured)
-        fact = f"{proposal.statistic} at most {measured}" if proposal.statistic else f"measured {measured}"
-    existing = f", now {' '.join(limit.text() for limit in proposal.existing)}" if proposal.existing else ""
-    return f"#   {proposal.metric:<8} {fact}{existing}"

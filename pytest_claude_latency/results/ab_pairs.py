@@ -69,5 +69,5 @@ class ABSample:
     @property
     def sent(self) -> tuple[Call, ...]:
         """All calls that were sent only to compare."""
-        # they cost money as well, so reports count them beside the test's own
+        # they cost money as well: the estimate of what a run costs counts them
         return tuple(request.call for pair in self.pairs for request in (pair.recorded, pair.current))
