@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_claude_latency.messages_api.exchange import Request
+from tests.support import helpline_answers
 from tests.support.claude_answers import Answer
 from tests.support.claude_messages import Block, Text, ToolUse
 from tests.support.claude_server import ClaudeServer
@@ -107,6 +108,8 @@ ANSWERS: Mapping[str, Sequence[Block]] = {
 
 def answer(request: Request) -> Answer | None:
     """Return what a model could answer to this request, at the speed of its model; `None` if no phrase fits."""
+    if (answer_to_helpline := helpline_answers.answer(request)) is not None:
+        return answer_to_helpline
     asked = request.content.decode()
     for phrase, blocks in ANSWERS.items():
         if phrase in asked:

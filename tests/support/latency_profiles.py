@@ -62,12 +62,20 @@ class Pace:
         self._speed = random.uniform(*profile.tokens_per_second)
         self._first_delta = random.uniform(20, 45)  # ms from the headers to the first delta
 
-    def answer(self, *blocks: Block, prompt_tokens: int = 24, model: str | None = None) -> Answer:
+    def answer(
+        self,
+        *blocks: Block,
+        prompt_tokens: int = 24,
+        cache_read: int = 0,
+        cache_write: int = 0,
+        model: str | None = None,
+    ) -> Answer:
         """Return an answer of these blocks at this pace. Texts given as one delta are cut as the API cuts them."""
         cut = tuple(self._cut(block) for block in blocks)
         tokens = [count_tokens(delta) for block in cut for delta in _texts(block)]
         thinking = [count_tokens(delta) for block in cut if isinstance(block, Thinking) for delta in _texts(block)]
-        usage = Usage(prompt_tokens, sum(tokens), thinking_tokens=sum(thinking) if thinking else None)
+        thought = sum(thinking) if thinking else None
+        usage = Usage(prompt_tokens, sum(tokens), cache_read, cache_write, thought)
         answer = message(*cut, timetable=self.timetable(tokens), usage=usage, model=model or self._profile.model)
         if answer.unstreamed is None or self._profile.whole is None:
             return answer
