@@ -65,7 +65,10 @@ def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None
         body = b"".join(chunk.data for chunk in exchange.chunks)
         answer.take_body(since + last, body)
         if answer.error is None and not succeeded(exchange):
-            answer.error = _aws_error(exchange, body)
+            # AWS names an error in a header or, from older services, in the body, each time within a namespace.
+            named = header(exchange.response.headers, "x-amzn-errortype") if exchange.response else None
+            name = named or text_at(json_body(body), "__type") or ""
+            answer.error = name.partition(":")[0].rpartition("#")[2] or None
     return answer
 
 
@@ -82,10 +85,3 @@ def refusal_of(exchange: Exchange) -> str | None:
     # Anthropic and the chat form, then Bedrock in both its spellings.
     told = text_at(body, "error", "message") or text_at(body, "message") or text_at(body, "Message")
     return f"HTTP {exchange.response.status}: {told or 'it gave no reason'}"
-
-
-def _aws_error(exchange: Exchange, body: bytes) -> str | None:
-    """Return the name of an error of AWS, without the address of its namespace; None if there is none."""
-    named = header(exchange.response.headers, "x-amzn-errortype") if exchange.response else None
-    name = named or text_at(json_body(body), "__type") or ""
-    return name.partition(":")[0].rpartition("#")[2] or None

@@ -24,6 +24,7 @@ MEDIA_TYPE = "application/vnd.amazon.eventstream"
 
 _PRELUDE = struct.Struct(">III")  # length of the frame, length of its headers, checksum of these two
 _CHECKSUM = struct.Struct(">I")
+# AWS sends no more. Without a limit a broken length would let the decoder wait for gigabytes.
 _LARGEST_HEADERS = 128 * 1024
 _LARGEST_PAYLOAD = 24 * 1024 * 1024
 
@@ -83,6 +84,7 @@ def _needed(held: bytes, start: int) -> int:
     if len(held) - start < _PRELUDE.size:
         return _PRELUDE.size
     length, headers, checksum = _PRELUDE.unpack_from(held, start)
+    # before the lengths are used: botocore checks in this order too, and the name of the error is what programs see
     _check(crc32(held[start : start + 8]), checksum)
     if headers > _LARGEST_HEADERS:
         raise _BrokenFrameError("InvalidHeadersLength", f"headers of {headers} bytes are longer than AWS sends")

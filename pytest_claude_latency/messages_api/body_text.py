@@ -170,6 +170,7 @@ def body_texts(body: bytes) -> list[BodyText]:
     A body that is neither is one text. Keys, numbers and the API's own words (`type`, `role`, `model`,
     `stop_reason`) are not among them.
     """
+    # A frame of AWS begins with its length, which is below 24 MB; no JSON and no text begins with a zero byte.
     if body.startswith(b"\0") and (frames := list(_frames(body))):
         return _of_stream(frames)
     if _STREAM_START.match(body):
@@ -198,6 +199,7 @@ def path_text(path: Path) -> str:
 
 
 def _document(body: bytes, start: int, end: int) -> Document:
+    # bytes that are no UTF-8 come back as they were, since they belong to the user's recording
     return Document(body[start:end].decode(errors="surrogateescape"), start, end)
 
 
@@ -211,6 +213,7 @@ def _frames(body: bytes) -> Iterator[Document]:
     while len(body) - start >= _FRAME.size:
         length, _, _ = _FRAME.unpack_from(body, start)
         frame = body[start : start + length]
+        # cut off, or no frame at all: what stands behind it has no place that could be trusted
         if not _FRAME.size < len(frame) == length:
             return
         try:
@@ -239,6 +242,7 @@ def _of_document(document: Document, otherwise: str) -> list[BodyText]:
     try:
         value = json.loads(document.text)
     except (ValueError, RecursionError):
+        # damaged JSON may still hold a credential, so it is looked at as a text
         return [BodyText(otherwise, (Piece(document.text, document, None),))]
     return [BodyText(path_text(path), (Piece(text, document, path),)) for path, text in _texts(value)]
 
@@ -261,7 +265,13 @@ def _of_stream(documents: Iterable[Document]) -> list[BodyText]:
             value = json.loads(document.text)
         except (ValueError, RecursionError):
             value = None
-        if not _has_block(value):
+        # a piece of content, by what each form has in such an event; everything else in a stream stands by itself
+        is_content = isinstance(value, dict) and (
+            (_part_of(value) is not None and isinstance(value.get("index"), int))
+            or isinstance(value.get("contentBlockIndex"), int)
+            or isinstance(value.get("choices"), list)
+        )
+        if not is_content:
             others += _of_document(document, f"event {number}")
             continue
         for path, text in _texts(value):
@@ -276,14 +286,6 @@ def _of_stream(documents: Iterable[Document]) -> list[BodyText]:
         for block, pieces in blocks.items()
     )
     return [*joined, *others]
-
-
-def _has_block(value: Any) -> bool:
-    """Return whether an event of a stream holds a piece of content, in any form."""
-    if not isinstance(value, dict):
-        return False
-    of_messages = _part_of(value) is not None and isinstance(value.get("index"), int)
-    return of_messages or isinstance(value.get("contentBlockIndex"), int) or isinstance(value.get("choices"), list)
 
 
 def _block_of(value: Any, path: Path) -> _Block | None:
@@ -318,6 +320,7 @@ def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list):
         steps = enumerate(value)
     for step, inner in steps:
+        # only values that hold others: a generator for each string would cost more than all the rest of a long prompt
         if isinstance(inner, dict | list):
             yield from _texts(inner, (*path, step))
         elif isinstance(inner, str) and not is_protocol(here := (*path, step)):

@@ -24,6 +24,7 @@ def client_of(request: Request) -> str | None:
     if generated is not None:  # one generator makes the SDKs of Anthropic and OpenAI, and both send this header
         is_of_openai = "openai" in agent.lower() and header(request.headers, "anthropic-version") is None
         return f"{'openai' if is_of_openai else 'anthropic'} {generated}"
+    # the first that is no language: a library names itself before those that it is built on
     for product in _PRODUCT.finditer(agent):
         name = product["name"].lower()
         if name not in _LANGUAGES:

@@ -37,6 +37,7 @@ def is_prompt_call(request: Request) -> bool:
 
 def requested_model(request: Request) -> str | None:
     """Return the model that the request names in its body or its path; None if in neither."""
+    # the body first: a gateway may keep a path for all models, and what the body says is what it asks for
     if isinstance(request.json, dict) and isinstance(model := request.json.get("model"), str):
         return model
     match = match_of(request)

@@ -107,12 +107,20 @@ def _of_converse(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_chat(body: dict[str, Any]) -> dict[str, Any]:
+    # a block each, so that a change in one of several is found where it is
+    blocks: list[Any] = []
+    messages = body.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict) and message.get("role") in ("system", "developer"):
+            content = message.get("content")
+            blocks += content if isinstance(content, list) else [{"type": "text", "text": content}]
     thinking, effort, output = body.get("thinking"), body.get("reasoning_effort"), body.get("response_format")
+    # litellm turns an effort into thinking on its way to Claude, so that is what the model was asked for
     if thinking is None and effort not in (None, "none"):
         thinking = {"type": "enabled"}
     formatted = isinstance(output, dict) and output.get("type") not in (None, "text")
     return {
-        "system": _system_prompts(body.get("messages")) or None,
+        "system": blocks or None,
         # System prompts stay among the messages too, so that places in these are those that were sent.
         "messages": body.get("messages"),
         "tools": body.get("tools"),
@@ -126,16 +134,6 @@ def _of_chat(body: dict[str, Any]) -> dict[str, Any]:
         "output_format": output if formatted else None,
         "service_tier": body.get("service_tier"),
     }
-
-
-def _system_prompts(messages: object) -> list[Any]:
-    """Return the system prompts of chat completions as blocks of text."""
-    blocks: list[Any] = []
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict) and message.get("role") in ("system", "developer"):
-            content = message.get("content")
-            blocks += content if isinstance(content, list) else [{"type": "text", "text": content}]
-    return blocks
 
 
 def _object(body: dict[str, Any], key: str) -> dict[str, Any]:

@@ -27,5 +27,6 @@ def poll_of(request: Request) -> Poll | None:
 
 def polled(requests: Iterable[Request]) -> frozenset[Poll]:
     """Return what these requests poll: what more than one of them asks about."""
+    # once is no polling: a program that asks a single time waits for that answer as for any other
     counts = Counter(map(poll_of, requests))
     return frozenset(poll for poll, count in counts.items() if poll is not None and count > 1)

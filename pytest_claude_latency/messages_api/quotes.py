@@ -44,6 +44,7 @@ def quotes_an_answer(request: Request, sent: Nanoseconds, exchanges: Sequence[Ex
         answer = b"".join(chunk.data for chunk in exchange.chunks if exchange.sent + chunk.at <= sent)
         repeated = [run for run in _telling_runs(answer) if run in asked]
         if repeated:
+            # only now, since this reads all earlier requests and most answers are never repeated
             before = _words_of(earlier.request for earlier in exchanges if earlier.sent <= exchange.sent)
             if any(run not in before for run in repeated):
                 return True
@@ -52,6 +53,7 @@ def quotes_an_answer(request: Request, sent: Nanoseconds, exchanges: Sequence[Ex
 
 def _words_of(requests: Iterable[Request]) -> str:
     """Return the words of everything that these requests say; a bar keeps two texts apart."""
+    # spaces around each text, so that a run is found only at the edges of words
     texts = (body_text.text for request in requests for body_text in body_texts(request.content))
     return "|".join(f" {' '.join(_WORD.findall(text.lower()))} " for text in texts)
 

@@ -76,7 +76,17 @@ class Recognition:
                 model = fields.get("model")
                 return isinstance(model, str) and _CLAUDE.search(model) is not None
             case "bedrock":
-                return "anthropic_version" in fields or self._left_alone(request)
+                # Claude's own `invoke` has it; other models on Bedrock, and Converse, do not.
+                if "anthropic_version" in fields:
+                    return True
+                match = match_of(request)
+                profile = unquote(match["bedrock"]) if match else ""
+                # Such a profile may stand for any model. It is left alone, and the user is told how to add it.
+                if "inference-profile/" in profile and profile not in self._unknown_profiles:
+                    self._unknown_profiles.add(profile)
+                    pattern = f"inference-profile(/|%2F){re.escape(profile.rpartition('/')[2])}"
+                    self._warn(_UNKNOWN_PROFILE.format(profile=profile, pattern=pattern))
+                return False
         return is_message_body(request)
 
     def by_head(self, head: Request) -> bool | None:
@@ -84,6 +94,7 @@ class Recognition:
 
         So a door reads the body only of what may be Claude's: it may be a long upload.
         """
+        # first, so that a user can take out even what an SDK sends, for example to a stand-in that is no Claude
         if any(pattern.search(head.url) for pattern in self._excluded):
             return False
         if any(pattern.search(head.url) for pattern in self._added) or _is_of_sdk(head) or _is_at_anthropics(head):
@@ -96,16 +107,6 @@ class Recognition:
         if match["bedrock"]:
             return True if _CLAUDE.search(unquote(match["bedrock"])) else None
         return None
-
-    def _left_alone(self, request: Request) -> bool:
-        """Return False, and warn if the request names an inference profile that may stand for any model."""
-        match = match_of(request)
-        profile = unquote(match["bedrock"]) if match else ""
-        if "inference-profile/" in profile and profile not in self._unknown_profiles:
-            self._unknown_profiles.add(profile)
-            pattern = f"inference-profile(/|%2F){re.escape(profile.rpartition('/')[2])}"
-            self._warn(_UNKNOWN_PROFILE.format(profile=profile, pattern=pattern))
-        return False
 
 
 def _is_of_sdk(head: Request) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pytest_claude_latency.diagnosis import prompt_text
 from pytest_claude_latency.diagnosis.finding import Finding
-from pytest_claude_latency.diagnosis.trace import PromptCall, Trace
+from pytest_claude_latency.diagnosis.trace import Trace
 
 # nobody counts words that closely
 _NEARLY = 0.1
@@ -36,6 +36,8 @@ _AT_MOST = (
     rf"(?:不超过|不要超过|最多|不多于|少于|限制在|控制在) ?{_N} ?个?[字词]",
     rf"{_N} ?个?[字词](?:以内|之内|以下)",
 )
+# The limits first: "in 50 words or less" fits both, and a short answer keeps it.
+_PATTERNS = (*((True, pattern) for pattern in _AT_MOST), *((False, pattern) for pattern in _EXACT))
 _ASKS = re.compile(
     r"\b(?:summari[sz]e|describe|explain|write|answer|reply|respond|draft|compose|rewrite|rephrase|keep|limit|use|be|"
     r"make|give|tell|shorten|condense|your|length|outline|review|introduce|please|produce|provide)\b"
@@ -68,7 +70,19 @@ def counted_words(trace: Trace) -> Finding | None:
     Silent about numbers of anything else, and about words that are given rather than asked for.
     """
     for call in trace.calls:
-        asked = _asked(call) if call.ended_by_itself and call.is_prose else None
+        if not call.ended_by_itself or not call.is_prose:
+            continue
+        sentences = (sentence for text in prompt_text.instructions(call.body) for sentence in _SENTENCE.findall(text))
+        # the first number that is asked for: a second one is mostly about a part of the answer
+        asked = next(
+            (
+                _Asked(match[0].strip(), int(match["words"].replace(",", "")), at_most)
+                for sentence in filter(_ASKS.search, sentences)
+                for at_most, pattern in _PATTERNS
+                if (match := re.search(pattern, sentence, re.IGNORECASE))
+            ),
+            None,
+        )
         if asked is None or asked.is_met(words := asked.count(call.text)):
             continue
         return Finding(
@@ -80,16 +94,4 @@ def counted_words(trace: Trace) -> Finding | None:
             guide=2,
             calls=(call.number,),
         )
-    return None
-
-
-def _asked(call: PromptCall) -> _Asked | None:
-    """Return the first number of words that the prompt asks for; None if there is none."""
-    sentences = (sentence for text in prompt_text.instructions(call.body) for sentence in _SENTENCE.findall(text))
-    for sentence in filter(_ASKS.search, sentences):
-        # the limits first: "in 50 words or less" fits both, and a short answer keeps it
-        for at_most, patterns in ((True, _AT_MOST), (False, _EXACT)):
-            for pattern in patterns:
-                if match := re.search(pattern, sentence, re.IGNORECASE):
-                    return _Asked(match[0].strip(), int(match["words"].replace(",", "")), at_most)
     return None

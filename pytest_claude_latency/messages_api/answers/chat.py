@@ -46,22 +46,21 @@ class ChatAnswer(Answer):
             self.error = _error_in(data) or "error"
             return
         for choice in items(get(data, "choices")):
-            self._take_delta(at, get(choice, "delta"))
+            delta = get(choice, "delta")
+            if thought := text_at(delta, "reasoning_content"):
+                if not self.thinking:
+                    self.thinking.append(at)
+                self._add(at, "thinking", thought)
+            self._add(at, "text", get(delta, "content"))
+            for tool in items(get(delta, "tool_calls")):
+                # only its first piece names a tool, so the others find their block by the index
+                index = count_at(tool, "index")
+                if index not in self._tools:
+                    self._tools[index] = self._begin_block("input_json", name=text_at(tool, "function", "name") or "")
+                self._add(at, "input_json", get(tool, "function", "arguments"), self._tools[index])
             if reason := text_at(choice, "finish_reason"):
                 self.stop_reason, self.complete = reason, at
         self._take_facts(data)
-
-    def _take_delta(self, at: Nanoseconds, delta: object) -> None:
-        if thought := text_at(delta, "reasoning_content"):
-            if not self.thinking:
-                self.thinking.append(at)
-            self._add(at, "thinking", thought)
-        self._add(at, "text", get(delta, "content"))
-        for tool in items(get(delta, "tool_calls")):
-            index = count_at(tool, "index")
-            if index not in self._tools:
-                self._tools[index] = self._begin_block("input_json", name=text_at(tool, "function", "name") or "")
-            self._add(at, "input_json", get(tool, "function", "arguments"), self._tools[index])
 
     def take_body(self, at: Nanoseconds, body: bytes) -> None:
         """Take the complete body of an answer that does not stream, whose last byte arrived at this instant."""

@@ -38,7 +38,16 @@ class ConverseAnswer(Answer):
         data = json_value(event.data)
         match event.name:
             case "contentBlockDelta":
-                self._take_delta(at, data)
+                delta = get(data, "delta")
+                if (reasoning := get(delta, "reasoningContent")) is not None:
+                    if (_index(data), "thinking") not in self._by_index:
+                        self.thinking.append(at)  # shown or not: a block may hold nothing but what is encrypted
+                    self._add(at, "thinking", get(reasoning, "text"), self._block_of(data, "thinking"))
+                elif (tool := get(delta, "toolUse")) is not None:
+                    self._add(at, "input_json", get(tool, "input"), self._block_of(data, "input_json"))
+                elif text := text_at(delta, "text"):
+                    # an empty text begins no block: the first delta of a block says what it is
+                    self._add(at, "text", text, self._block_of(data, "text"))
             case "contentBlockStart":
                 if (tool := get(data, "start", "toolUse")) is not None:
                     self._block_of(data, "input_json", name=text_at(tool, "name") or "")
@@ -50,19 +59,6 @@ class ConverseAnswer(Answer):
             case "error":
                 self.failed = at
                 self.error = text_at(data, "error", "type") or "error"
-
-    def _take_delta(self, at: Nanoseconds, data: object) -> None:
-        delta = get(data, "delta")
-        reasoning = get(delta, "reasoningContent")
-        if reasoning is not None:
-            if (_index(data), "thinking") not in self._by_index:
-                self.thinking.append(at)  # shown or not: a block may hold nothing but what is encrypted
-            block = self._block_of(data, "thinking")
-            self._add(at, "thinking", get(reasoning, "text"), block)
-        elif (tool := get(delta, "toolUse")) is not None:
-            self._add(at, "input_json", get(tool, "input"), self._block_of(data, "input_json"))
-        elif text := text_at(delta, "text"):
-            self._add(at, "text", text, self._block_of(data, "text"))
 
     def _block_of(self, data: object, kind: Kind, **fields: Any) -> dict[str, Any]:
         """Return the block that an event belongs to, begun by now."""

@@ -52,11 +52,13 @@ class MessagesAnswer(Answer):
                 if get(block, "type") in _THINKING_BLOCKS:
                     self.thinking.append(at)
                 if isinstance(block, dict):
+                    # the input of a tool begins as an empty object, and its pieces are text
                     self._blocks.append((block | ({"input": ""} if "input" in block else {}), []))
             case "content_block_stop":
                 if self.block_times:
                     self.block_times[-1] = self.block_times[-1]._replace(ended=at)
             case "message_start":
+                # it counts the output too, but only what there was at that moment: one token, say
                 self._take_message(get(json_value(event.data), "message"), final=False)
             case "message_delta":
                 data = json_value(event.data)
@@ -88,7 +90,16 @@ class MessagesAnswer(Answer):
         self._take_usage(usage, final=final)
 
     def _take_usage(self, usage: object, *, final: bool) -> None:
-        self.usage = _updated(self.usage, usage, final=final)
+        # Counts are cumulative, so the latest number takes the place of the old one. What is not named again stays.
+        known = self.usage
+        self.usage = Usage(
+            input=count_at(usage, "input_tokens", otherwise=known.input),
+            cache_read=count_at(usage, "cache_read_input_tokens", otherwise=known.cache_read),
+            cache_write=count_at(usage, "cache_creation_input_tokens", otherwise=known.cache_write),
+            output=count_at(usage, "output_tokens", otherwise=known.output),
+            thinking=count_at(usage, "output_tokens_details", "thinking_tokens", otherwise=known.thinking),
+            final=known.final or (final and count_at(usage, "output_tokens") is not None),
+        )
         written = count_at(usage, "cache_creation", "ephemeral_1h_input_tokens")
         self.written_for_an_hour = self.written_for_an_hour if written is None else written
         tools = get(usage, "server_tool_use")
@@ -111,15 +122,3 @@ class MessagesAnswer(Answer):
                 self.deltas.append(Delta(at, "thinking"))
             elif (text_at(block, "type") or "").endswith("tool_use"):  # tool_use, server_tool_use, mcp_tool_use
                 self.deltas.append(Delta(at, "input_json"))
-
-
-def _updated(usage: Usage, latest: object, *, final: bool) -> Usage:
-    """Return the usage with the numbers of a `usage` object in place of the old ones: its counts are cumulative."""
-    return Usage(
-        input=count_at(latest, "input_tokens", otherwise=usage.input),
-        cache_read=count_at(latest, "cache_read_input_tokens", otherwise=usage.cache_read),
-        cache_write=count_at(latest, "cache_creation_input_tokens", otherwise=usage.cache_write),
-        output=count_at(latest, "output_tokens", otherwise=usage.output),
-        thinking=count_at(latest, "output_tokens_details", "thinking_tokens", otherwise=usage.thinking),
-        final=usage.final or (final and count_at(latest, "output_tokens") is not None),
-    )
