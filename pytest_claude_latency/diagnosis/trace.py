@@ -134,9 +134,9 @@ class PromptCall:
 
     @cached_property
     def work(self) -> str:
-        """A key that is equal for calls that do like work, whatever model does it.
+        """A key that is equal for calls that do similar work, whatever model does it.
 
-        Calls do like work if they have the same system prompt and the same tools. Without either, only the messages
+        Calls do similar work if they have the same system prompt and the same tools. Without either, only the messages
         tell what the work is, so they must be the same.
         """
         fields = {name: self.body.get(name) for name in ("system", "tools", "thinking", "output_config")}
@@ -242,7 +242,7 @@ class Trace:
         return "" if more < 1 else f", and the same in {number_of(more, 'more call', one='one')}"
 
     def like(self, call: PromptCall) -> list[PromptCall]:
-        """Return the other answered calls, of this and related runs, with like work and prompts of like length."""
+        """Return the other answered calls, of this and related runs, with similar work and prompts of similar length."""
         # a longer prompt takes longer to read, so only prompts of like length tell something about each other
         return [
             candidate

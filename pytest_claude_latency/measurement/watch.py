@@ -26,7 +26,7 @@ Text: TypeAlias = Callable[[Any], object]
 LIMITED: Final = ("ttft", "longest_gap", "total")
 """What of an output can be limited."""
 NOTHING_TO_WATCH: Final = (
-    "claude_latency.watch({subject!r}): this is nothing to watch; accepted: an iterable, an async iterable, or an ASGI "
+    "claude_latency.watch({subject!r}): this cannot be watched; accepted: an iterable, an async iterable, or an ASGI "
     "application"
 )
 _NO_DATA = (":", "event:", "id:", "retry:")  # how lines of server-sent events begin that a user never sees

@@ -53,7 +53,7 @@ class Prices:
             }
             return cls(str(value["dated"]), models)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise LimitError(f"it is no table of prices; {_FORM}") from None
+            raise LimitError(f"it is not a table of prices; {_FORM}") from None
 
     def cost(self, attempts: Iterable[Exchange]) -> float:
         """Return what these exchanges cost together: every answer that reports usage is billed, retried or not.

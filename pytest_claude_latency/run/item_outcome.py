@@ -57,7 +57,7 @@ class ItemOutcome:
             # What a mock above the HTTP library answers is not seen, so that no call may mean one that was answered.
             mocks = [] if measurement.log.exchanges or not is_there else loaded_mocks()
             return messages.kept_unseen(mocks) if mocks else ""
-        old = "; the recording of before stays" if is_there else ""
+        old = "; the previous recording stays" if is_there else ""
         if self.keeps_recording:
             return f"something other than the API answered{old}"
         reasons = {"skipped": "the test was skipped", "xfailed": "the test failed, as expected"}

@@ -429,7 +429,7 @@ def test_ordinary():
     told = " ".join(result.stdout.str().split())
     for library in ("subprocess", "asyncio.subprocess", "multiprocessing.process", "os"):
         assert f": {library} started a process at test_it.py:" in told
-    assert told.count("recorded; ANTHROPIC_BASE_URL and its kin refuse there") == 10
+    assert told.count("recorded; ANTHROPIC_BASE_URL and similar variables refuse there") == 10
     assert " neither measured nor recorded " not in told
 
 

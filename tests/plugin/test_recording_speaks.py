@@ -49,7 +49,7 @@ def test_a_recording_that_is_not_written_is_told_with_its_reason(
 
     first.assert_outcomes(**{outcome: 1})
     first.stdout.fnmatch_lines([f"not written: test_it.py::test_it: {reason}", "0 recordings written, 1 not"])
-    second.stdout.fnmatch_lines([f"not written: test_it.py::test_it: {reason}; the recording of before stays"])
+    second.stdout.fnmatch_lines([f"not written: test_it.py::test_it: {reason}; the previous recording stays"])
     if outcome == "failed":
         first.stdout.fnmatch_lines(["*- claude latency -*", "not recorded: the test itself failed"])
 

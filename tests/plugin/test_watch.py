@@ -105,7 +105,7 @@ async def test_it(claude_latency):
         ("list(claude_latency.watch(pieces(), longest_gap='100ms'))", "longest_gap was 500ms"),
         ("list(claude_latency.watch(pieces(), text=lambda item: '', ttft='9s'))", "nothing that a user sees came"),
         ("list(claude_latency.watch(pieces(), ttfb='9s'))", "ttfb is not measured of an output"),
-        ("list(claude_latency.watch(7, ttft='9s'))", "this is nothing to watch"),
+        ("list(claude_latency.watch(7, ttft='9s'))", "this cannot be watched"),
     ],
     ids=["never finished", "closed", "a gap", "nothing seen", "another metric", "no output"],
 )

@@ -33,7 +33,7 @@ def slower_model(trace: Trace) -> Finding | None:
     return Finding(
         rule="slower-model",
         fact=f"{trace.name(worst)} took {duration.show(worst.breakdown.total)} with {worst.timeline.model}; "
-        f"{model} took {duration.show(_median_time(faster))} for like work",
+        f"{model} took {duration.show(_median_time(faster))} for similar work",
         remedy=f"{model}, and check that its answers are still good enough",
         cost=gain,
         guide=1,
@@ -43,7 +43,7 @@ def slower_model(trace: Trace) -> Finding | None:
 
 
 def _by_faster_model(trace: Trace, call: PromptCall) -> list[PromptCall]:
-    """Return the calls of the fastest other model that did like work, if that model is much faster."""
+    """Return the calls of the fastest other model that did similar work, if that model is much faster."""
     if not call.answered:
         return []
     calls_by_model: dict[str, list[PromptCall]] = {}

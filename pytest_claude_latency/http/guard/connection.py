@@ -83,7 +83,7 @@ class NewProcess:
 
     def note(self) -> str:
         """Return what is said of it."""
-        refused = "; ANTHROPIC_BASE_URL and its kin refuse there" if self.is_refused else ""
+        refused = "; ANTHROPIC_BASE_URL and similar variables refuse there" if self.is_refused else ""
         return (
             f"{self.library} started a process at {self.program}: what it asks Claude is neither measured nor "
             f"recorded{refused}"
