@@ -242,8 +242,8 @@ class Trace:
         return "" if more < 1 else f", and the same in {number_of(more, 'more call', one='one')}"
 
     def like(self, call: PromptCall) -> list[PromptCall]:
-        """Return the other answered calls, of this and related runs, with similar work and prompts of similar length."""
-        # a longer prompt takes longer to read, so only prompts of like length tell something about each other
+        """Return other answered calls, of this and related runs, with similar work and prompts of similar length."""
+        # a longer prompt takes longer to read, so only prompts of similar length tell something about each other
         return [
             candidate
             for trace in (self, *self.related)

@@ -150,17 +150,17 @@ def nothing_was_seen(names: Sequence[str]) -> str:
 
 
 def kept_unseen(names: Sequence[str]) -> str:
-    """Return why the recording of before stays where a test made no call, and mocks are loaded."""
+    """Return why the previous recording stays where a test made no call, and mocks are loaded."""
     verb = "is" if len(names) == 1 else "are"
     return (
-        f"no call was seen, and {', '.join(names)} {verb} loaded, which may have answered; the recording of before "
+        f"no call was seen, and {', '.join(names)} {verb} loaded, which may have answered; the previous recording "
         "stays: delete it if no call is to be made"
     )
 
 
 def recording_removed(recording: str) -> str:
     """Return what is said of a recording that goes, since what it was made of sent nothing when recorded again."""
-    return f"no call was made, so its recording of before was removed: {recording}"
+    return f"no call was made, so its previous recording was removed: {recording}"
 
 
 def fewer_calls(now: int, before: int, names: Sequence[str]) -> str:

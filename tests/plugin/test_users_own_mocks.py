@@ -432,7 +432,7 @@ def test_no_recording_is_replaced_by_nothing_where_a_mock_above_may_have_answere
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["not written: test_it.py::test_it: no call was seen, and responses is loaded*the recording of before stays*"]
+        ["not written: test_it.py::test_it: no call was seen, and responses is loaded*the previous recording stays*"]
     )
     assert (suite.path / recording).read_text() == before
 

@@ -197,7 +197,7 @@ def test_the_recording_of_a_test_that_no_longer_makes_calls_is_removed(suite: Su
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
         [
-            "warning: test_it.py::test_it: no call was made, so its recording of before was",
+            "warning: test_it.py::test_it: no call was made, so its previous recording was",
             "  removed: cassettes/test_it/test_it.1.jsonl",
         ]
     )
