@@ -358,8 +358,9 @@ def test_it(claude_latency):
     suite.record().assert_outcomes(passed=1)
     suite.replay().assert_outcomes(passed=1)
 
-    assert 0.3 <= suite.saved_result < 0.5
-    assert 0.3 <= suite.test("test_it")["elapsed"] < 0.5
+    one_after_another = sum(call["total"] for call in suite.calls("test_it"))
+    assert 0.3 <= suite.saved_result < one_after_another
+    assert 0.3 <= suite.test("test_it")["elapsed"] < one_after_another
 
 
 def _prompt(request: Request) -> str:
@@ -404,7 +405,8 @@ def test_a_time_out_fires_in_virtual_time(suite: Suite, answer: Answer, limits: 
         + f"""
 def test_it(claude_latency):
     told, took = run(lambda session: outcome_of(post(session)), timeout=aiohttp.{limits})
-    assert 0.2 <= took < 0.3
+    assert 0.2 <= took
+    assert took < 0.3 or not IS_REPLAY
     save_result(told)
 """
     )
@@ -430,7 +432,7 @@ def test_it(claude_latency):
     suite.record().assert_outcomes(passed=1)
     suite.replay().assert_outcomes(passed=1)
 
-    assert 0.1 <= suite.saved_result < 0.15  # and the recorded time until the connection was open
+    assert 0.1 <= suite.saved_result < 0.3  # 0.1 and the recorded time until the connection was open
 
 
 def test_no_connection(suite: Suite) -> None:
