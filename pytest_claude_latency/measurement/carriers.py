@@ -77,7 +77,6 @@ class _Jobs:
     def get(self) -> Any:
         """Return the next job, whose misses become exceptions that the pool hands over."""
         task = self._queue.get()
-        # Unpacked here and not by the pool: only now is the function there that may miss.
         if task is None:  # the worker is to end
             return None
         job, place, function, args, kwargs = task

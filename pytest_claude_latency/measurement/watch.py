@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, TypeAlias, final
@@ -123,8 +124,12 @@ def watching(subject: Any, make: Callable[[], Output]) -> Any:
         return _WatchedAsync(subject, make())
     if isinstance(subject, Iterable):
         return _WatchedSync(subject, make())
-    if callable(subject) and _is_asgi(subject):
-        return _application(subject, make)
+    if callable(subject):
+        call = subject if inspect.isfunction(subject) or inspect.ismethod(subject) else type(subject).__call__
+        with suppress(TypeError, ValueError):  # a callable in C code may have no signature
+            # scope, receive and send: known by their number, since their names are the application's own
+            if len([name for name in inspect.signature(call).parameters if name != "self"]) == 3:
+                return _application(subject, make)
     raise TypeError(NOTHING_TO_WATCH.format(subject=subject))
 
 
@@ -192,16 +197,6 @@ class _WatchedAsync:
         self._output.finish()
         if not self._output.is_told:
             self._output.judge()
-
-
-def _is_asgi(subject: Any) -> bool:
-    call = subject if inspect.isfunction(subject) or inspect.ismethod(subject) else type(subject).__call__
-    try:
-        parameters = [name for name in inspect.signature(call).parameters if name != "self"]
-    except (TypeError, ValueError):
-        return False
-    # scope, receive and send: by their number, since nobody has to call them so
-    return len(parameters) == 3
 
 
 def _application(app: Any, make: Callable[[], Output]) -> Any:
