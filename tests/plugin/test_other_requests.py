@@ -69,11 +69,11 @@ def test_a_broken_one_shows_the_polling_by_its_name(waiting: Suite) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "elapsed was 3??ms, * over the budget of 250ms",
-            "  measured  3??ms *  all requests together",
-            "  timeline  request  sent 0ms · end *ms * POST /v1/messages/batches",
-            "            polling  sent 1??ms · end 3??ms * GET /v1/messages/batches/msgbatch_1, 3 times",
-            "  test      of 3??ms: 2??ms polling, 1??ms in the application, *ms in other requests",
+            "elapsed was *, * over the budget of 250ms",
+            "  measured  * all requests together",
+            "  timeline  request  sent 0ms · end * POST /v1/messages/batches",
+            "            polling  sent * · end * GET /v1/messages/batches/msgbatch_1, 3 times",
+            "  test      of *: * polling, * in the application, * in other requests",
         ]
     )
 
@@ -107,7 +107,7 @@ def test_a_block_judges_elapsed_without_a_prompt_call(waiting: Suite) -> None:
     result = waiting.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*BudgetExceeded: elapsed was 3??ms*"])
+    result.stdout.fnmatch_lines(["*BudgetExceeded: elapsed was *"])
 
 
 # ── sessions ──
@@ -155,7 +155,7 @@ def test_the_stream_of_a_session_counts_in_elapsed_and_not_in_calls(suite: Suite
     assert (elapsed, calls) == (pytest.approx(recorded, abs=0.01), 0)
     assert len(suite.server.requests) == asked
     result.stdout.fnmatch_lines(
-        ["  timeline  session  sent 0ms · first message 1??ms · end 2??ms * GET /v1/sessions/sesn_1/events/stream"]
+        ["  timeline  session  sent 0ms · first message * · end * GET /v1/sessions/sesn_1/events/stream"]
     )
 
 
