@@ -471,7 +471,7 @@ def test_the_recording_of_a_wider_fixture_is_kept_in_the_same_way(suite: Suite) 
 
     removed.stdout.fnmatch_lines(
         [
-            "warning: test_it.py::@module.asked: no call was made, so its recording of*",
+            "warning: test_it.py::@module.asked: no call was made, so its previous*",
             "  * removed: cassettes/test_it/@*",
         ]
     )
