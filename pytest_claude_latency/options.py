@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,8 @@ MARKERS = (
     "latency: a latency test (set by the plugin); select with -m latency",
 )
 
+MOST_SEQUENTIAL = 10_000
+"""How many samples `auto:N` may ask for: what makes its verdicts sure takes seconds to compute for more."""
 NOT_UNDERSTOOD = "{value!r} is not understood; accepted: {accepted}"
 NO_PATTERN = "{value!r} is not a regular expression: {error}"
 NEVER_RECORDED = (
@@ -73,11 +75,14 @@ def _choice(kind: type[StrEnum], value: str, given: Given) -> StrEnum:
     return kind(value)
 
 
-def _samples(value: str, given: Given) -> int:
+def _samples(value: str, given: Given) -> tuple[int, bool]:
+    """Return how many samples run, and whether these are at most so many: `"20"`, `"auto:200"`."""
+    is_sequential, number = value.startswith("auto:"), value.removeprefix("auto:")
     # Not int(): it takes "1_0" and " 3 " too. Nine digits are enough, and keep a slip from filling the memory.
-    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
-        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number, at least 1"))
-    return int(value)
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", number) or (is_sequential and int(number) > MOST_SEQUENTIAL):
+        accepted = f"a whole number, at least 1, or auto:N with N up to {MOST_SEQUENTIAL}"
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
+    return int(number), is_sequential
 
 
 def _folder_name(value: str, given: Given) -> str:
@@ -221,8 +226,10 @@ OPTIONS = (
     Option(
         "samples",
         "N",
-        "run each latency test N times (default: 1); in a replay, at most N of the recorded samples (default: all)",
+        "run each latency test N times (default: 1); in a replay, at most N of the recorded samples (default: all); "
+        "auto:N, live: until its limits are settled, at most N times",
         _samples,
+        (None, False),
     ),
     Option("clock", "CLOCK", "pace of a replay: virtual (default) or real", partial(_choice, Pace), Pace.VIRTUAL),
     Option(
@@ -337,6 +344,11 @@ def read(config: pytest.Config) -> Settings:
     _refuse_careless_recording(config, mode)
     if mode is not Mode.LIVE and config.getoption("latency_ab", None):
         raise pytest.UsageError(AB_NEEDS_LIVE)
+    samples, is_sequential = values["samples"]
+    if is_sequential and config.getoption("latency_samples", None) is None and mode is not Mode.LIVE:
+        samples, is_sequential = None, False  # an ini file may ask for it, and is read by runs that replay too
+    if is_sequential and (reason := _never_sequential(config, mode, values)):
+        raise pytest.UsageError(f"--latency-samples=auto:{samples} {reason}")
     given_rules = {option.name: values[option.name] for option in RULES if values[option.name] is not None}
     rules = None
     if given_rules:
@@ -347,7 +359,8 @@ def read(config: pytest.Config) -> Settings:
         judged=values["budget"],
         mode=mode,
         pace=values["clock"],
-        samples=values["samples"],
+        samples=samples,
+        is_sequential=is_sequential,
         cassettes=values["cassettes"],
         limits=values["limits"],
         reports=values["report"],
@@ -365,6 +378,23 @@ def read(config: pytest.Config) -> Settings:
         suggests=values["suggest"],
         variants=values["variants"],
     )
+
+
+def _never_sequential(config: pytest.Config, mode: Mode, values: Mapping[str, Any]) -> str | None:
+    """Return why samples cannot be taken until the limits are settled; `None` if they can."""
+    if mode is not Mode.LIVE:
+        return "needs --latency-mode=live: a recording holds a fixed number of samples"
+    if config.getoption("dist", "no") != "no":
+        return "needs one process: workers (-n) run the samples of a test side by side, and load each other"
+    if not values["budget"]:
+        return "needs --latency-budget: without it nothing is judged, so nothing is ever settled"
+    # The samples that a stopped run has are not those that a fixed number would have: a comparison would be biased.
+    compared = next((name for name in ("ab", "compare", "save") if values[name]), None)
+    if compared is not None:
+        return (
+            f"does not go with --latency-{compared}: comparisons need a number of samples that no measurement decides"
+        )
+    return None
 
 
 def wants_placeholder_key(early_config: pytest.Config) -> bool:

@@ -16,7 +16,7 @@ from pytest_claude_latency import options, virtual_time
 from pytest_claude_latency.collection import selection
 from pytest_claude_latency.run.fixtures import MEASURED_ITEM, async_claude_client, claude_client, claude_latency
 from pytest_claude_latency.run.reporter import Reporter, WorkerReporter
-from pytest_claude_latency.run.session import REPORTED, SESSION, Session
+from pytest_claude_latency.run.session import REPORTED, SESSION, SETTLED, Session
 
 if TYPE_CHECKING:
     from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures
@@ -169,7 +169,7 @@ def pytest_runtest_makereport(
         if report.when == "teardown":
             setattr(report, REPORTED, current.result().as_dict())
             del item.stash[MEASURED_ITEM]
-    elif report.when == "setup" and not report.passed and selection.is_marked(item):
+    elif report.when == "setup" and not report.passed and selection.is_marked(item) and SETTLED not in item.stash:
         from pytest_claude_latency.run import item_result
 
         setattr(report, REPORTED, item_result.result_of_unmeasured(item, report).as_dict())

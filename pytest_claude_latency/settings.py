@@ -68,7 +68,7 @@ class Settings:
     mode: Mode
     pace: Pace
     samples: int | None
-    """How many samples of each test run; `None` where the user does not say."""
+    """How many samples of each test run, or at most; `None` where the user does not say."""
     cassettes: str
     limits: tuple[Limit, ...]
     reports: tuple[tuple[str, Path], ...]
@@ -92,6 +92,8 @@ class Settings:
     """How much must change to count; `None` where the defaults hold."""
     suggests: bool
     """Whether budgets are proposed at the end of the run."""
+    is_sequential: bool = False
+    """Whether a test runs no further samples once its limits are settled."""
     variants: bool = False
     """Whether the variants of tests that declare them run too."""
 

@@ -10,8 +10,9 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.metrics.metric import METRICS, json_number
-from pytest_claude_latency.metrics.percentiles import Standing, can_keep, percentile, settles, share_of, standing
+from pytest_claude_latency.metrics.percentiles import ONCE, Standing, can_keep, percentile, settles, share_of, standing
 from pytest_claude_latency.metrics.sample import NEVER, Sample
+from pytest_claude_latency.metrics.sequential import levels_for
 from pytest_claude_latency.plurals import number_of
 
 
@@ -92,13 +93,16 @@ class PercentileJudgement:
         return duration.exact(int(self.measured)) if text == duration.show(int(self.limit.value)) else text
 
 
-def judge(limit: Limit, samples: Sequence[Sample]) -> PercentileJudgement:
+def judge(limit: Limit, samples: Sequence[Sample], most: int | None = None) -> PercentileJudgement:
     """Compare a percentile limit with the samples of a test. Samples with nothing to measure are left out.
+
+    `most` says that this is asked after each sample, until there is a verdict or there are so many samples.
 
     Raises:
         LimitError: the limit is not a percentile.
     """
     share = share_of(limit.statistic or "")
+    levels = ONCE if most is None else levels_for(most, share)
     # A worker has read what a limit on some calls is about, since it knows their requests.
     all_readings = [
         sample.noted(limit.name)
@@ -108,16 +112,17 @@ def judge(limit: Limit, samples: Sequence[Sample]) -> PercentileJudgement:
     ]
     readings = [reading for reading in all_readings if reading is not None]
     if not readings:
-        return PercentileJudgement(limit, None, 0, 0, "not measured", settles(0, 0, share))
+        return PercentileJudgement(limit, None, 0, 0, "not measured", settles(0, 0, share, levels))
     # a reading that equals the limit keeps it, as with plain limits
     over, count = sum(reading > limit.value for reading in readings), len(readings)
-    return PercentileJudgement(
-        limit, percentile(readings, share), over, count, standing(over, count, share), settles(over, count, share)
-    )
+    verdict, settled_by = standing(over, count, share, levels), settles(over, count, share, levels)
+    return PercentileJudgement(limit, percentile(readings, share), over, count, verdict, settled_by)
 
 
-def never_settled(limit: Limit, samples: int) -> str | None:
+def never_settled(limit: Limit, samples: int, *, is_sequential: bool = False) -> str | None:
     """Return why `samples` runs of a test can never show that it keeps a percentile limit; None if they can.
+
+    `is_sequential` says that these are as many as there can be, and that each may be the last.
 
     Raises:
         LatencyError: the number of samples is not at least 1.
@@ -125,9 +130,10 @@ def never_settled(limit: Limit, samples: int) -> str | None:
     if samples < 1:
         raise LatencyError(f"{samples} samples cannot be judged; expected at least 1")
     share = share_of(limit.statistic or "")
-    if can_keep(samples, share):
+    levels = levels_for(samples, share) if is_sequential else ONCE
+    if can_keep(samples, share, levels):
         return None
     return (
         f"{number_of(samples, 'sample')} can never show that {limit.text()} holds: "
-        f"{limit.statistic} needs {settles(0, 0, share)} ({limit.origin})"
+        f"{limit.statistic} needs {settles(0, 0, share, levels)} ({limit.origin})"
     )

@@ -126,7 +126,8 @@ def unsettled(items: Sequence[pytest.Item], settings: Settings) -> list[str]:
             continue
         with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
             for limit in budget_of(item, settings.limits).percentiles:
-                line = never_settled(limit, sample_counts[identity.nodeid])
+                count = sample_counts[identity.nodeid]
+                line = never_settled(limit, count, is_sequential=settings.is_sequential)
                 if line is not None:
                     lines[line] = None
     return list(lines)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
@@ -20,6 +21,18 @@ Standing: TypeAlias = Literal["kept", "broken", "inconclusive", "not measured"]
 PERCENTILES: Final = "p50, p95, p99.9 and the like, above p0 and below p100"
 LEVEL: Final = 0.05
 """A verdict is given where chance alone gives it less often than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Below which chance each verdict is given. They differ where a verdict is looked for more than once."""
+
+    kept: float = LEVEL
+    broken: float = LEVEL
+
+
+ONCE: Final = Levels()
+"""The levels of a verdict that is looked for once, when all samples are there."""
 _ROUNDING = 1e-9  # 1 of 1 over p95 has p = 0.05 exactly, which is not below it, however the floats fall
 
 
@@ -49,10 +62,10 @@ def percentile(readings: Sequence[float], share: Fraction) -> float:
     return sorted(readings)[math.ceil(_checked(share) * len(readings)) - 1]
 
 
-def standing(over: int, total: int, share: Fraction) -> Standing:
+def standing(over: int, total: int, share: Fraction, levels: Levels = ONCE) -> Standing:
     """Return whether `over` of `total` samples beyond a limit show that the percentile keeps it, or that it does not.
 
-    This is the exact binomial test, each way at `LEVEL`. Without samples the result is inconclusive.
+    This is the exact binomial test, each way at its level. Without samples the result is inconclusive.
 
     Raises:
         LatencyError: more samples are over than there are, or a number is negative.
@@ -61,14 +74,14 @@ def standing(over: int, total: int, share: Fraction) -> Standing:
         raise LatencyError(f"{over} of {total} samples cannot be over a limit")
     beyond = 1 - _checked(share)
     # So few over the limit would be unlikely if the percentile were over it, so many if it were under it.
-    if _significant(_at_most(over, total, beyond)):
+    if significant(_at_most(over, total, beyond), levels.kept):
         return "kept"
-    if _significant(_at_most(total - over, total, 1 - beyond)):
+    if significant(_at_most(total - over, total, 1 - beyond), levels.broken):
         return "broken"
     return "inconclusive"
 
 
-def settles(over: int, total: int, share: Fraction) -> int:
+def settles(over: int, total: int, share: Fraction, levels: Levels = ONCE) -> int:
     """Return how many samples in all would show that the percentile keeps its limit, if no further one is over it.
 
     This is `total` itself where the samples give a verdict already.
@@ -76,28 +89,28 @@ def settles(over: int, total: int, share: Fraction) -> int:
     Raises:
         LatencyError: more samples are over than there are, or a number is negative.
     """
-    if standing(over, total, share) != "inconclusive":
+    if standing(over, total, share, levels) != "inconclusive":
         return total
     # More samples without another one over the limit make it surer, so the smallest number is found by halves.
     beyond, short, enough = 1 - share, total, max(total, 1)
-    while not _significant(_at_most(over, enough, beyond)):
+    while not significant(_at_most(over, enough, beyond), levels.kept):
         short, enough = enough, 2 * enough
     while enough - short > 1:
         middle = (short + enough) // 2
-        if _significant(_at_most(over, middle, beyond)):
+        if significant(_at_most(over, middle, beyond), levels.kept):
             enough = middle
         else:
             short = middle
     return enough
 
 
-def can_keep(samples: int, share: Fraction) -> bool:
+def can_keep(samples: int, share: Fraction, levels: Levels = ONCE) -> bool:
     """Return whether so many samples can show that the percentile keeps its limit, which they can if none is over.
 
     Raises:
         LatencyError: the number is negative.
     """
-    return standing(0, samples, share) == "kept"
+    return standing(0, samples, share, levels) == "kept"
 
 
 def _checked(share: Fraction) -> Fraction:
@@ -106,8 +119,9 @@ def _checked(share: Fraction) -> Fraction:
     return share
 
 
-def _significant(p: float) -> bool:
-    return p < LEVEL * (1 - _ROUNDING)
+def significant(p: float, level: float) -> bool:
+    """Return whether a probability is below a level, also where floats fall on the wrong side of it."""
+    return p < level * (1 - _ROUNDING)
 
 
 def _at_most(most: int, total: int, chance: Fraction) -> float:

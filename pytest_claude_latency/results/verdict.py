@@ -72,14 +72,16 @@ class RunVerdict:
         return {"nodeid": self.nodeid, "name": self.name} | dict(self.facts) | {"verdict": self.verdict}
 
 
-def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool) -> list[RunVerdict]:
+def on_percentiles(
+    results: Iterable[TestResult], *, judged: bool, strict: bool, most: int | None = None
+) -> list[RunVerdict]:
     """Return the verdict of all samples on each percentile that a test promises, in the order of the tests' ids.
 
     `judged` says whether the run judges budgets. A percentile for which there are too few samples warns; under
-    `strict` it fails.
+    `strict` it fails. `most` is how many samples there can be, where each may be the last.
     """
     return [
-        _on_percentile(nodeid, limit, samples, judged=judged, strict=strict)
+        _on_percentile(nodeid, limit, samples, judged=judged, strict=strict, most=most)
         for nodeid, samples in by_test(results).items()
         # each sample carries the same limits: by their texts they are one
         for limit in {limit.text(): limit for sample in samples for limit in sample.percentiles}.values()
@@ -87,7 +89,7 @@ def on_percentiles(results: Iterable[TestResult], *, judged: bool, strict: bool)
 
 
 def _on_percentile(
-    nodeid: str, limit: Limit, samples: Sequence[TestResult], *, judged: bool, strict: bool
+    nodeid: str, limit: Limit, samples: Sequence[TestResult], *, judged: bool, strict: bool, most: int | None
 ) -> RunVerdict:
     # a skipped sample ran no code of the test, so it says nothing about its speed
     ran = [sample for sample in samples if sample.outcome != "skipped"]
@@ -99,7 +101,7 @@ def _on_percentile(
             replace(sample, calls=result.session_calls, conditions=())
             for sample, result in zip(measured, complete, strict=True)
         ]
-    judgement = judge(limit, measured)
+    judgement = judge(limit, measured, most)
     # neither kept nor broken: more samples, or another limit, are needed
     unsettled = judgement.verdict in ("inconclusive", "not measured")
     verdict = RunVerdict(

@@ -51,13 +51,14 @@ def announcement(samples: Sequence[Identity], root: Path, settings: Settings) ->
 
             ab_calls += 2 * sample_count * sendable(recording)
     tests = number_of(len(sample_counts), "test")
-    line = f"claude latency: mode {settings.mode}, {number_of(sample_counts.total(), 'sample')} of {tests}"
+    most = "at most " if settings.is_sequential else ""
+    line = f"claude latency: mode {settings.mode}, {most}{number_of(sample_counts.total(), 'sample')} of {tests}"
     count = number_of(calls + ab_calls, "call")
     share = f", {ab_calls} of them for --latency-ab" if ab_calls else ""
     if not unrecorded:
-        return f"{line}: {count}, by the recordings{share}"
+        return f"{line}: {most}{count}, by the recordings{share}"
     guess = "each counted as one call" if unrecorded > 1 else "counted as one call"
-    return f"{line}: at least {count} ({number_of(unrecorded, 'test')} without a recording, {guess}){share}"
+    return f"{line}: {most or 'at least '}{count} ({number_of(unrecorded, 'test')} without a recording, {guess}){share}"
 
 
 def _recording_path(nodeid: str, sample: int, root: Path, settings: Settings) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, final
 import pytest
 
 from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
@@ -73,6 +74,25 @@ class EndOfRun:
         # A dict keeps the order in which samples ended, and a rerun does not enter a sample twice.
         self._ran.setdefault(result.nodeid, Ran(report.location, {})).items[key_of(report)] = None
 
+    def settled(self, nodeid: str) -> str | None:
+        """Return why no further sample of a test is needed; `None` if one is."""
+        from pytest_claude_latency.results import verdict
+
+        samples = [result for (test, _), result in self._results.items() if test == nodeid]
+        if not samples or not self._session.settings.is_sequential:
+            return None
+        number = len(samples)
+        if any(sample.incomplete for sample in samples):
+            # Its percentiles are not judged, however many more there are.
+            return f"not judged any more: a sample among the first {number} ended before it was done"
+        settings = self._session.settings
+        verdicts = verdict.on_percentiles(samples, judged=True, strict=False, most=settings.samples)
+        is_open = any(percentile.verdict not in ("kept", "broken") for percentile in verdicts)
+        # A limit on every sample is settled only by one that breaks it.
+        if is_open or not (verdicts or any(sample.outcome == "failed" for sample in samples)):
+            return None
+        return f"settled after {number_of(number, 'sample')}"
+
     def conclude(self, pytest_session: pytest.Session, *, interrupted: bool = False) -> None:
         """Reach the verdicts that need all samples of a test, and report those that fail the run.
 
@@ -87,7 +107,8 @@ class EndOfRun:
         from pytest_claude_latency.run import messages, verdict_reports
 
         results, strict = self.results_as_written, settings.strict
-        run_verdicts = verdict.on_percentiles(results, judged=settings.judged, strict=strict)
+        most = settings.samples if settings.is_sequential else None
+        run_verdicts = verdict.on_percentiles(results, judged=settings.judged, strict=strict, most=most)
         if baselines is not None and baselines.compared is not None:
             from pytest_claude_latency.baselines import verdicts as baseline_verdicts
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_claude_latency.collection.selection import is_marked
 from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.run.end_of_run import EndOfRun
-from pytest_claude_latency.run.session import BEGAN, REPORTED, STAGING, Session
+from pytest_claude_latency.run.session import BEGAN, REPORTED, SETTLED, STAGING, Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
@@ -84,6 +84,18 @@ class Reporter:
         return lines
 
     # ── while tests run ──
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a sample that cannot change the verdict on its test. Sequential runs have no workers."""
+        if not self._session.settings.is_sequential or not is_marked(item):
+            return
+        from pytest_claude_latency.collection.identity import identity_of
+
+        reason = self._end.settled(identity_of(item).nodeid)
+        if reason is not None:
+            item.stash[SETTLED] = True
+            raise pytest.skip.Exception(reason, _use_item_location=True)  # the test's line, not this one
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect what was measured."""

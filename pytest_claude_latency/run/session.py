@@ -141,5 +141,8 @@ class Session:
         return " ".join(arguments)
 
 
+SETTLED: pytest.StashKey[bool] = pytest.StashKey()
+"""In the stash of an item: it was not run, since the samples before it settled the limits of its test."""
+
 SESSION: pytest.StashKey[Session] = pytest.StashKey()
 """The run, in the stash of its config."""

@@ -354,7 +354,9 @@ def test_a_number_of_samples_that_is_not_understood_is_a_usage_error(suite: Suit
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        [f"ERROR: --latency-samples: '{value}' is not understood; accepted: a whole number, at least 1"]
+        [
+            f"ERROR: --latency-samples: '{value}' is not understood; accepted: a whole number, at least 1, or auto:N with N up to 10000"
+        ]
     )
 
 
