@@ -47,7 +47,7 @@ _ASCII_ENCODER = json.JSONEncoder()
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What one sample of one test asked, what it was answered, and when.
+    """The requests of one sample of one test, their answers, and when everything happened.
 
     `test` is the node id without the sample, `recorded` the moment the test began (`timestamp`), `client` the library
     that made the calls and its version (`"boto3 1.42.0"`). `samples` is the size of the set that it belongs to; None
@@ -83,7 +83,7 @@ class Recording:
         return loads(read_text(path, CassetteError), path)
 
     def save(self, path: Path | str) -> None:
-        """Write the recording to a file, which appears complete or not at all. Folders are made.
+        """Write the recording to a file, which appears complete or not at all. Missing folders are made.
 
         Raises:
             CredentialError: something in it looks like a credential; nothing was written.

@@ -39,13 +39,13 @@ def declare(commands: Any) -> None:
     parser = commands.add_parser(
         "compare",
         help="compare two baselines: what became slower, and what did not",
-        description="Compare what was measured of each test before and now: exactly where it was replayed in "
-        "virtual time, by statistics where it was measured live. Exit status 1 if something became worse.",
+        description="Compare the measurements of each test before and now: exactly if it was replayed in "
+        "virtual time, by statistics if it was measured live. Exit status 1 if something became worse.",
     )
     parser.add_argument("before", metavar="A", help=f"{BASELINE_HELP}, or the JSON report of a run")
     parser.add_argument("after", metavar="B", help="what is compared with A, given in the same way")
     parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: text")
-    parser.add_argument("--all", action="store_true", help="show also what did not change")
+    parser.add_argument("--all", action="store_true", help="also show what did not change")
     for rule in RULES:
         parser.add_argument(f"--{rule.name}", metavar=rule.metavar, help=rule.help)
     parser.set_defaults(run=compare, parser=parser)
@@ -62,7 +62,7 @@ def declare(commands: Any) -> None:
 
     parser = commands.add_parser(
         "merge",
-        help="make one baseline of those that sharded jobs saved",
+        help="merge the baselines of sharded jobs into one",
         description="Make one baseline of those that the jobs of a sharded run saved. They must agree where they "
         "hold the same sample of a test.",
     )

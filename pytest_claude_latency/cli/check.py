@@ -42,7 +42,7 @@ def declare(commands: Any) -> None:
         "exists. Show how old each recording is, and which client made it. Exit status 1 if there is a problem.",
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help="a folder of recordings, or one recording")
-    parser.add_argument("--no-collect", action="store_true", help="do not ask pytest which tests there are")
+    parser.add_argument("--no-collect", action="store_true", help="do not ask pytest which tests exist")
     parser.add_argument("--cassettes", metavar="DIR", help=FOLDER_HELP)
     parser.set_defaults(run=run, parser=parser)
 

@@ -55,7 +55,7 @@ def declare(commands: Any) -> None:
     """Add the command to those of the parser."""
     parser = commands.add_parser(
         "explain",
-        help="show where the time of recordings went, and what would make it less",
+        help="show where the time of recordings went, and what would save some of it",
         description="Break the time of recordings, and of the JSON reports of runs, down into parts, and list what was "
         "found about them, each with its remedy.",
     )

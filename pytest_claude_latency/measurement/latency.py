@@ -48,7 +48,7 @@ class Latency:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """The prompt calls of the test body, in the order they were sent. Of one under way, what is known so far."""
+        """The prompt calls of the test body, in the order they were sent; one under way has what is known so far."""
         return self._measurement.log.of(Phase.BODY).calls
 
     @property
@@ -112,7 +112,7 @@ class Latency:
 
     @property
     def watched(self) -> tuple[Watched, ...]:
-        """What was measured of the outputs that are watched, in the order in which they were begun."""
+        """The measurements of the watched outputs, in the order in which they began."""
         return tuple(output.watched for output in self._outputs)
 
     def _judge(self, budget: Budget, since: int, began: Nanoseconds) -> None:

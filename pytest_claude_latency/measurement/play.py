@@ -24,7 +24,7 @@ from pytest_claude_latency.measurement.sources import SequentialSource
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 
 _NAME: Final = "play(...)"
-_INSIDE: Final = f"{_NAME} inside {{outer}}, which lives in a time of its own: call it outside"
+_INSIDE: Final = f"{_NAME} inside {{outer}}, which has a time of its own: call it outside"
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def play(recording: Recording) -> Iterator[Latency]:
     in any replay. The network is never touched. One request more than there are exchanges fails the test.
 
     Raises:
-        RuntimeError: the block lies inside a latency test or another `play`, which live in a time of their own.
+        RuntimeError: the block lies inside a latency test or another `play`, which have a time of their own.
     """
     virtual_time.install()
     world = virtual_time.current()
