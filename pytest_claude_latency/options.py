@@ -28,7 +28,8 @@ MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
     'for example latency_budget(ttft="800ms", total="3s")',
     "latency_cassette(name=None, owner=False, ignore=(), repeat=False): how the test's recording is kept and matched",
-    "latency_variants(combinations={}, when=None, **fields): fields of the request body that the test is tried with, "
+    "latency_variants(combinations={}, when=None, headers={}, **fields): fields of the request body, and headers, that "
+    "the test is tried with, "
     'for example latency_variants(model=["claude-haiku-4-5"], temperature=[0.2, 1.0]); run with --latency-variants',
     "latency: a latency test (set by the plugin); select with -m latency",
 )
