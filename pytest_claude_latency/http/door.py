@@ -123,8 +123,10 @@ INSIDE_A_DOOR: ContextVar[Passage | None] = ContextVar("claude_latency_inside_a_
 """The request that an outer door of this context serves or lets pass."""
 
 _ON_THEIR_WAY: Counter[Destination] = Counter()
-_PASSED: Counter[Destination] = Counter()
-"""How many requests each destination was let have so far."""
+_LET_PASS: Counter[Destination] = Counter()
+"""How many requests that are not Claude's each destination was let have so far."""
+_UNCARRIED: Counter[Destination] = Counter()
+"""How many requests each destination was let have so far on a connection that nobody saw."""
 _LOCK = threading.Lock()  # two threads may begin at once, and counting is a step of several
 
 
@@ -137,18 +139,21 @@ class Passage:
     looks up names, so destinations are also counted for the whole process.
     """
 
-    __slots__ = ("_token", "attempt", "destination")
+    __slots__ = ("_token", "attempt", "destination", "is_carried")
 
     def __init__(self, host: str, port: int, attempt: Attempt | None = None) -> None:
         self.destination = (host.lower(), port)
         self.attempt = attempt
         """The attempt that notes what passes; `None` if the request is not Claude's."""
+        self.is_carried = False
+        """Whether the connection was seen that carries it."""
         self._token: Token[Passage | None] | None = None
 
     def __enter__(self) -> None:
         with _LOCK:
             _ON_THEIR_WAY[self.destination] += 1
-            _PASSED[self.destination] += 1
+            if self.attempt is None:
+                _LET_PASS[self.destination] += 1
         self._token = INSIDE_A_DOOR.set(self)
 
     def __exit__(self, *error: object) -> None:
@@ -158,6 +163,8 @@ class Passage:
             _ON_THEIR_WAY[self.destination] -= 1
             if not _ON_THEIR_WAY[self.destination]:
                 del _ON_THEIR_WAY[self.destination]
+            if not self.is_carried:
+                _UNCARRIED[self.destination] += 1
 
 
 def current_passage() -> Passage | None:
@@ -185,7 +192,19 @@ def passing(host: str, port: int) -> bool:
     return (host.lower(), port) in _ON_THEIR_WAY
 
 
-def passed() -> Counter[Destination]:
-    """Return how many requests doors have sent or let pass to each destination since the process began."""
+def note_carrier() -> None:
+    """Note that a connection was seen that carries the request on its way in this context."""
+    if (passage := current_passage()) is not None:
+        passage.is_carried = True
+
+
+def let_pass() -> Counter[Destination]:
+    """Return how many requests that are not Claude's went to each destination since the process began."""
     with _LOCK:
-        return Counter(_PASSED)
+        return Counter(_LET_PASS)
+
+
+def uncarried() -> Counter[Destination]:
+    """Return how many requests to each destination went on a connection that nobody saw since the process began."""
+    with _LOCK:
+        return Counter(_UNCARRIED)

@@ -31,7 +31,7 @@ from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.metrics.prices import SHIPPED, Prices
 from pytest_claude_latency.virtual_time import Hold, World, WorldState
-from pytest_claude_latency.virtual_time.clock import Clock
+from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
 from pytest_claude_latency.virtual_time.watch.stalls import StallWatch
 
 _NOT_TRIED: Final = """\
@@ -81,14 +81,15 @@ class Measurement:
         self.log = CallLog(self.now, replays=source.replays, holds=self.holds)
         self._date = date
         self._origin = clock.now()
-        # Recorded times are those of the virtual clock, which no stall moves.
-        self._stall_watch = None if source.replays else StallWatch()
         self._worlds: list[World] = []
         self._misses: list[str | MissText] = []
         self._stand_ins: list[str] = []
         self._reported_misses = 0
         self._varied = 0
         self.unseen = Unseen()
+        # No stall moves the virtual clock, and its worlds have a watch of their own.
+        look = self.unseen.open_connections.sample
+        self._stall_watch = None if isinstance(clock, VirtualClock) else StallWatch(look)
 
     @property
     def replays(self) -> bool:
@@ -115,12 +116,14 @@ class Measurement:
         """Begin, or go on after `leave`. Each stretch is a world of its own, on the same clock and calendar."""
         # The clock goes on over all stretches, the calendar is the world's own: it starts again where time stands now.
         passed = timedelta(microseconds=self.now() // MICROSECOND)
-        world = World(self.clock, name=self.name, date=self._date and self._date + passed)
+        look = self.unseen.open_connections.sample
+        world = World(self.clock, name=self.name, date=self._date and self._date + passed, on_look=look)
         # first, so that its thread is none of the world's
         if self._stall_watch is not None:
             self._stall_watch.start()
         if not self._worlds:
-            self.unseen.open_connections.look()
+            self.unseen.open_connections.look(replays=self.replays)
+        self.unseen.entered()
         world.enter()
         self._worlds.append(world)
 
@@ -128,6 +131,7 @@ class Measurement:
         """Give time back to the machine, for good or until `enter`."""
         if self._worlds:
             self._worlds[-1].leave()
+            self.unseen.left()
         if self._stall_watch is not None:
             self._stall_watch.stop()
 
@@ -148,7 +152,8 @@ class Measurement:
     @property
     def stalls(self) -> list[tuple[Nanoseconds, Nanoseconds]]:
         """When the machine stalled in a live measurement: each from when to when, since the test began."""
-        stalls = [] if self._stall_watch is None else self._stall_watch.stalls
+        # What was recorded has its times from the recording, on whatever clock it is replayed.
+        stalls = [] if self._stall_watch is None or self.replays else self._stall_watch.stalls
         return [(start - self._origin, end - self._origin) for start, end in stalls]
 
     def holds(self) -> list[Hold]:
@@ -236,8 +241,11 @@ class Measurement:
     def _take_over_misses(self) -> None:
         """Add what was not refused on the spot: what forked children told, and what was sent out of reach."""
         self._misses += self.unseen.misses_of_children()
-        if self.replays:
-            self._misses += self.unseen.open_connections.misses()
+        for connection in self.unseen.open_connections.news():
+            if self.replays:
+                self._misses.append(connection.missed())
+            else:
+                self.unseen.connected(connection.as_connection())
 
     @contextmanager
     def failing_on_misses(self) -> Iterator[None]:

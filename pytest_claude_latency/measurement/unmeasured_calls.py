@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_claude_latency.http.guard.judging import claudes_at
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.plurals import number_of
@@ -24,6 +25,14 @@ def warnings_of(measurement: Measurement) -> list[str]:
             f"{number_of(unseen.child_calls, 'call')} of child processes: {replayed if measurement.replays else sent}; "
             f"what is to be measured has to be called in threads or tasks"
         )
+    warnings += unseen.open_connections.unknown()
+    # Clouds and gateways serve other models too. Beside measured calls that is what such a request asks for.
+    if not measurement.log.exchanges and not measurement.answered_elsewhere:
+        warnings += [
+            _let_pass(f"{host}:{port}", count)
+            for (host, port), count in unseen.let_pass.items()
+            if claudes_at(host, port) is not None
+        ]
     return warnings
 
 
@@ -41,3 +50,12 @@ def failure_of(measurement: Measurement) -> str | None:
     for connection in unseen.connections:
         return connection.instead_of_calls()
     return ONLY_CHILDREN_CALLED if unseen.child_calls or unseen.child_connections else None
+
+
+def _let_pass(host: str, count: int) -> str:
+    """Return the warning about a test without a call that asked a host of Claude's for something else."""
+    return (
+        f"no call was measured, but {number_of(count, 'request')} went to {host}, where a Claude API is served, and by "
+        f"URL and body asked for no message of a Claude model: sent in every mode, and never recorded; name the URL in "
+        f"latency_endpoints if it does"
+    )

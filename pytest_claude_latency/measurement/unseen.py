@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import final
 
+from pytest_claude_latency.http.door import Destination, let_pass
 from pytest_claude_latency.http.guard.connection import Connection, NewProcess
 from pytest_claude_latency.http.guard.open_connections import OpenConnections
 from pytest_claude_latency.measurement.processes.children import Children, Told
@@ -20,12 +22,25 @@ class Unseen:
         """Those that the program started."""
         self.children = Children()
         self.open_connections = OpenConnections()
+        self.let_pass: Counter[Destination] = Counter()
+        """How many requests that are not Claude's a door let pass to each destination, in the test's own time."""
+        self._let_pass_before: Counter[Destination] = Counter()
         self.child_calls = 0
         """How many requests forked children sent through a door."""
         self.child_connections: dict[str, None] = {}
         """What is said of connections that forked children opened past every door."""
         self.child_processes: dict[str, None] = {}
         """What is said of processes that forked children started."""
+
+    def entered(self) -> None:
+        """Learn that the test begins, or goes on behind a fixture that was measured by itself."""
+        self._let_pass_before = let_pass()
+
+    def left(self) -> None:
+        """Learn that the test ends, or stops for a fixture."""
+        now = let_pass()
+        self.let_pass += now - self._let_pass_before
+        self._let_pass_before = now
 
     def sent(self, request: str) -> None:
         """Note that a request is sent, if this process is a forked child: its own log reaches nobody."""

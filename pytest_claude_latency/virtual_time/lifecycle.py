@@ -29,7 +29,7 @@ from pytest_claude_latency.virtual_time.watch.bystanders import Bystanders
 from pytest_claude_latency.virtual_time.watch.watchdog import WatchDog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
 
@@ -62,13 +62,17 @@ def forget_all() -> None:
 class World(WorldState):
     """The time one latency test lives in. At most one is active at a time."""
 
-    def __init__(self, clock: Clock, *, name: str, date: datetime | None = None) -> None:
+    def __init__(
+        self, clock: Clock, *, name: str, date: datetime | None = None, on_look: Callable[[], None] | None = None
+    ) -> None:
         """Make a world that begins when it is entered.
 
-        `date` is what its calendar reads at first; None for the machine's date.
+        `date` is what its calendar reads at first; None for the machine's date. `on_look` is called each time its
+        watchdog has looked around.
         """
         super().__init__(clock, name)
         self._date = date
+        self._on_look = on_look
         self._entered = False
         self._watchdog: WatchDog | None = None
 
@@ -96,7 +100,7 @@ class World(WorldState):
                     lambda work, wait: surroundings.hold(wait) or blocked_threads.real_work_goes_on(work),
                     surroundings.quiet,
                 )
-                self._watchdog = WatchDog(self, self.schedule, surroundings)
+                self._watchdog = WatchDog(self, self.schedule, surroundings, self._on_look)
                 self.readings = ClockReadings(
                     self.schedule,
                     offer_turn,

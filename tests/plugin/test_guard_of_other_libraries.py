@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -204,6 +205,119 @@ kept = []
     result.stdout.fnmatch_lines([SENT_UNSEEN, "  opened    in the test"])
 
 
+CONNECTING = (
+    CLIENTS
+    + """
+import ctypes, requests, struct
+
+libc = ctypes.CDLL(None)
+
+
+def connected():
+    file = libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", PORT) + socket.inet_aton(HOST) + bytes(8)
+    assert libc.connect(file, address, len(address)) == 0
+    return file
+
+
+def let_pass():
+    requests.post(f"{URL}/v1/chat/completions", json={"model": "gpt", "messages": []})
+"""
+)
+
+
+def test_a_request_that_a_door_let_pass_hides_no_other_connection(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CONNECTING
+        + """
+def test_opened(claude_latency):
+    let_pass()
+    connected()
+    let_pass()
+
+
+older = connected()
+
+
+def test_older(claude_latency):
+    let_pass()
+    os.write(older, RAW)
+    let_pass()
+"""
+    )
+
+    result = suite.run(base_url=far.url)
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines([SENT_UNSEEN, "  opened    in the test", SENT_UNSEEN, "  opened    before the test"])
+
+
+SHORT = (
+    CONNECTING
+    + """
+def test_it(claude_latency):
+    file = connected()
+    libc.usleep(300_000)  # as a call that waits for its answer
+    sent = libc.send(file, RAW, len(RAW), 0x4000)
+    os.close(file)
+    with open("sent.txt", "w") as noted:
+        print(sent == len(RAW), file=noted, end="")
+"""
+)
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="only Linux shows its connections")
+@pytest.mark.parametrize("pace", ["virtual", "real"])
+def test_a_connection_that_code_in_c_opens_and_closes_is_shut_down_while_it_is_open(
+    suite: Suite, far: FarServer, pace: str
+) -> None:
+    suite.write(SHORT)
+
+    result = suite.run(f"--latency-clock={pace}", base_url=far.url)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([SENT_UNSEEN, "  opened    in the test"])
+    assert (suite.path / "sent.txt").read_text() == "False"
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="only Linux shows its connections")
+def test_other_runs_tell_of_such_a_connection(suite: Suite, far: FarServer) -> None:
+    suite.write(SHORT)
+
+    for mode in ("live", "record"):
+        result = suite.run(f"--latency-mode={mode}", base_url=far.url)
+
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(
+            ["no call of this test was measured, but it talked to a Claude API through code in C"]
+        )
+        assert (suite.path / "sent.txt").read_text() == "True"
+
+
+def test_a_test_without_a_call_whose_requests_were_let_pass_does_not_pass_in_silence(
+    suite: Suite, far: FarServer
+) -> None:
+    suite.write(
+        CONNECTING
+        + """
+def test_it(claude_latency):
+    let_pass()
+
+
+def test_beside_a_call(claude_latency):
+    let_pass()
+    ask()
+"""
+    )
+
+    for mode in ("record", "live", "replay"):
+        result = suite.run(f"--latency-mode={mode}", key="key", base_url=far.url)
+
+        result.assert_outcomes(passed=2)
+        result.stdout.fnmatch_lines(["warning: test_it.py::test_it: no call was measured, but 1 request went to*"])
+        result.stdout.no_fnmatch_line("*test_beside_a_call: no call was measured*")
+
+
 IN_C = {
     "pycurl": """
 from pycurl import Curl, POSTFIELDS, URL as ADDRESS, WRITEFUNCTION, HTTPHEADER
@@ -238,6 +352,24 @@ def by_library(url):
 
 
 channels[urlsplit(URL).netloc] = grpc.insecure_channel(urlsplit(URL).netloc)
+""",
+    "grpc.aio": """
+import grpc, grpc.aio
+
+
+async def called(url):
+    async with grpc.aio.insecure_channel(urlsplit(url).netloc) as channel:
+        calls = [
+            channel.unary_unary("/claude/Ask"), channel.unary_stream("/claude/Ask"),
+            channel.stream_unary("/claude/Ask"), channel.stream_stream("/claude/Ask"),
+        ]
+        for call in calls:
+            with pytest.raises(pytest.fail.Exception):
+                call(BODY if call in calls[:2] else iter([BODY]), timeout=0.3)
+
+
+def by_library(url):
+    asyncio.run(called(url))
 """,
     "socks": """
 import socks
@@ -286,6 +418,6 @@ def test_a_vendors_own(claude_latency):
     result = suite.run(base_url=far.url)
 
     result.assert_outcomes(failed=2)
-    assert result.stdout.str().count(f"{library}{REFUSED}\n") == 2
-    result.stdout.fnmatch_lines(["*program   test_it.py:* in by_library", "*host      api.anthropic.com*"])
+    assert result.stdout.str().count(f"{library.partition('.')[0]}{REFUSED}\n") == 2
+    result.stdout.fnmatch_lines(["*program   test_it.py:* in *", "*host      api.anthropic.com*"])
     assert far.served == before

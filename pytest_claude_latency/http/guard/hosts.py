@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,6 +25,9 @@ _VENDORS: Final = (
     r"[\w-]+\.services\.ai\.azure\.(?:com|us|cn)",
 )
 _VENDOR: Final = re.compile("|".join(_VENDORS))
+
+_NETWORKS: Final = tuple(map(ip_network, ("160.79.104.0/23", "153.61.224.0/22", "2607:6bc0::/48")))
+"""The addresses of Anthropic's own API, as its documentation lists them for firewalls."""
 
 _VARIABLES: Final = (
     "ANTHROPIC_BASE_URL",
@@ -74,6 +77,17 @@ def of_pattern(pattern: str) -> tuple[str, int | None] | None:
 def is_vendors(host: str) -> bool:
     """Return whether a host belongs to Anthropic's API or to a cloud's. There every port is known."""
     return _VENDOR.fullmatch(host) is not None
+
+
+@lru_cache(maxsize=1024)
+def is_in_anthropics_network(address: str) -> bool:
+    """Return whether an address is one of Anthropic's API, whatever name it was looked up by."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed in network for network in _NETWORKS)
 
 
 def from_environment() -> list[tuple[str, int]]:

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from pytest_claude_latency.http.door import current_passage
 from pytest_claude_latency.http.guard.connection import Connection, NewProcess
-from pytest_claude_latency.http.guard.hosts import are_same, is_claudes, is_loopback, plain
+from pytest_claude_latency.http.guard.hosts import are_same, is_claudes, is_in_anthropics_network, is_loopback, plain
 from pytest_claude_latency.http.guard.listening import listens_here
 from pytest_claude_latency.http.guard.names import name_of
+from pytest_claude_latency.http.guard.seen_sockets import note_connecting
 
 
 class Watcher(Protocol):
@@ -98,7 +99,8 @@ def _claudes(given: str | bytes, given_port: Any) -> str | None:
         is_users = any(are_same(known, host) and port in {None, number} for host, port in DESTINATIONS)
         if is_users or is_claudes(known, number):
             return name
-    return None
+    # A name that only C code has looked up is not known here.
+    return name if name == address and is_in_anthropics_network(address) else None
 
 
 def met_process(frame: FrameType, *, is_refused: bool = False) -> None:
@@ -135,6 +137,8 @@ def _looks_up(host: Any, port: Any = None, *others: Any) -> None:
 
 def _connects(connecting: Any, address: Any) -> None:
     if isinstance(address, tuple) and len(address) >= 2:  # an address of another family is no internet address
+        if WATCHING:
+            note_connecting(connecting.fileno())
         judge(address[0], address[1], sys._getframe(2))
 
 

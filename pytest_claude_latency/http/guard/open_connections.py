@@ -2,7 +2,8 @@
 
 Nothing tells what is sent on a connection that is open already. So those are listed when a test begins. What Python
 sends on one is refused at its socket; what C code sends (uvloop, libcurl, gRPC) is counted by the system, and fails the
-test at its end. So does a connection that is open at the end, was not at the beginning, and was met by nobody.
+test at its end. So does a connection that is open at the end, was not at the beginning, and was met by nobody. One that
+is open for a moment only is seen by looking again and again (`short_connections`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from pytest_claude_latency.http.door import passed
-from pytest_claude_latency.http.guard import judging
+from pytest_claude_latency.http.door import note_carrier, uncarried
+from pytest_claude_latency.http.guard import judging, seen_sockets
+from pytest_claude_latency.http.guard.connection import Connection
 from pytest_claude_latency.http.guard.hosts import are_same
 from pytest_claude_latency.http.guard.listening import sockets
+from pytest_claude_latency.http.guard.short_connections import ShortConnections
 from pytest_claude_latency.virtual_time.patches.patching import wrap
 
 _LEAST: Final = 128
@@ -37,6 +41,11 @@ _SENT_UNSEEN: Final = (
     "  do        call Claude through a client that is recorded and replayed, for example Anthropic's SDK, or keep this "
     "code out of latency tests"
 )
+_UNKNOWN: Final = (
+    "code in C connected to {host}, and no name is known for that address: if a Claude API is there, the call is "
+    "neither measured nor recorded, and a replay cannot hold it back"
+)
+_WEB_PORTS: Final = frozenset({80, 443})
 
 
 @final
@@ -44,9 +53,9 @@ _SENT_UNSEEN: Final = (
 class _Open:
     """A connection that is open."""
 
+    number: int
+    """What tells its socket from all others."""
     file: int
-    address: tuple[Any, ...]
-    """This side of it, by which a later one of the same file is told from it."""
     name: str
     port: int
     sent: int
@@ -54,60 +63,105 @@ class _Open:
 
 
 @final
+@dataclass(frozen=True)
+class UnseenConnection:
+    """A connection to a Claude API that code in C used in a test."""
+
+    name: str
+    port: int
+    is_older: bool
+
+    def missed(self) -> str:
+        """Return what is said of it in a replay."""
+        opened = "before the test" if self.is_older else "in the test"
+        return _SENT_UNSEEN.format(host=f"{self.name}:{self.port}", opened=opened)
+
+    def as_connection(self) -> Connection:
+        """Return it as those are told that an event told of."""
+        return Connection(self.name, self.port, "code in C", "not known: code in C shows no line of the program")
+
+
+@final
 class OpenConnections:
     """The connections to a Claude API during one test."""
 
     def __init__(self) -> None:
-        self._before: dict[tuple[int, tuple[Any, ...]], _Open] = {}
-        self._told: set[tuple[int, tuple[Any, ...]]] = set()
-        self._passed = passed()
+        self._before: dict[int, _Open] = {}
+        self._told: set[int] = set()
+        self._began = 0
+        self._uncarried = uncarried()
+        self._short = ShortConnections(frozenset())
 
-    def look(self) -> None:
-        """List those that are open as the test begins."""
+    def look(self, *, replays: bool) -> None:
+        """List those that are open as the test begins. A replay also closes what it sees C code open in it."""
+        numbers = {seen_sockets.number_of(file) for file, _ in sockets()}
+        seen_sockets.forget_closed(numbers)
+        self._short = ShortConnections(frozenset(numbers), closes=replays)
         opened = list(_to_claude())
-        self._passed = passed()
-        self._before = {(connection.file, connection.address): connection for connection in opened}
+        self._began, self._uncarried = seen_sockets.time_now(), uncarried()
+        self._before = {connection.number: connection for connection in opened}
         _OLDER.clear()
         _OLDER.update((connection.file, (connection.name, connection.port)) for connection in opened)
         if opened:
             _watch_sends()
 
-    def misses(self) -> list[str]:
-        """Return what is said of each that a replay should not have used, once.
+    def sample(self) -> None:
+        """Look for connections that may be gone again at the end."""
+        self._short.look()
 
-        Where a door has let a request pass in the meantime, the connection may be its own: clouds serve other models.
-        """
-        missed = []
-        met = [destination for destination, count in passed().items() if count > self._passed[destination]]
+    def news(self) -> list[UnseenConnection]:
+        """Return each that code in C has used in the test, once."""
+        found = [
+            UnseenConnection(remote.name, remote.port, is_older=False)
+            for remote in self._short.take()
+            if remote.number not in self._told and remote.name is not None
+        ]
+        self._told |= {remote.number for remote in self._short.found}
         for connection in _to_claude():
-            place = (connection.file, connection.address)
-            before = self._before.get(place)
-            is_used = before is None or connection.sent - before.sent > _LEAST
-            is_a_doors = any(are_same(connection.name, host) and connection.port == port for host, port in met)
-            if is_used and not is_a_doors and place not in self._told:
-                self._told.add(place)
-                opened = "in the test" if before is None else "before the test"
-                missed.append(_SENT_UNSEEN.format(host=f"{connection.name}:{connection.port}", opened=opened))
-        return missed
+            if connection.number not in self._told and self._is_unseen(connection):
+                self._told.add(connection.number)
+                is_older = connection.number in self._before
+                found.append(UnseenConnection(connection.name, connection.port, is_older))
+        return found
+
+    def unknown(self) -> list[str]:
+        """Return what is said of connections to a web server of which nobody can say whether Claude is there."""
+        hosts = {remote.host for remote in self._short.found if remote.name is None and remote.port in _WEB_PORTS}
+        return [_UNKNOWN.format(host=host) for host in sorted(hosts)]
+
+    def _is_unseen(self, connection: _Open) -> bool:
+        """Return whether a connection was used by nobody whom an event, a door or a patch told of."""
+        before = self._before.get(connection.number)
+        if before is None:
+            return not (seen_sockets.was_connected(connection.number) or seen_sockets.is_connecting_in_c())
+        if connection.sent - before.sent <= _LEAST or seen_sockets.was_used(connection.number, self._began):
+            return False
+        # A door may have let a request pass on it that code in C sent, as uvloop does: clouds serve other models too.
+        unseen = uncarried() - self._uncarried
+        return not any(are_same(connection.name, host) and connection.port == port for host, port in unseen)
 
 
 def leave_to_door(connection: socket.socket | None) -> None:
     """Leave what is sent on a connection from now on to the door that has taken it for its request."""
     if connection is not None:
         _OLDER.pop(connection.fileno(), None)
+        seen_sockets.note_use(connection.fileno())
 
 
 def _to_claude() -> Iterator[_Open]:
     """Yield the connections of this process to a Claude API that another process serves."""
     for file, opened in sockets():
         try:
-            peer, own = opened.getpeername(), opened.getsockname()
+            peer = opened.getpeername()
         except OSError:  # not connected
             continue
         if isinstance(peer, tuple) and (name := judging.claudes_at(peer[0], peer[1])) is not None:
-            told = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD) if sys.platform == "linux" else b""
+            told = b""
+            if sys.platform == "linux":
+                with suppress(OSError):  # no TCP
+                    told = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD)
             sent = struct.unpack_from("@Q", told, _BYTES_SENT)[0] if len(told) == _TOLD else 0
-            yield _Open(file, own[:2], name, peer[1], sent)
+            yield _Open(seen_sockets.number_of(file), file, name, peer[1], sent)
 
 
 def _watch_sends(watched: list[bool] = []) -> None:  # noqa: B006 - once per process
@@ -130,4 +184,7 @@ def _send(original: Any, connection: Any, data: Any, *args: Any, **kwargs: Any) 
     size = len(data) if isinstance(data, bytes | bytearray | memoryview) else _LEAST
     if older is not None and size > _LEAST // 2:
         judging.judge(*older, sys._getframe(2))
+        seen_sockets.note_use(connection.fileno())
+    else:
+        note_carrier()  # of a request on a connection that was opened in the test
     return original(connection, data, *args, **kwargs)

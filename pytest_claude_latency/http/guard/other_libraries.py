@@ -87,7 +87,8 @@ def _grpc(module: Any) -> None:
     """Judge each call, and not each channel: one may be older than the test, and connects when it is first used."""
 
     def call(original: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
-        target = method._target if hasattr(method, "_target") else method._channel.target()
+        target = method._target if hasattr(method, "_target") else method._channel.target
+        target = target() if callable(target) else target  # a method of a channel, an attribute of an async one
         text = target.decode("utf-8", "replace") if isinstance(target, bytes) else target
         if (match := _TARGET.fullmatch(text)) is not None:
             judging.judge(match["host"], int(match["port"] or _PORT_OF_GRPC), sys._getframe(2), "grpc")

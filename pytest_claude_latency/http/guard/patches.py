@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from pytest_claude_latency.http.guard import judging, names, other_libraries, processes
+from pytest_claude_latency.http.guard import judging, names, other_libraries, processes, seen_sockets
 from pytest_claude_latency.http.guard.hosts import destination_of, is_claudes, plain
 from pytest_claude_latency.virtual_time.patches.import_hook import Patch, Watcher
 from pytest_claude_latency.virtual_time.patches.patching import wrap
@@ -80,11 +80,15 @@ def _uvloop(module: Any) -> None:
     """Judge what uvloop's loops connect to: they do it in C, without audit events."""
     # Plain functions that hand the coroutine on: the program's frame is on the stack only while it calls.
 
-    def create_connection(
+    async def create_connection(
         original: Any, loop: Any, factory: Any, host: Any = None, port: Any = None, **more: Any
     ) -> Any:
-        judging.judge(host, port, sys._getframe(2), "uvloop")
-        return original(loop, factory, host, port, **more)
+        judging.judge(host, port, sys._getframe(1), "uvloop")
+        with seen_sockets.connecting_in_c():
+            transport, protocol = await original(loop, factory, host, port, **more)
+            if (connected := transport.get_extra_info("socket")) is not None:
+                seen_sockets.note_connecting(connected.fileno())
+        return transport, protocol
 
     def getaddrinfo(original: Any, loop: Any, host: Any, port: Any, **more: Any) -> Any:
         judging.judge(host, port, sys._getframe(2), "uvloop")
@@ -94,6 +98,7 @@ def _uvloop(module: Any) -> None:
         if isinstance(address, tuple):
             host, port = address[:2]
             judging.judge(host, port, sys._getframe(2), "uvloop")
+            seen_sockets.note_connecting(connecting.fileno())
         return original(loop, connecting, address)
 
     for method in (create_connection, getaddrinfo, sock_connect):

@@ -7,6 +7,7 @@ arrive late that did not come late. A thread that wakes at a fixed pace sees it,
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from time import process_time_ns
 from typing import Final, final
 
@@ -27,9 +28,13 @@ LEAST: Final[Nanoseconds] = 300 * MILLISECOND
 
 @final
 class StallWatch:
-    """Notes the stalls between `start` and `stop`. It can be started again."""
+    """Notes the stalls between `start` and `stop`. It can be started again.
 
-    def __init__(self) -> None:
+    `on_look` is called each time it has looked.
+    """
+
+    def __init__(self, on_look: Callable[[], None] | None = None) -> None:
+        self._on_look = on_look
         self.stalls: list[tuple[Nanoseconds, Nanoseconds]] = []
         """When each began and ended, on the machine's monotonic clock."""
         self._looked = self._computed = 0
@@ -56,6 +61,8 @@ class StallWatch:
         OURS.add(native_id)
         while not stop_event.acquire(timeout=_PERIOD / SECOND):
             self._look()
+            if self._on_look is not None:
+                self._on_look()
         OURS.discard(native_id)
 
     def _look(self) -> None:

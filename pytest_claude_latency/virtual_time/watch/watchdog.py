@@ -44,8 +44,15 @@ _LONG_PATIENCE = 10 * SECOND
 class WatchDog:
     """Watches one world until it ends."""
 
-    def __init__(self, world: WorldState, schedule: Schedule, bystanders: Bystanders) -> None:
+    def __init__(
+        self,
+        world: WorldState,
+        schedule: Schedule,
+        bystanders: Bystanders,
+        on_look: Callable[[], None] | None = None,
+    ) -> None:
         self._world = world
+        self._on_look = on_look
         self._schedule = schedule
         self._bystanders = bystanders
         self._watches: dict[int, Watch] = {}
@@ -104,6 +111,11 @@ class WatchDog:
                     # A failure of ours must not leave the world without a watch. pytest shows it as a warning.
                     sys.excepthook(*sys.exc_info())
                 period = _BUSY_PERIOD if self._schedule.parked else _QUIET_PERIOD
+            if self._on_look is not None:
+                try:
+                    self._on_look()  # without the lock: what it asks of the system takes its time
+                except Exception:
+                    sys.excepthook(*sys.exc_info())
         OURS.discard(native_id)
 
     def _look_around(self) -> None:

@@ -1,0 +1,139 @@
+"""Connections that code in C opens and closes within a test: seen while they are open, by looking again and again.
+
+Python's events do not tell of them, and at the end of the test they are gone. A call to Claude takes some hundred
+milliseconds, and whoever watches the test looks every few. The system is asked for its table of connections, and no
+socket is copied for it: a copy would keep a connection open that the program closes in that moment.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from pytest_claude_latency.http.guard import judging, seen_sockets
+from pytest_claude_latency.http.guard.hosts import is_loopback
+from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
+
+_FILES: Final = "/proc/self/fd"
+_TABLES: Final = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
+_SHARE: Final = 50
+"""Looking takes at most this part of the time: a process with thousands of connections is looked at more rarely."""
+
+
+@final
+@dataclass(frozen=True)
+class Remote:
+    """The other end of a connection."""
+
+    number: int
+    """What tells the socket of this end from all others."""
+    address: str
+    port: int
+    name: str | None
+    """The name of the Claude API that is served there; `None` if none is known."""
+
+    @property
+    def host(self) -> str:
+        """The address, with its port."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@final
+class ShortConnections:
+    """What was seen of the connections of one test that no event tells of; `older` are the sockets from before it.
+
+    With `closes` a connection to a Claude API is shut down at once.
+    """
+
+    def __init__(self, older: frozenset[int], *, closes: bool = False) -> None:
+        self._older = older
+        self._closes = closes
+        self._next = 0
+        self.found: dict[Remote, None] = {}
+        self._taken = 0
+
+    def look(self) -> None:
+        """Look at what is open now, unless the last look was just now, for what it cost."""
+        began = monotonic_ns()
+        if began < self._next:
+            return
+        with suppress(OSError):  # a system without these tables
+            self._look()
+        now = monotonic_ns()
+        self._next = now + (now - began) * _SHARE
+
+    def take(self) -> list[Remote]:
+        """Return those found since this was last asked."""
+        found = list(self.found)[self._taken :]
+        self._taken += len(found)
+        return found
+
+    def _look(self) -> None:
+        unknown = {
+            number: file
+            for number, file in _own_sockets()
+            if number not in self._older and not seen_sockets.was_connected(number)
+        }
+        if not unknown or seen_sockets.is_connecting_in_c():
+            return
+        for number, address, port in _connections():
+            # Asked again: an event may have told of it since the files were listed.
+            if number not in unknown or seen_sockets.was_connected(number):
+                continue
+            remote = Remote(number, address, port, judging.claudes_at(address, port))
+            if remote.name is None and is_loopback(address):
+                continue
+            self.found[remote] = None
+            if self._closes and remote.name is not None:
+                _shut_down(unknown[number], number)
+
+
+def _own_sockets() -> Iterator[tuple[int, int]]:
+    """Yield the number of each socket of this process, and its file."""
+    for file in os.listdir(_FILES):  # noqa: PTH208 - names, not paths
+        try:
+            target = os.readlink(f"{_FILES}/{file}")  # noqa: PTH115 - each path of `pathlib` costs as much again
+        except OSError:  # closed meanwhile
+            continue
+        if target.startswith("socket:["):
+            yield int(target[8:-1]), int(file)
+
+
+def _connections() -> Iterator[tuple[int, str, int]]:
+    """Yield each connection of the system: the number of its socket, and the address and port of the other end."""
+    for table in _TABLES:
+        try:
+            lines = table.read_text("ascii").splitlines()[1:]
+        except OSError:  # no such family here
+            continue
+        for line in lines:
+            fields = line.split()
+            address, _, port = fields[2].partition(":")
+            if int(port, 16):  # otherwise it listens
+                yield int(fields[9]), _address(address), int(port, 16)
+
+
+def _address(text: str) -> str:
+    """Return an address as it is written, from words of 32 bits in the order of this machine."""
+    words = [int(text[place : place + 8], 16).to_bytes(4, sys.byteorder) for place in range(0, len(text), 8)]
+    packed = b"".join(words)
+    name = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+    return name.removeprefix("::ffff:")
+
+
+def _shut_down(file: int, number: int) -> None:
+    """End a connection, so that as little as possible leaves."""
+    with suppress(OSError):
+        copy = os.dup(file)  # what is closed below is no file of the program's
+        try:
+            if seen_sockets.number_of(copy) == number:  # else the file is another one's by now
+                with socket.socket(fileno=os.dup(copy)) as connection:
+                    connection.shutdown(socket.SHUT_RDWR)
+        finally:
+            os.close(copy)
