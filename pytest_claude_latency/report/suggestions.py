@@ -15,6 +15,7 @@ from pytest_claude_latency.results.result import TestResult
 _MARGIN = "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits."
 _PERCENTILES = "# A limit on p95 is the lowest value that these samples show p95 to keep, at 95 %, and the same margin."
 _EXISTING = "# An existing limit is never loosened."
+_FLAKY = "#   flaky    {}"
 _EXACT = "# A replay in virtual time measures the same every time: there the margin is room for the next recording."
 
 
@@ -43,8 +44,11 @@ def lines(suggestions: Suggestions) -> list[str]:
                 fact = f"{proposal.statistic} at most {measured}" if proposal.statistic else f"measured {measured}"
             existing = f", now {' '.join(limit.text() for limit in proposal.existing)}" if proposal.existing else ""
             texts.append(f"#   {proposal.metric:<8} {fact}{existing}")
+        texts += [_FLAKY.format(flaky.text()) for flaky in suggestions.flaky.get(suggestion.nodeid, ())]
         texts += suggestion.marker.splitlines() if suggestion.changes else ["#   nothing to change"]
     if suggestions.left_out:
         texts += [""] if texts else []
-        texts += [f"# left out: {nodeid} ({reason})" for nodeid, reason in suggestions.left_out.items()]
+        for nodeid, reason in suggestions.left_out.items():
+            texts.append(f"# left out: {nodeid} ({reason})")
+            texts += [_FLAKY.format(flaky.text()) for flaky in suggestions.flaky.get(nodeid, ())]
     return list(map(printable, texts))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final
 
@@ -20,6 +21,7 @@ from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import can_keep, share_of, standing
 from pytest_claude_latency.metrics.series import Series, by_test, series_of
+from pytest_claude_latency.results.flaky_limits import FlakyLimit, flaky_limits
 from pytest_claude_latency.results.result import TestResult
 
 # room for the next recording; for fast calls a quarter would be less than the usual noise, so there is a least
@@ -101,6 +103,8 @@ class Suggestions:
 
     suggestions: tuple[Suggestion, ...]
     left_out: Mapping[str, str]
+    flaky: Mapping[str, tuple[FlakyLimit, ...]] = field(default_factory=dict)
+    """Limits that chance may break, by test: those that it has, and those that are proposed."""
 
     @property
     def exact(self) -> bool:
@@ -120,7 +124,7 @@ def suggest(
     measured: Mapping[str, Series], limits: Mapping[str, Sequence[Limit]], left_out: Mapping[str, str]
 ) -> Suggestions:
     """Return budgets for the tests that were `measured`, in the order of their ids; `limits` are their limits now."""
-    suggestions, without = [], dict(left_out)
+    suggestions, without, flaky = [], dict(left_out), {}
     for nodeid in sorted(measured):
         series = measured[nodeid]
         if not any(sample.calls for sample in series.samples):
@@ -146,7 +150,10 @@ def suggest(
                 others=tuple(limit for limit in existing if limit.metric not in metrics and limit.origin == own),
             )
         )
-    return Suggestions(tuple(suggestions), dict(sorted(without.items())))
+        proposed = [limit for proposal in suggestions[-1].proposals for limit in proposal.limits]
+        if found := flaky_limits(series, [*existing, *proposed]):
+            flaky[nodeid] = found
+    return Suggestions(tuple(suggestions), dict(sorted(without.items())), flaky)
 
 
 def of_results(results: Iterable[TestResult]) -> Suggestions:
@@ -154,6 +161,7 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
     measured: dict[str, Series] = {}
     limits: dict[str, list[Limit]] = {}
     left_out: dict[str, str] = {}
+    flaky: dict[str, tuple[FlakyLimit, ...]] = {}
     for nodeid, samples in by_test(results).items():
         # from the results, not from the markers: under workers the controller has no items
         limits[nodeid] = [
@@ -166,12 +174,19 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
         # it may have ended early, and its short time would become a limit that a whole run cannot keep
         if failed := [sample.outcome for sample in samples if sample.outcome not in _PASSED]:
             left_out[nodeid] = failed[0]
+            # Where only a budget broke, what was measured was measured: it may have been chance.
+            if all(sample.succeeded for sample in samples):
+                with suppress(LatencyError):
+                    whole = series_of(replace(sample, outcome="passed") for sample in samples)
+                    if found := flaky_limits(whole[nodeid], limits[nodeid]):
+                        flaky[nodeid] = found
             continue
         try:
             measured |= series_of(samples)
         except LatencyError:
             left_out[nodeid] = MIXED
-    return suggest(measured, limits, left_out)
+    suggestions = suggest(measured, limits, left_out)
+    return replace(suggestions, flaky={**suggestions.flaky, **flaky})
 
 
 def _own_origin(nodeid: str) -> str:

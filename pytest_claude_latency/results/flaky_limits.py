@@ -1,0 +1,68 @@
+"""Flaky limits: limits that chance breaks, since they lie inside the scatter of the samples they are held against.
+
+A plain limit holds for every sample. One that some samples keep and others break tells nothing about a change. So does
+one that is only just above the slowest sample: of a few samples, the slowest is not the slowest there will be. The
+scatter is therefore taken to reach as far beyond the slowest sample as that lies beyond the median.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.budgets.limit import Limit
+from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.percentiles import percentile
+from pytest_claude_latency.metrics.sample import NEVER
+from pytest_claude_latency.metrics.series import Series
+
+LEAST: Final = 3
+"""Fewer samples have no scatter to speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlakyLimit:
+    """A plain limit inside the scatter of a test's samples. Times are in nanoseconds."""
+
+    limit: Limit
+    median: float
+    slowest: float
+    over: int
+    samples: int
+    exact: bool
+    """Whether the samples are replayed: then only the next recording meets chance."""
+
+    def text(self) -> str:
+        """Return what is said of it in one line."""
+        spread = f"median {duration.show(int(self.median))}, slowest {duration.show(int(self.slowest))}"
+        counted = f"{self.over} of {self.samples} over it"
+        chance = "in the next recording chance may break it" if self.exact else "chance may break it"
+        return (
+            f"{self.limit.text()} is inside the scatter of the samples ({spread}, {counted}): {chance}; "
+            "raise it, or promise a percentile"
+        )
+
+
+def flaky_limits(series: Series, limits: Iterable[Limit]) -> tuple[FlakyLimit, ...]:
+    """Return those of a test's limits that lie inside the scatter of its samples, each once."""
+    found = {limit.text(): _flaky(series, limit) for limit in limits}
+    return tuple(flaky for flaky in found.values() if flaky is not None)
+
+
+def _flaky(series: Series, limit: Limit) -> FlakyLimit | None:
+    metric = METRICS[limit.metric]
+    if limit.statistic is not None or not limit.is_general or metric.kind != "duration":
+        return None
+    all_readings = [sample.reading(metric) for sample in series.samples]
+    readings = [reading for reading in all_readings if reading is not None and reading != NEVER]
+    if len(readings) < LEAST:
+        return None
+    median, slowest = percentile(readings, Fraction(1, 2)), max(readings)
+    # One that even the fastest sample breaks is no matter of chance.
+    if not min(readings) <= limit.value < slowest + (slowest - median):
+        return None
+    over = sum(reading > limit.value for reading in readings)
+    return FlakyLimit(limit, median, slowest, over, len(readings), series.exact)
