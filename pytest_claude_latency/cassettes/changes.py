@@ -17,6 +17,8 @@ from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.printable import printable
 
 _LEAST_BYTES, _LEAST_RATIO = 1000, 1.25  # a prompt of about the same size is told by its text alone
+_FAR_LONGER = 2  # times: a conversation that goes on grows by less
+_BY_SIZE = ("haiku", "sonnet", "opus")
 _PROMPT = ("system", "tools", "messages")
 _SIMPLE = (
     *("max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "thinking", "output_config", "output_format"),
@@ -27,50 +29,90 @@ _ABSENT = "(absent)"
 
 
 class Change(NamedTuple):
-    """One thing that changed: its name, which misses of one cause share, and what is said of it."""
+    """One thing that changed: its name, which misses of one cause share, and what is said of it.
+
+    `undo` completes "if this was not meant: ". `slows` says that each user will wait longer, so that the change most
+    likely was not meant.
+    """
 
     name: str
     text: str
+    undo: str
+    slows: bool = False
 
 
 def changes(recorded: Request, sent: Request) -> list[Change]:
     """Return what changed from the recorded request to the one that was sent, as far as it has a name."""
     before, after = messages_body(recorded), messages_body(sent)
-    models = [requested_model(request) or _ABSENT for request in (recorded, sent)]
     streams = [asks_to_stream(request) for request in (recorded, sent)]
-    found: list[Change] = []
-    if models[0] != models[1]:
-        found.append(Change("model", f"model {models[0]} → {models[1]}"))
+    found: list[Change] = [*_of_model(*(requested_model(request) or _ABSENT for request in (recorded, sent)))]
     if streams == [True, False]:
-        found.append(Change("stream", "`stream` is gone: the first token will come with the last"))
+        text = "`stream` is gone: the first token will come with the last"
+        found.append(Change("stream", text, "stream the answer again", slows=True))
     elif streams == [False, True]:
-        found.append(Change("stream", "`stream` is new: the answer will come piece by piece"))
-    marks = _marks(before), _marks(after)
-    if marks[0] and not marks[1]:
-        found.append(Change("cache_control", "`cache_control` is gone: each call will read the whole prompt"))
-    elif marks[1] and not marks[0]:
+        found.append(Change("stream", "`stream` is new: the answer will come piece by piece", "ask for it whole again"))
+    found += [*_of_cache_marks(_marks(before), _marks(after)), *_of_prompt(before, after)]
+    found += [change for name in _SIMPLE if (change := _of_field(name, before, after)) is not None]
+    return [change._replace(text=printable(change.text), undo=printable(change.undo)) for change in found]
+
+
+def _of_model(before: str, after: str) -> Iterator[Change]:
+    if before != after:
+        sizes = [next((size for size, name in enumerate(_BY_SIZE) if name in model), None) for model in (before, after)]
+        grew = None not in sizes and sizes != sorted(sizes, reverse=True)  # type: ignore[type-var]
+        undo = f"ask {before} again" if before != _ABSENT else "leave the model out again"
+        yield Change("model", f"model {before} → {after}{': a bigger one' if grew else ''}", undo, slows=grew)
+
+
+def _of_cache_marks(before: int, after: int) -> Iterator[Change]:
+    again = "mark the prompt for the cache as before"
+    if before and not after:
+        yield Change(
+            "cache_control", "`cache_control` is gone: each call will read the whole prompt", again, slows=True
+        )
+    elif after and not before:
         text = "`cache_control` is new: the first call will write the prompt to the cache"
-        found.append(Change("cache_control", text))
-    elif marks[0] != marks[1]:
-        found.append(Change("cache_control", f"`cache_control` in {marks[1]} places, no longer in {marks[0]}"))
-    found += _of_prompt(before, after)
-    for name in _SIMPLE:
-        if before.get(name) != after.get(name):
-            found.append(Change(name, f"`{name}` {_shown(before, name)} → {_shown(after, name)}"))
-    return [Change(change.name, printable(change.text)) for change in found]
+        yield Change("cache_control", text, "take the mark out again")
+    elif before != after:
+        yield Change("cache_control", f"`cache_control` in {after} places, no longer in {before}", again)
 
 
 def _of_prompt(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
     prompts = ([body.get(name) for name in _PROMPT] for body in (before, after))
     sizes = [len(json.dumps(prompt, ensure_ascii=False).encode("utf-8", "replace")) for prompt in prompts]
     small, large = sorted(sizes)
-    # Either is enough: a tenth of a long prompt is much to read, and a short one doubles by a sentence.
     if large - small >= _LEAST_BYTES or (small and large / small >= _LEAST_RATIO):
-        yield Change("prompt", f"prompt {size_text(sizes[0])} → {size_text(sizes[1])}")
+        undo = "take out what was added" if large == sizes[1] else "put back what was taken out"
+        slows = sizes[1] >= _FAR_LONGER * sizes[0] and large - small >= _LEAST_BYTES
+        yield Change("prompt", f"prompt {size_text(sizes[0])} → {size_text(sizes[1])}", undo, slows)
     for name in ("messages", "tools"):
         counts = [len(value) if isinstance(value := body.get(name), list) else 0 for body in (before, after)]
         if counts[0] != counts[1]:
-            yield Change(f"number of {name}", f"{name} {counts[0]} → {counts[1]}")
+            yield Change(f"number of {name}", f"{name} {counts[0]} → {counts[1]}", f"send {counts[0]} {name} again")
+
+
+def _of_field(name: str, before: dict[str, Any], after: dict[str, Any]) -> Change | None:
+    if before.get(name) == after.get(name):
+        return None
+    text, undo = f"`{name}` {_shown(before, name)} → {_shown(after, name)}", f"give `{name}` the value of before"
+    if name not in before:
+        undo = f"leave `{name}` out again"
+    if name == "thinking" and _thinks(after) and not _thinks(before):
+        text = "`thinking` is on: the answer will begin when the thinking is over"
+        return Change(name, text, "turn `thinking` off again", slows=True)
+    if name == "max_tokens" and _number(after, name) > _number(before, name) > 0:
+        text += ": the answer may get longer"
+    return Change(name, text, undo)
+
+
+def _thinks(body: dict[str, Any]) -> bool:
+    asked = body.get("thinking")
+    return isinstance(asked, dict) and asked.get("type") not in (None, "disabled")
+
+
+def _number(body: dict[str, Any], name: str) -> float:
+    value = body.get(name)
+    return value if isinstance(value, int | float) else 0
 
 
 def _shown(body: dict[str, Any], name: str) -> str:

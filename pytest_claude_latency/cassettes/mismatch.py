@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -18,12 +19,19 @@ from pytest_claude_latency.cassettes.changes import changes
 from pytest_claude_latency.cassettes.matching import EXACT, Matcher, Rules, body_of
 from pytest_claude_latency.cassettes.secrets import conceal
 from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
 
-_WIDTH = 60  # characters of a value that are shown
+_COLUMNS, _INDENT = 79, 12  # of a line, and in front of its text
+_ARGUMENT = re.compile(r"(?:'[^']*'|\S)+")  # of a command, in which a space stands between quotes only
+_WIDTH, _LEAST_WIDTH = 60, 30  # characters of a value that are shown
+_QUOTES = 4  # those of a text, and what says that it goes on before and behind
 _BEFORE = 20  # how many of these come before the first character that differs
 _PLACES = 5  # differences that are shown
+_SETTINGS = {"model", "max_tokens", "stream", "number of tools"}
+_ALIKE = 0.3  # of the words of two prompts: those of two tasks have fewer in common
+_WORD = re.compile(r"\w+")
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -131,23 +139,41 @@ class Explanation:
         """Return the whole message. `record` is the command that records the tests, of which so many meet this."""
         met_by = [_fact("tests", f"{tests} tests meet this, and one command records them all")] if tests > 1 else []
         if self.is_fault:
-            lines = [_fact("do", self.unmeant), _fact("", f"if this was meant: {record}")]
+            lines = [_fact("do", self.unmeant), _command("", "if this was meant:", record)]
         else:
-            lines = [_fact("record", record)]
+            lines = [_command("record", "", record)]
             lines += [_fact("", f"if this was not meant: {self.unmeant}")] if self.unmeant else []
         return "\n".join([self.body, *met_by, *lines])
 
 
-def explanation(
-    sent: Request, matcher: Matcher | None, *, recording: str, line: str | None = None, let_by: str = ""
-) -> Explanation:
-    """Return why nothing answers this request, which `line` of the program sends.
+@dataclass(frozen=True)
+class Origin:
+    """Where a request comes from: the line that sends it, the line that called that one, and what happened just before.
 
-    `matcher` is None if there is no recording, `recording` names its file. `let_by` says what happened just before that
-    may have let a call happen that is one too many.
+    Empty where it is not known, or where there is nothing to say.
     """
-    request, unmeant, is_fault, causes = sent.title, "", False, [line or ""]
-    made_at = [] if line is None else [_fact("made at", line)]
+
+    line: str = ""
+    caller: str = ""
+    let_by: str = ""
+    """What may have let a call happen that is one too many."""
+    remedy: str = "find out why the call is made again"
+
+
+def explanation(
+    sent: Request,
+    matcher: Matcher | None,
+    *,
+    recording: str,
+    origin: Origin = Origin(),
+) -> Explanation:
+    """Return why nothing answers this request, which comes from `origin`.
+
+    `matcher` is None if there is no recording, `recording` names its file.
+    """
+    request, unmeant, is_fault, causes = sent.title, "", False, [origin.line]
+    made_at = [_fact("made at", origin.line)] if origin.line else []
+    called_by = [_fact("called by", origin.caller)] if origin.caller else []
     if matcher is None:
         head, facts = f"nothing is recorded that could answer this {request}", [_fact("missing", recording)]
     elif fitting := matcher.fitting(sent):
@@ -156,37 +182,80 @@ def explanation(
         times = f"{len(fitting)} times, as exchanges {', '.join(numbers)} and {last}"
         if len(fitting) == 1:
             times = f"once, as exchange {last}"
-        facts = [_fact("recorded", f"{times} of {recording}, already used")]
-        facts += [_fact("let by", let_by)] if let_by else []
-        unmeant, is_fault = "find out why the call is made again", True
+        facts = [*called_by, _fact("recorded", f"{times} of {recording},", "already used")]
+        facts += [_fact("let by", origin.let_by)] if origin.let_by else []
+        unmeant, is_fault = origin.remedy, True
     elif not matcher.exchanges:
         head, facts = f"no recorded answer fits this {request}", [_fact("recording", f"{recording} holds no exchange")]
     else:
-        head, unmeant = f"no recorded answer fits this {request}", "undo the change"
         requests = [exchange.request for exchange in matcher.exchanges]
-        # Of all of them, also the used ones: the one that was meant may have gone to another request.
         number = (nearest(requests, sent, matcher.rules) or 0) + 1
         places = differences(requests[number - 1], sent, matcher.rules)
         changed = changes(requests[number - 1], sent)
-        facts = [_fact("" if index else "changed", change.text) for index, change in enumerate(changed)]
+        if _is_another_call(requests[number - 1], sent, [change.name for change in changed]):
+            head = f"this {request} is a call that was not recorded"
+            facts, unmeant = [*called_by], f"take the call out of {origin.caller or origin.line or 'the program'}"
+            causes += [origin.caller]
+        else:
+            head = f"no recorded answer fits this {request}"
+            facts = [_fact("" if index else "changed", change.text) for index, change in enumerate(changed)]
+            causes += sorted({change.name for change in changed} or {_INDEX.sub("", place.path) for place in places})
+            is_fault = any(change.slows for change in changed)
+            undone = [change.undo for change in changed if change.slows or not is_fault]
+            unmeant = " and ".join(undone) or "undo the change"
         facts += _nearest_lines(places, f"exchange {number} of {recording}", is_used=matcher.is_used(number))
-        # Without numbers in the paths: the same change stands at other places in other tests.
-        causes += sorted({change.name for change in changed} or {_INDEX.sub("", place.path) for place in places})
     return Explanation("\n".join([head, *made_at, *facts]), " ".join([head, *causes]), unmeant, is_fault)
 
 
-def _fact(label: str, text: str) -> str:
-    return f"  {label:<9} {text}"
+def _is_another_call(recorded: Request, sent: Request, changed: list[str]) -> bool:
+    """Return whether a request asks for other work than its nearest one: other words, and other settings too.
+
+    A prompt that was rewritten keeps its settings, and a call that got another model keeps its prompt.
+    """
+    if not _SETTINGS.intersection(changed):
+        return False
+    bodies = [messages_body(request) for request in (recorded, sent)]
+    name = "system" if any(body.get("system") for body in bodies) else "messages"
+    before, after = (set(_WORD.findall(_text(body.get(name)))) for body in bodies)
+    return len(before & after) < _ALIKE * len(before | after)
+
+
+def _fact(label: str, *pieces: str) -> str:
+    """Return a line of a message, or a line for each of its pieces where they have no room in one.
+
+    A piece that is too long is wrapped, but no path or id is broken: it is there to be copied.
+    """
+    width = _COLUMNS - _INDENT
+    lines = [" ".join(pieces)] if len(" ".join(pieces)) <= width else list(pieces)
+    if len(pieces) == 1:
+        lines = textwrap.wrap(pieces[0], width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(f"{f'  {label}' if place == 0 else '':<{_INDENT}}{line}" for place, line in enumerate(lines))
+
+
+def _command(label: str, condition: str, command: str) -> str:
+    """Return the lines of a command, which a user can copy as they are: a shell takes them for one."""
+    parts = [condition] if condition and len(condition) + 1 + len(command) > _COLUMNS - _INDENT else []
+    lines = [" ".join([condition, command]).strip()] if not parts else [*parts, command]
+    if len(lines[-1]) > _COLUMNS - _INDENT:
+        *before, whole = lines
+        packed = [""]
+        for word in _ARGUMENT.findall(whole):
+            if packed[-1] and len(packed[-1]) + 1 + len(word) > _COLUMNS - _INDENT - 2:
+                packed.append("")
+            packed[-1] = f"{packed[-1]} {word}".strip()
+        lines = [*before, *(f"{line} \\" for line in packed[:-1]), packed[-1]]
+    return "\n".join(f"{f'  {label}' if place == 0 else '':<{_INDENT}}{line}" for place, line in enumerate(lines))
 
 
 def _nearest_lines(places: list[Difference], exchange: str, *, is_used: bool) -> list[str]:
     used = " (already used)" if is_used else ""
     count = number_of(len(places), "place", one="one")
-    lines = [_fact("nearest", f"{exchange}{used} differs in {count}:")]
+    lines = [_fact("nearest", f"{exchange}{used}", f"differs in {count}:")]
     # so that the two values of each place stand under each other
     width = max(len(printable(difference.path)) for difference in places[:_PLACES])
+    room = max(_COLUMNS - _INDENT - width - len("   recorded  ") - _QUOTES, _LEAST_WIDTH)
     for difference in places[:_PLACES]:
-        recorded, now = _shortened(difference.recorded, difference.sent)
+        recorded, now = _shortened(difference.recorded, difference.sent, room)
         lines.append(f"{'':12}{printable(difference.path):<{width}}   recorded  {printable(recorded)}")
         lines.append(f"{'':12}{'':<{width}}   sent      {printable(now)}")
     if len(places) > _PLACES:
@@ -194,16 +263,17 @@ def _nearest_lines(places: list[Difference], exchange: str, *, is_used: bool) ->
     return lines
 
 
-def _shortened(recorded: Any, sent: Any) -> tuple[str, str]:
+def _shortened(recorded: Any, sent: Any, room: int) -> tuple[str, str]:
     """Cut both values to what can be read at a glance, around the first character that differs."""
+    width = min(room, _WIDTH)
     if not (isinstance(recorded, str) and isinstance(sent, str)):
-        return _cut(conceal(_text(recorded)), 0), _cut(conceal(_text(sent)), 0)
+        return _cut(conceal(_text(recorded)), 0, width), _cut(conceal(_text(sent)), 0, width)
     recorded, sent = conceal(recorded), conceal(sent)  # before they are cut: half a key is not recognized
     same = _shared_start(recorded, sent)
-    start = 0 if max(len(recorded), len(sent)) <= _WIDTH or same <= _BEFORE else same - _BEFORE
-    return _text(_cut(recorded, start)), _text(_cut(sent, start))
+    start = 0 if max(len(recorded), len(sent)) <= width or same <= _BEFORE else same - _BEFORE
+    return _text(_cut(recorded, start, width)), _text(_cut(sent, start, width))
 
 
-def _cut(text: str, start: int) -> str:
-    end = start + _WIDTH
+def _cut(text: str, start: int, width: int) -> str:
+    end = start + width
     return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")

@@ -29,11 +29,7 @@ def of_this_call(root: Path) -> str | None:
     called the client library. `None` if there is none either.
     """
     frame: FrameType | None = sys._getframe(1)
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop runs in this thread
-        task = None
-    outermost = getattr(task and task.get_coro(), "cr_frame", None)
+    task, outermost = _running_task()
     caller, is_in_library = None, False
     while frame is not None:
         whose = source_location.whose(frame.f_code.co_filename)
@@ -49,8 +45,33 @@ def of_this_call(root: Path) -> str | None:
         if task is not None and frame is outermost and (waiting := _line_that_waits(task)) is not None:
             return source_location.line_of(waiting, root)
         frame = frame.f_back
-    # everything was installed, as with a script of a package: where the client library was entered says most
     return None if caller is None else source_location.line_of(caller, root)
+
+
+def caller_of_this_call(root: Path) -> str:
+    """Return the program's line that called the function which sends the request; empty where there is none."""
+    frame: FrameType | None = sys._getframe(1)
+    task, outermost = _running_task()
+    is_sender_known = False
+    while frame is not None and not str(frame.f_globals.get("__name__", "")).startswith(_RUNNER):
+        if source_location.is_program(frame):
+            if is_sender_known:
+                return source_location.line_of(frame, root)
+            is_sender_known = True
+        if task is not None and frame is outermost:
+            waiting = _line_that_waits(task) if is_sender_known else None
+            return "" if waiting is None else source_location.line_of(waiting, root)
+        frame = frame.f_back
+    return ""
+
+
+def _running_task() -> tuple[asyncio.Task[Any] | None, FrameType | None]:
+    """Return the task that the calling thread runs, and the outermost frame of its coroutine."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs in this thread
+        task = None
+    return task, getattr(task and task.get_coro(), "cr_frame", None)
 
 
 def _line_that_waits(task: asyncio.Task[Any]) -> FrameType | None:

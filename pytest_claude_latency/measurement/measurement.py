@@ -77,7 +77,7 @@ class Measurement:
         self.warmup = warmup
         self.variant = variant
         self.prices: Prices = SHIPPED
-        self._root = root or Path.cwd()
+        self.root = root or Path.cwd()
         self.log = CallLog(self.now, replays=source.replays, holds=self.holds)
         self._date = date
         self._origin = clock.now()
@@ -177,7 +177,7 @@ class Measurement:
         A variant changes the request first. A request that cannot be changed, or that nothing may answer, is a miss.
         """
         self.unseen.sent(request.title)
-        sent, line = request, call_location.of_this_call(self._root)
+        sent, line = request, call_location.of_this_call(self.root)
         # Only what makes a message: a variant's fields would be refused by the endpoints that count or list.
         if self.variant is not None and is_prompt_call(request):
             try:

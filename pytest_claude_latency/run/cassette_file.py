@@ -14,7 +14,7 @@ import pytest
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.cassettes.matching import Matcher, Rules
-from pytest_claude_latency.cassettes.mismatch import Explanation, explanation
+from pytest_claude_latency.cassettes.mismatch import Explanation, Origin, explanation
 from pytest_claude_latency.cassettes.paths import path_of, shown
 from pytest_claude_latency.cassettes.recording import Recording, dumps, save_set, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
@@ -23,11 +23,12 @@ from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.collection.markers import OWNERS, CassetteMarker, place_of
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError, LatencyError
+from pytest_claude_latency.measurement import call_location
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.miss import MissText
 from pytest_claude_latency.measurement.sources import CassetteSource
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
-from pytest_claude_latency.messages_api.retries import calls_of
+from pytest_claude_latency.messages_api.retries import calls_of, failure
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.settings import Mode, Settings
@@ -77,10 +78,11 @@ class CassetteFile:
         known = matcher if recording else None
 
         def explain(request: Request, line: str | None, measurement: Measurement) -> MissText:
-            let_by = _let_by(measurement)
-            return self._told(explanation(request, known, recording=self.shown, line=line, let_by=let_by))
+            caller = call_location.caller_of_this_call(measurement.root)
+            origin = _let_by(measurement, request, Origin(line or "", caller))
+            return self._told(explanation(request, known, recording=self.shown, origin=origin))
 
-        return CassetteSource(matcher, self.settings.redact, explain, self._overrun)
+        return CassetteSource(matcher, self.settings.redact, explain, partial(self._overrun, matcher))
 
     def _told(self, found: Explanation) -> MissText:
         return MissText(found.text(self.command), found, self.recorded_by)
@@ -137,7 +139,7 @@ class CassetteFile:
             return None
         return messages.fewer_calls(now, before, mocks) if now else messages.recording_removed(self.shown)
 
-    def _overrun(self, exchange: Exchange, line: str | None, waited: Nanoseconds) -> MissText:
+    def _overrun(self, matcher: Matcher, exchange: Exchange, line: str | None, waited: Nanoseconds) -> MissText:
         # Nobody knows what came after the point where the recorded program stopped reading, so nothing is made up.
         request, end = exchange.request.title, exchange.end
         arrivals = [chunk.at for chunk in exchange.chunks[-1:]] or (
@@ -146,11 +148,27 @@ class CassetteFile:
         if end is None or end.at - arrivals[-1] < _SILENCE:
             stopped = f"{end.at / 1e6:.0f}ms after it was sent" if end else "when its test ended"
             found = messages.end_of_recording(request, stopped, self.shown, line)
+        elif (winner := _winner(matcher, exchange)) is not None:
+            number, after = matcher.place_of(winner) + 1, winner.sent - exchange.sent
+            found = messages.hedge_gone(request, self.shown, line, number=number, after=after, waited=waited)
         else:
             # It did not stop because of what it read: nothing had come for a while.
             silent = end.at - arrivals[-1]
             found = messages.time_out_gone(request, self.shown, line, stopped=end.at, silent=silent, waited=waited)
         return self._told(found)
+
+
+def _winner(matcher: Matcher, closed: Exchange) -> Exchange | None:
+    """Return the recorded exchange that asked the same later and was answered when `closed` was: it won a hedge."""
+    over = closed.sent + (closed.end.at if closed.end else 0)
+    for number in matcher.fitting(closed.request):
+        other = matcher.exchanges[number - 1]
+        is_answered = other.end is not None and (other.end.error, other.end.closed) == (None, None)
+        if other.end is None or not is_answered or not closed.sent < other.sent < over:
+            continue
+        if abs(other.sent + other.end.at - over) < _SILENCE:
+            return other
+    return None
 
 
 def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session) -> CassetteFile:
@@ -190,15 +208,25 @@ def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session
     )
 
 
-def _let_by(measurement: Measurement) -> str:
-    """Return what held the event loop until just now, so that a timer fired before an answer was read; or nothing."""
+def _let_by(measurement: Measurement, request: Request, origin: Origin) -> Origin:
+    """Add what let the program send a request once more: a failure, or a timer that fired too early.
+
+    A timer fires before an answer is read if something held the event loop until just now.
+    """
     now = measurement.now()
     held = [hold for hold in measurement.holds() if hold.in_loop and not hold.is_loop and hold.thread == get_ident()]
-    if not held or held[-1].length < _SILENCE or now - held[-1].end > _JUST_NOW:
-        return ""
-    what, where = source_location.place_of_hold(held[-1])
-    return (
-        f"{what} at {where}\n"
-        f"{'':12}held the event loop for {duration.show(held[-1].length)}; a timer that was due meanwhile fired\n"
-        f"{'':12}before the program read what had come"
-    )
+    if held and held[-1].length >= _SILENCE and now - held[-1].end <= _JUST_NOW:
+        what, where = source_location.place_of_hold(held[-1])
+        let_by = (
+            f"{what} at {where} "
+            f"held the event loop for {duration.show(held[-1].length)}; a timer that was due meanwhile fired "
+            "before the program read what had come"
+        )
+        return replace(origin, let_by=let_by, remedy=f"mend what holds the event loop at {where}")
+    alike = [exchange for exchange in measurement.log.exchanges if exchange.request.content == request.content]
+    ended = alike[-1].end if alike else None
+    if ended is None or (reason := failure(alike[-1])) is None:
+        return origin
+    ago = duration.show(now - alike[-1].sent - ended.at)
+    let_by = f"a failure: the same request ended with {reason} {ago} ago, and the program asks again"
+    return replace(origin, let_by=let_by, remedy="limit how often the program asks again after a failure")

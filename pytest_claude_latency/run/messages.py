@@ -120,6 +120,27 @@ def time_out_gone(
     )
 
 
+def hedge_gone(
+    request: str, recording: str, line: str | None, *, number: int, after: Nanoseconds, waited: Nanoseconds
+) -> Explanation:
+    """Return what is said of a program that waits for a call which the recorded one asked for once more meanwhile.
+
+    That was the exchange of this `number`, sent `after` so long. This program has `waited` until now.
+    """
+    head = f"the second request that beat this {request} while recording is not sent"
+    return Explanation(
+        f"{head}\n"
+        f"{_made_at(line)}"
+        f"  recorded  the program asked the same again after {duration.show(after)} (exchange {number}), took that\n"
+        f"            answer, and closed this request, to which nothing had come\n"
+        f"  now       it still waits after {duration.show(waited)}, for this one alone\n"
+        f"  recording {recording}",
+        f"{head} {line}",
+        f"ask a second time again after {duration.show(after)} without an answer (a hedge)",
+        is_fault=True,
+    )
+
+
 def _made_at(line: str | None) -> str:
     return "" if line is None else f"  made at   {line}\n"
 

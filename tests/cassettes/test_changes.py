@@ -25,9 +25,13 @@ def saying(body: dict[str, Any], url: str = "https://api.anthropic.com/v1/messag
     return asking(json.dumps(body).encode(), url)
 
 
-def told(**changed: Any) -> list[str]:
+def requests(**changed: Any) -> tuple[Request, Request]:
     after = {name: value for name, value in (BEFORE | changed).items() if value is not None}
-    return [change.text for change in changes(saying(BEFORE), saying(after))]
+    return saying(BEFORE), saying(after)
+
+
+def told(**changed: Any) -> list[str]:
+    return [change.text for change in changes(*requests(**changed))]
 
 
 def test_what_did_not_change_is_not_told() -> None:
@@ -37,12 +41,12 @@ def test_what_did_not_change_is_not_told() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"model": "claude-opus-4-8"}, "model claude-haiku-4-5 → claude-opus-4-8"),
+        ({"model": "claude-opus-4-8"}, "model claude-haiku-4-5 → claude-opus-4-8: a bigger one"),
         ({"stream": None}, "`stream` is gone: the first token will come with the last"),
         ({"stream": False}, "`stream` is gone: the first token will come with the last"),
         ({"max_tokens": 1000}, "`max_tokens` 100 → 1000"),
         ({"temperature": 0.2}, "`temperature` (absent) → 0.2"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 20_000}}, "`thinking` (absent) → *"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 20_000}}, "`thinking` is on: the answer will begin"),
         (
             {"system": [{"type": "text", "text": "x" * 90_000, "cache_control": {"type": "ephemeral"}}]},
             "prompt 18 kB → 90 kB",
@@ -56,7 +60,7 @@ def test_what_did_not_change_is_not_told() -> None:
 def test_one_change_is_told_with_its_size_or_what_it_means(changed: dict[str, Any], said: str) -> None:
     (text,) = told(**changed)
 
-    assert text.startswith(said.rstrip("*"))
+    assert text.startswith(said)
     assert len(f"  changed   {text}") < 80
 
 
@@ -67,7 +71,7 @@ def test_several_changes_are_told_each() -> None:
         "`stream` is gone: the first token will come with the last",
         "prompt 18 kB → 28 kB",
         "messages 1 → 5",
-        "`max_tokens` 100 → 200",
+        "`max_tokens` 100 → 200: the answer may get longer",
     ]
 
 
@@ -84,3 +88,39 @@ def test_bedrock_says_in_the_path_what_changed(before: str, after: str) -> None:
 
 def test_no_credential_is_shown() -> None:
     assert "hunter2" not in "".join(told(stop_sequences=["sk-ant-api03-hunter2-1"]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "undo"),
+    [
+        ({"model": "claude-sonnet-4-6"}, "ask claude-haiku-4-5 again"),
+        ({"stream": None}, "stream the answer again"),
+        ({"thinking": {"type": "adaptive"}}, "turn `thinking` off again"),
+        ({"system": [{"type": "text", "text": "x" * 18_000}]}, "mark the prompt for the cache as before"),
+        (
+            {"system": [{"type": "text", "text": "x" * 90_000, "cache_control": {"type": "ephemeral"}}]},
+            "take out what was added",
+        ),
+    ],
+)
+def test_a_change_that_makes_everybody_wait_longer_says_what_undoes_it(changed: dict[str, Any], undo: str) -> None:
+    (change,) = changes(*requests(**changed))
+
+    assert (change.undo, change.slows) == (undo, True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": "claude-haiku-5-5"},
+        {"model": "another-model"},
+        {"max_tokens": 1000},
+        {"temperature": 0.2},
+        {"thinking": {"type": "disabled"}},
+        {"system": [{"type": "text", "text": "x" * 25_000, "cache_control": {"type": "ephemeral"}}]},
+    ],
+)
+def test_a_change_that_need_not_make_anybody_wait_is_not_taken_for_a_fault(changed: dict[str, Any]) -> None:
+    (change,) = changes(*requests(**changed))
+
+    assert not change.slows

@@ -6,7 +6,7 @@ from textwrap import dedent
 import pytest
 
 from pytest_claude_latency.cassettes.matching import Matcher
-from pytest_claude_latency.cassettes.mismatch import ABSENT, Difference, differences, explanation, nearest
+from pytest_claude_latency.cassettes.mismatch import ABSENT, Difference, Origin, differences, explanation, nearest
 from pytest_claude_latency.messages_api.exchange import Request
 from tests.support.some_recording import answering, asking
 
@@ -59,9 +59,9 @@ def test_nothing_is_nearest_to_a_request_where_nothing_was_recorded() -> None:
 # ── what a miss says ──
 
 
-def explained(sent: Request, matcher: Matcher | None, **more: str) -> str:
-    found = explanation(sent, matcher, recording="cassettes/test_triage/test_label.1.jsonl", **more)
-    return found.text("pytest --latency-mode=record tests/test_triage.py::test_label")
+def explained(sent: Request, matcher: Matcher | None, **more: Origin) -> str:
+    found = explanation(sent, matcher, recording="cassettes/test_label.1.jsonl", **more)
+    return found.text("pytest --latency-mode=record tests/test_it.py::test_label")
 
 
 def ticket(text: str, **more: object) -> Request:
@@ -77,10 +77,10 @@ def test_a_changed_prompt_is_shown_next_to_the_recorded_one() -> None:
 
     assert explained(ticket("Tag this ticket: …"), matcher) == dedent("""\
         no recorded answer fits this POST /v1/messages
-          nearest   exchange 1 of cassettes/test_triage/test_label.1.jsonl differs in one place:
+          nearest   exchange 1 of cassettes/test_label.1.jsonl differs in one place:
                     messages[0].content   recorded  "Label this ticket: …"
                                           sent      "Tag this ticket: …"
-          record    pytest --latency-mode=record tests/test_triage.py::test_label
+          record    pytest --latency-mode=record tests/test_it.py::test_label
                     if this was not meant: undo the change""")
 
 
@@ -89,8 +89,8 @@ def test_long_prompts_are_shown_around_the_first_character_that_differs() -> Non
 
     lines = explained(ticket(prompt.format("one")), recorded(ticket(prompt.format("other")))).splitlines()
 
-    assert lines[2].endswith('recorded  "…ord word word word other more more more more more more more …"')
-    assert lines[3].endswith('sent      "…ord word word word one more more more more more more more mo…"')
+    assert lines[2].endswith('recorded  "…ord word word word other more m…"')
+    assert lines[3].endswith('sent      "…ord word word word one more mor…"')
 
 
 def test_several_differences_are_counted_and_the_first_shown() -> None:
@@ -132,8 +132,8 @@ def test_a_request_for_another_endpoint_shows_the_recorded_one() -> None:
 def test_without_a_recording_the_missing_file_is_named() -> None:
     assert explained(ticket("Hi"), None) == dedent("""\
         nothing is recorded that could answer this POST /v1/messages
-          missing   cassettes/test_triage/test_label.1.jsonl
-          record    pytest --latency-mode=record tests/test_triage.py::test_label""")
+          missing   cassettes/test_label.1.jsonl
+          record    pytest --latency-mode=record tests/test_it.py::test_label""")
 
 
 @pytest.mark.parametrize(("times", "said"), [(1, "once, as exchange 2"), (3, "3 times, as exchanges 2, 3 and 4")])
@@ -142,43 +142,49 @@ def test_a_request_too_many_is_distinguished_from_a_changed_one(times: int, said
     for _ in range(times):
         matcher.take(ticket("Hi"))
 
-    assert explained(ticket("Hi"), matcher).splitlines()[:2] == [
-        "this POST /v1/messages was sent more often than it was recorded",
-        f"  recorded  {said} of cassettes/test_triage/test_label.1.jsonl, already used",
-    ]
+    text = " ".join(explained(ticket("Hi"), matcher).split())
+
+    assert text.startswith("this POST /v1/messages was sent more often than it was recorded")
+    assert f"recorded {said} of cassettes/test_label.1.jsonl, already used" in text
 
 
 def test_a_miss_says_where_it_is_made_and_what_let_a_call_too_many_happen() -> None:
     matcher = recorded(ticket("Hi"))
     matcher.take(ticket("Hi"))
 
-    told = explained(ticket("Hi"), matcher, line="app/llm.py:56 in ask", let_by="time.sleep at store.py:18")
+    told = explained(
+        ticket("Hi"),
+        matcher,
+        origin=Origin("app/llm.py:56 in ask", "app/api.py:9 in chat", "time.sleep at store.py:18"),
+    )
 
     assert told == dedent("""\
         this POST /v1/messages was sent more often than it was recorded
           made at   app/llm.py:56 in ask
-          recorded  once, as exchange 1 of cassettes/test_triage/test_label.1.jsonl, already used
+          called by app/api.py:9 in chat
+          recorded  once, as exchange 1 of cassettes/test_label.1.jsonl, already used
           let by    time.sleep at store.py:18
           do        find out why the call is made again
-                    if this was meant: pytest --latency-mode=record tests/test_triage.py::test_label""")
+                    if this was meant:
+                    pytest --latency-mode=record tests/test_it.py::test_label""")
 
 
 def test_misses_of_one_change_in_one_line_have_one_cause_whatever_else_the_prompts_hold() -> None:
     def cause(prompt: str, *, line: str = "app.py:5 in ask", model: str = "claude-opus-4-8") -> str:
         before = saying({"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": prompt}]})
         after = saying({"model": model, "messages": [{"role": "user", "content": prompt}]})
-        return explanation(after, Matcher([answering(b"", request=before)]), recording="r", line=line).cause
+        return explanation(after, Matcher([answering(b"", request=before)]), recording="r", origin=Origin(line)).cause
 
     assert cause("one") == cause("two")
     assert cause("one") != cause("one", line="app.py:9 in ask")
-    assert cause("one") != explanation(ticket("Hi"), None, recording="r", line="app.py:5 in ask").cause
+    assert cause("one") != explanation(ticket("Hi"), None, recording="r", origin=Origin("app.py:5 in ask")).cause
 
 
 def test_a_nearest_answer_that_is_used_is_called_so() -> None:
     matcher = recorded(ticket("Hi"))
     matcher.take(ticket("Hi"))
 
-    assert "test_label.1.jsonl (already used) differs" in explained(ticket("Ho"), matcher)
+    assert "test_label.1.jsonl (already used) differs" in " ".join(explained(ticket("Ho"), matcher).split())
 
 
 def test_an_empty_recording_is_called_so() -> None:
@@ -192,3 +198,59 @@ def test_no_credential_is_shown() -> None:
 
     assert "hunter2" not in text.lower()
     assert 'sent      "key=[credential]&beta=true"' in text
+
+
+def test_a_call_with_other_work_and_other_settings_is_told_as_a_new_one() -> None:
+    matcher = recorded(ticket("Hi", system="Write a long and warm letter to this customer.", max_tokens=400))
+    sent = ticket("Hi", system="Answer with one word: billing or shipping.", max_tokens=10)
+
+    told = explained(sent, matcher, origin=Origin("app/llm.py:56 in label", "app/api.py:9 in draft"))
+
+    assert told.splitlines()[:3] == [
+        "this POST /v1/messages is a call that was not recorded",
+        "  made at   app/llm.py:56 in label",
+        "  called by app/api.py:9 in draft",
+    ]
+    assert told.endswith("if this was not meant: take the call out of app/api.py:9 in draft")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"system": "Answer with one word: billing or shipping."},  # rewritten, with the settings of before
+        {"model": "claude-sonnet-4-6", "max_tokens": 10},
+        {"system": "Write a long and very warm letter to each customer.", "max_tokens": 10},
+    ],
+)
+def test_a_call_that_was_changed_is_not_taken_for_a_new_one(changed: dict[str, object]) -> None:
+    before = {"system": "Write a long and warm letter to this customer.", "max_tokens": 400}
+
+    told = explained(ticket("Hi", **{**before, **changed}), recorded(ticket("Hi", **before)))
+
+    assert told.startswith("no recorded answer fits this")
+
+
+def test_a_change_that_slows_is_to_be_undone_first_and_recorded_only_if_it_was_meant() -> None:
+    told = explained(ticket("Hi"), recorded(ticket("Hi", stream=True)))
+
+    assert told.splitlines()[-3:] == [
+        "  do        stream the answer again",
+        "            if this was meant:",
+        "            pytest --latency-mode=record tests/test_it.py::test_label",
+    ]
+
+
+def test_a_miss_fits_into_80_columns_as_far_as_its_paths_do() -> None:
+    matcher, sent = recorded(ticket("word " * 100)), ticket("word " * 90, metadata={"user_id": "u" * 100})
+    found = explanation(sent, matcher, recording="cassettes/test_triage/test_label.1.jsonl")
+    ids = [f"tests/test_triage.py::test_label[{name}]" for name in ("billing", "shipping", "returns")]
+
+    lines = found.text(f"pytest --latency-mode=record {' '.join(map(repr, ids))}", tests=3).splitlines()
+
+    assert max(map(len, lines)) < 80
+    start = next(place for place, line in enumerate(lines) if line.startswith("  record"))
+    assert [line.strip() for line in lines[start : start + 4]] == [
+        "record    pytest --latency-mode=record \\",
+        *(f"{nodeid!r} \\" for nodeid in ids[:2]),
+        f"{ids[2]!r}",
+    ]

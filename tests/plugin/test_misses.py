@@ -93,7 +93,8 @@ def test_a_miss_fails_the_test_even_if_the_application_handles_it(suite: Suite, 
     result.stdout.fnmatch_lines(
         [
             MISS,
-            "  nearest   exchange 1 of cassettes/test_it/test_it.1.jsonl*differs in one place:",
+            "  nearest   exchange 1 of cassettes/test_it/test_it.1.jsonl*",
+            "            differs in one place:",
             '*messages[[]0[]].content   recorded  "old"',
             '*sent      "new"',
             "  record    pytest --latency-mode=record test_it.py::test_it",
@@ -196,7 +197,8 @@ def test_more_requests_than_were_recorded(suite: Suite) -> None:
     result.stdout.fnmatch_lines(
         [
             "this POST /v1/messages was sent more often than it was recorded",
-            "  recorded  2 times, as exchanges 1 and 2 of cassettes/test_it/test_it.1.jsonl, already used",
+            "  recorded  2 times, as exchanges 1 and 2 of cassettes/test_it/test_it.1.jsonl,",
+            "            already used",
         ]
     )
 
@@ -327,11 +329,14 @@ def test_one_change_that_several_tests_meet_is_told_once_with_one_command_for_al
         [
             "no recorded answer fits this POST /v1/messages",
             "  made at   app.py:15 in ask",
-            "  changed   model claude-haiku-4-5 → claude-opus-4-8",
-            "  nearest   exchange 1 of cassettes/test_it/test_a.1.jsonl differs in one place:",
+            "  changed   model claude-haiku-4-5 → claude-opus-4-8: a bigger one",
+            "  nearest   exchange 1 of cassettes/test_it/test_a.1.jsonl",
+            "            differs in one place:",
             "  tests     3 tests meet this, and one command records them all",
-            "  record    pytest --latency-mode=record test_it.py::test_a '*::test_b?b b?' '*::test_b?c?'",
-            "            if this was not meant: undo the change",
+            "  do        ask claude-haiku-4-5 again",
+            "            if this was meant:",
+            "            pytest --latency-mode=record test_it.py::test_a *",
+            "*'test_it.py::test_b?b b?'*'test_it.py::test_b?c?'",
             "*_ test_b?b b? _*",
             "no recorded answer fits this POST /v1/messages",
             "  cause     the same as that of test_it.py::test_a",
@@ -345,13 +350,13 @@ def test_one_change_that_several_tests_meet_is_told_once_with_one_command_for_al
 def test_the_command_for_all_is_the_shortest_that_selects_exactly_these(suite: Suite) -> None:
     _after_a_change(suite)
     result = suite.pytester.runpytest("--latency-budget")
-    result.stdout.fnmatch_lines(["  record    pytest --latency-mode=record --lf"])
+    result.stdout.fnmatch_lines(["  do        ask claude-haiku-4-5 again", "*meant: pytest --latency-mode=record --lf"])
 
     suite.write(THREE + "\n\ndef test_other():\n    assert False\n")
     result = suite.pytester.runpytest("--latency-budget")
 
     result.assert_outcomes(failed=4)
-    result.stdout.fnmatch_lines(["  record    pytest --latency-mode=record test_it.py::test_a *"])
+    result.stdout.fnmatch_lines(["            pytest --latency-mode=record test_it.py::test_a *"])
 
 
 @pytest.mark.slow
@@ -390,7 +395,8 @@ def test_c(claude_latency):
         [
             "*ERROR at setup of test_a*",
             "  tests     3 tests meet this, and one command records them all",
-            "  record    pytest --latency-mode=record test_it.py::test_a test_it.py::test_b test_it.py::test_c",
+            "  record    pytest --latency-mode=record test_it.py::test_a \\",
+            "            test_it.py::test_b test_it.py::test_c",
             "*ERROR at setup of test_b*",
             "  cause     the same as that of test_it.py::test_a",
             "*_ test_c _*",
@@ -441,7 +447,8 @@ def test_it(claude_latency):
         [
             "this POST /v1/messages was sent more often than it was recorded",
             "  made at   app.py:30 in aask",
-            "  let by    time.sleep at store.py:5 in keep",
-            "            held the event loop for 1.200s; *",
+            "  called by test_it.py:13 in hedged",
+            "  let by    time.sleep at store.py:5 in keep held the event loop for 1.200s; *",
+            "  do        mend what holds the event loop at store.py:5 in keep",
         ]
     )
