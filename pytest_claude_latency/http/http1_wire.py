@@ -307,7 +307,7 @@ def played(script: ReplayScript, playback: Playback, method: str, accepted: str 
         wait(instant)
     response = script.response
     has_body = method != "HEAD" and response.status not in _BODILESS
-    compression = Compression(response, accepted)
+    compression = Compression(response, accepted, playback.warn)
     yield _head(response, ["transfer-encoding: chunked", *compression.headers] if has_body else [])
     if not has_body:
         return

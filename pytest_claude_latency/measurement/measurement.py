@@ -84,6 +84,7 @@ class Measurement:
         self._worlds: list[World] = []
         self._misses: list[str | MissText] = []
         self._stand_ins: list[str] = []
+        self.warnings: dict[str, None] = {}
         self._reported_misses = 0
         self._varied = 0
         self.unseen = Unseen()
@@ -219,6 +220,10 @@ class Measurement:
     def met_process(self, process: NewProcess) -> None:
         """Learn of a process that the program starts."""
         self.unseen.started(process)
+
+    def warn(self, message: str) -> None:
+        """Add a warning, which the summary shows once."""
+        self.warnings[message] = None
 
     def miss(self, message: str | MissText) -> NoReturn:
         """Stop a program that asks for what nothing may answer.

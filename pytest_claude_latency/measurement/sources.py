@@ -61,7 +61,7 @@ class CassetteSource:
             measurement.miss(self.overrun(exchange, line, measurement.now() - sent))
 
         slack = slack_of(recorded, sent)
-        return Playback(recorded, measurement, stop, self.matcher.place_of(recorded), slack)
+        return Playback(recorded, measurement, stop, self.matcher.place_of(recorded), slack, measurement.warn)
 
 
 @final
@@ -83,4 +83,4 @@ class SequentialSource:
         def stop(exchange: Exchange) -> NoReturn:
             measurement.miss(_READS_ON)
 
-        return Playback(recorded, measurement, stop)
+        return Playback(recorded, measurement, stop, warn=measurement.warn)

@@ -16,7 +16,7 @@ ONLY_CHILDREN_CALLED = (
 def warnings_of(measurement: Measurement) -> list[str]:
     """Return a warning for each way in which calls went past the measurement."""
     unseen = measurement.unseen
-    warnings = [connection.unmeasured() for connection in unseen.connections]
+    warnings = [*measurement.warnings, *(connection.unmeasured() for connection in unseen.connections)]
     warnings += unseen.child_connections
     # After a miss the test has failed with it, which says more.
     if unseen.child_calls and not measurement.missed:

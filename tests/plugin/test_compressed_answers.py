@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from tests.plugin.suite import Suite
@@ -9,8 +11,11 @@ from tests.support.claude_answers import Encoding
 from tests.support.claude_messages import text
 
 PROGRAM = """
-import os, zlib
-import aiohttp, requests, urllib3
+import importlib, os, zlib
+from importlib.util import find_spec
+import aiohttp, httpx, requests, urllib3
+
+RAW = [importlib.import_module(name) for name in ("httpx", "httpx2") if find_spec(name)]
 
 URL = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com") + "/v1/messages"
 BODY = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": messages("hi"), "stream": True}
@@ -48,9 +53,29 @@ def by_aiohttp(decompresses=False):
 
 
 def by_httpx():
-    import httpx
-
     return httpx.post(URL, json=BODY).content
+
+
+def by_raw_httpx(library):
+    with library.stream("POST", URL, json=BODY, headers=GZIP) as answer:
+        parts = list(answer.iter_raw())
+        return b"".join(inflated_parts(parts, answer.headers.get("content-encoding")))
+
+
+def by_raw_async_httpx(library):
+    async def main():
+        async with library.AsyncClient() as client, client.stream("POST", URL, json=BODY, headers=GZIP) as answer:
+            parts = [part async for part in answer.aiter_raw()]
+            return b"".join(inflated_parts(parts, answer.headers.get("content-encoding")))
+
+    return asyncio.run(main())
+
+
+def inflated_parts(parts, encoding):
+    inflating = zlib.decompressobj(wbits={"gzip": 31, "deflate": 15}[encoding])
+    read = [inflating.decompress(part) for part in parts]
+    assert len([part for part in read if part]) > 1  # each could be read when it came
+    return read
 
 
 WAYS = {
@@ -60,6 +85,8 @@ WAYS = {
     "aiohttp": by_aiohttp,
     "aiohttp decompressing": lambda: by_aiohttp(decompresses=True),
     "httpx": by_httpx,
+    **{f"raw {library.__name__}": lambda library=library: by_raw_httpx(library) for library in RAW},
+    **{f"raw async {library.__name__}": lambda library=library: by_raw_async_httpx(library) for library in RAW},
 }
 """
 
@@ -78,10 +105,12 @@ def test_it(way, claude_latency):
 """
     )
     suite.server.answers(lambda request: text("Hello |wor|ld", ttfb="9ms", gaps=["9ms", "9ms"]).compressed(encoding))
-    suite.record().assert_outcomes(passed=6)
+    ways = 10 if find_spec("httpx2") else 8
+
+    suite.record().assert_outcomes(passed=ways)
     recorded = suite.saved_result
 
-    suite.replay().assert_outcomes(passed=6)
+    suite.replay().assert_outcomes(passed=ways)
 
     assert suite.saved_result == pytest.approx(recorded, abs=2e-6)
     assert f'"encoding": "{encoding}"' in (suite.path / suite.recordings()[0]).read_text()

@@ -155,7 +155,7 @@ class _ReplayedSocket(asyncio.Transport):
         for instant in script.headers():
             await wait(instant)
         has_body = self._request.method != "HEAD" and script.response.status not in _BODILESS
-        compression = Compression(script.response, self._request.headers.get("Accept-Encoding"))
+        compression = Compression(script.response, self._request.headers.get("Accept-Encoding"), self._playback.warn)
         receive(_head(script.response, compression, has_body=has_body))
         if not has_body:
             return

@@ -20,6 +20,7 @@ from respx.models import PassThrough
 from respx.transports import TryTransport
 
 from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http.compression import CompressingTransport
 from pytest_claude_latency.http.door import (
     Destination,
     Passage,
@@ -61,7 +62,10 @@ def transport_of(serving: Serving, real: Any, door: HTTPXDoor) -> Transport:
     if serving.playback is not None:
         attempt.reached_network()  # that of the recording
         replay = ReplayTransport(serving.playback, library, attempt, door.pools.connections_of(real))
-        return ObservedTransport(replay, attempt, library)
+        observed, recorded = ObservedTransport(replay, attempt, library), serving.playback.recorded.response
+        if recorded is None or recorded.encoding is None:
+            return observed
+        return CompressingTransport(observed, recorded, library, serving.playback.warn)
     if door.pools.is_full(real):
         attempt.has_queued = True
     # Outside in: the connection is opened, what passes is noted, the body is changed, and the client's own sends it.
