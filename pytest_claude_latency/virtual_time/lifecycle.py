@@ -14,6 +14,7 @@ from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
 from pytest_claude_latency.virtual_time.patches import time_module
 from pytest_claude_latency.virtual_time.patches.blocking import greenlets, real_limits
+from pytest_claude_latency.virtual_time.patches.blocking.loans import LOANS
 from pytest_claude_latency.virtual_time.patches.dates import datetime_type, uuids
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
@@ -31,6 +32,8 @@ from pytest_claude_latency.virtual_time.watch.watchdog import WatchDog
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
+    from pytest_claude_latency.virtual_time.scheduling.wait import Wait
     from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
 
 
@@ -51,6 +54,7 @@ def forget_all() -> None:
     MEMBERS.clear()
     OUTSIDERS.forget_all()
     TRACKED_LOCK.waiting.clear()
+    LOANS.end()
     world, _Process.active = _Process.active, None
     if world is not None:
         world.ended = True
@@ -95,12 +99,14 @@ class World(WorldState):
                 datetime_type.install()
                 real_limits.install()
                 surroundings = Bystanders()
-                self.schedule = Schedule(
-                    self.clock,
-                    lambda work, wait: surroundings.hold(wait) or blocked_threads.real_work_goes_on(work),
-                    surroundings.quiet,
-                )
+
+                def real_work_goes_on(work: RealWork, wait: Wait) -> bool:
+                    parked = () if self.schedule is None else self.schedule.parked
+                    return surroundings.hold(wait, parked) or blocked_threads.real_work_goes_on(work)
+
+                self.schedule = Schedule(self.clock, real_work_goes_on, surroundings.quiet)
                 self._watchdog = WatchDog(self, self.schedule, surroundings, self._on_look)
+                LOANS.begin(self, surroundings.readers())
                 self.readings = ClockReadings(
                     self.schedule,
                     offer_turn,
@@ -135,6 +141,7 @@ class World(WorldState):
                 return
             _Process.active = None
             self.ended = True
+            LOANS.end()
             travellers = {ident for ident, member in MEMBERS.items() if member.world is self}
             # Threads that had a life before the world are outsiders again. Those that the test started stay members of
             # an ended world, so that the requests they still make can be refused.

@@ -330,3 +330,84 @@ def test_it(app, claude_latency, number):
     for run in (suite.record, suite.replay):
         run().assert_outcomes(passed=2)
     assert len(suite.server.log) == 2
+
+
+SERVERS = {
+    "http.server": """
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class App(BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(float(os.environ["NAP"]))
+        answer = ask("x").encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def app():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), App)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+""",
+    "uvicorn": """
+import asyncio, threading
+import uvicorn
+
+
+async def application(scope, receive, send):
+    await asyncio.sleep(float(os.environ["NAP"]))
+    answer = (await aask("x")).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": answer})
+
+
+@pytest.fixture(scope="session")
+def app():
+    server = uvicorn.Server(uvicorn.Config(application, port=0, loop="asyncio", lifespan="off", log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield "http://127.0.0.1:%d" % server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join()
+""",
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_server_of_a_session_sleeps_in_the_time_of_the_test_that_asks_it(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    if server == "uvicorn":
+        pytest.importorskip("uvicorn")
+    suite.server.answers(lambda request: text("ok", ttfb="10ms"))
+    suite.write(
+        f"""
+import os, time, urllib.request
+{SERVERS[server]}
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(app, claude_latency, number):
+    for _ in range(2):
+        assert urllib.request.urlopen(app, timeout=20).read() == b"ok"
+    assert len(claude_latency.calls) == 2
+"""
+    )
+    monkeypatch.setenv("NAP", "0.01")
+    suite.record().assert_outcomes(passed=2)
+
+    monkeypatch.setenv("NAP", "60")
+    suite.replay().assert_outcomes(passed=2)
+
+    for number in (1, 2):
+        assert 60.01 < suite.test(f"::test_it[{number}]")["elapsed"] < 60.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -91,8 +92,7 @@ POOLS: dict[str, Callable[[int, Run, Iterable[object]], None]] = {
 
 # ── older threads ──
 
-ADOPTING = ("event", "queue")  # an older thread that is woken through one of these works in the time of the test
-CHANNELS = (*ADOPTING, "simple queue", "pipe")
+CHANNELS = ("event", "queue", "simple queue", "pipe", "socket")
 _LONG = 10**6  # seconds: a limit that must never pass
 
 
@@ -114,6 +114,27 @@ class _Pipe:
     def close(self) -> None:
         os.close(self._out)
         os.close(self._in)
+
+
+class _Pair:
+    """A queue whose other side is told through a pair of sockets."""
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._out, self._in = socket.socketpair()
+
+    def put(self, item: Any) -> None:
+        self._items.append(item)
+        self._in.send(b"1")
+
+    def get(self, timeout: float | None = None) -> Any:
+        self._out.settimeout(timeout)
+        self._out.recv(1)
+        return self._items.pop(0)
+
+    def close(self) -> None:
+        self._out.close()
+        self._in.close()
 
 
 class _Told:
@@ -138,6 +159,7 @@ _MAKERS: dict[str, Callable[[], Any]] = {
     "queue": queue.Queue,
     "simple queue": queue.SimpleQueue,
     "pipe": _Pipe,
+    "socket": _Pair,
 }
 
 
@@ -166,7 +188,7 @@ class _Elder:
         self._jobs.put(None)
         self._thread.join()
         for channel in (self._jobs, self._answers):
-            if isinstance(channel, _Pipe):
+            if isinstance(channel, _Pipe | _Pair):
                 channel.close()
 
 

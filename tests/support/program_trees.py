@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from pytest_claude_latency.virtual_time import World
-from tests.support.program_threads import ADOPTING, POOLS, WAITS, Elders
+from tests.support.program_threads import CHANNELS, POOLS, WAITS, Elders
 
 Span: TypeAlias = tuple[int, int]  # begin and end of one call, in milliseconds
 FOREVER = 10**9
@@ -310,8 +310,7 @@ def _of_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
 
 
 def _of_many_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
-    # Only through conditions: what comes by a simple queue or a pipe is done in the machine's time until the first call
-    return _of_threads(trees) | st.builds(Handed, trees, st.sampled_from(ADOPTING))
+    return _of_threads(trees) | st.builds(Handed, trees, st.sampled_from(CHANNELS))
 
 
 def task_trees() -> st.SearchStrategy[Tree]:
@@ -326,8 +325,9 @@ def thread_trees() -> st.SearchStrategy[Tree]:
 
 
 def elder_trees() -> st.SearchStrategy[Tree]:
-    """Return programs of threads that hand parts to older threads."""
-    return st.recursive(_WAITS, _of_many_threads, max_leaves=8)
+    """Return programs of threads that hand parts to older threads, and wait for the thread of a library."""
+    loops = st.builds(Aside, st.recursive(_CALLS, _of_tasks, max_leaves=4))
+    return st.recursive(_WAITS | loops | st.builds(Errand), _of_many_threads, max_leaves=8)
 
 
 def mixed_trees() -> st.SearchStrategy[Tree]:

@@ -22,6 +22,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import Deadlock, World
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.scheduling import real_clock
+from pytest_claude_latency.virtual_time.watch import bystanders
 
 Hand = Callable[[Callable[[], object]], None]
 
@@ -157,6 +158,54 @@ def test_a_limit_does_not_end_a_wait_for_a_library(world: World) -> None:
     assert world.clock.now() == 0
 
 
+def test_an_answer_does_not_come_before_what_a_library_was_woken_for(world: World) -> None:
+    woken, done, told = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        woken.wait()
+        real_clock.sleep(0.1)
+        done.set()
+
+    def ask() -> None:
+        woken.set()
+        done.wait()
+        told.append(world.clock.now())
+
+    thread = start_as_library(work)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    world.sleep_until(3600 * SECOND)
+    asking.join()
+    thread.join()
+
+    assert told[0] <= SECOND
+
+
+def test_a_library_that_was_woken_and_polls_from_then_on_does_not_make_a_replay_real(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bystanders, "_SERVICE", SECOND // 5)
+    woken, stopped = threading.Event(), threading.Event()
+
+    def work() -> None:
+        woken.wait()
+        while not stopped.is_set():
+            real_clock.sleep(0.01)
+
+    thread = start_as_library(work)
+    waiting = threading.Thread(target=stopped.wait)
+    waiting.start()
+    woken.set()
+    began = real_clock.monotonic()
+    world.sleep_until(3600 * SECOND)
+    took = real_clock.monotonic() - began
+    stopped.set()
+    waiting.join()
+    thread.join()
+
+    assert took < 10
+
+
 def start_as_library(target: Callable[[], object]) -> threading.Thread:
     """Start a thread from code of a library whose threads never are members."""
     scope = {"__name__": "opentelemetry.sdk", "threading": threading, "target": target}
@@ -242,6 +291,28 @@ def test_an_older_thread_lives_in_the_world_while_it_does_what_a_simple_queue_br
 
     assert ends == [3600 * SECOND, 7200 * SECOND]
     assert told == pytest.approx([3600, 7200])
+
+
+def test_an_older_thread_that_comes_late_to_a_simple_queue_lives_in_the_world_too() -> None:
+    jobs: queue.SimpleQueue[float] = queue.SimpleQueue()
+    begin = real_clock.allocate_lock()
+    begin.acquire()
+
+    def work() -> None:
+        begin.acquire()
+        time.sleep(jobs.get())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    world = World(VirtualClock(), name="late")
+    world.enter()
+    jobs.put(3600)
+    begin.release()
+    thread.join()
+    took = world.clock.now()
+    world.leave()
+
+    assert took == 3600 * SECOND
 
 
 def test_what_an_older_thread_waits_for_after_the_work_is_real_again(older_worker: Hand) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
-from pytest_claude_latency.virtual_time.patches.loops import loop_holds, selector_hooks, unsupported_loops
+from pytest_claude_latency.virtual_time.patches.loops import lent_loops, loop_holds, selector_hooks, unsupported_loops
 from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
@@ -189,6 +189,28 @@ def join_world(world: WorldState, loop: Any) -> bool:
         return True
 
 
+def lend(loop: Any, world: WorldState) -> bool:
+    """Let the calling thread and the loop that it runs, both outsiders, work for the world; return whether they do."""
+    if not join_world(world, loop):
+        return False
+    enter_world(loop, world)
+    lent_loops.note(loop)
+    return True
+
+
+def _give_back(state: LoopState, select: Callable[[float | None], Any]) -> Any:
+    """Let a loop that was lent be an outsider's again, with its time as it is; return the files that are ready."""
+    loop: Any = state.loop
+    with TRACKED_LOCK:
+        # Asked under the lock: whoever calls into the loop or writes to it later, runs still, so that the clock stands.
+        ready = select(0)
+        if not ready:
+            loop.__dict__[_LEAD] = state.lead()
+            del loop.__dict__[STATE]
+            lent_loops.give_back(loop, get_ident())
+    return ready
+
+
 def _time(loop: BaseEventLoop) -> float:
     """Return the loop's time in seconds: exact for asyncio itself, late by the float skew for the program."""
     # asyncio compares it with the instants of timers, which it computed from earlier readings. A skew that has grown
@@ -265,6 +287,8 @@ def _wait_for_events(loop: Any, select: Callable[[float | None], Any], timeout: 
         ready = select(timeout)
         alarms.ring(readings.now())
         return ready
+    if lent_loops.is_over(loop) and alarms.first() is None:
+        return _give_back(state, select) or select(timeout)
     loop._clock_resolution = _RESOLUTION  # how close asyncio takes a timer for due; a real clock's is too fine
     # Read before the selector is asked, for `_wait_in_world`: a thread that writes to the self-pipe before this line
     # makes `select(0)` return its byte, and one that writes after it changes the count.

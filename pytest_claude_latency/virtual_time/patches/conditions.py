@@ -78,7 +78,11 @@ class Waiter(Wait):
                 self.member.schedule.unpark(self)
                 return
             notifier = MEMBERS.get(get_ident())
-            if notifier is None or notifier.world.ended or not adoptable(self._ident):
+            if notifier is None or notifier.world.ended:
+                self.wake()
+                return
+            if not adoptable(self._ident):
+                OUTSIDERS.serve(self._ident, self._condition)
                 self.wake()
                 return
             # An outsider waits here. It is still blocked, so it is made a member that is about to come.
@@ -110,6 +114,7 @@ class Waiter(Wait):
             with TRACKED_LOCK:
                 # Once notified, it may have been made a member of another world, which must not be undone.
                 if not self.notified:
+                    OUTSIDERS.served(self._ident, self._condition)
                     self._rest(timeout)
                     _remember_outsider(self._condition)
                     if member is not None and member.borrowed_through is self._condition:

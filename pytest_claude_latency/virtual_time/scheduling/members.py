@@ -184,6 +184,7 @@ def admit(world: WorldState, ident: int, *, borrowed_through: object = None, cou
 def dismiss(ident: int) -> None:
     """Make a running thread an outsider again. Caller must hold LOCK."""
     member = MEMBERS.pop(ident, None)
+    OUTSIDERS.serving.pop(ident, None)
     OUTSIDERS.changed()
     if member is not None and member.schedule is not None:
         member.schedule.leave(member)

@@ -9,7 +9,12 @@ the others have to be looked at.
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
+
+from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.duration import Nanoseconds
 
 
 @final
@@ -30,6 +35,9 @@ class Outsiders:
         self.dormant: set[int] = set()
         # Workers of pools and caches that are doing a job of an outsider. An idle worker can do nothing for a member.
         self.busy_workers: set[int] = set()
+        # Threads of libraries that a member has woken, each with what it was waiting in and when it was woken, in the
+        # machine's time: they do something that a member may wait for, until they wait there again.
+        self.serving: dict[int, tuple[object, Nanoseconds]] = {}
         # Changes with each of these sets, and with the table of members: what was derived from them is out of date.
         self.version = 0
         # Changes when a member writes into a pipe or socket, or puts something where an outsider may find it. The
@@ -53,9 +61,19 @@ class Outsiders:
         self.dormant.discard(ident)
         self.changed()
 
+    def serve(self, ident: int, source: object) -> None:
+        """Note that a member wakes a thread that never works in the member's time, where it waits in `source`."""
+        self.serving[ident] = (source, monotonic_ns())
+
+    def served(self, ident: int, source: object) -> None:
+        """Note that a thread waits in `source`, again perhaps: then it has done what it was woken for."""
+        if ident in self.serving and self.serving[ident][0] is source:
+            del self.serving[ident]
+
     def begin_world(self) -> None:
         """Note who sleeps, since a world begins. Caller must hold LOCK."""
         self.dormant = set(self.sleeping)
+        self.serving.clear()
         self.changed()
 
     def changed(self) -> None:
@@ -72,6 +90,7 @@ class Outsiders:
         """Forget every thread, in the child after a fork."""
         for idents in (self.resting, self.sleeping, self.dormant, self.busy_workers):
             idents.clear()
+        self.serving.clear()
         self.changed()
 
 

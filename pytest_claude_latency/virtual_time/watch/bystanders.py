@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, final
 
+from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import bystanders, thread_is_background
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 MOMENT = 0.0005  # seconds: enough for a thread that only waits for the interpreter to move
+
+_SERVICE = 2 * SECOND  # for so long the thread of a library is waited for that a member has woken
 
 # What only a thread of this process can end: such a thread has nothing to do now.
 _AT_REST = {Waiting.IDLE, Waiting.PEER}
@@ -45,6 +48,15 @@ class _Sighting:
         return cls(thread_state.look(ident), source_location.position(ident))
 
 
+def _serving() -> set[int]:
+    """Return the threads of libraries that a member has woken of late, and that have not come back since."""
+    # One that never comes back may have begun to poll, and must not make a whole replay real.
+    latest = real_clock.monotonic_ns() - _SERVICE
+    for ident in [ident for ident, (_, woken) in tuple(OUTSIDERS.serving.items()) if woken < latest]:
+        OUTSIDERS.serving.pop(ident, None)
+    return set(OUTSIDERS.serving)
+
+
 @final
 class Bystanders:
     """The bystanders of one world. Caller of every method must hold LOCK."""
@@ -58,19 +70,37 @@ class Bystanders:
         self._activity = Activity()  # since all that are awake were last seen at rest
         self._seen: list[int] = []  # who they were
 
+    def readers(self) -> dict[int, tuple[int, ThreadState]]:
+        """Return which file each waited for that wanted to read one when the world began, by the file's descriptor."""
+        found = {}
+        for ident, sighting in self._at_first.items():
+            file = sighting.state.reads
+            if file is not None:
+                found[file] = (ident, sighting.state)
+        return found
+
     def quiet(self, limits: bool) -> bool:
         """Return whether nobody could hold the clock; `limits` says that a limit is due next."""
+        if OUTSIDERS.serving:
+            return False
         awake, asleep, _ = bystanders()
         if not awake:
             return not (limits and asleep)
         return not limits and self._seen == awake and not self._activity.since()
 
-    def hold(self, wait: Wait | None) -> bool:
-        """Return whether one runs, or works for whoever stands in `wait`, the next to end; None if no wait will end."""
+    def hold(self, wait: Wait | None, parked: Collection[Wait] = ()) -> bool:
+        """Return whether one runs, or works for whoever stands in `wait`, the next to end; None if no wait will end.
+
+        `parked` are all waits. A thread of a library that a member has woken may do something for any of them.
+        """
         listed = bystanders()
         limits = wait is not None and wait.limits
-        # Who sleeps can be working for somebody, but nobody can have woken it since.
-        idents = listed.awake + listed.asleep if limits else listed.awake
+        serving = _serving() if any(other.limits for other in parked) else set()
+        # Who sleeps can be working for somebody, but nobody can have woken it since. Who asks stands here: an outsider
+        # that has just ceased to be a member, and is about to wait.
+        own = real_clock.get_ident()
+        asleep = [ident for ident in listed.asleep if limits or ident in serving]
+        idents = [ident for ident in listed.awake + asleep if ident != own]
         self._seen = []
         self._activity.note()
         states = {ident: thread_state.look(ident) for ident in idents}
@@ -87,10 +117,15 @@ class Bystanders:
             return True
         if not TRACKED_LOCK.waiting.isdisjoint(states):
             return True  # it looks as if it waited for another thread, but waits for us
-        self._seen = listed.awake
-        if wait is None or not limits:
-            return False
-        return any(self._works(ident, states[ident], kind, wait.joins) for ident, kind in kinds.items())
+        if own not in listed.awake:
+            self._seen = listed.awake
+        if not limits:
+            return any(kinds[ident] not in _AT_REST for ident in serving & kinds.keys())
+        joined = None if wait is None else wait.joins
+        return any(
+            (ident in serving and kind not in _AT_REST) or self._works(ident, states[ident], kind, joined)
+            for ident, kind in kinds.items()
+        )
 
     def stand_still(self) -> None:
         """Note that from now on nobody in the world runs, and no timer is set."""

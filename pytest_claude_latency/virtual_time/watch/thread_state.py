@@ -69,6 +69,15 @@ class ThreadState:
             return arguments[_LIMIT[name]] & 0xFFFFFFFF != _FOREVER
         return name in _LIMIT and arguments[_LIMIT[name]] != 0
 
+    @property
+    def reads(self) -> int | None:
+        """The file that the thread waits to read from; None if it waits for something else, or for several files."""
+        name, arguments = self._parsed() if self.blocked else ("", [])
+        if name == "read":
+            return arguments[0]
+        files = open_files.polled(arguments[0], arguments[1]) if name == "poll" and arguments[1] == 1 else []
+        return files[0] if files else None
+
     def repeats(self, earlier: ThreadState) -> bool:
         """Return whether it waits for the same files as before, in another call of the same kind."""
         return self.blocked and self.polls and self.call.split()[:3] == earlier.call.split()[:3]

@@ -50,12 +50,15 @@ class Place(Wait):
             return
         OUTSIDERS.wake(self.ident)
         caller = MEMBERS.get(get_ident())
-        if caller is not None and caller.schedule is not None and adoptable(self.ident):
+        if caller is None or caller.schedule is None:
+            self.wake()
+        elif adoptable(self.ident):
             # It still stands here, so it is made a member that is about to come.
             self.member = admit(caller.world, self.ident, borrowed_through=source, counted=True)
             self.member.visiting = True
             caller.schedule.reserve(self)  # wakes it when its turn comes
         else:
+            OUTSIDERS.serve(self.ident, source)
             self.wake()
 
 

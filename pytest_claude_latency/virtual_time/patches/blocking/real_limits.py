@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.patches.blocking.lines import instant_after
+from pytest_claude_latency.virtual_time.patches.blocking.loans import LOAN, LOANS
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import scheduled
@@ -41,14 +42,19 @@ def _reach(member: Member, instant: Nanoseconds) -> None:
         returning.discard(member)
 
 
-def _ends_empty(select: Callable[..., Any], place: int) -> Callable[..., Any]:
-    """Return `select`, whose argument number `place` is its limit, and which returns nothing when that has passed."""
+def _ends_empty(select: Callable[..., Any], place: int, files: Callable[..., Iterable[Any]]) -> Callable[..., Any]:
+    """Return `select`, whose argument number `place` is its limit, and which returns nothing when that has passed.
+
+    `files` tells, from the arguments, which files it waits for, if all are there to be read; else none.
+    """
 
     @functools.wraps(select)
     def selecting(*args: Any, **kwargs: Any) -> Any:
         limit = args[place] if len(args) > place else kwargs.get("timeout")
-        member = scheduled() if limit is not None and limit > 0 else None
+        member = None if limit is not None and limit <= 0 else scheduled()
         if member is None or exempt(1):
+            return select(*args, **kwargs)
+        if (member.borrowed_through is LOAN and LOANS.over(member, files(*args))) or limit is None:
             return select(*args, **kwargs)
         instant = instant_after(member, limit)
         found = select(*args, **kwargs)
@@ -67,8 +73,6 @@ def _raises(function: Callable[..., Any], limit_of: Callable[..., float | None],
     def limited(*args: Any, **kwargs: Any) -> Any:
         member = scheduled()
         before = None if member is None else member.world.clock.now()
-        if member is not None:
-            OUTSIDERS.hand_over()  # what is sent may wake one that waits for it
         try:
             return function(*args, **kwargs)
         except error:
@@ -80,20 +84,34 @@ def _raises(function: Callable[..., Any], limit_of: Callable[..., float | None],
     return limited
 
 
-def _hands_over(write: Callable[..., Any]) -> Callable[..., Any]:
+def _reads(read: Callable[..., Any], limited: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that lends an outsider to the member that wrote what it reads; `limited` is for members."""
+
+    @functools.wraps(read)
+    def reading(file: Any, *args: Any, **kwargs: Any) -> Any:
+        member = scheduled()
+        if member is not None and not (member.borrowed_through is LOAN and LOANS.over(member, (file,))):
+            return limited(file, *args, **kwargs)
+        found = read(file, *args, **kwargs)
+        if LOANS.world is not None:
+            LOANS.read(file)
+        return found
+
+    return reading
+
+
+def _writes(write: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that notes that a member writes what an outsider may wait for."""
 
     @functools.wraps(write)
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        if scheduled() is not None:
+    def writing(file: Any, *args: Any, **kwargs: Any) -> Any:
+        member = scheduled()
+        if member is not None:
             OUTSIDERS.hand_over()
-        return write(*args, **kwargs)
+            LOANS.written(member, file)
+        return write(file, *args, **kwargs)
 
-    return noted
-
-
-def _limit_of_socket(socket: Any, *_: Any, **__: Any) -> float | None:
-    return socket.gettimeout()  # type: ignore[no-any-return] # what a socket returns
+    return writing
 
 
 def _limit_of_wait(process: Any, timeout: float | None = None) -> float | None:
@@ -120,14 +138,13 @@ def _looks(function: Callable[..., Any], still_runs: Callable[[Any], bool]) -> C
 
 
 _SELECTORS = ("SelectSelector", "PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
-_RECEIVING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
-_SOCKET = (*_RECEIVING, "_accept", "connect", "send", "sendall", "sendto", "sendmsg")
-_SSL_SOCKET = ("read", "write", "do_handshake")
+_READING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "_accept")
+_WRITING = ("connect", "send", "sendall", "sendto", "sendmsg")
 
 
-def _wrap_all(cls: Any, names: tuple[str, ...], limit_of: Callable[..., float | None], error: Any) -> None:
+def _wrap_all(cls: Any, names: tuple[str, ...], wrap: Callable[[Any], Any]) -> None:
     for name in [name for name in names if hasattr(cls, name)]:
-        setattr(cls, name, _raises(getattr(cls, name), limit_of, error))
+        setattr(cls, name, wrap(getattr(cls, name)))
 
 
 def install() -> None:
@@ -139,32 +156,46 @@ def install() -> None:
 
 
 def _patch_select(module: Any) -> None:
-    module.select = _ends_empty(module.select, 3)
+    module.select = _ends_empty(module.select, 3, lambda reads, writes, *_: () if writes else reads)
 
 
 def _patch_selectors(module: Any) -> None:
     for cls in [getattr(module, name) for name in _SELECTORS if hasattr(module, name)]:
-        cls.select = _ends_empty(cls.select, 1)
+        cls.select = _ends_empty(cls.select, 1, _read_by)
+
+
+def _read_by(selector: Any, *_: Any) -> list[Any]:
+    keys = selector.get_map().values()
+    return [key.fd for key in keys] if all(key.events == 1 for key in keys) else []  # `selectors.EVENT_READ`
 
 
 def _patch_os(module: Any) -> None:
     for name in [name for name in ("waitpid", "wait3", "wait4") if hasattr(module, name)]:
         setattr(module, name, _looks(getattr(module, name), lambda seen: seen[0] == 0))
-    module.write = _hands_over(module.write)
+    module.read = _reads(module.read, module.read)
+    module.write = _writes(module.write)
 
 
 def _patch_subprocess(module: Any) -> None:
     module.Popen.poll = _looks(module.Popen.poll, lambda code: code is None)
-    _wrap_all(module.Popen, ("wait",), _limit_of_wait, module.TimeoutExpired)
-    _wrap_all(module.Popen, ("communicate",), _limit_of_communicate, module.TimeoutExpired)
+    module.Popen.wait = _raises(module.Popen.wait, _limit_of_wait, module.TimeoutExpired)
+    module.Popen.communicate = _raises(module.Popen.communicate, _limit_of_communicate, module.TimeoutExpired)
+
+
+def _patch_sockets(cls: Any, reading: tuple[str, ...], writing: tuple[str, ...]) -> None:
+    def limited(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _raises(function, lambda socket, *_, **__: socket.gettimeout(), TimeoutError)
+
+    _wrap_all(cls, reading, lambda read: _reads(read, limited(read)))
+    _wrap_all(cls, writing, lambda write: _writes(limited(write)))
 
 
 _PATCHES: dict[str, Callable[[Any], None]] = {
     "os": _patch_os,
     "select": _patch_select,
     "selectors": _patch_selectors,
-    "socket": lambda module: _wrap_all(module.socket, _SOCKET, _limit_of_socket, TimeoutError),
-    "ssl": lambda module: _wrap_all(module.SSLSocket, _SSL_SOCKET, _limit_of_socket, TimeoutError),
+    "socket": lambda module: _patch_sockets(module.socket, _READING, _WRITING),
+    "ssl": lambda module: _patch_sockets(module.SSLSocket, ("read",), ("write", "do_handshake")),
     "subprocess": _patch_subprocess,
 }
 _DONE: set[str] = set()  # of the process, since the patches are

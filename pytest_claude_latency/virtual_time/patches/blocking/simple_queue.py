@@ -10,19 +10,32 @@ from __future__ import annotations
 import _queue
 import sys
 from contextlib import suppress
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.patches.blocking.lines import Line, Place, instant_after, seconds_left, spin
 from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT, package
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import Member, dismiss, scheduled
-from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic
+from pytest_claude_latency.virtual_time.scheduling.members import (
+    MEMBERS,
+    Member,
+    admit,
+    adoptable,
+    dismiss,
+    line_up,
+    scheduled,
+)
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
+from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 # Whose queues stay the machine's. Thread pools have theirs in `concurrent`: an idle worker waits there as an outsider,
 # and `thread_pools` counts it.
 _OTHERS = (EXEMPT - {"multiprocessing"}) | {"concurrent", __name__.partition(".")[0]}
 
 _put = _queue.SimpleQueue.put
+_take = _queue.SimpleQueue.get_nowait
 
 
 @final
@@ -35,9 +48,13 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
 
     def __init__(self) -> None:
         self._line = Line()
+        self._giver: WorldState | None = None  # the world of the member that put something in last
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put the item into the queue; it never blocks, so the other arguments are ignored."""
+        giver = MEMBERS.get(get_ident())
+        if giver is not None:
+            self._giver = giver.world
         _put(self, item)  # `super()` costs more than the call
         if self._line:
             with TRACKED_LOCK:
@@ -46,6 +63,17 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
     def put_nowait(self, item: Any) -> None:
         """Put the item into the queue."""
         self.put(item)
+
+    def get_nowait(self) -> Any:
+        """Take the first item.
+
+        Raises:
+            queue.Empty: there is none.
+        """
+        item = _take(self)
+        if self._giver is not None and not self._giver.ended:
+            self._work_for(self._giver)
+        return item
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Take the first item, after a wait if need be.
@@ -87,6 +115,7 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
         raise _queue.Empty
 
     def _wait_outside(self, seconds: float | None) -> Any:
+        OUTSIDERS.served(get_ident(), self)
         end = None if seconds is None else monotonic() + seconds
         while end is None or (seconds := end - monotonic()) > 0:
             try:
@@ -99,6 +128,18 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
             with suppress(_queue.Empty):
                 return self.get_nowait()
         raise _queue.Empty
+
+    def _work_for(self, world: WorldState) -> None:
+        """Let the calling thread, if it is an outsider, work for the world that gave it something."""
+        # It did not wait here when that was put in: it had just begun, or had something else to do.
+        ident = get_ident()
+        member = MEMBERS.get(ident)
+        if world.schedule is None or (member is not None and not member.world.ended):
+            return
+        with TRACKED_LOCK:
+            if not world.ended and adoptable(ident):
+                admit(world, ident, borrowed_through=self).visiting = True
+        line_up()
 
     def _wake_first(self) -> None:
         place = self._line.first()
