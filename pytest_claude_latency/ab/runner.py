@@ -106,7 +106,7 @@ def _send(request: Request, client: Any, measurement: Measurement, door: HTTPXDo
     # The transport is asked directly: the client would follow redirects, and hand the request to what intercepts it.
     raw = client.build_request(request.method, request.url, headers=list(request.headers), content=request.content)
     serving = measurement.answer(request, door)
-    transport = transport_of(serving, client._transport_for_url(raw.url), door)
+    transport = transport_of(serving, client._transport_for_url(raw.url), raw.url, door)
     with suppress(Exception), passage_of(raw, serving.attempt):  # the attempt itself notes how it ended
         response = transport.handle_request(raw)
         # to the end, or the connection could not be used again and the next request would pay for a new one

@@ -8,11 +8,27 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any, Protocol, final
+from typing import Any, Final, Protocol, final
 
 from pytest_claude_latency.messages_api.exchange import Headers
+
+_MOST_STREAMS: Final = 100
+"""How many requests httpcore sends at a time on one HTTP/2 connection, if the server allows as many."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many requests may be under way at a time."""
+
+    pool: object
+    """The pool or connector whose limit it is."""
+    most: int
+    server: tuple[object, ...] | None = None
+    """Over HTTP/2 the server: all requests to it are streams of one connection. No pool time-out runs for them."""
 
 
 class Transport(Protocol):
@@ -100,22 +116,24 @@ class HTTPLibrary:
             for connection in pool.connections
         )
 
-    def limit_of(self, transport: Any) -> tuple[object, int] | None:
-        """Return the pool of a transport, and how many requests it lets be under way; `None` if it has no limit.
+    def limit_of(self, transport: Any, url: Any) -> Limit | None:
+        """Return how many requests a transport lets be under way; `None` if it has no limit.
 
-        Over HTTP/2 it has none, since one connection carries many requests. A transport over aiohttp has the limit of
-        its connector, or says which one its connector will have.
+        A transport over aiohttp has the limit of its connector, or says which one its connector will have.
         """
         pool = self.pool_of(transport)
         if pool is not None:
-            return None if pool._http2 else (pool, int(pool._max_connections))
+            # A recording does not say which protocol the server chose: it is taken for the one that the client prefers.
+            if pool._http2 and (url.scheme == "https" or not pool._http1):
+                return Limit(pool, _MOST_STREAMS, server=(url.scheme, url.host, url.port))
+            return Limit(pool, int(pool._max_connections))
         if not any("aiohttp" in base.__module__ for base in type(transport).__mro__):
             return None
         connector = getattr(getattr(transport, "client", None), "connector", None)
         limit = getattr(connector, "limit", None)
         if limit is None:
             connector, limit = transport, getattr(getattr(transport, "limits", None), "max_connections", None)
-        return (connector, limit) if isinstance(limit, int) and limit > 0 else None
+        return Limit(connector, limit) if isinstance(limit, int) and limit > 0 else None
 
     def response(self, status: int, headers: Headers, stream: Any) -> Any:
         """Return a response of this library over a byte stream made by `sync_body` or `async_body`."""

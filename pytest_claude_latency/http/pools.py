@@ -2,7 +2,8 @@
 
 A replayed request opens no connection, so the client's own pool does not hold it back. Here its limit does, in the time
 of the test: as many requests as `max_connections` are under way, the others wait in the order they came. One that
-waits longer than its pool time-out gets `PoolTimeout`. In httpx each connection that is given back starts the time-outs
+waits longer than its pool time-out gets `PoolTimeout`. Over HTTP/2 all requests to a server are streams of one
+connection, which has a limit of its own. In httpx each connection that is given back starts the time-outs
 of all who wait anew: its core offers the connection to every one of them, and who does not get it waits again from the
 beginning. httpx2 offers it to the first alone.
 """
@@ -61,8 +62,10 @@ class Turn:
 class Connections:
     """The connections of one pool. `offered_to_all` says whether all who wait are called when one is given back."""
 
-    def __init__(self, limit: int, *, offered_to_all: bool = False) -> None:
+    def __init__(self, limit: int, *, offered_to_all: bool = False, are_streams: bool = False) -> None:
         self._free = limit
+        self.are_streams = are_streams
+        """Whether they are streams of one connection, for which a request waits as long as it takes."""
         self._offered_to_all = offered_to_all
         self._waiting: deque[Turn] = deque()
         self._lock = threading.Lock()  # a client may be used from several threads
@@ -116,29 +119,32 @@ class Pools:
     def __init__(self, library: HTTPLibrary) -> None:
         self._library = library
         # By the pool itself, not its address: a later client may lie where an earlier one did.
-        self._known: WeakKeyDictionary[Any, Connections] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Any, dict[object, Connections]] = WeakKeyDictionary()
 
-    def connections_of(self, transport: object) -> Connections | None:
-        """Return the connections that a transport may use; `None` if no limit holds its requests back."""
-        found = self._library.limit_of(transport)
-        if found is None:
+    def connections_of(self, transport: object, url: Any) -> Connections | None:
+        """Return the connections that a request to `url` may use; `None` if no limit holds it back."""
+        limit = self._library.limit_of(transport, url)
+        if limit is None:
             return None
-        pool, limit = found
-        connections = self._known.get(pool)
+        of_pool = self._known.setdefault(limit.pool, {})
+        connections = of_pool.get(limit.server)
         if connections is None:
-            connections = self._known[pool] = Connections(limit, offered_to_all=self._library.name == "httpx")
+            are_streams = limit.server is not None
+            offered_to_all = self._library.name == "httpx" and not are_streams
+            connections = Connections(limit.most, offered_to_all=offered_to_all, are_streams=are_streams)
+            of_pool[limit.server] = connections
         return connections
 
-    def is_full(self, transport: object) -> bool:
+    def is_full(self, transport: object, url: Any) -> bool:
         """Return whether a request that is sent now has to wait until another one gives its connection back.
 
         aiohttp tells that itself, when the time has come.
         """
-        pool, limit = self._library.pool_of(transport), self._library.limit_of(transport)
+        pool, limit = self._library.pool_of(transport), self._library.limit_of(transport, url)
         if pool is None or limit is None:
             return False
         # Not its connections: one still counts as idle while the request that it was given to is about to be sent.
-        return len(pool._requests) >= limit[1]
+        return len(pool._requests) >= limit.most
 
     def forget(self) -> None:
         """Begin anew: a past test may have left answers unread, and with them connections in use."""

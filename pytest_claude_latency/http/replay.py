@@ -34,16 +34,11 @@ class ReplayTransport:
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
         script = self._script(request)
-        turn = (
-            None
-            if self._connections is None
-            else self._connections.turn(threading.Event, self._playback.got_connection)
-        )
+        turn = self._turn(threading.Event)
         leave = _leave_nothing if turn is None else turn.leave
         try:
             if turn is not None and not turn.has_connection:
-                patience = request.extensions.get("timeout", {}).get("pool")
-                self._go_on(script, request, is_free=turn.wait(patience))
+                self._go_on(script, request, is_free=turn.wait(self._patience(request)))
             for instant in chain(script.connection(), script.headers()):
                 self._waiter.sleep_until(instant)
         except BaseException:  # a miss or a cancellation, too, gives the connection back, or the next request hangs
@@ -58,8 +53,7 @@ class ReplayTransport:
         leave = _leave_nothing if turn is None else turn.leave
         try:
             if turn is not None and not turn.has_connection:
-                patience = request.extensions.get("timeout", {}).get("pool")
-                self._go_on(script, request, is_free=await turn.wait_async(patience))
+                self._go_on(script, request, is_free=await turn.wait_async(self._patience(request)))
             for instant in chain(script.connection(), script.headers()):
                 await self._waiter.async_sleep_until(instant)
         except BaseException:
@@ -73,6 +67,10 @@ class ReplayTransport:
 
     def _turn(self, event: Callable[[], Any]) -> Turn | None:
         return None if self._connections is None else self._connections.turn(event, self._playback.got_connection)
+
+    def _patience(self, request: Any) -> float | None:
+        has_none = self._connections is not None and self._connections.are_streams
+        return None if has_none else request.extensions.get("timeout", {}).get("pool")
 
     def _go_on(self, script: ReplayScript, request: Any, *, is_free: bool) -> None:
         """Go on behind a wait for a connection: with what was recorded, or with the time-out of the pool."""

@@ -34,7 +34,7 @@ _CLIENTS = (
 _POOLS = tuple(
     f"{pool}.{name}"
     for pool in ("ConnectionPool", "AsyncConnectionPool")
-    for name in ("connections", "_max_connections", "_http2", "_requests")
+    for name in ("connections", "_max_connections", "_http1", "_http2", "_requests")
 )
 
 _SDK = {

@@ -15,6 +15,7 @@ from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.http.pools import Connections, Pools, Turn, async_event
 
 SDK = HTTPLibrary.of_sdk()
+HTTP, HTTPS = SDK.module.URL("http://api.example"), SDK.module.URL("https://api.example")
 
 
 def transport(**more: Any) -> Any:
@@ -100,16 +101,16 @@ def test_a_task_waits_in_the_same_way() -> None:
 def test_each_pool_has_its_own_limit() -> None:
     pools, one = Pools(SDK), transport(limits=SDK.module.Limits(max_connections=1))
 
-    connections = pools.connections_of(one)
+    connections = pools.connections_of(one, HTTP)
     assert connections is not None
-    assert connections is pools.connections_of(one)
-    assert connections is not pools.connections_of(transport())
+    assert connections is pools.connections_of(one, HTTP)
+    assert connections is not pools.connections_of(transport(), HTTP)
     pools.forget()
-    assert connections is not pools.connections_of(one)
+    assert connections is not pools.connections_of(one, HTTP)
 
 
 def test_a_pool_without_a_limit_lets_everybody_through() -> None:
-    connections = Pools(SDK).connections_of(transport(limits=SDK.module.Limits(max_connections=None)))
+    connections = Pools(SDK).connections_of(transport(limits=SDK.module.Limits(max_connections=None)), HTTP)
 
     assert connections is not None
     assert all(connections.turn(threading.Event).has_connection for _ in range(2000))
@@ -119,13 +120,23 @@ def test_a_pool_without_a_limit_lets_everybody_through() -> None:
 def test_what_has_no_pool_of_the_library_is_not_limited(stranger: object) -> None:
     pools = Pools(SDK)
 
-    assert pools.connections_of(stranger) is None
-    assert not pools.is_full(stranger)
+    assert pools.connections_of(stranger, HTTP) is None
+    assert not pools.is_full(stranger, HTTP)
 
 
-def test_http2_is_not_limited() -> None:
-    one = transport()
+def test_requests_over_http2_are_streams_of_one_connection_for_each_server() -> None:
+    pools, one = Pools(SDK), transport()
     core = import_module(SDK.name.replace("httpx", "httpcore"))
     one._pool = core.ConnectionPool(http2=True, max_connections=1)
 
-    assert Pools(SDK).connections_of(one) is None
+    streams = pools.connections_of(one, HTTPS)
+
+    assert streams is not None
+    assert streams.are_streams
+    assert [streams.turn(threading.Event).has_connection for _ in range(101)] == [True] * 100 + [False]
+    assert streams is not pools.connections_of(one, SDK.module.URL("https://elsewhere.example"))
+    # Without TLS the server is not asked for HTTP/2.
+    plain = pools.connections_of(one, HTTP)
+    assert plain is not None
+    assert not plain.are_streams
+    assert [plain.turn(threading.Event).has_connection for _ in range(2)] == [True, False]

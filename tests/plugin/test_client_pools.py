@@ -275,3 +275,29 @@ def test_the_limit_of_a_pool_of_urllib3_holds_for_open_connections_too(suite: Su
 
     suite.record().assert_outcomes(passed=1)
     suite.replay().assert_outcomes(passed=1)
+
+
+def test_over_http2_a_limit_of_connections_holds_no_request_back(suite: Suite) -> None:
+    pytest.importorskip("h2")
+    suite.write(
+        POOLS
+        + """
+def test_it(claude_latency):
+    if not IS_REPLAY:
+        asked_async(limits(3, 3))
+        return
+    http_client = anthropic.DefaultAsyncHttpxClient(limits=limits(1, 1), http2=True)
+
+    async def main():
+        async with anthropic.AsyncAnthropic(http_client=http_client, base_url="https://api.anthropic.com") as client:
+            await aask("warm", client)
+            began = time.monotonic()
+            await asyncio.gather(*(aask(prompt, client) for prompt in PROMPTS))
+            return time.monotonic() - began
+
+    assert asyncio.run(main()) < 0.3
+"""
+    )
+
+    suite.record().assert_outcomes(passed=1)
+    suite.replay().assert_outcomes(passed=1)

@@ -56,17 +56,17 @@ _NOT_LIVE: Final = (
 _WAITED: Final = "the interception probe was made to wait by something that wraps the HTTP client"
 
 
-def transport_of(serving: Serving, real: Any, door: HTTPXDoor) -> Transport:
-    """Return the transport that does what `serving` says; `real` is the client's own."""
+def transport_of(serving: Serving, real: Any, url: Any, door: HTTPXDoor) -> Transport:
+    """Return the transport that does what `serving` says; `real` is the client's own, which would send to `url`."""
     library, attempt = door.library, serving.attempt
     if serving.playback is not None:
         attempt.reached_network()  # that of the recording
-        replay = ReplayTransport(serving.playback, library, attempt, door.pools.connections_of(real))
+        replay = ReplayTransport(serving.playback, library, attempt, door.pools.connections_of(real, url))
         observed, recorded = ObservedTransport(replay, attempt, library), serving.playback.recorded.response
         if recorded is None or recorded.encoding is None:
             return observed
         return CompressingTransport(observed, recorded, library, serving.playback.warn)
-    if door.pools.is_full(real):
+    if door.pools.is_full(real, url):
         attempt.has_queued = True
     # Outside in: the connection is opened, what passes is noted, the body is changed, and the client's own sends it.
     carrier = RewritingTransport(real, serving.request, library) if serving.is_changed else real
@@ -179,7 +179,7 @@ class _Meeting:
         serving = self._responder.answer(request, self._door)
         if serving.playback is None:  # otherwise nothing is sent, so no inner door is asked
             self._let_pass(serving.attempt)
-        return transport_of(serving, real, self._door)
+        return transport_of(serving, real, self._raw.url, self._door)
 
     def _let_pass(self, attempt: Attempt | None) -> None:
         self._passage = passage_of(self._raw, attempt)
