@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from pytest_claude_latency.measurement.latency import Latency
     from pytest_claude_latency.measurement.play import play
     from pytest_claude_latency.metrics.timeline import Call
+    from pytest_claude_latency.simulation.answers import Answer
 
 __all__ = [
+    "Answer",
     "BudgetExceeded",
     "Call",
     "CassetteError",
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Answer": "simulation.answers",
     "Call": "metrics.timeline",
     "Latency": "measurement.latency",
     "Recording": "cassettes.recording",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
     from pytest_claude_latency.messages_api.recognition import EndpointPattern
     from pytest_claude_latency.metrics.prices import Prices
+    from pytest_claude_latency.simulation.profiles import Profiles
 
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
@@ -31,6 +32,8 @@ MARKERS = (
     "latency_variants(combinations={}, when=None, headers={}, **fields): fields of the request body, and headers, that "
     "the test is tried with, "
     'for example latency_variants(model=["claude-haiku-4-5"], temperature=[0.2, 1.0]); run with --latency-variants',
+    "latency_answers(*answers, when=None, ttft=None, tokens_per_second=None): what the test's Claude calls get "
+    'in turn, as long as there is no recording, for example latency_answers("You will get a refund.", ttft="800ms")',
     "latency: a latency test (set by the plugin); select with -m latency",
 )
 
@@ -157,6 +160,17 @@ def _endpoints(values: list[str], given: Given) -> tuple[EndpointPattern, ...]:
     from pytest_claude_latency.messages_api.recognition import EndpointPattern
 
     return tuple(map(EndpointPattern.parse, values))
+
+
+def _profiles(value: str, given: Given) -> Profiles:
+    from pytest_claude_latency.simulation.profiles import Profiles, shipped
+
+    try:
+        return Profiles.parse((given.root / value).read_text(encoding="utf-8-sig")).before(shipped())
+    except OSError as error:
+        raise ValueError(f"{value}: {error.strerror}") from None
+    except (LatencyError, ValueError) as error:
+        raise ValueError(f"{value}: {error}") from None
 
 
 def _prices(value: str, given: Given) -> Prices | None:
@@ -295,6 +309,13 @@ OPTIONS = (
     ),
     Option("keep-headers", None, "names of further headers to record", _header_names, ini="args", kind="ini key only"),
     Option("prices", None, "a JSON file of prices for the limit cost", _prices, kind="ini key only"),
+    Option(
+        "profiles",
+        None,
+        "a JSON file of profiles, as claude-latency profile writes it: how long models take where nothing is recorded",
+        _profiles,
+        kind="ini key only",
+    ),
     _switch(
         "placeholder-key",
         help="in a replay without a key, set ANTHROPIC_API_KEY to a placeholder before conftests are loaded",
@@ -372,6 +393,7 @@ def read(config: pytest.Config) -> Settings:
         endpoints=values["endpoints"],
         keep_headers=values["keep-headers"],
         prices=values["prices"],
+        profiles=values["profiles"],
         ab=values["ab"] and mode is Mode.LIVE,  # an ini file may ask for it, and is read by runs that replay too
         save=values["save"],
         compare=values["compare"],

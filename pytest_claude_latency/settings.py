@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.comparison.rules import Rules
     from pytest_claude_latency.messages_api.recognition import EndpointPattern
     from pytest_claude_latency.metrics.prices import Prices
+    from pytest_claude_latency.simulation.profiles import Profiles
 
 
 class Mode(StrEnum):
@@ -94,6 +95,8 @@ class Settings:
     """Whether budgets are proposed at the end of the run."""
     is_sequential: bool = False
     """Whether a test runs no further samples once its limits are settled."""
+    profiles: Profiles | None = None
+    """How long models take where nothing is recorded; `None` where the shipped profiles hold."""
     variants: bool = False
     """Whether the variants of tests that declare them run too."""
 

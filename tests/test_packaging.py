@@ -27,6 +27,7 @@ print(build_wheel(sys.argv[1]))
 
 PUBLIC = {
     "pytest_claude_latency": [
+        "Answer",
         "BudgetExceeded",
         "Call",
         "CassetteError",
@@ -69,7 +70,10 @@ def test_the_wheel_has_the_package_with_its_types_and_nothing_else(built: list[P
         names = set(archive.namelist())
 
     package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pytest_claude_latency").rglob("*.py")}
-    assert {name for name in names if ".dist-info/" not in name} == package | {"pytest_claude_latency/py.typed"}
+    assert {name for name in names if ".dist-info/" not in name} == package | {
+        "pytest_claude_latency/py.typed",
+        "pytest_claude_latency/simulation/profiles.json",
+    }
 
 
 def test_the_public_names_are_in_the_wheel(built: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pytest_claude_latency.cassettes.changes import changes
 from pytest_claude_latency.cassettes.matching import EXACT, Matcher, Rules, body_of
 from pytest_claude_latency.cassettes.secrets import conceal
+from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.plurals import number_of
@@ -32,6 +33,8 @@ _PLACES = 5  # differences that are shown
 _SETTINGS = {"model", "max_tokens", "stream", "number of tools"}
 _ALIKE = 0.3  # of the words of two prompts: those of two tasks have fewer in common
 _WORD = re.compile(r"\w+")
+WITHOUT_KEY: Final = "make the answers up with @latency_answers, or see it work first: claude-latency demo"
+"""What to do where there is neither a recording nor a key to make one."""
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -134,6 +137,8 @@ class Explanation:
     """What to do if the miss was not meant; empty where there is nothing but to record."""
     is_fault: bool = False
     """Whether it most likely was not meant: to record it would only keep the fault."""
+    without_key: str = ""
+    """What to do if there is no key to record with; empty where there are recordings already."""
 
     def text(self, record: str, tests: int = 1) -> str:
         """Return the whole message. `record` is the command that records the tests, of which so many meet this."""
@@ -142,6 +147,7 @@ class Explanation:
             lines = [_fact("do", self.unmeant), _command("", "if this was meant:", record)]
         else:
             lines = [_command("record", "", record)]
+            lines += [_fact("no key?", self.without_key)] if self.without_key else []
             lines += [_fact("", f"if this was not meant: {self.unmeant}")] if self.unmeant else []
         return "\n".join([self.body, *met_by, *lines])
 
@@ -174,6 +180,7 @@ def explanation(
     request, unmeant, is_fault, causes = sent.title, "", False, [origin.line]
     made_at = [_fact("made at", origin.line)] if origin.line else []
     called_by = [_fact("called by", origin.caller)] if origin.caller else []
+    without_key = WITHOUT_KEY if matcher is None and is_prompt_call(sent) else ""
     if matcher is None:
         head, facts = f"nothing is recorded that could answer this {request}", [_fact("missing", recording)]
     elif fitting := matcher.fitting(sent):
@@ -204,7 +211,7 @@ def explanation(
             undone = [change.undo for change in changed if change.slows or not is_fault]
             unmeant = " and ".join(undone) or "undo the change"
         facts += _nearest_lines(places, f"exchange {number} of {recording}", is_used=matcher.is_used(number))
-    return Explanation("\n".join([head, *made_at, *facts]), " ".join([head, *causes]), unmeant, is_fault)
+    return Explanation("\n".join([head, *made_at, *facts]), " ".join([head, *causes]), unmeant, is_fault, without_key)
 
 
 def _is_another_call(recorded: Request, sent: Request, changed: list[str]) -> bool:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from pytest_claude_latency.cli import baselines, check, explain, suggest
+from pytest_claude_latency.cli import baselines, check, demo, explain, profile, suggest
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.printable import printable_lines
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"claude-latency {version('pytest-claude-latency')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (check, baselines, suggest, explain):
+    for module in (check, baselines, suggest, explain, profile, demo):
         module.declare(commands)
     chosen = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):

@@ -59,7 +59,7 @@ def budget_of(item: pytest.Item, further: tuple[Limit, ...]) -> Budget:
     """
     # All markers are parsed, also those that a closer one outranks: a misspelt limit is never let pass.
     layers: list[Any] = []
-    for mark, place in _marks(item, BUDGET):
+    for mark, place in marks_of(item, BUDGET):
         origin = f"@{BUDGET} on {place}"
         layers.append(parse_marker(mark.kwargs, origin, mark.args))
     return combine([*layers, further])
@@ -84,7 +84,7 @@ def cassette_marker_of(item: pytest.Item) -> CassetteMarker:
     """
     names = {field.name for field in fields(CassetteMarker)}
     arguments: dict[str, Any] = {}
-    for mark, place in _marks(item, CASSETTE):
+    for mark, place in marks_of(item, CASSETTE):
         origin = f"@{CASSETTE} on {place}"
         if mark.args:
             raise LimitError(f"{origin} takes no positional argument; {ACCEPTED_ARGUMENTS}")
@@ -119,7 +119,7 @@ def variants_of(item: pytest.Item) -> tuple[Variant, ...]:
         VariantError: a marker is not understood; names its place and the accepted forms.
     """
     declared = [
-        (parse(mark.args, mark.kwargs, f"@{VARIANTS} on {place}"), place) for mark, place in _marks(item, VARIANTS)
+        (parse(mark.args, mark.kwargs, f"@{VARIANTS} on {place}"), place) for mark, place in marks_of(item, VARIANTS)
     ]
     closest = [variant for variants, place in declared if place == declared[0][1] for variant in variants]
     by_name = {variant.name: variant for variant in closest}
@@ -129,7 +129,7 @@ def variants_of(item: pytest.Item) -> tuple[Variant, ...]:
     return tuple(by_name.values())
 
 
-def _marks(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
+def marks_of(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
     """Yield the item's marks called `name` and where each stands, the closest first."""
     callspec = getattr(item, "callspec", None)
     nodeid = identity_of(item).nodeid

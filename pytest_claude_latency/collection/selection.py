@@ -12,13 +12,14 @@ import pytest
 BUDGET = "latency_budget"
 CASSETTE = "latency_cassette"
 VARIANTS = "latency_variants"
+ANSWERS = "latency_answers"
 SELECTED = "latency"
 FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
 
 
 def is_latency_test(item: pytest.Item) -> bool:
-    """Return whether the test carries a budget or variants, or uses one of the fixtures."""
-    if item.get_closest_marker(BUDGET) is not None or item.get_closest_marker(VARIANTS) is not None:
+    """Return whether the test carries a budget, variants or answers, or uses one of the fixtures."""
+    if any(item.get_closest_marker(name) is not None for name in (BUDGET, VARIANTS, ANSWERS)):
         return True
     return not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 

@@ -14,8 +14,8 @@ import base64
 import binascii
 import json
 import struct
-from collections.abc import Iterable
-from typing import Any, final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, final
 from zlib import crc32
 
 from pytest_claude_latency.messages_api.sse import Event
@@ -31,6 +31,21 @@ _LARGEST_PAYLOAD = 24 * 1024 * 1024
 _FIXED_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}  # by type of header: bytes of its value
 _STRING = 7
 _TYPES_WITH_LENGTH = (6, _STRING)
+
+EVENT: Final[dict[str, str]] = {":content-type": "application/json", ":message-type": "event"}
+"""The headers of a frame with an event, but for its type, `:event-type`."""
+
+
+def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
+    """Return a frame with these headers, whose values are strings, and this payload."""
+    encoded = b""
+    for name, value in headers.items():
+        encoded += (
+            bytes([len(name)]) + name.encode() + struct.pack(">BH", _STRING, len(value.encode())) + value.encode()
+        )
+    prelude = struct.pack(">II", _PRELUDE.size + len(encoded) + len(payload) + _CHECKSUM.size, len(encoded))
+    body = prelude + _CHECKSUM.pack(crc32(prelude)) + encoded + payload
+    return body + _CHECKSUM.pack(crc32(body))
 
 
 @final

@@ -36,6 +36,8 @@ class Measured:
     """How the test got its answers. A test that was recorded was live."""
     clock: Pace = "virtual"
     """The clock that its numbers were read from; `"real"` if it was live."""
+    simulated: bool = False
+    """Whether its answers were made up. Nothing compares or keeps what it measured."""
     conditions: tuple[Mapping[str, str], ...] = ()
     """What may have made each of `calls` fast or slow, as `conditions_of` returns it; empty where it is not known."""
 
@@ -85,7 +87,7 @@ def series_of(results: Iterable[Measured]) -> dict[str, Series]:
     Raises:
         LatencyError: the samples of a test were measured in different ways.
     """
-    tests = by_test(result for result in results if result.outcome in _USED)
+    tests = by_test(result for result in results if result.outcome in _USED and not result.simulated)
     return {nodeid: _series(nodeid, samples) for nodeid, samples in tests.items()}
 
 

@@ -62,13 +62,13 @@ def render(summary: Summary) -> str:
     # everything is escaped: test ids and messages may hold any text, also what a model answered
     rows = []
     for nodeid, *facts, verdict in content.cells:
-        kind = escape(verdict.replace(" ", "-"))
+        kind = escape(verdict.partition(",")[0].replace(" ", "-"))
         middle = "".join(f"<td>{escape(fact)}</td>" for fact in facts)
         rows.append(f'<td><code>{escape(nodeid)}</code></td>{middle}<td class="{kind}">{escape(verdict)}</td>')
     broken = []
     for result in summary.results:
         if result.broken:
-            text = escape(message(result.broken, result.calls, result.recording))
+            text = escape(message(result.broken, result.calls, result.evidence))
             broken.append(f"<p><code>{escape(result.nodeid)}</code></p><pre>{text}</pre>")
     parts = [
         "<!DOCTYPE html>",

@@ -32,12 +32,14 @@ def render(summary: Summary) -> str:
         sessions = {"session_calls": [call.as_json() for call in result.session_calls]} if result.session_calls else {}
         # keys that most runs do not need are left out: their reports stay as they were before these keys existed
         variant = {"variant": result.variant, "written": result.written} if result.variant else {}
+        simulated = {"simulated": True} if result.simulated else {}
         watched = {"watched": [output.as_json() for output in result.watched]} if result.watched else {}
         connecting = {} if result.connecting is None else {"connecting": round(result.connecting, 6)}
         tests.append(
             {
                 "nodeid": result.nodeid,
                 **variant,
+                **simulated,
                 "sample": result.sample,
                 "outcome": result.outcome,
                 "elapsed": None if result.elapsed is None else round(result.elapsed, 6),

@@ -35,7 +35,7 @@ def render(summary: Summary) -> str:
     if broken:
         parts.append("### Broken budgets")
     for result in broken:
-        text = message(result.broken, result.calls, result.recording)
+        text = message(result.broken, result.calls, result.evidence)
         fence = "`" * max(3, _longest_run(text) + 1)
         parts.append(f"{code(result.nodeid)}\n\n{fence}text\n{text}\n{fence}")
     parts += _list("Over all samples", run_verdict_lines(summary, "percentile"))
@@ -69,7 +69,7 @@ def _table(content: Table) -> str:
     lines = [f"| {' | '.join(content.headers)} |", "|:--|" + "--:|" * (len(content.headers) - 2) + ":--|"]
     for name, *facts, last in content.cells:
         # Markdown has no colours
-        strong = f"**{last}**" if last == "broken" else last
+        strong = f"**{last}**" if last.startswith("broken") else last
         lines.append("| " + " | ".join([code(name, in_table=True), *map(_escaped, facts), strong]) + " |")
     return "\n".join(lines)
 

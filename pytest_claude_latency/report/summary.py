@@ -89,6 +89,11 @@ class Row:
         return max(len(sample.calls) for sample in self.samples)
 
     @property
+    def simulated(self) -> bool:
+        """Whether its answers were made up."""
+        return any(sample.simulated for sample in self.samples)
+
+    @property
     def output_tokens(self) -> int:
         """Tokens that the calls of one sample generated together; the most of any sample."""
         return max(sum(call.output_tokens or 0 for call in sample.calls) for sample in self.samples)

@@ -20,9 +20,11 @@ Span: TypeAlias = Literal["total", "elapsed"]
 HEADERS = ("test", "calls", "TTFT", "total", "tokens", "verdict")
 NOT_STREAMED = "*"
 ELAPSED = "+"
+SIMULATED = ", simulated"
 _FOOTNOTES = {
     NOT_STREAMED: f"{NOT_STREAMED} not streamed: the first token comes with the last",
     ELAPSED: f"{ELAPSED} elapsed: from the first request sent to the last answer ended",
+    SIMULATED: "simulated: its answers are made up, and no API took these times",
 }
 
 
@@ -44,6 +46,7 @@ def table(summary: Summary) -> Table:
         ttft, shown = row.figures["ttft"], span(row)
         ttft_mark = "" if ttft.streamed else NOT_STREAMED
         span_mark = ELAPSED if shown == "elapsed" else ""
+        marks |= {SIMULATED} if row.simulated else set()
         marks |= {ttft_mark, span_mark if row.calls else ""}
         cells.append(
             (
@@ -52,7 +55,7 @@ def table(summary: Summary) -> Table:
                 _with_limit(ttft, ttft_mark),
                 _with_limit(row.figures[shown], span_mark),
                 str(row.output_tokens) if row.calls else "",
-                row.verdict,
+                f"{row.verdict}{SIMULATED}" if row.simulated else row.verdict,
             )
         )
     return Table(HEADERS, tuple(cells), tuple(text for mark, text in _FOOTNOTES.items() if mark in marks))

@@ -31,6 +31,7 @@ LEAST: Final[Nanoseconds] = 50 * MILLISECOND
 STATISTIC: Final = "p95"
 ORIGIN: Final = "suggested"
 NOT_STREAMED: Final = "not streamed: the first token came with the last, so the limit on total covers it"
+SIMULATED: Final = "its answers are made up"
 MIXED: Final = "some of its samples were replayed and some were not"
 _SHARE: Final = share_of(STATISTIC)
 _PASSED: Final = ("passed", "xpassed")
@@ -180,6 +181,9 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
                     whole = series_of(replace(sample, outcome="passed") for sample in samples)
                     if found := flaky_limits(whole[nodeid], limits[nodeid]):
                         flaky[nodeid] = found
+            continue
+        if any(sample.simulated for sample in samples):
+            left_out[nodeid] = SIMULATED
             continue
         try:
             measured |= series_of(samples)

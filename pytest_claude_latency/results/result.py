@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -18,6 +18,9 @@ from pytest_claude_latency.metrics.series import Measured
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.results.ab_pairs import ABSample
+
+MADE_UP: Final = "none yet: its answers are made up (simulated)"
+"""Stands in messages for the recording of a test that has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,11 @@ class TestResult(Measured):
     """Where its time went, in JSON types: `test`, `calls` and `text`; None if that was not asked for."""
     findings: tuple[Mapping[str, Any], ...] = ()
     """The findings about it in JSON types, the costliest first."""
+
+    @property
+    def evidence(self) -> str | None:
+        """What messages name as the recording that the numbers come from."""
+        return MADE_UP if self.simulated else self.recording
 
     @property
     def succeeded(self) -> bool | None:

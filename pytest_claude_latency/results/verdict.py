@@ -19,6 +19,7 @@ from pytest_claude_latency.results.result import TestResult
 NOT_JUDGED: Final = "{about} was not judged: {reason}"
 NO_BUDGETS: Final = "the run judges no budgets"
 NO_SAMPLE: Final = "no sample ran"
+NO_API: Final = "its answers are made up, and have no percentiles"
 INCOMPLETE: Final = "{incomplete} of {ran} samples ended before they were done"
 STRICTLY: Final = "\n  (--latency-strict)"
 
@@ -119,6 +120,8 @@ def _on_percentile(
         return verdict.not_judged(NO_BUDGETS)
     if not ran:
         return verdict.not_judged(NO_SAMPLE)
+    if any(sample.simulated for sample in ran):
+        return verdict.not_judged(NO_API)
     # a percentile of the samples that succeeded would look better than the test is
     if len(complete) < len(ran):
         return verdict.not_judged(INCOMPLETE.format(incomplete=len(ran) - len(complete), ran=len(ran)))

@@ -59,6 +59,11 @@ class EndOfRun:
         """The results without those of variants, which baselines and percentiles leave out."""
         return [result for result in self._results.values() if not result.variant]
 
+    @property
+    def _fair_results(self) -> list[TestResult]:
+        """The results that may be compared and kept: those of tests as they are written, on answers of the API."""
+        return [result for result in self.results_as_written if not result.simulated]
+
     def note(self, report: pytest.TestReport) -> None:
         """Take a result out of a test report. A rerun replaces what the first run measured."""
         outcome: str = report.outcome  # plugins have outcomes of their own: "rerun" is pytest-rerunfailures'
@@ -115,7 +120,7 @@ class EndOfRun:
             live = [result.nodeid for result in results if result.mode == "live"]
             name, missing = baselines.compared.stem, self._missing_tests(baselines.compared_tests)
             run_verdicts += baseline_verdicts.on_baseline(
-                baselines.differences(results), name, live=live, strict=strict
+                baselines.differences(self._fair_results), name, live=live, strict=strict
             )
             for warning in baseline_verdicts.warnings_on(missing, name, is_new=baselines.is_new):
                 self._session.warn(warning)
@@ -143,7 +148,7 @@ class EndOfRun:
         if failed := [verdict for verdict in self._run_verdicts if verdict.fails]:
             raise LatencyError(messages.baseline_not_saved(failed[0].name))
         missing, root = self._missing_tests(self._baselines.saved_tests), self._session.config.rootpath
-        count = self._baselines.save(self.results_as_written, missing, root)
+        count = self._baselines.save(self._fair_results, missing, root)
         return messages.baseline_saved(count, self._baselines.saved.stem)
 
     def summary(self) -> Summary:

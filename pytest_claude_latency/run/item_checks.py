@@ -15,8 +15,9 @@ from pytest_claude_latency.budgets.judgement import NO_CALL, NO_SESSION, Judgeme
 from pytest_claude_latency.cassettes.paths import samples
 from pytest_claude_latency.cassettes.recording import first_line
 from pytest_claude_latency.collection.markers import is_bare, place_of, promises_directly
-from pytest_claude_latency.collection.selection import BUDGET
+from pytest_claude_latency.collection.selection import ANSWERS, BUDGET
 from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers
 from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.latency_test import LatencyTest
@@ -52,9 +53,11 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
     body = test.measurement.log.of(Phase.BODY)
     calls = body.calls
     if any(judgement.broken for judgement in judgements):
-        told = message(judgements, calls, test.recording, body.others, body.sessions)
+        told = message(judgements, calls, test.evidence, body.others, body.sessions)
         told += test.diagnose(judgements).text()
         return told if calls else _with_mocks(told)
+    if test.is_simulated and test.settings.strict and (test.budget.plain or test.budget.percentiles):
+        return messages.simulated_strictly(test.file.command)
     if is_bare(test.item) and not test.budget.limits:
         return messages.bare_marker(test.identity.nodeid)
     return _promise_about_nothing(test, judgements)
@@ -116,6 +119,16 @@ def mixed_set(test: LatencyTest) -> str | None:
     if first is None or first.version == 1 or first.set == (replayed.set_mark or UNSET):
         return None
     return messages.two_sets(replayed.samples, test.file.command)
+
+
+def answers_to_change(test: LatencyTest, *, is_over: bool) -> list[str]:
+    """Return what is said of the made-up answers of a test. `is_over` says that it ran to its end."""
+    source = test.measurement.source
+    if isinstance(source, MadeUpAnswers):
+        return source.left_over if is_over else []
+    if test.replayed is not None and test.identity.variant is None and test.item.get_closest_marker(ANSWERS):
+        return [messages.answers_not_needed(test.file.shown)]
+    return []
 
 
 def unused_exchanges(test: LatencyTest) -> str | None:

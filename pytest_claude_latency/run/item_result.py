@@ -45,6 +45,7 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         whole={metric: reading.value for metric, reading in whole.items()}
         | test.budget.readings_of_some(body.calls, body.requests),
         mode="replay" if measurement.replays else "live",
+        simulated=test.is_simulated,
         clock=settings.pace.value if measurement.replays else "real",
         elapsed=body.elapsed,
         calls=body.calls,
@@ -86,8 +87,11 @@ def _unmeasured(identity: Identity, outcome: str) -> TestResult:
     )
 
 
-def add_properties(item: pytest.Item, measurement: Measurement) -> None:
-    """Write the scalars for JUnit into the item: the worst call's times and the test's own, in seconds, and counts."""
+def add_properties(item: pytest.Item, measurement: Measurement, *, simulated: bool) -> None:
+    """Write the scalars for JUnit into the item: the worst call's times and the test's own, in seconds, and counts.
+
+    `simulated` says that its answers were made up.
+    """
     body = measurement.log.of(Phase.BODY)
     properties: list[tuple[str, object]] = []
     # the worst call of each, since a property holds one value
@@ -98,6 +102,8 @@ def add_properties(item: pytest.Item, measurement: Measurement) -> None:
     if body.elapsed is not None:
         properties.append((f"{_OWN_PREFIX}elapsed", body.elapsed))
     properties.append((f"{_OWN_PREFIX}calls", len(body.calls)))
+    if simulated:
+        properties.append((f"{_OWN_PREFIX}simulated", True))
     # A plugin that reruns a test keeps its item: what the run before wrote must go.
     others = [(name, value) for name, value in item.user_properties if not name.startswith(_OWN_PREFIX)]
     item.user_properties[:] = [*others, *properties]

@@ -13,17 +13,21 @@ from pytest_claude_latency.budgets.budget import Budget
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.collection.answers_marker import answers_of
 from pytest_claude_latency.collection.identity import Identity, identity_of
 from pytest_claude_latency.collection.markers import CassetteMarker, budget_of, cassette_marker_of, variants_of
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.measurement.call_log import Phase
-from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers
+from pytest_claude_latency.measurement.measurement import Measurement, Source
 from pytest_claude_latency.measurement.sources import LiveSource
+from pytest_claude_latency.results.result import MADE_UP
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.cassette_file import CassetteFile, cassette_file_of
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.settings import Date, Settings
+from pytest_claude_latency.simulation.profiles import shipped
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
@@ -62,6 +66,8 @@ class LatencyTest:
             budget = Budget()
         else:
             variants_of(item)  # a marker that is not understood is an error in every run, with variants or without
+        # Made-up answers are for the test as it is written. They are read in every run, as all markers are.
+        answers = answers_of(item)
         marker = cassette_marker_of(item)
         file = cassette_file_of(item, marker, session)
         session.current.prove_interception()
@@ -75,7 +81,9 @@ class LatencyTest:
                 if session.settings.date is Date.RECORDED:
                     date = datetime.fromisoformat(recording.recorded)
                 recording, date = on_the_calendar(recording, date)
-            source = file.source(recording, marker.rules)
+            source: Source = file.source(recording, marker.rules)
+            if recording is None and answers and identity.variant is None:
+                source = MadeUpAnswers(answers, session.settings.profiles or shipped(), file.command)
             clock = session.current.replay_clock()
             measurement = Measurement(item.nodeid, clock, source, date, variant=identity.variant, root=root)
         else:
@@ -99,10 +107,22 @@ class LatencyTest:
         return self.settings.judged and self.identity.variant is None
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether its calls get answers that no API gave."""
+        return isinstance(self.measurement.source, MadeUpAnswers)
+
+    @property
     def recording(self) -> str | None:
         """The file that is replayed or will be written, as messages name it; `None` if there is none."""
+        if self.is_simulated:
+            return None
         is_written = self.settings.mode.records and bool(self.measurement.log.count)
         return self.file.shown if self.measurement.replays or is_written else None
+
+    @property
+    def evidence(self) -> str | None:
+        """What messages name as the recording that the numbers come from."""
+        return MADE_UP if self.is_simulated else self.recording
 
     def related_traces(self) -> list[Trace]:
         """Return the traces of the other recordings in the folder, for findings that compare."""

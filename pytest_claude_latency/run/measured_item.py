@@ -34,7 +34,7 @@ class MeasuredItem:
         self._outcome = ItemOutcome(self._test)
         self._body = ItemBody(item, self._test.measurement)
         self._began = datetime.now(UTC)
-        self.latency = Latency(self._test.measurement, self._test.recording, self._test.related_traces)
+        self.latency = Latency(self._test.measurement, self._test.evidence, self._test.related_traces)
 
     @classmethod
     def begun(cls, session: Session, item: pytest.Item) -> MeasuredItem:
@@ -104,7 +104,9 @@ class MeasuredItem:
         session.current.end(measurement)
         if measurement.unseen.children.is_child:
             return  # a child that left the test by its end instead of exiting: files are its parent's business
-        item_result.add_properties(test.item, measurement)
+        item_result.add_properties(test.item, measurement, simulated=test.is_simulated)
+        for warning in item_checks.answers_to_change(test, is_over=not outcome.is_incomplete):
+            outcome.warn(warning)
         if not outcome.is_incomplete and (unused := item_checks.unused_exchanges(test)):
             if test.settings.strict:
                 pytest.fail(f"{unused} ({messages.STRICTLY})", pytrace=False)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.cassettes.mismatch import Explanation
-from pytest_claude_latency.collection.selection import BUDGET
+from pytest_claude_latency.cassettes.mismatch import WITHOUT_KEY, Explanation
+from pytest_claude_latency.collection.selection import ANSWERS, BUDGET
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.plurals import number_of
 
@@ -20,7 +20,8 @@ ON_GIVEN = (
 )
 NO_KEY = (
     "a client had no API key to call the API with\n"
-    "  do        set ANTHROPIC_API_KEY or pass api_key=; a replay needs none: pytest --latency-mode=replay"
+    "  do        set ANTHROPIC_API_KEY or pass api_key=; a replay of what is recorded needs none\n"
+    f"  no key?   {WITHOUT_KEY}"
 )
 ANOTHER_LOOP = (
     "an async client was used on another event loop than the one that its connection belongs to, which fails with or "
@@ -65,6 +66,16 @@ def bare_marker(nodeid: str) -> str:
 def unused_exchanges(unused: int, total: int, recording: str, command: str) -> str:
     """Return what is said of recorded exchanges that no request of the test asked for."""
     return f"{unused} of {total} recorded exchanges were not used: {recording}; record them again: {command}"
+
+
+def simulated_strictly(command: str) -> str:
+    """Return what fails a test whose budget was judged on made-up answers, in a strict run."""
+    return f"its budget is judged on made-up answers, which no API gave ({STRICTLY})\n  record    {command}"
+
+
+def answers_not_needed(recording: str) -> str:
+    """Return what is said of a marker with answers on a test that was recorded since."""
+    return f"@{ANSWERS} is not needed any more, since there is a recording, which was replayed: {recording}"
 
 
 def mixed_set(recorded: int, found: int, command: str) -> str:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Headers, Request, Response, header
+from pytest_claude_latency.messages_api.message import ERRORS, encoded, error
 from pytest_claude_latency.strategies import content, timing
 from pytest_claude_latency.strategies.envelope import Envelope
-from pytest_claude_latency.strategies.message import ERRORS, encoded, error
 from pytest_claude_latency.strategies.timing import Part
 
 _URL = "https://api.anthropic.com/v1/messages"

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from pytest_claude_latency.strategies import message
+from pytest_claude_latency.messages_api import message
+from pytest_claude_latency.messages_api.message import Block, Json, Message
 from pytest_claude_latency.strategies.envelope import Envelope, Range
-from pytest_claude_latency.strategies.message import Block, Json, Message
 
 # More than ASCII: bytes and characters differ, JSON has to escape, and a cut may lie inside a character.
 _WORDS = ["Hello", " there", ".", " 日本語", "🙂", "\n\n", '"é\\']

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.duration import MICROSECOND
 from pytest_claude_latency.messages_api.exchange import Chunk
+from pytest_claude_latency.messages_api.message import Json, Message, encoded, holds_content
 from pytest_claude_latency.strategies.envelope import Envelope
-from pytest_claude_latency.strategies.message import Json, Message, encoded, holds_content
 
 Microseconds: TypeAlias = int
 

@@ -21,10 +21,10 @@ from pytest_claude_latency.cassettes.recording import Recording, dumps, loads
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.messages_api.exchange import End, Exchange, header
+from pytest_claude_latency.messages_api.message import Message, encoded
 from pytest_claude_latency.metrics.timeline import Timeline, measure
 from pytest_claude_latency.strategies import answers, chunkings, content, exchanges, recordings
 from pytest_claude_latency.strategies.envelope import Envelope
-from pytest_claude_latency.strategies.message import Message, encoded
 
 http: Any = getattr(sdk, "httpx2", None) or getattr(sdk, "httpx", None)  # the one this SDK is built on
 HELLO: Any = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}

@@ -1,0 +1,57 @@
+"""The marker `latency_answers`: answers that a test makes up until it is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pytest_claude_latency.budgets.limit import WHEN
+from pytest_claude_latency.collection.markers import marks_of
+from pytest_claude_latency.collection.selection import ANSWERS
+from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.measurement.made_up_answers import AnswersMarker
+from pytest_claude_latency.messages_api.request_pattern import Expected
+from pytest_claude_latency.simulation.answers import Answer, Pace
+
+ACCEPTED = 'accepted: texts and Answer(...), such as latency_answers("You will get a refund.", ttft="800ms")'
+_ARGUMENTS = ("when", "ttft", "tokens_per_second")
+
+
+def answers_of(item: pytest.Item) -> tuple[AnswersMarker, ...]:
+    """Return the answers that a test makes up, those of the closest marker first.
+
+    Raises:
+        LimitError: a marker is not understood; names its place and the accepted forms.
+    """
+    return tuple(_parsed(mark, f"@{ANSWERS} on {place}") for mark, place in marks_of(item, ANSWERS))
+
+
+def _parsed(mark: pytest.Mark, origin: str) -> AnswersMarker:
+    for name in mark.kwargs:
+        if name not in _ARGUMENTS:
+            raise LimitError(f"{origin}: unknown argument {name!r}; accepted: {'=, '.join(_ARGUMENTS)}=")
+    if not mark.args:
+        raise LimitError(f"{origin} has no answer; {ACCEPTED}")
+    answers = []
+    for value in mark.args:
+        if not isinstance(value, str | Answer):
+            raise LimitError(f"{origin}: {value!r} is not an answer; {ACCEPTED}")
+        try:
+            answers.append(Answer(value) if isinstance(value, str) else value)
+        except LimitError as error:
+            raise LimitError(f"{origin}: {error}") from None
+    pace = Pace.of(mark.kwargs.get("ttft"), mark.kwargs.get("tokens_per_second"), origin)
+    return AnswersMarker(tuple(answers), origin, pace, _pattern(mark.kwargs.get("when"), origin))
+
+
+def _pattern(when: Any, origin: str) -> tuple[tuple[str, Expected], ...]:
+    if when is None:
+        return ()
+    if not isinstance(when, Mapping) or not all(
+        isinstance(field, str) and (expected is None or isinstance(expected, str | int | float))
+        for field, expected in when.items()
+    ):
+        raise LimitError(f"{origin}: when={when!r} is not understood; accepted: {WHEN}")
+    return tuple(when.items())
