@@ -33,7 +33,7 @@ _PLACES = 5  # differences that are shown
 _SETTINGS = {"model", "max_tokens", "stream", "number of tools"}
 _ALIKE = 0.3  # of the words of two prompts: those of two tasks have fewer in common
 _WORD = re.compile(r"\w+")
-WITHOUT_KEY: Final = "make the answers up with @latency_answers, or see it work first: claude-latency demo"
+WITHOUT_KEY: Final = "@latency_answers makes answers up; see it: claude-latency demo"
 """What to do where there is neither a recording nor a key to make one."""
 _INDEX = re.compile(r"\[\d+\]")
 

@@ -134,7 +134,7 @@ def test_without_a_recording_the_missing_file_is_named() -> None:
         nothing is recorded that could answer this POST /v1/messages
           missing   cassettes/test_label.1.jsonl
           record    pytest --latency-mode=record tests/test_it.py::test_label
-          no key?   make the answers up with @latency_answers, or see it work first: claude-latency demo""")
+          no key?   @latency_answers makes answers up; see it: claude-latency demo""")
 
 
 @pytest.mark.parametrize(("times", "said"), [(1, "once, as exchange 2"), (3, "3 times, as exchanges 2, 3 and 4")])

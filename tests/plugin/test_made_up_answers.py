@@ -219,7 +219,7 @@ def test_without_a_recording_the_message_names_the_ways_out(suite: Suite) -> Non
     suite.replay().stdout.fnmatch_lines(
         [
             "*record    pytest --latency-mode=record test_it.py::test_it",
-            "*no key?   *@latency_answers*claude-latency demo",
+            "*no key?   @latency_answers makes answers up; see it: claude-latency demo",
         ]
     )
 
