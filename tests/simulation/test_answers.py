@@ -19,7 +19,7 @@ LONG = "Your refund is on its way. " * 8
 MODEL = "claude-haiku-4-5"
 AWS = f"https://bedrock-runtime.eu-west-1.amazonaws.com/model/anthropic.{MODEL}-v1%3A0"
 ASKED = {"messages": [{"role": "user", "content": "Where is my refund?"}]}
-FORMS = {
+FORMS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "messages": ("https://api.anthropic.com/v1/messages", {"model": MODEL, "max_tokens": 9}, {"stream": True}, ""),
     "vertex": (
         f"https://x-aiplatform.googleapis.com/v1/projects/p/locations/l/publishers/anthropic/models/{MODEL}:rawPredict",
@@ -49,7 +49,7 @@ def request(form: str, *, streams: bool, **more: Any) -> Request:
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_read_as_what_was_made_up(form: str, streams: bool) -> None:
-    tools = [("look_up", {"order": 7}), ("look_up", {"order": "größer"})]
+    tools: list[tuple[str, dict[str, Any]]] = [("look_up", {"order": 7}), ("look_up", {"order": "größer"})]
     answer = Answer(LONG, tool_use=tools, ttft="500ms", tokens_per_second=50)
 
     exchange = made_up(request(form, streams=streams), answer, 1)
