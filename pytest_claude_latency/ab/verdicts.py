@@ -8,7 +8,7 @@ chance that some comparison looks like a change when nothing changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_claude_latency.comparison.comparison import Comparison
@@ -16,6 +16,7 @@ from pytest_claude_latency.comparison.condition_changes import condition_changes
 from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.comparison.statistical import Pair, judge_all
 from pytest_claude_latency.metrics.metric import METRICS, json_number
+from pytest_claude_latency.metrics.prompt_cache import Cache, cache_of
 from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.metrics.series import Series, by_test
 from pytest_claude_latency.results.ab_pairs import ABPair, MeasuredRequest, NotCompared
@@ -24,6 +25,9 @@ from pytest_claude_latency.results.verdict import RunVerdict
 
 # What a user waits for: the first token, and the whole answer.
 _COMPARED = ("ttft", "total")
+_FEWEST_PAIRS: Final = 4
+"""A smaller group with fewer pairs than this, or than half of the largest one, is only counted."""
+_OTHER_CACHE: Final = "{recorded} for the recorded request, {current} for the current one"
 _STRICT: Final = "  (--latency-strict)"
 _HOW: Final = "the recorded request with the one made now, sent alternately (--latency-ab)"
 
@@ -38,10 +42,13 @@ class _Call:
     recording: str
     pairs: tuple[ABPair, ...]
     obstacles: tuple[NotCompared, ...]
+    cache: Cache | None = None
+    """The state of the prompt cache in these pairs, where other pairs of the call met another."""
 
     @property
     def name(self) -> str:
-        return "ab" if self.is_only_call or self.number is None else f"ab call {self.number}"
+        name = "ab" if self.is_only_call or self.number is None else f"ab call {self.number}"
+        return name if self.cache is None else f"{name} ({self.cache})"
 
     @property
     def left_out(self) -> list[str]:
@@ -63,6 +70,39 @@ class _Call:
             # where no request of either side got a token there is no such time to compare
             if old and new and {*old, *new} != {NEVER}:
                 yield Pair(self.nodeid, metric, old, new, notes)
+
+    def kept_apart(self) -> Iterator[_Call]:
+        """Yield the call once for each state of the prompt cache in which both requests of enough pairs were answered.
+
+        Pairs with a cold cache are another comparison than pairs with a warm one. A pair in which the two differ
+        compares nothing, unless all do: then the difference belongs to what is asked.
+        """
+        answered = [pair for pair in self.pairs if pair.failure is None]
+        states: dict[tuple[Cache, Cache], list[ABPair]] = {}
+        for pair in answered:
+            states.setdefault((cache_of([pair.recorded.call]), cache_of([pair.current.call])), []).append(pair)
+        if len(states) < 2:
+            yield self
+            return
+        # Both cached or both cold; where one side does not use the cache at all, that is the change itself.
+        fair = {state: pairs for state, pairs in states.items() if state[0] == state[1] or "no cache" in state}
+        largest = max(fair.values(), key=len, default=[])
+        fewest = max(_FEWEST_PAIRS, len(largest) / 2)
+        judged = {state: pairs for state, pairs in fair.items() if pairs is largest or len(pairs) >= fewest}
+        left_out = tuple(
+            NotCompared(self.number, _OTHER_CACHE.format(recorded=state[0], current=state[1]))
+            for state, pairs in states.items()
+            if state not in judged
+            for _ in pairs
+        )
+        failed = tuple(pair for pair in self.pairs if pair.failure is not None)
+        for state, pairs in judged.items():
+            # What is left out is told once, with the largest group.
+            rest, obstacles = (failed, self.obstacles + left_out) if pairs is largest else ((), ())
+            cache = state[0] if state[0] == state[1] else next(cache for cache in state if cache != "no cache")
+            yield replace(self, pairs=(*pairs, *rest), obstacles=obstacles, cache=cache)
+        if not judged:
+            yield replace(self, pairs=failed, obstacles=self.obstacles + left_out)
 
     def _series(self, requests: Iterable[MeasuredRequest]) -> Series:
         samples = (
@@ -95,6 +135,7 @@ def on_pairs(results: Iterable[TestResult], rules: Rules | None = None, *, stric
             )
             for number in sorted(numbers, key=lambda number: number or 0)
         ]
+    calls = [group for call in calls for group in call.kept_apart()]
     # all at once, since the more comparisons there are, the stronger each must be
     pairs = [(call, place == 0, pair) for call in calls for place, pair in enumerate(call.comparable())]
     comparisons = judge_all([pair for *_, pair in pairs], rules)
@@ -115,7 +156,7 @@ def _readings(series: Series, metric: str) -> tuple[float, ...]:
 def _judged(call: _Call, comparison: Comparison, *, strict: bool, is_first: bool) -> RunVerdict:
     """Return the verdict on one metric. What holds for all metrics of a call goes with the first of them."""
     undecided = comparison.verdict == "too few runs"  # more samples decide it, so it warns and does not fail
-    left_out = call.left_out
+    left_out, cache = call.left_out, {} if call.cache is None else {"prompt_cache": call.cache}
     lines = [comparison.message(), f"  {'compared':<10}{_HOW}", f"  {'recording':<10}{call.recording}"]
     lines += [f"  {'' if place else 'left out':<10}{text}" for place, text in enumerate(left_out)]
     return RunVerdict(
@@ -130,7 +171,7 @@ def _judged(call: _Call, comparison: Comparison, *, strict: bool, is_first: bool
         warns=undecided and is_first,
         shown=is_first or not undecided,  # one line tells of a call that more samples are needed
         value=json_number(METRICS[comparison.metric], comparison.typical[1]),
-        facts={"kind": "ab", "call": call.number} | comparison.as_json() | {"left_out": left_out},
+        facts={"kind": "ab", "call": call.number} | comparison.as_json() | {"left_out": left_out} | cache,
     )
 
 

@@ -15,6 +15,7 @@ from pytest_claude_latency.results.result import TestResult
 _MARGIN = "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits."
 _PERCENTILES = "# A limit on p95 is the lowest value that these samples show p95 to keep, at 95 %, and the same margin."
 _EXISTING = "# An existing limit is never loosened."
+_CACHES = "# Cold and warm prompt caches are kept apart; a limit covers both. A fixture can warm the cache for a test."
 _FLAKY = "#   flaky    {}"
 _EXACT = "# A replay in virtual time measures the same every time: there the margin is room for the next recording."
 
@@ -32,7 +33,8 @@ def lines(suggestions: Suggestions) -> list[str]:
     texts: list[str] = []
     if suggestions.suggestions:
         percentiles = [_PERCENTILES] if suggestions.percentiles else []
-        texts += [_MARGIN, *percentiles, _EXISTING, *([_EXACT] if suggestions.exact else [])]
+        caches = [_CACHES] if suggestions.mixes_caches else []
+        texts += [_MARGIN, *percentiles, _EXISTING, *([_EXACT] if suggestions.exact else []), *caches]
     for suggestion in suggestions.suggestions:
         samples = number_of(suggestion.samples, "sample")
         texts += ["", f"# {suggestion.nodeid}: {samples}, {suggestion.kind}"]
@@ -44,6 +46,9 @@ def lines(suggestions: Suggestions) -> list[str]:
                 fact = f"{proposal.statistic} at most {measured}" if proposal.statistic else f"measured {measured}"
             existing = f", now {' '.join(limit.text() for limit in proposal.existing)}" if proposal.existing else ""
             texts.append(f"#   {proposal.metric:<8} {fact}{existing}")
+            for cache, count, bound in proposal.groups:
+                span = show(METRICS[proposal.metric], bound)
+                texts.append(f"#   {'':<8} {cache}, {number_of(count, 'sample')}: {span}")
         texts += [_FLAKY.format(flaky.text()) for flaky in suggestions.flaky.get(suggestion.nodeid, ())]
         texts += suggestion.marker.splitlines() if suggestion.changes else ["#   nothing to change"]
     if suggestions.left_out:

@@ -84,8 +84,9 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
     for run_verdict in row.run_verdicts:
         if run_verdict.shown:
             _wrapped(run_verdict.headline, reporter, indent=2)
+        word = "apart" if run_verdict.kind == "percentile" else "changed"
         for note in run_verdict.notes:
-            _wrapped(f"changed: {note}", reporter, indent=4)
+            _wrapped(f"{word}: {note}", reporter, indent=4)
     if reporter.verbosity <= 0:
         return
     for sample in row.samples:

@@ -20,6 +20,7 @@ from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import can_keep, share_of, standing
+from pytest_claude_latency.metrics.prompt_cache import Cache, kept_apart
 from pytest_claude_latency.metrics.series import Series, by_test, series_of
 from pytest_claude_latency.results.flaky_limits import FlakyLimit, flaky_limits
 from pytest_claude_latency.results.result import TestResult
@@ -53,6 +54,8 @@ class Proposal:
     existing: tuple[Limit, ...] = ()
     """What it promises now."""
     reason: str | None = None
+    groups: tuple[tuple[Cache, int, int], ...] = ()
+    """Where samples met the prompt cache in different states: each, its samples, and what was measured of these."""
 
     @property
     def statistic(self) -> str | None:
@@ -111,6 +114,11 @@ class Suggestions:
     def exact(self) -> bool:
         """Whether any of them comes from a replay in virtual time."""
         return any(suggestion.exact for suggestion in self.suggestions)
+
+    @property
+    def mixes_caches(self) -> bool:
+        """Whether any of them is made of samples with a cold and with a warm prompt cache."""
+        return any(proposal.groups for suggestion in self.suggestions for proposal in suggestion.proposals)
 
     @property
     def percentiles(self) -> bool:
@@ -206,22 +214,28 @@ def _proposal(series: Series, metric: str, existing: tuple[Limit, ...]) -> Propo
     # without streaming ttft is total: two limits on one number
     if metric == "ttft" and not all(call.streamed for sample in series.samples for call in sample.calls):
         return Proposal(metric, None, existing, existing, NOT_STREAMED)
-    all_readings = [sample.reading(METRICS[metric]) for sample in series.samples]
-    readings = sorted((reading for reading in all_readings if reading is not None), reverse=True)
-    over = 0  # how many samples may be over the limit
-    statistic = None
     # a test that has a plain limit keeps its kind of promise
-    if can_keep(len(readings), _SHARE) and all(limit.statistic is not None for limit in existing):
-        statistic = STATISTIC
-        # as far down as the samples still prove it: their largest value would be looser than need be
-        while standing(over + 1, len(readings), _SHARE) == "kept":
-            over += 1
+    may_be_percentile = all(limit.statistic is not None for limit in existing)
+    statistic, bounds = None, []
+    # The largest group first: it decides whether there are enough samples for a percentile.
+    for cache, samples in kept_apart(series.samples, lambda sample: sample.calls).items():
+        all_readings = [sample.reading(METRICS[metric]) for sample in samples]
+        readings = sorted((reading for reading in all_readings if reading is not None), reverse=True)
+        over = 0  # how many samples may be over the limit
+        if may_be_percentile and can_keep(len(readings), _SHARE):
+            statistic = STATISTIC
+            # as far down as the samples still prove it: their largest value would be looser than need be
+            while standing(over + 1, len(readings), _SHARE) == "kept":
+                over += 1
+        bounds.append((cache, len(samples), readings[over] if readings else math.inf))
+    # One limit has to fit all of them: each group is judged by itself.
+    worst = max((bound for *_, bound in bounds), default=math.inf)
     # infinite is what never came, for example the text of an answer without any
-    worst = readings[over] if readings else math.inf
     if worst == math.inf:
         return Proposal(metric, None, existing, existing, METRICS[metric].absent)
     limit = Limit(metric, statistic, with_margin(int(worst)), ORIGIN)
-    return Proposal(metric, int(worst), _not_looser(limit, existing), existing)
+    groups = tuple((cache, count, int(bound)) for cache, count, bound in bounds) if len(bounds) > 1 else ()
+    return Proposal(metric, int(worst), _not_looser(limit, existing), existing, groups=groups)
 
 
 def _not_looser(proposed: Limit, existing: tuple[Limit, ...]) -> tuple[Limit, ...]:

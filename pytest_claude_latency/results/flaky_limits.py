@@ -7,7 +7,7 @@ scatter is therefore taken to reach as far beyond the slowest sample as that lie
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -16,7 +16,8 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import percentile
-from pytest_claude_latency.metrics.sample import NEVER
+from pytest_claude_latency.metrics.prompt_cache import kept_apart
+from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.metrics.series import Series
 
 LEAST: Final = 3
@@ -48,15 +49,18 @@ class FlakyLimit:
 
 def flaky_limits(series: Series, limits: Iterable[Limit]) -> tuple[FlakyLimit, ...]:
     """Return those of a test's limits that lie inside the scatter of its samples, each once."""
-    found = {limit.text(): _flaky(series, limit) for limit in limits}
-    return tuple(flaky for flaky in found.values() if flaky is not None)
+    # What a cold and a warm prompt cache take is no scatter.
+    groups = kept_apart(series.samples, lambda sample: sample.calls).values()
+    by_text = {limit.text(): limit for limit in limits}
+    found = [next(filter(None, (_flaky(group, limit, series) for group in groups)), None) for limit in by_text.values()]
+    return tuple(flaky for flaky in found if flaky is not None)
 
 
-def _flaky(series: Series, limit: Limit) -> FlakyLimit | None:
+def _flaky(samples: Sequence[Sample], limit: Limit, series: Series) -> FlakyLimit | None:
     metric = METRICS[limit.metric]
     if limit.statistic is not None or not limit.is_general or metric.kind != "duration":
         return None
-    all_readings = [sample.reading(metric) for sample in series.samples]
+    all_readings = [sample.reading(metric) for sample in samples]
     readings = [reading for reading in all_readings if reading is not None and reading != NEVER]
     if len(readings) < LEAST:
         return None

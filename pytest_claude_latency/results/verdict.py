@@ -11,9 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from pytest_claude_latency.budgets.limit import Limit
-from pytest_claude_latency.budgets.percentile_judgement import judge
+from pytest_claude_latency.budgets.percentile_judgement import PercentileJudgement, judge
 from pytest_claude_latency.metrics.metric import METRICS, json_number
+from pytest_claude_latency.metrics.prompt_cache import Cache, kept_apart
+from pytest_claude_latency.metrics.sample import Sample
 from pytest_claude_latency.metrics.series import by_test, sample_of
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.results.result import TestResult
 
 NOT_JUDGED: Final = "{about} was not judged: {reason}"
@@ -21,6 +24,7 @@ NO_BUDGETS: Final = "the run judges no budgets"
 NO_SAMPLE: Final = "no sample ran"
 NO_API: Final = "its answers are made up, and have no percentiles"
 INCOMPLETE: Final = "{incomplete} of {ran} samples ended before they were done"
+SMALL_GROUP: Final = "{count} with {cache}: {headline}"
 STRICTLY: Final = "\n  (--latency-strict)"
 
 
@@ -78,51 +82,77 @@ def on_percentiles(
 ) -> list[RunVerdict]:
     """Return the verdict of all samples on each percentile that a test promises, in the order of the tests' ids.
 
-    `judged` says whether the run judges budgets. A percentile for which there are too few samples warns; under
-    `strict` it fails. `most` is how many samples there can be, where each may be the last.
+    Samples with a cold and with a warm prompt cache are judged apart. `judged` says whether the run judges budgets. A
+    percentile for which there are too few samples warns; under `strict` it fails. `most` is how many samples there can
+    be, where each may be the last.
     """
     return [
-        _on_percentile(nodeid, limit, samples, judged=judged, strict=strict, most=most)
+        verdict
         for nodeid, samples in by_test(results).items()
         # each sample carries the same limits: by their texts they are one
         for limit in {limit.text(): limit for sample in samples for limit in sample.percentiles}.values()
+        for verdict in _on_percentile(nodeid, limit, samples, judged=judged, strict=strict, most=most)
     ]
 
 
 def _on_percentile(
     nodeid: str, limit: Limit, samples: Sequence[TestResult], *, judged: bool, strict: bool, most: int | None
-) -> RunVerdict:
+) -> list[RunVerdict]:
+    """Return the verdict on one percentile; several where samples met the prompt cache in different states."""
     # a skipped sample ran no code of the test, so it says nothing about its speed
     ran = [sample for sample in samples if sample.outcome != "skipped"]
     complete = [sample for sample in ran if not sample.incomplete]
-    measured = [sample_of(sample) for sample in complete]
+    groups = kept_apart(complete, lambda sample: sample.calls) or {"no cache": []}
+    judgements = {cache: judge(limit, _measured(limit, group), most) for cache, group in groups.items()}
+    largest, *others = judgements
+    is_mixed = bool(others)
+    verdicts = [_verdict_of(nodeid, judgements[largest], largest if is_mixed else None, strict=strict)]
+    for cache in others:
+        judgement = judgements[cache]
+        if judgement.verdict in ("kept", "broken"):
+            verdicts.append(_verdict_of(nodeid, judgement, cache, strict=strict))
+        else:  # the largest group says whether more samples are needed; a first, cold one stays alone for ever
+            count = number_of(len(groups[cache]), "sample")
+            note = SMALL_GROUP.format(count=count, cache=cache, headline=judgement.headline())
+            verdicts[0] = replace(verdicts[0], notes=(*verdicts[0].notes, note))
+    reason = None
+    if not judged:
+        reason = NO_BUDGETS
+    elif not ran:
+        reason = NO_SAMPLE
+    elif any(sample.simulated for sample in ran):
+        reason = NO_API
+    # a percentile of the samples that succeeded would look better than the test is
+    elif len(complete) < len(ran):
+        reason = INCOMPLETE.format(incomplete=len(ran) - len(complete), ran=len(ran))
+    return verdicts if reason is None else [verdict.not_judged(reason) for verdict in verdicts]
+
+
+def _measured(limit: Limit, results: Sequence[TestResult]) -> list[Sample]:
+    """Return what the samples measured of the calls that a limit is about."""
+    measured = [sample_of(result) for result in results]
     # streams of sessions are no prompt calls, so a result has them apart; conditions tell of prompt calls
-    if limit.endpoint == "session":
-        measured = [
-            replace(sample, calls=result.session_calls, conditions=())
-            for sample, result in zip(measured, complete, strict=True)
-        ]
-    judgement = judge(limit, measured, most)
+    if limit.endpoint != "session":
+        return measured
+    return [
+        replace(sample, calls=result.session_calls, conditions=())
+        for sample, result in zip(measured, results, strict=True)
+    ]
+
+
+def _verdict_of(nodeid: str, judgement: PercentileJudgement, cache: Cache | None, *, strict: bool) -> RunVerdict:
+    """Return a judgement as a verdict. `cache` names the group of samples, where there is more than one."""
     # neither kept nor broken: more samples, or another limit, are needed
     unsettled = judgement.verdict in ("inconclusive", "not measured")
-    verdict = RunVerdict(
+    group = "" if cache is None else f"{cache}: "
+    return RunVerdict(
         nodeid=nodeid,
-        about=judgement.name,
+        about=judgement.name if cache is None else f"{judgement.name}, {cache}",
         verdict=judgement.verdict,
-        headline=judgement.headline(),
-        message=judgement.message() + (STRICTLY if unsettled else ""),
+        headline=group + judgement.headline(),
+        message=group + judgement.message() + (STRICTLY if unsettled else ""),
         fails=judgement.broken or (strict and unsettled),
         warns=unsettled,
-        value=json_number(METRICS[limit.metric], judgement.measured),
-        facts={"kind": "percentile"} | judgement.as_json(),
+        value=json_number(METRICS[judgement.limit.metric], judgement.measured),
+        facts={"kind": "percentile"} | judgement.as_json() | ({} if cache is None else {"prompt_cache": cache}),
     )
-    if not judged:
-        return verdict.not_judged(NO_BUDGETS)
-    if not ran:
-        return verdict.not_judged(NO_SAMPLE)
-    if any(sample.simulated for sample in ran):
-        return verdict.not_judged(NO_API)
-    # a percentile of the samples that succeeded would look better than the test is
-    if len(complete) < len(ran):
-        return verdict.not_judged(INCOMPLETE.format(incomplete=len(ran) - len(complete), ran=len(ran)))
-    return verdict

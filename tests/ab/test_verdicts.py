@@ -155,3 +155,64 @@ def test_answers_without_a_token_have_only_their_total_compared() -> None:
 
 def test_results_without_pairs_get_no_verdict() -> None:
     assert on_pairs([TestResult(nodeid=TEST)], strict=True) == []
+
+
+# ── cold and warm prompt caches ──
+
+
+def cached(pair: ABPair, recorded: str, current: str) -> ABPair:
+    """A pair whose two requests met the prompt cache like this: `cold`, `warm` or not at all."""
+
+    def side(request: MeasuredRequest, state: str) -> MeasuredRequest:
+        read, written = 5000 * (state == "warm"), 5000 * (state == "cold")
+        return replace(request, call=replace(request.call, cache_read_tokens=read, cache_write_tokens=written))
+
+    return replace(pair, recorded=side(pair.recorded, recorded), current=side(pair.current, current))
+
+
+def test_a_first_pair_with_a_cold_cache_is_left_out_of_those_with_a_warm_one() -> None:
+    first, *rest = pairs(0.3, of=5)
+
+    verdicts = concluded(
+        results(*map(ab_sample, [cached(first, "cold", "warm"), *(cached(pair, "warm", "warm") for pair in rest)]))
+    )
+
+    assert list(verdicts) == ["ab (warm cache) ttft", "ab (warm cache) total"]
+    ttft = verdicts["ab (warm cache) ttft"]
+    assert (ttft.verdict, ttft.facts["samples_before"], ttft.facts["prompt_cache"]) == ("regression", 4, "warm cache")
+    assert ttft.headline.endswith(
+        "1 of 5 pairs left out: cold cache for the recorded request, warm cache for the current one"
+    )
+
+
+def test_large_groups_are_judged_each_by_itself() -> None:
+    cold = [cached(pair, "cold", "cold") for pair in pairs(0, of=6)]
+    warm = [cached(pair, "warm", "warm") for pair in pairs(1, of=6)]
+
+    verdicts = concluded(results(*map(ab_sample, [*cold, *warm])))
+
+    assert {name: verdict.verdict for name, verdict in verdicts.items() if "ttft" in name} == {
+        "ab (cold cache) ttft": "unchanged",
+        "ab (warm cache) ttft": "regression",
+    }
+
+
+def test_pairs_in_which_one_request_warmed_the_cache_for_the_other_compare_nothing() -> None:
+    mixed = [
+        cached(pair, *(("cold", "warm") if place % 2 else ("warm", "cold")))
+        for place, pair in enumerate(pairs(0, of=6))
+    ]
+
+    (verdict,) = concluded(results(*map(ab_sample, mixed))).values()
+
+    assert verdict.verdict == "not compared"
+    assert "cold cache for the recorded request, warm cache for the current one" in verdict.headline
+
+
+def test_a_cache_that_only_the_current_request_uses_is_the_change_itself() -> None:
+    first, *rest = pairs(-0.3, of=6)
+    mixed = [cached(first, "", "cold"), *(cached(pair, "", "warm") for pair in rest)]
+
+    assert concluded(results(*map(ab_sample, mixed)))["ab (warm cache) ttft"].verdict == "improvement"
+    alike = concluded(results(*map(ab_sample, [cached(pair, "", "warm") for pair in pairs(-0.3, of=6)])))
+    assert alike["ab ttft"].verdict == "improvement"
