@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -20,36 +20,49 @@ _MOST = 20
 
 
 def write(
-    results: Iterable[TestResult], reporter: pytest.TerminalReporter, arguments: Callable[[Iterable[str]], str]
+    results: Collection[TestResult],
+    fixtures: Mapping[str, tuple[int, float, int]],
+    reporter: pytest.TerminalReporter,
+    arguments: Callable[[Iterable[str]], str],
 ) -> None:
-    """Write the section, if the run recorded something or failed to. `arguments` makes those of a command of ids."""
-    samples_by_test = by_test(results)
+    """Write the section, if the run recorded something or failed to.
+
+    `fixtures` are higher-scoped ones that have a recording of their own, with their calls, seconds and bytes.
+    `arguments` makes those of a command of ids.
+    """
     written: dict[str, list[TestResult]] = {}
     failed: dict[str, None] = {}  # the samples of a test most often fail for one reason
-    for nodeid, samples in samples_by_test.items():
+    for nodeid, samples in by_test(results).items():
         if kept := [sample for sample in samples if sample.recorded_bytes]:
             written[nodeid] = kept
         failed |= {f"{nodeid}: {sample.not_recorded}": None for sample in samples if sample.not_recorded}
-    if not written and not failed:
+    if not written and not failed and not fixtures:
         return
     reporter.write_sep("=", "claude latency: recordings")
-    if written and (len(written) <= _MOST or reporter.verbosity > 0):
-        rows = [_HEADERS]
-        for nodeid, samples in written.items():
-            calls = sum(len(sample.calls) + len(sample.setup_calls) for sample in samples)
-            time = duration.show(sum(duration.nanoseconds(sample.elapsed or 0.0) for sample in samples))
-            size = size_text(sum(sample.recorded_bytes or 0 for sample in samples))
-            rows.append((printable(nodeid), str(len(samples)), str(calls), time, size))
-        # without the last column: some terminals wrap a line that fills it
-        widths = column_widths(rows, max(reporter.config.get_terminal_writer().fullwidth - 1, 40))
-        for name, *facts in rows:
-            reporter.write_line(line_of((shorten(name, widths[0]), *facts), widths, range(1, len(_HEADERS))))
-    # never shortened: what was not written will be missed in the next replay
+    rows = [*_rows_of_tests(written), *(_row(name, 1, *facts) for name, facts in fixtures.items())]
+    if rows and (len(rows) <= _MOST or reporter.verbosity > 0):
+        widths = column_widths([_HEADERS, *rows], max(reporter.config.get_terminal_writer().fullwidth - 1, 40))
+        for name, *figures in [_HEADERS, *rows]:
+            reporter.write_line(line_of((shorten(name, widths[0]), *figures), widths, range(1, len(_HEADERS))))
     for text in failed:
         reporter.write_line(printable(f"not written: {text}"), yellow=True)
-    count = number_of(sum(map(len, written.values())), "recording")
+    count = number_of(sum(map(len, written.values())) + len(fixtures), "recording")
     reporter.write_line(f"{count} written{f', {len(failed)} not' if failed else ''}")
-    if written:
+    if rows:
         variants = " --latency-variants" if any(sample.variant for kept in written.values() for sample in kept) else ""
-        files = arguments(dict.fromkeys(nodeid.partition("::")[0] for nodeid in written))
+        # A fixture is replayed with the tests that use it, wherever it is defined.
+        tests = [result.nodeid for result in results] if fixtures else list(written)
+        files = arguments(dict.fromkeys(nodeid.partition("::")[0] for nodeid in tests))
         reporter.write_line(f"replay them: pytest --latency-budget{variants} {files}")
+
+
+def _rows_of_tests(written: Mapping[str, Sequence[TestResult]]) -> Iterator[tuple[str, ...]]:
+    for nodeid, samples in written.items():
+        calls = sum(len(sample.calls) + len(sample.setup_calls) for sample in samples)
+        seconds = sum(sample.elapsed or 0.0 for sample in samples)
+        yield _row(nodeid, len(samples), calls, seconds, sum(sample.recorded_bytes or 0 for sample in samples))
+
+
+def _row(name: str, samples: int, calls: int, seconds: float, size: int) -> tuple[str, ...]:
+    time = duration.show(duration.nanoseconds(seconds))
+    return printable(name), str(samples), str(calls), time, size_text(size)

@@ -25,17 +25,19 @@ class WorkerReporter:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    @pytest.hookimpl(wrapper=True)
+    # Innermost: xdist sends the output at the end of a wrapper of its own, which is registered earlier.
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:
         """Leave everything as it was, and send what belongs to no single result."""
         try:
             return (yield)
         finally:
-            # After all other plugins: fixtures of the session are torn down by now.
+            # Fixtures of the session are torn down by now.
             self._session.current.close()
             collected = self._session.collected_tests
             session.config.workeroutput[REPORTED] = {  # type: ignore[attr-defined]  # xdist's
                 "warnings": list(self._session.warnings),
+                "fixtures": self._session.recorded_fixtures,
                 "collected": None if collected is None else collected.as_json(),
             }
 
@@ -111,6 +113,7 @@ class Reporter:
             return
         for warning in output["warnings"]:
             self._session.warn(warning)
+        self._session.recorded_fixtures.update({name: tuple(facts) for name, facts in output["fixtures"].items()})
         if self._session.collected_tests is not None and output["collected"] is not None:
             self._session.collected_tests.join(output["collected"])
 
@@ -187,7 +190,8 @@ class Reporter:
         if self._session.settings.mode.records and self._end.results:
             from pytest_claude_latency.report import recorded
 
-            recorded.write(self._end.results, terminalreporter, self._session.arguments_for)
+            fixtures = self._session.recorded_fixtures
+            recorded.write(self._end.results, fixtures, terminalreporter, self._session.arguments_for)
         if self._session.settings.suggests and self._end.results:
             from pytest_claude_latency.report import suggestions
 

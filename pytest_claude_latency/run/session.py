@@ -45,6 +45,8 @@ class Session:
         self.settings = settings
         self.current = CurrentMeasurement(settings, self.warn)
         self._warnings: list[str] = []
+        self.recorded_fixtures: dict[str, tuple[int, float, int]] = {}
+        """The recordings of higher-scoped fixtures that were written: calls, seconds and bytes of each, by its name."""
         self._staging_folder: Path | None = None
         # xdist gives a worker's config this attribute, and no other process has it.
         self._worker_input: dict[str, str] | None = getattr(config, "workerinput", None)

@@ -83,3 +83,37 @@ def test_what_record_missing_replays_is_not_told(suite: Suite) -> None:
 
     result.stdout.fnmatch_lines(["test_it.py::test_b * kB", "1 recording written"])
     result.stdout.no_fnmatch_line("test_it.py::test_a * kB")
+
+
+OF_FIXTURES = """
+@pytest.fixture(scope="module")
+def asked():
+    ask("one")
+    yield ask("two")
+
+
+def test_it(asked, claude_latency):
+    pass
+
+
+def test_again(asked, claude_latency):
+    ask()
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_the_recordings_of_wider_fixtures_are_told_too(suite: Suite, workers: tuple[str, ...]) -> None:
+    suite.write(OF_FIXTURES)
+
+    result = suite.record(*workers)
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "recorded                   samples  calls *time *size",
+            "test_it.py::test_again           1      1 *s *B",
+            "test_it.py::@module.asked        1      2 *s *B",
+            "2 recordings written",
+            "replay them: pytest --latency-budget test_it.py",
+        ]
+    )

@@ -8,7 +8,7 @@ calls none of the library's own is not known to end at a door: its answer is rec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from itertools import count
 from typing import Any, Final, final
 
@@ -54,46 +54,50 @@ class ProgramsTransport:
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
-        token = AROUND.set(self)
-        try:
-            given = _Given(self._real.handle_request(request))
-        except Exception as error:
-            if self.is_met or self.replays:
-                raise
-            given = _Given(error)
-        finally:
-            AROUND.reset(token)
+        with _Asked(self) as asked:
+            asked.answer = self._real.handle_request(request)
         if self.is_met:
-            return given.answer
+            return asked.answer
         # A cache, or a mock. In a replay recordings answer first.
         if self.replays:
-            given.answer.close()
-        return self._instead(given).handle_request(request)
+            asked.answer.close()
+        return self._instead(asked).handle_request(request)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
-        token = AROUND.set(self)
-        try:
-            given = _Given(await self._real.handle_async_request(request))
-        except Exception as error:
-            if self.is_met or self.replays:
-                raise
-            given = _Given(error)
-        finally:
-            AROUND.reset(token)
+        with _Asked(self) as asked:
+            asked.answer = await self._real.handle_async_request(request)
         if self.is_met:
-            return given.answer
+            return asked.answer
         if self.replays:
-            await given.answer.aclose()
-        return await self._instead(given).handle_async_request(request)
+            await asked.answer.aclose()
+        return await self._instead(asked).handle_async_request(request)
 
 
 @final
-class _Given:
-    """A transport whose answer is here: a response or an error."""
+class _Asked:
+    """A block in which the program's transport handles a request, and then a transport whose answer is here.
 
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
+    An error is the answer of one that asked no other transport: whoever notes the answer has to see it. Where a door
+    met the request, it has noted the error; in a replay such a transport has failed, and that is the program's own.
+    """
+
+    def __init__(self, around: ProgramsTransport) -> None:
+        self._around = around
+        self._token: Token[ProgramsTransport | None] | None = None
+        self.answer: Any = None
+
+    def __enter__(self) -> _Asked:
+        self._token = AROUND.set(self._around)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if self._token is not None:
+            AROUND.reset(self._token)
+        if not isinstance(error, Exception) or self._around.is_met or self._around.replays:
+            return False
+        self.answer = error
+        return True
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
