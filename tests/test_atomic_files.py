@@ -149,7 +149,7 @@ def test_a_write_that_finds_no_room_leaves_the_old_recording_and_nothing_else(tm
 
     with (
         _a_full_disk(),
-        pytest.raises(CassetteWriteError, match=r"cannot write the recording .*/recording\.jsonl: File too large"),
+        pytest.raises(CassetteWriteError, match=rf"{CassetteWriteError.what} .*/recording\.jsonl: File too large"),
     ):
         recording(answering(b"new" * 1000)).save(path)
 
@@ -159,7 +159,7 @@ def test_a_write_that_finds_no_room_leaves_the_old_recording_and_nothing_else(tm
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "cassettes").write_text("a file")
 
-    with pytest.raises(CassetteWriteError, match=r"cannot write the recording .*test_a\.1\.jsonl: Not a directory"):
+    with pytest.raises(CassetteWriteError, match=rf"{CassetteWriteError.what} .*test_a\.1\.jsonl: Not a directory"):
         _saved(tmp_path / "test_x.py", "one")
 
     assert _files(tmp_path) == {"cassettes": "a file"}

@@ -24,6 +24,10 @@ from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
 
+NOTHING_RECORDED: Final = "nothing is recorded that could answer this {request}"
+NOTHING_FITS: Final = "no recorded answer fits this {request}"
+SENT_TOO_OFTEN: Final = "this {request} was sent more often than it was recorded"
+
 _COLUMNS, _INDENT = 79, 12  # of a line, and in front of its text
 _ARGUMENT = re.compile(r"(?:'[^']*'|\S)+")  # of a command, in which a space stands between quotes only
 _WIDTH, _LEAST_WIDTH = 60, 30  # characters of a value that are shown
@@ -182,9 +186,9 @@ def explanation(
     called_by = [_fact("called by", origin.caller)] if origin.caller else []
     without_key = WITHOUT_KEY if matcher is None and is_prompt_call(sent) else ""
     if matcher is None:
-        head, facts = f"nothing is recorded that could answer this {request}", [_fact("missing", recording)]
+        head, facts = NOTHING_RECORDED.format(request=request), [_fact("missing", recording)]
     elif fitting := matcher.fitting(sent):
-        head = f"this {request} was sent more often than it was recorded"
+        head = SENT_TOO_OFTEN.format(request=request)
         *numbers, last = map(str, fitting)
         times = f"{len(fitting)} times, as exchanges {', '.join(numbers)} and {last}"
         if len(fitting) == 1:
@@ -193,7 +197,7 @@ def explanation(
         facts += [_fact("let by", origin.let_by)] if origin.let_by else []
         unmeant, is_fault = origin.remedy, True
     elif not matcher.exchanges:
-        head, facts = f"no recorded answer fits this {request}", [_fact("recording", f"{recording} holds no exchange")]
+        head, facts = NOTHING_FITS.format(request=request), [_fact("recording", f"{recording} holds no exchange")]
     else:
         requests = [exchange.request for exchange in matcher.exchanges]
         number = (nearest(requests, sent, matcher.rules) or 0) + 1
@@ -204,7 +208,7 @@ def explanation(
             facts, unmeant = [*called_by], f"take the call out of {origin.caller or origin.line or 'the program'}"
             causes += [origin.caller]
         else:
-            head = f"no recorded answer fits this {request}"
+            head = NOTHING_FITS.format(request=request)
             facts = [_fact("" if index else "changed", change.text) for index, change in enumerate(changed)]
             causes += sorted({change.name for change in changed} or {_INDEX.sub("", place.path) for place in places})
             is_fault = any(change.slows for change in changed)

@@ -7,8 +7,9 @@ from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.plurals import number_of
 
+ONLY_CHILDREN = "no call of this test was measured, but its child processes called a Claude API"
 ONLY_CHILDREN_CALLED = (
-    "no call of this test was measured, but its child processes called a Claude API\n"
+    f"{ONLY_CHILDREN}\n"
     "  do        call Claude in the process of the test: in threads or tasks instead of child processes"
 )
 

@@ -21,6 +21,8 @@ HEADERS = ("test", "calls", "TTFT", "total", "tokens", "verdict")
 NOT_STREAMED = "*"
 ELAPSED = "+"
 SIMULATED = ", simulated"
+ONE_NOT_JUDGED = "1 latency budget was not judged; pytest --latency-budget judges it"
+SOME_NOT_JUDGED = "{number} latency budgets were not judged; pytest --latency-budget judges them"
 _FOOTNOTES = {
     NOT_STREAMED: f"{NOT_STREAMED} not streamed: the first token comes with the last",
     ELAPSED: f"{ELAPSED} elapsed: from the first request sent to the last answer ended",
@@ -122,5 +124,4 @@ def not_judged(summary: Summary) -> str | None:
     number = summary.verdicts.get("not judged", 0)
     if number == 0 or summary.run.judged:
         return None
-    were, them = ("budget was", "it") if number == 1 else ("budgets were", "them")
-    return f"{number} latency {were} not judged; pytest --latency-budget judges {them}"
+    return ONE_NOT_JUDGED if number == 1 else SOME_NOT_JUDGED.format(number=number)

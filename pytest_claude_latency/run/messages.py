@@ -28,18 +28,20 @@ ANOTHER_LOOP = (
     "without this plugin; the failed attempt is part of the numbers: let each test make its client, or use one loop"
 )
 NOTHING_VARIED = (
-    "the variant changed no call: its when= fits none, or all of them were like it already; the numbers are those of "
+    "the variant changed no call: its when= fits none, or its values were there already; the numbers are those of "
     "the test as it is written"
 )
 VARIANT_FAILED = "a variant's failure is a finding, not a failure of the run"
 VARIANT_REFUSED = "the API refused the variant's request, which says nothing of its quality: {}"
+ELSEWHERE = "came from a mock, a cache or another tool"
+STRAY = "a thread called the API after its test had ended; nothing was sent"
 INTERRUPTED = "the run was interrupted"
 
 
 def stray_call(thread: str, test: str, request: str) -> str:
     """Return what is said of a thread that called the API after its test had ended."""
     return (
-        f"a thread called the API after its test had ended; nothing was sent\n"
+        f"{STRAY}\n"
         f"  thread    {thread}\n"
         f"  test      {test}\n"
         f"  request   {request}\n"
@@ -89,7 +91,7 @@ def mixed_set(recorded: int, found: int, command: str) -> str:
 def two_sets(samples: int, command: str) -> str:
     """Return what is said of recordings that have the size of their set, and are of more than one."""
     return (
-        "its recordings are a mixed set: they are as many as they say, and were not recorded together; record them "
+        "its recordings are a mixed set: their number is right, but they were not recorded together; record them "
         f"again: {command} --latency-samples={samples}"
     )
 
@@ -161,8 +163,8 @@ def answered_elsewhere(requests: Sequence[str]) -> str:
     what = Counter(requests)
     listed = ", ".join(f"{request} ({count} times)" if count > 1 else request for request, count in what.items())
     return (
-        f"{number_of(len(requests), 'answer')} came from a mock, a cache or another tool (respx, VCR, pytest-httpx, a "
-        f"transport of the program's own), not straight from the network: {listed}; neither recorded nor judged"
+        f"{number_of(len(requests), 'answer')} {ELSEWHERE} (respx, VCR, pytest-httpx, a transport of the program's "
+        f"own), not straight from the network: {listed}; neither recorded nor judged"
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_claude_latency.ab.recorded_request import (
+    CURRENT_QUOTES,
+    RECORDED_QUOTES,
     Obstacle,
     RequestPair,
     as_sent_now,
@@ -126,8 +128,8 @@ def test_words_of_an_earlier_answer_are_found_on_either_side() -> None:
     in_recording = list(request_pairs(old, run(ask("one"), ask("x")), run(ask("one"), ask("x")), EXACT, ()))
     now = list(request_pairs(new, [answered, second], [answered, second], EXACT, ()))
 
-    assert in_recording[1] == Obstacle("its recorded request quotes an earlier answer")
-    assert now[1] == Obstacle("its request quotes an earlier answer")
+    assert in_recording[1] == RECORDED_QUOTES
+    assert now[1] == CURRENT_QUOTES
     assert isinstance(in_recording[0], RequestPair)
     assert isinstance(now[0], RequestPair)
     assert (sendable(old), sendable(new)) == (1, 2)

@@ -260,7 +260,7 @@ def test_what_cannot_be_read_is_an_error_with_file_line_and_reason(text: str, li
 
     assert (caught.value.path, caught.value.line) == (HERE, line)
     assert reason in caught.value.reason
-    assert str(caught.value).startswith(f"cannot read the recording {HERE}")
+    assert str(caught.value).startswith(f"{CassetteError.what} {HERE}")
 
 
 @given(st.integers(0, len(TEXT) - 2))

@@ -14,6 +14,7 @@ from pytest_claude_latency.cassettes.paths import fixture_path, path_of
 from pytest_claude_latency.cassettes.recording import Recording, timestamp
 from pytest_claude_latency.cli import recordings_in_use
 from pytest_claude_latency.cli.command import main
+from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.support.some_recording import answering, recording
 
@@ -307,7 +308,7 @@ def test_explain_reads_the_name_of_folders_from_the_ini_file_as_check_does(
     path.write_text("not a recording\n" + path.read_text())
 
     assert main(["explain", "tests"]) == 1
-    assert "cannot read the recording tests/tapes/test_a/test_a.1.jsonl, line 1" in capsys.readouterr().out
+    assert f"{CassetteError.what} tests/tapes/test_a/test_a.1.jsonl, line 1" in capsys.readouterr().out
 
 
 def test_the_command_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:

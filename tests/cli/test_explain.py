@@ -13,6 +13,7 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.diagnosis.recorded_traces import trace_of
 from pytest_claude_latency.diagnosis.rules import find
+from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.support.some_call import some_call
 from tests.support.some_recording import recording
@@ -176,7 +177,7 @@ def test_a_recording_that_cannot_be_read_is_named_and_the_others_are_explained(c
 
     assert main(["explain", "cassettes"]) == 1
     first, *others = capsys.readouterr().out.splitlines()
-    assert first.startswith("cannot read the recording cassettes/test_it/test_a.1.jsonl, line 1: ")
+    assert first.startswith(f"{CassetteError.what} cassettes/test_it/test_a.1.jsonl, line 1: ")
     assert any("test_b" in line for line in others)
 
 

@@ -13,6 +13,7 @@ from typing import Any, final
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from tests.plugin.suite import Suite
 from tests.support.bedrock_answers import converse, converse_stream, converse_tool_use
 from tests.support.chat_answers import chat, chat_tool_use
@@ -134,7 +135,7 @@ class ClientSuite:
         self._write(begin, ways, "another")
         closed = self.suite.replay(*_QUIET)
         closed.assert_outcomes(failed=len(ways))
-        misses = [line for line in closed.outlines if "no recorded answer fits this POST" in line]
+        misses = [line for line in closed.outlines if NOTHING_FITS.format(request="POST") in line]
         assert len(misses) >= len(ways)
         packets = self.suite.path / "network.txt"
         assert not packets.exists(), packets.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.http.guard.connection import ALL_UNMEASURED, REFUSED
 from tests.clients.client_suite import GAP, TTFB, ClientSuite, Way
 from tests.support.claude_messages import text
 
@@ -81,6 +82,6 @@ def test_its_own_engine_is_refused_in_a_replay_and_named_in_a_recording(clients:
     replayed = clients.suite.replay("-W", "ignore")
 
     recorded.assert_outcomes(failed=1)
-    recorded.stdout.fnmatch_lines(["no call of this test was measured, but it talked to a Claude API through dspy"])
+    recorded.stdout.fnmatch_lines([ALL_UNMEASURED.format(library="dspy")])
     replayed.assert_outcomes(failed=1)
-    replayed.stdout.fnmatch_lines(["dspy connects to a Claude API, and no recording can answer it; nothing was sent"])
+    replayed.stdout.fnmatch_lines([REFUSED.format(library="dspy")])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from pytest_claude_latency.messages_api.exchange import Request
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import Answer, hang_up, redirect, silence, status
@@ -471,7 +472,7 @@ def test_a_miss_fails_at_once_and_leaves_nothing(suite: Suite) -> None:
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*no recorded answer fits this POST /v1/messages*", "*messages?0?.content*"])
+    result.stdout.fnmatch_lines(["*" + NOTHING_FITS.format(request="POST /v1/messages*"), "*messages?0?.content*"])
     assert len(suite.server.log) == 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_claude_latency.errors import CassetteError
 from tests.plugin.suite import Suite
 
 TWO_TESTS = """
@@ -32,19 +33,19 @@ def _without_end(data: bytes) -> bytes:
 
 
 INVALID: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "truncated": (_cut, f"cannot read the recording {NAME}, line *: *"),
-    "without its end": (_without_end, f"cannot read the recording {NAME}*: *"),
-    "empty": (lambda data: b"", f"cannot read the recording {NAME}: the file is empty"),
-    "foreign": (lambda data: b'{"interactions": []}\n', f"cannot read the recording {NAME}, line 1: *"),
-    "not JSON": (lambda data: b"interactions:\n- request\n", f"cannot read the recording {NAME}, line 1: *"),
+    "truncated": (_cut, f"{CassetteError.what} {NAME}, line *: *"),
+    "without its end": (_without_end, f"{CassetteError.what} {NAME}*: *"),
+    "empty": (lambda data: b"", f"{CassetteError.what} {NAME}: the file is empty"),
+    "foreign": (lambda data: b'{"interactions": []}\n', f"{CassetteError.what} {NAME}, line 1: *"),
+    "not JSON": (lambda data: b"interactions:\n- request\n", f"{CassetteError.what} {NAME}, line 1: *"),
     "newer": (
         lambda data: data.replace(b'"version": 2', b'"version": 3'),
-        f"cannot read the recording {NAME}, line 1: *version 3*",
+        f"{CassetteError.what} {NAME}, line 1: *version 3*",
     ),
-    "not UTF-8": (lambda data: data + b"\xff\n", f"cannot read the recording {NAME}, line *: it is not UTF-8"),
+    "not UTF-8": (lambda data: data + b"\xff\n", f"{CassetteError.what} {NAME}, line *: it is not UTF-8"),
     "with a misspelt key": (
         lambda data: data.replace(b'"chunk"', b'"chnuk"', 1),
-        f'cannot read the recording {NAME}, line 5: it is not a line of a recording: expected *"chunk"*',
+        f'{CassetteError.what} {NAME}, line 5: it is not a line of a recording: expected *"chunk"*',
     ),
 }
 
@@ -87,7 +88,7 @@ def test_a_folder_in_the_place_of_a_recording(suite: Suite) -> None:
     result = suite.replay()
 
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([f"cannot read the recording {NAME}: Is a directory"])
+    result.stdout.fnmatch_lines([f"{CassetteError.what} {NAME}: Is a directory"])
 
 
 def test_an_invalid_recording_is_named_relative_to_rootdir(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +102,7 @@ def test_an_invalid_recording_is_named_relative_to_rootdir(suite: Suite, monkeyp
     result = suite.replay("..")
 
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([f"cannot read the recording {NAME}*"])
+    result.stdout.fnmatch_lines([f"{CassetteError.what} {NAME}*"])
     assert (Path.cwd() / ".." / NAME).exists()
 
 

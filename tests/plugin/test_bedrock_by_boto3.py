@@ -11,6 +11,7 @@ import pytest
 
 import pytest_claude_latency.http.changes.botocore
 import pytest_claude_latency.http.doors.urllib3  # noqa: F401  # as above
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from pytest_claude_latency.messages_api.exchange import Request
 from tests.plugin.suite import Suite
 from tests.support.bedrock_answers import converse, converse_stream, invoke_stream
@@ -167,7 +168,7 @@ def test_it():
     result = replayed_offline(bedrock)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*no recorded answer fits this POST /model/*"])
+    result.stdout.fnmatch_lines(["*" + NOTHING_FITS.format(request="POST /model/*")])
     assert not (bedrock.path / "result.json").exists()
 
 

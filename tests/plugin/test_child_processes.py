@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
+from pytest_claude_latency.http.guard.connection import REFUSED
+from pytest_claude_latency.measurement.unmeasured_calls import ONLY_CHILDREN
 from tests.plugin.suite import Suite
 from tests.support.far_server import FarServer, far_server
 
@@ -94,7 +97,7 @@ def test_a_test_whose_children_made_all_calls_fails(suite: Suite, mode: str) -> 
     result = suite.record("-k", "only", mode=mode)
 
     result.assert_outcomes(failed=4, deselected=4)
-    message = "no call of this test was measured, but its child processes called a Claude API"
+    message = ONLY_CHILDREN
     assert result.stdout.str().count(f"\n{message}\n") == 4
     assert suite.recordings() == []
 
@@ -106,7 +109,7 @@ def test_a_miss_of_a_forked_child_is_that_miss_in_the_test(suite: Suite) -> None
     result = suite.replay("-k", "beside")
 
     result.assert_outcomes(failed=4, deselected=4)
-    assert result.stdout.str().count("\nno recorded answer fits this POST /v1/messages\n") == 4
+    assert result.stdout.str().count("\n" + NOTHING_FITS.format(request="POST /v1/messages\n")) == 4
     result.stdout.no_fnmatch_line("*Pickl*")
     result.stdout.no_fnmatch_line("*RemoteTraceback*")
 
@@ -131,7 +134,7 @@ def lambda_call(prompt):
     sent = suite.run("--latency-mode=live", base_url=far.url)
 
     refused.assert_outcomes(failed=4)
-    assert refused.stdout.str().count("urllib.request connects to a Claude API, and no recording can answer it") >= 4
+    assert refused.stdout.str().count(REFUSED.format(library="urllib.request")) >= 4
     sent.assert_outcomes(failed=4)
     assert far.served > before
 
@@ -251,7 +254,7 @@ del test_end
     result = suite.run(key="a-key", base_url=far.url)
 
     result.assert_outcomes(passed=5, failed=2)
-    assert result.stdout.str().count(" connects to a Claude API, and no recording can answer it") >= 2
+    assert result.stdout.str().count(REFUSED.format(library="")) >= 2
     assert far.served == before + 4
 
 
@@ -294,7 +297,7 @@ def test_last():
         [
             "a child process that is older than the test asked Claude for something; nothing was sent",
             "*request   POST /v1/messages",
-            "urllib.request connects to a Claude API, and no recording can answer it; nothing was sent",
+            REFUSED.format(library="urllib.request"),
         ]
     )
     assert far.served == before
@@ -317,7 +320,7 @@ del test_end
     result = suite.run("--latency-mode=live", "-k", "executor or last", base_url=far.url)
 
     result.assert_outcomes(passed=1, failed=1, deselected=1)
-    result.stdout.fnmatch_lines(["no call of this test was measured, but its child processes called a Claude API"])
+    result.stdout.fnmatch_lines([ONLY_CHILDREN])
     assert far.served == before + 1
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_claude_latency.http.guard.connection import REFUSED
+from pytest_claude_latency.run.messages import STRAY
 from tests.plugin.suite import Suite
 from tests.support.far_server import FarServer, far_server
 
@@ -124,7 +126,7 @@ def test_it(way, claude_latency):
 """
 )
 
-REFUSED = " connects to a Claude API, and no recording can answer it; nothing was sent"
+CONNECTS = REFUSED.format(library="")
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +143,7 @@ def test_a_replay_refuses_each_way_past_the_doors_even_if_the_error_is_swallowed
 
     ways = result.parseoutcomes()["failed"]
     assert result.parseoutcomes() == {"failed": ways}
-    assert result.stdout.str().count(f"{REFUSED}\n") == ways
+    assert result.stdout.str().count(f"{CONNECTS}\n") == ways
     assert far.served == before
 
 
@@ -166,7 +168,7 @@ def test_the_message_names_the_library_the_line_and_the_host(
 
     result.stdout.fnmatch_lines(
         [
-            f"{library}{REFUSED}",
+            f"{library}{CONNECTS}",
             f"  library   {library}",
             f"  program   *test_it.py:* in {function}",
             f"  host      *:{far.port}",
@@ -256,7 +258,7 @@ def test_ordinary_again():
     result = suite.run(base_url=far.url)
 
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines([f"http.client{REFUSED}"])
+    result.stdout.fnmatch_lines([f"http.client{CONNECTS}"])
     assert far.served == before + 2
 
 
@@ -309,7 +311,7 @@ def test_a_tunnel_through_a_proxy_is_refused(suite: Suite) -> None:
     result = suite.run()
 
     result.assert_outcomes(failed=3)
-    assert result.stdout.str().count(f"{REFUSED}\n") == 3
+    assert result.stdout.str().count(f"{CONNECTS}\n") == 3
     result.stdout.fnmatch_lines(["*host      api.anthropic.com:443"])
 
 
@@ -332,7 +334,7 @@ def test_it(host, claude_latency):
     result = suite.run("--latency-clock=real", base_url=far.url)
 
     result.assert_outcomes(failed=2)
-    assert result.stdout.str().count(f"asyncio.streams{REFUSED}\n") == 2
+    assert result.stdout.str().count(f"asyncio.streams{CONNECTS}\n") == 2
     assert far.served == before
 
 
@@ -359,7 +361,7 @@ def test_it(claude_latency):
     result = suite.run()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"socket{REFUSED}", f"  host      {host}:443"])
+    result.stdout.fnmatch_lines([f"socket{CONNECTS}", f"  host      {host}:443"])
 
 
 def test_a_server_of_the_test_itself_is_not_guarded(suite: Suite) -> None:
@@ -398,6 +400,8 @@ def test_play_is_guarded_too(suite: Suite, far: FarServer) -> None:
     suite.write(
         CLIENTS
         + """
+from pytest_claude_latency.http.guard.connection import CONNECTS
+from pytest_claude_latency.run.messages import STRAY
 from pytest_claude_latency import play
 from tests.support.some_recording import answering, recording
 
@@ -412,7 +416,7 @@ def test_it():
     result = suite.run(base_url=far.url)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"urllib.request{REFUSED}"])
+    result.stdout.fnmatch_lines([f"urllib.request{CONNECTS}"])
     assert far.served == before
 
 
@@ -446,7 +450,7 @@ def test_next():
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
         [
-            "warning: a thread called the API after its test had ended; nothing was sent",
+            "warning: " + STRAY,
             "*request   to 127.0.0.1:*, through urllib.request",
         ]
     )
@@ -460,7 +464,7 @@ def test_hosts_of_latency_endpoints_are_guarded(suite: Suite, far: FarServer) ->
     result = suite.run("-k", "urllib or localhost")
 
     result.assert_outcomes(failed=1, deselected=12)
-    result.stdout.fnmatch_lines([f"urllib.request{REFUSED}"])
+    result.stdout.fnmatch_lines([f"urllib.request{CONNECTS}"])
 
 
 @pytest.mark.parametrize(("fixture", "added"), [("", "no"), ("claude_latency", "some")])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_claude_latency.http.guard.connection import ALL_UNMEASURED
 from tests.plugin.suite import Suite
-from tests.plugin.test_guard import CLIENTS, REFUSED
+from tests.plugin.test_guard import CLIENTS, CONNECTS
 from tests.support.far_server import FarServer, far_server
 
 SENT_UNSEEN = "a connection to a Claude API was used that no recording can answer, and by code in C*"
@@ -76,7 +77,7 @@ def test_what_is_sent_on_an_older_connection_is_refused_or_noticed(suite: Suite,
     refused = suite.run("-k", "not its", base_url=far.url)
 
     refused.assert_outcomes(failed=5, deselected=1)
-    assert refused.stdout.str().count(f"{REFUSED}\n") == 5
+    assert refused.stdout.str().count(f"{CONNECTS}\n") == 5
     assert far.served == before
     noticed = suite.run("-k", "its", base_url=far.url)
 
@@ -107,7 +108,7 @@ def test_other_runs_warn_of_what_is_sent_on_an_older_connection(suite: Suite, fa
     result = suite.run("--latency-mode=live", "-k", "sendall", base_url=far.url)
 
     result.assert_outcomes(failed=1, deselected=5)
-    result.stdout.fnmatch_lines(["no call of this test was measured, but it talked to a Claude API through socket"])
+    result.stdout.fnmatch_lines([ALL_UNMEASURED.format(library="socket")])
 
 
 def test_connections_of_doors_are_no_business_of_the_guards(suite: Suite, far: FarServer) -> None:
@@ -418,6 +419,6 @@ def test_a_vendors_own(claude_latency):
     result = suite.run(base_url=far.url)
 
     result.assert_outcomes(failed=2)
-    assert result.stdout.str().count(f"{library.partition('.')[0]}{REFUSED}\n") == 2
+    assert result.stdout.str().count(f"{library.partition('.')[0]}{CONNECTS}\n") == 2
     result.stdout.fnmatch_lines(["*program   test_it.py:* in *", "*host      api.anthropic.com*"])
     assert far.served == before

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import Answer
@@ -108,7 +109,7 @@ def test_a_changed_prompt_never_leaves(suite: Suite, library: str) -> None:
     result = suite.run("--latency-budget", base_url=suite.server.url)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*no recorded answer fits this POST /v1/messages*"])
+    result.stdout.fnmatch_lines(["*" + NOTHING_FITS.format(request="POST /v1/messages*")])
     assert len(suite.server.log) == 1
 
 

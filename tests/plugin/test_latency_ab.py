@@ -12,6 +12,8 @@ import pytest
 
 import pytest_claude_latency.ab.runner
 import pytest_claude_latency.ab.verdicts  # noqa: F401  # loaded before runs save the modules
+from pytest_claude_latency.ab.recorded_request import RECORDED_QUOTES
+from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, header
 from pytest_claude_latency.options import AB_NEEDS_LIVE
@@ -252,10 +254,10 @@ def test_each_call_is_compared_or_named_with_the_reason(suite: Suite) -> None:
     named = zip(verdicts(suite), suite.report["verdicts"], strict=True)
     reasons = {name.removeprefix("test_it.py::test_"): each["reason"] for name, each in named if "reason" in each}
     unreadable = reasons.pop("unreadable::latency[ab]")
-    assert unreadable.startswith("cannot read the recording cassettes/test_it/test_unreadable.1.jsonl, line 1: ")
+    assert unreadable.startswith(f"{CassetteError.what} cassettes/test_it/test_unreadable.1.jsonl, line 1: ")
     assert reasons == {
         "calls::latency[ab call 3]": "it corresponds to no recorded call",
-        "quotes::latency[ab call 2]": "its recorded request quotes an earlier answer",
+        "quotes::latency[ab call 2]": RECORDED_QUOTES.reason,
         "redacted::latency[ab]": "its recorded request holds [redacted]",
         "new::latency[ab]": "there is no recording: cassettes/test_it/test_new.1.jsonl",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS, NOTHING_RECORDED, SENT_TOO_OFTEN
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -74,7 +75,7 @@ SWALLOWED = {
 """,
 }
 
-MISS = "no recorded answer fits this POST /v1/messages"
+MISS = NOTHING_FITS.format(request="POST /v1/messages")
 
 
 @pytest.mark.parametrize("how", SWALLOWED)
@@ -173,7 +174,7 @@ def test_a_missing_recording_is_named_with_the_command(suite: Suite) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "nothing is recorded that could answer this POST /v1/messages",
+            NOTHING_RECORDED.format(request="POST /v1/messages"),
             "  missing   cassettes/test_it/test_it.1.jsonl",
             "  record    pytest --latency-mode=record test_it.py::test_it",
         ]
@@ -196,7 +197,7 @@ def test_more_requests_than_were_recorded(suite: Suite) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "this POST /v1/messages was sent more often than it was recorded",
+            SENT_TOO_OFTEN.format(request="POST /v1/messages"),
             "  recorded  2 times, as exchanges 1 and 2 of cassettes/test_it/test_it.1.jsonl,",
             "            already used",
         ]
@@ -225,7 +226,7 @@ def test_a_changed_request_does_not_get_the_answer_of_another(suite: Suite, what
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["no recorded answer fits this *", says])
+    result.stdout.fnmatch_lines([NOTHING_FITS.format(request="*"), says])
 
 
 def test_identical_requests_get_their_answers_in_the_recorded_order(suite: Suite) -> None:
@@ -295,7 +296,7 @@ def test_ordinary(portal):
     result = suite.replay()
 
     result.assert_outcomes(failed=2, passed=1)
-    assert result.stdout.str().count("\nnothing is recorded that could answer this POST /v1/messages\n") == 2
+    assert result.stdout.str().count("\n" + NOTHING_RECORDED.format(request="POST /v1/messages\n")) == 2
     result.stdout.no_fnmatch_line("*portal is not running*")
 
 
@@ -327,7 +328,7 @@ def test_one_change_that_several_tests_meet_is_told_once_with_one_command_for_al
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
         [
-            "no recorded answer fits this POST /v1/messages",
+            NOTHING_FITS.format(request="POST /v1/messages"),
             "  made at   app.py:15 in ask",
             "  changed   model claude-haiku-4-5 → claude-opus-4-8: a bigger one",
             "  nearest   exchange 1 of cassettes/test_it/test_a.1.jsonl",
@@ -338,7 +339,7 @@ def test_one_change_that_several_tests_meet_is_told_once_with_one_command_for_al
             "            pytest --latency-mode=record test_it.py::test_a *",
             "*'test_it.py::test_b?b b?'*'test_it.py::test_b?c?'",
             "*_ test_b?b b? _*",
-            "no recorded answer fits this POST /v1/messages",
+            NOTHING_FITS.format(request="POST /v1/messages"),
             "  cause     the same as that of test_it.py::test_a",
         ]
     )
@@ -445,7 +446,7 @@ def test_it(claude_latency):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "this POST /v1/messages was sent more often than it was recorded",
+            SENT_TOO_OFTEN.format(request="POST /v1/messages"),
             "  made at   app.py:30 in aask",
             "  called by test_it.py:13 in hedged",
             "  let by    time.sleep at store.py:5 in keep held the event loop for 1.200s; *",

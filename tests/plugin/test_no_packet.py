@@ -5,6 +5,7 @@ from __future__ import annotations
 import anthropic
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_RECORDED
 from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite
 
@@ -129,7 +130,7 @@ def test_no_packet_leaves_whichever_client_asks_and_whatever_is_mocked(
 
     assert recorded >= 18
     assert result.parseoutcomes() == {"passed": recorded + 1, "failed": recorded}
-    assert result.stdout.str().count("\nnothing is recorded that could answer this POST") == recorded
+    assert result.stdout.str().count("\n" + NOTHING_RECORDED.format(request="POST")) == recorded
     packets = (suite.path / "packets.txt").read_text().splitlines()
     assert len(packets) == 2, packets  # the audit's own proof: it looked an address up, and connected
     assert all("127.0.0.1" in packet for packet in packets)

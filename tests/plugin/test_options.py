@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.options import NOT_UNDERSTOOD
+from pytest_claude_latency.report.table import SOME_NOT_JUDGED
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -15,11 +17,17 @@ def test_it():
 
 SLOW = text("Hello wor|ld", ttfb="40ms", gaps=["2ms", "3ms"])
 
+
+def not_understood(value: str, accepted: str) -> str:
+    """Return what is said of a value of an option or ini key that is not understood."""
+    return NOT_UNDERSTOOD.format(value=value, accepted=accepted)
+
+
 BAD_OPTIONS = {
     "--latency-mode=recrod": ["*--latency-mode*recrod*replay*record*record-missing*live*"],
     "--latency-clock=fast": ["*--latency-clock*fast*virtual*real*"],
-    "--latency-cassettes=a/b": ["*--latency-cassettes: 'a/b' is not understood; accepted: the name of a folder*"],
-    "--latency-cassettes=": ["*--latency-cassettes: '' is not understood; accepted: the name of a folder*"],
+    "--latency-cassettes=a/b": ["*--latency-cassettes: " + not_understood("a/b", "the name of a folder*")],
+    "--latency-cassettes=": ["*--latency-cassettes: " + not_understood("", "the name of a folder*")],
     "--latency-cassettes=..": ["*--latency-cassettes: '..' is not understood; *"],
     "--latency-limits=ttfft<1s": ["*--latency-limits: unknown metric 'ttfft'; did you mean 'ttft'? (metrics: *"],
     "--latency-limits=ttft>1s": ["*--latency-limits: 'ttft>1s'*accepted: ttft<1s*"],
@@ -46,16 +54,16 @@ def test_an_option_that_is_not_understood_is_a_usage_error(suite: Suite, option:
 
 
 BAD_INI = {
-    "latency_mode = recrod": "*ini key latency_mode: 'recrod' is not understood; accepted: replay, record, *",
-    "latency_samples = none": "*ini key latency_samples: 'none' is not understood; accepted: a whole number*",
-    "latency_clock = fast": "*ini key latency_clock: 'fast' is not understood; accepted: virtual, real*",
-    "latency_cassettes = a/b": "*ini key latency_cassettes: 'a/b' is not understood; accepted: the name of a folder*",
+    "latency_mode = recrod": "*ini key latency_mode: " + not_understood("recrod", "replay, record, *"),
+    "latency_samples = none": "*ini key latency_samples: " + not_understood("none", "a whole number*"),
+    "latency_clock = fast": "*ini key latency_clock: " + not_understood("fast", "virtual, real*"),
+    "latency_cassettes = a/b": "*ini key latency_cassettes: " + not_understood("a/b", "the name of a folder*"),
     "latency_limits = ttfft<1s": "*ini key latency_limits: unknown metric 'ttfft'; did you mean 'ttft'?*",
     "latency_budget = maybe": "*ini key latency_budget: invalid truth value 'maybe'; accepted: true, *",
     "latency_strict = maybe": "*ini key latency_strict: invalid truth value 'maybe'; accepted: true, *",
     "latency_variants = maybe": "*ini key latency_variants: invalid truth value 'maybe'; accepted: true, *",
     "latency_placeholder_key = maybe": "*ini key latency_placeholder_key: invalid truth value 'maybe'; accepted: *",
-    "latency_date = today": "*ini key latency_date: 'today' is not understood; accepted: now, recorded*",
+    "latency_date = today": "*ini key latency_date: " + not_understood("today", "now, recorded*"),
     "latency_redact = (": "*ini key latency_redact: '(' is not a regular expression*",
     "latency_keep_headers = x-api-key": "*ini key latency_keep_headers: 'x-api-key' is never recorded; accepted: *",
 }
@@ -121,7 +129,7 @@ def test_the_command_line_beats_the_ini_file(suite: Suite) -> None:
     result.assert_outcomes(passed=1)
     assert suite.recordings() == ["records/test_it/test_it.1.jsonl"]
     assert (suite.report["mode"], suite.report["clock"]) == ("replay", "virtual")
-    result.stdout.fnmatch_lines(["2 latency budgets were not judged; pytest --latency-budget judges them"])
+    result.stdout.fnmatch_lines([SOME_NOT_JUDGED.format(number=2)])
 
 
 def test_the_ini_file_sets_options_that_are_not_given(suite: Suite) -> None:

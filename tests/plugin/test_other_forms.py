@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from pytest_claude_latency.messages_api.exchange import Request
 from tests.plugin.suite import Suite
 from tests.support.aws_frames import exception
@@ -94,7 +95,7 @@ def test_a_changed_prompt_is_a_miss(suite: Suite, form: str) -> None:
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"no recorded answer fits this POST {path}", "*messages[[]0].content*"])
+    result.stdout.fnmatch_lines([NOTHING_FITS.format(request=f"POST {path}"), "*messages[[]0].content*"])
 
 
 def test_an_exception_in_a_stream_of_converse_is_the_error_of_the_call(suite: Suite) -> None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_claude_latency.budgets.judgement import NO_CALL
+from pytest_claude_latency.report.table import ONE_NOT_JUDGED
 from pytest_claude_latency.results.verdict import INCOMPLETE, NOT_JUDGED
 from pytest_claude_latency.run.messages import INTERRUPTED
 from tests.plugin.suite import Suite
@@ -178,7 +179,7 @@ def test_without_the_switch_percentiles_are_counted_among_what_was_not_judged(te
     result = ten.run()
 
     result.assert_outcomes(passed=11)
-    result.stdout.fnmatch_lines(["1 latency budget was not judged; pytest --latency-budget judges it"])
+    result.stdout.fnmatch_lines([ONE_NOT_JUDGED])
     assert verdicts(ten) == {NAME: "not judged"}
 
 

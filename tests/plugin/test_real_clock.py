@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -85,5 +86,5 @@ def test_a_miss_in_real_time_fails_at_once(recorded: Suite) -> None:
     result = recorded.replay("--latency-clock=real")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["no recorded answer fits this POST /v1/messages"])
+    result.stdout.fnmatch_lines([NOTHING_FITS.format(request="POST /v1/messages")])
     assert result.duration < 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.report.table import SOME_NOT_JUDGED
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -84,7 +85,7 @@ def test_without_the_switch_tests_replay_but_budgets_are_not_judged(suite: Suite
     result = suite.run()
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["2 latency budgets were not judged; pytest --latency-budget judges them"])
+    result.stdout.fnmatch_lines([SOME_NOT_JUDGED.format(number=2)])
 
 
 @pytest.mark.parametrize("expression", ["ask()", "stream()", "asyncio.run(aask())", "asyncio.run(astream())"])

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from pytest_claude_latency.errors import CassetteWriteError
 from pytest_claude_latency.run.messages import NO_KEY
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
@@ -40,7 +41,7 @@ def test_a_file_where_the_folder_should_be(suite: Suite) -> None:
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_one*",
-            "cannot write the recording cassettes/test_it/test_one.1.jsonl: Not a directory",
+            f"{CassetteWriteError.what} cassettes/test_it/test_one.1.jsonl: Not a directory",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -60,7 +61,7 @@ def test_a_folder_without_write_permission(suite: Suite) -> None:
 
     folder.chmod(0o700)
     result.assert_outcomes(passed=2, errors=2)
-    result.stdout.fnmatch_lines(["cannot write the recording cassettes/test_it/test_one.1.jsonl: Permission denied"])
+    result.stdout.fnmatch_lines([f"{CassetteWriteError.what} cassettes/test_it/test_one.1.jsonl: Permission denied"])
     assert _files(suite) == before
 
 
@@ -83,7 +84,7 @@ def test_a_full_disk(suite: Suite, monkeypatch: pytest.MonkeyPatch, step: str) -
     result = suite.record()
 
     result.assert_outcomes(passed=2, errors=2)
-    says = f"cannot write the recording cassettes/test_it/test_one.1.jsonl: {os.strerror(errno.ENOSPC)}"
+    says = f"{CassetteWriteError.what} cassettes/test_it/test_one.1.jsonl: {os.strerror(errno.ENOSPC)}"
     result.stdout.fnmatch_lines([says])
     assert _files(suite) == before
 

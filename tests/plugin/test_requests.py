@@ -8,6 +8,7 @@ import pytest
 import requests  # noqa: F401  # loaded here, since each run in this process restores the modules
 
 import pytest_claude_latency.http.doors.urllib3  # noqa: F401  # as above
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from tests.plugin.suite import Suite
 from tests.plugin.test_bedrock_by_boto3 import replayed_offline, results_of_two_replays
 from tests.support.claude_answers import Answer, redirect, status
@@ -176,7 +177,7 @@ def test_it():
     result = replayed_offline(web)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*no recorded answer fits this POST /v1/messages*"])
+    result.stdout.fnmatch_lines(["*" + NOTHING_FITS.format(request="POST /v1/messages*")])
 
 
 def test_a_recording_of_the_sdk_answers_requests(web: Suite) -> None:

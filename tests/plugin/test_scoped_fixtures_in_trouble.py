@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS, NOTHING_RECORDED
+from pytest_claude_latency.errors import CassetteError, CassetteWriteError
 from tests.plugin.suite import Suite
 
 ANSWER = """
@@ -34,7 +36,7 @@ def test_a_fixture_without_a_recording_names_it_and_the_command(suite: Suite) ->
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
         [
-            "nothing is recorded that could answer this POST /v1/messages",
+            NOTHING_RECORDED.format(request="POST /v1/messages"),
             f"  missing   {NAME}",
             "  tests     2 tests meet this, and one command records them all",
             "  record    pytest --latency-mode=record test_it.py::test_one test_it.py::test_two",
@@ -69,7 +71,7 @@ def test_it(claude_latency, answer):
     result = suite.replay()
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at setup of test_it*", "nothing is recorded that could answer*"])
+    result.stdout.fnmatch_lines(["*ERROR at setup of test_it*", NOTHING_RECORDED.format(request="*")])
 
 
 def test_a_miss_in_its_teardown_errors_the_last_test(suite: Suite) -> None:
@@ -80,7 +82,7 @@ def test_a_miss_in_its_teardown_errors_the_last_test(suite: Suite) -> None:
     result = suite.replay()
 
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_two*", "no recorded answer fits *", f"*{NAME}*"])
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_two*", NOTHING_FITS.format(request="*"), f"*{NAME}*"])
 
 
 @pytest.mark.parametrize("what", ["truncated", "foreign"])
@@ -93,7 +95,7 @@ def test_a_bad_recording_of_a_fixture_errors_at_set_up(suite: Suite, what: str) 
     result = suite.replay()
 
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines([f"cannot read the recording {NAME}, line *"])
+    result.stdout.fnmatch_lines([f"{CassetteError.what} {NAME}, line *"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
@@ -132,7 +134,7 @@ def test_a_recording_of_a_fixture_that_cannot_be_written_is_an_error(suite: Suit
     result = suite.record("-k", "one")
 
     result.assert_outcomes(passed=1, errors=1, deselected=1)
-    result.stdout.fnmatch_lines([f"*cannot write the recording {NAME}: Not a directory*"])
+    result.stdout.fnmatch_lines([f"*{CassetteWriteError.what} {NAME}: Not a directory*"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_claude_latency.budgets.judgement import NO_CALL
+from pytest_claude_latency.cassettes.mismatch import NOTHING_RECORDED
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -193,7 +194,7 @@ class TestIt(unittest.TestCase):
     result = suite.replay()
 
     result.assert_outcomes(failed=3)
-    result.stdout.fnmatch_lines(["nothing is recorded that could answer this POST /v1/messages"] * 3)
+    result.stdout.fnmatch_lines([NOTHING_RECORDED.format(request="POST /v1/messages")] * 3)
 
 
 def test_a_miss_in_set_up_or_tear_down_fails_the_method(suite: Suite) -> None:
@@ -202,7 +203,7 @@ def test_a_miss_in_set_up_or_tear_down_fails_the_method(suite: Suite) -> None:
     result = suite.replay()
 
     assert not result.parseoutcomes().get("passed")
-    result.stdout.fnmatch_lines(["nothing is recorded that could answer this POST /v1/messages"] * 2)
+    result.stdout.fnmatch_lines([NOTHING_RECORDED.format(request="POST /v1/messages")] * 2)
 
 
 def test_sub_tests_belong_to_their_method(suite: Suite) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS, NOTHING_RECORDED
 from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import status
@@ -175,7 +176,7 @@ def test_it(claude_latency):
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["no recorded answer fits this POST /v1/messages", '*sent      "two"'])
+    result.stdout.fnmatch_lines([NOTHING_FITS.format(request="POST /v1/messages"), '*sent      "two"'])
 
 
 def test_a_transport_that_sends_elsewhere_does_not_get_out_of_a_replay(suite: Suite) -> None:
@@ -197,7 +198,7 @@ def test_it(claude_latency):
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["nothing is recorded that could answer this POST /gateway/llm"])
+    result.stdout.fnmatch_lines([NOTHING_RECORDED.format(request="POST /gateway/llm")])
     assert not suite.server.log
 
 
@@ -221,7 +222,7 @@ def test_unrecorded(claude_latency):
     result = suite.replay()
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["nothing is recorded that could answer this POST /v1/messages"])
+    result.stdout.fnmatch_lines([NOTHING_RECORDED.format(request="POST /v1/messages")])
 
 
 @pytest.mark.parametrize("mode", ["record", "live"])
@@ -239,7 +240,7 @@ def test_it(claude_latency):
     result = suite.record(mode=mode)
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["warning: test_it.py::test_it: 1 answer came from a mock, a cache or another*"])
+    result.stdout.fnmatch_lines(["warning: test_it.py::test_it: 1 answer came from a mock*"])
     assert suite.recordings() == []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_RECORDED
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, header
 from pytest_claude_latency.run.messages import NOTHING_VARIED
@@ -275,7 +276,7 @@ def test_a_variant_without_a_recording_fails_and_says_how_to_record_it(suite: Su
     command = f"pytest --latency-mode=record --latency-variants 'test_it.py::test_it[{BY_SONNET}]'"
     result.stdout.fnmatch_lines(
         [
-            "*nothing is recorded that could answer this POST /v1/messages",
+            "*" + NOTHING_RECORDED.format(request="POST /v1/messages"),
             f"*missing   cassettes/test_it/test_it{BY_SONNET}.1.jsonl",
             f"*record    {command.replace('[', '[[]')}",
         ]

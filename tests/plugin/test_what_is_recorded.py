@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -111,6 +112,7 @@ class TestIt(unittest.TestCase):
         ask('new')
 """,
     "a subclass of the error": """
+from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from pytest_claude_latency import BudgetExceeded
 
 def test_it(claude_latency):
@@ -172,7 +174,7 @@ def test_record_missing_does_not_replace_a_recording_that_no_longer_fits(suite: 
     result = suite.record(mode="record-missing")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["no recorded answer fits this POST /v1/messages", "*record    pytest *mode=record *"])
+    result.stdout.fnmatch_lines([NOTHING_FITS.format(request="POST /v1/messages"), "*record    pytest *mode=record *"])
     assert len(suite.server.log) == 1
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report import markdown
+from pytest_claude_latency.report.table import ONE_NOT_JUDGED
 from tests.support.some_call import some_call
 from tests.support.some_results import node_ids, some_result, summary_of
 
@@ -55,7 +56,7 @@ def test_a_run_that_did_not_judge_says_so() -> None:
     text = markdown.render(summary_of(some_result(limits={"ttft": "1s"}, judged=False), judged=False))
 
     assert "| not judged |" in text
-    assert "1 latency budget was not judged; pytest --latency-budget judges it" in text
+    assert ONE_NOT_JUDGED in text
 
 
 def test_a_run_without_latency_tests_has_no_table() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_claude_latency.budgets.budget import combine
 from pytest_claude_latency.budgets.limit import parse_marker
-from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
+from pytest_claude_latency.report.table import ONE_NOT_JUDGED, SOME_NOT_JUDGED, counts, elsewhere, not_judged, table
 from pytest_claude_latency.results.result import TestResult
 from tests.support.some_call import some_call
 from tests.support.some_results import some_result, summary_of
@@ -106,8 +106,8 @@ def test_counts_tell_tests_calls_and_the_fate_of_every_limit() -> None:
     ("limits", "line"),
     [
         ({}, None),
-        ({"ttft": "1s"}, "1 latency budget was not judged; pytest --latency-budget judges it"),
-        ({"ttft": "1s", "calls": 2}, "2 latency budgets were not judged; pytest --latency-budget judges them"),
+        ({"ttft": "1s"}, ONE_NOT_JUDGED),
+        ({"ttft": "1s", "calls": 2}, SOME_NOT_JUDGED.format(number=2)),
     ],
 )
 def test_budgets_that_were_not_judged_are_counted_with_the_command_that_judges_them(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytest_claude_latency.report import terminal
 from pytest_claude_latency.report.columns import columns_of
 from pytest_claude_latency.report.summary import Summary
+from pytest_claude_latency.report.table import SOME_NOT_JUDGED
 from tests.support.some_call import some_call
 from tests.support.some_results import node_ids, some_result, summary_of
 
@@ -85,7 +86,7 @@ def test_without_latency_tests_nothing_is_written() -> None:
 def test_a_run_that_does_not_judge_writes_one_line() -> None:
     summary = summary_of(some_result(limits={"ttft": "1ms", "calls": 3}, judged=False), judged=False)
 
-    assert shown(summary).lines == ["2 latency budgets were not judged; pytest --latency-budget judges them"]
+    assert shown(summary).lines == [SOME_NOT_JUDGED.format(number=2)]
 
 
 def test_warnings_are_shown_whether_or_not_budgets_are_judged() -> None:

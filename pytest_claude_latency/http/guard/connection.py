@@ -6,9 +6,15 @@ import sys
 import threading
 from dataclasses import dataclass
 from types import FrameType
-from typing import final
+from typing import Final, final
 
 from pytest_claude_latency.virtual_time.watch import source_location
+
+REFUSED: Final = "{library} connects to a Claude API, and no recording can answer it; nothing was sent"
+UNMEASURED: Final = (
+    "{library} called a Claude API past this plugin: the call is neither measured nor recorded, and a replay refuses it"
+)
+ALL_UNMEASURED: Final = "no call of this test was measured, but it talked to a Claude API through {library}"
 
 _OWN = __name__.partition(".")[0]
 _CARRIERS = frozenset({"threading", "concurrent", "asyncio", "contextvars"})
@@ -41,7 +47,7 @@ class Connection:
     def refused(self) -> str:
         """Return what is said in a replay."""
         return (
-            f"{self.library} connects to a Claude API, and no recording can answer it; nothing was sent\n"
+            f"{REFUSED.format(library=self.library)}\n"
             f"{self._facts()}\n"
             f"  do        call Claude through a client that is recorded and replayed, for example Anthropic's SDK, or "
             f"keep this code out of latency tests"
@@ -49,15 +55,12 @@ class Connection:
 
     def unmeasured(self) -> str:
         """Return the warning of a run that lets it through."""
-        return (
-            f"{self.library} called a Claude API past this plugin: the call is neither measured nor recorded, and a "
-            f"replay refuses it\n{self._facts()}"
-        )
+        return f"{UNMEASURED.format(library=self.library)}\n{self._facts()}"
 
     def instead_of_calls(self) -> str:
         """Return the failure of a test whose calls all went this way."""
         return (
-            f"no call of this test was measured, but it talked to a Claude API through {self.library}\n"
+            f"{ALL_UNMEASURED.format(library=self.library)}\n"
             f"{self._facts()}\n"
             f"  do        call Claude through a client that is recorded and replayed, for example Anthropic's SDK"
         )
