@@ -42,6 +42,7 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
     "buffered-tool-input": _TIMES | _PACE | {"tools"},
     # No call becomes faster by running next to another; only the test does.
     "one-after-another": frozenset({"elapsed"}),
+    "no-longer-together": frozenset({"elapsed", "first_token"}),
     "retries": _TIMES | {"attempts", "retries"},
     "retry-storm": _TIMES | {"attempts", "retries", "calls"},
     "new-connections": _TIMES | {"connection"},

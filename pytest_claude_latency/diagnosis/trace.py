@@ -77,6 +77,14 @@ class PromptCall:
         """When it was over, since the start of the test."""
         return self.sent + self.breakdown.total
 
+    @cached_property
+    def recorded_span(self) -> tuple[Nanoseconds, Nanoseconds] | None:
+        """From when to when it was under way while recording, since that test began; None where it is no replay."""
+        first, last = self.attempts[0].recorded, self.attempts[-1].recorded
+        if first is None or last is None or last.end is None:
+            return None
+        return first.sent, last.sent + last.end.at
+
     @property
     def output_tokens(self) -> int:
         """Tokens generated; 0 if unknown."""
@@ -254,6 +262,15 @@ class Trace:
             and candidate.prompt_tokens <= 2 * call.prompt_tokens
             and call.prompt_tokens <= 2 * candidate.prompt_tokens
         ]
+
+
+def ran_together(first: PromptCall, second: PromptCall) -> bool:
+    """Return whether two calls of a replay were under way at the same time while they were recorded."""
+    if first.recorded_span is None or second.recorded_span is None:
+        return False
+    (start, end), (since, until) = first.recorded_span, second.recorded_span
+    # one that is sent in the moment in which the other ends is the next one
+    return min(end, until) - max(start, since) >= _LEAST_COST
 
 
 def numbers(calls: Iterable[PromptCall]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ test. A test that keeps its budget pays nothing for it.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -17,6 +18,9 @@ from pytest_claude_latency.measurement.call_log import CallsInPhases
 
 _MOST: Final = 3
 """How many findings stand under a broken budget."""
+_WRAPPER: Final = textwrap.TextWrapper(
+    79, initial_indent="  ", subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False
+)
 _TITLE: Final = "where the time went"
 _MORE: Final = f"{'':<10}and {{number}} more: pytest --latency-explain lists them"
 
@@ -105,4 +109,5 @@ def _section(title: str, trace: Trace, findings: Sequence[Finding], calls: Itera
     lines += listing(findings[:_MOST])
     if len(findings) > _MOST:
         lines.append(_MORE.format(number=len(findings) - _MOST))
-    return "\n\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+    wrapped = (part for line in lines for part in _WRAPPER.wrap(line))
+    return "\n\n" + "\n".join([title, *wrapped])

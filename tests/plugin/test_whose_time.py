@@ -74,7 +74,8 @@ def test_a_sync_client_in_an_event_loop_is_named(suite: Suite) -> None:
     entry = replayed(suite, BESIDE.format(hold='stream("again")'), first, second)
 
     fact = findings(entry)["blocked-loop"]
-    assert fact.startswith("the event loop stood still for 2.350s in a sync client at call 2 of 2; due meanwhile: ")
+    where = "in a sync client at app.py:22 in stream"
+    assert fact.startswith(f"the event loop stood still for 2.350s {where}; due meanwhile: ")
 
 
 @pytest.mark.parametrize(

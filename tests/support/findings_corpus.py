@@ -157,6 +157,11 @@ def held(start: float, end: float, *due: tuple[str, float], thread: int = 1) -> 
     )
 
 
+def recorded_at(exchange: Exchange, sent: float, *, thread: int = 1) -> Exchange:
+    """A call of a replay that was sent at another instant (milliseconds) while it was recorded."""
+    return replace(exchange, recorded=replace(exchange, sent=ns(sent)), thread=thread)
+
+
 def after(exchange: Exchange, seconds: float) -> Exchange:
     """The same, sent so much later."""
     return replace(exchange, sent=exchange.sent + ns(seconds * 1000))
@@ -610,6 +615,40 @@ CORPUS: Mapping[str, Entry] = {
             "not streamed, so nobody knows when": one(whole(at=5000, used=usage(output=500, thinking=400))),
         },
     ),
+    "no-longer-together": Entry(
+        speaks={
+            "a gather that became two awaits": one(
+                recorded_at(triage("It came broken.", 0), 0), recorded_at(triage("Where is it?", 1000), 5)
+            ),
+            "other work, sent at the same time by one handler": one(
+                recorded_at(triage("It came broken.", 0), 3),
+                recorded_at(after(said(prose(30), request=asked("It came broken.", system="You sum up.")), 1), 0),
+            ),
+            "three, of which each overlapped the others": one(
+                *(recorded_at(triage(f"Ticket {number}", number * 950), 10 * number) for number in range(3))
+            ),
+        },
+        silent={
+            "they still run at the same time": one(
+                recorded_at(triage("It came broken.", 0), 0), recorded_at(triage("Where is it?", 5), 5)
+            ),
+            "they ran one after another before": one(
+                recorded_at(triage("It came broken.", 0), 0), recorded_at(triage("Where is it?", 1000), 990)
+            ),
+            "the second was sent in the moment in which the first one ended": one(
+                recorded_at(triage("It came broken.", 0), 0), recorded_at(triage("Where is it?", 1000), 880)
+            ),
+            "no replay, so nobody knows": one(triage("It came broken.", 0), triage("Where is it?", 1000)),
+            "a sync client held the loop, which is another finding": one(
+                recorded_at(triage("It came broken.", 0), 0),
+                recorded_at(triage("Where is it?", 950), 5),
+                holds=[held(0, 950)],
+            ),
+            "one of them is not answered now": one(
+                recorded_at(triage("It came broken.", 0), 0), recorded_at(refused(sent=1000, at=30), 5)
+            ),
+        },
+    ),
     "one-after-another": Entry(
         speaks={
             "three tickets": one(
@@ -903,8 +942,23 @@ CORPUS: Mapping[str, Entry] = {
             "a sleep between the pieces of its own stream": one(
                 taken(steady(), (1000, 2200)), holds=[sleep(1000, 2200)]
             ),
+            "a sync client, before a call that ran beside it while recording": one(
+                recorded_at(triage("It came broken.", 0), 0),
+                recorded_at(triage("Where is it?", 950), 5),
+                holds=[held(0, 950)],
+            ),
         },
         silent={
+            "a sync client before a call that came after it while recording too": one(
+                recorded_at(triage("It came broken.", 0), 0),
+                recorded_at(triage("Where is it?", 950), 990),
+                holds=[held(0, 950)],
+            ),
+            "a call much later than the hold": one(
+                recorded_at(triage("It came broken.", 0), 0),
+                recorded_at(triage("Where is it?", 1500), 5),
+                holds=[held(0, 950)],
+            ),
             "nothing was due": one(steady(), holds=[held(1000, 2200), sleep(1000, 2200)]),
             "the timer was due as the loop went on": one(steady(), holds=[held(1000, 2200, ("the timer of f", 2199))]),
             "too short to notice": one(taken(steady(), (1000, 1040)), holds=[held(1000, 1040), sleep(1000, 1040)]),

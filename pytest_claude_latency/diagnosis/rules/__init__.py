@@ -17,7 +17,7 @@ from pytest_claude_latency.diagnosis.rules.holds import blocked_loop, slow_consu
 from pytest_claude_latency.diagnosis.rules.model_choice import long_thinking, slower_model
 from pytest_claude_latency.diagnosis.rules.network import new_connections, retries, stall
 from pytest_claude_latency.diagnosis.rules.output_length import cut_off, high_temperature, limit_far_above, much_output
-from pytest_claude_latency.diagnosis.rules.parallelism import one_after_another
+from pytest_claude_latency.diagnosis.rules.parallelism import no_longer_together, one_after_another
 from pytest_claude_latency.diagnosis.rules.prompt_cache import (
     cache_lost,
     cache_reset,
@@ -54,6 +54,7 @@ RULES: Final[tuple[Rule, ...]] = (
     long_thinking,
     silent_thinking,
     buffered_tool_input,
+    no_longer_together,
     one_after_another,
     retries,
     retry_storm,

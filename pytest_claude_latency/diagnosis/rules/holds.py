@@ -13,7 +13,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.diagnosis.lateness import late_spans
-from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers, ran_together
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.metrics.timeline import Timeline
 from pytest_claude_latency.plurals import number_of
@@ -22,6 +22,7 @@ from pytest_claude_latency.virtual_time import Hold, place_of_hold
 _LEAST_BLOCK = 50 * MILLISECOND  # a loop that is held for less is no pause that anyone notices
 _LEAST_LATE = 200 * MILLISECOND
 _LEAST_SHARE = 0.1  # of the call: every reader takes some time
+_AT_ONCE: Final = 20 * MILLISECOND  # after a hold: in the first turns of the loop
 _MOST_NAMES = 3
 _SYNC_CLIENT: Final = "a sync client"
 _COMPUTING: Final = "the program's own computing"
@@ -128,11 +129,29 @@ def _blocks(trace: Trace) -> Iterator[_Block]:
             if starts:
                 named.append((min(starts), f"the next part of {trace.name(call)}"))
                 calls.append(call)
+        named += [(due, f"{trace.name(call)}, which is sent only then") for due, call in _sent_late(trace, hold)]
         if named:
             what, where = _culprit(trace, hold)
             due = tuple(name for _, name in sorted(named))
             # nothing was lost before the first of these was due, however long the hold had lasted by then
             yield _Block(hold, what, where, hold.end - max(min(named)[0], hold.start), due, tuple(calls))
+
+
+def _sent_late(trace: Trace, hold: Hold) -> Iterator[tuple[Nanoseconds, PromptCall]]:
+    """Yield the calls that waited for the end of a hold to be sent, and when they were due.
+
+    While recording, such a call was sent during another one, which now lies wholly in the hold.
+    """
+    if not hold.is_loop:
+        return
+    within = [call for call in trace.calls if hold.start <= call.sent and call.over <= hold.end]
+    for call in trace.calls:
+        if call.attempts[0].thread != hold.thread or not hold.end <= call.sent <= hold.end + _AT_ONCE:
+            continue
+        for other in within:
+            if ran_together(other, call) and other.recorded_span is not None and call.recorded_span is not None:
+                yield max(other.sent + call.recorded_span[0] - other.recorded_span[0], hold.start), call
+                break
 
 
 def _culprit(trace: Trace, hold: Hold) -> tuple[str, str]:
@@ -149,7 +168,7 @@ def _culprit(trace: Trace, hold: Hold) -> tuple[str, str]:
             # Sent and answered within it, even if the answer's last byte ended it.
             is_whole = hold.start <= attempt.sent < max(instants) == hold.end and not any(_late_in(call))
             if is_here and (is_whole or any(hold.start < instant < hold.end for instant in instants)):
-                return _SYNC_CLIENT, trace.name(call)
+                return _SYNC_CLIENT, call.line or trace.name(call)
     return _COMPUTING, ""
 
 
