@@ -33,13 +33,26 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
     "cache-lost": _PROMPT,
     "cache-reset": _PROMPT,
     "prompt-grew": _PROMPT,
+    "cache-expired": _PROMPT,
+    "cache-look-back": _PROMPT,
     "cold-fan-out": _PROMPT,
+    "many-tools": _PROMPT,
+    "large-images": _PROMPT,
+    # The API reads the whole conversation all the same: what is saved is time, not tokens.
+    "growing-conversation": _TIMES,
     "high-temperature": _LENGTH,
     "slower-model": _TIMES | _PACE | {"cost"},
     "long-thinking": _LENGTH | {"ttfa", "first_token", "thinking"},
     # Thinking that is shown takes as long: the answer comes no sooner, but the first sign of life does.
     "silent-thinking": frozenset({"ttft", "longest_gap"}),
     "buffered-tool-input": _TIMES | _PACE | {"tools"},
+    "server-tools": _TIMES | {"longest_gap", "tools", "cost"},
+    # Fast mode brings more tokens a second, and no sooner first one.
+    "standard-speed": _LAST | {"tpot", "output_tokens_per_second"},
+    "extra-iteration": _TIMES | {"cost"},
+    "schema-compilation": _TIMES,
+    # A turn that is not needed makes no other one faster.
+    "tool-round-trips": frozenset({"elapsed", "first_token", "calls", "cost"}),
     # No call becomes faster by running next to another; only the test does.
     "one-after-another": frozenset({"elapsed"}),
     "no-longer-together": frozenset({"elapsed", "first_token"}),

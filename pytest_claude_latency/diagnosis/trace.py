@@ -16,7 +16,7 @@ from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.diagnosis.lateness import as_due
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read
-from pytest_claude_latency.messages_api.answers.content import Delta
+from pytest_claude_latency.messages_api.answers.content import Answer, Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.messages_api.forms import messages_body
@@ -63,9 +63,14 @@ class PromptCall:
         return messages_body(self.attempts[0].request)
 
     @cached_property
+    def answer(self) -> Answer:
+        """What its answer holds."""
+        return read(self.attempts[-1])
+
+    @cached_property
     def text(self) -> str:
         """The text of its answer."""
-        return "".join(prompt_text.texts(read(self.attempts[-1]).blocks))
+        return "".join(prompt_text.texts(self.answer.blocks))
 
     @property
     def sent(self) -> Nanoseconds:

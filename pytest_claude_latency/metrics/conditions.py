@@ -22,10 +22,10 @@ _PROMPT = ("system", "messages", "tools", "tool_choice")  # the keys of a body t
 def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
     """Return the known conditions of one call, from its attempts in the order they were sent.
 
-    `speed` and `service_tier` as the answer names them, else as they were asked for; `thinking` (`"adaptive"`,
-    `"enabled 2048"`) and `effort` as asked for; `prompt_cache`, `"warm"` if some of the prompt was read from it,
-    `"cold"` if it was only written; `sdk`, the release line of the client (`"2.x"` of anthropic, `"boto3 1.x"`);
-    `prompt`, a hash.
+    `speed`, `region` and `service_tier` as the answer names them, else as they were asked for; `thinking`
+    (`"adaptive"`, `"enabled 2048"`) and `effort` as asked for; `prompt_cache`, `"warm"` if some of the prompt was read
+    from it, `"cold"` if it was only written; `sdk`, the release line of the client (`"2.x"` of anthropic,
+    `"boto3 1.x"`); `prompt`, a hash.
     """
     request = attempts[0].request
     body = messages_body(request)
@@ -35,6 +35,7 @@ def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
     client = client_of(request)
     conditions = {
         "speed": answer.speed or body.get("speed"),
+        "region": answer.region or body.get("inference_geo"),
         "service_tier": answer.service_tier or body.get("service_tier"),
         "thinking": f"{thinking} {most}" if thinking and most else thinking,
         "effort": _get(body.get("output_config"), "effort"),

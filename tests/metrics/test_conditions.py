@@ -55,12 +55,12 @@ def test_thinking_without_a_budget_is_named_by_its_type(kind: str) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_the_answer_names_takes_precedence_over_the_request(stream: bool) -> None:
-    usage = {"speed": "standard", "service_tier": "priority"}
+    usage = {"speed": "standard", "service_tier": "priority", "inference_geo": "us"}
     answer = (streamed(**usage), SSE) if stream else (json.dumps({"usage": usage}).encode(), JSON)
 
     facts = conditions_of([exchange({"speed": "fast", "service_tier": "auto"}, *answer)])
 
-    assert facts == {"speed": "standard", "service_tier": "priority"}
+    assert facts == {"speed": "standard", "service_tier": "priority", "region": "us"}
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,82 @@ def turn(prompt: str, **more: Any) -> Request:
     return asked(messages=[{"role": role, "content": text} for role, text in said], **CACHED, **more)
 
 
+SCHEMA: dict[str, Any] = {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}
+PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+TOOLBOX: dict[str, Any] = {
+    "tools": [{"name": f"tool_{number}", "description": prose(120), "input_schema": {}} for number in range(90)]
+}
+
+
+def late(seconds: float, request: Request | None = None, **more: Any) -> Exchange:
+    """A streamed answer whose first token comes after so many seconds."""
+    start = seconds * 1000
+    return streamed(request, [(start, "text", "Your parcel "), (start + 300, "text", "is on its way.")], **more)
+
+
+def fast(served: str | None, seconds: float = 6, **body: Any) -> Exchange:
+    """A long answer of Opus 5 that was served at this speed."""
+    used = usage(output=600) | ({} if served is None else {"speed": served})
+    return steady(seconds, request=asked(**{"model": "claude-opus-5", **body}), used=used)
+
+
+def iterated(*kinds: str) -> Exchange:
+    """An answer for which the API did these one after the other."""
+    return late(3, used=usage() | {"iterations": [{"type": kind, "output_tokens": 5} for kind in kinds]})
+
+
+def images(count: int, *texts: str, **more: Any) -> Request:
+    """A request with so many images, and texts."""
+    content = [PNG] * count + [{"type": "text", "text": text} for text in texts]
+    return asked(messages=[{"role": "user", "content": content}], **more)
+
+
+def using(name: str, value: str, request: Request, sent: float, at: float = 900) -> Exchange:
+    """An answer that uses one tool with one value."""
+    block = {"type": "tool_use", "id": f"toolu_{value}", "name": name, "input": {"number": value}}
+    return whole(request, sent=sent, at=at, content=[block], stop_reason="tool_use", used=usage(output=20))
+
+
+def agent(*turns: tuple[str, str, str], prompt: str = "Where are A-1042 and B-2077?", **more: Any) -> Case:
+    """A conversation whose turns each use a tool (its name, the value, what it answered), and then answer."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
+    exchanges = []
+    for place, (name, value, result) in enumerate(turns):
+        exchanges.append(using(name, value, asked(messages=list(messages), **more), sent=1000 * place))
+        use = {"type": "tool_use", "id": f"toolu_{value}", "name": name, "input": {"number": value}}
+        back = {"type": "tool_result", "tool_use_id": f"toolu_{value}", "content": result}
+        messages += [{"role": "assistant", "content": [use]}, {"role": "user", "content": [back]}]
+    exchanges.append(whole(asked(messages=list(messages), **more), sent=1000 * len(turns), at=900))
+    return one(*exchanges)
+
+
+def talk(
+    turns: int, step: float = 0.2, words: int = 400, read: int = 3000, gap: float = 6, **more: Any
+) -> list[Exchange]:
+    """A conversation whose every turn waits `step` seconds longer and has so many more words in it."""
+    messages: list[dict[str, Any]] = []
+    exchanges = []
+    for place in range(turns):
+        messages.append({"role": "user", "content": f"{place} {prose(words)}"})
+        used = usage(read=read if place else 0, written=600)
+        request = asked(messages=list(messages), **more)
+        exchanges.append(late(0.4 + step * place, request, sent=1000 * gap * place, used=used))
+        messages.append({"role": "assistant", "content": f"It is, {place}."})
+    return exchanges
+
+
+def next_turn(seconds: float, blocks_added: int = 1, read: int = 0, written: int = 6000, **more: Any) -> Case:
+    """A cached turn, and the next one so many seconds after it, with so many more blocks."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": prose(500)}]
+    first = late(0.4, asked(messages=messages, **(CACHED | more)), used=usage(written=5000))
+    added = [{"type": "text", "text": f"Part {number}."} for number in range(blocks_added - 1)]
+    after = [*messages, {"role": "assistant", "content": "It is."}, {"role": "user", "content": added or "And now?"}]
+    later = late(
+        2, asked(messages=after, **(CACHED | more)), sent=1000 * seconds, used=usage(read=read, written=written)
+    )
+    return one(first, later)
+
+
 STALLED = [(400 + 50 * place, "text", "word ") for place in range(8)]
 LONG_TEXT = "It came broken, and they ask for their money."
 
@@ -933,6 +1009,173 @@ CORPUS: Mapping[str, Entry] = {
                 )
             ),
             "a text that began late": one(blocks(("text", 500, 3600, (3500, 3550)))),
+        },
+    ),
+    "server-tools": Entry(
+        speaks={
+            "a search of three seconds": one(
+                blocks(
+                    ("server_tool_use", 500, 700, (600,)),
+                    ("web_search_tool_result", 3700, 3700, ()),
+                    ("text", 3800, 4500, (3800, 4500)),
+                )
+            ),
+        },
+        silent={
+            "half a second": one(
+                blocks(
+                    ("server_tool_use", 500, 700, (600,)),
+                    ("web_search_tool_result", 1200, 1200, ()),
+                    ("text", 1300, 4500, (1300, 4500)),
+                )
+            ),
+            "a tool of the program's": one(blocks(("tool_use", 500, 900, (600, 800)), ("text", 4000, 4500, (4000,)))),
+            "not streamed": one(
+                whole(at=5000, content=[{"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search"}])
+            ),
+            "no tool at all": one(steady()),
+        },
+    ),
+    "standard-speed": Entry(
+        speaks={
+            "fast mode was asked for": one(fast("standard", speed="fast")),
+            "a long answer of a model that has it": one(fast("standard")),
+        },
+        silent={
+            "served fast": one(fast("fast", speed="fast")),
+            "the API does not say": one(fast(None)),
+            "a short answer": one(fast("standard", seconds=1)),
+            "a model without fast mode": one(fast("standard", model=HAIKU)),
+            "a long wait and a short answer": one(
+                late(9, asked(model="claude-opus-5"), used=usage() | {"speed": "standard"})
+            ),
+        },
+    ),
+    "extra-iteration": Entry(
+        speaks={
+            "the conversation was compacted": one(iterated("compaction", "message")),
+            "a fallback model answered": one(iterated("message", "fallback_message")),
+        },
+        silent={
+            "one iteration": one(iterated("message")),
+            "the turns of the API's own tools": one(iterated("message", "message", "message")),
+            "an advisor was asked": one(iterated("message", "advisor_message")),
+            "the API does not say": one(steady()),
+        },
+    ),
+    "schema-compilation": Entry(
+        speaks={
+            "the first of three calls": one(
+                late(4, asked("one", **SCHEMA)),
+                late(0.6, asked("one", **SCHEMA), sent=6000),
+                late(0.7, asked("one", **SCHEMA), sent=9000),
+            ),
+            "the first of three samples": one(
+                late(4, asked(**SCHEMA)),
+                recorded="2026-11-22T11:30:00.000Z",
+                others=[
+                    one(late(0.6, asked(**SCHEMA)), sample=number, recorded="2026-11-22T11:30:00.000Z")
+                    for number in (2, 3)
+                ],
+            ),
+        },
+        silent={
+            "one later call": one(late(4, asked(**SCHEMA)), late(0.6, asked(**SCHEMA), sent=6000)),
+            "no schema": one(late(4), late(0.6, sent=6000), late(0.7, sent=9000)),
+            "another schema": one(
+                late(4, asked(output_config={"format": {"type": "json_schema", "schema": {"type": "array"}}})),
+                late(0.6, asked(**SCHEMA), sent=6000),
+                late(0.7, asked(**SCHEMA), sent=9000),
+            ),
+            "one of the later ones waited as long": one(
+                late(4, asked(**SCHEMA)), late(3.9, asked(**SCHEMA), sent=6000), late(0.7, asked(**SCHEMA), sent=12000)
+            ),
+            "it had been sent before": one(
+                late(0.6, asked(**SCHEMA)),
+                late(4, asked(**SCHEMA), sent=3000),
+                late(0.6, asked(**SCHEMA), sent=9000),
+                late(0.7, asked(**SCHEMA), sent=12000),
+            ),
+        },
+    ),
+    "tool-round-trips": Entry(
+        speaks={
+            "two orders of which both numbers were known": agent(
+                ("look_up", "A-1042", "shipped"), ("look_up", "B-2077", "lost")
+            ),
+            "parallel use was forbidden": agent(
+                ("look_up", "A-1042", "shipped"),
+                ("look_up", "B-2077", "lost"),
+                tool_choice={"type": "auto", "disable_parallel_tool_use": True},
+            ),
+        },
+        silent={
+            "the second number came with the first result": agent(
+                ("look_up", "A-1042", "see C-3099"), ("look_up", "C-3099", "lost")
+            ),
+            "a value that nobody had named": agent(("look_up", "A-1042", "shipped"), ("search", "parcels", "none")),
+            "one use": agent(("look_up", "A-1042", "shipped")),
+            "the same again": agent(("look_up", "A-1042", "try again"), ("look_up", "A-1042", "shipped")),
+            "no tools": one(*talk(3)),
+        },
+    ),
+    "growing-conversation": Entry(
+        speaks={"six turns": one(*talk(6))},
+        silent={
+            "four turns": one(*talk(4)),
+            "the waits stay": one(*talk(6, step=0)),
+            "the cache is not read": one(*talk(6, read=0)),
+            "the API keeps it": one(*talk(6, thread={"type": "create"})),
+            "short turns after a long one": one(*talk(6, words=0)),
+        },
+    ),
+    "cache-expired": Entry(
+        speaks={"ten minutes later": next_turn(600)},
+        silent={
+            "four minutes later": next_turn(240),
+            "two hours later": next_turn(7200),
+            "it was read all the same": next_turn(600, read=5000, written=600),
+            "an hour was asked for": next_turn(
+                600,
+                system=[{"type": "text", "text": prose(500), "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+            ),
+        },
+    ),
+    "cache-look-back": Entry(
+        speaks={
+            "thirty blocks at once": next_turn(5, 30),
+            "only the system prompt was found": next_turn(5, 30, read=1500),
+        },
+        silent={
+            "ten blocks": next_turn(5, 10),
+            "it was read": next_turn(5, 30, read=5000, written=600),
+            "it had expired": next_turn(600, 30),
+            "a little was written": next_turn(5, 30, written=300),
+        },
+    ),
+    "many-tools": Entry(
+        speaks={"ninety tools": one(late(1.2, asked(**TOOLBOX), used=usage(prompt=14_000)))},
+        silent={
+            "one tool": one(late(1.2, asked(**TOOL), used=usage(prompt=14_000))),
+            "read from the cache": one(late(1.2, asked(**TOOLBOX), used=usage(prompt=500, read=13_500))),
+            "the first token came soon": one(late(0.2, asked(**TOOLBOX), headers=100, used=usage(prompt=14_000))),
+            "some are loaded later": one(
+                late(
+                    1.2,
+                    asked(tools=[*TOOLBOX["tools"], {"name": "rare", "defer_loading": True}]),
+                    used=usage(prompt=14_000),
+                )
+            ),
+        },
+    ),
+    "large-images": Entry(
+        speaks={"two images": one(late(1.5, images(2, "What is broken?"), used=usage(prompt=3200)))},
+        silent={
+            "a small one": one(late(1.5, images(1, "What is broken?"), used=usage(prompt=500))),
+            "a long text beside them": one(late(1.5, images(1, prose(1500)), used=usage(prompt=3200))),
+            "read from the cache": one(late(1.5, images(2, "And?"), used=usage(prompt=100, read=3100))),
+            "no image": one(late(1.5, used=usage(prompt=3200))),
+            "the first token came soon": one(late(0.2, images(2, "What?"), headers=100, used=usage(prompt=3200))),
         },
     ),
     "blocked-loop": Entry(

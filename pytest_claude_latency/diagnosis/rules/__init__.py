@@ -13,6 +13,12 @@ from typing import Final, TypeAlias
 
 from pytest_claude_latency.diagnosis.finding import Finding, Saving, listing
 from pytest_claude_latency.diagnosis.rules.application import application
+from pytest_claude_latency.diagnosis.rules.conversation import (
+    cache_expired,
+    cache_look_back,
+    growing_conversation,
+    tool_round_trips,
+)
 from pytest_claude_latency.diagnosis.rules.holds import blocked_loop, slow_consumer
 from pytest_claude_latency.diagnosis.rules.model_choice import long_thinking, slower_model
 from pytest_claude_latency.diagnosis.rules.network import new_connections, retries, stall
@@ -26,7 +32,14 @@ from pytest_claude_latency.diagnosis.rules.prompt_cache import (
     prompt_grew,
     uncached_prompt,
 )
+from pytest_claude_latency.diagnosis.rules.request_size import large_images, many_tools
 from pytest_claude_latency.diagnosis.rules.retry_storm import retry_storm
+from pytest_claude_latency.diagnosis.rules.server_side import (
+    extra_iteration,
+    schema_compilation,
+    server_tools,
+    standard_speed,
+)
 from pytest_claude_latency.diagnosis.rules.silence import buffered_tool_input, silent_thinking
 from pytest_claude_latency.diagnosis.rules.streaming import not_streamed
 from pytest_claude_latency.diagnosis.rules.word_counts import counted_words
@@ -47,13 +60,23 @@ RULES: Final[tuple[Rule, ...]] = (
     cache_written_anew,
     cache_lost,
     cache_reset,
+    cache_expired,
+    cache_look_back,
     cold_fan_out,
     prompt_grew,
+    many_tools,
+    large_images,
+    growing_conversation,
     high_temperature,
     slower_model,
     long_thinking,
     silent_thinking,
     buffered_tool_input,
+    server_tools,
+    standard_speed,
+    extra_iteration,
+    schema_compilation,
+    tool_round_trips,
     no_longer_together,
     one_after_another,
     retries,

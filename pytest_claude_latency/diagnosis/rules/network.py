@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from pytest_claude_latency import duration
@@ -15,6 +16,8 @@ from pytest_claude_latency.messages_api.retries import failure
 from pytest_claude_latency.plurals import number_of
 
 _KEPT_OPEN = 5 * SECOND  # how long the SDK's pool keeps an idle connection
+_LIMITS = ("requests", "input-tokens", "output-tokens", "tokens")
+_LITTLE = 0.1  # of a rate limit: what is left then is less than many a request needs
 _PIECES = {"text": "text", "thinking": "thinking", "input_json": "a tool's input"}
 
 
@@ -33,11 +36,12 @@ def retries(trace: Trace) -> Finding | None:
             # only a number is shown: a header may hold anything
             is_number = after is not None and after[:6].replace(".", "").isdigit()
             failures.append(f"{reason}, retry-after {after}" if is_number else reason)
+    used_up = [name for call in calls for name in _limits_used_up(trace, call)]
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
     # A 429 is the limit of the account and no fault of the API. It is asked for first, since it is the one kind that
     # the program can end by itself.
     if any(text.startswith("429") for text in failures):
-        remedy = "spread the requests, or raise the rate limit"
+        remedy = f"spread the requests, or raise the rate limit{_of(used_up)}"
     elif any(text[:1] in "45" for text in failures):
         remedy = "the API was busy: set a time-out that users can accept"
     else:
@@ -51,6 +55,38 @@ def retries(trace: Trace) -> Finding | None:
         costs=costs,
         calls=numbers(calls),
     )
+
+
+def _of(limits: list[str]) -> str:
+    return f" of {' and '.join(dict.fromkeys(limits))}" if limits else ""
+
+
+def _limits_used_up(trace: Trace, call: PromptCall) -> Iterator[str]:
+    """Yield the rate limits of which less than a tenth was left when a call was refused with 429."""
+    refused = [attempt for attempt in call.attempts if attempt.response and attempt.response.status == 429]
+    if not refused:
+        return
+    first = refused[0]
+    # The refusal itself may not say it; then the last answer before it does.
+    earlier = [
+        attempt
+        for other in trace.calls
+        for attempt in other.attempts
+        if attempt.response and attempt.sent + attempt.response.at <= first.sent
+    ]
+    latest = max(earlier, key=lambda attempt: attempt.sent, default=None)
+    for attempt in (first, latest):
+        headers = dict(attempt.response.headers) if attempt is not None and attempt.response else {}
+        names = [name.replace("-", " ") for name in _LIMITS if _left(headers, f"anthropic-ratelimit-{name}") < _LITTLE]
+        if names:
+            yield from names
+            return
+
+
+def _left(headers: Mapping[str, str], name: str) -> float:
+    """Return the share of a rate limit that is left, 1 where the headers do not tell."""
+    limit, remaining = headers.get(f"{name}-limit", ""), headers.get(f"{name}-remaining", "")
+    return int(remaining) / int(limit) if limit.isdecimal() and remaining.isdecimal() and int(limit) else 1.0
 
 
 def new_connections(trace: Trace) -> Finding | None:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from pytest_claude_latency import duration
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.diagnosis.rules.conversation import KEPT, LOOK_BACK, added_blocks, goes_on
 from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
-from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 
 # The least length of a prompt that the API caches, by model. The first pattern that fits counts.
 _LEAST_CACHED: Final = (
@@ -28,7 +29,6 @@ _LEAST_WAIT = 300 * MILLISECOND
 _CACHED = 1000  # tokens: what is cached below that is read again in no time, so that its loss explains nothing
 _GROWN = 1.5  # prompts of one program differ a little from run to run, for example by what a search had found
 _LEAST_GROWN = 500  # tokens: less is read in no time
-_KEPT = 300 * SECOND  # how long the API keeps a cached prompt that is not read, unless asked for longer
 _PREFIX: Final = ("tools", "system", "messages")  # the order in which the API caches
 
 
@@ -167,7 +167,7 @@ def cache_reset(trace: Trace) -> Finding | None:
                 return Finding(
                     rule="cache-reset",
                     fact=f"{trace.name(later)} goes on with the conversation of call {earlier.number} and read nothing "
-                    f"of its {cached} cached tokens: {', '.join(changed)} changed in between",
+                    f"of its {cached} cached tokens: {', '.join(changed)} changed in between{_told(later)}",
                     remedy="keep the model, the tools and these settings the same during a conversation",
                     cost=later.breakdown.time_in(Part.WAITING),
                     calls=(later.number,),
@@ -177,11 +177,7 @@ def cache_reset(trace: Trace) -> Finding | None:
 
 def _goes_on(earlier: PromptCall, later: PromptCall) -> bool:
     """Whether the later call continues the earlier one's messages, soon enough to read what that had cached."""
-    before, after = earlier.body.get("messages"), later.body.get("messages")
-    # equal lists are the same request once more, and no next turn
-    if not isinstance(before, list) or not isinstance(after, list) or len(after) <= len(before):
-        return False
-    return after[: len(before)] == before and 0 <= later.sent - earlier.over < _KEPT
+    return goes_on(earlier, later) and later.sent - earlier.over < KEPT
 
 
 def _settings(call: PromptCall) -> dict[str, Any]:
@@ -196,13 +192,14 @@ def _could_have_read(earlier: PromptCall, later: PromptCall) -> bool:
     for call in (earlier, later):
         if call.cache_written < _CACHED or call.cache_read > 0:
             return False
-    if _goes_on(earlier, later) and _settings(earlier) != _settings(later):
-        return False  # a setting was changed, which is another finding
+    is_long = added_blocks(earlier, later) > LOOK_BACK
+    if _goes_on(earlier, later) and (is_long or _settings(earlier) != _settings(later)):
+        return False  # a setting was changed, or so much was added: these are other findings
     ttft = earlier.timeline.ttft
     if ttft is None or earlier.timeline.model != later.timeline.model:
         return False
     # what a call writes can be read from its first token on
-    if not 0 <= later.sent - (earlier.sent + ttft) < _KEPT:
+    if not 0 <= later.sent - (earlier.sent + ttft) < KEPT:
         return False
     # tools come first in what is cached, so equal ones could have been read whatever follows them
     if earlier.body.get("tools") and earlier.body.get("tools") == later.body.get("tools"):
@@ -228,7 +225,7 @@ def cache_lost(trace: Trace) -> Finding | None:
             "nothing in it changed, so it had expired"
             if place is None
             else f"the first change in the prompt is {place}"
-        )
+        ) + _told(call)
         return Finding(
             rule="cache-lost",
             fact=f"{trace.name(call)} read {before.cache_read} tokens of its prompt from the cache before, and reads "
@@ -265,7 +262,14 @@ def _same_call_earlier(trace: Trace, call: PromptCall) -> PromptCall | None:
 def _change(before: PromptCall, now: PromptCall, what: str) -> str:
     """Return what a fact adds about two prompts: `"; the first change in it is system[0].text"`; empty if none."""
     place = first_difference(before.body, now.body)
-    return "" if place is None else f"; the first change in {what} is {place}"
+    change = "" if place is None else f"; the first change in {what} is {place}"
+    return change + _told(now)
+
+
+def _told(call: PromptCall) -> str:
+    """Return what the API itself says of a cache that was missed; empty if it was not asked, or does not know."""
+    reason = call.answer.cache_miss
+    return "" if reason in (None, "unavailable") else f" (the API says: {str(reason).replace('_', ' ')})"
 
 
 def first_difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -63,6 +63,9 @@ class Answer:
         self.server_tools: dict[str, int] = {}  # how often the API itself used which tool, by the API's names
         self.model: str | None = None
         self.speed: str | None = None
+        self.region: str | None = None  # where it was computed
+        self.iterations: list[str] = []  # what the API did one after the other: "message", "compaction", ...
+        self.cache_miss: str | None = None  # why the prompt was not read from the cache, if the API was asked
         self.service_tier: str | None = None
         self.stop_reason: str | None = None
         self.complete: Nanoseconds | None = None  # when the end of the message, or the last byte of a body, arrived

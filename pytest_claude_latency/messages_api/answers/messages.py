@@ -87,6 +87,8 @@ class MessagesAnswer(Answer):
         usage = get(message, "usage")
         self.model = text_at(message, "model")
         self.speed, self.service_tier = text_at(usage, "speed"), text_at(usage, "service_tier")
+        self.region = text_at(usage, "inference_geo")
+        self.cache_miss = text_at(message, "diagnostics", "cache_miss_reason", "type")
         self._take_usage(usage, final=final)
 
     def _take_usage(self, usage: object, *, final: bool) -> None:
@@ -100,6 +102,8 @@ class MessagesAnswer(Answer):
             thinking=count_at(usage, "output_tokens_details", "thinking_tokens", otherwise=known.thinking),
             final=known.final or (final and count_at(usage, "output_tokens") is not None),
         )
+        if iterations := items(get(usage, "iterations")):
+            self.iterations = [text_at(iteration, "type") or "" for iteration in iterations]
         written = count_at(usage, "cache_creation", "ephemeral_1h_input_tokens")
         self.written_for_an_hour = self.written_for_an_hour if written is None else written
         tools = get(usage, "server_tool_use")

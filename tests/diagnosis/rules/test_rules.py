@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import given
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.diagnosis.rules import RULES, Finding, Saving, Trace, find
 from pytest_claude_latency.duration import MILLISECOND, SECOND
-from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.messages_api.exchange import Exchange, Headers
 from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.strategies import recordings
 from tests.support.findings_corpus import CORPUS, Case, Entry, one
@@ -212,3 +213,61 @@ def test_time_in_the_application_says_between_which_calls() -> None:
     fact = speaking("application", "between two calls").fact
 
     assert in_order(fact, "1.500s", "3.300s", "1.500s", "between call 1 and call 2")
+
+
+# ── what the API says itself ──
+
+
+def rate_limit(name: str, limit: int, remaining: int) -> Headers:
+    prefix = f"anthropic-ratelimit-{name}"
+    return (f"{prefix}-limit", str(limit)), (f"{prefix}-remaining", str(remaining))
+
+
+def with_headers(exchange: Exchange, headers: Headers) -> Exchange:
+    assert exchange.response is not None
+    return replace(exchange, response=replace(exchange.response, headers=(*exchange.response.headers, *headers)))
+
+
+def test_a_429_names_the_rate_limit_that_was_used_up() -> None:
+    request = asked(stream=True)
+    headers = rate_limit("requests", 50, 30) + rate_limit("input-tokens", 40_000, 900)
+    refusal = with_headers(refused(request, status=429, at=80), headers)
+
+    finding = found(one(refusal, streamed(request, sent=2000)))["retries"]
+
+    assert finding.remedy.startswith("spread the requests, or raise the rate limit of input tokens;")
+
+
+def test_the_answer_before_a_429_tells_too() -> None:
+    before = with_headers(streamed(asked("one")), rate_limit("output-tokens", 8000, 100))
+    request = asked("two", stream=True)
+
+    case = one(before, refused(request, status=429, sent=1000, at=80), streamed(request, sent=2500))
+
+    assert "raise the rate limit of output tokens;" in found(case)["retries"].remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(429, ()), (429, rate_limit("requests", 50, 30)), (529, rate_limit("requests", 50, 0))]
+)
+def test_a_refusal_without_such_a_limit_names_none(status: int, headers: Headers) -> None:
+    request = asked(stream=True)
+    refusal = with_headers(refused(request, status=status, at=80), headers)
+
+    case = one(refusal, streamed(request, sent=2000))
+
+    assert "rate limit of" not in found(case)["retries"].remedy
+
+
+def test_a_missed_cache_is_told_with_the_reason_that_the_api_gives() -> None:
+    finding = speaking("cache-reset", next(iter(CORPUS["cache-reset"].speaks)))
+    case = CORPUS["cache-reset"].speaks[next(iter(CORPUS["cache-reset"].speaks))]
+    *rest, last = case.exchanges
+    told = b'"diagnostics":{"cache_miss_reason":{"type":"tools_changed"}},"model"'
+    first, *chunks = last.chunks
+    assert b'"model"' in first.data
+    last = replace(last, chunks=(replace(first, data=first.data.replace(b'"model"', told, 1)), *chunks))
+
+    again = found(replace(case, exchanges=[*rest, last]))["cache-reset"]
+
+    assert again.fact == f"{finding.fact} (the API says: tools changed)"
