@@ -236,6 +236,15 @@ def test_workers_of_a_multiprocessing_thread_pool_live_in_the_world(world: World
     assert ends == [3, 1, 2, 6]
 
 
+def test_a_thread_pool_that_is_given_sleep_itself_sleeps_in_the_world(world: World) -> None:
+    with ThreadPool(2) as pool:
+        pool.map(time.sleep, [50, 50, 50], chunksize=1)
+        pool.apply(time.sleep, (5,))
+        pool.starmap(time.sleep, [(5,)])
+
+    assert world.clock.now() == 110 * SECOND
+
+
 def test_the_initializer_of_a_pool_runs_in_the_world(world: World) -> None:
     born = threading.local()
 

@@ -26,6 +26,9 @@ TOOLS = frozenset(
 )
 EXEMPT = TOOLS | {"multiprocessing", "subprocess"}
 
+_CALLERS_OF_JOBS = frozenset({"worker", "mapstar", "starmapstar"})
+"""Functions of `multiprocessing.pool` that call the program's, and read no clock of their own."""
+
 _REPORTERS = EXEMPT | {__name__.partition(".")[0]}
 
 # Libraries whose own threads do not work for the program. They are never its members: a thread that sends telemetry
@@ -41,7 +44,11 @@ def package(frame: FrameType | None) -> str:
 
 def exempt(depth: int) -> bool:
     """Return whether the function `depth` frames above the caller of this one is exempt."""
-    return package(sys._getframe(depth + 1)) in EXEMPT
+    frame = sys._getframe(depth + 1)
+    if package(frame) not in EXEMPT:
+        return False
+    # A pool calls what the program gave it, for example `time.sleep` itself: then the program sleeps, not the pool.
+    return frame.f_code.co_name not in _CALLERS_OF_JOBS or frame.f_globals["__name__"] != "multiprocessing.pool"
 
 
 def reports(depth: int) -> bool:
