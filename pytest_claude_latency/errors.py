@@ -24,6 +24,10 @@ class VariantError(LatencyError, ValueError):
     """Variants that are not understood, or that do not apply to a request."""
 
 
+class FaultError(LatencyError, ValueError):
+    """A fault that is not understood, or that fits no call of a recording."""
+
+
 class FileError(LatencyError):
     """A file that cannot be used: which one, in which line (None: the file as a whole), and why."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
     from pytest_claude_latency.messages_api.recognition import EndpointPattern
     from pytest_claude_latency.metrics.prices import Prices
+    from pytest_claude_latency.simulation.fault import Fault
     from pytest_claude_latency.simulation.profiles import Profiles
 
 MARKERS = (
@@ -34,6 +35,8 @@ MARKERS = (
     'for example latency_variants(model=["claude-haiku-4-5"], temperature=[0.2, 1.0]); run with --latency-variants',
     "latency_answers(*answers, when=None, ttft=None, tokens_per_second=None): what the test's Claude calls get "
     'in turn, as long as there is no recording, for example latency_answers("You will get a refund.", ttft="800ms")',
+    "latency_fault(fault, id=None, **limits): what happens to the test's calls in one more run of it, "
+    'for example latency_fault(rate_limited(retry_after="60s"), elapsed="5s")',
     "latency: a latency test (set by the plugin); select with -m latency",
 )
 
@@ -50,6 +53,7 @@ CARELESS_RECORDING = (
     "pytest --latency-mode={mode}"
 )
 AB_NEEDS_LIVE = "--latency-ab needs --latency-mode=live"
+FAULT_NEEDS_REPLAY = "--latency-fault: a fault is put into a recording, so it needs a replay, not --latency-mode={mode}"
 
 
 class Given(NamedTuple):
@@ -173,6 +177,14 @@ def _profiles(value: str, given: Given) -> Profiles:
         raise ValueError(f"{value}: {error}") from None
 
 
+def _faults(values: list[str], given: Given) -> tuple[Fault, ...]:
+    if not values:
+        return ()
+    from pytest_claude_latency.simulation import fault_text
+
+    return tuple(dict.fromkeys(map(fault_text.parse, values)))
+
+
 def _prices(value: str, given: Given) -> Prices | None:
     from pytest_claude_latency.metrics.prices import Prices
 
@@ -284,6 +296,16 @@ OPTIONS = (
         help="also run the variants of tests that declare them with @latency_variants, and show them side by side",
     ),
     Option(
+        "fault",
+        "FAULT",
+        'run each latency test with a fault too, for example "rate_limited(retry_after=60s)"; may be given more than '
+        "once",
+        _faults,
+        (),
+        ini="linelist",
+        kind="repeatable option",
+    ),
+    Option(
         "date",
         None,
         "calendar of a replay: now (default) or recorded",
@@ -366,6 +388,8 @@ def read(config: pytest.Config) -> Settings:
     _refuse_careless_recording(config, mode)
     if mode is not Mode.LIVE and config.getoption("latency_ab", None):
         raise pytest.UsageError(AB_NEEDS_LIVE)
+    if mode is Mode.LIVE and config.getoption("latency_fault", None):
+        raise pytest.UsageError(FAULT_NEEDS_REPLAY.format(mode=mode))
     samples, is_sequential = values["samples"]
     if is_sequential and config.getoption("latency_samples", None) is None and mode is not Mode.LIVE:
         samples, is_sequential = None, False  # an ini file may ask for it, and is read by runs that replay too
@@ -400,6 +424,7 @@ def read(config: pytest.Config) -> Settings:
         rules=rules,
         suggests=values["suggest"],
         variants=values["variants"],
+        faults=values["fault"] if mode is not Mode.LIVE else (),  # an ini file may name some, and is read by every run
     )
 
 

@@ -16,7 +16,7 @@ from pytest_claude_latency import options, virtual_time
 from pytest_claude_latency.collection import selection
 from pytest_claude_latency.run.fixtures import MEASURED_ITEM, async_claude_client, claude_client, claude_latency
 from pytest_claude_latency.run.reporter import Reporter, WorkerReporter
-from pytest_claude_latency.run.session import REPORTED, SESSION, SETTLED, Session
+from pytest_claude_latency.run.session import LACKS_ANSWERS, REPORTED, SESSION, SETTLED, Session
 
 if TYPE_CHECKING:
     from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures
@@ -108,6 +108,16 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
         return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """In a run that records, run an item with a fault: in a replay, and with the API only if that is not enough."""
+    if not selection.is_marked(item) or not item.config.stash[SESSION].settings.mode.records:
+        return None
+    from pytest_claude_latency.run import fault_recording
+
+    return fault_recording.run(item, nextitem)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin the test's world before its first fixture, and after the marks that skip a test."""
     __tracebackhide__ = True
@@ -168,6 +178,8 @@ def pytest_runtest_makereport(
         current.note(report, call.excinfo)
         if report.when == "teardown":
             setattr(report, REPORTED, current.result().as_dict())
+            if current.lacks_answers and item.config.stash[SESSION].settings.mode.records:
+                item.stash[LACKS_ANSWERS] = current.ran_for
             del item.stash[MEASURED_ITEM]
     elif report.when == "setup" and not report.passed and selection.is_marked(item) and SETTLED not in item.stash:
         from pytest_claude_latency.run import item_result

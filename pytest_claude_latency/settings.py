@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.comparison.rules import Rules
     from pytest_claude_latency.messages_api.recognition import EndpointPattern
     from pytest_claude_latency.metrics.prices import Prices
+    from pytest_claude_latency.simulation.fault import Fault
     from pytest_claude_latency.simulation.profiles import Profiles
 
 
@@ -99,6 +100,13 @@ class Settings:
     """How long models take where nothing is recorded; `None` where the shipped profiles hold."""
     variants: bool = False
     """Whether the variants of tests that declare them run too."""
+    faults: tuple[Fault, ...] = ()
+    """What each test is run with besides the faults that it declares; none in a run that calls the API."""
+
+    @property
+    def runs_faults(self) -> bool:
+        """Whether tests run with their faults too. What they measure is in no baseline."""
+        return self.mode is not Mode.LIVE and self.save is None
 
     @property
     def uses_baselines(self) -> bool:

@@ -126,6 +126,8 @@ class Matcher:
         self._places = {id(exchange): place for place, exchange in enumerate(self.exchanges)}
         for place, exchange in enumerate(self.exchanges):
             self._fitting.setdefault(key_of(exchange.request, rules), []).append(place)
+        # messages name an exchange as its file numbers it, which knows nothing of faults
+        self._recorded = [place for place, exchange in enumerate(self.exchanges) if not exchange.is_injected]
         # a dict keeps the recorded order
         self._projects = list(
             dict.fromkeys(name for exchange in self.exchanges for name in PROJECT.findall(exchange.request.url))
@@ -150,10 +152,22 @@ class Matcher:
             return None
         with self._lock:  # or two threads that send the same request at once would get the same answer
             taken = self._taken.get(key, 0)
-            if taken >= len(fitting) and not self.rules.repeat:
-                return None
-            self._taken[key] = taken + 1
-        return self.exchanges[fitting[taken % len(fitting)]]
+            place = self._place(fitting, taken)
+            if place is not None:
+                self._taken[key] = taken + 1
+        return None if place is None else self.exchanges[place]
+
+    def _place(self, fitting: list[int], taken: int) -> int | None:
+        """Return the place of what answers the asking after the first `taken` ones; None if nothing is left."""
+        for place in fitting[: taken + 1]:
+            fault = self.exchanges[place].fault
+            if fault is not None and fault.is_endless:
+                return place
+        if taken < len(fitting):
+            return fitting[taken]
+        # what was recorded may be repeated; a fault was met as often as it was to be
+        repeated = [place for place in fitting if not self.exchanges[place].is_injected]
+        return repeated[(taken - len(fitting)) % len(repeated)] if self.rules.repeat and repeated else None
 
     def place_of(self, taken: Exchange) -> int:
         """Return the place in the recording, from 0, of an exchange that was handed out."""
@@ -161,12 +175,19 @@ class Matcher:
 
     def fitting(self, sent: Request) -> tuple[int, ...]:
         """Return the numbers, from 1, of the exchanges that fit a request, used or not."""
-        return tuple(place + 1 for place in self._fitting.get(key_of(sent, self.rules), ()))
+        places = self._fitting.get(key_of(sent, self.rules), ())
+        return tuple(self._recorded.index(place) + 1 for place in places if not self.exchanges[place].is_injected)
+
+    @property
+    def recorded(self) -> tuple[Exchange, ...]:
+        """The exchanges that a recording holds, without what a fault put among them."""
+        return tuple(self.exchanges[place] for place in self._recorded)
 
     def is_used(self, number: int) -> bool:
-        """Return whether the exchange of this number, from 1, was handed out."""
-        key = key_of(self.exchanges[number - 1].request, self.rules)
-        return self._fitting[key].index(number - 1) < self._taken.get(key, 0)
+        """Return whether the recorded exchange of this number, from 1, was handed out."""
+        place = self._recorded[number - 1]
+        key = key_of(self.exchanges[place].request, self.rules)
+        return self._fitting[key].index(place) < self._taken.get(key, 0)
 
     @property
     def unused(self) -> tuple[Exchange, ...]:

@@ -199,7 +199,8 @@ def explanation(
     elif not matcher.exchanges:
         head, facts = NOTHING_FITS.format(request=request), [_fact("recording", f"{recording} holds no exchange")]
     else:
-        requests = [exchange.request for exchange in matcher.exchanges]
+        # Of all of them, also the used ones: the one that was meant may have gone to another request.
+        requests = [exchange.request for exchange in matcher.recorded]
         number = (nearest(requests, sent, matcher.rules) or 0) + 1
         places = differences(requests[number - 1], sent, matcher.rules)
         changed = changes(requests[number - 1], sent)

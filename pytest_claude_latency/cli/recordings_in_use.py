@@ -129,13 +129,17 @@ class Collector:
         from pytest_claude_latency.run.session import SESSION
 
         for item in items:
-            if selection.is_latency_test(item):
-                nodeid = identity_of(item).nodeid
+            identity, folder = identity_of(item), item.config.stash[SESSION].settings.cassettes
+            if identity.fault is not None:
+                # what the test asks only with the fault lies beside its own recording
+                self._used.add(path_of(item.path, folder, f"{identity.test_id}~{identity.fault.id}", 1))
+            elif selection.is_latency_test(item):
+                nodeid = identity.nodeid
                 try:
                     file, test_id = markers.place_of(item, nodeid)
                 except LatencyError:  # the run says so when the test is set up
                     file, test_id = item.path, nodeid.partition("::")[2]
-                self._used.add(path_of(file, item.config.stash[SESSION].settings.cassettes, test_id, 1))
+                self._used.add(path_of(file, folder, test_id, 1))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Take the tests that are left, and write the answer."""

@@ -7,10 +7,27 @@ the commands in messages name the test. A variant counts as a test of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from pytest_claude_latency.budgets.budget import Budget
 from pytest_claude_latency.measurement.variant import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOfTest:
+    """A fault that a test is run with, and what the test promises then."""
+
+    id: str
+    """What stands for it in node ids."""
+    fault: Any
+    """A function from a recording to a recording: a `Fault`, or one of the user's own."""
+    budget: Budget
+    has_own_id: bool = False
+    """Whether the marker says what the id is."""
+    option: str = ""
+    """What `--latency-fault` says, where the fault comes from there; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +41,22 @@ class Identity:
     """How many samples of the test this run takes."""
     variant: Variant | None = None
     """What the test is tried with; `None` where it runs as it is written."""
+    fault: FaultOfTest | None = None
+    """What the test is run with; `None` where nothing happens to it."""
     written: str = ""
-    """The node id of the test as it is written, where this is a variant of it."""
+    """The node id of the test as it is written, where this is a variant of it or runs it with a fault."""
+
+    @property
+    def is_fair(self) -> bool:
+        """Whether the test runs as it is written, and nothing happens to it. Only then its own budget counts."""
+        return self.variant is None and self.fault is None
 
     @property
     def test_id(self) -> str:
         """What its recordings are called: class, function and parameters (the node id behind the file), and variant."""
-        if self.variant is None:
-            return self.nodeid.partition("::")[2]
-        return self.written.partition("::")[2] + self.variant.name
+        if self.variant is not None:
+            return self.written.partition("::")[2] + self.variant.name
+        return (self.nodeid if self.fault is None else self.written).partition("::")[2]
 
 
 # Two keys: an item that stands for a variant is given a sample later, or is cloned for its samples.

@@ -132,7 +132,8 @@ def variants_of(item: pytest.Item) -> tuple[Variant, ...]:
 def marks_of(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
     """Yield the item's marks called `name` and where each stands, the closest first."""
     callspec = getattr(item, "callspec", None)
-    nodeid = identity_of(item).nodeid
+    identity = identity_of(item)
+    nodeid = identity.nodeid if identity.fault is None else identity.written
     own_marks = [mark for mark in item.own_markers if mark.name == name]
     # pytest puts the marks of `pytest.param` behind those of the function. By identity, since equal marks may stand on
     # both.
@@ -206,7 +207,7 @@ def let_owners_go_first(items: list[pytest.Item]) -> None:
 def _sharing(items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, tuple[Path, str], bool]]:
     """Yield the items that share a recording, each with its `shared_file` and name, and whether it is the owner."""
     for item in items:
-        if item.get_closest_marker(CASSETTE) is None:
+        if item.get_closest_marker(CASSETTE) is None or identity_of(item).fault is not None:
             continue
         with suppress(LimitError):  # reported when the test is set up
             marker = cassette_marker_of(item)

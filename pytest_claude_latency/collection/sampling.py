@@ -1,7 +1,8 @@
 """Samples as items: a latency test that is to run several times becomes as many items.
 
 They are made from what a collector hands in, as parametrized tests are. So are the variants of a test, each of which
-has samples of its own. The variant and the sample are the last parameters in a node id, the sample behind the variant.
+has samples of its own, and its faults, which run once. The variant and the sample are the last parameters in a node id,
+the sample behind the variant; a fault is the last one of its item.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import pytest
 
 from pytest_claude_latency.budgets.percentile_judgement import never_settled
 from pytest_claude_latency.cassettes.paths import samples as recorded_samples
+from pytest_claude_latency.collection.fault_counts import FAULT_COUNTS, FaultCounts
+from pytest_claude_latency.collection.faults import fault_items
 from pytest_claude_latency.collection.identity import Identity, give, give_variant, identity_of, is_sample
 from pytest_claude_latency.collection.item_clone import clone
 from pytest_claude_latency.collection.markers import budget_of, place_of, variants_of
@@ -24,7 +27,7 @@ from pytest_claude_latency.settings import Mode, Settings
 
 
 def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: Settings) -> None:
-    """Put an item for each variant and sample in the place of each latency test that a collector found.
+    """Put an item for each variant, sample and fault in the place of each latency test that a collector found.
 
     A test that the command line names without its sample stays among them, or pytest would not find what it was asked
     for. `settle` takes it out when the session hands in all that was named.
@@ -42,6 +45,7 @@ def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: 
                 nodes.append(test)
             if not is_named or len(_sample_numbers(test, settings)) > 1:
                 nodes += _samples(test, settings)
+        nodes += fault_items(node, settings, collector.config.stash.setdefault(FAULT_COUNTS, FaultCounts()))
     # Replaced here, not in pytest_collection_modifyitems: `--lf`, `-k` and ids on the command line select among these.
     report.result = nodes
 
@@ -54,11 +58,13 @@ def settle(items: list[pytest.Item], settings: Settings) -> None:
         samples: Sequence[pytest.Item] = [item]
         if isinstance(item, pytest.Function) and _stands_for_all_samples(item):
             tests = _test_and_variants(item, settings)
-            samples = [sample for test in tests for sample in _samples(test, settings)]
+            counts = item.config.stash.setdefault(FAULT_COUNTS, FaultCounts())
+            faults = fault_items(item, settings, counts)
+            samples = [*(sample for test in tests for sample in _samples(test, settings)), *faults]
         for sample in samples:
             identity = identity_of(sample)
             # Only what was made here can be there twice. What a user collects twice runs twice.
-            is_only_sample = identity.sample_count == 1 and identity.variant is None
+            is_only_sample = identity.sample_count == 1 and identity.is_fair
             if is_only_sample or sample.nodeid not in nodeids:
                 nodeids.add(sample.nodeid)
                 settled.append(sample)
@@ -122,7 +128,7 @@ def unsettled(items: Sequence[pytest.Item], settings: Settings) -> list[str]:
     lines: dict[str, None] = {}
     for item in items:
         identity = identity_of(item)
-        if not is_latency_test(item) or identity.variant is not None:
+        if not is_latency_test(item) or not identity.is_fair:
             continue
         with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
             for limit in budget_of(item, settings.limits).percentiles:

@@ -13,13 +13,14 @@ BUDGET = "latency_budget"
 CASSETTE = "latency_cassette"
 VARIANTS = "latency_variants"
 ANSWERS = "latency_answers"
+FAULT = "latency_fault"
 SELECTED = "latency"
 FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
 
 
 def is_latency_test(item: pytest.Item) -> bool:
-    """Return whether the test carries a budget, variants or answers, or uses one of the fixtures."""
-    if any(item.get_closest_marker(name) is not None for name in (BUDGET, VARIANTS, ANSWERS)):
+    """Return whether the test carries a budget, variants, answers or a fault, or uses one of the fixtures."""
+    if any(item.get_closest_marker(name) is not None for name in (BUDGET, VARIANTS, ANSWERS, FAULT)):
         return True
     return not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 

@@ -64,7 +64,8 @@ class Latency:
     def budget(self, **limits: object) -> AbstractContextManager[None]:
         """Judge the calls made in a `with` block at its end, whether or not the run judges budgets.
 
-        Takes the limits of `@pytest.mark.latency_budget`. In a variant of a test the calls are measured and not judged.
+        Takes the limits of `@pytest.mark.latency_budget`. In a variant of a test, or with a fault, the calls are
+        measured and not judged.
 
         Raises:
             LimitError: a limit is not understood, or none is given.
@@ -101,7 +102,7 @@ class Latency:
         for limit in parsed:
             if limit.metric not in LIMITED or (isinstance(limit, Limit) and (limit.statistic or limit.some)):
                 raise LimitError(_NOT_WATCHED.format(metric=limit.metric))
-        judged = [limit for limit in parsed if isinstance(limit, Limit)] if self._measurement.variant is None else []
+        judged = [limit for limit in parsed if isinstance(limit, Limit)] if self._measurement.is_fair else []
 
         def make() -> Output:
             start = self._blocks[-1] if self._blocks else self._measurement.log.began
@@ -118,7 +119,7 @@ class Latency:
     def _judge(self, budget: Budget, since: int, began: Nanoseconds) -> None:
         """Hold the calls after the first `since` against a budget; `began` is when the block did."""
         __tracebackhide__ = True
-        if self._measurement.variant is not None:  # it is measured, not held to budgets
+        if not self._measurement.is_fair:  # it is measured, not held to budgets
             return
         # All phases: a block may stand in a fixture, whose calls are those of the set-up.
         sent = self._measurement.log.of(*Phase, since=since, began=began)

@@ -69,6 +69,7 @@ class Measurement:
         *,
         warmup: ConnectionWarmup | None = None,
         variant: Variant | None = None,
+        is_fair: bool = True,
         root: Path | None = None,
     ) -> None:
         self.name = name
@@ -76,6 +77,8 @@ class Measurement:
         self.source = source
         self.warmup = warmup
         self.variant = variant
+        self.is_fair = is_fair and variant is None
+        """Whether the test runs as it is written, and nothing happens to it: only then its blocks are judged."""
         self.prices: Prices = SHIPPED
         self.root = root or Path.cwd()
         self.log = CallLog(self.now, replays=source.replays, holds=self.holds)

@@ -94,11 +94,25 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultMark:
+    """The part that an exchange has in a fault: it answers a call that meets one.
+
+    `call` is equal for all exchanges of that call, and for no others of the recording.
+    """
+
+    call: int
+    is_injected: bool = False
+    """Whether it is the fault, which no API sent."""
+    is_endless: bool = False
+    """Whether each further asking meets it too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """One HTTP attempt. `response` is None if none came; `end` is None while it is under way.
 
-    The last two are known only while a test runs, and no part of what passed: the recorded exchange that answers it in
-    a replay, and the thread that sent it.
+    The last three are known only while a test runs, and no part of what passed: the recorded exchange that answers it
+    in a replay, the thread that sent it, and what a fault made of it.
     """
 
     sent: Nanoseconds
@@ -109,6 +123,12 @@ class Exchange:
     end: End | None = None
     recorded: Exchange | None = field(default=None, compare=False, repr=False)
     thread: int | None = field(default=None, compare=False, repr=False)
+    fault: FaultMark | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_injected(self) -> bool:
+        """Whether a fault put it there, so that no recording has it."""
+        return self.fault is not None and self.fault.is_injected
 
     @property
     def is_redirect(self) -> bool:

@@ -33,6 +33,7 @@ def render(summary: Summary) -> str:
         # keys that most runs do not need are left out: their reports stay as they were before these keys existed
         variant = {"variant": result.variant, "written": result.written} if result.variant else {}
         simulated = {"simulated": True} if result.simulated else {}
+        fault = {"fault": result.fault, "written": result.written} if result.fault else {}
         watched = {"watched": [output.as_json() for output in result.watched]} if result.watched else {}
         connecting = {} if result.connecting is None else {"connecting": round(result.connecting, 6)}
         tests.append(
@@ -40,6 +41,7 @@ def render(summary: Summary) -> str:
                 "nodeid": result.nodeid,
                 **variant,
                 **simulated,
+                **fault,
                 "sample": result.sample,
                 "outcome": result.outcome,
                 "elapsed": None if result.elapsed is None else round(result.elapsed, 6),

@@ -274,5 +274,5 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
         rows=rows,
         warnings=(*run.warnings, *warnings),
         notes=tuple(notes),
-        variant_rankings=rank_variants(ordered, run.rules),
+        variant_rankings=rank_variants((result for result in ordered if not result.fault), run.rules),
     )

@@ -33,8 +33,12 @@ class TestResult(Measured):
     """How many samples of the test were to run."""
     variant: str = ""
     """What the test was tried with; empty if it ran as it is written."""
+    fault: str = ""
+    """What happened to its calls, as its node id has it; empty if nothing did."""
+    fault_option: str = ""
+    """The same as `--latency-fault` has it; empty where a marker declares it."""
     written: str = ""
-    """The node id of the test as it is written, if this is a variant of it; otherwise empty."""
+    """The node id of the test as it is written, if this is a variant of it or runs it with a fault; otherwise empty."""
     refusal: str = ""
     """Why the API did not take one of its requests, in the API's words; empty if it took all."""
     session_calls: tuple[Call, ...] = ()

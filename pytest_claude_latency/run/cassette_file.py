@@ -15,7 +15,7 @@ import pytest
 from pytest_claude_latency import duration
 from pytest_claude_latency.cassettes.matching import Matcher, Rules
 from pytest_claude_latency.cassettes.mismatch import Explanation, Origin, explanation
-from pytest_claude_latency.cassettes.paths import path_of, shown
+from pytest_claude_latency.cassettes.paths import path_of, samples, shown
 from pytest_claude_latency.cassettes.recording import Recording, dumps, save_set, timestamp
 from pytest_claude_latency.cassettes.redaction import keep_headers, redact
 from pytest_claude_latency.cassettes.staging import Place
@@ -71,8 +71,11 @@ class CassetteFile:
         """
         return Recording.load(self.path) if self.exists else None
 
-    def source(self, recording: Recording | None, rules: Rules) -> CassetteSource:
-        """Return the source that serves a recording, or that misses every request where there is none."""
+    def source(self, recording: Recording | None, rules: Rules, *, sends: bool = False) -> CassetteSource:
+        """Return the source that serves a recording, or that misses every request where there is none.
+
+        With `sends` it lets what the recording does not fit go to the API.
+        """
         # without a recording every request is a miss, and its message says how to record
         matcher = Matcher(recording.exchanges if recording else (), rules)
         known = matcher if recording else None
@@ -82,7 +85,7 @@ class CassetteFile:
             origin = _let_by(measurement, request, Origin(line or "", caller))
             return self._told(explanation(request, known, recording=self.shown, origin=origin))
 
-        return CassetteSource(matcher, self.settings.redact, explain, partial(self._overrun, matcher))
+        return CassetteSource(matcher, self.settings.redact, explain, partial(self._overrun, matcher), sends)
 
     def _told(self, found: Explanation) -> MissText:
         return MissText(found.text(self.command), found, self.recorded_by)
@@ -178,9 +181,12 @@ def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session
         LatencyError: no selected test, or more than one, owns the shared recording.
     """
     identity, settings = identity_of(item), session.settings
-    nodeid = identity.nodeid
+    nodeid = identity.nodeid if identity.fault is None else identity.written
     file, test_id = place_of(item, nodeid)
     path = path_of(file, settings.cassettes, test_id, identity.sample)
+    if identity.fault is not None:
+        # one sample is enough: a fault is met in the first one that there is
+        path = next(iter(samples(file, settings.cassettes, test_id)), path)
     save: Callable[[Sequence[Recording]], None]
     if identity.sample_count == 1 and settings.mode is Mode.RECORD:
         save = partial(save_set, test_file=file, folder=settings.cassettes, test_id=test_id)
@@ -201,10 +207,31 @@ def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session
             nodeid = Recording.load(path).test
         else:
             raise LatencyError(messages.not_one_owner(marker.name, owners))
+    if identity.fault is not None and path.exists():
+        nodeid = identity.nodeid  # what is asked for and not recorded is what only the fault makes the program ask
     command = session.record_command(nodeid, variants=identity.variant is not None)
     recorded_by = nodeid if identity.variant is None else ""
     return CassetteFile(
         path, nodeid, shown(path, session.config.rootpath), command, save, settings, identity.sample, recorded_by
+    )
+
+
+def own_file_of(item: pytest.Item, session: Session) -> CassetteFile:
+    """Return where the recording lies of what a test asks only with the fault of this item.
+
+    It lies beside the test's own, whoever writes that.
+    """
+    identity, folder = identity_of(item), session.settings.cassettes
+    assert identity.fault is not None
+    test_id = f"{identity.test_id}~{identity.fault.id}"
+    path = path_of(item.path, folder, test_id, sample=1)
+    return CassetteFile(
+        path,
+        f"{identity.written}~{identity.fault.id}",
+        shown(path, session.config.rootpath),
+        session.record_command(identity.nodeid),
+        partial(save_set, test_file=item.path, folder=folder, test_id=test_id),
+        session.settings,
     )
 
 

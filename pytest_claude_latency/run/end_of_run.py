@@ -56,8 +56,8 @@ class EndOfRun:
 
     @property
     def results_as_written(self) -> list[TestResult]:
-        """The results without those of variants, which baselines and percentiles leave out."""
-        return [result for result in self._results.values() if not result.variant]
+        """The results without those of variants and faults, which baselines and percentiles leave out."""
+        return [result for result in self._results.values() if not result.variant and not result.fault]
 
     @property
     def _fair_results(self) -> list[TestResult]:

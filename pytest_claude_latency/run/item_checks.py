@@ -42,7 +42,8 @@ def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
     """Hold the calls of the test body against each limit of the test."""
     body = test.measurement.log.of(Phase.BODY)
     whole = readings(body, test.budget.of_whole_test(), test.measurement.prices)
-    direct = promises_directly(test.item)
+    # with a fault nothing is inherited: its limits stand in its own marker
+    direct = test.identity.fault is not None or promises_directly(test.item)
     return test.budget.judge(
         body.calls, body.elapsed, direct=direct, sessions=body.sessions, whole=whole, requests=body.requests
     )
@@ -58,6 +59,8 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
         return told if calls else _with_mocks(told)
     if test.is_simulated and test.settings.strict and (test.budget.plain or test.budget.percentiles):
         return messages.simulated_strictly(test.file.command)
+    if test.identity.fault is not None:  # what the test's own marker promises is judged without it
+        return None
     if is_bare(test.item) and not test.budget.limits:
         return messages.bare_marker(test.identity.nodeid)
     return _promise_about_nothing(test, judgements)
@@ -107,7 +110,7 @@ def nothing_was_seen(test: LatencyTest) -> str | None:
 def mixed_set(test: LatencyTest) -> str | None:
     """Return that the recordings of the test are no complete set. Only a replay of the whole set shows that."""
     replayed, found, settings = test.replayed, test.identity.sample_count, test.settings
-    if replayed is None or replayed.samples is None or settings.mode is not Mode.REPLAY:
+    if replayed is None or replayed.samples is None or settings.mode is not Mode.REPLAY or test.identity.fault:
         return None
     # `--latency-samples` asks for no more than so many of them.
     expected = replayed.samples if settings.samples is None else min(settings.samples, replayed.samples)
@@ -126,13 +129,14 @@ def answers_to_change(test: LatencyTest, *, is_over: bool) -> list[str]:
     source = test.measurement.source
     if isinstance(source, MadeUpAnswers):
         return source.left_over if is_over else []
-    if test.replayed is not None and test.identity.variant is None and test.item.get_closest_marker(ANSWERS):
+    if test.replayed is not None and test.identity.is_fair and test.item.get_closest_marker(ANSWERS):
         return [messages.answers_not_needed(test.file.shown)]
     return []
 
 
 def unused_exchanges(test: LatencyTest) -> str | None:
     """Return which recorded exchanges the test did not use. A shared recording is there for other tests too."""
-    if test.marker.name is not None:
+    # with a fault a program may give up, or ask another model: what it leaves is no mistake
+    if test.marker.name is not None or test.identity.fault is not None:
         return None
     return test.file.unused(test.measurement.source)

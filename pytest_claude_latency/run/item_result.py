@@ -81,6 +81,8 @@ def _unmeasured(identity: Identity, outcome: str) -> TestResult:
         sample=identity.sample,
         sample_count=identity.sample_count,
         variant=identity.variant.name if identity.variant else "",
+        fault=identity.fault.id if identity.fault else "",
+        fault_option=identity.fault.option if identity.fault else "",
         written=identity.written,
         outcome=outcome,
         incomplete=True,
@@ -104,6 +106,8 @@ def add_properties(item: pytest.Item, measurement: Measurement, *, simulated: bo
     properties.append((f"{_OWN_PREFIX}calls", len(body.calls)))
     if simulated:
         properties.append((f"{_OWN_PREFIX}simulated", True))
+    if (fault := identity_of(item).fault) is not None:
+        properties.append((f"{_OWN_PREFIX}fault", fault.id))
     # A plugin that reruns a test keeps its item: what the run before wrote must go.
     others = [(name, value) for name, value in item.user_properties if not name.startswith(_OWN_PREFIX)]
     item.user_properties[:] = [*others, *properties]

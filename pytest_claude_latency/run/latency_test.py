@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, final
 
@@ -14,7 +14,8 @@ from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.collection.answers_marker import answers_of
-from pytest_claude_latency.collection.identity import Identity, identity_of
+from pytest_claude_latency.collection.faults import faults_of
+from pytest_claude_latency.collection.identity import FaultOfTest, Identity, identity_of
 from pytest_claude_latency.collection.markers import CassetteMarker, budget_of, cassette_marker_of, variants_of
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
@@ -24,11 +25,11 @@ from pytest_claude_latency.measurement.measurement import Measurement, Source
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.results.result import MADE_UP
 from pytest_claude_latency.run import messages
-from pytest_claude_latency.run.cassette_file import CassetteFile, cassette_file_of
-from pytest_claude_latency.run.session import Session
-from pytest_claude_latency.settings import Date, Settings
+from pytest_claude_latency.run.cassette_file import CassetteFile, cassette_file_of, own_file_of
+from pytest_claude_latency.run.session import CALLS_API, Session
+from pytest_claude_latency.settings import Date, Mode, Settings
 from pytest_claude_latency.simulation.profiles import shipped
-from pytest_claude_latency.virtual_time.clock import WallClock
+from pytest_claude_latency.virtual_time.clock import VirtualClock, WallClock
 
 if TYPE_CHECKING:
     from pytest_claude_latency.diagnosis.rules import Trace
@@ -44,12 +45,14 @@ class LatencyTest:
     item: pytest.Item
     identity: Identity
     budget: Budget
-    """What the test promises. A variant promises nothing: it is measured, not held to budgets."""
+    """What the test promises: with a fault, what its marker says. A variant promises nothing: it is measured only."""
     marker: CassetteMarker
     file: CassetteFile
     measurement: Measurement
     replayed: Recording | None = None
     """The recording that is replayed; `None` where there is none."""
+    own_file: CassetteFile | None = None
+    """Where the recording lies of what the test asks only with its fault; `None` without one."""
 
     @classmethod
     def of(cls, session: Session, item: pytest.Item) -> LatencyTest:
@@ -62,15 +65,19 @@ class LatencyTest:
             raise LatencyError(messages.ON_GIVEN)
         identity = identity_of(item)
         budget = budget_of(item, session.settings.limits)
+        # a marker that is not understood is an error in every run, with variants and faults or without
+        faults_of(item)
         if identity.variant is not None:
             budget = Budget()
         else:
-            variants_of(item)  # a marker that is not understood is an error in every run, with variants or without
+            variants_of(item)
         # Made-up answers are for the test as it is written. They are read in every run, as all markers are.
         answers = answers_of(item)
         marker = cassette_marker_of(item)
         file = cassette_file_of(item, marker, session)
         session.current.prove_interception()
+        if identity.fault is not None:
+            return cls._with_fault(session, item, identity.fault, marker, file)
         root = session.config.rootpath
         recording: Recording | None = None
         if session.settings.mode.replays(recorded=file.exists, borrowed=marker.is_borrowed):
@@ -95,6 +102,41 @@ class LatencyTest:
             )
         measurement.prices = session.settings.prices or measurement.prices
         return cls(session, item, identity, budget, marker, file, measurement, recording)
+
+    @classmethod
+    def _with_fault(
+        cls, session: Session, item: pytest.Item, fault: FaultOfTest, marker: CassetteMarker, file: CassetteFile
+    ) -> LatencyTest:
+        """Return the test that is run with a fault: in a replay, and only for what no recording fits, with the API."""
+        identity, settings, own_file = identity_of(item), session.settings, own_file_of(item, session)
+        calls_api = CALLS_API in item.stash
+        if settings.mode.records and (not file.exists or identity.written in session.not_recorded):
+            raise pytest.skip.Exception(messages.FAULT_WITHOUT_RECORDING, _use_item_location=True)
+        recording, date = file.load(), None
+        if recording is not None:
+            if settings.date is Date.RECORDED:
+                date = datetime.fromisoformat(recording.recorded)
+            # before the dates are moved: a refusal names the moment at which its limits are filled again
+            recording, date = on_the_calendar(fault.fault(recording), date)
+            # What is to be recorded anew is asked for again.
+            added = None if settings.mode is Mode.RECORD else own_file.load()
+            if added is not None:
+                exchanges = on_the_calendar(added, date)[0].exchanges
+                recording = replace(recording, exchanges=(*recording.exchanges, *exchanges))
+        if calls_api:
+            session.current.warm_up_sdk()
+        # A replay is virtual whatever the run says: the waits of a fault would take minutes, and say nothing more.
+        measurement = Measurement(
+            item.nodeid,
+            WallClock() if calls_api else VirtualClock(),
+            file.source(recording, marker.rules, sends=calls_api),
+            None if calls_api else date,
+            is_fair=False,
+            root=session.config.rootpath,
+        )
+        measurement.prices = settings.prices or measurement.prices
+        own = own_file if calls_api else file
+        return cls(session, item, identity, fault.budget, marker, own, measurement, recording, own_file)
 
     @property
     def settings(self) -> Settings:

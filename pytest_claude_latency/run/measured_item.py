@@ -11,14 +11,17 @@ import pytest
 
 from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.markers import place_of
+from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.measurement import unmeasured_calls
 from pytest_claude_latency.measurement.latency import Latency, judge_outputs
+from pytest_claude_latency.measurement.sources import CassetteSource
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import item_checks, item_result, messages
 from pytest_claude_latency.run.item_body import ItemBody
 from pytest_claude_latency.run.item_outcome import ItemOutcome
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.session import Session
+from pytest_claude_latency.settings import Mode
 
 
 @final
@@ -95,6 +98,17 @@ class MeasuredItem:
         """Return what was measured, for the reports of the run."""
         return item_result.result_of(self._outcome, self.latency.watched)
 
+    @property
+    def lacks_answers(self) -> bool:
+        """Whether the program asked for what no recording fits."""
+        source = self._test.measurement.source
+        return isinstance(source, CassetteSource) and source.lacks_answers
+
+    @property
+    def ran_for(self) -> Nanoseconds:
+        """How long it ran, on its own clock."""
+        return self._test.measurement.now()
+
     def _finish(self) -> None:
         __tracebackhide__ = True
         test, outcome = self._test, self._outcome
@@ -119,6 +133,8 @@ class MeasuredItem:
             outcome.warn(unseen)
         if test.settings.mode.records and not measurement.replays:
             self._keep_recording()
+        elif test.own_file is not None and test.settings.mode is Mode.RECORD and not outcome.is_incomplete:
+            test.own_file.save([])  # with its fault the test asks for nothing else any more
         # Last, since it sends requests of its own: nothing of them may count for the test or be recorded.
         if test.settings.ab and not outcome.is_incomplete and test.identity.variant is None:
             from pytest_claude_latency.ab.runner import measure_pairs
@@ -139,10 +155,14 @@ class MeasuredItem:
         __tracebackhide__ = True
         test, outcome, log = self._test, self._outcome, self._test.measurement.log
         outcome.not_recorded = outcome.why_not_recorded
-        if not outcome.not_recorded:
+        if outcome.not_recorded:
+            test.session.not_recorded.add(test.identity.nodeid)
+        else:
+            # what a recording or a fault answered is no part of another recording
+            exchanges = [exchange for exchange in log.exchanges if exchange.recorded is None]
             outcome.not_recorded = "see the error of its teardown"  # until it is written
-            if lost := test.file.lost_by(log.exchanges, item_checks.loaded_mocks()):
+            if lost := test.file.lost_by(exchanges, item_checks.loaded_mocks()):
                 outcome.warn(lost)
             with test.session.failing():
-                outcome.recorded_bytes = test.file.keep(log.exchanges, self._began, log.clients)
+                outcome.recorded_bytes = test.file.keep(exchanges, self._began, log.clients)
             outcome.not_recorded = ""

@@ -31,6 +31,7 @@ NOTHING_VARIED = (
     "the variant changed no call: its when= fits none, or its values were there already; the numbers are those of "
     "the test as it is written"
 )
+FAULT_WITHOUT_RECORDING = "a fault is put into the recording of its test, and none was written"
 VARIANT_FAILED = "a variant's failure is a finding, not a failure of the run"
 VARIANT_REFUSED = "the API refused the variant's request, which says nothing of its quality: {}"
 ELSEWHERE = "came from a mock, a cache or another tool"

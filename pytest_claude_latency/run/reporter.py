@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
+from pytest_claude_latency.collection.fault_counts import FAULT_COUNTS, FaultCounts
 from pytest_claude_latency.collection.selection import is_marked
 from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.run.end_of_run import EndOfRun
@@ -35,9 +36,11 @@ class WorkerReporter:
             # Fixtures of the session are torn down by now.
             self._session.current.close()
             collected = self._session.collected_tests
+            counts = session.config.stash.get(FAULT_COUNTS, None)
             session.config.workeroutput[REPORTED] = {  # type: ignore[attr-defined]  # xdist's
                 "warnings": list(self._session.warnings),
                 "fixtures": self._session.recorded_fixtures,
+                "faults": None if counts is None else counts.as_json(),
                 "collected": None if collected is None else collected.as_json(),
             }
 
@@ -114,6 +117,8 @@ class Reporter:
         for warning in output["warnings"]:
             self._session.warn(warning)
         self._session.recorded_fixtures.update({name: tuple(facts) for name, facts in output["fixtures"].items()})
+        if output["faults"] is not None:
+            self._session.config.stash.setdefault(FAULT_COUNTS, FaultCounts()).join(output["faults"])
         if self._session.collected_tests is not None and output["collected"] is not None:
             self._session.collected_tests.join(output["collected"])
 
@@ -187,6 +192,18 @@ class Reporter:
             from pytest_claude_latency.report import terminal
 
             terminal.write(self._end.summary(), terminalreporter)
+        counts = self._session.config.stash.get(FAULT_COUNTS, None)
+        if counts is not None:
+            from pytest_claude_latency.report import faults
+
+            settings = self._session.settings
+            is_asked = settings.runs_faults and not settings.mode.records
+            given = [fault.text() for fault in settings.faults] if is_asked else []
+            for line in faults.lines(given, self._end.results, counts.not_applying):
+                terminalreporter.write_line(line)
+            if counts.left_out:
+                is_saved = self._session.settings.save is not None
+                terminalreporter.write_line(faults.left_out(len(counts.left_out), is_saved=is_saved))
         if self._session.settings.mode.records and self._end.results:
             from pytest_claude_latency.report import recorded
 

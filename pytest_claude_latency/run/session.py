@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, final
 
 import pytest
 
+from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.run.current_measurement import CurrentMeasurement
 from pytest_claude_latency.settings import Settings
@@ -44,6 +45,8 @@ class Session:
         self.config = config
         self.settings = settings
         self.current = CurrentMeasurement(settings, self.warn)
+        self.not_recorded: set[str] = set()
+        """The tests whose recording was to be written in this run, and was not."""
         self._warnings: list[str] = []
         self.recorded_fixtures: dict[str, tuple[int, float, int]] = {}
         """The recordings of higher-scoped fixtures that were written: calls, seconds and bytes of each, by its name."""
@@ -145,6 +148,12 @@ class Session:
 
 SETTLED: pytest.StashKey[bool] = pytest.StashKey()
 """In the stash of an item: it was not run, since the samples before it settled the limits of its test."""
+
+LACKS_ANSWERS: pytest.StashKey[Nanoseconds] = pytest.StashKey()
+"""In the stash of an item with a fault whose replay asked for what no recording fits: how long it had run by then."""
+
+CALLS_API: pytest.StashKey[bool] = pytest.StashKey()
+"""In the stash of such an item while it runs again, with the API."""
 
 SESSION: pytest.StashKey[Session] = pytest.StashKey()
 """The run, in the stash of its config."""

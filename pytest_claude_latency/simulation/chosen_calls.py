@@ -41,9 +41,11 @@ EVERY = ChosenCalls(every=True)
 
 
 def prompt_calls(recording: Recording) -> tuple[Places, ...]:
-    """Return the prompt calls of a recording, in the order they were sent."""
+    """Return the prompt calls of a recording, in the order they were sent, without what a fault put there."""
     # copies, so that each has an identity of its own
-    exchanges = [replace(exchange) for exchange in recording.exchanges]
-    places = {id(exchange): place for place, exchange in enumerate(exchanges)}
-    calls = [attempts for attempts in calls_of(exchanges) if is_prompt_call(attempts[0].request)]
+    copies = [(place, replace(exchange)) for place, exchange in enumerate(recording.exchanges)]
+    # a refusal that was put there may not look like an attempt of its call, and would be counted as one more
+    exchanges = {place: exchange for place, exchange in copies if not exchange.is_injected}
+    places = {id(exchange): place for place, exchange in exchanges.items()}
+    calls = [attempts for attempts in calls_of(exchanges.values()) if is_prompt_call(attempts[0].request)]
     return tuple(tuple(places[id(exchange)] for exchange in attempts) for attempts in calls)

@@ -16,10 +16,12 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.duration import MICROSECOND
 from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.messages_api.retries import ended
+from pytest_claude_latency.simulation import faults as kinds
+from pytest_claude_latency.simulation.fault import Fault
 from pytest_claude_latency.strategies import attempt, content, timing
 from pytest_claude_latency.strategies.envelope import AnswerOptions, Envelope, Number, Range, ToolInputs, number, switch
 
-__all__ = ["answers", "chunkings", "exchanges", "recordings"]
+__all__ = ["answers", "chunkings", "exchanges", "faults", "recordings"]
 
 
 def recordings(
@@ -91,6 +93,36 @@ def answers(
 def chunkings(data: bytes) -> st.SearchStrategy[tuple[bytes, ...]]:
     """Cut bytes into chunks anywhere, also inside a character or an event. Some chunks may be empty."""
     return timing.cuts(data)
+
+
+def faults(*, streamed: bool = True, pieces: int = 1) -> st.SearchStrategy[Fault]:
+    """Make faults that fit the first call of a recording.
+
+    Args:
+        streamed: whether that call streams. If it does not, faults of streams are left out.
+        pieces: how many pieces of content its answer has at least. A fault of a stream comes behind one of them.
+
+    Raises:
+        LimitError: an argument is not understood.
+    """
+    after, times = st.integers(1, number("pieces", pieces).least), st.integers(1, 3) | st.just("always")
+    seconds = st.integers(1, 120).map(lambda seconds: f"{seconds}s")
+    retried = {"times": times}
+    any_answer: list[st.SearchStrategy[Fault]] = [
+        st.builds(kinds.slower, total=st.integers(2, 10)),
+        st.builds(kinds.rate_limited, retry_after=st.none() | seconds, **retried),
+        st.builds(kinds.failing, status=st.sampled_from([400, 401, 403, 404, 408, 409, 413, 500, 529]), **retried),
+        *(st.builds(kind, **retried) for kind in (kinds.overloaded, kinds.refused, kinds.unanswered)),
+    ]
+    if not switch("streamed", streamed):
+        return st.one_of(any_answer)
+    cuts = (kinds.overloaded_midstream, kinds.dropped, kinds.truncated, kinds.malformed)
+    return st.one_of(
+        *any_answer,
+        st.builds(kinds.stalled, after=after, duration=seconds, **retried),
+        st.builds(kinds.trickled, every=seconds, **retried),
+        *(st.builds(kind, after=after, **retried) for kind in cuts),
+    )
 
 
 @st.composite

@@ -1,0 +1,140 @@
+"""Faults of a test: each is one more item, which replays the test's first sample with the fault in it.
+
+They come from the markers of function, class and module, which add up, and from `--latency-fault`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, Final
+
+import pytest
+
+from pytest_claude_latency.budgets.budget import Budget, combine
+from pytest_claude_latency.budgets.limit import parse_marker
+from pytest_claude_latency.cassettes.paths import samples
+from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.collection.fault_counts import FaultCounts
+from pytest_claude_latency.collection.identity import FaultOfTest, Identity, give, identity_of
+from pytest_claude_latency.collection.item_clone import clone
+from pytest_claude_latency.collection.markers import marks_of, place_of
+from pytest_claude_latency.collection.selection import FAULT, is_latency_test
+from pytest_claude_latency.errors import FaultError, LatencyError
+from pytest_claude_latency.settings import Settings
+from pytest_claude_latency.simulation.fault import Fault
+
+ACCEPTED: Final = (
+    'accepted: a fault and its limits, latency_fault(rate_limited(retry_after="60s"), elapsed="5s"), or a function '
+    "from a recording to a recording with id="
+)
+NO_PARENTHESES: Final = "{name} is a kind of fault; write {name}() to make one"
+NEEDS_ID: Final = "{name} is a function of your own, so it needs id="
+BAD_ID: Final = "id={id!r} is not understood; accepted: letters, digits, _, . and -, and not sample-1"
+PERCENTILE: Final = "{limit} is over several samples, and a fault is met in one run; accepted: a plain limit"
+TWICE: Final = "the fault {id} is declared twice; give one of them an id="
+_ID: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_SAMPLE: Final = re.compile(r"sample-\d+")
+
+
+def faults_of(item: pytest.Item) -> tuple[FaultOfTest, ...]:
+    """Return the faults that the test's markers declare, in the order in which they are written.
+
+    Raises:
+        LatencyError: a marker is not understood, or two have one id; names its place and what is accepted.
+    """
+    declared: list[FaultOfTest] = []
+    # decorators are applied from the bottom, so the marks of one place stand in the reverse order
+    for place, marks in groupby(marks_of(item, FAULT), key=lambda marked: marked[1]):
+        origin = f"@{FAULT} on {place}"
+        declared += [_declared(mark, origin) for mark, _ in reversed(list(marks))]
+    return _named(declared)
+
+
+def _declared(mark: pytest.Mark, origin: str) -> FaultOfTest:
+    """Return the fault of one marker, under its own id or its name."""
+    if len(mark.args) != 1:
+        raise FaultError(f"{origin} takes one fault, got {len(mark.args)}; {ACCEPTED}")
+    fault, given_id = mark.args[0], mark.kwargs.get("id")
+    if isinstance(fault, type) and issubclass(fault, Fault):
+        raise FaultError(f"{origin}: {NO_PARENTHESES.format(name=fault.__name__)}; {ACCEPTED}")
+    if not callable(fault):
+        raise FaultError(f"{origin}: {fault!r} is no fault; {ACCEPTED}")
+    if given_id is None and not isinstance(fault, Fault):
+        raise FaultError(f"{origin}: {NEEDS_ID.format(name=getattr(fault, '__name__', repr(fault)))}; {ACCEPTED}")
+    is_id = given_id is None or (isinstance(given_id, str) and _ID.fullmatch(given_id) is not None)
+    if not is_id or (given_id is not None and _SAMPLE.fullmatch(given_id)):
+        raise FaultError(f"{origin}: {BAD_ID.format(id=given_id)}")
+    limits = {name: value for name, value in mark.kwargs.items() if name != "id"}
+    budget = combine([parse_marker(limits, origin)]) if limits else Budget()
+    for limit in budget.percentiles:
+        raise FaultError(f"{origin}: {PERCENTILE.format(limit=limit.text())}")
+    name = given_id if given_id is not None else fault.name
+    return FaultOfTest(name, fault, budget, has_own_id=given_id is not None)
+
+
+def _named(faults: Sequence[FaultOfTest]) -> tuple[FaultOfTest, ...]:
+    """Return the faults under ids of their own: where two have one name, with their arguments."""
+    names = [fault.id for fault in faults]
+    named = [
+        replace(fault, id=fault.fault.id) if names.count(fault.id) > 1 and not fault.has_own_id else fault
+        for fault in faults
+    ]
+    ids = [fault.id for fault in named]
+    for fault in named:
+        if ids.count(fault.id) > 1:
+            raise FaultError(f"@{FAULT}: {TWICE.format(id=fault.id)}")
+    return tuple(named)
+
+
+def fault_items(item: pytest.Function, settings: Settings, counts: FaultCounts) -> list[pytest.Function]:
+    """Return the items that run a test with its faults. What does not run is counted."""
+    identity = identity_of(item)
+    if identity.variant is not None or identity.fault is not None:
+        return []
+    faults: tuple[FaultOfTest, ...] = ()
+    with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
+        faults = faults_of(item)
+        faults = _named([*faults, *_of_option(item, settings, faults, counts)])
+    # an item with a fault has to run behind its test, and workers run them in any order
+    if not settings.runs_faults or (settings.mode.records and hasattr(item.config, "workerinput")):
+        counts.left_out |= {f"{item.nodeid}[{fault.id}]" for fault in faults}
+        return []
+    clones = []
+    for fault in faults:
+        clones.append(clone(item, fault.id))
+        give(clones[-1], Identity(clones[-1].nodeid, fault=fault, written=item.nodeid))
+    return clones
+
+
+def _of_option(
+    item: pytest.Item, settings: Settings, declared: Sequence[FaultOfTest], counts: FaultCounts
+) -> list[FaultOfTest]:
+    """Return the faults of the option that fit the recording of a test, and that it does not declare itself."""
+    found: list[FaultOfTest] = []
+    others = [fault for fault in settings.faults if all(fault != known.fault for known in declared)]
+    # only a replay looks at what is recorded: a run that records changes it meanwhile
+    if not others or settings.mode.records or not is_latency_test(item) or _is_property_test(item):
+        return found
+    recording: Recording | None = None
+    with suppress(LatencyError):  # of a recording that cannot be read, its own test says so
+        file, test_id = place_of(item, item.nodeid)
+        paths = samples(file, settings.cassettes, test_id)
+        recording = Recording.load(paths[0]) if paths else None
+    for fault in others:
+        try:
+            if recording is None:
+                raise FaultError("nothing is recorded")
+            fault(recording)
+        except FaultError:
+            counts.not_applying.setdefault(fault.text(), set()).add(item.nodeid)
+        else:
+            found.append(FaultOfTest(fault.name, fault, Budget(), option=fault.text()))
+    return found
+
+
+def _is_property_test(item: Any) -> bool:
+    return bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))

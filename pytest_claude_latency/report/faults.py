@@ -1,0 +1,43 @@
+"""Faults in the terminal: which faults of the option tests did not survive, and what did not run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable
+from pytest_claude_latency.results.result import TestResult
+
+LEFT_OUT: Final = "{items} did not run: a fault is put into a recording, so it needs {needs}"
+NEEDS_REPLAY: Final = "a replay, or a run that records without -n"
+NEEDS_NO_BASELINE: Final = "a run without --latency-save"
+SURVIVED: Final = "{fault}: {survived} of {tests} survived it"
+NOT_APPLYING: Final = "it does not apply to {count}"
+DID_NOT_SURVIVE: Final = "  did not survive it: {nodeid}"
+
+_FAILED: Final = frozenset({"failed", "error"})
+
+
+def lines(
+    faults: Iterable[str], results: Iterable[TestResult], not_applying: Mapping[str, Collection[str]]
+) -> list[str]:
+    """Return for each of these `faults` of the option how many tests survived it, and which did not."""
+    by_fault: dict[str, list[TestResult]] = {fault: [] for fault in faults}
+    for result in results:
+        if result.fault_option:
+            by_fault[result.fault_option].append(result)
+    texts: list[str] = []
+    for fault, tried in by_fault.items():
+        failed = sorted(result.written for result in tried if result.outcome in _FAILED)
+        line = SURVIVED.format(fault=fault, survived=len(tried) - len(failed), tests=number_of(len(tried), "test"))
+        if others := not_applying.get(fault):
+            line += f"; {NOT_APPLYING.format(count=number_of(len(others), 'test'))}"
+        texts += [line, *(DID_NOT_SURVIVE.format(nodeid=nodeid) for nodeid in failed)]
+    return list(map(printable, texts))
+
+
+def left_out(count: int, *, is_saved: bool) -> str:
+    """Return the line about fault items that such a run does not have."""
+    needs = NEEDS_NO_BASELINE if is_saved else NEEDS_REPLAY
+    return LEFT_OUT.format(items=f"claude latency: {number_of(count, 'fault')}", needs=needs)

@@ -1,0 +1,207 @@
+"""What each provider sends when it refuses a call or breaks a stream off: statuses, headers and bodies.
+
+A refusal that only looks about right would test nothing: clients decide by `retry-after`, `x-should-retry`, the name of
+an exception and the words of a body whether to ask again.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
+from pytest_claude_latency.messages_api import aws_event_stream
+from pytest_claude_latency.messages_api.endpoints import provider_of
+from pytest_claude_latency.messages_api.exchange import Exchange, Headers, Request, header
+from pytest_claude_latency.messages_api.forms import form_of
+
+RATE_LIMITED: Final = 429
+OVERLOADED: Final = 529
+
+_ANTHROPIC: Final[dict[int, tuple[str, str]]] = {
+    400: ("invalid_request_error", "Your request could not be processed. Please check it and try again."),
+    401: ("authentication_error", "invalid x-api-key"),
+    403: ("permission_error", "Your account does not have permission to use this resource."),
+    404: ("not_found_error", "The requested resource could not be found."),
+    408: ("timeout_error", "Request timed out."),
+    409: ("conflict_error", "The request conflicts with the current state of the resource."),
+    413: ("request_too_large", "Request exceeds the maximum size"),
+    RATE_LIMITED: (
+        "rate_limit_error",
+        "This request would exceed your organization's rate limit of 50 requests per minute. For details, refer to: "
+        "https://docs.claude.com/en/api/rate-limits. You can see the response headers for current usage.",
+    ),
+    500: ("api_error", "Internal server error"),
+    504: ("timeout_error", "Request timed out."),
+    OVERLOADED: ("overloaded_error", "Overloaded"),
+}
+_BEDROCK: Final[dict[int, tuple[int, str, str]]] = {
+    400: (400, "ValidationException", "The provided request is not valid."),
+    403: (403, "AccessDeniedException", "You don't have access to the model with the specified model ID."),
+    404: (404, "ResourceNotFoundException", "Could not resolve the foundation model from the model identifier."),
+    408: (408, "ModelTimeoutException", "The request took too long to process."),
+    424: (424, "ModelErrorException", "The request failed due to an error while processing the model."),
+    RATE_LIMITED: (429, "ThrottlingException", "Too many requests, please wait before trying again."),
+    500: (
+        500,
+        "InternalServerException",
+        "The system encountered an unexpected error during processing. Try your request again.",
+    ),
+    503: (503, "ServiceUnavailableException", "Bedrock is unable to process your request."),
+    # Bedrock has no status of its own for it.
+    OVERLOADED: (503, "ServiceUnavailableException", "Bedrock is unable to process your request."),
+}
+_GOOGLE: Final[dict[int, tuple[str, str]]] = {
+    RATE_LIMITED: (
+        "RESOURCE_EXHAUSTED",
+        "Resource exhausted. Please try again later. Please refer to "
+        "https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429 for more details.",
+    ),
+    500: ("INTERNAL", "Internal error encountered."),
+    503: ("UNAVAILABLE", "The service is currently unavailable."),
+    504: ("DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
+}
+"""What Vertex itself says. All other errors it hands on as Anthropic's API has them."""
+
+_USUAL_WAIT: Nanoseconds = 30 * SECOND
+_LIMITS: Final = (("requests", 50, 0), ("input-tokens", 50_000, 50_000), ("output-tokens", 10_000, 10_000))
+"""What is limited, how much of it there is in a minute, and how much is left when the requests are used up."""
+_EVENT: Final = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)", re.DOTALL)
+_RETRIED: Final = frozenset({408, 409, RATE_LIMITED})
+
+
+class Refusal(NamedTuple):
+    """An answer in place of a message."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def refusal(request: Request, status: int, *, moment: datetime, retry_after: Nanoseconds | None = None) -> Refusal:
+    """Return what the provider of `request` answers with this status. Each has its own way to say it.
+
+    `moment` is when it answers. `retry_after` is sent where it is given; otherwise as the provider does.
+    """
+    mark = sha256(request.content).hexdigest()
+    provider = provider_of(request)
+    waits: Headers = () if retry_after is None else (("retry-after", _seconds(retry_after)),)
+    if provider == "bedrock":
+        status, name, text = _BEDROCK.get(status, (status, *_BEDROCK[500][1:]))
+        ids = f"{mark[:8]}-{mark[8:12]}-4{mark[13:16]}-a{mark[17:20]}-{mark[20:32]}"
+        named = (("content-type", "application/json"), ("x-amzn-requestid", ids), ("x-amzn-errortype", name))
+        return Refusal(status, (*named, *waits), _json({"message": text}))
+    if provider == "vertex" and status in _GOOGLE:
+        name, text = _GOOGLE[status]
+        error = {"error": {"code": status, "message": text, "status": name}}
+        # Indented, as all of Google's errors are.
+        data = json.dumps(error, indent=2, ensure_ascii=False).encode() + b"\n"
+        return Refusal(status, (("content-type", "application/json; charset=UTF-8"), *waits), data)
+    name, text = _named(status)
+    request_id = f"req_{mark[:24]}"
+    headers: Headers = (("content-type", "application/json"), ("request-id", request_id))
+    headers += (("x-should-retry", "true" if status in _RETRIED or status >= 500 else "false"),)
+    if status == RATE_LIMITED:
+        wait = _USUAL_WAIT if retry_after is None else retry_after
+        reset = (moment + timedelta(microseconds=wait // MICROSECOND)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for limited, limit, left in _LIMITS:
+            start = f"anthropic-ratelimit-{limited}"
+            headers += ((f"{start}-limit", str(limit)), (f"{start}-remaining", str(left)), (f"{start}-reset", reset))
+        waits = (("retry-after", _seconds(wait)),)
+    if form_of(request) == "chat":
+        return Refusal(status, (*headers, *waits), _json(_in_chat_form(name, text)))
+    body = {"type": "error", "error": {"type": name, "message": text}, "request_id": request_id}
+    return Refusal(status, (*headers, *waits), _json(body))
+
+
+def error_event(exchange: Exchange, status: int = OVERLOADED) -> bytes:
+    """Return the event by which the provider of a streamed answer tells an error in the middle of it."""
+    name, text = _named(status)
+    if is_event_stream_of_aws(exchange):
+        _, exception, words = _BEDROCK[status]
+        headers = {":exception-type": exception[0].lower() + exception[1:], ":content-type": "application/json"}
+        return aws_frame({**headers, ":message-type": "exception"}, _json({"message": words}))
+    if form_of(exchange.request) == "chat":
+        return b"data: " + _json(_in_chat_form(name, text)) + b"\n\n"
+    body = {"type": "error", "error": {"details": None, "type": name, "message": text}}
+    return b"event: error\ndata: " + _json(body) + b"\n\n"
+
+
+def malformed_event(exchange: Exchange) -> bytes:
+    """Return an event of a streamed answer whose data break off, so that they are no JSON."""
+    form = form_of(exchange.request)
+    if form == "converse":
+        return _content_frame("contentBlockDelta", b'{"contentBlockIndex":0,"delta":{"te')
+    broken = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_del'
+    if is_event_stream_of_aws(exchange):
+        return _content_frame("chunk", _json({"bytes": base64.b64encode(broken).decode()}))
+    if form == "chat":
+        return b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"del\n\n'
+    return b"event: content_block_delta\ndata: " + broken + b"\n\n"
+
+
+def ping(exchange: Exchange) -> bytes | None:
+    """Return what the provider sends to keep a stream alive; None in a form that has no such thing."""
+    form = form_of(exchange.request)
+    if form == "converse":
+        return None
+    if is_event_stream_of_aws(exchange):
+        return _content_frame("chunk", _json({"bytes": base64.b64encode(b'{"type":"ping"}').decode()}))
+    return b": keep-alive\n\n" if form == "chat" else b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+def opening(exchange: Exchange) -> bytes:
+    """Return the bytes of the event that opens a streamed answer, before any content; none if it has no such event."""
+    data = b"".join(chunk.data for chunk in exchange.chunks)
+    if form_of(exchange.request) == "chat":
+        return b""  # its first chunk may bring content already
+    if is_event_stream_of_aws(exchange):
+        return data[: struct.unpack_from(">I", data)[0]] if len(data) >= 4 else b""
+    first = _EVENT.match(data)
+    return first[0] if first is not None and b"message_start" in first[0] else b""
+
+
+def is_event_stream_of_aws(exchange: Exchange) -> bool:
+    """Return whether an answer streams in the binary frames of AWS."""
+    content_type = exchange.response and header(exchange.response.headers, "content-type")
+    return (content_type or "").partition(";")[0].strip().lower() == aws_event_stream.MEDIA_TYPE
+
+
+def aws_frame(headers: dict[str, str], payload: bytes) -> bytes:
+    """Return a frame of AWS's event streams."""
+    named = b"".join(
+        bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+        for name, value in headers.items()
+    )
+    prelude = struct.pack(">II", len(named) + len(payload) + 16, len(named))
+    frame = prelude + struct.pack(">I", crc32(prelude)) + named + payload
+    return frame + struct.pack(">I", crc32(frame))
+
+
+def _content_frame(event: str, payload: bytes) -> bytes:
+    headers = {":event-type": event, ":content-type": "application/json", ":message-type": "event"}
+    return aws_frame(headers, payload)
+
+
+def _named(status: int) -> tuple[str, str]:
+    """Return the API's name for the error of a status, and its words."""
+    return _ANTHROPIC.get(status) or _ANTHROPIC[500 if status >= 500 else 400]
+
+
+def _in_chat_form(name: str, text: str) -> dict[str, Any]:
+    return {"error": {"message": text, "type": name, "param": None, "code": None}}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _seconds(span: Nanoseconds) -> str:
+    """Return a span as `retry-after` has it: whole seconds, rounded up, since to come too early is refused again."""
+    return str(-(-span // SECOND))
