@@ -31,8 +31,11 @@ CLIENTS = {
     "pydantic_ai": ["pydantic-ai-slim[anthropic,bedrock]"],
     "smolagents": ["smolagents[litellm]"],
     "strands": ["strands-agents"],
-    "playback": ["vcrpy", "pytest-recording", "pytest-httpx", "responses", "requests-mock", "hishel"],
-    "playback_older": ["vcrpy<8", "pytest-recording", "responses<0.25", "aioresponses", "aiohttp<3.14"],
+    "playback": ["vcrpy", "pytest-recording", "pytest-httpx", "responses", "requests-mock", "hishel", "moto"],
+    "playback_older": [
+        *("vcrpy<8", "pytest-recording", "responses<0.25", "aioresponses", "aiohttp<3.14"),
+        *("httpretty", "urllib3<2.3"),
+    ],
 }
 """What the environment of each client library needs; the tests are in `tests/clients/test_NAME.py`."""
 

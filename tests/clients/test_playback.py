@@ -163,19 +163,51 @@ def test_it(claude_latency):
     assert ask_plainly() == "Hello world"
 """
 
+BY_BOTO3 = """
+import boto3
+
+
+def ask_plainly():
+    client = boto3.client("bedrock-runtime", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    answer = client.invoke_model(modelId="anthropic.claude-3-haiku-20240307-v1:0", body=json.dumps(ASKED))
+    return json.loads(answer["body"].read())
+"""
+MOTO = """
+from moto import mock_aws
+
+
+@mock_aws
+@pytest.mark.latency_budget(total="60s")
+def test_it():
+    assert ask_plainly() == {}  # what moto answers unless it is told otherwise
+"""
+HTTPRETTY = """
+import httpretty
+
+
+@pytest.mark.latency_budget(total="60s")
+def test_it(claude_latency):
+    with httpretty.enabled(allow_net_connect=False):
+        httpretty.register_uri(httpretty.POST, URL, body=json.dumps(OWN))
+        assert ask_plainly() == EXPECTED
+"""
+
 _VCR = int(version("vcrpy").partition(".")[0])
 _AIOHTTP = tuple(map(int, version("aiohttp").split(".")[:2]))  # aioresponses 0.7.9 knows no later ones than 3.13
+_URLLIB3 = tuple(map(int, version("urllib3").split(".")[:2]))  # httpretty 1.1.4 knows no later ones than 2.2
 BELOW = {
     "httpx_by_pytest_httpx": (BY_HTTPX, PYTEST_HTTPX, "pytest_httpx"),
     "requests_by_vcr": (BY_REQUESTS, VCR, "vcr"),
     **({"httpx_by_vcr": (BY_HTTPX, VCR, "vcr"), "sdk_by_vcr": (BY_SDK, VCR, "vcr")} if _VCR >= 9 else {}),
     "requests_by_recording": (BY_REQUESTS, RECORDING, "pytest_recording"),
+    **({"requests_by_httpretty": (BY_REQUESTS, HTTPRETTY, "httpretty")} if _URLLIB3 < (2, 3) else {}),
 }
 ABOVE = {
     "requests_by_responses": (BY_REQUESTS, RESPONSES, "responses"),
     "requests_by_requests_mock": (BY_REQUESTS, REQUESTS_MOCK, "requests_mock"),
     **({"aiohttp_by_aioresponses": (BY_AIOHTTP, AIORESPONSES, "aioresponses")} if _AIOHTTP < (3, 14) else {}),
     **({"httpx_by_older_vcr": (BY_HTTPX, VCR.replace("EXPECTED", "'own'"), "vcr")} if _VCR < 9 else {}),
+    "bedrock_by_moto": (BY_BOTO3, MOTO, "moto"),
     "aiohttp_by_vcr": (BY_AIOHTTP, VCR.replace("EXPECTED", "'own'"), "vcr"),
 }
 _QUIET = ("-W", "ignore", "-p", "no:asyncio", "-p", "no:trio", "--tb=short")

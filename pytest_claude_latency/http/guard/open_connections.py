@@ -111,18 +111,19 @@ class OpenConnections:
 
     def news(self) -> list[UnseenConnection]:
         """Return each that code in C has used in the test, once."""
-        found = [
-            UnseenConnection(remote.name, remote.port, is_older=False)
-            for remote in self._short.take()
-            if remote.number not in self._told and remote.name is not None
-        ]
-        self._told |= {remote.number for remote in self._short.found}
-        for connection in _to_claude():
-            if connection.number not in self._told and self._is_unseen(connection):
-                self._told.add(connection.number)
-                is_older = connection.number in self._before
-                found.append(UnseenConnection(connection.name, connection.port, is_older))
-        return found
+        # In this order: whoever looks again and again notes a connection before it is shut down, so that one which is
+        # not open any more has been noted.
+        found = {
+            connection.number: UnseenConnection(connection.name, connection.port, connection.number in self._before)
+            for connection in _to_claude()
+            if self._is_unseen(connection)
+        }
+        for remote in self._short.take():
+            if remote.name is not None:
+                found.setdefault(remote.number, UnseenConnection(remote.name, remote.port, is_older=False))
+        new = found.keys() - self._told
+        self._told |= new
+        return [connection for number, connection in found.items() if number in new]
 
     def unknown(self) -> list[str]:
         """Return what is said of connections to a web server of which nobody can say whether Claude is there."""
