@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pytest_claude_latency.budgets.budget import Budget, combine
 from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.budgets.limit import Limit, parse_marker
-from pytest_claude_latency.duration import ACCEPTED, Nanoseconds
+from pytest_claude_latency.duration import ACCEPTED, Nanoseconds, nanoseconds
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
@@ -19,6 +20,7 @@ from pytest_claude_latency.measurement.watch import LIMITED, Output, Text, watch
 from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.metrics.watched import Watched
+from pytest_claude_latency.virtual_time.watch import source_location
 
 if TYPE_CHECKING:
     from pytest_claude_latency.diagnosis.rules import Trace
@@ -95,8 +97,9 @@ class Latency:
             BudgetExceeded: at the end of the output, a limit was broken.
         """
         __tracebackhide__ = True
+        place, _, _ = source_location.line_of(sys._getframe(1), self._measurement.root).partition(" in ")
         try:
-            parsed = parse_marker(limits, _WATCH)
+            parsed = parse_marker(limits, f"{_WATCH} at {place}")
         except LimitError as error:
             raise LimitError(str(error)) from None
         for limit in parsed:
@@ -106,10 +109,21 @@ class Latency:
 
         def make() -> Output:
             start = self._blocks[-1] if self._blocks else self._measurement.log.began
-            self._outputs.append(Output(self._measurement.now, start, judged, text))
+            self._outputs.append(Output(self._measurement.now, start, judged, text, self._first_text_before))
             return self._outputs[-1]
 
         return watching(subject, make)
+
+    def _first_text_before(self, start: Nanoseconds, shown: Nanoseconds) -> tuple[str, Nanoseconds] | None:
+        """Return the last call since `start` that brought its first text before an output showed some, and when."""
+        found = None
+        for call in self.calls:
+            if not call.streamed or call.ttfa is None:
+                continue
+            came = nanoseconds(call.sent + call.ttfa)
+            if start <= nanoseconds(call.sent) and came <= shown:
+                found = call.location or "a call", came
+        return found
 
     @property
     def watched(self) -> tuple[Watched, ...]:

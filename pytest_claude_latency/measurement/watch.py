@@ -24,14 +24,21 @@ from pytest_claude_latency.plurals import number_of
 
 Text: TypeAlias = Callable[[Any], object]
 
+FirstTextBefore: TypeAlias = Callable[[Nanoseconds, Nanoseconds], tuple[str, Nanoseconds] | None]
+
 LIMITED: Final = ("ttft", "longest_gap", "total")
 """What of an output can be limited."""
 NOTHING_TO_WATCH: Final = (
     "claude_latency.watch({subject!r}): this cannot be watched; accepted: an iterable, an async iterable, or an ASGI "
     "application"
 )
+_LEAST_HELD = 100 * duration.MILLISECOND  # less is what each application takes
 _NO_DATA = (":", "event:", "id:", "retry:")  # how lines of server-sent events begin that a user never sees
 _ABSENT: Final = {"ttft": "nothing that a user sees came", "total": "the output had not ended"}
+
+
+def _no_call(start: Nanoseconds, shown: Nanoseconds) -> None:
+    return
 
 
 @final
@@ -43,6 +50,8 @@ class Output:
     start: Nanoseconds
     limits: Sequence[Limit]
     text: Text | None = None
+    first_text_before: FirstTextBefore = _no_call
+    """Returns which call brought text between two instants of the test, and when it brought the first."""
     seen: list[Nanoseconds] = field(default_factory=list)
     ended: Nanoseconds | None = None
     is_told: bool = False
@@ -92,9 +101,23 @@ class Output:
                     f"  {'budget':<10}{limit.text():<27}  {limit.origin}\n"
                     f"  {'measured':<10}{number_of(len(self.seen), 'item')} that a user sees\n"
                     f"  {'timeline':<10}{' · '.join(shown if self.ended is not None else [*shown, 'not ended'])}"
+                    + (self._held_back() if limit.metric == "ttft" else "")
                 )
         if blocks:
-            raise BudgetExceeded("\n\n".join(blocks))
+            raise BudgetExceeded("\n\n".join(blocks)) from None  # not from the end of the iteration
+
+    def _held_back(self) -> str:
+        """Return for how long the application held back what a call had brought, and what to do about it."""
+        first = self.start + self.seen[0] if self.seen else self.now()
+        found = self.first_text_before(self.start, first)
+        if found is None or first - found[1] < _LEAST_HELD:
+            return ""
+        line, came = found
+        return (
+            f"\n  {'held back':<10}for {duration.show(first - came)} by the application: the first text came after "
+            f"{duration.show(came - self.start)},\n{'':12}to {line}"
+            f"\n  {'do':<10}hand each piece on when it comes, on the whole way out"
+        )
 
 
 def is_visible(value: object) -> bool:

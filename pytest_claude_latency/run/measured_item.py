@@ -12,6 +12,7 @@ import pytest
 from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.markers import place_of
 from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.errors import BudgetExceeded
 from pytest_claude_latency.measurement import unmeasured_calls
 from pytest_claude_latency.measurement.latency import Latency, judge_outputs
 from pytest_claude_latency.measurement.sources import CassetteSource
@@ -67,11 +68,17 @@ class MeasuredItem:
             yield
         if not self._body.failed and (failure := unmeasured_calls.failure_of(self._test.measurement)):
             raise pytest.fail.Exception(failure, pytrace=False)
-        if not self._body.failed:
+        if self._body.failed:
+            return
+        judgements, failures = self._outcome.judgements, []
+        try:
             judge_outputs(self.latency)
-        if self._test.is_judged and not self._body.failed:
+        except BudgetExceeded as error:  # without the traceback: nothing of the test is on the stack any more
+            failures.append(str(error))
+        if self._test.is_judged:
             judgements = item_checks.judgements_of(self._test)
-            self._outcome.judge(judgements, item_checks.budget_failure(self._test, judgements))
+            failures += filter(None, [item_checks.budget_failure(self._test, judgements)])
+        self._outcome.judge(judgements, "\n\n".join(failures) or None)
 
     @contextmanager
     def tearing_down(self) -> Iterator[None]:

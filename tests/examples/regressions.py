@@ -186,6 +186,9 @@ REGRESSIONS: Final[dict[str, Regression]] = {
         DESK,
         (BRIEF,),
     ),
+    "buffers_on_the_way_out": Regression(
+        (Edit(API, STREAMED_OUT, BUFFERED),), CHAT, ("test_the_first_words_are_shown_soon",)
+    ),
     "hedge_removed": Regression(
         (Edit(LLM, HEDGED, "    return await _short_answer(claude, question)\n"),),
         TROUBLE,

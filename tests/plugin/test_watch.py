@@ -80,11 +80,15 @@ def test_an_endpoint_that_buffers_on_the_way_out_fails(suite: Suite) -> None:
     result.stdout.fnmatch_lines(
         [
             "*watched output: ttft was 900ms, 400ms over the budget of 500ms",
-            "*budget    ttft<500ms*claude_latency.watch(...)",
+            "*budget    ttft<500ms*claude_latency.watch(...) at test_it.py:*",
             "*measured  1 item that a user sees",
             "*timeline  start 0ms · first text 900ms · end 900ms",
+            "*held back for 500ms by the application: the first text came after 400ms,",
+            "*          to test_it.py:8 in pieces",
+            "*do        hand each piece on when it comes, on the whole way out",
         ]
     )
+    result.stdout.no_fnmatch_line("*StopIteration*")
 
 
 @pytest.mark.parametrize(("buffers", "outcome"), [(False, "passed"), (True, "failed")])
@@ -114,6 +118,34 @@ def test_an_output_is_judged_however_it_ends(suite: Suite, body: str, said: str)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"*{said}*"])
+
+
+def test_an_output_of_a_call_that_came_late_is_not_said_to_be_held_back(suite: Suite) -> None:
+    body = """
+def test_it(claude_latency):
+    list(claude_latency.watch(pieces(), ttft="300ms"))
+"""
+    result = watching(suite, body).run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*held back*")
+
+
+def test_a_broken_output_of_an_application_is_told_without_a_traceback_beside_the_budget_of_the_test(
+    suite: Suite,
+) -> None:
+    body = """
+@pytest.mark.latency_budget(total="600ms")
+def test_it(claude_latency):
+    asyncio.run(ask_it(claude_latency.watch(application(True), ttft="500ms")))
+"""
+    result = watching(suite, body).run("--latency-budget")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["watched output: ttft was 900ms, 400ms over *", "total was 900ms, 300ms over the budget of 600ms"]
+    )
+    result.stdout.no_fnmatch_line("*contextlib*")
 
 
 def test_it_counts_from_the_innermost_block(suite: Suite) -> None:
