@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import logging
+import multiprocessing.connection
+import os
 import pickle
 import queue
 import select
 import selectors
+import signal
 import socket
 import subprocess
 import threading
@@ -242,7 +245,65 @@ def wait_for_a_child() -> None:
         subprocess.run(["sleep", "60"], timeout=0.05, check=False)
 
 
-@pytest.mark.parametrize("wait", [select_nothing, select_by_selector, receive_nothing, accept_nobody, wait_for_a_child])
+def read_nothing() -> None:
+    here, there = socket.socketpair()
+    with here, there, here.makefile("rb") as file:
+        here.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            file.read(1)
+
+
+def poll_nothing() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        poll = select.poll()
+        poll.register(here, select.POLLIN)
+        assert poll.poll(50) == []
+
+
+def epoll_nothing() -> None:
+    here, there = socket.socketpair()
+    with here, there, select.epoll() as epoll:
+        epoll.register(here, select.EPOLLIN)
+        assert epoll.poll(0.05) == []
+
+
+def poll_a_pipe_of_processes() -> None:
+    here, there = multiprocessing.Pipe()
+    with here, there:
+        assert not here.poll(0.05)
+        assert multiprocessing.connection.wait([here], 0.05) == []
+
+
+def get_from_a_queue_of_processes() -> None:
+    with pytest.raises(queue.Empty):
+        multiprocessing.Queue().get(timeout=0.05)
+
+
+def wait_for_an_event_of_processes() -> None:
+    assert not multiprocessing.Event().wait(0.05)
+
+
+def wait_for_a_signal() -> None:
+    assert signal.sigtimedwait([signal.SIGUSR2], 0.05) is None
+
+
+LIMITS: list[Callable[[], None]] = [
+    select_nothing,
+    select_by_selector,
+    receive_nothing,
+    read_nothing,
+    accept_nobody,
+    wait_for_a_child,
+    wait_for_a_signal,
+    poll_nothing,
+    epoll_nothing,
+    get_from_a_queue_of_processes,
+    wait_for_an_event_of_processes,
+]
+
+
+@pytest.mark.parametrize("wait", LIMITS)
 def test_the_clock_has_gained_a_real_limit_that_passed(world: World, wait: Callable[[], None]) -> None:
     deadline, rounds = time.monotonic() + 0.2, 0
     while time.monotonic() < deadline:
@@ -251,6 +312,48 @@ def test_the_clock_has_gained_a_real_limit_that_passed(world: World, wait: Calla
 
     assert rounds == 4
     assert world.clock.now() == SECOND // 5
+
+
+def test_a_limit_of_two_pipes_of_processes_is_gained_twice(world: World) -> None:
+    poll_a_pipe_of_processes()
+
+    assert world.clock.now() == SECOND // 10
+
+
+@pytest.mark.parametrize("wait", [select_nothing, select_by_selector, receive_nothing, read_nothing, accept_nobody])
+def test_a_limit_of_a_file_of_this_process_is_virtual(world: World, wait: Callable[[], None]) -> None:
+    ends: list[int] = []
+
+    def work() -> None:
+        wait()
+        ends.append(world.clock.now())
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(3600)
+    for thread in threads:
+        thread.join()
+
+    assert ends == [SECOND // 20] * 3
+
+
+def test_a_thread_that_was_told_something_by_a_file_goes_on_at_that_instant(world: World) -> None:
+    out, into = os.pipe()
+    heard: list[tuple[bytes, int]] = []
+
+    def listen() -> None:
+        heard.append((os.read(out, 1), world.clock.now()))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    time.sleep(60)
+    os.write(into, b"x")
+    thread.join()
+    os.close(out)
+    os.close(into)
+
+    assert heard == [(b"x", 60 * SECOND)]
 
 
 def test_a_real_limit_does_not_move_the_clock_past_what_is_due_before(world: World) -> None:

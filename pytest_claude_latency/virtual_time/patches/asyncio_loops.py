@@ -8,16 +8,16 @@ world at any time. The time of a loop never goes back: not from one world to the
 
 from __future__ import annotations
 
-import select
 import sys
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Mapping, Sized
-from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
+from selectors import SelectorKey
 from types import FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
+from pytest_claude_latency.virtual_time.patches.blocking import file_waits
 from pytest_claude_latency.virtual_time.patches.loops import lent_loops, loop_holds, selector_hooks, unsupported_loops
 from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
@@ -118,13 +118,7 @@ class LoopWait(Wait):
 
     def ready(self) -> bool:
         """Return whether one of these files is ready; False where the system has no `poll` to ask."""
-        if not hasattr(select, "poll"):
-            return False
-        poll = select.poll()
-        for key in self._state.other_files():
-            reads, writes = key.events & EVENT_READ, key.events & EVENT_WRITE
-            poll.register(key.fd, (reads and select.POLLIN) | (writes and select.POLLOUT))
-        return bool(poll.poll(0))
+        return file_waits.any_ready(file_waits.events_of(self._state.other_files()))
 
     def details(self) -> list[tuple[str, str, str]]:
         """Return a row for each task of the loop: its name, what it is, and where it waits."""

@@ -7,7 +7,6 @@ socket pairs. In guest mode a thread of trio's cache asks in its place, which co
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 from weakref import WeakKeyDictionary, WeakSet
@@ -18,6 +17,7 @@ from trio._core import _run
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
+from pytest_claude_latency.virtual_time.patches.blocking import file_waits
 from pytest_claude_latency.virtual_time.patches.loops import unsupported_loops
 from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
@@ -150,12 +150,9 @@ class RunWait(Wait):
 
     def ready(self) -> bool:
         """Return whether one of these files is ready; False where the system has no `poll` to ask."""
-        if not hasattr(select, "poll"):
-            return False
-        poll = select.poll()
-        for file in self.files():
-            poll.register(file, self._events._registered[file].current_flags & (select.POLLIN | select.POLLOUT))
-        return bool(poll.poll(0))
+        mask = file_waits.READ | file_waits.WRITE
+        registered = self._events._registered
+        return file_waits.any_ready({file: registered[file].current_flags & mask for file in self.files()})
 
 
 async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:

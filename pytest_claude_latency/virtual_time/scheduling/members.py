@@ -33,10 +33,11 @@ class Member:
     `wait` is what it is parked in, or stands in until its turn comes; None while it goes on. `borrowed_through` is the
     condition or the loop in which another member found an outsider that it woke: the outsider belongs to the world
     until it waits there again. While `really` is true, its waits are the machine's although it counts as running. A
-    `visiting` thread, which had a life of its own before, is an outsider again as soon as the world ends.
+    `visiting` thread, which had a life of its own before, is an outsider again as soon as the world ends. `in_vain` is
+    how many of its waits for files, one after the other, have brought nothing.
     """
 
-    __slots__ = ("borrowed_through", "ident", "really", "visiting", "wait", "world")
+    __slots__ = ("borrowed_through", "ident", "in_vain", "really", "visiting", "wait", "world")
 
     def __init__(self, world: WorldState, ident: int, borrowed_through: object = None) -> None:
         self.world = world
@@ -45,6 +46,7 @@ class Member:
         self.wait: Wait | None = None
         self.really = False
         self.visiting = False
+        self.in_vain = 0
 
     @property
     def schedule(self) -> Schedule | None:

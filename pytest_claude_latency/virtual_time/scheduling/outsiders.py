@@ -9,6 +9,7 @@ the others have to be looked at.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
@@ -40,6 +41,7 @@ class Outsiders:
         self.serving: dict[int, tuple[object, Nanoseconds]] = {}
         # Changes with each of these sets, and with the table of members: what was derived from them is out of date.
         self.version = 0
+        self._versions = count(1)
         # Changes when a member writes into a pipe or socket, or puts something where an outsider may find it. The
         # outsider is awake from then on, but may not have run yet, which nobody could see from outside.
         self.handed_over = 0
@@ -78,9 +80,9 @@ class Outsiders:
 
     def changed(self) -> None:
         """Note that a set, or the table of members, has changed."""
-        # After the change, and without the lock: two threads may lose a step to each other, but who has read the number
-        # before the change finds another one after it.
-        self.version += 1
+        # After the change, and without the lock: who has read the number before the change finds another one after it.
+        # No number comes twice, also where two threads do this at once.
+        self.version = next(self._versions)
 
     def hand_over(self) -> None:
         """Note that a member has done something that may wake an outsider."""

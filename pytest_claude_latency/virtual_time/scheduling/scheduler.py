@@ -194,17 +194,20 @@ class Schedule:
             self.times_moved += 1
             self.clock.advance_to(instant)
 
-    def reach(self, member: Runner, instant: Nanoseconds) -> None:
-        """Let the clock read the limit of a real wait that has passed, unless somebody else can go on before it."""
+    def reach(self, member: Runner, instant: Nanoseconds) -> bool:
+        """Let the clock read the limit of a real wait that has passed; return False if others can go on before it."""
         # Real work holds nothing up here: as much time has passed in reality.
         if member.schedule is not self:
-            return  # the world has ended meanwhile
+            return True  # the world has ended meanwhile
         blocker = self.real_work.blocked.get(member)
         self.unblock(member)
-        if self.running == 1 and self.timers.earliest > instant:
+        free = self.running == 1 and self.timers.earliest > instant
+        if free:
             self.move_to(instant)
         if blocker is not None and blocker.polling:  # it is on its way back to the same call
             self.mark_blocked(member, blocker)
+            return True
+        return free
 
     def creep(self, span: Nanoseconds) -> None:
         """Move the clock by `span` although a thread runs, or only to the earliest timer, if that comes first."""

@@ -110,13 +110,16 @@ class Bystanders:
         if Waiting.NOTHING in kinds.values():
             return True
         if not _AT_REST.issuperset(kinds.values()):
-            # A thread that waits for the interpreter looks like one in a wait with a limit. Let it run.
+            # A thread that waits for the interpreter looks like one in a wait with a limit. Let it run. If it has been
+            # woken but not come to run yet, nothing but another look tells.
             real_clock.sleep(MOMENT)
-        # The first may have been woken by the second after it was seen. Then one of them has moved.
-        if self._activity.since() and any(thread_state.look(ident) != state for ident, state in states.items()):
+            if any(thread_state.look(ident) != states[ident] for ident, kind in kinds.items() if kind not in _AT_REST):
+                return True
+        # The first may have been woken by the second after it was seen; then one of them has moved. And one that waits
+        # for our own lock looks as if it waited for another thread.
+        stirs = self._activity.since() and any(thread_state.look(ident) != state for ident, state in states.items())
+        if stirs or not TRACKED_LOCK.waiting.isdisjoint(states):
             return True
-        if not TRACKED_LOCK.waiting.isdisjoint(states):
-            return True  # it looks as if it waited for another thread, but waits for us
         if own not in listed.awake:
             self._seen = listed.awake
         if not limits:

@@ -19,6 +19,7 @@ from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.members import NATIVE_IDS
 from pytest_claude_latency.virtual_time.watch import open_files, thread_frames
 
+_os_read = os.read  # the machine's, bound before it is patched
 _TASKS = Path("/proc/self/task")
 _ROUNDS, _ROUND = 8, 0.0003  # how often, and after how many seconds, a thread that polls is looked at once more
 
@@ -195,7 +196,7 @@ def _read(path: str) -> str:
     # Without the layers of Python's files: threads are looked at before each move of the clock.
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return os.read(descriptor, 8192).decode()
+        return _os_read(descriptor, 8192).decode()
     finally:
         os.close(descriptor)
 

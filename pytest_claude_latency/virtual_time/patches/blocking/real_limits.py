@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time.patches.blocking import file_waits
+from pytest_claude_latency.virtual_time.patches.blocking.file_waits import Events
 from pytest_claude_latency.virtual_time.patches.blocking.lines import instant_after
 from pytest_claude_latency.virtual_time.patches.blocking.loans import LOAN, LOANS
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
+from pytest_claude_latency.virtual_time.scheduling import waiting
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import scheduled
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _reach(member: Member, instant: Nanoseconds) -> None:
-    """Let the clock read `instant`, unless somebody else can go on before it: then that moves the clock."""
+    """Let the clock read `instant`, at which a limit has passed in reality; others may go on before."""
     schedule = member.schedule
     if schedule is None:
         return
@@ -37,25 +40,31 @@ def _reach(member: Member, instant: Nanoseconds) -> None:
     returning.add(member)
     try:
         with TRACKED_LOCK:
-            schedule.reach(member, instant)
+            reached = schedule.reach(member, instant)
     finally:
         returning.discard(member)
+    if not reached:
+        waiting.sleep_until(member.world, instant)
 
 
-def _ends_empty(select: Callable[..., Any], place: int, files: Callable[..., Iterable[Any]]) -> Callable[..., Any]:
+def _selects(select: Callable[..., Any], place: int, events: Callable[..., Events]) -> Callable[..., Any]:
     """Return `select`, whose argument number `place` is its limit, and which returns nothing when that has passed.
 
-    `files` tells, from the arguments, which files it waits for, if all are there to be read; else none.
+    `events` tells from the arguments what it waits for.
     """
 
     @functools.wraps(select)
     def selecting(*args: Any, **kwargs: Any) -> Any:
         limit = args[place] if len(args) > place else kwargs.get("timeout")
         member = None if limit is not None and limit <= 0 else scheduled()
-        if member is None or exempt(1):
+        # An event loop is parked already when it asks its selector.
+        if member is None or member.wait is not None or exempt(1):
             return select(*args, **kwargs)
-        if (member.borrowed_through is LOAN and LOANS.over(member, files(*args))) or limit is None:
+        files = events(*args)
+        if member.borrowed_through is LOAN and LOANS.over(member, _only_read(files)):
             return select(*args, **kwargs)
+        if file_waits.wait(member, select.__name__, files, limit):
+            return select(*args[:place], 0)
         instant = instant_after(member, limit)
         found = select(*args, **kwargs)
         # `select.select` returns three lists, a selector one.
@@ -64,6 +73,30 @@ def _ends_empty(select: Callable[..., Any], place: int, files: Callable[..., Ite
         return found
 
     return selecting
+
+
+def _only_read(events: Events) -> Events:
+    """Return these events if none of them is about writing, else none."""
+    return events if set(events.values()) <= {file_waits.READ} else {}
+
+
+def returns_nothing(function: Callable[..., Any], limit_of: Callable[..., float | None]) -> Callable[..., Any]:
+    """Return a function that returns something false when its limit has passed; `limit_of` finds it in the arguments.
+
+    Its waits are real.
+    """
+
+    @functools.wraps(function)
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        limit = limit_of(*args, **kwargs)
+        member = None if limit is None or limit <= 0 else scheduled()
+        instant = None if member is None else instant_after(member, limit)
+        found = function(*args, **kwargs)
+        if member is not None and instant is not None and not found:
+            _reach(member, instant)
+        return found
+
+    return limited
 
 
 def _raises(function: Callable[..., Any], limit_of: Callable[..., float | None], error: Any) -> Callable[..., Any]:
@@ -84,15 +117,31 @@ def _raises(function: Callable[..., Any], limit_of: Callable[..., float | None],
     return limited
 
 
-def _reads(read: Callable[..., Any], limited: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that lends an outsider to the member that wrote what it reads; `limited` is for members."""
+def _reads(
+    read: Callable[..., Any], limit_of: Callable[[Any], float | None], limited: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return a function that reads from a file, or accepts a connection; `limited` does so within a real limit.
+
+    A wait of a member is virtual if the file can only be filled by this process. An outsider works for the member that
+    wrote what it has read.
+    """
 
     @functools.wraps(read)
     def reading(file: Any, *args: Any, **kwargs: Any) -> Any:
         member = scheduled()
-        if member is not None and not (member.borrowed_through is LOAN and LOANS.over(member, (file,))):
-            return limited(file, *args, **kwargs)
-        found = read(file, *args, **kwargs)
+        if member is None or (member.borrowed_through is LOAN and LOANS.over(member, (file,))):
+            found = read(file, *args, **kwargs)
+        else:
+            limit = limit_of(file)
+            if limit == 0 or exempt(1):
+                return read(file, *args, **kwargs)
+            events = {file if isinstance(file, int) else file.fileno(): file_waits.READ}
+            if file_waits.wait(member, read.__name__, events, limit):
+                raise TimeoutError("timed out")
+            found = limited(file, *args, **kwargs)
+            if member.schedule is not None:
+                return found
+        # Its world, if it had one, has ended meanwhile, and the next one may have begun.
         if LOANS.world is not None:
             LOANS.read(file)
         return found
@@ -156,23 +205,78 @@ def install() -> None:
 
 
 def _patch_select(module: Any) -> None:
-    module.select = _ends_empty(module.select, 3, lambda reads, writes, *_: () if writes else reads)
+    module.select = _selects(module.select, 3, file_waits.selected)
+    for name in [name for name in ("poll", "epoll") if hasattr(module, name)]:
+        setattr(module, name, _polling(getattr(module, name)))
+
+
+def _polling(make: Any) -> Any:
+    """Return what makes the objects that `make` makes; for a member, one whose limits its clock gains."""
+
+    # Their types are written in C, and nothing can be put into them.
+    @functools.wraps(make, updated=())
+    def polling(*args: Any, **kwargs: Any) -> Any:
+        made = make(*args, **kwargs)
+        return made if scheduled() is None or exempt(1) else _Polling(made)
+
+    for name in [name for name in dir(make) if not hasattr(polling, name)]:  # such as `epoll.fromfd`
+        setattr(polling, name, getattr(make, name))
+    return polling
+
+
+class _Polling:
+    """Stands in the place of an object of `select.poll` or `select.epoll`."""
+
+    def __init__(self, machine: Any) -> None:
+        self._machine = machine
+        milliseconds = not hasattr(machine, "fileno")  # an epoll counts by seconds
+        self.poll = returns_nothing(
+            machine.poll, lambda timeout=None, *_, **__: timeout / 1000 if milliseconds and timeout else timeout
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._machine, name)
+
+    def __enter__(self) -> _Polling:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._machine.close()
+
+
+def _patch_connections(module: Any) -> None:
+    module.wait = returns_nothing(module.wait, lambda _, timeout=None: timeout)
+    base = module._ConnectionBase
+    base.poll = returns_nothing(base.poll, lambda _, timeout=0.0: timeout)
+
+
+def _patch_queues(module: Any) -> None:
+    # It asks for the queue and then for its lock, each with what is left of the limit in the machine's time.
+    module.Queue.get = _raises(
+        module.Queue.get, lambda _, block=True, timeout=None: timeout if block else 0, module.Empty
+    )
+
+
+def _patch_semaphores(module: Any) -> None:
+    make = module.SemLock._make_methods
+
+    @functools.wraps(make)
+    def make_methods(semaphore: Any) -> None:
+        make(semaphore)
+        semaphore.acquire = returns_nothing(semaphore.acquire, lambda block=True, timeout=None: timeout if block else 0)
+
+    module.SemLock._make_methods = make_methods
 
 
 def _patch_selectors(module: Any) -> None:
     for cls in [getattr(module, name) for name in _SELECTORS if hasattr(module, name)]:
-        cls.select = _ends_empty(cls.select, 1, _read_by)
-
-
-def _read_by(selector: Any, *_: Any) -> list[Any]:
-    keys = selector.get_map().values()
-    return [key.fd for key in keys] if all(key.events == 1 for key in keys) else []  # `selectors.EVENT_READ`
+        cls.select = _selects(cls.select, 1, file_waits.registered)
 
 
 def _patch_os(module: Any) -> None:
     for name in [name for name in ("waitpid", "wait3", "wait4") if hasattr(module, name)]:
         setattr(module, name, _looks(getattr(module, name), lambda seen: seen[0] == 0))
-    module.read = _reads(module.read, module.read)
+    module.read = _reads(module.read, lambda _: None, module.read)
     module.write = _writes(module.write)
 
 
@@ -186,11 +290,14 @@ def _patch_sockets(cls: Any, reading: tuple[str, ...], writing: tuple[str, ...])
     def limited(function: Callable[..., Any]) -> Callable[..., Any]:
         return _raises(function, lambda socket, *_, **__: socket.gettimeout(), TimeoutError)
 
-    _wrap_all(cls, reading, lambda read: _reads(read, limited(read)))
+    _wrap_all(cls, reading, lambda read: _reads(read, lambda socket: socket.gettimeout(), limited(read)))
     _wrap_all(cls, writing, lambda write: _writes(limited(write)))
 
 
 _PATCHES: dict[str, Callable[[Any], None]] = {
+    "multiprocessing.connection": _patch_connections,
+    "multiprocessing.queues": _patch_queues,
+    "multiprocessing.synchronize": _patch_semaphores,
     "os": _patch_os,
     "select": _patch_select,
     "selectors": _patch_selectors,
