@@ -18,7 +18,10 @@ from pytest_claude_latency.collection.markers import is_bare, place_of, promises
 from pytest_claude_latency.collection.selection import ANSWERS, BUDGET
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers
+from pytest_claude_latency.measurement.sources import CassetteSource
 from pytest_claude_latency.measurement.whole_test import readings
+from pytest_claude_latency.messages_api.endpoints import requested_model
+from pytest_claude_latency.messages_api.retries import failure
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.settings import Mode
@@ -140,3 +143,22 @@ def unused_exchanges(test: LatencyTest) -> str | None:
     if test.marker.name is not None or test.identity.fault is not None:
         return None
     return test.file.unused(test.measurement.source)
+
+
+def missing_fallback(test: LatencyTest) -> str | None:
+    """Return which recorded request followed a failure and was not sent by a test that failed by itself.
+
+    The program gave up where it went on while recording: to ask again, or another model.
+    """
+    source = test.measurement.source
+    if not isinstance(source, CassetteSource) or test.marker.name is not None or test.measurement.missed:
+        return None
+    unused, earlier = source.matcher.unused, [place for place in source.matcher.exchanges if place.end is not None]
+    for exchange in unused:
+        over = [other for other in earlier if other.sent + (other.end.at if other.end else 0) <= exchange.sent]
+        before = max(over, key=lambda other: other.sent + (other.end.at if other.end else 0), default=None)
+        if before is not None and before not in unused and (reason := failure(before)) is not None:
+            places = [source.matcher.place_of(each) + 1 for each in (before, exchange)]
+            asked = f"{exchange.request.title}, {requested_model(exchange.request) or 'model unknown'}"
+            return messages.missing_fallback(places[0], reason, places[1], asked, test.file.shown)
+    return None

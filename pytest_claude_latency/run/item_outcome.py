@@ -12,11 +12,11 @@ from pytest_claude_latency.errors import BudgetExceeded
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.miss import Miss
 from pytest_claude_latency.messages_api.answer import REFUSALS
-from pytest_claude_latency.printable import printable
+from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report.misses import MISSED
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.run import messages
-from pytest_claude_latency.run.item_checks import loaded_mocks
+from pytest_claude_latency.run.item_checks import loaded_mocks, missing_fallback
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.session import OVER_BUDGET
 
@@ -112,6 +112,8 @@ class ItemOutcome:
                 report.sections.append(("claude latency", messages.NO_KEY))
             elif report.failed and records and report.when == "call" and self.test.measurement.log.count:
                 report.sections.append(("claude latency", f"not recorded: {self.why_not_recorded}"))
+            elif report.failed and report.when == "call" and (missing := missing_fallback(self.test)):
+                report.sections.append(("claude latency", printable_lines(missing)))
 
     def _is_finding(self, report: pytest.TestReport) -> bool:
         """Return whether a phase failed because of what the variant did to the program, which a run is to find out.

@@ -81,6 +81,18 @@ def answers_not_needed(recording: str) -> str:
     return f"@{ANSWERS} is not needed any more, since there is a recording, which was replayed: {recording}"
 
 
+def missing_fallback(failed: int, reason: str, following: int, asked: str, recording: str) -> str:
+    """Return what is said of a program that gave up after a failure, where the recorded one sent another request."""
+    return (
+        f"a request that followed a failure while recording was not sent\n"
+        f"  recorded  exchange {failed} ended with {reason}, and the program went on with\n"
+        f"            exchange {following}: {asked}\n"
+        f"  now       the program gave up after the failure\n"
+        f"  recording {recording}\n"
+        f"  do        put the fallback or the retry back"
+    )
+
+
 def mixed_set(recorded: int, found: int, command: str) -> str:
     """Return what is said of a recording whose set has another size than it says."""
     return (

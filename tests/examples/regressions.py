@@ -194,6 +194,11 @@ REGRESSIONS: Final[dict[str, Regression]] = {
         TROUBLE,
         ("test_an_answer_that_is_late_is_asked_for_again",),
     ),
+    "fallback_removed": Regression(
+        (Edit(LLM, "for model in (STRONG, FAST)", "for model in (STRONG,)"),),
+        TROUBLE,
+        ("test_a_refund_is_decided_by_whichever_model_is_free",),
+    ),
     "max_tokens_raised": Regression((Edit(LLM, "max_tokens=200", "max_tokens=2000"),), DESK, (BRIEF,)),
     "thinking_turned_on": Regression(
         (

@@ -53,10 +53,12 @@ def test_a_regression_is_told_once_where_it_is_made_and_with_what_to_do(
 
 
 def told(lines: list[str]) -> str:
-    """Return what is said of the tests that failed."""
+    """Return what is said of the tests that failed; of a traceback, which shows the code of libraries, its end."""
     start = next(place for place, line in enumerate(lines) if re.fullmatch("=+ FAILURES =+", line))
     end = next(place for place, line in enumerate(lines) if re.fullmatch("=+ claude latency =+", line))
-    return "\n".join([*lines[start + 1 : end], ""])
+    failures = lines[start + 1 : end]
+    last = next((place for place, line in enumerate(failures) if re.fullmatch(r"E   +\w+Error: .*", line)), None)
+    return "\n".join([*failures[: 1 if last else None], *(failures[last:] if last else ()), ""])
 
 
 def kept(name: str, lines: list[str]) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS, NOTHING_RECORDED, SENT_TOO_OFTEN
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import status
 from tests.support.claude_messages import text
 
 SWALLOWED = {
@@ -453,3 +454,44 @@ def test_it(claude_latency):
             "  do        mend what holds the event loop at store.py:5 in keep",
         ]
     )
+
+
+FALLBACK = """
+def test_it(claude_latency):
+    try:
+        text = ask('hi', anthropic.Anthropic(max_retries=0))
+    except anthropic.APIStatusError:
+        text = ask('hi', model='claude-sonnet-4-6')
+    assert text
+"""
+
+
+def test_a_program_that_gives_up_after_a_failure_is_told_what_followed_while_recording(suite: Suite) -> None:
+    suite.write(FALLBACK)
+    suite.server.answer(status(529))
+    suite.record().assert_outcomes(passed=1)
+    suite.write(FALLBACK.replace("text = ask('hi', model='claude-sonnet-4-6')", "raise"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- claude latency -*",
+            "a request that followed a failure while recording was not sent",
+            "*recorded  exchange 1 ended with 529, and the program went on with",
+            "*          exchange 2: POST /v1/messages, claude-sonnet-4-6",
+        ]
+    )
+
+
+def test_a_test_that_fails_before_its_later_calls_is_told_nothing_about_them(suite: Suite) -> None:
+    body = "def test_it(claude_latency):\n    ask('one')\n    {then}\n    ask('two')\n"
+    suite.write(body.format(then="pass"))
+    suite.record().assert_outcomes(passed=1)
+    suite.write(body.format(then="assert False"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*while recording*")
