@@ -128,6 +128,11 @@ class Matcher:
             self._fitting.setdefault(key_of(exchange.request, rules), []).append(place)
         # messages name an exchange as its file numbers it, which knows nothing of faults
         self._recorded = [place for place, exchange in enumerate(self.exchanges) if not exchange.is_injected]
+        self._endless = {
+            place
+            for place, exchange in enumerate(self.exchanges)
+            if exchange.fault is not None and exchange.fault.is_endless
+        }
         # a dict keeps the recorded order
         self._projects = list(
             dict.fromkeys(name for exchange in self.exchanges for name in PROJECT.findall(exchange.request.url))
@@ -159,15 +164,17 @@ class Matcher:
 
     def _place(self, fitting: list[int], taken: int) -> int | None:
         """Return the place of what answers the asking after the first `taken` ones; None if nothing is left."""
-        for place in fitting[: taken + 1]:
-            fault = self.exchanges[place].fault
-            if fault is not None and fault.is_endless:
-                return place
+        if self._endless:  # most recordings have none, and a request may be sent thousands of times
+            met = next((place for place in fitting[: taken + 1] if place in self._endless), None)
+            if met is not None:
+                return met
         if taken < len(fitting):
             return fitting[taken]
-        # what was recorded may be repeated; a fault was met as often as it was to be
+        if not self.rules.repeat:
+            return None
+        # what was recorded is repeated; a fault was met as often as it was to be
         repeated = [place for place in fitting if not self.exchanges[place].is_injected]
-        return repeated[(taken - len(fitting)) % len(repeated)] if self.rules.repeat and repeated else None
+        return repeated[(taken - len(fitting)) % len(repeated)]
 
     def place_of(self, taken: Exchange) -> int:
         """Return the place in the recording, from 0, of an exchange that was handed out."""
@@ -187,7 +194,8 @@ class Matcher:
         """Return whether the recorded exchange of this number, from 1, was handed out."""
         place = self._recorded[number - 1]
         key = key_of(self.exchanges[place].request, self.rules)
-        return self._fitting[key].index(place) < self._taken.get(key, 0)
+        before = self._fitting[key][: self._fitting[key].index(place)]
+        return len(before) < self._taken.get(key, 0) and self._endless.isdisjoint(before)
 
     @property
     def unused(self) -> tuple[Exchange, ...]:

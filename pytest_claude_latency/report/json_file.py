@@ -33,7 +33,7 @@ def render(summary: Summary) -> str:
         # keys that most runs do not need are left out: their reports stay as they were before these keys existed
         variant = {"variant": result.variant, "written": result.written} if result.variant else {}
         simulated = {"simulated": True} if result.simulated else {}
-        fault = {"fault": result.fault, "written": result.written} if result.fault else {}
+        fault = {"fault": result.fault, "written": result.written, "injected": result.injected} if result.fault else {}
         watched = {"watched": [output.as_json() for output in result.watched]} if result.watched else {}
         connecting = {} if result.connecting is None else {"connecting": round(result.connecting, 6)}
         tests.append(

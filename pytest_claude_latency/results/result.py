@@ -35,6 +35,8 @@ class TestResult(Measured):
     """What the test was tried with; empty if it ran as it is written."""
     fault: str = ""
     """What happened to its calls, as its node id has it; empty if nothing did."""
+    injected: int = 0
+    """How many of its attempts the fault answered, and no API."""
     fault_option: str = ""
     """The same as `--latency-fault` has it; empty where a marker declares it."""
     written: str = ""

@@ -51,6 +51,9 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         calls=body.calls,
         refusal=printable(measurement.log.of(*Phase).refusal),
         session_calls=body.sessions,
+        injected=sum(
+            exchange.recorded is not None and exchange.recorded.is_injected for exchange in measurement.log.exchanges
+        ),
         setup_calls=measurement.log.of(Phase.SETUP, Phase.TEARDOWN).calls,
         judgements=outcome.judgements,
         conditions=body.conditions if settings.uses_baselines else (),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_claude_latency.cassettes.matching import EXACT, Matcher, Rules, key_of
 from pytest_claude_latency.cassettes.mismatch import Difference, differences
 from pytest_claude_latency.messages_api.endpoints import UNKNOWN_PROJECT
-from pytest_claude_latency.messages_api.exchange import Exchange, Request
+from pytest_claude_latency.messages_api.exchange import End, Exchange, FaultMark, Request
 from tests.support.some_recording import JSON_VALUES, answering, asking
 
 MESSAGES = "https://api.anthropic.com/v1/messages"
@@ -245,3 +245,28 @@ def test_an_unknown_project_is_that_of_the_recording_with_which_the_request_fits
     assert matcher.placed(asked(UNKNOWN_PROJECT, b"1")) == asked("shop", b"1")
     assert matcher.placed(asked("another")) == asked("another")
     assert Matcher([]).placed(asked(UNKNOWN_PROJECT)) == asked(UNKNOWN_PROJECT)
+
+
+# ── faults ──
+
+
+def test_an_asking_that_meets_a_fault_leaves_the_recorded_answer_for_the_next() -> None:
+    request = asking(b'{"messages": []}')
+    recorded = [Exchange(0, request, end=End(1)), Exchange(5, request, end=End(2))]
+    fault = Exchange(5, request, end=End(3), fault=FaultMark(2, is_injected=True))
+    matcher = Matcher([recorded[0], fault, recorded[1]], Rules(repeat=True))
+
+    taken = [matcher.take(request) for _ in range(6)]
+
+    assert taken == [recorded[0], fault, recorded[1], recorded[0], recorded[1], recorded[0]]
+    assert matcher.recorded == tuple(recorded)
+    assert matcher.fitting(request) == (1, 2)
+
+
+def test_a_fault_without_end_answers_every_further_asking() -> None:
+    request = asking(b'{"messages": []}')
+    fault = Exchange(0, request, end=End(3), fault=FaultMark(1, is_injected=True, is_endless=True))
+    matcher = Matcher([fault, Exchange(0, request, end=End(1))])
+
+    assert [matcher.take(request) for _ in range(4)] == [fault] * 4
+    assert not matcher.is_used(1)

@@ -97,12 +97,19 @@ def test_a_report_tells_faults_from_fair_runs_and_comparisons_leave_them_out(pat
     patient.replay()
 
     tests = patient.report["tests"]
-    assert [(test["nodeid"], test.get("fault"), test.get("written")) for test in tests] == [
-        (TEST, None, None),
-        (f"{TEST}[dropped]", "dropped", TEST),
-        (f"{TEST}[rate_limited]", "rate_limited", TEST),
+    assert [(test["nodeid"], test.get("fault"), test.get("written"), test.get("injected")) for test in tests] == [
+        (TEST, None, None, None),
+        (f"{TEST}[dropped]", "dropped", TEST, 1),
+        (f"{TEST}[rate_limited]", "rate_limited", TEST, 1),
     ]
     assert list(measured_file.load(patient.path / "report.json").series) == [TEST]
+
+
+def test_a_finding_says_which_refusals_were_injected(patient: Suite) -> None:
+    result = patient.replay(f"{TEST}[rate_limited]", "--latency-explain")
+
+    assert "(429, retry-after 40, injected)" in " ".join(result.stdout.str().split())
+    assert "record again" not in result.stdout.str()
 
 
 def test_two_replays_write_the_same_report(patient: Suite) -> None:

@@ -35,7 +35,9 @@ def retries(trace: Trace) -> Finding | None:
             after = header(attempt.response.headers if attempt.response else (), "retry-after")
             # only a number is shown: a header may hold anything
             is_number = after is not None and after[:6].replace(".", "").isdigit()
-            failures.append(f"{reason}, retry-after {after}" if is_number else reason)
+            told = f"{reason}, retry-after {after}" if is_number else reason
+            is_injected = attempt.recorded is not None and attempt.recorded.is_injected
+            failures.append(f"{told}, injected" if is_injected else told)
     used_up = [name for call in calls for name in _limits_used_up(trace, call)]
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
     # A 429 is the limit of the account and no fault of the API. It is asked for first, since it is the one kind that
@@ -46,11 +48,13 @@ def retries(trace: Trace) -> Finding | None:
         remedy = "the API was busy: set a time-out that users can accept"
     else:
         remedy = "check the network between the program and the API"
+    if not failures[-1].endswith("injected"):  # a fault is in no recording, so a new one would change nothing
+        remedy += "; record again for a measurement without retries"
     return Finding(
         rule="retries",
         fact=f"{duration.show(cost)} of {where} went into {number_of(len(failures), 'attempt')} without an answer "
         f"({', '.join(dict.fromkeys(failures))}), {duration.show(pauses)} of it into pauses between them",
-        remedy=f"{remedy}; record again for a measurement without retries",
+        remedy=remedy,
         cost=cost,
         costs=costs,
         calls=numbers(calls),

@@ -1,0 +1,145 @@
+"""Faults as the program meets them: each client library raises its own errors, and AWS's clients read their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import boto3
+import botocore.exceptions
+import pytest
+import urllib3
+from botocore.config import Config
+from urllib3 import exceptions
+
+from pytest_claude_latency import play
+from pytest_claude_latency.faults import (
+    Fault,
+    dropped,
+    failing,
+    malformed,
+    overloaded,
+    overloaded_midstream,
+    rate_limited,
+    refused,
+    truncated,
+    unanswered,
+)
+from pytest_claude_latency.http.library import HTTPLibrary
+from tests.support import other_forms
+from tests.support.some_recording import recording
+from tests.support.written_calls import URL, asked, streamed
+
+PIECES = ((400, "text", "one "), (600, "text", "two "), (900, "text", "three"))
+RECORDED = recording(streamed(asked(), PIECES, connect=(0, 50)))
+HEADERS = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
+BODY = RECORDED.exchanges[0].request.content
+
+HTTPX: Any = HTTPLibrary.of_sdk().module
+
+
+def by_httpx() -> bytes:
+    with HTTPX.Client(timeout=5) as client:
+        return bytes(client.post(URL, headers=HEADERS, content=BODY).content)
+
+
+def by_urllib3() -> bytes:
+    with urllib3.PoolManager() as pools:
+        answer = pools.request("POST", URL, headers=HEADERS, body=BODY, retries=False, timeout=5)
+        return bytes(answer.data)
+
+
+def by_aiohttp() -> bytes:
+    async def ask() -> bytes:
+        limit = aiohttp.ClientTimeout(sock_read=5)
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.post(URL, headers=HEADERS, data=BODY) as answer,
+        ):
+            return await answer.read()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("ask", "fault", "error"),
+    [
+        (by_httpx, refused(), HTTPX.ConnectError),
+        (by_httpx, dropped(after=1), HTTPX.RemoteProtocolError),
+        (by_httpx, unanswered(), HTTPX.ReadTimeout),
+        (by_urllib3, refused(), exceptions.NewConnectionError),
+        (by_urllib3, dropped(after=1), exceptions.ProtocolError),
+        (by_urllib3, unanswered(), exceptions.ReadTimeoutError),
+        (by_aiohttp, refused(), aiohttp.ClientConnectorError),
+        (by_aiohttp, dropped(after=1), aiohttp.ClientPayloadError),
+        (by_aiohttp, unanswered(), aiohttp.SocketTimeoutError),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_each_library_raises_its_own_error(ask: Callable[[], bytes], fault: Fault, error: type[Exception]) -> None:
+    with play(fault(RECORDED)), pytest.raises(error):
+        ask()
+
+
+@pytest.mark.parametrize("ask", [by_httpx, by_urllib3, by_aiohttp])
+def test_each_library_gets_the_bytes_of_a_fault_and_then_the_recorded_ones(ask: Callable[[], bytes]) -> None:
+    with play((overloaded() & truncated(after=1))(RECORDED)):
+        answers = [ask() for _ in range(3)]
+
+    assert b'"overloaded_error"' in answers[0]
+    assert b"one " in answers[1]
+    assert b"two " not in answers[1]
+    assert b"three" in answers[2]
+
+
+CONVERSE = recording(
+    other_forms.converse(
+        (400, other_forms.delta(text="one")), (500, other_forms.delta(text="two") + other_forms.STOPPED)
+    )
+)
+
+
+def converse() -> list[Any]:
+    """Stream a message from Bedrock, without boto3's own retries."""
+    client = boto3.client("bedrock-runtime", region_name="eu-west-1", config=Config(retries={"total_max_attempts": 1}))
+    body = CONVERSE.exchanges[0].request.json
+    answer = client.converse_stream(modelId="eu.anthropic.claude-haiku-4-5-20251001-v1:0", messages=body["messages"])
+    return list(answer["stream"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "status"),
+    [
+        (rate_limited(), "ThrottlingException", 429),
+        (overloaded(), "ServiceUnavailableException", 503),
+        (failing(status=500), "InternalServerException", 500),
+        (failing(status=400), "ValidationException", 400),
+    ],
+    ids=str,
+)
+def test_boto3_raises_bedrocks_exceptions(fault: Fault, code: str, status: int) -> None:
+    with play(fault(CONVERSE)), pytest.raises(botocore.exceptions.ClientError) as error:
+        converse()
+
+    assert error.value.response["Error"]["Code"] == code
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def test_boto3_raises_what_bedrock_tells_in_mid_stream() -> None:
+    with play(overloaded_midstream(after=1)(CONVERSE)), pytest.raises(botocore.exceptions.EventStreamError) as error:
+        converse()
+
+    assert error.value.response["Error"]["Code"] == "serviceUnavailableException"
+
+
+def test_boto3_hands_on_a_malformed_event_as_one_without_content() -> None:
+    with play(malformed(after=1)(CONVERSE)):
+        events = converse()
+
+    assert [event.get("contentBlockDelta", {}).get("delta") for event in events[:3]] == [
+        {"text": "one"},
+        None,
+        {"text": "two"},
+    ]
