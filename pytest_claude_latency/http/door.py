@@ -152,8 +152,6 @@ class Passage:
     def __enter__(self) -> None:
         with _LOCK:
             _ON_THEIR_WAY[self.destination] += 1
-            if self.attempt is None:
-                _LET_PASS[self.destination] += 1
         self._token = INSIDE_A_DOOR.set(self)
 
     def __exit__(self, *error: object) -> None:
@@ -196,6 +194,12 @@ def note_carrier() -> None:
     """Note that a connection was seen that carries the request on its way in this context."""
     if (passage := current_passage()) is not None:
         passage.is_carried = True
+
+
+def note_let_pass(host: str, port: int) -> None:
+    """Note that a door lets a request pass that is not Claude's."""
+    with _LOCK:
+        _LET_PASS[host.lower(), port] += 1
 
 
 def let_pass() -> Counter[Destination]:

@@ -319,6 +319,66 @@ def test_beside_a_call(claude_latency):
         result.stdout.no_fnmatch_line("*test_beside_a_call: no call was measured*")
 
 
+def test_a_miss_is_no_request_that_was_let_pass(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CLIENTS
+        + """
+import aiohttp, httpx, requests
+
+ASKED = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": []}
+
+
+async def by_aiohttp():
+    async with aiohttp.ClientSession() as session, session.post(f"{URL}/v1/messages", json=ASKED):
+        pass
+
+
+WAYS = {
+    "aiohttp": lambda: asyncio.run(by_aiohttp()),
+    "httpx": lambda: httpx.post(f"{URL}/v1/messages", json=ASKED),
+    "requests": lambda: requests.post(f"{URL}/v1/messages", json=ASKED),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it(way, claude_latency):
+    WAYS[way]()
+"""
+    )
+
+    result = suite.run(base_url=far.url)
+
+    result.assert_outcomes(failed=3)
+    result.stdout.no_fnmatch_line("*no call was measured*")
+
+
+def test_each_door_tells_of_what_it_let_pass(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CLIENTS
+        + """
+import aiohttp, httpx, requests
+
+OTHER = {"model": "gpt", "messages": []}
+
+
+async def by_aiohttp():
+    async with aiohttp.ClientSession() as session, session.post(f"{URL}/v1/chat/completions", json=OTHER):
+        pass
+
+
+def test_it(claude_latency):
+    asyncio.run(by_aiohttp())
+    httpx.post(f"{URL}/v1/chat/completions", json=OTHER)
+    requests.post(f"{URL}/v1/chat/completions", json=OTHER)
+"""
+    )
+
+    result = suite.run(base_url=far.url)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["warning: test_it.py::test_it: no call was measured, but 3 requests went to*"])
+
+
 IN_C = {
     "pycurl": """
 from pycurl import Curl, POSTFIELDS, URL as ADDRESS, WRITEFUNCTION, HTTPHEADER

@@ -22,7 +22,14 @@ from aiohttp import BaseConnector, ClientSession
 
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http import required_names
-from pytest_claude_latency.http.door import Passage, Responders, Serving, current_passage, is_inside_another
+from pytest_claude_latency.http.door import (
+    Passage,
+    Responders,
+    Serving,
+    current_passage,
+    is_inside_another,
+    note_let_pass,
+)
 from pytest_claude_latency.http.doors import aiohttp_answers
 from pytest_claude_latency.http.doors.aiohttp_answers import ObservedAnswer, observe
 from pytest_claude_latency.http.doors.aiohttp_bodies import read_body, rewrite
@@ -152,6 +159,7 @@ class AiohttpDoor:
             with Passage(host, port):
                 request = await self._claudes(req)
                 if request is None:
+                    note_let_pass(host, port)
                     return _taken(await original(connector, req, traces, timeout))
                 serving = responder.answer(request, self)
                 if serving.is_changed:

@@ -29,6 +29,7 @@ from pytest_claude_latency.http.door import (
     Serving,
     current_passage,
     is_inside_another,
+    note_let_pass,
 )
 from pytest_claude_latency.http.doors.httpx_transports import AROUND, ProgramsTransport, wraps_one
 from pytest_claude_latency.http.library import HTTPLibrary, Transport
@@ -157,6 +158,7 @@ class _Meeting:
                 self._responder.note_stand_in(request)
             return real  # a program that brings its own server is answered by it
         if request is None:
+            note_let_pass(*_destination(self._raw))
             self._let_pass(None)
             return real
         if self._is_at_client and self._door.meets_below(real):

@@ -27,7 +27,14 @@ from urllib3.poolmanager import PoolManager
 
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
-from pytest_claude_latency.http.door import Passage, Responders, Serving, is_inside_another, reached_network
+from pytest_claude_latency.http.door import (
+    Passage,
+    Responders,
+    Serving,
+    is_inside_another,
+    note_let_pass,
+    reached_network,
+)
 from pytest_claude_latency.http.doors.urllib3_replay import PROBE, PROBE_HOST, StandIn, Unmet
 from pytest_claude_latency.http.http1_wire import RecordedError, observed
 from pytest_claude_latency.http.library import HTTPLibrary
@@ -186,6 +193,9 @@ class URLLib3Door:
         service = _SERVICE.get()
         # The context may reach another pool, which has a request of its own to send.
         if service is None or service.pool is not pool:
+            host, port = _destination(_head(pool, "", url, {}, ""))
+            if self._responder() is not None and not is_inside_another(host, port):
+                note_let_pass(host, port)
             with self._passage(pool, url):
                 return original(pool, conn, method, url, *args, **kwargs)
         serving, carrier = service.serving, conn
