@@ -187,8 +187,7 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
             if all(sample.succeeded for sample in samples):
                 with suppress(LatencyError):
                     whole = series_of(replace(sample, outcome="passed") for sample in samples)
-                    if found := flaky_limits(whole[nodeid], limits[nodeid]):
-                        flaky[nodeid] = found
+                    flaky[nodeid] = flaky_limits(whole[nodeid], limits[nodeid])
             continue
         if any(sample.simulated for sample in samples):
             left_out[nodeid] = SIMULATED
@@ -198,7 +197,9 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
         except LatencyError:
             left_out[nodeid] = MIXED
     suggestions = suggest(measured, limits, left_out)
-    return replace(suggestions, flaky={**suggestions.flaky, **flaky})
+    return replace(
+        suggestions, flaky={**suggestions.flaky, **{nodeid: found for nodeid, found in flaky.items() if found}}
+    )
 
 
 def _own_origin(nodeid: str) -> str:

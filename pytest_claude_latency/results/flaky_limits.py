@@ -37,7 +37,7 @@ class FlakyLimit:
     """Whether the samples are replayed: then only the next recording meets chance."""
 
     def text(self) -> str:
-        """Return what is said of it in one line."""
+        """Return the message about it in one line."""
         spread = f"median {duration.show(int(self.median))}, slowest {duration.show(int(self.slowest))}"
         counted = f"{self.over} of {self.samples} over it"
         chance = "in the next recording chance may break it" if self.exact else "chance may break it"

@@ -249,7 +249,7 @@ def _pair(before: Candidate, after: Candidate) -> Pair:
 
 
 def _refused(candidate: Candidate) -> str:
-    """Return what is said of a candidate that the API refused: the field it names, where the variant has it."""
+    """Return the message about a candidate that the API refused: the field it names, where the variant has it."""
     names = [name for name, _, _ in (part.partition("=") for part in candidate.variant[1:].split(","))]
     # "this model" is where a field is not known, and no field that is refused
     told = re.sub(r"\b(this|the|your) model\b", "", candidate.refusal)

@@ -128,7 +128,7 @@ def mixed_set(test: LatencyTest) -> str | None:
 
 
 def answers_to_change(test: LatencyTest, *, is_over: bool) -> list[str]:
-    """Return what is said of the made-up answers of a test. `is_over` says that it ran to its end."""
+    """Return the message about the made-up answers of a test. `is_over` says that it ran to its end."""
     source = test.measurement.source
     if isinstance(source, MadeUpAnswers):
         return source.left_over if is_over else []

@@ -40,7 +40,7 @@ INTERRUPTED = "the run was interrupted"
 
 
 def stray_call(thread: str, test: str, request: str) -> str:
-    """Return what is said of a thread that called the API after its test had ended."""
+    """Return the message about a thread that called the API after its test had ended."""
     return (
         f"{STRAY}\n"
         f"  thread    {thread}\n"
@@ -51,7 +51,7 @@ def stray_call(thread: str, test: str, request: str) -> str:
 
 
 def late_fixture(name: str) -> str:
-    """Return what is said of a fixture of this plugin that was asked for while the test ran."""
+    """Return the message about a fixture of this plugin that was asked for while the test ran."""
     return (
         f"{name} makes its test a latency test, which has to be known before the test begins; "
         f"name it among the test's arguments or in @pytest.mark.usefixtures, not in getfixturevalue"
@@ -59,7 +59,7 @@ def late_fixture(name: str) -> str:
 
 
 def bare_marker(nodeid: str) -> str:
-    """Return what is said of a marker without limits, where no limit comes from anywhere else."""
+    """Return the message about a marker without limits, where no limit comes from anywhere else."""
     return (
         f"@{BUDGET} on {nodeid} has no limits, and no class, module or option adds any; "
         f'accepted: limits by name, such as {BUDGET}(ttft="800ms")'
@@ -67,7 +67,7 @@ def bare_marker(nodeid: str) -> str:
 
 
 def unused_exchanges(unused: int, total: int, recording: str, command: str) -> str:
-    """Return what is said of recorded exchanges that no request of the test asked for."""
+    """Return the message about recorded exchanges that no request of the test asked for."""
     return f"{unused} of {total} recorded exchanges were not used: {recording}; record them again: {command}"
 
 
@@ -77,7 +77,7 @@ def simulated_strictly(command: str) -> str:
 
 
 def answers_not_needed(recording: str) -> str:
-    """Return what is said of a marker with answers on a test that was recorded since."""
+    """Return the message about a marker with answers on a test that was recorded since."""
     return f"@{ANSWERS} is not needed any more, since there is a recording, which was replayed: {recording}"
 
 
@@ -94,7 +94,7 @@ def missing_fallback(failed: int, reason: str, following: int, asked: str, recor
 
 
 def mixed_set(recorded: int, found: int, command: str) -> str:
-    """Return what is said of a recording whose set has another size than it says."""
+    """Return the message about a recording whose set has another size than it says."""
     return (
         f"its recordings are a mixed or incomplete set: one of a set of {recorded} is among them, and there are "
         f"{found}; record them again: {command} --latency-samples={recorded}"
@@ -102,7 +102,7 @@ def mixed_set(recorded: int, found: int, command: str) -> str:
 
 
 def two_sets(samples: int, command: str) -> str:
-    """Return what is said of recordings that have the size of their set, and are of more than one."""
+    """Return the message about recordings that have the size of their set, and are of more than one."""
     return (
         "its recordings are a mixed set: their number is right, but they were not recorded together; record them "
         f"again: {command} --latency-samples={samples}"
@@ -110,7 +110,7 @@ def two_sets(samples: int, command: str) -> str:
 
 
 def end_of_recording(request: str, stopped: str, recording: str, line: str | None) -> Explanation:
-    """Return what is said of a program that reads on where the recorded program stopped."""
+    """Return the message about a program that reads on where the recorded program stopped."""
     head = f"the program waits for more of this {request} than was recorded"
     return Explanation(
         f"{head}\n"
@@ -127,7 +127,7 @@ def end_of_recording(request: str, stopped: str, recording: str, line: str | Non
 def time_out_gone(
     request: str, recording: str, line: str | None, *, stopped: Nanoseconds, silent: Nanoseconds, waited: Nanoseconds
 ) -> Explanation:
-    """Return what is said of a program that still waits where the recorded one gave up: its time-out did not fire.
+    """Return the message about a program that still waits where the recorded one gave up: its time-out did not fire.
 
     The recorded program `stopped` so long after the request was sent, after it had been `silent` for so long. This one
     `waited` until now.
@@ -149,7 +149,7 @@ def time_out_gone(
 def hedge_gone(
     request: str, recording: str, line: str | None, *, number: int, after: Nanoseconds, waited: Nanoseconds
 ) -> Explanation:
-    """Return what is said of a program that waits for a call which the recorded one asked for once more meanwhile.
+    """Return the message about a program that waits for a call which the recorded one asked for once more meanwhile.
 
     That was the exchange of this `number`, sent `after` so long. This program has `waited` until now.
     """
@@ -172,7 +172,7 @@ def _made_at(line: str | None) -> str:
 
 
 def answered_elsewhere(requests: Sequence[str]) -> str:
-    """Return what is said of answers that did not come from the network, in a run that calls the API."""
+    """Return the message about answers that did not come from the network, in a run that calls the API."""
     what = Counter(requests)
     listed = ", ".join(f"{request} ({count} times)" if count > 1 else request for request, count in what.items())
     return (
@@ -188,7 +188,7 @@ def mocks_above(names: Sequence[str]) -> str:
 
 
 def nothing_was_seen(names: Sequence[str]) -> str:
-    """Return what is said of a test without a call in a run that calls the API, where mocks are loaded."""
+    """Return the message about a test without a call in a run that calls the API, where mocks are loaded."""
     verb = "is" if len(names) == 1 else "are"
     return (
         f"no call was seen, so nothing was recorded or measured; {', '.join(names)} {verb} loaded, and what a mock "
@@ -206,12 +206,12 @@ def kept_unseen(names: Sequence[str]) -> str:
 
 
 def recording_removed(recording: str) -> str:
-    """Return what is said of a recording that goes, since what it was made of sent nothing when recorded again."""
+    """Return the message about a recording that goes, since what it was made of sent nothing when recorded again."""
     return f"no call was made, so its previous recording was removed: {recording}"
 
 
 def fewer_calls(now: int, before: int, names: Sequence[str]) -> str:
-    """Return what is said of a recording that has fewer calls than the one that it replaces."""
+    """Return the message about a recording that has fewer calls than the one that it replaces."""
     told = f"its recording has {number_of(now, 'call')} now, and had {before} before"
     if not names:
         return told
@@ -220,7 +220,7 @@ def fewer_calls(now: int, before: int, names: Sequence[str]) -> str:
 
 
 def not_one_owner(name: str, owners: Sequence[str]) -> str:
-    """Return what is said of a shared recording that no test, or more than one test, owns."""
+    """Return the message about a shared recording that no test, or more than one test, owns."""
     claim = f"{len(owners)} tests own it: {', '.join(owners)}" if owners else "no test that was collected owns it"
     return (
         f'@latency_cassette(name="{name}"): {claim}; expected one test with owner=True, which records it for the others'
@@ -228,22 +228,22 @@ def not_one_owner(name: str, owners: Sequence[str]) -> str:
 
 
 def incomplete_set(nodeid: str, done: int, total: int) -> str:
-    """Return what is said of a test some of whose samples failed while they were recorded."""
+    """Return the message about a test some of whose samples failed while they were recorded."""
     return f"{nodeid}: {done} of {total} samples succeeded, so its recordings are as they were before"
 
 
 def live_under_workers(mode: str) -> str:
-    """Return what is said of a live run on several workers."""
+    """Return the message about a live run on several workers."""
     return f"mode {mode} under -n: workers load each other, so times are longer than a user's; use -n 0"
 
 
 def reruns_over_budget(nodeids: Sequence[str]) -> str:
-    """Return what is said of tests whose broken budget was measured again by a plugin that reruns failures."""
+    """Return the message about tests whose broken budget was measured again by a plugin that reruns failures."""
     return f"reruns measured broken budgets again, which chance may have let pass: {', '.join(nodeids)}"
 
 
 def baseline_saved(count: int, name: str) -> str:
-    """Return what is said of a baseline that was written with `count` tests of the run."""
+    """Return the message about a baseline that was written with `count` tests of the run."""
     return f"claude latency: {number_of(count, 'test')} saved as baseline {name}"
 
 

@@ -79,16 +79,14 @@ def _split(text: str, separator: str) -> list[str]:
     """Return the parts of a text between separators that stand in no quotes and no brackets."""
     parts, depth, quote = [""], 0, ""
     for character in text:
+        if character == separator and not depth and not quote:
+            parts.append("")
+            continue
+        parts[-1] += character
         if quote:
             quote = "" if character == quote else quote
         elif character in "'\"":
             quote = character
-        elif character in "([{":
-            depth += 1
-        elif character in ")]}":
-            depth -= 1
-        elif character == separator and not depth:
-            parts.append("")
-            continue
-        parts[-1] += character
+        else:
+            depth += (character in "([{") - (character in ")]}")
     return parts

@@ -85,7 +85,7 @@ class NewProcess:
         return cls(_library(frame, "os"), _program(frame), is_refused)
 
     def note(self) -> str:
-        """Return what is said of it."""
+        """Return the message about it."""
         refused = "; ANTHROPIC_BASE_URL and similar variables refuse there" if self.is_refused else ""
         return (
             f"{self.library} started a process at {self.program}: what it asks Claude is neither measured nor "

@@ -72,7 +72,7 @@ class UnseenConnection:
     is_older: bool
 
     def missed(self) -> str:
-        """Return what is said of it in a replay."""
+        """Return the message about it in a replay."""
         opened = "before the test" if self.is_older else "in the test"
         return _SENT_UNSEEN.format(host=f"{self.name}:{self.port}", opened=opened)
 
@@ -126,7 +126,7 @@ class OpenConnections:
         return [connection for number, connection in found.items() if number in new]
 
     def unknown(self) -> list[str]:
-        """Return what is said of connections to a web server of which nobody can say whether Claude is there."""
+        """Return the message about connections to a web server of which nobody can say whether Claude is there."""
         hosts = {remote.host for remote in self._short.found if remote.name is None and remote.port in _WEB_PORTS}
         return [_UNKNOWN.format(host=host) for host in sorted(hosts)]
 

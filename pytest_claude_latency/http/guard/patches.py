@@ -1,6 +1,6 @@
 """What the audit hook alone cannot see: requests on kept connections, tunnels, other threads, loops in C.
 
-Each patch is made once and stays. For who is not watched it costs a call.
+Each patch is made once and stays. Where nothing is watched, it costs one more call.
 """
 
 from __future__ import annotations
