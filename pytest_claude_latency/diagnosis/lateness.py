@@ -1,7 +1,8 @@
 """Lateness: when each part of an answer was due, and when the program took it.
 
 What lies between is the program's time, and not the API's. A replay knows from the recording when a part was due. In
-a run that calls the API only the program's own holds tell: what it took right after one may have been there before.
+a run that calls the API only the program itself tells, by what it held and when it did not read: what it took right
+after that may have been there before.
 """
 
 from __future__ import annotations
@@ -13,34 +14,62 @@ from typing import Final, TypeAlias
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.messages_api.exchange import Exchange
-from pytest_claude_latency.virtual_time import Hold
+from pytest_claude_latency.virtual_time import EVERY_THREAD, Hold
 
 Span: TypeAlias = tuple[Nanoseconds, Nanoseconds]
 
 _AT_ONCE: Final = 20 * MILLISECOND
 """How soon after a hold a part was taken that may have come during it: in the first turn of the loop."""
+_READ: Final = 5 * MILLISECOND
+"""The same for a program that reads again: what is there already is read at once."""
+_LEAST_GAP: Final = 200 * MILLISECOND
+_SAME: Final = 0.8
+"""How much of a recorded gap a hold must last to have made it, while recording as now."""
 
 
 def as_due(exchange: Exchange, holds: Sequence[Hold] = ()) -> Exchange:
     """Return the same exchange with each part at the instant when it was due, never later than it was taken."""
-    if exchange.recorded is not None:
-        return _as_recorded(exchange, exchange.recorded)
     # a hold of another thread kept nobody in this one from reading
-    of_thread = [hold for hold in holds if hold.thread == exchange.thread]
-    if not of_thread:
+    own = (exchange.thread, EVERY_THREAD)
+    held = [(hold.start - exchange.sent, hold.end - exchange.sent) for hold in holds if hold.thread in own]
+    if exchange.recorded is not None:
+        return _as_the_program_let_it_be(_as_recorded(exchange, exchange.recorded), held)
+    if not held and not exchange.pauses:
         return exchange
 
     def due(taken: Nanoseconds) -> Nanoseconds:
-        instant = exchange.sent + taken
-        starts = [hold.start for hold in of_thread if hold.start < instant <= hold.end + _AT_ONCE]
+        starts = [start for start, end in held if start < taken <= end + _AT_ONCE]
+        starts += [start for start, end in exchange.pauses if start < taken <= end + _READ]
         # what is taken right after a hold may have come at its very start, and not before the request was sent
-        return max(min([instant, *starts]) - exchange.sent, 0)
+        return max(min([taken, *starts]), 0)
 
     return replace(
         exchange,
         response=exchange.response and replace(exchange.response, at=due(exchange.response.at)),
         chunks=tuple(replace(chunk, at=due(chunk.at)) for chunk in exchange.chunks),
     )
+
+
+def _as_the_program_let_it_be(due: Exchange, held: Sequence[Span]) -> Exchange:
+    """Return a replayed exchange without the gaps that the program itself made while it was recorded.
+
+    It holds its thread again, for the same time and at the same place. So a part that comes right after such a hold was
+    taken late while recording too, and nobody knows when it was there.
+    """
+    chunks, last = [], due.response.at if due.response is not None else 0
+    for chunk in due.chunks:
+        gap, at = chunk.at - last, chunk.at
+        if gap >= _LEAST_GAP:
+            starts = [
+                max(start, last)
+                for start, end in held
+                # A hold in which the request was sent is that of a client which waits for the answer itself.
+                if start > 0 and end - _READ <= at <= end + _AT_ONCE and end - max(start, last) >= _SAME * gap
+            ]
+            at = min([at, *starts])
+        chunks.append(replace(chunk, at=at))
+        last = chunk.at
+    return replace(due, chunks=tuple(chunks))
 
 
 def late_spans(taken: Exchange, due: Exchange) -> Iterator[Span]:

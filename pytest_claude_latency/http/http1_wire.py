@@ -116,6 +116,8 @@ class _ObservedInput(io.RawIOBase):
         self._raw = raw
         self._attempt = attempt
         self._arrived = attempt.arrivals()
+        self._asked = attempt.asking()
+        self._has_part = False
         self._head = bytearray()
         self._body: _Body | None = None
 
@@ -123,6 +125,10 @@ class _ObservedInput(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        # Behind a part only: what is read of a chunk's size, say, is none, and the wait for it is the server's.
+        if self._asked is not None and self._has_part:
+            self._asked()
+        self._has_part = False
         try:
             count: int | None = self._raw.readinto(buffer)
         except TimeoutError as error:
@@ -164,6 +170,7 @@ class _ObservedInput(io.RawIOBase):
             return
         if body := self._body.feed(data):
             self._arrived(body)
+            self._has_part = True
         if self._body.complete:
             self._attempt.finish()
 

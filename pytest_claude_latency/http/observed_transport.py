@@ -92,11 +92,15 @@ class ObservedTransport:
         self._attempt.finish(error)
 
     def _pass_on(self, stream: Any) -> Iterator[bytes]:
-        attempt, arrived = self._attempt, self._attempt.arrivals()
+        attempt, arrived, asked = self._attempt, self._attempt.arrivals(), self._attempt.asking()
         try:
+            if asked is not None:
+                asked()
             for data in stream:
                 arrived(data)
                 yield data
+                if asked is not None:
+                    asked()
         except GeneratorExit:
             raise  # the reader went away; closing the response notes when
         except BaseException as error:
@@ -105,11 +109,15 @@ class ObservedTransport:
         attempt.finish()
 
     async def _pass_on_async(self, stream: Any) -> AsyncIterator[bytes]:
-        attempt, arrived = self._attempt, self._attempt.arrivals()
+        attempt, arrived, asked = self._attempt, self._attempt.arrivals(), self._attempt.asking()
         try:
+            if asked is not None:
+                asked()
             async for data in stream:
                 arrived(data)
                 yield data
+                if asked is not None:
+                    asked()
         except GeneratorExit:
             raise
         except BaseException as error:

@@ -25,6 +25,7 @@ from pytest_claude_latency.messages_api.exchange import (
     redirects,
 )
 from pytest_claude_latency.virtual_time.clock import Clock
+from pytest_claude_latency.virtual_time.scheduling.holds import LEAST_LAG
 
 Decoder: TypeAlias = Callable[[Headers, Sequence[bytes]], list[bytes]]
 """Returns each part of a body as its content encoding let it be read on arrival; it is the client library's own."""
@@ -66,6 +67,7 @@ class Attempt:
         self._connect: Connect | None = None
         self._response: Response | None = None
         self._parts: list[tuple[Nanoseconds, bytes]] = []
+        self._pauses: list[tuple[Nanoseconds, Nanoseconds]] = []
         self._end: End | None = None
         self._exchange: Exchange | None = None
         self._recorded: Exchange | None = None
@@ -173,6 +175,24 @@ class Attempt:
 
         return arrived
 
+    def asking(self) -> Callable[[], None] | None:
+        """Return what notes that the program asks for the next part; `None` in a replay.
+
+        What comes as soon as it is asked for may have been there for as long as the program did not ask: since the last
+        part came. A replay knows when each part was due.
+        """
+        if self._recorded is not None:
+            return None
+        now, start, parts, note = self._clock.now, self._start, self._parts, self._pauses.append
+
+        def asked() -> None:
+            at = now() - start
+            since = parts[-1][0] if parts else self._response.at if self._response is not None else at
+            if at - since >= LEAST_LAG:
+                note((since, at))
+
+        return asked
+
     def finish(
         self, error: BaseException | None = None, closed: Literal["client"] | None = None, *, called: str | None = None
     ) -> None:
@@ -207,5 +227,6 @@ class Attempt:
                 self._end,
                 self._recorded,
                 self._thread,
+                pauses=tuple(self._pauses),
             )
         return self._exchange

@@ -11,15 +11,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.diagnosis.fitting import fitting
+from pytest_claude_latency.diagnosis.lateness import as_due, late_spans
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
+from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.measurement.call_log import CallsInPhases
+from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.virtual_time import Hold, place_of_hold
 
 _MOST: Final = 3
 """How many findings stand under a broken budget."""
 _WRAPPER: Final = textwrap.TextWrapper(
     79, initial_indent="  ", subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False
+)
+_LEAST_LATE: Final = 200 * MILLISECOND
+_LATE: Final = (
+    "the program took parts of an answer up to {span} late while it was recorded{place}, so its recording may say that "
+    "the API took that much longer; if that was not meant, mend it and record again"
 )
 _TITLE: Final = "where the time went"
 _MORE: Final = f"{'':<10}and {{number}} more: pytest --latency-explain lists them"
@@ -101,6 +111,29 @@ def of_recording(trace: Trace | None, related: Iterable[Trace], title: str) -> s
     if trace is None or not trace.order:
         return ""
     return _section(title, trace, find(trace.compared_with(related)))
+
+
+def late_program(exchanges: Iterable[Exchange], holds: Sequence[Hold]) -> str | None:
+    """Return that a recording says of the API what was the program's time; `None` where it took all parts in time."""
+    late = [
+        (end - start, exchange, (exchange.sent + start, exchange.sent + end))
+        for exchange in exchanges
+        if exchange.pauses or holds
+        for start, end in late_spans(exchange, as_due(exchange, holds))
+    ]
+    span, exchange, (start, end) = max(late, key=lambda found: found[0], default=(0, None, (0, 0)))
+    if exchange is None or span < _LEAST_LATE:
+        return None
+    waits = [
+        hold
+        for hold in holds
+        if hold.lines and hold.thread == exchange.thread and hold.start < end and start < hold.end
+    ]
+    place = ""
+    if waits:
+        what, line = place_of_hold(max(waits, key=lambda hold: hold.length))
+        place = f" ({what} at {line})"
+    return _LATE.format(span=duration.show(span), place=place)
 
 
 def _section(title: str, trace: Trace, findings: Sequence[Finding], calls: Iterable[int] = ()) -> str:

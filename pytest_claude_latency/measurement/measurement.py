@@ -30,7 +30,7 @@ from pytest_claude_latency.measurement.variant import Variant
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.metrics.prices import SHIPPED, Prices
-from pytest_claude_latency.virtual_time import Hold, World, WorldState
+from pytest_claude_latency.virtual_time import EVERY_THREAD, Hold, World, WorldState
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
 from pytest_claude_latency.virtual_time.watch.stalls import StallWatch
 
@@ -163,6 +163,8 @@ class Measurement:
     def holds(self) -> list[Hold]:
         """Return the stretches in which the program held one of its threads. They count from when the test began."""
         holds = [hold for world in self._worlds for hold in world.holds]
+        lags = [] if self._stall_watch is None or self.replays else self._stall_watch.lags
+        holds += [Hold(EVERY_THREAD, start, end) for start, end in lags]
         return [hold.since(self._origin) for hold in holds]
 
     def sleep_until(self, instant: Nanoseconds) -> None:

@@ -111,8 +111,9 @@ class FaultMark:
 class Exchange:
     """One HTTP attempt. `response` is None if none came; `end` is None while it is under way.
 
-    The last three are known only while a test runs, and no part of what passed: the recorded exchange that answers it
-    in a replay, the thread that sent it, and what a fault made of it.
+    The last four are known only while a test runs, and no part of what passed: the recorded exchange that answers it
+    in a replay, the thread that sent it, what a fault made of it, and, in a run that calls the API, when the program
+    did not read on (from, to).
     """
 
     sent: Nanoseconds
@@ -124,6 +125,7 @@ class Exchange:
     recorded: Exchange | None = field(default=None, compare=False, repr=False)
     thread: int | None = field(default=None, compare=False, repr=False)
     fault: FaultMark | None = field(default=None, compare=False, repr=False)
+    pauses: tuple[tuple[Nanoseconds, Nanoseconds], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def is_injected(self) -> bool:

@@ -32,6 +32,9 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
     warnings = [*outcome.warnings, *unmeasured_calls.warnings_of(measurement)]
     if stalled := machine_stalls.warning_of(measurement, is_recorded=settings.mode.records):
         warnings.append(stalled)
+    # A machine that stalls makes the program late too, and is told already.
+    elif settings.mode.records and not measurement.replays and (late := _late_program(measurement)):
+        warnings.append(late)
     if measurement.log.met_another_loop:
         warnings.append(messages.ANOTHER_LOOP)
     if test.identity.variant is not None and measurement.log.count and not measurement.varied:
@@ -71,6 +74,15 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         breakdown=None if diagnosis is None else diagnosis.breakdown(),
         findings=() if diagnosis is None else tuple(finding.as_json() for finding in diagnosis.findings),
     )
+
+
+def _late_program(measurement: Measurement) -> str | None:
+    holds, exchanges = measurement.holds(), measurement.log.exchanges
+    if not holds and not any(exchange.pauses for exchange in exchanges):
+        return None
+    from pytest_claude_latency.measurement import diagnosis  # only where there may be something to say
+
+    return diagnosis.late_program(exchanges, holds)
 
 
 def result_of_unmeasured(item: pytest.Item, report: pytest.TestReport) -> TestResult:

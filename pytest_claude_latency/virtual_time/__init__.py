@@ -18,7 +18,7 @@ from pytest_claude_latency.virtual_time.patches import conditions, import_hook, 
 from pytest_claude_latency.virtual_time.patches.blocking import plain_locks, signals
 from pytest_claude_latency.virtual_time.patches.dates import time_travel
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock, UnsupportedLoop
-from pytest_claude_latency.virtual_time.scheduling.holds import Hold
+from pytest_claude_latency.virtual_time.scheduling.holds import EVERY_THREAD, Hold
 from pytest_claude_latency.virtual_time.scheduling.members import current
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.watch.source_location import place_of_hold
 
 __all__ = [
+    "EVERY_THREAD",
     "Deadlock",
     "Hold",
     "RealWait",

@@ -180,3 +180,89 @@ async def test_it():
     assert "stall" not in findings(entry)
     assert entry["calls"][0]["breakdown"]["application"] > 0.4
     assert "blocked-loop" in findings(entry)
+
+
+READS = """
+import os, aiohttp, requests
+
+URL = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com") + "/v1/messages"
+BODY = {{"model": "claude-haiku-4-5", "max_tokens": 10, "stream": True, "messages": messages("hi")}}
+HEADERS = {{"anthropic-version": "2023-06-01", "x-api-key": "k"}}
+
+
+def compute():
+    end = time.monotonic() + 0.7
+    while time.monotonic() < end:
+        pass
+
+
+def by_requests(busy):
+    with requests.post(URL, json=BODY, headers=HEADERS, stream=True) as answer:
+        for number, _ in enumerate(answer.iter_lines(chunk_size=1)):
+            if number == 20:
+                busy()
+
+
+def by_client(busy):
+    with anthropic.Anthropic() as client, client.messages.stream(**ASKED) as answer:
+        for number, _ in enumerate(answer.text_stream):
+            if number == 3:
+                busy()
+
+
+async def by_async_client(busy):
+    async with anthropic.AsyncAnthropic() as client, client.messages.stream(**ASKED) as answer:
+        number = 0
+        async for _ in answer.text_stream:
+            number += 1
+            if number == 3:
+                await busy()
+
+
+ASKED = {{name: value for name, value in BODY.items() if name != "stream"}}
+
+
+def test_it(claude_latency):
+    {read}
+"""
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "by_client(compute)",
+        "by_client(lambda: time.sleep(0.7))",
+        "by_requests(compute)",
+        "asyncio.run(by_async_client(lambda: asyncio.sleep(0.7)))",
+    ],
+)
+def test_live_what_the_program_did_not_read_is_not_blamed_on_the_api(suite: Suite, read: str) -> None:
+    suite.write(READS.format(read=read))
+    suite.server.answers(lambda request: text("a|b|c|d|e|f|g|h|i|j", ttfb="20ms", gaps=["40ms"] * 10))
+
+    result = suite.record("--latency-explain")
+    entry = suite.report["tests"][0]
+
+    assert "stall" not in findings(entry)
+    assert entry["calls"][0]["breakdown"]["application"] > 0.4
+    shown = " ".join(" ".join(result.outlines).split())
+    assert "while it was recorded" in shown or "the machine stalled" in shown
+
+
+def test_what_the_program_held_while_recording_is_not_blamed_on_the_api_in_the_replay(suite: Suite) -> None:
+    # it sleeps from 900 to 2100 ms, and reads on then
+    late = [(at if at < 950 else max(at, 2105), kind, word) for at, kind, word in STEADY]
+
+    entry = replayed(suite, BESIDE.format(hold="time.sleep(1.2)"), asked(pieces=late))
+
+    assert "stall" not in findings(entry)
+    assert entry["calls"][0]["breakdown"]["application"] > 1
+    assert "time.sleep at test_it.py" in findings(entry)["blocked-loop"]
+
+
+def test_a_stall_beside_a_shorter_hold_stays_the_api_s(suite: Suite) -> None:
+    late = [(at if at < 950 else at + 2400, kind, word) for at, kind, word in STEADY]
+
+    entry = replayed(suite, BESIDE.format(hold="time.sleep(0.3)"), asked(pieces=late))
+
+    assert "stall" in findings(entry)

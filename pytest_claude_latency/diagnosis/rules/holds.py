@@ -17,7 +17,7 @@ from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers, ra
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.metrics.timeline import Timeline
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.virtual_time import Hold, place_of_hold
+from pytest_claude_latency.virtual_time import EVERY_THREAD, Hold, place_of_hold
 
 _LEAST_BLOCK = 50 * MILLISECOND  # a loop that is held for less is no pause that anyone notices
 _LEAST_LATE = 200 * MILLISECOND
@@ -98,6 +98,8 @@ def slow_consumer(trace: Trace) -> Finding | None:
         what, line = place_of_hold(longest)
         same = sum(hold.length for hold in of_thread if place_of_hold(hold) == (what, line))
         where = f", {duration.show(same)} of that in {what} at {line}"
+    elif any(hold.thread == EVERY_THREAD and _overlap(hold, span) for hold in trace.holds for span in spans):
+        where = ", while no thread of Python ran: code in C kept the interpreter, or others kept the machine"
     return Finding(
         rule="slow-consumer",
         fact=f"the program took {number_of(len(spans), 'part')} of {trace.name(worst)} late, so it took "

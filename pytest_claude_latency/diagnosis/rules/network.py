@@ -155,8 +155,8 @@ def stall(trace: Trace) -> Finding | None:
         fact=f"{trace.name(worst)} stalled for {duration.show(gap)}, {duration.show(deltas[place].at)} after it was "
         f"sent, after piece {place + 1} of {len(deltas)} ({_PIECES[deltas[place].kind]}); the usual gap is "
         f"{duration.show(usual)}" + trace.and_others(calls),
-        remedy="record again: if it comes back, give the request id to the API's support; show readers that the answer "
-        "goes on",
+        remedy="record again: if it comes back, and that run warns of nothing, give the request id to the API's "
+        "support; show readers that the answer goes on",
         cost=cost,
         costs=costs,
         saving=Saving(span=max(gap - usual, 0), how="without it", calls=1),

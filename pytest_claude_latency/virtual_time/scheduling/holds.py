@@ -21,6 +21,9 @@ LEAST: Final[Nanoseconds] = 10 * MILLISECOND
 LEAST_LAG: Final[Nanoseconds] = 50 * MILLISECOND
 """The same for a loop that really runs: every program computes for some milliseconds between two waits."""
 
+EVERY_THREAD: Final = 0
+"""In the place of a thread: no thread of Python ran. The code of another one kept the interpreter, or the machine."""
+
 _MOST = 1000  # a program that sleeps in a loop for hours needs no longer list
 _DEPTH = 40  # frames: the program's own lines lie within these
 

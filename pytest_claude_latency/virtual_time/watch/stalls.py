@@ -12,6 +12,7 @@ from time import process_time_ns
 from typing import Final, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.virtual_time.scheduling.holds import LEAST_LAG
 from pytest_claude_latency.virtual_time.scheduling.members import OURS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import (
     LockType,
@@ -22,6 +23,7 @@ from pytest_claude_latency.virtual_time.scheduling.real_clock import (
 from pytest_claude_latency.virtual_time.watch import thread_count
 
 _PERIOD: Final[Nanoseconds] = 50 * MILLISECOND
+_MOST = 1000  # a machine that is always busy needs no longer list
 LEAST: Final[Nanoseconds] = 300 * MILLISECOND
 """A process that waits less for its turn is what every machine does at times."""
 
@@ -37,6 +39,8 @@ class StallWatch:
         self._on_look = on_look
         self.stalls: list[tuple[Nanoseconds, Nanoseconds]] = []
         """When each began and ended, on the machine's monotonic clock."""
+        self.lags: list[tuple[Nanoseconds, Nanoseconds]] = []
+        """The same of each time in which no thread of Python ran as it should, whatever was the reason."""
         self._looked = self._computed = 0
         self._looking = allocate_lock()
         self._stop_event: LockType | None = None  # a plain lock: an `Event` is patched
@@ -71,7 +75,10 @@ class StallWatch:
             return
         now, computed = monotonic_ns(), process_time_ns()
         # Code in C may keep other threads of Python from running. As long as it computes, the machine does its work.
-        stalled = (now - self._looked) - _PERIOD - (computed - self._computed)
+        late = (now - self._looked) - _PERIOD
+        if late >= LEAST_LAG and len(self.lags) < _MOST:
+            self.lags.append((now - late, now))
+        stalled = late - (computed - self._computed)
         if stalled >= LEAST:
             self.stalls.append((now - stalled, now))
         self._looked, self._computed = now, computed

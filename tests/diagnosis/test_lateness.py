@@ -1,0 +1,37 @@
+"""When each part of an answer was due, as far as a run that calls the API can tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_claude_latency.diagnosis.lateness import as_due
+from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.virtual_time import EVERY_THREAD, Hold
+from tests.support.written_calls import ns, streamed
+
+LIVE = replace(streamed(pieces=[(400, "text", "a"), (1500, "text", "b"), (1550, "text", "c")]), thread=7)
+
+
+def due(exchange: Exchange, *holds: Hold) -> list[float]:
+    """When its last pieces were due, in milliseconds."""
+    return [chunk.at / 1e6 for chunk in as_due(exchange, holds).chunks][-4:-1]
+
+
+@pytest.mark.parametrize(
+    ("thread", "expected"), [(7, [700, 1550, 1550]), (EVERY_THREAD, [700, 1550, 1550]), (8, [1500, 1550, 1550])]
+)
+def test_what_came_right_after_a_hold_may_have_come_during_it(thread: int, expected: list[float]) -> None:
+    assert due(LIVE, Hold(thread, ns(700), ns(1490))) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked_again", "expected"),
+    [
+        (1498, [410, 1550, 1550]),  # it was there when the program asked
+        (1000, [1500, 1550, 1550]),  # the program waited for it
+    ],
+)
+def test_what_came_as_soon_as_it_was_asked_for_may_have_waited(asked_again: float, expected: list[float]) -> None:
+    assert due(replace(LIVE, pauses=((ns(410), ns(asked_again)),))) == expected
