@@ -16,6 +16,7 @@ from pytest_claude_latency.cassettes.paths import samples
 from pytest_claude_latency.cassettes.recording import first_line
 from pytest_claude_latency.collection.markers import is_bare, place_of, promises_directly
 from pytest_claude_latency.collection.selection import ANSWERS, BUDGET
+from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers
 from pytest_claude_latency.measurement.sources import CassetteSource
@@ -26,6 +27,10 @@ from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.settings import Mode
 
+_AT_ONCE: Final = 20 * MILLISECOND
+"""How soon after a hold a timer that was due in it has done its work."""
+_LEAST_COMPUTING: Final = 250 * MILLISECOND
+"""For so long a replay may read on where the recording stops, so that less does no harm."""
 _MOCKS_ABOVE: Final = (
     "aioresponses",
     "betamax",
@@ -161,4 +166,24 @@ def missing_fallback(test: LatencyTest) -> str | None:
             places = [source.matcher.place_of(each) + 1 for each in (before, exchange)]
             asked = f"{exchange.request.title}, {requested_model(exchange.request) or 'model unknown'}"
             return messages.missing_fallback(places[0], reason, places[1], asked, test.file.shown)
+    return None
+
+
+def hangs_on_speed(test: LatencyTest) -> str | None:
+    """Return which recorded request was given up when the program's own computing had held its event loop.
+
+    A replay takes no time for computing, so the time-out may not fire there.
+    """
+    holds = test.measurement.holds()
+    for number, exchange in enumerate(test.measurement.log.exchanges, 1):
+        if exchange.end is None or (exchange.end.closed is None and "Timeout" not in (exchange.end.error or "")):
+            continue
+        over = exchange.sent + exchange.end.at
+        for loop in holds:
+            is_cause = loop.is_loop and loop.thread == exchange.thread and loop.start < over <= loop.end + _AT_ONCE
+            # what waits in the loop, as time.sleep does, takes as long in a replay
+            waits = [hold for hold in holds if not hold.is_loop and loop.start <= hold.start and hold.end <= loop.end]
+            computing = loop.length - sum(wait.length for wait in waits)
+            if is_cause and exchange.sent < loop.end and computing >= _LEAST_COMPUTING:
+                return messages.hangs_on_speed(number, exchange.end.at, computing)
     return None

@@ -173,3 +173,5 @@ class MeasuredItem:
             with test.session.failing():
                 outcome.recorded_bytes = test.file.keep(exchanges, self._began, log.clients)
             outcome.not_recorded = ""
+            if unsure := item_checks.hangs_on_speed(test):
+                outcome.warn(unsure)

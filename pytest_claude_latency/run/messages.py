@@ -93,6 +93,16 @@ def missing_fallback(failed: int, reason: str, following: int, asked: str, recor
     )
 
 
+def hangs_on_speed(number: int, given_up: Nanoseconds, computing: Nanoseconds) -> str:
+    """Return what is said of a recording whose time-out fired since the program computed for so long."""
+    return (
+        f"its recording may not replay: request {number} was given up after {duration.show(given_up)}, when the "
+        f"program's own computing had held the event loop for {duration.show(computing)}. Computing takes no time in a "
+        "replay, so the time-out may not fire there: compute in a thread (asyncio.to_thread), or give the time-out "
+        "more room, and record again"
+    )
+
+
 def mixed_set(recorded: int, found: int, command: str) -> str:
     """Return the message about a recording whose set has another size than it says."""
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import silence
 
 
 def test_each_recording_is_told_with_its_calls_time_and_size_and_the_command_that_replays_it(suite: Suite) -> None:
@@ -117,3 +118,48 @@ def test_the_recordings_of_wider_fixtures_are_told_too(suite: Suite, workers: tu
             "replay them: pytest --latency-budget test_it.py",
         ]
     )
+
+
+IMPATIENT = """
+import asyncio
+
+async def busy():
+    await asyncio.sleep(0.05)
+    {hold}
+
+async def main():
+    async with anthropic.AsyncAnthropic(max_retries=0) as client:
+        try:
+            await asyncio.gather(busy(), asyncio.wait_for(aask('hi', client), {limit}))
+        except TimeoutError:
+            pass
+
+def test_it(claude_latency):
+    asyncio.run(main())
+"""
+COMPUTING = "until = time.perf_counter() + 0.4\n    while time.perf_counter() < until: pass"
+
+
+def test_a_recording_whose_time_out_hung_on_the_programs_own_computing_says_so_at_once(suite: Suite) -> None:
+    suite.write(IMPATIENT.format(hold=COMPUTING, limit=0.2))
+    suite.server.answer(silence())
+
+    result = suite.record()
+
+    result.assert_outcomes(passed=1)
+    told = " ".join(result.stdout.str().split())
+    assert "warning: test_it.py::test_it: its recording may not replay: request 1 was given up after" in told
+    assert "held the event loop for 4" in told
+
+
+@pytest.mark.parametrize(
+    ("hold", "limit"), [("pass", 0.2), ("time.sleep(0.4)", 0.2), (COMPUTING, 0.9)], ids=["nothing", "a sleep", "before"]
+)
+def test_a_recording_whose_time_out_fires_in_a_replay_too_is_not_doubted(suite: Suite, hold: str, limit: float) -> None:
+    suite.write(IMPATIENT.format(hold=hold, limit=limit))
+    suite.server.answer(silence())
+
+    result = suite.record()
+
+    result.assert_outcomes(passed=1)
+    assert "may not replay" not in " ".join(result.stdout.str().split())
