@@ -21,6 +21,7 @@ from unittest import mock
 
 from pytest_claude_latency.http.changes.botocore import BotocorePatches
 from pytest_claude_latency.http.changes.chance import PinnedChance
+from pytest_claude_latency.http.changes.litellm import LitellmKey
 from pytest_claude_latency.messages_api.endpoints import UNKNOWN_PROJECT
 from pytest_claude_latency.messages_api.recognition import Recognition
 
@@ -56,6 +57,7 @@ class SDKPatches:
         self._replaying = replaying
         self._botocore = BotocorePatches(replaying, (recognition or Recognition()).is_claudes)
         self._chance = PinnedChance(replaying)
+        self._litellm = LitellmKey(replaying, PLACEHOLDER_KEY)
         self._keyless = keyless
         self._patches = ExitStack()
 
@@ -63,7 +65,7 @@ class SDKPatches:
         """Patch the installed SDK, botocore, and what makes pauses of a random length."""
         import anthropic
 
-        for changes in (self._botocore, self._chance):
+        for changes in (self._botocore, self._chance, self._litellm):
             changes.start()
             self._patches.callback(changes.stop)
 

@@ -1,0 +1,48 @@
+"""What a replay changes inside litellm: it refuses to send to Anthropic without a key, which a replay does not need."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import wraps
+from types import ModuleType
+from typing import Any, final
+from unittest import mock
+
+from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
+
+
+@final
+class LitellmKey:
+    """The change. It is made when litellm is imported, and is in force while `replaying()` is true."""
+
+    def __init__(self, replaying: Callable[[], bool], placeholder: str) -> None:
+        self._replaying = replaying
+        self._placeholder = placeholder
+        self._patches = ExitStack()
+        self._watcher: Watcher | None = None
+
+    def start(self) -> None:
+        """Patch litellm if it is loaded, and otherwise as soon as it is."""
+        self._watcher = on_import({"litellm.llms.anthropic.common_utils": self._fill})
+
+    def stop(self) -> None:
+        """Leave litellm as it was."""
+        if self._watcher is not None:
+            sys.meta_path.remove(self._watcher)
+            self._watcher = None
+        self._patches.close()
+
+    def _fill(self, module: ModuleType) -> None:
+        models = getattr(module, "AnthropicModelInfo", None)
+        find = getattr(models, "get_api_key", None)
+        if models is None or find is None:
+            return  # a version without it finds the key in another way, or fails with its own error
+
+        @wraps(find)
+        def get_api_key(*args: Any, **kwargs: Any) -> Any:
+            key = find(*args, **kwargs)
+            return self._placeholder if key is None and self._replaying() else key
+
+        self._patches.enter_context(mock.patch.object(models, "get_api_key", staticmethod(get_api_key)))
