@@ -52,6 +52,9 @@ CARELESS_RECORDING = (
     "{place}: {mode!r}: where the variable CI is set, a run records only if the command line itself says so: "
     "pytest --latency-mode={mode}"
 )
+SIMULATE_NEEDS_REPLAY = (
+    "{option} needs a replay in virtual time: --latency-mode=replay --latency-clock=virtual, which are the defaults"
+)
 AB_NEEDS_LIVE = "--latency-ab needs --latency-mode=live"
 FAULT_NEEDS_REPLAY = "--latency-fault: a fault is put into a recording, so it needs a replay, not --latency-mode={mode}"
 
@@ -91,6 +94,18 @@ def _samples(value: str, given: Given) -> tuple[int, bool]:
         accepted = f"a whole number, at least 1, or auto:N with N up to {MOST_SEQUENTIAL}"
         raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
     return int(number), is_sequential
+
+
+def _seed(value: str, given: Given) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", value):
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number, at least 0"))
+    return int(value)
+
+
+def _worlds(value: str, given: Given) -> int:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,6}", value):
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number of worlds, at least 1"))
+    return int(value)
 
 
 def _folder_name(value: str, given: Given) -> str:
@@ -306,6 +321,14 @@ OPTIONS = (
         kind="repeatable option",
     ),
     Option(
+        "simulate",
+        "N",
+        "in a replay, run each latency test in N more worlds with redrawn times, and judge percentiles by them where "
+        "there are too few recordings",
+        _worlds,
+    ),
+    Option("seed", "S", "what the times of the simulated worlds follow from (default: 1)", _seed, 1),
+    Option(
         "date",
         None,
         "calendar of a replay: now (default) or recorded",
@@ -395,6 +418,9 @@ def read(config: pytest.Config) -> Settings:
         samples, is_sequential = None, False  # an ini file may ask for it, and is read by runs that replay too
     if is_sequential and (reason := _never_sequential(config, mode, values)):
         raise pytest.UsageError(f"--latency-samples=auto:{samples} {reason}")
+    is_replay = mode is Mode.REPLAY and values["clock"] is Pace.VIRTUAL
+    if not is_replay and config.getoption("latency_simulate", None) is not None:
+        raise pytest.UsageError(SIMULATE_NEEDS_REPLAY.format(option="--latency-simulate"))
     given_rules = {option.name: values[option.name] for option in RULES if values[option.name] is not None}
     rules = None
     if given_rules:
@@ -417,6 +443,8 @@ def read(config: pytest.Config) -> Settings:
         endpoints=values["endpoints"],
         keep_headers=values["keep-headers"],
         prices=values["prices"],
+        simulate=values["simulate"] if is_replay else None,  # an ini file may ask for it, and is read by live runs too
+        seed=values["seed"],
         profiles=values["profiles"],
         ab=values["ab"] and mode is Mode.LIVE,  # an ini file may ask for it, and is read by runs that replay too
         save=values["save"],

@@ -14,9 +14,17 @@ import pytest
 
 from pytest_claude_latency import options, virtual_time
 from pytest_claude_latency.collection import selection
-from pytest_claude_latency.run.fixtures import MEASURED_ITEM, async_claude_client, claude_client, claude_latency
+from pytest_claude_latency.run.fixtures import async_claude_client, claude_client, claude_latency
 from pytest_claude_latency.run.reporter import Reporter, WorkerReporter
-from pytest_claude_latency.run.session import LACKS_ANSWERS, REPORTED, SESSION, SETTLED, Session
+from pytest_claude_latency.run.session import (
+    IN_WORLD,
+    LACKS_ANSWERS,
+    MEASURED_ITEM,
+    REPORTED,
+    SESSION,
+    SETTLED,
+    Session,
+)
 
 if TYPE_CHECKING:
     from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures
@@ -57,6 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say where answers come from, unless the run replays in virtual time."""
     settings = config.stash[SESSION].settings
+    if settings.simulate is not None:
+        return f"claude latency: {settings.simulate:,} simulated worlds of each test, seed {settings.seed}"
     return None if settings.is_usual else f"claude latency: mode {settings.mode}, clock {settings.clock}"
 
 
@@ -124,8 +134,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if selection.is_marked(item):
         from pytest_claude_latency.run.measured_item import MeasuredItem
 
-        item.stash[MEASURED_ITEM] = current = MeasuredItem.begun(item.config.stash[SESSION], item)
-        item.stash[SETUP].enter_context(current.setting_up())
+        # In a simulated world the item is measured as that.
+        if not item.stash.get(IN_WORLD, False):
+            item.stash[MEASURED_ITEM] = MeasuredItem.begun(item.config.stash[SESSION], item)
+        item.stash[SETUP].enter_context(item.stash[MEASURED_ITEM].setting_up())
 
 
 # The hook above has its turn among the others, so it cannot surround them; this one does, and closes what that one
@@ -153,15 +165,32 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
-    """End the test's world after its last fixture, and keep what was recorded."""
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+    """End the test's world after its last fixture, and keep what was recorded.
+
+    A test that is simulated runs in its other worlds between its own teardown and that of wider scopes.
+    """
     __tracebackhide__ = True
     current = item.stash.get(MEASURED_ITEM, None)
     if current is None:
         return (yield)
-    # Outermost: fixtures of all plugins are torn down inside the world of the test.
-    with current.tearing_down():
-        return (yield)
+    if current.worlds is None or nextitem is current.worlds.sibling:
+        # Outermost: fixtures of all plugins are torn down inside the world of the test.
+        with current.tearing_down():
+            return (yield)
+    failure: BaseException | None = None
+    # Plugins keep things of a test in its stash until the teardown, which comes once more below.
+    kept = dict(item.stash._storage)
+    try:
+        item.ihook.pytest_runtest_teardown(item=item, nextitem=current.worlds.sibling)
+        current.run_worlds()
+    except BaseException as error:  # wider scopes are torn down all the same
+        failure = error
+    item.stash._storage.update(kept)
+    result = yield
+    if failure is not None:
+        raise failure
+    return result
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -96,6 +96,10 @@ class Settings:
     """Whether budgets are proposed at the end of the run."""
     is_sequential: bool = False
     """Whether a test runs no further samples once its limits are settled."""
+    simulate: int | None = None
+    """In how many redrawn worlds each test runs besides; `None` where in none."""
+    seed: int = 1
+    """What the times of these worlds follow from."""
     profiles: Profiles | None = None
     """How long models take where nothing is recorded; `None` where the shipped profiles hold."""
     variants: bool = False

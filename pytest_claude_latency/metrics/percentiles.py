@@ -104,6 +104,28 @@ def settles(over: int, total: int, share: Fraction, levels: Levels = ONCE) -> in
     return enough
 
 
+def rank_interval(total: int, share: Fraction) -> tuple[Fraction | None, Fraction | None]:
+    """Return the shares of readings between which a percentile lies with 95 %, by `total` samples alone.
+
+    It holds for any distribution. None where so few samples bound it on that side not at all.
+
+    Raises:
+        LatencyError: there is no sample.
+    """
+    if total < 1:
+        raise LatencyError("a percentile of no sample has no interval")
+    chance, tail = _checked(share), LEVEL / 2
+    # The percentile lies above the sample of rank r unless fewer than r samples are below it, and the other way round.
+    ranks = range(1, total + 1)
+    low = max((rank for rank in ranks if _at_most(rank - 1, total, chance) <= tail), default=None)
+    high = min((rank for rank in ranks if 1 - _at_most(rank - 1, total, chance) <= tail), default=None)
+    return (
+        # off the middle of the share of the rank, so that chance in the readings makes the interval wider, not narrower
+        None if low is None else Fraction(4 * low - 3, 4 * total),
+        None if high is None else Fraction(4 * high - 1, 4 * total),
+    )
+
+
 def can_keep(samples: int, share: Fraction, levels: Levels = ONCE) -> bool:
     """Return whether so many samples can show that the percentile keeps its limit, which they can if none is over.
 

@@ -16,7 +16,7 @@ from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Summary
-from pytest_claude_latency.report.table import counts, not_judged, run_verdict_lines, table
+from pytest_claude_latency.report.table import counts, not_judged, run_verdict_lines, simulation_lines, table
 
 _STYLE = """
 :root { color-scheme: light dark;
@@ -83,6 +83,7 @@ def render(summary: Summary) -> str:
         *_variants(summary),
         *(["<h2>Broken budgets</h2>", *broken] if broken else []),
         _list("Over all samples", run_verdict_lines(summary, "percentile")),
+        _list("Simulated", simulation_lines(summary)),
         _list("Against the baseline", run_verdict_lines(summary, "comparison")),
         _list("Warnings", summary.warnings),
         *_calls(summary),

@@ -63,6 +63,8 @@ def render(summary: Summary) -> str:
         "tests": tests,
         "verdicts": [run_verdict.as_json() for run_verdict in summary.run.verdicts],
     }
+    if summary.simulations:
+        report["simulations"] = [{"nodeid": nodeid, **found.as_json()} for nodeid, found in summary.simulations.items()]
     if summary.variant_rankings:
         report["variants"] = [ranking.as_json() for ranking in summary.variant_rankings]
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)

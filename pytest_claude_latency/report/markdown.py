@@ -13,7 +13,7 @@ from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Summary
-from pytest_claude_latency.report.table import Table, counts, not_judged, run_verdict_lines, table
+from pytest_claude_latency.report.table import Table, counts, not_judged, run_verdict_lines, simulation_lines, table
 
 
 def render(summary: Summary) -> str:
@@ -39,6 +39,7 @@ def render(summary: Summary) -> str:
         fence = "`" * max(3, _longest_run(text) + 1)
         parts.append(f"{code(result.nodeid)}\n\n{fence}text\n{text}\n{fence}")
     parts += _list("Over all samples", run_verdict_lines(summary, "percentile"))
+    parts += _list("Simulated", simulation_lines(summary))
     parts += _list("Against the baseline", run_verdict_lines(summary, "comparison"))
     parts += _list("Warnings", summary.warnings) + _list("Notes", summary.notes)
     return printable_lines("\n\n".join(parts)) + "\n"

@@ -19,6 +19,7 @@ from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.metrics.given_up import times_that_count
 from pytest_claude_latency.metrics.series import by_test
 from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.results.simulation import Simulation
 from pytest_claude_latency.results.variant_ranking import VariantRanking, rank_variants
 from pytest_claude_latency.results.verdict import RunVerdict
 
@@ -228,6 +229,11 @@ class Summary:
     def calls(self) -> int:
         """The number of calls of all samples."""
         return sum(len(sample.calls) for row in self.rows for sample in row.samples)
+
+    @property
+    def simulations(self) -> dict[str, Simulation]:
+        """What tests measured in their simulated worlds, by node id."""
+        return {result.nodeid: result.simulation for result in self.results if result.simulation is not None}
 
     @property
     def setup_calls(self) -> int:

@@ -14,6 +14,7 @@ from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.summary import Figure, Row, Summary
+from pytest_claude_latency.results.simulation import ASSUMPTIONS
 
 Span: TypeAlias = Literal["total", "elapsed"]
 
@@ -95,6 +96,12 @@ def run_verdict_lines(summary: Summary, kind: Literal["percentile", "comparison"
         for verdict in verdicts
         for text in ((verdict.headline, *verdict.notes) if verdict.shown else verdict.notes)
     )
+
+
+def simulation_lines(summary: Summary) -> tuple[str, ...]:
+    """Return what tests measured in their simulated worlds, a line for each fact, and what that assumes."""
+    lines = [f"{nodeid}: {line}" for nodeid, found in summary.simulations.items() for line in found.lines()]
+    return (*lines, ASSUMPTIONS) if lines else ()
 
 
 def counts(summary: Summary) -> str:

@@ -18,6 +18,7 @@ from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.columns import GAP, column_widths, columns_of, line_of, padded, shorten
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
+from pytest_claude_latency.results.simulation import ASSUMPTIONS
 from pytest_claude_latency.results.variant_ranking import VariantRanking
 
 _COLOURS = {
@@ -44,6 +45,8 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
             _write_tests(summary, reporter)
     elif line := not_judged(summary):
         reporter.write_line(line)
+    if summary.simulations:
+        _write_simulations(summary, reporter)
     if summary.variant_rankings:
         reporter.write_sep("=", "claude latency: variants")
     for ranking in summary.variant_rankings:
@@ -122,6 +125,15 @@ def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) 
     for footnote in content.footnotes:
         reporter.write_line(f"  {footnote}")
     _wrapped(ranking.recommendation(), reporter, indent=2)
+
+
+def _write_simulations(summary: Summary, reporter: pytest.TerminalReporter) -> None:
+    reporter.write_sep("=", "claude latency: simulated worlds")
+    for nodeid, found in summary.simulations.items():
+        _wrapped(nodeid, reporter, bold=True)
+        for text in found.lines():
+            _wrapped(text, reporter, indent=2)
+    _wrapped(ASSUMPTIONS, reporter)
 
 
 def _write_explanations(summary: Summary, reporter: pytest.TerminalReporter) -> None:

@@ -18,6 +18,7 @@ from pytest_claude_latency.metrics.series import Measured
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.results.ab_pairs import ABSample
+from pytest_claude_latency.results.simulation import Simulation
 
 MADE_UP: Final = "none yet: its answers are made up (simulated)"
 """Stands in messages for the recording of a test that has none."""
@@ -66,6 +67,8 @@ class TestResult(Measured):
     """Seconds spent on opening connections ahead of calls, which are in no other time. None if none was opened so."""
     ab_sample: ABSample | None = None
     """What its calls and its recorded requests measured alternately; None if that was not asked for."""
+    simulation: Simulation | None = None
+    """What it measured in its redrawn worlds; None where that was not asked for."""
     watched: tuple[Watched, ...] = ()
     """What was measured of the outputs that the test watched."""
     notes: tuple[str, ...] = ()

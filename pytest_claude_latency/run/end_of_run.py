@@ -114,6 +114,16 @@ class EndOfRun:
         results, strict = self.results_as_written, settings.strict
         most = settings.samples if settings.is_sequential else None
         run_verdicts = verdict.on_percentiles(results, judged=settings.judged, strict=strict, most=most)
+        simulations = {result.nodeid: result.simulation for result in results if result.simulation is not None}
+        if simulations:
+            from pytest_claude_latency.results.simulated_verdicts import decided_by
+
+            run_verdicts = [
+                decided_by(run_verdict, simulations[run_verdict.nodeid])
+                if run_verdict.nodeid in simulations
+                else run_verdict
+                for run_verdict in run_verdicts
+            ]
         if baselines is not None and baselines.compared is not None:
             from pytest_claude_latency.baselines import verdicts as baseline_verdicts
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_claude_latency.run.session import MEASURED_ITEM
+
 if TYPE_CHECKING:
     import anthropic
 
     from pytest_claude_latency.measurement.latency import Latency
     from pytest_claude_latency.run.measured_item import MeasuredItem
-
-MEASURED_ITEM: pytest.StashKey[MeasuredItem] = pytest.StashKey()
-"""The latency test that an item is running as."""
+    from pytest_claude_latency.run.world_runs import WorldItem
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ def async_claude_client(request: pytest.FixtureRequest) -> Iterator[anthropic.As
             asyncio.run(client.close())
 
 
-def _measured_item(request: pytest.FixtureRequest) -> MeasuredItem:
+def _measured_item(request: pytest.FixtureRequest) -> MeasuredItem | WorldItem:
     # The item is looked up, not made: the world of a latency test begins before its first fixture.
-    current: MeasuredItem | None = request.node.stash.get(MEASURED_ITEM, None)
+    current: MeasuredItem | WorldItem | None = request.node.stash.get(MEASURED_ITEM, None)
     if current is None:
         from pytest_claude_latency.run import messages
 

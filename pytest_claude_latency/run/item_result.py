@@ -69,8 +69,14 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         warnings=tuple(warnings),
         connecting=seconds(sum(durations)) if durations else None,
         ab_sample=outcome.ab_sample,
+        simulation=outcome.simulation,
         watched=watched,
-        notes=(*(output.text() for output in watched), *real_waits, *unmeasured_calls.notes_of(measurement)),
+        notes=(
+            *([outcome.not_simulated] if outcome.not_simulated else []),
+            *(output.text() for output in watched),
+            *real_waits,
+            *unmeasured_calls.notes_of(measurement),
+        ),
         breakdown=None if diagnosis is None else diagnosis.breakdown(),
         findings=() if diagnosis is None else tuple(finding.as_json() for finding in diagnosis.findings),
     )

@@ -22,6 +22,8 @@ from pytest_claude_latency.run.item_body import ItemBody
 from pytest_claude_latency.run.item_outcome import ItemOutcome
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.session import Session
+from pytest_claude_latency.run.simulated_test import simulated
+from pytest_claude_latency.run.world_runs import WorldRuns
 from pytest_claude_latency.settings import Mode
 
 
@@ -38,6 +40,10 @@ class MeasuredItem:
         self._outcome = ItemOutcome(self._test)
         self._body = ItemBody(item, self._test.measurement)
         self._began = datetime.now(UTC)
+        # Now, so that a test that cannot be simulated says so before it runs.
+        self._simulated = simulated(self._test)
+        self.worlds = None if self._simulated is None else WorldRuns(self._test)
+        """Runs the test in its other worlds; `None` where it has none."""
         self.latency = Latency(self._test.measurement, self._test.evidence, self._test.related_traces)
 
     @classmethod
@@ -96,6 +102,15 @@ class MeasuredItem:
             raise
         finally:
             self._finish()
+
+    def run_worlds(self) -> None:
+        """Run the test in its simulated worlds, after its own teardown."""
+        if self._simulated is None or self.worlds is None:
+            return
+        if self._outcome.is_incomplete:
+            self._outcome.not_simulated = messages.NOT_SIMULATED
+        else:
+            self._outcome.simulation = self._simulated.run(self.worlds)
 
     def note(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:
         """Learn how a phase ended."""

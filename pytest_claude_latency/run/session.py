@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
@@ -157,3 +157,9 @@ CALLS_API: pytest.StashKey[bool] = pytest.StashKey()
 
 SESSION: pytest.StashKey[Session] = pytest.StashKey()
 """The run, in the stash of its config."""
+
+MEASURED_ITEM: pytest.StashKey[Any] = pytest.StashKey()
+"""The latency test that an item is running as: a `MeasuredItem`, or a `WorldItem` in one of its simulated worlds."""
+
+IN_WORLD: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether the item runs in one of its simulated worlds."""

@@ -1,0 +1,32 @@
+"""Simulated verdicts: what a simulation decides where the recorded samples of a test are too few."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_claude_latency.results.simulation import Simulation
+from pytest_claude_latency.results.verdict import STRICTLY, RunVerdict
+
+
+def decided_by(run_verdict: RunVerdict, simulation: Simulation) -> RunVerdict:
+    """Return what a simulation decides where recordings leave a percentile open; else the verdict as it is."""
+    if run_verdict.kind != "percentile" or run_verdict.verdict != "inconclusive" or not simulation.is_conclusive:
+        return run_verdict
+    for simulated in simulation.percentiles:
+        # `about` names the percentile; one that is about some of the samples only has more behind it
+        if run_verdict.about != f"{simulated.limit.name} {simulated.limit.statistic}":
+            continue
+        if simulated.verdict == "inconclusive":
+            return run_verdict
+        line = simulation.percentile_line(simulated)
+        facts = dict(run_verdict.facts) | {"simulated": True, "recorded_verdict": run_verdict.verdict}
+        return replace(
+            run_verdict,
+            verdict=simulated.verdict,
+            headline=line,
+            message="\n".join([line, *run_verdict.message.removesuffix(STRICTLY).splitlines()[1:]]),
+            fails=simulated.verdict == "broken",
+            warns=False,
+            facts=facts,
+        )
+    return run_verdict

@@ -1,0 +1,126 @@
+"""The simulation of one test: its worlds, run one after the other inside its first sample."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import final
+
+import pytest
+
+from pytest_claude_latency.cassettes.paths import samples
+from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.collection.markers import place_of
+from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.errors import CassetteError
+from pytest_claude_latency.messages_api.endpoints import requested_model
+from pytest_claude_latency.printable import printable
+from pytest_claude_latency.results.simulation import Lenders, Simulation, simulate
+from pytest_claude_latency.run.latency_test import LatencyTest
+from pytest_claude_latency.run.world_runs import WorldRun, WorldRuns
+from pytest_claude_latency.simulation.profiles import shipped
+from pytest_claude_latency.simulation.redraw import TimedCall, Worlds, find_donors, lenders_in, timed_calls
+from pytest_claude_latency.virtual_time.clock import WallClock
+
+_EVERY = 10 * SECOND
+"""How often a long simulation tells its progress."""
+_FOLDER: pytest.StashKey[tuple[tuple[Path, ...], list[tuple[Path, TimedCall]]]] = pytest.StashKey()
+"""The recordings of the folder that was read last, and the calls in them that lend their times."""
+
+
+@final
+class SimulatedTest:
+    """A test that is to run in redrawn worlds.
+
+    Raises:
+        NoDonorError: a call has nothing to take its times from.
+        CassetteError: a recording of the test cannot be read.
+    """
+
+    def __init__(self, test: LatencyTest, worlds: int, seed: int) -> None:
+        self._test = test
+        self._count = worlds
+        self._seed = seed
+        settings = test.settings
+        file, test_id = place_of(test.item, test.identity.nodeid)
+        paths = samples(file, settings.cassettes, test_id)
+        own = [Recording.load(path) for path in paths[: settings.samples]]
+        others = _lenders_next_to(test, paths)
+        donors = find_donors(own, others, settings.profiles or shipped())
+        self._worlds = Worlds(own, donors, seed, test.identity.nodeid)
+        requests = {call.number: call.exchange.request for recording in own for _, call in timed_calls(recording)}
+        self._lenders = [
+            Lenders(
+                call=number,
+                model=printable(requested_model(requests[number]) or "no model"),
+                source=lent.source,
+                count=lent.count,
+            )
+            for number, lent in donors.items()
+        ]
+
+    def run(self, runs: WorldRuns) -> Simulation:
+        """Run the worlds, and return what they show."""
+        endings: Counter[str] = Counter()
+        passed: list[WorldRun] = []
+        clock = WallClock()
+        told_at = clock.now()
+        for number in range(1, self._count + 1):
+            world = runs.run(self._worlds.world(number))
+            if world.ending == "passed":
+                passed.append(world)
+            else:
+                endings[world.ending] += 1
+            if clock.now() - told_at >= _EVERY:
+                told_at = clock.now()
+                self._tell(number)
+        return simulate(
+            [world.sample for world in passed],
+            [world.judgements for world in passed],
+            self._test.budget.percentiles,
+            self._lenders,
+            endings=endings,
+            worlds=self._count,
+            seed=self._seed,
+        )
+
+    def _tell(self, done: int) -> None:
+        """Tell the progress, where somebody watches a terminal."""
+        terminal = self._test.item.config.pluginmanager.get_plugin("terminalreporter")
+        is_watched = getattr(terminal, "isatty", False)
+        if terminal is not None and (is_watched() if callable(is_watched) else is_watched):
+            terminal.ensure_newline()
+            nodeid = self._test.identity.nodeid
+            terminal.write_line(f"claude latency: {done:,} of {self._count:,} worlds of {printable(nodeid)}")
+
+
+def simulated(test: LatencyTest) -> SimulatedTest | None:
+    """Return the simulation of a test; None where the run asks for none, or it is not the one that stands for it.
+
+    Raises:
+        LatencyError: it cannot be simulated.
+    """
+    settings, replayed = test.settings, test.replayed
+    if settings.simulate is None or replayed is None or test.identity.variant is not None:
+        return None
+    file, test_id = place_of(test.item, test.identity.nodeid)
+    paths = samples(file, settings.cassettes, test_id)
+    is_first = bool(paths) and paths[0] == test.file.path
+    return SimulatedTest(test, settings.simulate, settings.seed) if is_first else None
+
+
+def _lenders_next_to(test: LatencyTest, own: Sequence[Path]) -> list[TimedCall]:
+    """Return the calls that the other recordings in the folder can lend."""
+    paths = tuple(sorted(test.file.path.parent.glob("*.jsonl")))
+    stash = test.item.config.stash
+    known = stash.get(_FOLDER, None)
+    # One folder is kept, since a run goes from module to module and never back.
+    if known is None or known[0] != paths:
+        lenders: list[tuple[Path, TimedCall]] = []
+        for path in paths:
+            with suppress(CassetteError):  # its own test says so
+                lenders += ((path, call) for call in lenders_in([Recording.load(path)]))
+        known = stash[_FOLDER] = (paths, lenders)
+    return [call for path, call in known[1] if path not in own]
