@@ -103,7 +103,7 @@ def simulated(test: LatencyTest) -> SimulatedTest | None:
         LatencyError: it cannot be simulated.
     """
     settings, replayed = test.settings, test.replayed
-    if settings.simulate is None or replayed is None or test.identity.variant is not None:
+    if settings.simulate is None or replayed is None or not test.identity.is_fair:
         return None
     file, test_id = place_of(test.item, test.identity.nodeid)
     paths = samples(file, settings.cassettes, test_id)
