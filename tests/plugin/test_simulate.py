@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ def exchange(first: float, sent: float = 0, prompt: str = "hi", *, gap: float = 
     return replace(made, request=replace(made.request, content=canonical(json.dumps(body).encode())))
 
 
-def record(suite: Suite, firsts: list[tuple[float, ...]], test: str = "test_it") -> None:
+def record(suite: Suite, firsts: Sequence[tuple[float, ...]], test: str = "test_it") -> None:
     """Write a recording for each of these samples: calls one after the other, each with its time to the first token."""
     recordings = []
     for number, times in enumerate(firsts, 1):
@@ -49,9 +51,9 @@ def lognormal(count: int, calls: int = 1, *, seed: int = 1) -> list[tuple[float,
     return [tuple(round(400 * random.lognormvariate(0, 0.4)) for _ in range(calls)) for _ in range(count)]
 
 
-def simulation(suite: Suite) -> dict[str, object]:
+def simulation(suite: Suite) -> dict[str, Any]:
     (found,) = suite.report["simulations"]
-    return found  # type: ignore[no-any-return]
+    return dict(found)
 
 
 TWO_CALLS = """
@@ -71,8 +73,8 @@ def test_a_test_runs_in_redrawn_worlds_and_all_reports_show_that_marked(suite: S
     assert simulation(suite)["worlds"] == 60
     assert simulation(suite)["simulated"] is True
     assert simulation(suite)["endings"] == {}
-    assert [donor["source"] for donor in simulation(suite)["donors"]] == ["its own samples"] * 2  # type: ignore[attr-defined]
-    assert [donor["count"] for donor in simulation(suite)["donors"]] == [8, 8]  # type: ignore[attr-defined]
+    assert [donor["source"] for donor in simulation(suite)["donors"]] == ["its own samples"] * 2
+    assert [donor["count"] for donor in simulation(suite)["donors"]] == [8, 8]
     assert len(suite.report["tests"]) == 8
     result.stdout.fnmatch_lines(["claude latency: 60 simulated worlds of each test, seed 1"])
     result.stdout.fnmatch_lines(["  simulated in 60 worlds (seed 1): ttft p50 *"])
@@ -102,7 +104,7 @@ def test_a_percentile_that_recordings_leave_open_is_decided_by_donors_of_the_fol
 
     (verdict,) = suite.report["verdicts"]
     assert (verdict["verdict"], verdict["recorded_verdict"], verdict["simulated"]) == ("kept", "inconclusive", True)
-    assert simulation(suite)["donors"][0]["count"] == 64  # type: ignore[index]
+    assert simulation(suite)["donors"][0]["count"] == 64
     result.stdout.fnmatch_lines(["*simulated: ttft p95 *95 % interval * by 64*"])
 
 
@@ -133,7 +135,7 @@ def test_a_profile_is_no_evidence(suite: Suite) -> None:
 
     result = suite.replay("--latency-simulate=30")
 
-    assert simulation(suite)["donors"][0]["source"] == "profile"  # type: ignore[index]
+    assert simulation(suite)["donors"][0]["source"] == "profile"
     assert suite.report["verdicts"][0]["verdict"] == "inconclusive"
     result.stdout.fnmatch_lines(["*the profile of the model*"])
 
@@ -145,7 +147,7 @@ def test_plain_limits_are_judged_on_recordings_and_the_worlds_over_them_are_told
     result = suite.replay("--latency-simulate=60")
 
     result.assert_outcomes(passed=5, failed=1)
-    (exceeded,) = simulation(suite)["exceeded"]  # type: ignore[misc]
+    (exceeded,) = simulation(suite)["exceeded"]
     assert exceeded["call"] == 2
     assert exceeded["call_worlds"] == exceeded["worlds"] > 3
     result.stdout.fnmatch_lines(["*elapsed<3s is broken in * % of the worlds, by the tail of call"])
@@ -337,4 +339,4 @@ def test_calls_that_do_not_stream_are_simulated(suite: Suite) -> None:
 
     suite.replay("--latency-simulate=30")
 
-    assert 0.7 < simulation(suite)["metrics"]["total"]["p50"] < 1.05  # type: ignore[index]
+    assert 0.7 < simulation(suite)["metrics"]["total"]["p50"] < 1.05
