@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.blocking import file_waits
+from pytest_claude_latency.virtual_time.patches.blocking.loans import LOANS
 from pytest_claude_latency.virtual_time.patches.loops import lent_loops, loop_holds, selector_hooks, unsupported_loops
 from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
@@ -380,6 +381,7 @@ def install_loops(module: Any) -> None:
     """Patch the module `asyncio.base_events`."""
     module.BaseEventLoop.time = _time
     selector_hooks.on_running(module.events, _begins)
+    LOANS.lend_loop = lend
     _PATCHES.install(module)
 
 

@@ -12,7 +12,7 @@ import select
 import socket
 import stat
 import sys
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, final
 
@@ -41,6 +41,8 @@ class Loans:
         # Threads that have waited since before the world began, by the end that is written into: each in a call that
         # was not patched then, so it does not tell when it has read something.
         self._waiting: dict[Hashable, tuple[int, ThreadState]] = {}
+        # How a loop is lent, which the patches of asyncio say when they are installed: they are on top of this.
+        self.lend_loop: Callable[[Any, WorldState], bool] = lambda loop, world: False
 
     def begin(self, world: WorldState, readers: Mapping[int, tuple[int, ThreadState]]) -> None:
         """Follow this world; `readers` are the threads that wait to read, by descriptor. Caller must hold LOCK."""
@@ -77,11 +79,8 @@ class Loans:
                     return
                 admit(world, ident, borrowed_through=LOAN).visiting = True
             line_up()
-        elif loop is not None and hasattr(loop, "_scheduled"):
-            from pytest_claude_latency.virtual_time.patches import asyncio_loops  # it imports asyncio
-
-            if asyncio_loops.lend(loop, world):
-                line_up()
+        elif loop is not None and hasattr(loop, "_scheduled") and self.lend_loop(loop, world):
+            line_up()
 
     def over(self, member: Member, files: Iterable[Any]) -> bool:
         """End the loan of a member that is about to wait for these files, if all of them are for members to fill.
