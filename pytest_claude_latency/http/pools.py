@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from operator import attrgetter
 from typing import Any, final
 from weakref import WeakKeyDictionary
@@ -120,6 +121,13 @@ class Pools:
         self._library = library
         # By the pool itself, not its address: a later client may lie where an earlier one did.
         self._known: WeakKeyDictionary[Any, dict[object, Connections]] = WeakKeyDictionary()
+        self._numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        self._next = count(1)
+
+    def number_of(self, transport: object) -> int | None:
+        """Return a number that tells the transport's pool from every other one; `None` if it has none."""
+        pool = self._library.pool_of(transport)
+        return None if pool is None else self._numbers.setdefault(pool, next(self._next))
 
     def connections_of(self, transport: object, url: Any) -> Connections | None:
         """Return the connections that a request to `url` may use; `None` if no limit holds it back."""

@@ -80,6 +80,8 @@ class Attempt:
         """Whether all connections that the client may have were in use, so that it had to wait for one."""
         self.is_foreign = False
         """Whether something other than the API answered it: a mock, a cache, or another tool's playback."""
+        self.pool: int | None = None
+        """In a replay, the number of the pool of connections that it would have used; `None` if that is not known."""
         self.place = 0
         """Its place in the recording that answers it, which orders what is sent at one instant."""
 

@@ -17,6 +17,7 @@ from pytest_claude_latency.cassettes.recording import first_line
 from pytest_claude_latency.collection.markers import is_bare, place_of, promises_directly
 from pytest_claude_latency.collection.selection import ANSWERS, BUDGET
 from pytest_claude_latency.duration import MILLISECOND
+from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers
 from pytest_claude_latency.measurement.sources import CassetteSource
@@ -31,6 +32,7 @@ _AT_ONCE: Final = 20 * MILLISECOND
 """How soon after a hold a timer that was due in it has done its work."""
 _LEAST_COMPUTING: Final = 250 * MILLISECOND
 """For so long a replay may read on where the recording stops, so that less does no harm."""
+_FEWEST_OPEN: Final = 2
 _MOCKS_ABOVE: Final = (
     "aioresponses",
     "betamax",
@@ -166,6 +168,25 @@ def missing_fallback(test: LatencyTest) -> str | None:
             places = [source.matcher.place_of(each) + 1 for each in (before, exchange)]
             asked = f"{exchange.request.title}, {requested_model(exchange.request) or 'model unknown'}"
             return messages.missing_fallback(places[0], reason, places[1], asked, test.file.shown)
+    return None
+
+
+def separate_clients(test: LatencyTest) -> str | None:
+    """Return which line of the program sent each call by a client of its own, where it shared one while recording.
+
+    A call that was recorded on an open connection does not say what opening one takes. Two clients of one line may
+    be two that the program keeps, and were open before the test; more are made for the calls.
+    """
+    by_line: dict[str, list[Attempt]] = {}
+    for call in test.measurement.log.of(Phase.BODY).sent:
+        if call.is_prompt and (line := call.attempts[0].line) is not None:
+            by_line.setdefault(line, []).append(call.attempts[0])
+    for line, attempts in by_line.items():
+        pools = {attempt.pool for attempt in attempts} - {None}
+        recorded = [exchange.recorded for attempt in attempts if (exchange := attempt.exchange()).recorded is not None]
+        were_open = sum(exchange.connect is None for exchange in recorded)
+        if len(pools) == len(attempts) and were_open >= _FEWEST_OPEN and were_open < len(recorded):
+            return messages.separate_clients(len(attempts), line, were_open, test.file.command)
     return None
 
 

@@ -84,6 +84,9 @@ class MeasuredItem:
         if self._test.is_judged:
             judgements = item_checks.judgements_of(self._test)
             failures += filter(None, [item_checks.budget_failure(self._test, judgements)])
+            if any(limit.metric == "connection" for limit in self._test.budget.plain):
+                # the limit was judged by a recording that does not tell what it is about
+                failures += filter(None, [item_checks.separate_clients(self._test)])
         self._outcome.judge(judgements, "\n\n".join(failures) or None)
 
     @contextmanager
@@ -143,10 +146,13 @@ class MeasuredItem:
         item_result.add_properties(test.item, measurement, simulated=test.is_simulated)
         for warning in item_checks.answers_to_change(test, is_over=not outcome.is_incomplete):
             outcome.warn(warning)
-        if not outcome.is_incomplete and (unused := item_checks.unused_exchanges(test)):
-            if test.settings.strict:
-                pytest.fail(f"{unused} ({messages.STRICTLY})", pytrace=False)
-            outcome.warn(unused)
+        if not outcome.is_incomplete:
+            limited = any(limit.metric == "connection" for limit in test.budget.plain)
+            told = (item_checks.unused_exchanges(test), None if limited else item_checks.separate_clients(test))
+            for text in filter(None, told):
+                if test.settings.strict:
+                    pytest.fail(f"{text} ({messages.STRICTLY})", pytrace=False)
+                outcome.warn(text)
         if mixed := item_checks.mixed_set(test):
             outcome.warn(mixed)
         if measurement.answered_elsewhere:

@@ -94,6 +94,19 @@ def missing_fallback(failed: int, reason: str, following: int, asked: str, recor
     )
 
 
+def separate_clients(calls: int, line: str, were_open: int, command: str) -> str:
+    """Return what is said of calls that each got a client, and were recorded by one for all."""
+    return (
+        f"each of {calls} calls was sent by a client of its own\n"
+        f"  made at   {line}\n"
+        f"  recorded  {were_open} of them used a connection that was open already, so what opening\n"
+        f"            one takes is not in this recording\n"
+        f"  do        share one client between the calls\n"
+        f"            if this was meant:\n"
+        f"            {command}"
+    )
+
+
 def hangs_on_speed(number: int, given_up: Nanoseconds, computing: Nanoseconds) -> str:
     """Return what is said of a recording whose time-out fired since the program computed for so long."""
     return (

@@ -189,6 +189,17 @@ REGRESSIONS: Final[dict[str, Regression]] = {
     "buffers_on_the_way_out": Regression(
         (Edit(API, STREAMED_OUT, BUFFERED),), CHAT, ("test_the_first_words_are_shown_soon",)
     ),
+    "client_for_each_call": Regression(
+        (
+            Edit(
+                API,
+                "llm.translate(claude, letter.text, language) for",
+                "llm.translate(AsyncAnthropic(), letter.text, language) for",
+            ),
+        ),
+        DESK,
+        ("test_a_letter_goes_out_in_three_languages",),
+    ),
     "hedge_removed": Regression(
         (Edit(LLM, HEDGED, "    return await _short_answer(claude, question)\n"),),
         TROUBLE,

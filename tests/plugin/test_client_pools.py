@@ -301,3 +301,54 @@ def test_it(claude_latency):
 
     suite.record().assert_outcomes(passed=1)
     suite.replay().assert_outcomes(passed=1)
+
+
+SHARED = """
+{marker}
+def test_it(claude_latency):
+    with anthropic.Anthropic() as client:
+        for number in range({calls}):
+            ask(f'number {{number}}', {client})
+"""
+
+
+def _recorded_by_one_client(suite: Suite, *, calls: int = 3, marker: str = "") -> None:
+    suite.write(SHARED.format(marker=marker, calls=calls, client="client"))
+    suite.record().assert_outcomes(passed=1)
+    suite.write(SHARED.format(marker=marker, calls=calls, client="None"))
+
+
+def test_a_client_for_each_call_breaks_a_limit_on_connections_that_the_recording_cannot_tell(suite: Suite) -> None:
+    _recorded_by_one_client(suite, marker="@pytest.mark.latency_budget(connection='1s')")
+
+    result = suite.run("--latency-budget")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "each of 3 calls was sent by a client of its own",
+            "  made at   app.py:15 in ask",
+            "  recorded  2 of them used a connection that was open already, *",
+            "  do        share one client between the calls",
+        ]
+    )
+
+
+def test_a_client_for_each_call_is_warned_of_and_fails_a_strict_run(suite: Suite) -> None:
+    _recorded_by_one_client(suite)
+
+    suite.run("--latency-budget").stdout.fnmatch_lines(["warning: *each of 3 calls was sent by a client of its own"])
+    suite.run("--latency-budget", "--latency-strict").assert_outcomes(passed=1, errors=1)
+
+
+def test_clients_of_which_each_opened_its_connection_while_recording_too_are_not_told_of(suite: Suite) -> None:
+    suite.write(SHARED.format(marker="", calls=3, client="None"))
+    suite.record().assert_outcomes(passed=1)
+
+    suite.run("--latency-budget", "--latency-strict").assert_outcomes(passed=1)
+
+
+def test_two_clients_of_one_line_may_be_two_that_the_program_keeps(suite: Suite) -> None:
+    _recorded_by_one_client(suite, calls=2)
+
+    suite.run("--latency-budget", "--latency-strict").assert_outcomes(passed=1)

@@ -62,6 +62,7 @@ def transport_of(serving: Serving, real: Any, url: Any, door: HTTPXDoor) -> Tran
     library, attempt = door.library, serving.attempt
     if serving.playback is not None:
         attempt.reached_network()  # that of the recording
+        attempt.pool = door.pools.number_of(real)
         replay = ReplayTransport(serving.playback, library, attempt, door.pools.connections_of(real, url))
         observed, recorded = ObservedTransport(replay, attempt, library), serving.playback.recorded.response
         if recorded is None or recorded.encoding is None:
