@@ -22,7 +22,7 @@ MICROSECOND: Nanoseconds = 1_000
 _UNITS = {"us": MICROSECOND, "µs": MICROSECOND, "ms": MILLISECOND, "s": SECOND}
 _UNITS |= {"m": 60 * SECOND, "min": 60 * SECOND, "h": 3600 * SECOND}
 _TEXT = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>us|µs|ms|s|min|m|h)\s*")
-ACCEPTED = 'a string with a unit ("800ms", "1.5s", "2m"), a number of seconds, or a datetime.timedelta'
+ACCEPTED = 'a string with a unit ("800ms", "1.5s", "2min", "1h"), a number of seconds, or a datetime.timedelta'
 
 
 def parse(value: object) -> Nanoseconds:

@@ -14,7 +14,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.metrics.timeline import Call
 
 RATE_UNIT: Final = " tokens/s"
-WITH_UNIT: Final = 'a string with a unit ("800ms", "1.5s", "2m"), or a datetime.timedelta'
+WITH_UNIT: Final = 'a string with a unit ("800ms", "1.5s", "2min", "1h"), or a datetime.timedelta'
 Kind: TypeAlias = Literal["duration", "count", "rate", "money"]
 
 

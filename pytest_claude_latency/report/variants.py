@@ -25,9 +25,9 @@ def table(ranking: VariantRanking) -> Table:
     for candidate in ranking.candidates:
         spans = []
         for metric in _SPANS:
-            value = candidate.typical(metric)
+            value = None if candidate.refused else candidate.typical(metric)  # how fast a refusal comes says nothing
             spans.append("" if value is None else "never" if value == NEVER else duration.show(int(value)))
-        tokens = [candidate.typical(metric) for metric in _TOKENS]
+        tokens = [None if candidate.refused else candidate.typical(metric) for metric in _TOKENS]
         # where something stopped it, counting what passed would blame the variant
         passed = "error" if candidate.stopped else f"{candidate.passed}/{candidate.samples}"
         if candidate.refused:

@@ -22,7 +22,7 @@ from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import can_keep, share_of, standing
 from pytest_claude_latency.metrics.prompt_cache import Cache, kept_apart
 from pytest_claude_latency.metrics.series import Series, by_test, series_of
-from pytest_claude_latency.results.flaky_limits import FlakyLimit, flaky_limits
+from pytest_claude_latency.results.flaky_limits import PROPOSED, FlakyLimit, flaky_limits
 from pytest_claude_latency.results.result import TestResult
 
 # room for the next recording; for fast calls a quarter would be less than the usual noise, so there is a least
@@ -30,7 +30,6 @@ MARGIN: Final = Fraction(1, 4)
 LEAST: Final[Nanoseconds] = 50 * MILLISECOND
 # 59 samples can show it; p99 would take 299
 STATISTIC: Final = "p95"
-ORIGIN: Final = "suggested"
 NOT_STREAMED: Final = "not streamed: the first token came with the last, so the limit on total covers it"
 SIMULATED: Final = "its answers are made up"
 MIXED: Final = "some of its samples were replayed and some were not"
@@ -60,12 +59,12 @@ class Proposal:
     @property
     def statistic(self) -> str | None:
         """The percentile that `measured` bounds; None if it is the worst sample."""
-        return next((limit.statistic for limit in self.limits if limit.origin == ORIGIN), None)
+        return next((limit.statistic for limit in self.limits if limit.origin == PROPOSED), None)
 
     @property
     def changes(self) -> bool:
         """Whether it promises anything that the test does not promise now."""
-        return any(limit.origin == ORIGIN for limit in self.limits)
+        return any(limit.origin == PROPOSED for limit in self.limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +94,7 @@ class Suggestion:
         without it. For one set of parameters it is an argument of `pytest.param`.
         """
         own = _own_origin(self.nodeid)
-        limits = [limit for proposal in self.proposals for limit in proposal.limits if limit.origin in (own, ORIGIN)]
+        limits = [limit for proposal in self.proposals for limit in proposal.limits if limit.origin in (own, PROPOSED)]
         text = as_marker([*limits, *self.others])
         # the id of a parametrized test ends in brackets: a decorator would set the budget for all its parameters
         return f"marks={text}" if self.nodeid.endswith("]") else f"@{text}"
@@ -211,7 +210,7 @@ def _proposal(series: Series, metric: str, existing: tuple[Limit, ...]) -> Propo
     if metric == "calls":
         # a number of calls does not vary like a time: it needs no margin
         most = max(len(sample.calls) for sample in series.samples)
-        return Proposal(metric, most, _not_looser(Limit(metric, None, most, ORIGIN), existing), existing)
+        return Proposal(metric, most, _not_looser(Limit(metric, None, most, PROPOSED), existing), existing)
     # without streaming ttft is total: two limits on one number
     if metric == "ttft" and not all(call.streamed for sample in series.samples for call in sample.calls):
         return Proposal(metric, None, existing, existing, NOT_STREAMED)
@@ -234,7 +233,7 @@ def _proposal(series: Series, metric: str, existing: tuple[Limit, ...]) -> Propo
     # infinite is what never came, for example the text of an answer without any
     if worst == math.inf:
         return Proposal(metric, None, existing, existing, METRICS[metric].absent)
-    limit = Limit(metric, statistic, with_margin(int(worst)), ORIGIN)
+    limit = Limit(metric, statistic, with_margin(int(worst)), PROPOSED)
     groups = tuple((cache, count, int(bound)) for cache, count, bound in bounds) if len(bounds) > 1 else ()
     return Proposal(metric, int(worst), _not_looser(limit, existing), existing, groups=groups)
 

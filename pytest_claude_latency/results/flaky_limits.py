@@ -20,6 +20,8 @@ from pytest_claude_latency.metrics.prompt_cache import kept_apart
 from pytest_claude_latency.metrics.sample import NEVER, Sample
 from pytest_claude_latency.metrics.series import Series
 
+PROPOSED: Final = "suggested"
+"""The origin of a limit that is only proposed."""
 LEAST: Final = 3
 """Fewer samples have no scatter to speak of."""
 
@@ -41,9 +43,10 @@ class FlakyLimit:
         spread = f"median {duration.show(int(self.median))}, slowest {duration.show(int(self.slowest))}"
         counted = f"{self.over} of {self.samples} over it"
         chance = "in the next recording chance may break it" if self.exact else "chance may break it"
+        remedy = "take more samples before you promise it" if self.limit.origin == PROPOSED else "raise it"
         return (
             f"{self.limit.text()} is inside the scatter of the samples ({spread}, {counted}): {chance}; "
-            "raise it, or promise a percentile"
+            f"{remedy}, or promise a percentile"
         )
 
 

@@ -72,6 +72,7 @@ def test_limits_of_the_test_and_proposed_ones_are_looked_at() -> None:
     suggestions = suggest({TEST: series((0.2, 0.21, 0.22, 0.23, 0.9))}, {TEST: limits("ttft<300ms")}, {})
 
     assert [flaky.limit.text() for flaky in suggestions.flaky[TEST]] == ["ttft<300ms", "total<1.2s"]
+    assert "take more samples before you promise it" in suggestions.flaky[TEST][1].text()
 
 
 def test_a_test_that_only_broke_its_budget_is_left_out_and_its_limit_called_flaky() -> None:

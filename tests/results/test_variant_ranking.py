@@ -190,6 +190,7 @@ def test_what_the_api_refused_was_not_tried_and_is_said_with_the_field_and_the_w
     )
 
     assert [row[1] for row in table(found).cells] == ["5/5", "5/5", "refused"]
+    assert set(table(found).cells[2][2:]) == {""}
     assert found.recommendation().endswith(
         f"; ~model=b,temperature=0.2 was refused for temperature, which says nothing of its quality ({why})"
     )
