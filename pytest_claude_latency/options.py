@@ -465,7 +465,7 @@ def _never_sequential(config: pytest.Config, mode: Mode, values: Mapping[str, An
     if not values["budget"]:
         return "needs --latency-budget: without it nothing is judged, so nothing is ever settled"
     # The samples that a stopped run has are not those that a fixed number would have: a comparison would be biased.
-    compared = next((name for name in ("ab", "compare", "save") if values[name]), None)
+    compared = next((name for name in ("ab", "compare", "save", "variants") if values[name]), None)
     if compared is not None:
         return (
             f"does not go with --latency-{compared}: comparisons need a number of samples that no measurement decides"

@@ -104,6 +104,7 @@ def test_no_further_sample_is_taken_of_a_test_that_fails_by_itself(suite: Suite)
         (("--latency-mode=live", "--latency-budget", "-n2"), "needs one process"),
         (("--latency-mode=live", "--latency-budget", "--latency-ab"), "does not go with --latency-ab"),
         (("--latency-mode=live", "--latency-budget", "--latency-save=x"), "does not go with --latency-save"),
+        (("--latency-mode=live", "--latency-budget", "--latency-variants"), "does not go with --latency-variants"),
     ],
 )
 def test_where_nothing_could_be_settled_it_is_a_usage_error(suite: Suite, args: tuple[str, ...], why: str) -> None:
