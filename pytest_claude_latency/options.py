@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.metrics.prices import Prices
     from pytest_claude_latency.simulation.fault import Fault
     from pytest_claude_latency.simulation.profiles import Profiles
+    from pytest_claude_latency.simulation.what_if import Question
 
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
@@ -94,6 +95,14 @@ def _samples(value: str, given: Given) -> tuple[int, bool]:
         accepted = f"a whole number, at least 1, or auto:N with N up to {MOST_SEQUENTIAL}"
         raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
     return int(number), is_sequential
+
+
+def _questions(values: list[str], given: Given) -> tuple[Question, ...]:
+    if not values:
+        return ()
+    from pytest_claude_latency.simulation.what_if import Question
+
+    return tuple(map(Question.parse, values))
 
 
 def _seed(value: str, given: Given) -> int:
@@ -327,6 +336,20 @@ OPTIONS = (
         "there are too few recordings",
         _worlds,
     ),
+    _switch(
+        "what-if",
+        help="in a replay, run each latency test again with one call at a time made faster, and list what that saves",
+    ),
+    Option(
+        "what-if-change",
+        "EXPR",
+        'in a replay, run each latency test again with other times, for example "model=claude-opus-*: ttft*0.5"; may '
+        "be given more than once",
+        _questions,
+        (),
+        ini="linelist",
+        kind="repeatable option",
+    ),
     Option("seed", "S", "what the times of the simulated worlds follow from (default: 1)", _seed, 1),
     Option(
         "date",
@@ -419,8 +442,9 @@ def read(config: pytest.Config) -> Settings:
     if is_sequential and (reason := _never_sequential(config, mode, values)):
         raise pytest.UsageError(f"--latency-samples=auto:{samples} {reason}")
     is_replay = mode is Mode.REPLAY and values["clock"] is Pace.VIRTUAL
-    if not is_replay and config.getoption("latency_simulate", None) is not None:
-        raise pytest.UsageError(SIMULATE_NEEDS_REPLAY.format(option="--latency-simulate"))
+    for name in ("simulate", "what-if", "what-if-change"):
+        if not is_replay and config.getoption(_BY_NAME[name].key, None):
+            raise pytest.UsageError(SIMULATE_NEEDS_REPLAY.format(option=_BY_NAME[name].flag))
     given_rules = {option.name: values[option.name] for option in RULES if values[option.name] is not None}
     rules = None
     if given_rules:
@@ -444,6 +468,8 @@ def read(config: pytest.Config) -> Settings:
         keep_headers=values["keep-headers"],
         prices=values["prices"],
         simulate=values["simulate"] if is_replay else None,  # an ini file may ask for it, and is read by live runs too
+        what_if=is_replay and bool(values["what-if"] or values["what-if-change"]),
+        questions=values["what-if-change"],
         seed=values["seed"],
         profiles=values["profiles"],
         ab=values["ab"] and mode is Mode.LIVE,  # an ini file may ask for it, and is read by runs that replay too

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.metrics.prices import Prices
     from pytest_claude_latency.simulation.fault import Fault
     from pytest_claude_latency.simulation.profiles import Profiles
+    from pytest_claude_latency.simulation.what_if import Question
 
 
 class Mode(StrEnum):
@@ -98,6 +99,10 @@ class Settings:
     """Whether a test runs no further samples once its limits are settled."""
     simulate: int | None = None
     """In how many redrawn worlds each test runs besides; `None` where in none."""
+    what_if: bool = False
+    """Whether each test runs again with one call at a time made faster."""
+    questions: tuple[Question, ...] = ()
+    """What else is asked: runs with other times."""
     seed: int = 1
     """What the times of these worlds follow from."""
     profiles: Profiles | None = None

@@ -65,6 +65,8 @@ def render(summary: Summary) -> str:
     }
     if summary.simulations:
         report["simulations"] = [{"nodeid": nodeid, **found.as_json()} for nodeid, found in summary.simulations.items()]
+    if summary.what_if:
+        report["what_if"] = [{"nodeid": nodeid, **found.as_json()} for nodeid, found in summary.what_if.items()]
     if summary.variant_rankings:
         report["variants"] = [ranking.as_json() for ranking in summary.variant_rankings]
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)

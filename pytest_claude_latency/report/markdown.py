@@ -14,6 +14,7 @@ from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Summary
 from pytest_claude_latency.report.table import Table, counts, not_judged, run_verdict_lines, simulation_lines, table
+from pytest_claude_latency.results.what_if import HEADERS
 
 
 def render(summary: Summary) -> str:
@@ -25,6 +26,12 @@ def render(summary: Summary) -> str:
     parts.append(_escaped(counts(summary)))
     if line := not_judged(summary):
         parts.append(_escaped(line))
+    if summary.what_if:
+        parts.append("### What if (simulated)")
+    for nodeid, what_if in summary.what_if.items():
+        rows = zip(what_if.cells(), what_if.bars(), strict=True)
+        cells = tuple((name, *facts, f"`{bar}`" if bar else "") for (name, *facts), bar in rows)
+        parts += [code(nodeid), _table(Table((*HEADERS, ""), cells, ()))]
     if summary.variant_rankings:
         parts.append("### Variants")
     for ranking in summary.variant_rankings:

@@ -22,6 +22,7 @@ from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.simulation import Simulation
 from pytest_claude_latency.results.variant_ranking import VariantRanking, rank_variants
 from pytest_claude_latency.results.verdict import RunVerdict
+from pytest_claude_latency.results.what_if import WhatIf
 
 # A limit that one sample measured and another did not counts as measured, so "kept" stands before "not measured".
 _WORST_FIRST: Sequence[str] = ("broken", "inconclusive", "no calls", "kept", "not measured", "not judged")
@@ -234,6 +235,11 @@ class Summary:
     def simulations(self) -> dict[str, Simulation]:
         """What tests measured in their simulated worlds, by node id."""
         return {result.nodeid: result.simulation for result in self.results if result.simulation is not None}
+
+    @property
+    def what_if(self) -> dict[str, WhatIf]:
+        """What tests would have taken, had the API answered otherwise, by node id."""
+        return {result.nodeid: result.what_if for result in self.results if result.what_if is not None}
 
     @property
     def setup_calls(self) -> int:

@@ -13,13 +13,14 @@ import pytest
 from pytest_claude_latency.budgets.judgement import headline
 from pytest_claude_latency.metrics.call_text import describe, moments, names_of
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable_lines
+from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.columns import GAP, column_widths, columns_of, line_of, padded, shorten
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
 from pytest_claude_latency.results.simulation import ASSUMPTIONS
 from pytest_claude_latency.results.variant_ranking import VariantRanking
+from pytest_claude_latency.results.what_if import HEADERS
 
 _COLOURS = {
     "broken": "red",
@@ -33,6 +34,7 @@ _COLOURS = {
     "inconclusive": "yellow",
     "too few runs": "yellow",
 }
+_SHORTEST_BAR, _LONGEST_BAR = 8, 20
 _NOTES = 10
 """How many notes are shown without `-v`."""
 
@@ -45,7 +47,7 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
             _write_tests(summary, reporter)
     elif line := not_judged(summary):
         reporter.write_line(line)
-    if summary.simulations:
+    if summary.simulations or summary.what_if:
         _write_simulations(summary, reporter)
     if summary.variant_rankings:
         reporter.write_sep("=", "claude latency: variants")
@@ -128,12 +130,24 @@ def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) 
 
 
 def _write_simulations(summary: Summary, reporter: pytest.TerminalReporter) -> None:
-    reporter.write_sep("=", "claude latency: simulated worlds")
-    for nodeid, found in summary.simulations.items():
+    if summary.simulations:
+        reporter.write_sep("=", "claude latency: simulated worlds")
+    for nodeid, simulation in summary.simulations.items():
         _wrapped(nodeid, reporter, bold=True)
-        for text in found.lines():
+        for text in simulation.lines():
             _wrapped(text, reporter, indent=2)
-    _wrapped(ASSUMPTIONS, reporter)
+    if summary.simulations:
+        _wrapped(ASSUMPTIONS, reporter)
+    if summary.what_if:
+        reporter.write_sep("=", "claude latency: what if (simulated)")
+    for nodeid, what_if in summary.what_if.items():
+        _wrapped(nodeid, reporter, bold=True)
+        cells = [HEADERS, *what_if.cells()]
+        widths = column_widths(cells, _width(reporter) - len(GAP) - _SHORTEST_BAR)
+        room = _width(reporter) - sum(widths) - len(GAP) * len(widths)
+        for row, bar in zip(cells, ["", *what_if.bars(min(room, _LONGEST_BAR))], strict=True):
+            line = line_of((shorten(printable(row[0]), widths[0]), *row[1:]), widths, range(1, 4))
+            reporter.write_line(f"{line}{GAP}{bar}".rstrip())
 
 
 def _write_explanations(summary: Summary, reporter: pytest.TerminalReporter) -> None:

@@ -19,6 +19,7 @@ from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.simulation import Simulation
+from pytest_claude_latency.results.what_if import WhatIf
 
 MADE_UP: Final = "none yet: its answers are made up (simulated)"
 """Stands in messages for the recording of a test that has none."""
@@ -69,6 +70,8 @@ class TestResult(Measured):
     """What its calls and its recorded requests measured alternately; None if that was not asked for."""
     simulation: Simulation | None = None
     """What it measured in its redrawn worlds; None where that was not asked for."""
+    what_if: WhatIf | None = None
+    """What it would have taken, had the API answered otherwise; None where that was not asked for."""
     watched: tuple[Watched, ...] = ()
     """What was measured of the outputs that the test watched."""
     notes: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report.misses import MISSED
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.simulation import Simulation
+from pytest_claude_latency.results.what_if import WhatIf
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.item_checks import loaded_mocks, missing_fallback
 from pytest_claude_latency.run.latency_test import LatencyTest
@@ -41,6 +42,8 @@ class ItemOutcome:
     """Why no recording was written, where one was to be."""
     simulation: Simulation | None = None
     """What it measured in its simulated worlds."""
+    what_if: WhatIf | None = None
+    """What it would have taken, had the API answered otherwise."""
     not_simulated: str = ""
     """Why it did not run in simulated worlds, where it was to."""
     _variant_failed: bool = False

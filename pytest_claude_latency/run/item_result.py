@@ -70,6 +70,7 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         connecting=seconds(sum(durations)) if durations else None,
         ab_sample=outcome.ab_sample,
         simulation=outcome.simulation,
+        what_if=outcome.what_if,
         watched=watched,
         notes=(
             *([outcome.not_simulated] if outcome.not_simulated else []),

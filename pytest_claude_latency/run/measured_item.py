@@ -22,7 +22,7 @@ from pytest_claude_latency.run.item_body import ItemBody
 from pytest_claude_latency.run.item_outcome import ItemOutcome
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.session import Session
-from pytest_claude_latency.run.simulated_test import simulated
+from pytest_claude_latency.run.simulated_test import SimulatedTest, ask, stands_for_all
 from pytest_claude_latency.run.world_runs import WorldRuns
 from pytest_claude_latency.settings import Mode
 
@@ -41,8 +41,11 @@ class MeasuredItem:
         self._body = ItemBody(item, self._test.measurement)
         self._began = datetime.now(UTC)
         # Now, so that a test that cannot be simulated says so before it runs.
-        self._simulated = simulated(self._test)
-        self.worlds = None if self._simulated is None else WorldRuns(self._test)
+        settings, has_worlds = session.settings, stands_for_all(self._test)
+        self._simulated = (
+            SimulatedTest(self._test, settings.simulate, settings.seed) if has_worlds and settings.simulate else None
+        )
+        self.worlds = WorldRuns(self._test) if has_worlds else None
         """Runs the test in its other worlds; `None` where it has none."""
         self.latency = Latency(self._test.measurement, self._test.evidence, self._test.related_traces)
 
@@ -108,11 +111,14 @@ class MeasuredItem:
 
     def run_worlds(self) -> None:
         """Run the test in its simulated worlds, after its own teardown."""
-        if self._simulated is None or self.worlds is None:
+        if self.worlds is None:
             return
         if self._outcome.is_incomplete:
             self._outcome.not_simulated = messages.NOT_SIMULATED
-        else:
+            return
+        if self._test.settings.what_if:
+            self._outcome.what_if = ask(self._test, self.worlds)
+        if self._simulated is not None:
             self._outcome.simulation = self._simulated.run(self.worlds)
 
     def note(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:

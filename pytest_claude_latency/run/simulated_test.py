@@ -18,10 +18,12 @@ from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.results.simulation import Lenders, Simulation, simulate
+from pytest_claude_latency.results.what_if import WhatIf, WouldBe
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.world_runs import WorldRun, WorldRuns
 from pytest_claude_latency.simulation.profiles import shipped
 from pytest_claude_latency.simulation.redraw import TimedCall, Worlds, find_donors, lenders_in, timed_calls
+from pytest_claude_latency.simulation.what_if import sensitivities
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 _EVERY = 10 * SECOND
@@ -96,19 +98,32 @@ class SimulatedTest:
             terminal.write_line(f"claude latency: {done:,} of {self._count:,} worlds of {printable(nodeid)}")
 
 
-def simulated(test: LatencyTest) -> SimulatedTest | None:
-    """Return the simulation of a test; None where the run asks for none, or it is not the one that stands for it.
-
-    Raises:
-        LatencyError: it cannot be simulated.
-    """
-    settings, replayed = test.settings, test.replayed
-    if settings.simulate is None or replayed is None or not test.identity.is_fair:
-        return None
+def stands_for_all(test: LatencyTest) -> bool:
+    """Return whether a test runs in other worlds: as it is written, replayed, and the first of its samples."""
+    settings = test.settings
+    if test.replayed is None or not test.identity.is_fair or not (settings.simulate or settings.what_if):
+        return False
     file, test_id = place_of(test.item, test.identity.nodeid)
     paths = samples(file, settings.cassettes, test_id)
-    is_first = bool(paths) and paths[0] == test.file.path
-    return SimulatedTest(test, settings.simulate, settings.seed) if is_first else None
+    return bool(paths) and paths[0] == test.file.path
+
+
+def ask(test: LatencyTest, runs: WorldRuns) -> WhatIf:
+    """Run a test with one call at a time made faster, and with what else the run asks, on its first recording."""
+    recording = test.file.load()
+    assert recording is not None  # it was replayed just now
+
+    def answered(question: str, changed: Recording) -> WouldBe:
+        world = runs.run(changed)
+        elapsed = None if world.sample.elapsed is None else int(world.sample.elapsed)
+        return WouldBe(question=question, elapsed=elapsed, first_token=world.first_token, ending=world.ending)
+
+    answers = [answered(asked.text, asked.applied(recording)) for asked in sensitivities(recording)]
+    answers += [
+        answered(asked.text, asked.applied(recording)) if asked.fits(recording) else WouldBe(question=asked.text)
+        for asked in test.settings.questions
+    ]
+    return WhatIf(now=answered("as recorded", recording), answers=tuple(answers))
 
 
 def _lenders_next_to(test: LatencyTest, own: Sequence[Path]) -> list[TimedCall]:

@@ -1,0 +1,82 @@
+"""What a test would have taken, had the API answered otherwise: run, not extrapolated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.metrics.metric import METRICS, json_number
+
+HEADERS: Final = ("what if (simulated)", "elapsed", "first token", "saves")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WouldBe:
+    """The answer to one question: times in nanoseconds, None where they were not measured.
+
+    `ending` says how the run ended; empty if the question is about no call of the test.
+    """
+
+    question: str
+    elapsed: int | None = None
+    first_token: int | None = None
+    ending: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhatIf:
+    """The answers to the questions about one test, and what it takes as it was recorded."""
+
+    now: WouldBe
+    answers: tuple[WouldBe, ...] = ()
+
+    def cells(self) -> list[tuple[str, str, str, str]]:
+        """Return the rows of its table; the first is the test as it was recorded."""
+        rows = [("as recorded", _show(self.now.elapsed), _show(self.now.first_token), "")]
+        for answer in self.answers:
+            if answer.ending == "passed":
+                saved = self._saved(answer)
+                share = "" if saved is None else f"{round(100 * saved, 1):g} %"
+                rows.append((answer.question, _show(answer.elapsed), _show(answer.first_token), share))
+            else:
+                rows.append((answer.question, answer.ending or "no call fits", "", ""))
+        return rows
+
+    def bars(self, width: int = 20) -> list[str]:
+        """Return a bar for each row: how much of the time it saves, all of it as `width` characters.
+
+        What would take longer has `+` signs. Where something would take more than twice as long, all bars are shorter.
+        """
+        shares = [0.0, *((self._saved(answer) or 0.0) if answer.ending == "passed" else 0.0 for answer in self.answers)]
+        longest = max(1.0, *map(abs, shares))
+        return [("█" if share > 0 else "+") * round(width * abs(share) / longest) for share in shares]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in JSON types, durations in seconds to the microsecond."""
+        return {
+            "simulated": True,
+            "as_recorded": _facts(self.now),
+            "answers": [
+                {"question": answer.question, **_facts(answer), "ending": answer.ending or "no call fits"}
+                for answer in self.answers
+            ],
+        }
+
+    def _saved(self, answer: WouldBe) -> float | None:
+        if not self.now.elapsed or answer.elapsed is None:
+            return None
+        return 1 - answer.elapsed / self.now.elapsed
+
+
+def _facts(answer: WouldBe) -> Mapping[str, float | None]:
+    metric = METRICS["elapsed"]
+    return {
+        "elapsed": json_number(metric, answer.elapsed),
+        "first_token": json_number(metric, answer.first_token),
+    }
+
+
+def _show(span: int | None) -> str:
+    return "-" if span is None else duration.show(span)
