@@ -23,7 +23,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import World
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.scheduling import real_clock
-from pytest_claude_latency.virtual_time.scheduling.members import bystanders
+from pytest_claude_latency.virtual_time.scheduling.members import OURS, bystanders
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.watch import activity, thread_state
 from pytest_claude_latency.virtual_time.watch.activity import Activity
@@ -182,6 +182,41 @@ def test_who_has_run_since_a_moment_is_told(older: Older) -> None:
     until(lambda: (now := thread_state.look(ident[0])).blocked and now.call != before.call)
 
     assert moment.since()
+
+
+@pytest.mark.skipif(activity._getrusage is None, reason="the kernel does not count switches of threads")
+def test_what_our_own_threads_do_is_no_activity(older: Older) -> None:
+    steps, ended = real_clock.allocate_lock(), real_clock.allocate_lock()
+    steps.acquire()
+    ended.acquire()
+    done: list[int] = []
+
+    def work() -> None:
+        OURS.add(threading.get_native_id())
+        while True:
+            ended.release()
+            steps.acquire()
+            if done:
+                break
+            sum(range(100_000))
+        OURS.discard(threading.get_native_id())
+
+    def end() -> None:
+        done.append(1)
+        steps.release()
+
+    older(work, end)
+    ended.acquire()
+    moment = Activity()
+    moment.note()
+    told = []
+    for _ in range(3):
+        steps.release()
+        ended.acquire()
+        real_clock.sleep(0.005)
+        told.append(moment.since())
+
+    assert told == [False] * 3
 
 
 def test_what_a_member_hands_over_counts_as_activity() -> None:

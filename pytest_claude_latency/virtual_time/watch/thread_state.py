@@ -192,6 +192,19 @@ def look_at_native(native_id: int) -> ThreadState | None:
     return ThreadState(native_id, letter if call[:1].isdigit() else "R", call.strip(), switches)
 
 
+def done_by(native_id: int) -> tuple[int, int] | None:
+    """Return how often a thread was switched out, and for how many nanoseconds it ran; None if that cannot be told."""
+    try:
+        status = _read(f"{_TASKS}/{native_id}/status")
+        ran = _read(f"{_TASKS}/{native_id}/schedstat").split()[0]
+        voluntary, _, other = status.partition("\nvoluntary_ctxt_switches:")[2].partition(
+            "\nnonvoluntary_ctxt_switches:"
+        )
+        return int(voluntary) + int(other), int(ran)
+    except (OSError, ValueError, IndexError):  # it has ended, or the kernel does not tell
+        return None
+
+
 def _read(path: str) -> str:
     # Without the layers of Python's files: threads are looked at before each move of the clock.
     descriptor = os.open(path, os.O_RDONLY)
