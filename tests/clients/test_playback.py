@@ -227,20 +227,24 @@ def _no_packet_left(clients: ClientSuite) -> None:
     assert not packets.exists(), packets.read_text()
 
 
+def _played_back(clients: ClientSuite, programs: dict[str, tuple[str, str, str]], says: str) -> None:
+    """Run the programs as runs that would call the API: each says this, and nothing is measured, recorded or sent."""
+    for mode in ("record", "live"):
+        result = clients.suite.record(*_QUIET, mode=mode)
+
+        result.assert_outcomes(passed=len(programs))
+        assert len([line for line in result.outlines if says in line]) == len(programs)
+        assert all(test["calls"] == [] for test in clients.suite.report["tests"])
+    assert clients.suite.recordings() == []
+    _no_packet_left(clients)
+
+
 def test_playback_below_a_door_is_asked_and_not_taken_for_the_api(clients: ClientSuite) -> None:
     programs = _installed(BELOW)
     clients.suite.pytester.makeconftest(CONFTEST)
     _write(clients, programs, "own")
 
-    for mode in ("record", "live"):
-        result = clients.suite.record(*_QUIET, mode=mode)
-
-        result.assert_outcomes(passed=len(programs))
-        said = [line for line in result.outlines if "1 answer came from a mock" in line]
-        assert len(said) == len(programs)
-        assert all(test["calls"] == [] for test in clients.suite.report["tests"])
-    assert clients.suite.recordings() == []
-    _no_packet_left(clients)
+    _played_back(clients, programs, "1 answer came from a mock")
 
     for name, (begin, _, _) in programs.items():
         live = COMMON + begin.replace("https://api.anthropic.com", clients.suite.server.url) + PLAIN
@@ -258,13 +262,7 @@ def test_playback_above_a_door_is_named_where_no_call_was_seen(clients: ClientSu
     clients.suite.pytester.makeconftest(CONFTEST)
     _write(clients, programs, "own")
 
-    for mode in ("record", "live"):
-        result = clients.suite.record(*_QUIET, mode=mode)
-
-        result.assert_outcomes(passed=len(programs))
-        said = [line for line in result.outlines if "no call was seen, so nothing was recorded or measured" in line]
-        assert len(said) == len(programs)
-    assert clients.suite.recordings() == []
+    _played_back(clients, programs, "no call was seen, so nothing was recorded or measured")
 
     result = clients.suite.replay(*_QUIET)
     result.assert_outcomes(failed=len(programs))

@@ -102,6 +102,16 @@ def test_a_time_out_fires_at_its_limit_although_the_recorded_one_fired_sooner_af
     result.stdout.fnmatch_lines(["*took 0.2*"])
 
 
+DID_NOT_FIRE = [
+    "the time-out that ended this POST /v1/messages while recording did not fire",
+    "  made at   app.py:37 in astream",
+    "  recorded  the program gave up after 194ms, when nothing had come",
+    "  now       it still waits after ?44ms: its time-out is longer, or gone",
+    "  do        give the call its time-out again",
+    "            if this was meant: pytest --latency-mode=record test_it.py::test_it",
+]
+
+
 @pytest.mark.parametrize(("limit", "outcome"), [("0.443", "passed"), ("0.445", "failed")])
 def test_a_program_may_go_on_for_250_ms_beyond_the_recording(suite: Suite, limit: str, outcome: str) -> None:
     _recorded_until(suite, 194)
@@ -111,16 +121,7 @@ def test_a_program_may_go_on_for_250_ms_beyond_the_recording(suite: Suite, limit
 
     result.assert_outcomes(**{outcome: 1})
     if outcome == "failed":
-        result.stdout.fnmatch_lines(
-            [
-                "the time-out that ended this POST /v1/messages while recording did not fire",
-                "  made at   app.py:37 in astream",
-                "  recorded  the program gave up after 194ms, when nothing had come",
-                "  now       it still waits after ?44ms: its time-out is longer, or gone",
-                "  do        give the call its time-out again",
-                "            if this was meant: pytest --latency-mode=record test_it.py::test_it",
-            ]
-        )
+        result.stdout.fnmatch_lines(DID_NOT_FIRE)
 
 
 @pytest.mark.parametrize(("limit", "outcome"), [("0.843", "passed"), ("0.845", "failed")])
@@ -134,16 +135,7 @@ def test_the_slack_grows_by_what_the_recorded_program_computed_before_it_sent_th
 
     result.assert_outcomes(**{outcome: 1})
     if outcome == "failed":
-        result.stdout.fnmatch_lines(
-            [
-                "the time-out that ended this POST /v1/messages while recording did not fire",
-                "  made at   app.py:37 in astream",
-                "  recorded  the program gave up after 194ms, when nothing had come",
-                "  now       it still waits after ?44ms: its time-out is longer, or gone",
-                "  do        give the call its time-out again",
-                "            if this was meant: pytest --latency-mode=record test_it.py::test_it",
-            ]
-        )
+        result.stdout.fnmatch_lines(DID_NOT_FIRE)
 
 
 def test_a_time_out_that_began_long_before_the_request_fires_in_the_replay(suite: Suite) -> None:
