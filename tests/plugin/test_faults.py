@@ -456,3 +456,107 @@ def test_the_recording_of_a_fallback_is_in_use_while_its_test_exists(suite: Suit
     in_use = recordings_in_use.find_in_use([suite.path / "test_it.py"])
 
     assert {path.name for path in in_use.used} == {"test_it.1.jsonl", "test_it~rate_limited.1.jsonl"}
+
+
+# ── among everything else ──
+
+
+def test_a_fault_may_stand_on_a_parameter_and_on_a_module(suite: Suite) -> None:
+    suite.write(
+        FAULTS
+        + """
+pytestmark = pytest.mark.latency_fault(overloaded())
+
+
+@pytest.mark.parametrize("language", ["en", pytest.param("de", marks=pytest.mark.latency_fault(refused()))])
+def test_it(language):
+    ask(language)
+"""
+    )
+    suite.record().assert_outcomes(passed=5)
+
+    result = suite.replay("-v")
+
+    assert [nodeid.rpartition("::")[2] for nodeid in ran(result)] == [
+        "test_it[en]",
+        "test_it[en-overloaded]",
+        "test_it[de]",
+        "test_it[de-refused]",
+        "test_it[de-overloaded]",
+    ]
+
+
+def test_the_readers_of_a_shared_recording_meet_faults_too(suite: Suite) -> None:
+    suite.write(
+        FAULTS
+        + """
+@pytest.mark.latency_fault(overloaded())
+@pytest.mark.latency_cassette(name="one", owner=True)
+def test_owner(claude_latency):
+    ask()
+
+
+@pytest.mark.latency_fault(refused())
+@pytest.mark.latency_cassette(name="one")
+def test_reader(claude_latency):
+    ask()
+"""
+    )
+    suite.record().assert_outcomes(passed=4)
+
+    suite.replay("--latency-strict").assert_outcomes(passed=4)
+
+
+def test_a_fault_costs_no_time_where_replays_are_to_wait(suite: Suite) -> None:
+    suite.write(FAULTS + "@pytest.mark.latency_fault(rate_limited(retry_after='50s'))\ndef test_it():\n    ask()\n")
+    suite.record().assert_outcomes(passed=2)
+
+    result = suite.replay("--latency-clock=real")
+
+    result.assert_outcomes(passed=2)
+    assert result.duration < 40
+    assert suite.test("[rate_limited]")["elapsed"] > 50
+
+
+def test_an_ending_run_ends_among_faults_too(patient: Suite) -> None:
+    patient.replay("-x").assert_outcomes(passed=2, failed=1)
+    patient.record("-x").assert_outcomes(passed=2, failed=1)
+
+
+def test_faults_are_in_no_suggestion_percentile_or_variant(suite: Suite) -> None:
+    suite.write(
+        FAULTS
+        + """
+@pytest.mark.latency_budget(ttft={"p50": "1s"})
+@pytest.mark.latency_variants(max_tokens=[50])
+@pytest.mark.latency_fault(rate_limited(retry_after="40s"))
+def test_it():
+    stream()
+"""
+    )
+    suite.record("--latency-variants").assert_outcomes(passed=3)
+
+    result = suite.replay("--latency-variants", "--latency-suggest")
+
+    result.assert_outcomes(passed=3)
+    assert "rate_limited" not in result.stdout.str().partition("budgets to start from")[2].partition("short test")[0]
+    assert [ranking["fastest"] for ranking in suite.report["variants"]] != []
+    assert len(suite.report["variants"][0]["tried"]) == 2
+
+
+def test_a_program_that_never_gives_up_is_told_that_it_hangs(suite: Suite) -> None:
+    suite.write(
+        FAULTS
+        + """
+@pytest.mark.latency_fault(unanswered())
+def test_it():
+    with anthropic.Anthropic(timeout=None) as client:
+        ask(client=client)
+"""
+    )
+    suite.record().assert_outcomes(passed=1, failed=1)
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=1, failed=1)
+    assert "the program hangs: it waited for 3600." in result.stdout.str()
