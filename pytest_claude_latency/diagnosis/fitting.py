@@ -58,6 +58,9 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
     "no-longer-together": frozenset({"elapsed", "first_token"}),
     "retries": _TIMES | {"attempts", "retries"},
     "retry-storm": _TIMES | {"attempts", "retries", "calls"},
+    "retry-after-ignored": _TIMES | {"attempts", "retries", "calls"},
+    "no-back-off": _TIMES | {"attempts", "retries", "calls"},
+    "retried-in-vain": _TIMES | {"attempts", "retries", "calls"},
     "new-connections": _TIMES | {"connection"},
     # Not the first token: a gap is between two pieces, so the first one had come.
     "stall": _LAST | _PACE,

@@ -28,7 +28,8 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
     measurement, settings = test.measurement, test.settings
     body = measurement.log.of(Phase.BODY)
     # Only where someone reads it: a diagnosis is not cheap.
-    diagnosis = test.diagnose(outcome.judgements) if settings.diagnosed else None
+    is_diagnosed = settings.diagnosed or test.identity.fault is not None
+    diagnosis = test.diagnose(outcome.judgements) if is_diagnosed else None
     warnings = [*outcome.warnings, *unmeasured_calls.warnings_of(measurement)]
     if stalled := machine_stalls.warning_of(measurement, is_recorded=settings.mode.records):
         warnings.append(stalled)
@@ -39,6 +40,13 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         warnings.append(messages.ANOTHER_LOOP)
     if test.identity.variant is not None and measurement.log.count and not measurement.varied:
         warnings.append(messages.NOTHING_VARIED)
+    # With a fault the question is how the program behaves, and not only whether it is fast enough.
+    verdicts: list[str] = []
+    if test.identity.fault is not None and diagnosis is not None:
+        from pytest_claude_latency.diagnosis.rules import VERDICTS  # here, where the rules are loaded by now
+
+        found = [finding for finding in diagnosis.findings if finding.rule in VERDICTS]
+        verdicts = [f"{finding.fact}; {finding.remedy}" for finding in found]
     real_waits = map(str, measurement.real_waits()) if measurement.replays else ()
     # What was spent on connections ahead of the calls is in no call's time, so it is told apart.
     durations = measurement.warmup.durations if measurement.warmup is not None else []
@@ -49,7 +57,8 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         | test.budget.readings_of_some(body.calls, body.requests),
         mode="replay" if measurement.replays else "live",
         simulated=test.is_simulated,
-        clock=settings.pace.value if measurement.replays else "real",
+        # a fault never waits for real
+        clock=("virtual" if test.identity.fault else settings.pace.value) if measurement.replays else "real",
         elapsed=body.elapsed,
         calls=body.calls,
         refusal=printable(measurement.log.of(*Phase).refusal),
@@ -73,6 +82,7 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         what_if=outcome.what_if,
         watched=watched,
         notes=(
+            *verdicts,
             *([outcome.not_simulated] if outcome.not_simulated else []),
             *(output.text() for output in watched),
             *real_waits,

@@ -560,3 +560,28 @@ def test_it():
 
     result.assert_outcomes(passed=1, failed=1)
     assert "the program hangs: it waited for 3600." in result.stdout.str()
+
+
+def test_the_notes_tell_how_a_program_takes_a_refusal(suite: Suite) -> None:
+    suite.write(
+        FAULTS
+        + """
+@pytest.mark.latency_fault(rate_limited(retry_after="60s"))
+@pytest.mark.latency_fault(overloaded())
+@pytest.mark.latency_fault(failing(status=400))
+def test_it():
+    with anthropic.Anthropic(max_retries=0) as client:
+        try:
+            ask(client=client)
+        except anthropic.APIStatusError:
+            ask(client=client)
+"""
+    )
+    suite.record().assert_outcomes(passed=4)
+
+    result = suite.replay()
+
+    notes = " ".join(result.stdout.str().split())
+    assert "after a 429 that asked for 60.000s; wait as long as retry-after says" in notes
+    assert "after a 529; wait before each retry" in notes
+    assert "after a 400, which no retry mends; give up at once" in notes

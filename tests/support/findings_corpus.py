@@ -851,6 +851,49 @@ CORPUS: Mapping[str, Entry] = {
             "answers in between": one(*_refusals(3), streamed(sent=3000), *_refusals(3, since=90_000)),
         },
     ),
+    "retry-after-ignored": Entry(
+        speaks={
+            "half a second where a minute was asked for": one(
+                refused(asked(), 429, retry_after="60"), whole(asked(), sent=600)
+            ),
+            "a loop of the program's own": one(
+                refused(asked(), 529, retry_after="10"), refused(asked("b"), 400, sent=200), whole(asked(), sent=5000)
+            ),
+        },
+        silent={
+            "it was waited out": one(refused(asked(), 429, retry_after="2"), whole(asked(), sent=2100)),
+            "a few milliseconds early": one(refused(asked(), 429, retry_after="2"), whole(asked(), sent=2080)),
+            "it was not asked for": one(refused(asked(), 429), whole(asked(), sent=600)),
+            "another request": one(refused(asked(), 429, retry_after="60"), whole(asked("b"), sent=600)),
+            "two at the same time": one(refused(asked(), 429, retry_after="60"), whole(asked(), sent=50)),
+            "a date": one(refused(asked(), 429, retry_after="Sun, 22 Nov 2026 11:31:00 GMT"), whole(asked(), sent=600)),
+        },
+    ),
+    "no-back-off": Entry(
+        speaks={
+            "at once": one(refused(asked(), 529), whole(asked(), sent=101)),
+            "twice": one(refused(asked(), 500), refused(asked(), 429, sent=110), whole(asked(), sent=230)),
+        },
+        silent={
+            "half a second later": one(refused(asked(), 529), whole(asked(), sent=600)),
+            "the API says when to come back": one(refused(asked(), 429, retry_after_ms="5"), whole(asked(), sent=110)),
+            "a broken connection": one(unanswered(asked()), whole(asked(), sent=101)),
+            "another model": one(refused(asked(), 529), whole(asked(model=OPUS), sent=101)),
+            "a request that is wrong": one(refused(asked(), 400), whole(asked(), sent=101)),
+        },
+    ),
+    "retried-in-vain": Entry(
+        speaks={
+            "a request that is wrong": one(refused(asked(), 400), refused(asked(), 400, sent=700)),
+            "the API said so": one(refused(asked(), 500, x_should_retry="false"), whole(asked(), sent=700)),
+        },
+        silent={
+            "it was sent once": one(refused(asked(), 400)),
+            "with another body": one(refused(asked(), 413), whole(asked("short"), sent=200)),
+            "another key": one(refused(asked(), 401), whole(asked(), sent=200)),
+            "the API was busy": one(refused(asked(), 529), whole(asked(), sent=700)),
+        },
+    ),
     "new-connections": Entry(
         speaks={
             "three calls, three connections": one(

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from pytest_claude_latency.diagnosis.finding import Finding, Saving, listing
 from pytest_claude_latency.diagnosis.rules.application import application
+from pytest_claude_latency.diagnosis.rules.asking_again import no_back_off, retried_in_vain, retry_after_ignored
 from pytest_claude_latency.diagnosis.rules.conversation import (
     cache_expired,
     cache_look_back,
@@ -46,7 +47,7 @@ from pytest_claude_latency.diagnosis.rules.word_counts import counted_words
 from pytest_claude_latency.diagnosis.trace import Trace
 from pytest_claude_latency.printable import printable
 
-__all__ = ["RULES", "Finding", "Rule", "Saving", "Trace", "find", "listing"]
+__all__ = ["RULES", "VERDICTS", "Finding", "Rule", "Saving", "Trace", "find", "listing"]
 
 Rule: TypeAlias = Callable[[Trace], Finding | None]
 
@@ -81,12 +82,18 @@ RULES: Final[tuple[Rule, ...]] = (
     one_after_another,
     retries,
     retry_storm,
+    retry_after_ignored,
+    no_back_off,
+    retried_in_vain,
     new_connections,
     stall,
     blocked_loop,
     slow_consumer,
     application,
 )
+
+VERDICTS: Final = frozenset({"retry-storm", "retry-after-ignored", "no-back-off", "retried-in-vain"})
+"""The findings that tell how a program takes a refusal. They are shown of each run with a fault."""
 
 
 def find(trace: Trace) -> tuple[Finding, ...]:

@@ -1,0 +1,142 @@
+"""Rules about how a program asks again after a refusal: too early, at once, or where no answer can come.
+
+They look at all attempts of one request, by the bytes of its body: those of the client, and those of a loop around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.diagnosis.breakdown import Part
+from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
+from pytest_claude_latency.messages_api.answer import REFUSALS
+from pytest_claude_latency.messages_api.exchange import Exchange, header
+
+_BARELY: Final[Nanoseconds] = 50 * MILLISECOND
+"""A pause that no one chose: what a program computes between two requests may take so long."""
+_WAITS: Final = ("retry-after", "retry-after-ms", "x-amz-retry-after")
+
+
+class _Asking(NamedTuple):
+    """A request that was refused and sent once more."""
+
+    call: PromptCall
+    refused: Exchange
+    status: int
+    pause: Nanoseconds
+    """From the end of the refusal until it was sent again."""
+    again: PromptCall
+    """The call that sent it again, which may be the same one."""
+
+
+def retry_after_ignored(trace: Trace) -> Finding | None:
+    """Find requests that were sent again earlier than a refusal asked for.
+
+    Silent where the refusal names no whole seconds, and where the pause is as long.
+    """
+
+    def is_early(asking: _Asking) -> bool:
+        told = _told(asking)
+        return told is not None and asking.pause < told - _BARELY
+
+    asking, others = _first(trace, is_early)
+    if asking is None:
+        return None
+    return _finding(
+        "retry-after-ignored",
+        [asking, *others],
+        f"{trace.name(asking.call)} was sent again {duration.show(asking.pause)} after a {asking.status} that asked "
+        f"for {duration.show(_told(asking) or 0)}",
+        "wait as long as retry-after says, or go on without this answer: who comes early is refused again",
+    )
+
+
+def no_back_off(trace: Trace) -> Finding | None:
+    """Find requests that were sent again at once after the API was too busy to answer.
+
+    Silent about broken connections, and where the refusal itself said when to come back.
+    """
+
+    def is_at_once(asking: _Asking) -> bool:
+        is_busy = asking.status in (408, 409, 429) or asking.status >= 500
+        return is_busy and asking.pause < _BARELY and not any(_header(asking.refused, name) for name in _WAITS)
+
+    asking, others = _first(trace, is_at_once)
+    if asking is None:
+        return None
+    return _finding(
+        "no-back-off",
+        [asking, *others],
+        f"{trace.name(asking.call)} was sent again {duration.show(asking.pause)} after a {asking.status}",
+        "wait before each retry, longer each time, as the SDK does",
+    )
+
+
+def retried_in_vain(trace: Trace) -> Finding | None:
+    """Find requests that were sent again although the API had said that it does not take them.
+
+    Silent about a login that failed: the next one may have another key.
+    """
+
+    def is_in_vain(asking: _Asking) -> bool:
+        return asking.status in REFUSALS or _header(asking.refused, "x-should-retry") == "false"
+
+    asking, others = _first(trace, lambda asking: asking.status != 401 and is_in_vain(asking))
+    if asking is None:
+        return None
+    return _finding(
+        "retried-in-vain",
+        [asking, *others],
+        f"{trace.name(asking.call)} was sent again after a {asking.status}, which no retry mends",
+        "give up at once, or send another request",
+    )
+
+
+def _first(trace: Trace, fits: Callable[[_Asking], bool]) -> tuple[_Asking | None, list[_Asking]]:
+    """Return the first asking that fits, if there is one, and the others."""
+    askings = [asking for asking in _askings(trace) if fits(asking)]
+    return (askings[0], askings[1:]) if askings else (None, [])
+
+
+def _askings(trace: Trace) -> Iterator[_Asking]:
+    """Yield each refused request that was sent again, in the order in which they were."""
+    alike: dict[bytes, list[tuple[Exchange, PromptCall]]] = {}
+    for call in trace.calls:
+        for attempt in call.attempts:
+            alike.setdefault(attempt.request.content, []).append((attempt, call))
+    for attempts in alike.values():
+        attempts.sort(key=lambda attempt: attempt[0].sent)
+        for (refused, call), (following, again) in pairwise(attempts):
+            response, end = refused.response, refused.end
+            if response is None or end is None or response.status < 400:
+                continue
+            pause = following.sent - refused.sent - end.at
+            if pause >= 0:  # otherwise the two ran at the same time, and neither answers the other
+                yield _Asking(call, refused, response.status, pause, again)
+
+
+def _told(asking: _Asking) -> Nanoseconds | None:
+    """Return how long the refusal asked to wait; None if it does not say, or names a date."""
+    after = _header(asking.refused, "retry-after") or ""
+    return int(after) * SECOND if after.isdecimal() and len(after) < 7 else None
+
+
+def _header(exchange: Exchange, name: str) -> str | None:
+    return None if exchange.response is None else header(exchange.response.headers, name)
+
+
+def _finding(rule: str, askings: list[_Asking], fact: str, remedy: str) -> Finding:
+    calls = {call.number: call for asking in askings for call in (asking.call, asking.again)}
+    more = len(askings) - 1
+    return Finding(
+        rule=rule,
+        fact=f"{fact}, and {more} more times" if more else fact,
+        remedy=remedy,
+        cost=sum(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls.values()),
+        calls=numbers(calls.values()),
+    )
