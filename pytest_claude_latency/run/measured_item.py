@@ -47,6 +47,8 @@ class MeasuredItem:
         )
         self.worlds = WorldRuns(self._test) if has_worlds else None
         """Runs the test in its other worlds; `None` where it has none."""
+        if self._test.replayed is None and self._test.identity.is_fair and (settings.simulate or settings.what_if):
+            self._outcome.not_simulated = messages.NOTHING_TO_SIMULATE
         self.latency = Latency(self._test.measurement, self._test.evidence, self._test.related_traces)
 
     @classmethod

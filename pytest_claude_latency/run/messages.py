@@ -36,6 +36,7 @@ VARIANT_FAILED = "a variant's failure is a finding, not a failure of the run"
 VARIANT_REFUSED = "the API refused the variant's request, which says nothing of its quality: {}"
 ELSEWHERE = "came from a mock, a cache or another tool"
 STRAY = "a thread called the API after its test had ended; nothing was sent"
+NOTHING_TO_SIMULATE = "not simulated: it has no recording whose times could be redrawn or changed"
 NOT_SIMULATED = "not simulated: it did not run to its end with the times that were recorded"
 INTERRUPTED = "the run was interrupted"
 

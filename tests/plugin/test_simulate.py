@@ -340,3 +340,12 @@ def test_calls_that_do_not_stream_are_simulated(suite: Suite) -> None:
     suite.replay("--latency-simulate=30")
 
     assert 0.7 < simulation(suite)["metrics"]["total"]["p50"] < 1.05
+
+
+def test_a_test_without_a_recording_says_that_there_is_nothing_to_simulate(suite: Suite) -> None:
+    suite.write('@pytest.mark.latency_answers("Hello")\ndef test_it():\n    stream()\n')
+
+    result = suite.replay("--latency-simulate=4")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["note: *not simulated: it has no recording*"])
