@@ -8,6 +8,7 @@ hide what stands there; marks of direction show a text in another order than it 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 # Control characters but tab and line feed, marks of direction, separators of lines, and halves of surrogate pairs.
 _UNSEEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
@@ -28,6 +29,11 @@ def printable_lines(text: str) -> str:
     """Return the same for a text whose lines are meant to be lines."""
     text = UNSEEN.sub(_escape, text)
     return _OTHER_COMMAND.sub(r"#\\x23", _COMMAND.sub(r"\1\\x3a", text))
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns the text takes: Chinese or Japanese characters take two, combining ones none."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)
 
 
 def _escape(found: re.Match[str]) -> str:

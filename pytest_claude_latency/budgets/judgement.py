@@ -64,6 +64,16 @@ class Judgement:
         """Whether the promise was not kept."""
         return self.verdict == "broken"
 
+    @property
+    def share(self) -> float:
+        """How much of the limit was used: above 1 it is broken. What never came is infinitely late."""
+        limit, measured = self.limit.value, self.measured
+        if measured is None:
+            return float("inf") if self.broken else 0.0
+        # a factor, so that times and counts can stand in one order; by zero there is none, and its miss comes first
+        more, less = (measured, limit) if self.at_most else (limit, measured)
+        return more / less if less else float("inf") if more else 0.0
+
 
 def message(
     judgements: Sequence[Judgement],
@@ -78,7 +88,9 @@ def message(
     the file that was replayed, or None. `others` are the requests that made no message, for the timeline of the test;
     limits on sessions were judged on `sessions`.
     """
-    broken = sorted((judgement for judgement in judgements if judgement.broken), key=_excess, reverse=True)
+    broken = sorted(
+        (judgement for judgement in judgements if judgement.broken), key=lambda judgement: judgement.share, reverse=True
+    )
     # that no call was made is one fact, however many limits there are: it gets one block
     without_call = [judgement for judgement in broken if judgement.reason == NO_CALL]
     blocks = [
@@ -97,6 +109,15 @@ def message(
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
+def fact(judgement: Judgement) -> str:
+    """Return a limit with what was measured: `"longest_gap 81ms/500ms"`, `"cache_read_tokens 900/at least 500"`."""
+    metric, measured = METRICS[judgement.metric], judgement.measured
+    # the unit of a rate is in its name already
+    value = "-" if measured is None else show(metric, measured).removesuffix(RATE_UNIT)
+    least = "" if judgement.at_most else "at least "
+    return f"{judgement.limit.name} {value}/{least}{judgement.limit.value_text()}"
+
+
 def headline(judgement: Judgement) -> str:
     """Return the verdict on a broken limit in one line."""
     metric, limit, measured = METRICS[judgement.metric], judgement.limit, judgement.measured
@@ -107,16 +128,6 @@ def headline(judgement: Judgement) -> str:
     # the unit is there already, behind the measured rate
     miss = show(metric, abs(measured - limit.value)).removesuffix(RATE_UNIT)
     return f"{limit.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {limit.value_text()}"
-
-
-def _excess(judgement: Judgement) -> float:
-    """Return by what factor the limit was missed. What never came is infinitely late."""
-    limit, measured = judgement.limit.value, judgement.measured
-    if measured is None:
-        return float("inf")
-    # a factor, so that times and counts can stand in one order; by zero there is none, and its miss comes first
-    more, less = (measured, limit) if judgement.at_most else (limit, measured)
-    return more / less if less else float("inf")
 
 
 def _block(

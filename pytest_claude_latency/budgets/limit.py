@@ -10,6 +10,7 @@ import difflib
 import json
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -240,7 +241,8 @@ def _metric(name: str, origin: str) -> Metric:
     # in lower case, so that TTFT is taken for a slip too
     near = difflib.get_close_matches(name.lower(), METRICS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise LimitError(f"{origin}: unknown metric {name!r}{hint} (metrics: {', '.join(METRICS)})")
+    known = textwrap.wrap(", ".join(METRICS), 79, initial_indent="  metrics   ", subsequent_indent=" " * 12)
+    raise LimitError("\n".join([f"{origin}: unknown metric {name!r}{hint}", *known]))
 
 
 def _statistic(metric: Metric, statistic: object, origin: str) -> str:

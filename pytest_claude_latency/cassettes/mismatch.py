@@ -22,7 +22,7 @@ from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable
+from pytest_claude_latency.printable import columns_of, printable
 
 NOTHING_RECORDED: Final = "nothing is recorded that could answer this {request}"
 NOTHING_FITS: Final = "no recorded answer fits this {request}"
@@ -30,9 +30,8 @@ SENT_TOO_OFTEN: Final = "this {request} was sent more often than it was recorded
 
 _COLUMNS, _INDENT = 79, 12  # of a line, and in front of its text
 _ARGUMENT = re.compile(r"(?:'[^']*'|\S)+")  # of a command, in which a space stands between quotes only
-_WIDTH, _LEAST_WIDTH = 60, 30  # characters of a value that are shown
-_QUOTES = 4  # those of a text, and what says that it goes on before and behind
-_BEFORE = 20  # how many of these come before the first character that differs
+_WIDTH, _LEAST_WIDTH = 64, 34  # columns of a value that is shown, its quotes among them
+_BEFORE = 20  # how many characters are shown before the first one that differs
 _PLACES = 5  # differences that are shown
 _SETTINGS = {"model", "max_tokens", "stream", "number of tools"}
 _ALIKE = 0.3  # of the words of two prompts: those of two tasks have fewer in common
@@ -265,11 +264,11 @@ def _nearest_lines(places: list[Difference], exchange: str, *, is_used: bool) ->
     lines = [_fact("nearest", f"{exchange}{used}", f"differs in {count}:")]
     # so that the two values of each place stand under each other
     width = max(len(printable(difference.path)) for difference in places[:_PLACES])
-    room = max(_COLUMNS - _INDENT - width - len("   recorded  ") - _QUOTES, _LEAST_WIDTH)
+    room = max(_COLUMNS - _INDENT - width - len("   recorded  "), _LEAST_WIDTH)
     for difference in places[:_PLACES]:
         recorded, now = _shortened(difference.recorded, difference.sent, room)
-        lines.append(f"{'':12}{printable(difference.path):<{width}}   recorded  {printable(recorded)}")
-        lines.append(f"{'':12}{'':<{width}}   sent      {printable(now)}")
+        lines.append(f"{'':12}{printable(difference.path):<{width}}   recorded  {recorded}")
+        lines.append(f"{'':12}{'':<{width}}   sent      {now}")
     if len(places) > _PLACES:
         lines.append(f"{'':12}… and {len(places) - _PLACES} more")
     return lines
@@ -278,14 +277,26 @@ def _nearest_lines(places: list[Difference], exchange: str, *, is_used: bool) ->
 def _shortened(recorded: Any, sent: Any, room: int) -> tuple[str, str]:
     """Cut both values to what can be read at a glance, around the first character that differs."""
     width = min(room, _WIDTH)
-    if not (isinstance(recorded, str) and isinstance(sent, str)):
-        return _cut(conceal(_text(recorded)), 0, width), _cut(conceal(_text(sent)), 0, width)
-    recorded, sent = conceal(recorded), conceal(sent)  # before they are cut: half a key is not recognized
-    same = _shared_start(recorded, sent)
-    start = 0 if max(len(recorded), len(sent)) <= width or same <= _BEFORE else same - _BEFORE
-    return _text(_cut(recorded, start, width)), _text(_cut(sent, start, width))
+    are_texts = isinstance(recorded, str) and isinstance(sent, str)
+    # before they are cut: half a key is not recognized
+    texts = [conceal(value if are_texts else _text(value)) for value in (recorded, sent)]
+    same, start = _shared_start(*texts), 0
+    is_long = any(len(text) > width or columns_of(printable(_text(text))) > width for text in texts)
+    if are_texts and is_long and same > _BEFORE:
+        # less of what wide characters or escapes stand for, or nothing that differs would be left to see
+        leads = range(same - _BEFORE, same)
+        start = next((place for place in leads if columns_of(_text(texts[0][place:same])) <= 2 * width // 3), same)
+    before, now = (_cut(text, start, width, is_text=are_texts) for text in texts)
+    return before, now
 
 
-def _cut(text: str, start: int, width: int) -> str:
-    end = start + width
-    return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")
+def _cut(text: str, start: int, width: int, *, is_text: bool) -> str:
+    """Return as much of a text, from `start`, as fits; one that is a value itself is written as JSON."""
+    # From the longest on, since only what is written shows its columns: escapes are longer, some characters wider.
+    for length in range(min(len(text) - start, width), 0, -1):
+        end = start + length
+        part = ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")
+        written = printable(_text(part) if is_text else part)
+        if columns_of(written) <= width:
+            return written
+    return _text(text[start:]) if is_text else text[start:]

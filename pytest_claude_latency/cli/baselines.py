@@ -23,9 +23,9 @@ from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.options import RULES
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable
+from pytest_claude_latency.printable import columns_of, printable
 from pytest_claude_latency.report import comparisons, exports
-from pytest_claude_latency.report.columns import column_widths, columns_of, line_of
+from pytest_claude_latency.report.columns import column_widths, line_of
 from pytest_claude_latency.report.markdown import code
 
 BASELINE_HELP = "the name of a baseline, which is NAME.jsonl in .latency/ of the project, or a path"

@@ -29,8 +29,11 @@ def describe(call: Call) -> str:
     return ", ".join(facts)
 
 
-def moments(call: Call) -> str:
-    """Return the moments of a call in milliseconds since it was sent: `"sent 0ms · headers 310ms · end 900ms"`."""
+def moments(call: Call, since: float = 0.0) -> str:
+    """Return the moments of a call in milliseconds since it was sent: `"sent 0ms · headers 310ms · end 900ms"`.
+
+    `since` is added to each of them: with `call.sent` they stand on the clock of the test.
+    """
     instants: list[tuple[str, float | None]] = [("sent", 0.0), ("headers", call.ttfb)]
     if call.streamed:
         instants.append(("first token", call.ttft))
@@ -38,7 +41,7 @@ def moments(call: Call) -> str:
         instants.append(("first answer token", call.ttfa))
     # last, also where it equals the first token: it tells that the answer ended
     instants.append(("end", call.total))
-    texts = [f"{name} {milliseconds(at)}" for name, at in instants if at is not None]
+    texts = [f"{name} {milliseconds(since + at)}" for name, at in instants if at is not None]
     return " · ".join(texts if call.total is not None else [*texts, "not ended"])
 
 

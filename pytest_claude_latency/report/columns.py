@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Container, Iterable, Sequence
+
+from pytest_claude_latency.printable import columns_of
 
 GAP = "  "
 _NARROWEST = 16
 """What is left of the first column in the narrowest terminal."""
 
 
-def columns_of(text: str) -> int:
-    """Return how many columns the text takes: Chinese or Japanese characters take two, combining ones none."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)
-
-
-def column_widths(rows: Iterable[Sequence[str]], available: int | None = None) -> list[int]:
+def column_widths(
+    rows: Iterable[Sequence[str]], available: int | None = None, narrowest: int = _NARROWEST
+) -> list[int]:
     """Return the width of each column; the first one gets what the others leave of `available`."""
     widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
     if available is None:
         return widths
     # numbers and verdicts are short and must be readable, so only the first column, the test's id, is made narrower
     rest = available - sum(widths[1:]) - len(GAP) * (len(widths) - 1)
-    return [min(widths[0], max(rest, _NARROWEST)), *widths[1:]]
+    return [min(widths[0], max(rest, narrowest)), *widths[1:]]
 
 
 def padded(cells: Sequence[str], widths: Sequence[int], numbers: Container[int] = ()) -> list[str]:
@@ -38,6 +36,18 @@ def padded(cells: Sequence[str], widths: Sequence[int], numbers: Container[int] 
 def line_of(cells: Sequence[str], widths: Sequence[int], numbers: Container[int] = ()) -> str:
     """Return the padded cells as one line, without space at its end."""
     return GAP.join(padded(cells, widths, numbers)).rstrip()
+
+
+def by_file(nodeids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return for each file the tests in it, in the order given: the id of each, and its name without the file.
+
+    Names stay whole that way: what a table has no room for is the path, and it is the same for all of them.
+    """
+    files: dict[str, dict[str, str]] = {}
+    for nodeid in nodeids:
+        file, _, name = nodeid.partition("::")
+        files.setdefault(file, {})[nodeid] = name or nodeid
+    return files
 
 
 def shorten(text: str, width: int) -> str:

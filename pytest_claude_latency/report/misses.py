@@ -55,4 +55,16 @@ def failure_of(text: str) -> Any:
         # Raised, since pytest makes such a text of nothing but an exception that was caught.
         raise pytest.fail.Exception(text, pytrace=False)
     except pytest.fail.Exception:
-        return pytest.ExceptionInfo.from_current().getrepr(style="value")
+        failure = pytest.ExceptionInfo.from_current().getrepr(style="value")
+    lead_with(failure, text)
+    return failure
+
+
+def lead_with(failure: Any, text: str) -> None:
+    """Let pytest's short summary, and JUnit's message, begin with this text in place of the exception's class.
+
+    The line has room for little: of `Failed: ttft was 912ms, 112ms over…` the first word says what `FAILED` said.
+    """
+    # a text without a place, as of a failed collection, has no such line
+    if (crash := getattr(failure, "reprcrash", None)) is not None:
+        crash.message = text

@@ -10,8 +10,8 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.cassettes.changes import size_text
 from pytest_claude_latency.metrics.series import by_test
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable
-from pytest_claude_latency.report.columns import column_widths, line_of, shorten
+from pytest_claude_latency.printable import columns_of, printable
+from pytest_claude_latency.report.columns import column_widths, line_of
 from pytest_claude_latency.results.result import TestResult
 
 _HEADERS = ("recorded", "samples", "calls", "time", "size")
@@ -41,9 +41,16 @@ def write(
     reporter.write_sep("=", "claude latency: recordings")
     rows = [*_rows_of_tests(written), *(_row(name, 1, *facts) for name, facts in fixtures.items())]
     if rows and (len(rows) <= _MOST or reporter.verbosity > 0):
+        # without the last column: some terminals wrap a line that fills it
         widths = column_widths([_HEADERS, *rows], max(reporter.config.get_terminal_writer().fullwidth - 1, 40))
         for name, *figures in [_HEADERS, *rows]:
-            reporter.write_line(line_of((shorten(name, widths[0]), *figures), widths, range(1, len(_HEADERS))))
+            # an id is there to be copied: one that has no room next to its figures gets a line of its own
+            has_room = columns_of(name) <= widths[0]
+            if not has_room:
+                reporter.write_line(name)
+            cells = (name if has_room else "", *figures)
+            reporter.write_line(line_of(cells, widths, range(1, len(_HEADERS))))
+    # never shortened: what was not written will be missed in the next replay
     for text in failed:
         reporter.write_line(printable(f"not written: {text}"), yellow=True)
     count = number_of(sum(map(len, written.values())) + len(fixtures), "recording")

@@ -27,6 +27,9 @@ from pytest_claude_latency.results.what_if import WhatIf
 # A limit that one sample measured and another did not counts as measured, so "kept" stands before "not measured".
 _WORST_FIRST: Sequence[str] = ("broken", "inconclusive", "no calls", "kept", "not measured", "not judged")
 
+_CALM: Sequence[str] = ("not measured", "kept", "unchanged", "not judged", "no budget", "skipped")
+"""Verdicts of tests that nobody needs to look at. All others stand before them."""
+
 _CHANGED_FIRST: Sequence[str] = (
     "regression",
     "improvement",
@@ -65,15 +68,6 @@ class Figure:
     broken: bool = False
     streamed: bool = True
     """Whether the measured call was streamed. If not, its first token came with its last."""
-
-    @property
-    def tightness(self) -> float:
-        """The share of the limit that was used; infinite if what never came breaks it, -1 without a limit."""
-        if self.limit is None:
-            return -1.0
-        if self.measured is None:
-            return math.inf if self.broken else 0.0
-        return self.measured / self.limit if self.limit else math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +175,18 @@ class Row:
         if "inconclusive" in verdicts:
             return "inconclusive"
         return "kept" if "kept" in verdicts else min(verdicts, key=_WORST_FIRST.index)
+
+    @property
+    def urgency(self) -> tuple[int, float, str]:
+        """A key that sorts the worst test first: by its verdict, then by how much of its tightest limit was used."""
+        verdict = self.verdict
+        rank = 0 if verdict == "broken" else 2 + _CALM.index(verdict) if verdict in _CALM else 1
+        share = max((judgement.share for judgement in self.judgements), default=0.0)
+        # percentiles are broken at the end of the run, with all other facts about them in numbers for programs
+        for facts in (verdict.facts for verdict in self.run_verdicts if verdict.kind == "percentile"):
+            if facts.get("measured") is not None and facts["limit"]:
+                share = max(share, facts["measured"] / facts["limit"])
+        return rank, -share, self.nodeid
 
     @property
     def warnings(self) -> list[str]:

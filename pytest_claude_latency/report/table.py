@@ -1,32 +1,30 @@
 """The summary as cells of text, one list for a row: what the terminal, Markdown and HTML have in common.
 
-One column shows `total` or `elapsed`: the one with a limit, or with the tighter limit; without limits, the one that
-says more for the number of calls.
+`total` is that of the slowest call, `elapsed` that of the whole test. Where a test has one call and no limit on
+`elapsed`, both are one figure, which stands under `total`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.summary import Figure, Row, Summary
 from pytest_claude_latency.results.simulation import ASSUMPTIONS
 
-Span: TypeAlias = Literal["total", "elapsed"]
-
-HEADERS = ("test", "calls", "TTFT", "total", "tokens", "verdict")
+HEADERS = ("test", "calls", "TTFT", "total", "elapsed", "tokens", "verdict")
 NOT_STREAMED = "*"
-ELAPSED = "+"
 SIMULATED = ", simulated"
 ONE_NOT_JUDGED = "1 latency budget was not judged; pytest --latency-budget judges it"
 SOME_NOT_JUDGED = "{number} latency budgets were not judged; pytest --latency-budget judges them"
+_LEAST_DIFFERENCE = 50 * MILLISECOND
 _FOOTNOTES = {
     NOT_STREAMED: f"{NOT_STREAMED} not streamed: the first token comes with the last",
-    ELAPSED: f"{ELAPSED} elapsed: from the first request sent to the last answer ended",
     SIMULATED: "simulated: its answers are made up, and no API took these times",
 }
 
@@ -41,39 +39,51 @@ class Table:
 
 
 def table(summary: Summary) -> Table:
-    """Return the cells of the summary; the first column is the test, the last its verdict."""
-    cells, marks = [], set()
+    """Return the cells of the summary; the first column is the test, the last its verdict.
+
+    The column `elapsed` is left out where no row has anything in it.
+    """
+    rows = []
     for row in summary.rows:
-        name = printable(row.nodeid)
-        name += f" ({number_of(len(row.samples), 'sample')})" if len(row.samples) > 1 else ""
-        ttft, shown = row.figures["ttft"], span(row)
-        ttft_mark = "" if ttft.streamed else NOT_STREAMED
-        span_mark = ELAPSED if shown == "elapsed" else ""
-        marks |= {SIMULATED} if row.simulated else set()
-        marks |= {ttft_mark, span_mark if row.calls else ""}
-        cells.append(
+        ttft = row.figures["ttft"]
+        rows.append(
             (
-                name,
+                printable(row.nodeid) + samples_text(row),
                 str(row.calls),
-                _with_limit(ttft, ttft_mark),
-                _with_limit(row.figures[shown], span_mark),
+                _with_limit(ttft, "" if ttft.streamed else NOT_STREAMED),
+                _with_limit(row.figures["total"]),
+                _with_limit(row.figures["elapsed"]) if shows_elapsed(row) else "",
                 str(row.output_tokens) if row.calls else "",
                 f"{row.verdict}{SIMULATED}" if row.simulated else row.verdict,
             )
         )
-    return Table(HEADERS, tuple(cells), tuple(text for mark, text in _FOOTNOTES.items() if mark in marks))
+    marks = {SIMULATED for row in summary.rows if row.simulated}
+    marks |= {NOT_STREAMED for row in summary.rows if not row.figures["ttft"].streamed}
+    columns = {
+        header: cells for header, *cells in zip(HEADERS, *rows, strict=True) if header != "elapsed" or any(cells)
+    }
+    return Table(
+        tuple(columns),
+        tuple(zip(*columns.values(), strict=True)),
+        tuple(text for mark, text in _FOOTNOTES.items() if mark in marks),
+    )
 
 
-def span(row: Row) -> Span:
-    """Return which of `total` and `elapsed` a row shows."""
-    # one call: its total is all; several calls: only `elapsed` says how long the test's user waits
+def samples_text(row: Row) -> str:
+    """Return what stands behind the name of a test that ran several times."""
+    return f" ({number_of(len(row.samples), 'sample')})" if len(row.samples) > 1 else ""
+
+
+def shows_elapsed(row: Row) -> bool:
+    """Return whether `elapsed` says something about a test that its `total` does not."""
     total, elapsed = row.figures["total"], row.figures["elapsed"]
-    if total.limit is None and elapsed.limit is None:
-        return "total" if row.calls <= 1 else "elapsed"
-    return "elapsed" if elapsed.tightness > total.tightness else "total"
+    if elapsed.limit is not None or row.calls > 1:
+        return True
+    # a test of one call may send other requests too; a body alone ends within a few milliseconds of its answer
+    return elapsed.measured is not None and elapsed.measured - (total.measured or 0) >= _LEAST_DIFFERENCE
 
 
-def _with_limit(figure: Figure, mark: str) -> str:
+def _with_limit(figure: Figure, mark: str = "") -> str:
     """Return a measurement and its limit: `412ms/800ms`; `none` where what never came breaks the limit."""
     if figure.measured is not None:
         measured = duration.show(figure.measured) + mark
@@ -83,9 +93,12 @@ def _with_limit(figure: Figure, mark: str) -> str:
 
 
 def elsewhere(row: Row) -> list[Judgement]:
-    """Return the broken limits that no column shows."""
-    shown = {"ttft", span(row)}
-    return [judgement for judgement in row.broken if not judgement.limit.is_general or judgement.metric not in shown]
+    """Return the judgements of the limits that no column shows."""
+    return [
+        judgement
+        for judgement in row.judgements
+        if not judgement.limit.is_general or judgement.metric not in row.figures
+    ]
 
 
 def run_verdict_lines(summary: Summary, kind: Literal["percentile", "comparison"]) -> tuple[str, ...]:

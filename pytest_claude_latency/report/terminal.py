@@ -1,23 +1,25 @@
-"""The terminal section `claude latency`: a row for each test, then counts, warnings and notes.
+"""The terminal section `claude latency`: a row for each test under its file, then counts, warnings and notes.
 
-It keeps to the width of the terminal. What gives way is the middle of a test's id: its start names the file, and its
-end names the test.
+It keeps to the width of the terminal, and names of tests stay whole: one that has no room next to its figures gets a
+line of its own. The worst stands first, since a screen holds no more than some twenty tests.
 """
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import pytest
 
-from pytest_claude_latency.budgets.judgement import headline
+from pytest_claude_latency.budgets.judgement import fact, headline
 from pytest_claude_latency.metrics.call_text import describe, moments, names_of
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable, printable_lines
+from pytest_claude_latency.printable import columns_of, printable, printable_lines
 from pytest_claude_latency.report import variants
-from pytest_claude_latency.report.columns import GAP, column_widths, columns_of, line_of, padded, shorten
+from pytest_claude_latency.report.columns import GAP, by_file, column_widths, line_of, padded, shorten
+from pytest_claude_latency.report.spread import spreads_of
 from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import counts, elsewhere, not_judged, table
+from pytest_claude_latency.report.table import counts, elsewhere, not_judged, samples_text, table
 from pytest_claude_latency.results.simulation import ASSUMPTIONS
 from pytest_claude_latency.results.variant_ranking import VariantRanking
 from pytest_claude_latency.results.what_if import HEADERS
@@ -66,17 +68,33 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
 
 
 def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
+    """Write the tests under their files, the worst first. A name that has no room gets a line above its figures."""
     content = table(summary)
-    widths = column_widths([content.headers, *content.cells], _width(reporter))
+    rows = {row.nodeid: row for row in summary.rows}
+    cells = dict(zip(rows, content.cells, strict=True))
+    files = by_file(row.nodeid for row in sorted(summary.rows, key=lambda row: row.urgency))
+    names = {
+        nodeid: printable(f"  {name}") + samples_text(rows[nodeid])
+        for tests in files.values()
+        for nodeid, name in tests.items()
+    }
+    lines = [content.headers, *((name, *cells[nodeid][1:]) for nodeid, name in names.items())]
+    widths = column_widths(lines, _width(reporter), narrowest=columns_of(content.headers[0]))
     numbers = range(1, len(widths) - 1)
     reporter.write_sep("=", "claude latency")
     reporter.write_line(line_of(content.headers, widths, numbers), bold=True)
-    for row, cells in zip(summary.rows, content.cells, strict=True):
-        # only the verdict has a colour, so it is written by itself
-        *facts, verdict = padded((shorten(cells[0], widths[0]), *cells[1:]), widths, numbers)
-        reporter.write(GAP.join(facts) + GAP)
-        reporter.write_line(verdict.rstrip(), **_markup(row.verdict))
-        _write_details(row, reporter)
+    for file, tests in files.items():
+        reporter.write_line(shorten(printable(file), _width(reporter)))
+        for nodeid in tests:
+            name, row = shorten(names[nodeid], _width(reporter)), rows[nodeid]
+            if columns_of(name) > widths[0]:
+                reporter.write_line(name)
+                name = ""
+            # only the verdict has a colour, so it is written by itself
+            *facts, verdict = padded((name, *cells[nodeid][1:]), widths, numbers)
+            reporter.write(GAP.join(facts) + GAP)
+            reporter.write_line(verdict.rstrip(), **_markup(row.verdict))
+            _write_details(row, reporter)
     for footnote in content.footnotes:
         reporter.write_line(footnote)
     _wrapped(counts(summary), reporter, **_markup("broken" if summary.verdicts.get("broken") else "kept"))
@@ -84,14 +102,18 @@ def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
 
 def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
     """Write what no column of the row shows; with `-v` each call too."""
-    for judgement in elsewhere(row):
-        _wrapped(headline(judgement), reporter, indent=2)
+    judgements = elsewhere(row)
+    for judgement in judgements:
+        if judgement.broken:
+            _wrapped(headline(judgement), reporter, indent=4)
+    _listed([fact(judgement) for judgement in judgements if not judgement.broken], reporter)
+    _listed(spreads_of(row), reporter)
     for run_verdict in row.run_verdicts:
         if run_verdict.shown:
-            _wrapped(run_verdict.headline, reporter, indent=2)
+            _wrapped(run_verdict.headline, reporter, indent=4)
         word = "apart" if run_verdict.kind == "percentile" else "changed"
         for note in run_verdict.notes:
-            _wrapped(f"{word}: {note}", reporter, indent=4)
+            _wrapped(f"{word}: {note}", reporter, indent=6)
     if reporter.verbosity <= 0:
         return
     for sample in row.samples:
@@ -102,9 +124,10 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
             tokens = ""
             if call.prompt_tokens is not None and call.output_tokens is not None:
                 tokens = f", {call.prompt_tokens} + {call.output_tokens} tokens"
-            _wrapped(f"{place}{name}: {describe(call)}{tokens}", reporter, indent=2)
+            _wrapped(f"{place}{name}: {describe(call)}{tokens}", reporter, indent=4)
             made_at = "" if call.location is None else f" · {call.location}"
-            _wrapped(f"{moments(call)}{made_at}", reporter, indent=4)
+            # on the test's own clock: only there it shows which calls ran side by side, and what lay between them
+            _wrapped(f"{moments(call, since=call.sent)}{made_at}", reporter, indent=6)
 
 
 def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) -> None:
@@ -180,6 +203,19 @@ def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int = 0, hang
         )
         for part in parts:
             reporter.write_line(part, **markup)
+
+
+def _listed(facts: Sequence[str], reporter: pytest.TerminalReporter) -> None:
+    """Write facts one after the other, as many in a line as fit: each stays whole, since it is read as one."""
+    lines: list[str] = []
+    for text in map(printable, facts):
+        longer = f"{lines[-1]}, {text}" if lines else ""
+        if longer and columns_of(longer) <= _width(reporter):
+            lines[-1] = longer
+        else:
+            lines.append(f"    {text}")
+    for line in lines:
+        reporter.write_line(line)
 
 
 def _width(reporter: pytest.TerminalReporter) -> int:

@@ -13,7 +13,7 @@ from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.miss import Miss
 from pytest_claude_latency.messages_api.answer import REFUSALS
 from pytest_claude_latency.printable import printable, printable_lines
-from pytest_claude_latency.report.misses import MISSED
+from pytest_claude_latency.report.misses import MISSED, lead_with
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.simulation import Simulation
 from pytest_claude_latency.results.what_if import WhatIf
@@ -105,6 +105,8 @@ class ItemOutcome:
             report.outcome, report.wasxfail = "skipped", reason  # as pytest's own do
         self.outcome = outcome_of(report) or self.outcome
         told = excinfo.value.told if excinfo is not None and isinstance(excinfo.value, Miss) else None
+        if told is not None:
+            lead_with(report.longrepr, told.text)
         # A variant is recorded by a command of its own.
         if told is not None and told.explanation is not None and self.test.identity.variant is None:
             recorded_by = told.recorded_by or self.test.identity.nodeid
@@ -112,6 +114,7 @@ class ItemOutcome:
         # The recording of a test that is only too slow is a good one: it shows what to make faster.
         if excinfo is not None and self._is_about_budgets(excinfo.value):
             setattr(report, OVER_BUDGET, True)
+            lead_with(report.longrepr, _first_text(excinfo.value))
         elif not report.passed:
             self.is_incomplete = True
             credential_missing = self.test.session.current.credential_missing
@@ -145,6 +148,11 @@ class ItemOutcome:
         if isinstance(error, BaseExceptionGroup):
             return all(map(self._is_about_budgets, error.exceptions))
         return isinstance(error, BudgetExceeded) or error is self._budget_failure
+
+
+def _first_text(error: BaseException) -> str:
+    """Return what an error says; of a group what the first error in it says, since its own text only counts them."""
+    return _first_text(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else str(error)
 
 
 def outcome_of(report: pytest.TestReport) -> str | None:

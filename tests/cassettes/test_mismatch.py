@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from textwrap import dedent
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pytest_claude_latency.cassettes.matching import Matcher
 from pytest_claude_latency.cassettes.mismatch import ABSENT, Difference, Origin, differences, explanation, nearest
 from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.printable import columns_of
 from tests.support.some_recording import answering, asking
 
 MESSAGES = "https://api.anthropic.com/v1/messages"
@@ -91,6 +93,19 @@ def test_long_prompts_are_shown_around_the_first_character_that_differs() -> Non
 
     assert lines[2].endswith('recorded  "…ord word word word other more m…"')
     assert lines[3].endswith('sent      "…ord word word word one more mor…"')
+
+
+@pytest.mark.parametrize("text", ["退款请求" * 40, "a\n" * 200, "\x1b[31m" * 50, 'say "no" ' * 60])
+@pytest.mark.parametrize("at", [0, 30, 100])
+def test_any_value_fits_into_80_columns_and_shows_what_differs(text: str, at: int) -> None:
+    changed = f"{text[:at]}§{text[at:]}"
+
+    lines = explained(ticket(changed, metadata={"user_id": text}), recorded(ticket(text))).splitlines()
+
+    values = [line for line in lines if re.search("recorded  |sent      ", line)]
+    assert len(values) == 4
+    assert max(map(columns_of, values)) < 80
+    assert "§" in values[1]
 
 
 def test_several_differences_are_counted_and_the_first_shown() -> None:

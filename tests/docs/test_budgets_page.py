@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,7 +14,8 @@ from pytest_claude_latency.budgets.limit import parse_expression, parse_marker
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.report.summary import Run, summarize
-from pytest_claude_latency.report.table import HEADERS, counts, not_judged
+from pytest_claude_latency.report.table import not_judged
+from tests.report.test_terminal import shown
 from tests.support.some_call import some_call
 from tests.support.some_results import some_result
 
@@ -55,17 +57,21 @@ def test_the_limits_shown_for_the_command_line_are_understood() -> None:
     assert [limit.text() for limit in parse_expression(expression, "--latency-limits")] == expression.split()
 
 
-def test_the_section_shown_has_the_columns_and_counts_of_the_report() -> None:
+def test_the_section_shown_is_the_one_that_such_results_give() -> None:
+    drawn, summary = Random(1), "tests/test_summary.py::test_a_summary_begins_at_once_and_keeps_coming"
+    samples = [
+        [some_call(ttft=drawn.lognormvariate(-0.9, 0.3), total=drawn.lognormvariate(0.9, 0.2))] for _ in range(20)
+    ]
+    two_calls = {"ttft": "800ms", "elapsed": "8s", "calls": 2, "longest_gap": "500ms"}
     results = [
-        some_result("tests/test_a.py::test_a", limits={"ttft": "800ms", "total": "3s"}),
-        some_result("tests/test_b.py::test_b", limits={"ttft": "400ms"}),
+        *(some_result(summary, calls, {"ttft": "800ms"}, sample=place) for place, calls in enumerate(samples, 1)),
+        some_result("tests/test_agent.py::TestReply::test_look_up", [some_call(), some_call(sent=3.0)], two_calls),
+        some_result("tests/test_triage.py::test_label", [some_call(ttft=0.912)], {"ttft": "800ms", "total": "3s"}),
     ]
 
     (section,) = [block for block in blocks("text") if "verdict" in block]
 
-    lines = section.splitlines()
-    assert tuple(lines[0].split()) == HEADERS
-    assert lines[-1] == counts(summarize(results, Run()))
+    assert section.splitlines() == shown(summarize(results, Run())).lines[1:]
 
 
 def test_the_line_shown_for_a_run_that_does_not_judge_is_the_one_it_prints() -> None:

@@ -11,12 +11,11 @@ from pytest_claude_latency.run.messages import bare_marker
 from tests.plugin.suite import Suite
 
 DURATIONS = f"accepted: {ACCEPTED_DURATIONS}"
-METRICS = "(metrics: ttfb, ttft, ttfa, total, longest_gap, tpot, output_tokens, *, elapsed, calls, *)"
 BY_NAME = f"accepted: {limit.BY_NAME}"
 
 BAD_BUDGETS = {
-    "ttfft='1s'": f": unknown metric 'ttfft'; did you mean 'ttft'? {METRICS}",
-    "TTFT='1s'": f": unknown metric 'TTFT'; did you mean 'ttft'? {METRICS}",
+    "ttfft='1s'": ": unknown metric 'ttfft'; did you mean 'ttft'?",
+    "TTFT='1s'": ": unknown metric 'TTFT'; did you mean 'ttft'?",
     "'1s'": f": '1s' has no metric name; {BY_NAME}",
     "{'ttft': 1}": f": {{'ttft': 1}} has no metric name; {BY_NAME}",
     "ttft='1 parsec'": f": ttft: '1 parsec' is not a duration; {DURATIONS}",

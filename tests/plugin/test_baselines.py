@@ -81,7 +81,7 @@ def test_calls_that_no_longer_overlap_fail_the_run_under_names_of_their_own(save
         [
             "elapsed slowed from * to *",
             "  changed   call 2 no longer overlaps call 1",
-            "test_it.py::test_two *regression",
+            "  test_two *regression",
             "FAILED test_it.py::test_two::latency[[]elapsed against main[]] - *",
         ]
     )
@@ -166,7 +166,7 @@ def test_a_test_that_the_baseline_does_not_have_is_new_and_fails_a_strict_run(sa
     strict = saved_suite.replay("--latency-compare=main", "--latency-strict")
 
     assert lenient.ret == 0
-    lenient.stdout.fnmatch_lines([f"  {NEW.format(name='main')}"])
+    lenient.stdout.fnmatch_lines([f"    {NEW.format(name='main')}"])
     strict.assert_outcomes(passed=2, failed=1)
     strict.stdout.fnmatch_lines(["FAILED test_it.py::test_pair::latency[[]against main[]]*"])
 

@@ -111,7 +111,7 @@ def test_a_quicker_request_passes_and_is_shown(quick: Suite) -> None:
 
     result.assert_outcomes(passed=4)
     assert verdicts(quick) == {TTFT: "improvement", TOTAL: "improvement"}
-    result.stdout.fnmatch_lines(["test_it.py::test_one (4 samples) *", "  ab: ttft sped up from 3*ms to *ms: ratio *"])
+    result.stdout.fnmatch_lines(["  test_one (4 samples) *", "    ab: ttft sped up from 3*ms to *ms: ratio *"])
 
 
 def test_the_same_request_is_no_regression_and_leaves_no_trace(quick: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_the_same_request_is_no_regression_and_leaves_no_trace(quick: Suite, mon
 
     result.assert_outcomes(passed=4)
     assert verdicts(quick) == {TTFT: "unchanged", TOTAL: "unchanged"}
-    result.stdout.fnmatch_lines(["test_it.py::test_one (4 samples) *unchanged", "  ab: ttft is unchanged: *, was *"])
+    result.stdout.fnmatch_lines(["  test_one (4 samples) *unchanged", "    ab: ttft is unchanged: *, was *"])
     assert asked(quick, sent_before) == ["a quick one"] * 12
     assert [len(test["calls"]) for test in quick.report["tests"]] == [1] * 4
     assert contents(quick) == before
@@ -158,8 +158,8 @@ def test_too_few_samples_warn_with_the_number_that_is_enough(quick: Suite) -> No
     warned.assert_outcomes(passed=1)
     warned.stdout.fnmatch_lines(
         [
-            "  ab: ttft: too few runs (1 sample before, 1 now; 4 a side are needed)",
-            "    changed: another prompt",
+            "    ab: ttft: too few runs (1 sample before, 1 now; 4 a side are needed)",
+            "      changed: another prompt",
             "warning: test_it.py::test_one: ab: ttft: too few runs *",
         ]
     )
@@ -261,7 +261,7 @@ def test_each_call_is_compared_or_named_with_the_reason(suite: Suite) -> None:
         "redacted::latency[ab]": "its recorded request holds [redacted]",
         "new::latency[ab]": "there is no recording: cassettes/test_it/test_new.1.jsonl",
     }
-    result.stdout.fnmatch_lines(["  call 2 is not compared: its recorded request quotes an earlier answer"])
+    result.stdout.fnmatch_lines(["    call 2 is not compared: its recorded request quotes an earlier answer"])
     prompts = Counter(asked(suite, sent_before))
     assert [prompts[prompt] for prompt in ("second", "third", "two", "in the body", "shared")] == [3, 1, 3, 3, 3]
     assert [prompts[prompt] for prompt in ("in a fixture", "failing", "Call 030 901820")] == [1, 1, 1]

@@ -29,7 +29,10 @@ BAD_OPTIONS = {
     "--latency-cassettes=a/b": ["*--latency-cassettes: " + not_understood("a/b", "the name of a folder*")],
     "--latency-cassettes=": ["*--latency-cassettes: " + not_understood("", "the name of a folder*")],
     "--latency-cassettes=..": ["*--latency-cassettes: '..' is not understood; *"],
-    "--latency-limits=ttfft<1s": ["*--latency-limits: unknown metric 'ttfft'; did you mean 'ttft'? (metrics: *"],
+    "--latency-limits=ttfft<1s": [
+        "*--latency-limits: unknown metric 'ttfft'; did you mean 'ttft'?",
+        "  metrics   ttfb, ttft, *",
+    ],
     "--latency-limits=ttft>1s": ["*--latency-limits: 'ttft>1s'*accepted: ttft<1s*"],
     "--latency-limits=ttft": ["*--latency-limits: 'ttft' is not a limit; accepted: metric<limit*"],
     "--latency-limits=ttft<800": ["*--latency-limits: 'ttft<800': '800' does not fit ttft; accepted: a number and*"],

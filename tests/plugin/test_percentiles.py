@@ -51,8 +51,8 @@ def test_a_percentile_that_enough_samples_keep_is_kept(ten: Suite) -> None:
     assert verdicts(ten) == {NAME: "kept"}
     result.stdout.fnmatch_lines(
         [
-            "test_it.py::test_it (10 samples) *kept",
-            "  ttft p50 was *, within the budget of 60s (0 of 10 over 60s)",
+            "  test_it (10 samples) *kept",
+            "    ttft p50 was *, within the budget of 60s (0 of 10 over 60s)",
             "1 test, 10 calls, 1 budget: 1 kept (replay, virtual clock)",
         ]
     )
@@ -72,8 +72,8 @@ def test_a_percentile_that_samples_refute_is_a_failure_with_a_name(ten: Suite) -
             "ttft p50 was *, * over the budget of 5ms",
             "  budget    ttft.p50<5ms *@latency_budget on test_it.py::test_it",
             "  measured  *10 of 10 samples over 5ms",
-            "test_it.py::test_it (10 samples) *broken",
-            f"FAILED {NAME.replace('[', '[[]')} - *ttft p50 was *",
+            "  test_it (10 samples) *broken",
+            f"FAILED {NAME.replace('[', '[[]')} - ttft p50 was *",
         ]
     )
     result.stdout.no_fnmatch_line("*site-packages*")
@@ -89,7 +89,7 @@ def test_what_samples_cannot_settle_is_a_warning_that_says_how_many_would(ten: S
     assert verdicts(ten) == {"test_it.py::test_it::latency[ttft p95]": "inconclusive"}
     result.stdout.fnmatch_lines(
         [
-            "test_it.py::test_it (10 samples) *inconclusive",
+            "  test_it (10 samples) *inconclusive",
             "warning: test_it.py::test_it: 0 of 10 over 60s: p95 needs 59 samples; 49 more",
         ]
     )
@@ -262,7 +262,7 @@ def test_junit_has_the_failure_and_its_measure(ten: Suite) -> None:
     properties = {element.get("name"): element.get("value") for element in found.iter("property")}
     assert (found.get("classname"), found.get("name")) == ("test_it.test_it", "latency[ttft p50]")
     assert failure is not None
-    assert failure.get("message", "").startswith("Failed: ttft p50 was ")
+    assert failure.get("message", "").startswith("ttft p50 was ")
     assert float(properties["latency.ttft.p50"] or 0) == ten.report["verdicts"][0]["measured"]
     assert next(iter(suites)).get("failures") == "1"
 

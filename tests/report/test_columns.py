@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.report.columns import column_widths, columns_of, line_of, shorten
+from pytest_claude_latency.printable import columns_of
+from pytest_claude_latency.report.columns import column_widths, line_of, shorten
 from tests.support.some_results import node_ids
 
 

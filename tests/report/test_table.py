@@ -65,30 +65,39 @@ def test_a_streamed_first_token_is_not_marked_because_a_faster_call_did_not_stre
 
 
 @pytest.mark.parametrize(
-    ("calls", "limits", "shown"),
+    ("calls", "limits", "total", "elapsed"),
     [
-        (1, {}, "2.000s"),
-        (2, {}, "6.000s+"),
-        (2, {"total": "3s"}, "2.000s/3s"),
-        (1, {"elapsed": "9s"}, "6.000s+/9s"),
-        (2, {"total": "3s", "elapsed": "7s"}, "6.000s+/7s"),
-        (2, {"total": "2100ms", "elapsed": "7s"}, "2.000s/2.1s"),
-        (2, {"total": "1s", "elapsed": "7s"}, "2.000s/1s"),
+        (2, {}, "2.000s", "6.000s"),
+        (2, {"total": "3s"}, "2.000s/3s", "6.000s"),
+        (1, {"elapsed": "9s"}, "2.000s", "6.000s/9s"),
+        (2, {"total": "3s", "elapsed": "7s"}, "2.000s/3s", "6.000s/7s"),
     ],
 )
-def test_the_column_total_shows_elapsed_if_that_says_more(calls: int, limits: dict[str, Any], shown: str) -> None:
-    result = some_result(calls=[some_call(total=2.0)] * calls, limits=limits, elapsed=6.0)
+def test_total_and_elapsed_have_columns_of_their_own(
+    calls: int, limits: dict[str, Any], total: str, elapsed: str
+) -> None:
+    row = cells(some_result(calls=[some_call(total=2.0)] * calls, limits=limits, elapsed=6.0))
 
-    assert cells(result)["total"] == shown
+    assert (row["total"], row["elapsed"]) == (total, elapsed)
 
 
-def test_broken_limits_without_a_column_are_found_elsewhere() -> None:
+def test_a_column_of_elapsed_that_would_repeat_every_total_is_left_out() -> None:
+    assert "elapsed" not in cells(some_result(), some_result("tests/test_b.py::test_b"))
+
+
+def test_a_single_call_whose_test_took_as_long_leaves_elapsed_empty_next_to_a_test_that_needs_it() -> None:
+    several = some_result("z.py::t", [some_call(), some_call(sent=1.0)])
+
+    assert cells(some_result("a.py::t"), several)["elapsed"] == ""
+
+
+def test_limits_without_a_column_are_found_elsewhere_kept_or_broken() -> None:
     calls = [some_call(total=2.0), some_call()]
     limits = {"ttft": "1ms", "total": "1ms", "elapsed": "2s", "calls": 1, "output_tokens": 999}
 
     (row,) = summary_of(some_result(calls=calls, limits=limits)).rows
 
-    assert [judgement.limit.text() for judgement in elsewhere(row)] == ["elapsed<2s", "calls<1"]
+    assert [judgement.limit.text() for judgement in elsewhere(row)] == ["output_tokens<999", "calls<1"]
 
 
 def test_counts_tell_tests_calls_and_the_fate_of_every_limit() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_claude_latency.printable import columns_of
 from pytest_claude_latency.report import terminal
-from pytest_claude_latency.report.columns import columns_of
 from pytest_claude_latency.report.summary import Summary
 from pytest_claude_latency.report.table import SOME_NOT_JUDGED
 from tests.support.some_call import some_call
@@ -60,9 +61,11 @@ def test_the_section_is_a_row_per_test_and_the_counts() -> None:
 
     assert screen.lines == [
         "=== claude latency ===",
-        "test                     calls         TTFT      total  tokens  verdict",
-        "tests/test_a.py::test_a      1  412ms/800ms  2.875s/3s      96  kept",
-        "tests/test_b.py::test_b      1  412ms/400ms     2.875s      96  broken",
+        "test      calls         TTFT      total  tokens  verdict",
+        "tests/test_b.py",
+        "  test_b      1  412ms/400ms     2.875s      96  broken",
+        "tests/test_a.py",
+        "  test_a      1  412ms/800ms  2.875s/3s      96  kept",
         "2 tests, 2 calls, 3 budgets: 1 broken, 2 kept (replay, virtual clock)",
     ]
 
@@ -105,22 +108,89 @@ def test_a_warning_of_several_lines_keeps_them() -> None:
 def test_a_broken_limit_without_a_column_is_shown_below_its_row() -> None:
     summary = summary_of(some_result(limits={"output_tokens": 90}))
 
-    assert "  output_tokens were 96, 6 over the budget of 90" in shown(summary).lines
+    assert "    output_tokens were 96, 6 over the budget of 90" in shown(summary).lines
 
 
-def test_verbose_lists_every_call_with_its_moments() -> None:
-    calls = [some_call(), some_call(streamed=False, ttft=2.875, ttfa=2.875, attempts=2)]
+def test_a_kept_limit_without_a_column_is_shown_with_what_was_measured() -> None:
+    limits = {"longest_gap": "500ms", "output_tokens": 300, "output_tokens_per_second": 40, "calls": 1}
+    summary = summary_of(some_result(limits=limits))
+
+    assert shown(summary).lines[4:6] == [
+        "    longest_gap 81ms/500ms, output_tokens 96/300",
+        "    output_tokens_per_second 80.6/at least 40, calls 1/1",
+    ]
+
+
+def test_the_worst_test_stands_first_and_its_file_too() -> None:
+    results = [
+        some_result("b.py::kept_by_far", limits={"ttft": "9s"}),
+        some_result("b.py::kept_closely", limits={"ttft": "413ms"}),
+        some_result("c.py::unlimited"),
+        some_result("d.py::broken", limits={"ttft": "411ms"}),
+        some_result("d.py::unlimited"),
+        some_result("d.py::far_over", limits={"calls": 0}),
+        some_result("e.py::silent", [], {"ttft": "1s"}, direct=False),
+    ]
+
+    rows = re.findall(r"^(?:  \w+|\w\.py$)", shown(summary_of(*results)).text, re.MULTILINE)
+
+    assert [row.strip() for row in rows if not row.startswith(("  virtual", "  call"))] == [
+        *("d.py", "far_over", "broken", "unlimited"),
+        *("e.py", "silent"),
+        *("b.py", "kept_closely", "kept_by_far"),
+        *("c.py", "unlimited"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TestTriage::test_a_ticket_in_german_finds_its_queue_within_a_second[long]",
+        "test_退款请求在三秒内得到回答[中文参数]",
+    ],
+)
+def test_a_name_without_room_next_to_its_figures_stays_whole_in_a_line_of_its_own(name: str) -> None:
+    call = some_call(ttft=12.5, ttfa=12.5, total=99.5)
+    limits = {"ttft": "10s", "total": "100s", "elapsed": "100s"}
+
+    lines = shown(summary_of(some_result(f"tests/test_desk.py::{name}", [call], limits))).lines
+
+    assert lines[2:4] == ["tests/test_desk.py", f"  {name}"]
+    assert lines[4].split() == ["1", "12.500s/10s", "99.500s/100s", "99.500s/100s", "96", "broken"]
+    assert max(map(columns_of, lines)) < 80
+
+
+def test_samples_are_shown_with_p50_p95_and_a_drawing_of_where_they_lie() -> None:
+    spans = [0.2, 0.21, 0.22, 0.2, 0.21, 0.5, 1.0]
+    samples = [some_result("a.py::t", [some_call(ttft=span)], sample=place) for place, span in enumerate(spans, 1)]
+
+    lines = shown(summary_of(*samples)).lines
+
+    assert lines[3].startswith("  t (7 samples)      1  1.000s")
+    assert lines[4] == "    ttft p50 210ms p95 1.000s █▁▁▃▁▁▁▃, total p50 2.875s p95 2.875s"
+
+
+def test_a_first_token_that_never_came_in_one_sample_is_the_p95_of_few() -> None:
+    samples = [
+        some_result("a.py::t", [some_call(ttft=span)], sample=place) for place, span in enumerate((0.2, None), 1)
+    ]
+
+    assert shown(summary_of(*samples)).lines[4].startswith("    ttft p50 200ms p95 never, total")
+
+
+def test_verbose_lists_every_call_with_its_moments_on_the_clock_of_the_test() -> None:
+    calls = [some_call(sent=3.0), some_call(sent=4.0, streamed=False, ttft=2.875, ttfa=2.875, attempts=2)]
     summary = summary_of(some_result("a.py::t", calls, setup_calls=(some_call(),)))
 
-    lines = [line for line in shown(summary, verbosity=1, fullwidth=120).lines if line.startswith("  ")]
+    lines = [line for line in shown(summary, verbosity=1, fullwidth=120).lines if line.startswith("    ")]
 
     assert lines == [
-        "  set-up call 1: claude-haiku-4-5, streamed, 31 + 96 tokens",
-        "    sent 0ms · headers 310ms · first token 412ms · end 2875ms",
-        "  call 1: claude-haiku-4-5, streamed, 31 + 96 tokens",
-        "    sent 0ms · headers 310ms · first token 412ms · end 2875ms",
-        "  call 2: claude-haiku-4-5, not streamed (its first token came with its last), 2 attempts, 31 + 96 tokens",
-        "    sent 0ms · headers 310ms · end 2875ms",
+        "    set-up call 1: claude-haiku-4-5, streamed, 31 + 96 tokens",
+        "      sent 0ms · headers 310ms · first token 412ms · end 2875ms",
+        "    call 1: claude-haiku-4-5, streamed, 31 + 96 tokens",
+        "      sent 3000ms · headers 3310ms · first token 3412ms · end 5875ms",
+        "    call 2: claude-haiku-4-5, not streamed (its first token came with its last), 2 attempts, 31 + 96 tokens",
+        "      sent 4000ms · headers 4310ms · end 6875ms",
     ]
 
 
@@ -140,15 +210,13 @@ def test_more_notes_than_fit_are_counted_and_left_to_verbose() -> None:
     assert "note: a.py::t: wait 13" in shown(summary, verbosity=1).lines
 
 
-def test_a_long_id_keeps_its_file_and_the_end_of_its_name() -> None:
-    nodeid = "tests/conversations/test_the_support_desk_assistant.py::TestTriage::test_label[german-long]"
+def test_thirty_tests_of_three_files_stand_under_three_lines() -> None:
+    results = [some_result(f"tests/test_{place % 3}.py::test_{place}", limits={"ttft": "1s"}) for place in range(30)]
 
-    row = shown(summary_of(some_result(nodeid, limits={"ttft": "1s"}))).lines[2]
+    lines = shown(summary_of(*results)).lines
 
-    name, _, _ = row.partition("  ")
-    assert name.startswith("tests/conver")
-    assert "…" in name
-    assert name.endswith(":test_label[german-long]")
+    assert [line for line in lines if line.startswith("tests/")] == [f"tests/test_{place}.py" for place in range(3)]
+    assert len(lines) == 2 + 3 + 30 + 1
 
 
 @given(st.lists(node_ids(), min_size=1, max_size=4), st.integers(80, 160), st.integers(0, 1))
@@ -177,4 +245,6 @@ def test_the_section_is_part_of_a_real_run(pytester: pytest.Pytester) -> None:
 
     result = pytester.runpytest("-p", "no:claude_latency", "-p", "no:asyncio")
 
-    result.stdout.re_match_lines([r"=+ claude latency =+$", r"test +calls +TTFT", r"t\.py::t +1  412ms/800ms .* kept$"])
+    result.stdout.re_match_lines(
+        [r"=+ claude latency =+$", r"test +calls +TTFT", r"t\.py$", r"  t +1  412ms/800ms .* kept$"]
+    )
