@@ -39,7 +39,7 @@ def test_two():
         ["*total was 2.890s, 1.890s over the budget of 1s*", "*recording none yet: its answers are made up (simulated)"]
     )
     result.stdout.fnmatch_lines(
-        ["*430ms/500ms*kept, simulated", "*broken, simulated", "simulated: its answers are made up, and no API*"],
+        ["*broken, simulated", "*430ms/500ms*kept, simulated", "simulated: its answers are made up, and no API*"],
     )
     assert suite.recordings() == []
 
