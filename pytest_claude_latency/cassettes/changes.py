@@ -45,7 +45,14 @@ def changes(recorded: Request, sent: Request) -> list[Change]:
     """Return what changed from the recorded request to the one that was sent, as far as it has a name."""
     before, after = messages_body(recorded), messages_body(sent)
     streams = [asks_to_stream(request) for request in (recorded, sent)]
-    found: list[Change] = [*_of_model(*(requested_model(request) or _ABSENT for request in (recorded, sent)))]
+    models = [requested_model(request) or _ABSENT for request in (recorded, sent)]
+    found: list[Change] = []
+    if models[0] != models[1]:
+        sizes = [size for model in models for size, name in enumerate(_BY_SIZE) if name in model]
+        grew = len(sizes) == len(models) and sizes[0] < sizes[1]
+        undo = f"ask {models[0]} again" if models[0] != _ABSENT else "leave the model out again"
+        text = f"model {models[0]} → {models[1]}{': a bigger one' if grew else ''}"
+        found.append(Change("model", text, undo, slows=grew))
     if streams == [True, False]:
         text = "`stream` is gone: the first token will come with the last"
         found.append(Change("stream", text, "stream the answer again", slows=True))
@@ -54,14 +61,6 @@ def changes(recorded: Request, sent: Request) -> list[Change]:
     found += [*_of_cache_marks(_marks(before), _marks(after)), *_of_prompt(before, after)]
     found += [change for name in _SIMPLE if (change := _of_field(name, before, after)) is not None]
     return [change._replace(text=printable(change.text), undo=printable(change.undo)) for change in found]
-
-
-def _of_model(before: str, after: str) -> Iterator[Change]:
-    if before != after:
-        sizes = [next((size for size, name in enumerate(_BY_SIZE) if name in model), None) for model in (before, after)]
-        grew = None not in sizes and sizes != sorted(sizes, reverse=True)  # type: ignore[type-var]
-        undo = f"ask {before} again" if before != _ABSENT else "leave the model out again"
-        yield Change("model", f"model {before} → {after}{': a bigger one' if grew else ''}", undo, slows=grew)
 
 
 def _of_cache_marks(before: int, after: int) -> Iterator[Change]:

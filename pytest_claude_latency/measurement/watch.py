@@ -37,10 +37,6 @@ _NO_DATA = (":", "event:", "id:", "retry:")  # how lines of server-sent events b
 _ABSENT: Final = {"ttft": "nothing that a user sees came", "total": "the output had not ended"}
 
 
-def _no_call(start: Nanoseconds, shown: Nanoseconds) -> None:
-    return
-
-
 @final
 @dataclass(eq=False)
 class Output:
@@ -50,7 +46,7 @@ class Output:
     start: Nanoseconds
     limits: Sequence[Limit]
     text: Text | None = None
-    first_text_before: FirstTextBefore = _no_call
+    first_text_before: FirstTextBefore | None = None
     """Returns which call brought text between two instants of the test, and when it brought the first."""
     seen: list[Nanoseconds] = field(default_factory=list)
     ended: Nanoseconds | None = None
@@ -109,7 +105,7 @@ class Output:
     def _held_back(self) -> str:
         """Return for how long the application held back what a call had brought, and what to do about it."""
         first = self.start + self.seen[0] if self.seen else self.now()
-        found = self.first_text_before(self.start, first)
+        found = None if self.first_text_before is None else self.first_text_before(self.start, first)
         if found is None or first - found[1] < _LEAST_HELD:
             return ""
         line, came = found
