@@ -48,7 +48,8 @@ def retries(trace: Trace) -> Finding | None:
         remedy = "the API was busy: set a time-out that users can accept"
     else:
         remedy = "check the network between the program and the API"
-    if not failures[-1].endswith("injected"):  # a fault is in no recording, so a new one would change nothing
+    # a fault is in no recording, so a new one would change nothing
+    if not any(text.endswith("injected") for text in failures):
         remedy += "; record again for a measurement without retries"
     return Finding(
         rule="retries",
