@@ -30,7 +30,9 @@ def warnings_of(measurement: Measurement) -> list[str]:
     # Clouds and gateways serve other models too. Beside measured calls that is what such a request asks for.
     if not measurement.log.exchanges and not measurement.answered_elsewhere:
         warnings += [
-            _let_pass(f"{host}:{port}", count)
+            f"no call was measured, but {number_of(count, 'request')} went to {host}:{port}, where a Claude API is "
+            f"served, and by URL and body asked for no message of a Claude model: sent in every mode, and never "
+            f"recorded; name the URL in latency_endpoints if it does"
             for (host, port), count in unseen.let_pass.items()
             if claudes_at(host, port) is not None
         ]
@@ -51,12 +53,3 @@ def failure_of(measurement: Measurement) -> str | None:
     for connection in unseen.connections:
         return connection.instead_of_calls()
     return ONLY_CHILDREN_CALLED if unseen.child_calls or unseen.child_connections else None
-
-
-def _let_pass(host: str, count: int) -> str:
-    """Return the warning about a test without a call that asked a host of Claude's for something else."""
-    return (
-        f"no call was measured, but {number_of(count, 'request')} went to {host}, where a Claude API is served, and by "
-        f"URL and body asked for no message of a Claude model: sent in every mode, and never recorded; name the URL in "
-        f"latency_endpoints if it does"
-    )

@@ -22,7 +22,7 @@ from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_n
 
 _FILES: Final = "/proc/self/fd"
 _TABLES: Final = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
-_SHARE: Final = 50
+_SHARE: Final = 100
 """Looking takes at most this part of the time: a process with thousands of connections is looked at more rarely."""
 
 
@@ -115,16 +115,13 @@ def _connections() -> Iterator[tuple[int, str, int]]:
         for line in lines:
             fields = line.split()
             address, _, port = fields[2].partition(":")
-            if int(port, 16):  # otherwise it listens
-                yield int(fields[9]), _address(address), int(port, 16)
-
-
-def _address(text: str) -> str:
-    """Return an address as it is written, from words of 32 bits in the order of this machine."""
-    words = [int(text[place : place + 8], 16).to_bytes(4, sys.byteorder) for place in range(0, len(text), 8)]
-    packed = b"".join(words)
-    name = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
-    return name.removeprefix("::ffff:")
+            if not int(port, 16):  # it listens
+                continue
+            # An address is written as words of 32 bits, in the order of this machine.
+            words = [int(address[place : place + 8], 16) for place in range(0, len(address), 8)]
+            packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
+            text = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+            yield int(fields[9]), text.removeprefix("::ffff:"), int(port, 16)
 
 
 def _shut_down(file: int, number: int) -> None:
