@@ -21,6 +21,7 @@ from pytest_claude_latency.settings import Date, Mode, Pace, Settings
 
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
+    from pytest_claude_latency.comparison.rules import Rules
     from pytest_claude_latency.messages_api.recognition import EndpointPattern
     from pytest_claude_latency.metrics.prices import Prices
     from pytest_claude_latency.simulation.fault import Fault
@@ -419,38 +420,16 @@ def read(config: pytest.Config) -> Settings:
     Raises:
         pytest.UsageError: a value is not understood; the message names the option, the value and what is accepted.
     """
-    values: dict[str, Any] = {}
-    for option in OPTIONS:
-        value, place = config.getoption(option.key, None), option.flag
-        if value is None and option.ini is not None:
-            # Nothing behind the "=" is as good as no line at all.
-            value, place = _ini(config, option) or _NO_VALUE[option.ini], f"ini key {option.key}"
-        try:
-            given = Given(place, config.rootpath, config.invocation_params.dir)
-            values[option.name] = option.default if value is None else option.parse(value, given)
-        except (ValueError, LatencyError) as error:
-            raise pytest.UsageError(f"{place}: {error}") from None
+    values = _parsed(config)
     mode = values["mode"]
+    is_replay = mode is Mode.REPLAY and values["clock"] is Pace.VIRTUAL
     _refuse_careless_recording(config, mode)
-    if mode is not Mode.LIVE and config.getoption("latency_ab", None):
-        raise pytest.UsageError(AB_NEEDS_LIVE)
-    if mode is Mode.LIVE and config.getoption("latency_fault", None):
-        raise pytest.UsageError(FAULT_NEEDS_REPLAY.format(mode=mode))
+    _refuse_in_other_modes(config, mode, is_replay=is_replay)
     samples, is_sequential = values["samples"]
     if is_sequential and config.getoption("latency_samples", None) is None and mode is not Mode.LIVE:
         samples, is_sequential = None, False  # an ini file may ask for it, and is read by runs that replay too
     if is_sequential and (reason := _never_sequential(config, mode, values)):
         raise pytest.UsageError(f"--latency-samples=auto:{samples} {reason}")
-    is_replay = mode is Mode.REPLAY and values["clock"] is Pace.VIRTUAL
-    for name in ("simulate", "what-if", "what-if-change"):
-        if not is_replay and config.getoption(_BY_NAME[name].key, None):
-            raise pytest.UsageError(SIMULATE_NEEDS_REPLAY.format(option=_BY_NAME[name].flag))
-    given_rules = {option.name: values[option.name] for option in RULES if values[option.name] is not None}
-    rules = None
-    if given_rules:
-        from pytest_claude_latency.comparison.rules import Rules
-
-        rules = Rules(**{name.replace("-", "_"): value for name, value in given_rules.items()})
     return Settings(
         judged=values["budget"],
         mode=mode,
@@ -475,11 +454,48 @@ def read(config: pytest.Config) -> Settings:
         ab=values["ab"] and mode is Mode.LIVE,  # an ini file may ask for it, and is read by runs that replay too
         save=values["save"],
         compare=values["compare"],
-        rules=rules,
+        rules=_rules(values),
         suggests=values["suggest"],
         variants=values["variants"],
         faults=values["fault"] if mode is not Mode.LIVE else (),  # an ini file may name some, and is read by every run
     )
+
+
+def _parsed(config: pytest.Config) -> dict[str, Any]:
+    """Return what was given for each option, or its default, by the option's name."""
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        value, place = config.getoption(option.key, None), option.flag
+        if value is None and option.ini is not None:
+            # Nothing behind the "=" is as good as no line at all.
+            value, place = _ini(config, option) or _NO_VALUE[option.ini], f"ini key {option.key}"
+        try:
+            given = Given(place, config.rootpath, config.invocation_params.dir)
+            values[option.name] = option.default if value is None else option.parse(value, given)
+        except (ValueError, LatencyError) as error:
+            raise pytest.UsageError(f"{place}: {error}") from None
+    return values
+
+
+def _rules(values: Mapping[str, Any]) -> Rules | None:
+    """Return the rules of a comparison; `None` where none was given, so that their module is not loaded."""
+    given = {option.name.replace("-", "_"): values[option.name] for option in RULES if values[option.name] is not None}
+    if not given:
+        return None
+    from pytest_claude_latency.comparison.rules import Rules
+
+    return Rules(**given)
+
+
+def _refuse_in_other_modes(config: pytest.Config, mode: Mode, *, is_replay: bool) -> None:
+    """Refuse what the command line asks of a mode that cannot do it. In an ini file, which every run reads, it rests."""
+    if mode is not Mode.LIVE and config.getoption("latency_ab", None):
+        raise pytest.UsageError(AB_NEEDS_LIVE)
+    if mode is Mode.LIVE and config.getoption("latency_fault", None):
+        raise pytest.UsageError(FAULT_NEEDS_REPLAY.format(mode=mode))
+    for name in ("simulate", "what-if", "what-if-change"):
+        if not is_replay and config.getoption(_BY_NAME[name].key, None):
+            raise pytest.UsageError(SIMULATE_NEEDS_REPLAY.format(option=_BY_NAME[name].flag))
 
 
 def _never_sequential(config: pytest.Config, mode: Mode, values: Mapping[str, Any]) -> str | None:

@@ -117,14 +117,20 @@ class ItemOutcome:
             lead_with(report.longrepr, _first_text(excinfo.value))
         elif not report.passed:
             self.is_incomplete = True
-            credential_missing = self.test.session.current.credential_missing
-            records = self.test.settings.mode.records and not self.test.measurement.replays
-            if report.failed and credential_missing and not self.test.measurement.replays:
-                report.sections.append(("claude latency", messages.NO_KEY))
-            elif report.failed and records and report.when == "call" and self.test.measurement.log.count:
-                report.sections.append(("claude latency", f"not recorded: {self.why_not_recorded}"))
-            elif report.failed and report.when == "call" and (missing := missing_fallback(self.test)):
-                report.sections.append(("claude latency", printable_lines(missing)))
+            if report.failed and (text := self._what_failed(is_call=report.when == "call")):
+                report.sections.append(("claude latency", text))
+
+    def _what_failed(self, *, is_call: bool) -> str | None:
+        """Return what a reader of the failure should know beside it."""
+        replays = self.test.measurement.replays
+        if self.test.session.current.credential_missing and not replays:
+            return messages.NO_KEY
+        if not is_call:
+            return None
+        if self.test.settings.mode.records and not replays and self.test.measurement.log.count:
+            return f"not recorded: {self.why_not_recorded}"
+        missing = missing_fallback(self.test)
+        return printable_lines(missing) if missing else None
 
     def _is_finding(self, report: pytest.TestReport) -> bool:
         """Return whether a phase failed because of what the variant did to the program, which a run is to find out.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +20,10 @@ from pytest_claude_latency.printable import printable
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.item_outcome import ItemOutcome, outcome_of
+from pytest_claude_latency.run.latency_test import LatencyTest
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.measurement.diagnosis import Diagnosis
 
 _OWN_PREFIX = "latency."
 
@@ -30,23 +36,6 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
     # Only where someone reads it: a diagnosis is not cheap.
     is_diagnosed = settings.diagnosed or test.identity.fault is not None
     diagnosis = test.diagnose(outcome.judgements) if is_diagnosed else None
-    warnings = [*outcome.warnings, *unmeasured_calls.warnings_of(measurement)]
-    if stalled := machine_stalls.warning_of(measurement, is_recorded=settings.mode.records):
-        warnings.append(stalled)
-    # A machine that stalls makes the program late too, and is told already.
-    elif settings.mode.records and not measurement.replays and (late := _late_program(measurement)):
-        warnings.append(late)
-    if measurement.log.met_another_loop:
-        warnings.append(messages.ANOTHER_LOOP)
-    if test.identity.variant is not None and measurement.log.count and not measurement.varied:
-        warnings.append(messages.NOTHING_VARIED)
-    # With a fault the question is how the program behaves, and not only whether it is fast enough.
-    verdicts: list[str] = []
-    if test.identity.fault is not None and diagnosis is not None:
-        from pytest_claude_latency.diagnosis.rules import VERDICTS  # here, where the rules are loaded by now
-
-        found = [finding for finding in diagnosis.findings if finding.rule in VERDICTS]
-        verdicts = [f"{finding.fact}; {finding.remedy}" for finding in found]
     real_waits = map(str, measurement.real_waits()) if measurement.replays else ()
     # What was spent on connections ahead of the calls is in no call's time, so it is told apart.
     durations = measurement.warmup.durations if measurement.warmup is not None else []
@@ -75,14 +64,14 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         recording=test.recording,
         recorded_bytes=outcome.recorded_bytes,
         not_recorded=outcome.not_recorded,
-        warnings=tuple(warnings),
+        warnings=(*outcome.warnings, *_warnings_of(test)),
         connecting=seconds(sum(durations)) if durations else None,
         ab_sample=outcome.ab_sample,
         simulation=outcome.simulation,
         what_if=outcome.what_if,
         watched=watched,
         notes=(
-            *verdicts,
+            *_verdicts_on_client(test, diagnosis),
             *([outcome.not_simulated] if outcome.not_simulated else []),
             *(output.text() for output in watched),
             *real_waits,
@@ -91,6 +80,31 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         breakdown=None if diagnosis is None else diagnosis.breakdown(),
         findings=() if diagnosis is None else tuple(finding.as_json() for finding in diagnosis.findings),
     )
+
+
+def _warnings_of(test: LatencyTest) -> Iterator[str]:
+    measurement, records = test.measurement, test.settings.mode.records
+    yield from unmeasured_calls.warnings_of(measurement)
+    if stalled := machine_stalls.warning_of(measurement, is_recorded=records):
+        yield stalled
+    # A machine that stalls makes the program late too, and is told already.
+    elif records and not measurement.replays and (late := _late_program(measurement)):
+        yield late
+    if measurement.log.met_another_loop:
+        yield messages.ANOTHER_LOOP
+    if test.identity.variant is not None and measurement.log.count and not measurement.varied:
+        yield messages.NOTHING_VARIED
+
+
+def _verdicts_on_client(test: LatencyTest, diagnosis: Diagnosis | None) -> Iterator[str]:
+    """With a fault the question is how the program behaves, and not only whether it is fast enough."""
+    if test.identity.fault is None or diagnosis is None:
+        return
+    from pytest_claude_latency.diagnosis.rules import VERDICTS  # here, where the rules are loaded by now
+
+    for finding in diagnosis.findings:
+        if finding.rule in VERDICTS:
+            yield f"{finding.fact}; {finding.remedy}"
 
 
 def _late_program(measurement: Measurement) -> str | None:
