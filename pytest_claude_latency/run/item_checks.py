@@ -203,7 +203,7 @@ def hangs_on_speed(test: LatencyTest) -> str | None:
         for loop in holds:
             is_cause = loop.is_loop and loop.thread == exchange.thread and loop.start < over <= loop.end + _AT_ONCE
             # what waits in the loop, as time.sleep does, takes as long in a replay
-            waits = [hold for hold in holds if not hold.is_loop and loop.start <= hold.start and hold.end <= loop.end]
+            waits = [hold for hold in holds if hold.what and loop.start <= hold.start and hold.end <= loop.end]
             computing = loop.length - sum(wait.length for wait in waits)
             if is_cause and exchange.sent < loop.end and computing >= _LEAST_COMPUTING:
                 return messages.hangs_on_speed(number, exchange.end.at, computing)

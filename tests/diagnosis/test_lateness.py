@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_claude_latency.diagnosis.lateness import as_due
+from pytest_claude_latency.diagnosis.rules import Trace, find
 from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.virtual_time import EVERY_THREAD, Hold
 from tests.support.written_calls import ns, streamed
@@ -35,3 +36,14 @@ def test_what_came_right_after_a_hold_may_have_come_during_it(thread: int, expec
 )
 def test_what_came_as_soon_as_it_was_asked_for_may_have_waited(asked_again: float, expected: list[float]) -> None:
     assert due(replace(LIVE, pauses=((ns(410), ns(asked_again)),))) == expected
+
+
+def test_a_time_in_which_no_thread_ran_is_named_as_no_wait() -> None:
+    second = replace(streamed(), sent=ns(4000))
+    holds = [Hold(EVERY_THREAD, ns(1000), ns(3900))]
+
+    (finding,) = [
+        finding for finding in find(Trace.of([(streamed(),), (second,)], holds=holds)) if finding.rule == "application"
+    ]
+
+    assert finding.fact.endswith("of it between call 1 and call 2")

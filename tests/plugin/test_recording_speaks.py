@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.plugin.suite import Suite
@@ -149,7 +151,7 @@ def test_a_recording_whose_time_out_hung_on_the_programs_own_computing_says_so_a
     result.assert_outcomes(passed=1)
     told = " ".join(result.stdout.str().split())
     assert "warning: test_it.py::test_it: its recording may not replay: request 1 was given up after" in told
-    assert "held the event loop for 4" in told
+    assert re.search(r"held the event loop for [\d.]+m?s", told)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def application(trace: Trace) -> Finding | None:
 def _held_in(trace: Trace, gap: Stretch) -> str:
     """Return what held the program in most of a gap: `", in time.sleep at app.py:9 in f"`; empty if that is unknown."""
     start, end = trace.origin + gap.start, trace.origin + gap.end
-    waits = [hold for hold in trace.holds if not hold.is_loop and start <= hold.start and hold.end <= end]
+    # Of a time in which no thread of Python ran nobody knows what it was.
+    waits = [hold for hold in trace.holds if hold.what and start <= hold.start and hold.end <= end]
     longest = max(waits, key=lambda hold: hold.length, default=None)
     # less than half would name a small wait as the reason for a long gap
     if longest is None or 2 * longest.length < gap.end - gap.start:
