@@ -488,7 +488,7 @@ def _rules(values: Mapping[str, Any]) -> Rules | None:
 
 
 def _refuse_in_other_modes(config: pytest.Config, mode: Mode, *, is_replay: bool) -> None:
-    """Refuse what the command line asks of a mode that cannot do it. In an ini file, which every run reads, it rests."""
+    """Refuse options that the mode cannot do. In an ini file, which every run reads, they have no effect."""
     if mode is not Mode.LIVE and config.getoption("latency_ab", None):
         raise pytest.UsageError(AB_NEEDS_LIVE)
     if mode is Mode.LIVE and config.getoption("latency_fault", None):
