@@ -17,9 +17,8 @@ from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import columns_of, printable, printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.columns import GAP, by_file, column_widths, line_of, padded, shorten
-from pytest_claude_latency.report.spread import spreads_of
 from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import counts, elsewhere, not_judged, samples_text, table
+from pytest_claude_latency.report.table import counts, elsewhere, not_judged, samples_text, spreads_of, table
 from pytest_claude_latency.results.simulation import ASSUMPTIONS
 from pytest_claude_latency.results.variant_ranking import VariantRanking
 from pytest_claude_latency.results.what_if import HEADERS

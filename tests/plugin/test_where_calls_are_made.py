@@ -42,7 +42,7 @@ async def both(client):
 
 
 def test_findings_name_the_line_of_the_call_that_they_are_about(suite: Suite) -> None:
-    suite.write('@pytest.mark.latency_budget(ttft="1ms")\ndef test_it():\n    stream()\n    ask()\n')
+    suite.write('@pytest.mark.latency_budget(ttft="1ms", call=2)\ndef test_it():\n    stream()\n    ask()\n')
     suite.record().assert_outcomes(passed=1)
 
     suite.replay().stdout.fnmatch_lines(
