@@ -15,7 +15,7 @@ import pytest
 from pytest_claude_latency import options, virtual_time
 from pytest_claude_latency.collection import selection
 from pytest_claude_latency.run.fixtures import async_claude_client, claude_client, claude_latency
-from pytest_claude_latency.run.reporter import Reporter, WorkerReporter
+from pytest_claude_latency.run.reporting.reporter import Reporter, WorkerReporter
 from pytest_claude_latency.run.session import (
     IN_WORLD,
     LACKS_ANSWERS,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.run import cost_estimate
+from pytest_claude_latency.run.reporting import cost_estimate
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 

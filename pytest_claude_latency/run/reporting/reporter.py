@@ -11,12 +11,12 @@ import pytest
 from pytest_claude_latency.collection.fault_counts import FAULT_COUNTS, FaultCounts
 from pytest_claude_latency.collection.selection import is_marked
 from pytest_claude_latency.errors import FileError, LatencyError
-from pytest_claude_latency.run.end_of_run import EndOfRun
+from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
 from pytest_claude_latency.run.session import BEGAN, REPORTED, SETTLED, STAGING, Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.run.cost_estimate import Progress
+    from pytest_claude_latency.run.reporting.cost_estimate import Progress
 
 
 @final
@@ -135,7 +135,7 @@ class Reporter:
         if callable(is_watched):
             is_watched = is_watched()
         if is_watched and settings.mode.measures_live:
-            from pytest_claude_latency.run import cost_estimate
+            from pytest_claude_latency.run.reporting import cost_estimate
 
             self._progress = cost_estimate.Progress(WallClock(), self._write_line, cost_estimate.EVERY)
         try:
@@ -174,7 +174,7 @@ class Reporter:
 
     def _record_command(self, reports: Sequence[pytest.TestReport], nodeids: Sequence[str]) -> str:
         """Return the command that records these tests and no other; `--lf` where it selects exactly these."""
-        from pytest_claude_latency.run.verdict_reports import key_of  # only where something failed
+        from pytest_claude_latency.run.reporting.verdict_reports import key_of  # only where something failed
 
         last_failed = getattr(self._session.config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
         is_exact = {report.nodeid for report in reports} == set(nodeids)
@@ -194,7 +194,7 @@ class Reporter:
             terminal.write(self._end.summary(), terminalreporter)
         counts = self._session.config.stash.get(FAULT_COUNTS, None)
         if counts is not None:
-            from pytest_claude_latency.report import faults
+            from pytest_claude_latency.run.reporting import faults
 
             settings = self._session.settings
             is_asked = settings.runs_faults and not settings.mode.records
@@ -241,7 +241,7 @@ class Reporter:
         if (settings.samples or 1) == 1 or not settings.mode.measures_live:
             return []
         from pytest_claude_latency.collection.sampling import identities
-        from pytest_claude_latency.run import cost_estimate
+        from pytest_claude_latency.run.reporting import cost_estimate
 
         line = cost_estimate.announcement(list(identities(nodeids)), self._session.config.rootpath, settings)
         return [] if line is None else [line]

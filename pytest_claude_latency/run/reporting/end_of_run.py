@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_claude_latency.report.summary import Summary
     from pytest_claude_latency.results.result import TestResult
     from pytest_claude_latency.results.verdict import RunVerdict
-    from pytest_claude_latency.run.verdict_reports import Ran
+    from pytest_claude_latency.run.reporting.verdict_reports import Ran
 
 
 @final
@@ -72,7 +72,7 @@ class EndOfRun:
         if (values := getattr(report, REPORTED, None)) is None:
             return
         from pytest_claude_latency.results.result import TestResult
-        from pytest_claude_latency.run.verdict_reports import Ran, key_of
+        from pytest_claude_latency.run.reporting.verdict_reports import Ran, key_of
 
         result = TestResult.from_dict(values)
         self._results[result.nodeid, result.sample] = result
@@ -109,7 +109,8 @@ class EndOfRun:
         if not (settings.ab or is_compared or any(result.percentiles for result in self.results)):
             return
         from pytest_claude_latency.results import verdict
-        from pytest_claude_latency.run import messages, verdict_reports
+        from pytest_claude_latency.run import messages
+        from pytest_claude_latency.run.reporting import verdict_reports
 
         results, strict = self.results_as_written, settings.strict
         most = settings.samples if settings.is_sequential else None

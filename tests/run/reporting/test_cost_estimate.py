@@ -15,7 +15,7 @@ from pytest_claude_latency.collection.sampling import identities
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.results.ab_pairs import ABPair
 from pytest_claude_latency.results.result import TestResult
-from pytest_claude_latency.run.cost_estimate import Progress, announcement, progress
+from pytest_claude_latency.run.reporting.cost_estimate import Progress, announcement, progress
 from pytest_claude_latency.settings import Mode, Settings
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from tests.support.some_call import some_call
