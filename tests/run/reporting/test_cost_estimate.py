@@ -79,7 +79,7 @@ def test_progress_is_written_every_ten_seconds_and_not_at_once() -> None:
 
 
 def test_a_call_is_counted_once_however_often_the_sdk_was_told_to_retry_it(tmp_path: Path) -> None:
-    settings = cast(Settings, SimpleNamespace(mode=Mode.LIVE, cassettes="cassettes", ab=False))
+    settings = cast(Settings, SimpleNamespace(mode=Mode.LIVE, cassettes="cassettes", ab=False, is_sequential=False))
     told_to = refused(status=400, x_should_retry="true")
     told_not_to = refused(status=529, x_should_retry="false", sent=2000)
     recorded = recording(told_to, whole(sent=600), told_not_to, whole(sent=2600))
