@@ -9,11 +9,11 @@ The same functions write to sockets and pipes, for which threads outside the wor
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.virtual_time.patches import import_hook
 from pytest_claude_latency.virtual_time.patches.blocking import file_waits
 from pytest_claude_latency.virtual_time.patches.blocking.file_waits import Events
 from pytest_claude_latency.virtual_time.patches.blocking.lines import instant_after
@@ -197,11 +197,9 @@ def _wrap_all(cls: Any, names: tuple[str, ...], wrap: Callable[[Any], Any]) -> N
 
 
 def install() -> None:
-    """Patch what is loaded of the modules, once each: when a world begins, so that other runs keep what they had."""
-    modules = sys.modules
-    for name in [name for name in _PATCHES if name in modules and name not in _DONE]:
-        _DONE.add(name)
-        _PATCHES[name](modules[name])
+    """Patch the modules, now or when they are imported: when the first world begins, so that other runs keep theirs."""
+    if not _DONE:
+        _DONE.append(import_hook.on_import(_PATCHES))
 
 
 def _patch_select(module: Any) -> None:
@@ -305,4 +303,4 @@ _PATCHES: dict[str, Callable[[Any], None]] = {
     "ssl": lambda module: _patch_sockets(module.SSLSocket, ("read",), ("write", "do_handshake")),
     "subprocess": _patch_subprocess,
 }
-_DONE: set[str] = set()  # of the process, since the patches are
+_DONE: list[object] = []  # of the process, since the patches are
