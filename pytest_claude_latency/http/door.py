@@ -75,9 +75,9 @@ class Door(Protocol):
     A door is made with `Responders` and with the `Recognition` that says which requests are Claude's. Where no
     measurement is under way, it lets everything pass as if it were not there.
 
-    It also tells an attempt that is sent where the answer came from: `attempt.reached_network()` when it sees that a
-    connection is used, and `attempt.disown()` when an answer is here, which counts if none was used. Other tools play
-    back answers below a door, and these must not be taken for the API's.
+    It also tells the `answer_origin` of an attempt that is sent where the answer came from: it sets `has_connection`
+    when it sees that a connection is used, and calls `judge()` when an answer is here, which counts if none was used.
+    Other tools play back answers below a door, and these must not be taken for the API's.
     """
 
     @property
@@ -182,7 +182,7 @@ def reached_network(host: str, port: int) -> None:
     """Note that a connection carries the request of an outer door. An inner door calls it that leaves one alone."""
     passage = current_passage()
     if passage is not None and passage.destination == (host.lower(), port) and passage.attempt is not None:
-        passage.attempt.reached_network()
+        passage.attempt.answer_origin.has_connection = True
 
 
 def passing(host: str, port: int) -> bool:

@@ -204,7 +204,8 @@ def observed(kind: Callable[..., HTTPResponse], attempt: Attempt) -> Callable[..
         response = kind(*args, **kwargs)
         reader: object = response.fp
         # A mock of sockets was connected to, too, but what it answers with reads no socket of the system.
-        attempt.reached_network(isinstance(reader, io.BufferedReader) and isinstance(reader.raw, SocketIO))
+        reads_socket = isinstance(reader, io.BufferedReader) and isinstance(reader.raw, SocketIO)
+        attempt.answer_origin.has_connection = reads_socket
         if not isinstance(reader, io.BufferedReader):
             return response
         source = _ObservedInput(reader.detach(), attempt)

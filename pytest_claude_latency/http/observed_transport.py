@@ -42,7 +42,7 @@ class ObservedTransport:
             raise
         finally:
             request.extensions = users  # a transport of the program may send the request again
-        attempt.disown()
+        attempt.answer_origin.judge()
         stream = response.stream
 
         def close() -> None:
@@ -73,7 +73,7 @@ class ObservedTransport:
             raise
         finally:
             request.extensions = users  # a transport of the program may send the request again
-        attempt.disown()
+        attempt.answer_origin.judge()
         stream = response.stream
 
         async def close() -> None:
@@ -88,7 +88,7 @@ class ObservedTransport:
         # A mock can raise such an error too: without a traced connection it is not the API's. A cancellation or a miss
         # says nothing about who would have answered.
         if self._library.is_failure_of_the_wire(error):
-            self._attempt.disown()
+            self._attempt.answer_origin.judge()
         self._attempt.finish(error)
 
     def _pass_on(self, stream: Any) -> Iterator[bytes]:

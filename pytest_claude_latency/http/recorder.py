@@ -40,6 +40,29 @@ _OPENED = (
 
 
 @final
+class AnswerOrigin:
+    """Where the answer of one attempt came from: the API, or a mock, a cache, or another tool's playback."""
+
+    __slots__ = ("_request", "has_connection", "is_foreign", "was_read_ahead")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.has_connection = False
+        """Whether a connection carries the attempt."""
+        self.was_read_ahead = False
+        """Whether something below read the whole answer before it handed on the head."""
+        self.is_foreign = False
+        """Whether something other than the API answered."""
+
+    def judge(self) -> None:
+        """Note that the attempt was answered, or failed. If no connection carried it, that was not the API's doing.
+
+        A stream that something below read to its end before it handed it on has no times of the API's.
+        """
+        self.is_foreign = not self.has_connection or (self.was_read_ahead and asks_to_stream(self._request))
+
+
+@final
 class Attempt:
     """One HTTP attempt as it happens, whatever client library makes it. Its instants count from when it was sent."""
 
@@ -75,11 +98,9 @@ class Attempt:
         self._thread = get_ident()
         self.met_another_loop = False
         """Whether it failed because its connection belongs to another event loop than the one that asked."""
-        self._reached_network = self._was_read_ahead = False
+        self.answer_origin = AnswerOrigin(request)
         self.has_queued = False
         """Whether all connections that the client may have were in use, so that it had to wait for one."""
-        self.is_foreign = False
-        """Whether something other than the API answered it: a mock, a cache, or another tool's playback."""
         self.pool: int | None = None
         """In a replay, the number of the pool of connections that it would have used; `None` if that is not known."""
         self.place = 0
@@ -107,23 +128,12 @@ class Attempt:
         response = self._response  # read once: another thread may set it in between
         return header(response.headers, "location") if response and redirects(response.status) else None
 
-    def reached_network(self, truly: bool = True) -> None:
-        """Note that a connection carries it, or that what seemed to be one is none."""
-        self._reached_network = truly
-
-    def disown(self) -> None:
-        """Note that it was answered, or failed. If no connection carried it, that was not the API's doing.
-
-        A stream that something below read to its end before it handed it on has no times of the API's.
-        """
-        self.is_foreign = not self._reached_network or (self._was_read_ahead and asks_to_stream(self.request))
-
     def traced(self, event: str) -> None:
         """Note an event of httpcore's trace extension, which tells most exactly when a connection was opened."""
-        self._reached_network = True
+        self.answer_origin.has_connection = True
         # The body's end before anyone saw the head: a transport of the program's reads whole answers.
         if self._response is None and event.endswith("receive_response_body.complete"):
-            self._was_read_ahead = True
+            self.answer_origin.was_read_ahead = True
         if event in _OPENING:
             self.connecting()
         elif event in _OPENED:
@@ -180,8 +190,7 @@ class Attempt:
     def asking(self) -> Callable[[], None] | None:
         """Return what notes that the program asks for the next part; `None` in a replay.
 
-        What comes as soon as it is asked for may have been there for as long as the program did not ask: since the last
-        part came. A replay knows when each part was due.
+        What comes as soon as it is asked for may have been there since the last part came. A replay knows when it was.
         """
         if self._recorded is not None:
             return None
@@ -205,21 +214,13 @@ class Attempt:
         if self._end is None:
             # A client that several event loops share fails so. The SDK hides it in an `APIConnectionError`.
             self.met_another_loop = isinstance(error, RuntimeError) and "loop" in str(error).lower()
-            failed = isinstance(error, Exception)  # a cancellation, ^C or a miss is the program stopping, not the wire
-            name = (called or type(error).__name__) if failed else None
-            stopped = closed is not None or (error is not None and not failed)
-            self._end = End(self.now(), name, "client" if stopped else None, str(error) if failed else None)
+            self._end = End.of(self.now(), error, closed, called)
 
     def exchange(self) -> Exchange:
         """Return what is known so far."""
         if self._exchange is None or self._exchange.end is None:  # after its end nothing changes
-            parts = list(self._parts)  # another thread may be reading the answer right now
-            headers = self._response.headers if self._response else ()
-            data = [part for _, part in parts]
-            if (header(headers, "content-encoding") or "identity") != "identity":
-                data = self.decoded(headers, data)
-            # not strict: what follows bytes that cannot be decoded is left out
-            chunks = tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
+            # A copy of the parts: another thread may be reading the answer right now.
+            chunks = _chunks(list(self._parts), self._response.headers if self._response else (), self.decoded)
             self._exchange = Exchange(
                 self.sent,
                 self.request,
@@ -232,3 +233,12 @@ class Attempt:
                 pauses=tuple(self._pauses),
             )
         return self._exchange
+
+
+def _chunks(parts: Sequence[tuple[Nanoseconds, bytes]], headers: Headers, decoded: Decoder) -> tuple[Chunk, ...]:
+    """Return what arrived, as the headers let it be read."""
+    data = [part for _, part in parts]
+    if (header(headers, "content-encoding") or "identity") != "identity":
+        data = decoded(headers, data)
+    # not strict: what follows bytes that cannot be decoded is left out
+    return tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))

@@ -53,7 +53,7 @@ class SentCall:
     @property
     def is_foreign(self) -> bool:
         """Whether something other than the API answered one of its attempts."""
-        return any(attempt.is_foreign for attempt in list(self.attempts))
+        return any(attempt.answer_origin.is_foreign for attempt in list(self.attempts))
 
     @property
     def exchanges(self) -> Attempts:

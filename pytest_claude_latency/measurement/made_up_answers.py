@@ -66,22 +66,22 @@ class MadeUpAnswers:
         facts = {"request": request.title, "command": self._command}
         facts["made_at"] = "" if line is None else f"  made at   {line}\n"
         if not is_prompt_call(request):
-            measurement.miss(_NO_MESSAGE.format(origin=self._markers[0].origin, **facts))
+            measurement.misses.stop(_NO_MESSAGE.format(origin=self._markers[0].origin, **facts))
         place = next((place for place, marker in enumerate(self._markers) if fits(request, marker.when)), None)
         if place is None:
             listed = "\n".join(f"  marker    {marker.origin} {_when(marker)}" for marker in self._markers)
-            measurement.miss(_FITS_NONE.format(markers=listed, **facts))
+            measurement.misses.stop(_FITS_NONE.format(markers=listed, **facts))
         marker = self._markers[place]
         with self._lock:
             given, number = self._given[place], sum(self._given) + 1
             self._given[place] += 1
         if given >= len(marker.answers):
             count = number_of(len(marker.answers), "answer")
-            measurement.miss(_ONE_TOO_MANY.format(answers=count, origin=marker.origin, **facts))
+            measurement.misses.stop(_ONE_TOO_MANY.format(answers=count, origin=marker.origin, **facts))
         try:
             exchange = made_up(request, marker.answers[given], number, otherwise=marker.pace, profiles=self._profiles)
         except NoPaceError as error:
-            measurement.miss(_NO_PACE.format(origin=marker.origin, reason=error, **facts))
+            measurement.misses.stop(_NO_PACE.format(origin=marker.origin, reason=error, **facts))
 
         def stop(_: Exchange) -> None:  # a made-up answer is complete, so no program reads on behind it
             raise AssertionError

@@ -8,7 +8,7 @@ the test a time of its own, and keeps each miss, which must fail the test even i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NoReturn, Protocol, final
@@ -51,9 +51,63 @@ class Source(Protocol):
     def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback | None:
         """Return what answers `request`, which `line` of the program sends; `None` if it is to be sent.
 
-        Where nothing may answer it, `measurement.miss` fails the test and does not return.
+        Where nothing may answer it, `measurement.misses.stop` fails the test and does not return.
         """
         ...
+
+
+@final
+class Misses:
+    """The misses of one measurement, in the order in which they became known."""
+
+    def __init__(self, unseen: Unseen, *, replays: bool) -> None:
+        self._unseen = unseen
+        self._replays = replays
+        self._found: list[str | MissText] = []
+        self._reported = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def stop(self, message: str | MissText) -> NoReturn:
+        """Stop a program that asks for what nothing may answer.
+
+        The exception is no `Exception`, so that neither the SDK's retries nor an application's handler hide it. The
+        message is also noted, so that the test fails even if a bare `except` swallows the exception.
+        """
+        self._found.append(message)
+        self._unseen.missed(message if isinstance(message, str) else message.text)
+        raise Miss(message)
+
+    def take_over(self) -> None:
+        """Add what was not refused on the spot: what forked children told, and what was sent out of reach."""
+        self._found += self._unseen.misses_of_children()
+        for connection in self._unseen.open_connections.news():
+            if self._replays:
+                self._found.append(connection.missed())
+            else:
+                self._unseen.connected(connection.as_connection())
+
+    def fail_if_new(self) -> None:
+        """Fail with the first miss since this was last asked, even if the program swallowed it."""
+        __tracebackhide__ = True
+        self.take_over()
+        new, self._reported = self._found[self._reported :], len(self._found)
+        if new:
+            raise Miss(new[0]) from None
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Fail with the first miss in this block, even if the program swallowed it."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise  # the run is being stopped: a miss no longer matters
+        except BaseException:
+            self.fail_if_new()  # what the program raised then is most likely a consequence of the miss
+            raise
+        self.fail_if_new()
 
 
 @final
@@ -85,12 +139,12 @@ class Measurement:
         self._date = date
         self._origin = clock.now()
         self._worlds: list[World] = []
-        self._misses: list[str | MissText] = []
         self._stand_ins: list[str] = []
         self.warnings: dict[str, None] = {}
-        self._reported_misses = 0
-        self._varied = 0
+        self.varied = False
+        """Whether the variant changed a request."""
         self.unseen = Unseen()
+        self.misses = Misses(self.unseen, replays=source.replays)
         # No stall moves the virtual clock, and its worlds have a watch of their own.
         look = self.unseen.open_connections.sample
         self._stall_watch = None if isinstance(clock, VirtualClock) else StallWatch(look)
@@ -103,12 +157,7 @@ class Measurement:
     @property
     def missed(self) -> bool:
         """Whether the program asked for something that nothing may answer."""
-        return bool(self._misses)
-
-    @property
-    def varied(self) -> bool:
-        """Whether the variant changed a request."""
-        return self._varied > 0
+        return bool(self.misses)
 
     # ── its time ──
 
@@ -142,7 +191,7 @@ class Measurement:
     def close(self) -> None:
         """End what is under way: nothing follows."""
         self.log.close()
-        self._take_over_misses()
+        self.misses.take_over()
         self.unseen.children.forget()
 
     def lives_in(self, world: WorldState) -> bool:
@@ -189,10 +238,10 @@ class Measurement:
             try:
                 sent = self.variant.applied(request)
             except VariantError as error:
-                self.miss(
+                self.misses.stop(
                     _NOT_TRIED.format(variant=self.variant.name, request=request.title, error=error, test=self.name)
                 )
-            self._varied += sent is not request
+            self.varied = self.varied or sent is not request
         attempt = Attempt(sent, self.clock, self._origin, door.decoded, client=door.client_of(request), line=line)
         playback = self.source.playback_for(sent, self, line)
         if playback is not None:
@@ -208,8 +257,7 @@ class Measurement:
     @property
     def answered_elsewhere(self) -> list[str]:
         """What was asked for that something other than the API answered, in a run that calls the API."""
-        foreign = self.log.foreign
-        return [*self._stand_ins, *(call.attempts[0].request.title for call in foreign)]
+        return [*self._stand_ins, *(call.attempts[0].request.title for call in self.log.foreign)]
 
     @property
     def asked_the_api(self) -> bool:
@@ -219,7 +267,7 @@ class Measurement:
     def met_outside(self, connection: Connection) -> None:
         """Learn of a connection to a Claude API that no door opened. In a replay it is a miss."""
         if self.replays:
-            self.miss(connection.refused())
+            self.misses.stop(connection.refused())
         self.unseen.connected(connection)
 
     def met_process(self, process: NewProcess) -> None:
@@ -230,42 +278,6 @@ class Measurement:
         """Add a warning, which the summary shows once."""
         self.warnings[message] = None
 
-    def miss(self, message: str | MissText) -> NoReturn:
-        """Stop a program that asks for what nothing may answer.
-
-        The exception is no `Exception`, so that neither the SDK's retries nor an application's handler hide it. The
-        message is also noted, so that the test fails even if a bare `except` swallows the exception.
-        """
-        self._misses.append(message)
-        self.unseen.missed(message if isinstance(message, str) else message.text)
-        raise Miss(message)
-
-    def fail_if_missed(self) -> None:
-        """Fail with the first miss since this was last asked, even if the program swallowed it."""
-        __tracebackhide__ = True
-        self._take_over_misses()
-        new, self._reported_misses = self._misses[self._reported_misses :], len(self._misses)
-        if new:
-            raise Miss(new[0]) from None
-
-    def _take_over_misses(self) -> None:
-        """Add what was not refused on the spot: what forked children told, and what was sent out of reach."""
-        self._misses += self.unseen.misses_of_children()
-        for connection in self.unseen.open_connections.news():
-            if self.replays:
-                self._misses.append(connection.missed())
-            else:
-                self.unseen.connected(connection.as_connection())
-
-    @contextmanager
-    def failing_on_misses(self) -> Iterator[None]:
+    def failing_on_misses(self) -> AbstractContextManager[None]:
         """Fail with the first miss in this block, even if the program swallowed it."""
-        __tracebackhide__ = True
-        try:
-            yield
-        except (KeyboardInterrupt, pytest.exit.Exception):
-            raise  # the run is being stopped: a miss no longer matters
-        except BaseException:
-            self.fail_if_missed()  # what the program raised then is most likely a consequence of the miss
-            raise
-        self.fail_if_missed()
+        return self.misses.failing()

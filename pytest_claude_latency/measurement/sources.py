@@ -74,12 +74,12 @@ class CassetteSource:
             return None
         if recorded is None:
             self._lacking.append(shown)
-            measurement.miss(self.explain(shown, line, measurement))
+            measurement.misses.stop(self.explain(shown, line, measurement))
         sent = measurement.now()
 
         def stop(exchange: Exchange) -> NoReturn:
             waited = measurement.now() - sent
-            measurement.miss(_hangs(exchange, waited) or self.overrun(exchange, line, waited))
+            measurement.misses.stop(_hangs(exchange, waited) or self.overrun(exchange, line, waited))
 
         slack = slack_of(recorded, sent)
         return Playback(recorded, measurement, stop, self.matcher.place_of(recorded), slack, measurement.warn)
@@ -104,10 +104,10 @@ class SequentialSource:
         """Return the next exchange. If none is left the request is a miss."""
         recorded, sent = self._next(request.content), measurement.now()
         if recorded is None:
-            measurement.miss(_ONE_TOO_MANY.format(request=request.title, total=self._total))
+            measurement.misses.stop(_ONE_TOO_MANY.format(request=request.title, total=self._total))
 
         def stop(exchange: Exchange) -> NoReturn:
-            measurement.miss(_hangs(exchange, measurement.now() - sent) or _READS_ON)
+            measurement.misses.stop(_hangs(exchange, measurement.now() - sent) or _READS_ON)
 
         return Playback(recorded, measurement, stop, warn=measurement.warn)
 

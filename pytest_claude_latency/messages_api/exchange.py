@@ -92,6 +92,16 @@ class End:
     closed: Literal["client"] | None = None
     message: str | None = None
 
+    @classmethod
+    def of(
+        cls, at: Nanoseconds, error: BaseException | None, closed: Literal["client"] | None, called: str | None = None
+    ) -> End:
+        """Return the end that an error brings, if there is one. `called` names it where its class does not."""
+        if isinstance(error, Exception):
+            return cls(at, called or type(error).__name__, closed, str(error))
+        # A cancellation, ^C or a miss is the program stopping, not the wire.
+        return cls(at, closed=closed if error is None else "client")
+
 
 @dataclass(frozen=True, slots=True)
 class FaultMark:

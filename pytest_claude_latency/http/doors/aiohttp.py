@@ -153,7 +153,7 @@ class AiohttpDoor:
                 if outer is None or outer.attempt is None:
                     return await original(connector, req, traces, timeout)
                 # The outer library does not tell of its connections; here they are seen.
-                outer.attempt.reached_network()
+                outer.attempt.answer_origin.has_connection = True
                 opening = _Opening(outer.attempt, is_replayed=False)
                 return await original(connector, req, [*traces, opening], timeout)
             with Passage(host, port):
@@ -188,7 +188,8 @@ async def _connection(
     traces, timeout = rest
     attempt, playback = serving.attempt, serving.playback
     opening = _Opening(attempt, is_replayed=playback is not None)
-    attempt.reached_network()  # whatever comes now, also an error, was not played back by another tool
+    # Whatever comes now, also an error, was not played back by another tool.
+    attempt.answer_origin.has_connection = True
     try:
         connecting = connector if playback is None else ReplayConnector.beside(connector, playback, attempt)
         connection = _taken(await original(connecting, req, [*traces, opening], timeout))

@@ -61,7 +61,7 @@ def transport_of(serving: Serving, real: Any, url: Any, door: HTTPXDoor) -> Tran
     """Return the transport that does what `serving` says; `real` is the client's own, which would send to `url`."""
     library, attempt = door.library, serving.attempt
     if serving.playback is not None:
-        attempt.reached_network()  # that of the recording
+        attempt.answer_origin.has_connection = True  # that of the recording
         attempt.pool = door.pools.number_of(real)
         replay = ReplayTransport(serving.playback, library, attempt, door.pools.connections_of(real, url))
         observed, recorded = ObservedTransport(replay, attempt, library), serving.playback.recorded.response

@@ -217,7 +217,7 @@ class URLLib3Door:
             raise
         finally:
             if service.script is None:
-                serving.attempt.disown()
+                serving.attempt.answer_origin.judge()
 
     def _prepare_proxy(self, original: Any, pool: Any, conn: Any) -> Any:
         """Open a tunnel, unless a recording answers the request."""
@@ -278,7 +278,7 @@ def _connect(original: Any, conn: Any) -> Any:
     service = _SERVICE.get()
     if service is None:
         return original(conn)
-    service.serving.attempt.reached_network()
+    service.serving.attempt.answer_origin.has_connection = True
     service.serving.attempt.connecting()
     result = original(conn)
     service.serving.attempt.connected()
