@@ -8,6 +8,7 @@ calendar of the replay is later than that of the recording.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -47,22 +48,21 @@ def on_the_calendar(recording: Recording, date: datetime | None) -> tuple[Record
 
 
 def _moved(headers: Headers, shift: timedelta) -> Headers:
-    return tuple((name, _moved_value(name, value, shift)) for name, value in headers)
-
-
-def _moved_value(name: str, value: str, shift: timedelta) -> str:
-    """Return the value of a header with its date moved; the value itself where it is no date."""
-    try:
-        if _HTTP_DATE.fullmatch(value):
-            return format_datetime(parsedate_to_datetime(value).astimezone(UTC) + shift, usegmt=True)
-        if match := _ISO_DATE.fullmatch(value):
-            moment, fraction, zone = match.groups()
-            moved = (datetime.fromisoformat(moment) + shift).isoformat(timespec="seconds")
-            return f"{moved}{fraction or ''}{zone}"
-        # Only where the name says so: ten digits may be any number.
-        if "reset" in name and (match := _EPOCH.fullmatch(value)):
-            seconds, milliseconds, fraction = match.groups()
-            return f"{int(seconds) + round(shift.total_seconds())}{milliseconds or ''}{fraction or ''}"
-    except (ValueError, OverflowError):
-        pass  # no date that exists
-    return value
+    """Return the headers with each date moved. A value that is no date stays as it is."""
+    moved = []
+    for name, value in headers:
+        text = value
+        with suppress(ValueError, OverflowError):  # it looks like a date, and no such date exists
+            if _HTTP_DATE.fullmatch(value):
+                text = format_datetime(parsedate_to_datetime(value).astimezone(UTC) + shift, usegmt=True)
+            elif match := _ISO_DATE.fullmatch(value):
+                moment, fraction, zone = match.groups()
+                # the fraction and the zone are kept as they are written: Python would write both in another form
+                moment = (datetime.fromisoformat(moment) + shift).isoformat(timespec="seconds")
+                text = f"{moment}{fraction or ''}{zone}"
+            # Only where the name says so: ten digits may be any number.
+            elif "reset" in name and (match := _EPOCH.fullmatch(value)):
+                seconds, milliseconds, fraction = match.groups()
+                text = f"{int(seconds) + round(shift.total_seconds())}{milliseconds or ''}{fraction or ''}"
+        moved.append((name, text))
+    return tuple(moved)

@@ -180,7 +180,9 @@ def explanation(
 
     `matcher` is None if there is no recording, `recording` names its file.
     """
-    request, unmeant, is_fault, causes = sent.title, "", False, [origin.line]
+    if matcher is not None and matcher.exchanges and not matcher.fitting(sent):
+        return _unlike_all(sent, matcher, recording, origin)
+    request, unmeant, is_fault = sent.title, "", False
     made_at = [_fact("made at", origin.line)] if origin.line else []
     called_by = [_fact("called by", origin.caller)] if origin.caller else []
     without_key = WITHOUT_KEY if matcher is None and is_prompt_call(sent) else ""
@@ -195,30 +197,37 @@ def explanation(
         facts = [*called_by, _fact("recorded", f"{times} of {recording},", "already used")]
         facts += [_fact("let by", origin.let_by)] if origin.let_by else []
         unmeant, is_fault = origin.remedy, True
-    elif not matcher.exchanges:
-        head, facts = NOTHING_FITS.format(request=request), [_fact("recording", f"{recording} holds no exchange")]
     else:
-        # Of all of them, also the used ones: the one that was meant may have gone to another request.
-        requests = [exchange.request for exchange in matcher.recorded]
-        number = (nearest(requests, sent, matcher.rules) or 0) + 1
-        places = differences(requests[number - 1], sent, matcher.rules)
-        changed = changes(requests[number - 1], sent)
-        if _is_another_call(requests[number - 1], sent, [change.name for change in changed]):
-            head = f"this {request} is a call that was not recorded"
-            facts, unmeant = [*called_by], f"take the call out of {origin.caller or origin.line or 'the program'}"
-            causes += [origin.caller]
-        else:
-            head = NOTHING_FITS.format(request=request)
-            facts = [_fact("" if index else "changed", change.text) for index, change in enumerate(changed)]
-            causes += sorted({change.name for change in changed} or {_INDEX.sub("", place.path) for place in places})
-            is_fault = any(change.slows for change in changed)
-            undone = [change.undo for change in changed if change.slows or not is_fault]
-            unmeant = " and ".join(undone) or "undo the change"
-        facts += _nearest_lines(places, f"exchange {number} of {recording}", is_used=matcher.is_used(number))
-    return Explanation("\n".join([head, *made_at, *facts]), " ".join([head, *causes]), unmeant, is_fault, without_key)
+        head, facts = NOTHING_FITS.format(request=request), [_fact("recording", f"{recording} holds no exchange")]
+    return Explanation("\n".join([head, *made_at, *facts]), f"{head} {origin.line}", unmeant, is_fault, without_key)
 
 
-def _is_another_call(recorded: Request, sent: Request, changed: list[str]) -> bool:
+def _unlike_all(sent: Request, matcher: Matcher, recording: str, origin: Origin) -> Explanation:
+    """Return how a request differs from the recorded one that comes nearest."""
+    # Of all of them, also the used ones: the one that was meant may have gone to another request.
+    requests = [exchange.request for exchange in matcher.recorded]
+    number = (nearest(requests, sent, matcher.rules) or 0) + 1
+    recorded = requests[number - 1]
+    places, changed = differences(recorded, sent, matcher.rules), changes(recorded, sent)
+    names = {change.name for change in changed}
+    facts = [_fact("made at", origin.line)] if origin.line else []
+    if _is_another_call(recorded, sent, names):
+        head, is_fault = f"this {sent.title} is a call that was not recorded", False
+        facts += [_fact("called by", origin.caller)] if origin.caller else []
+        unmeant, causes = f"take the call out of {origin.caller or origin.line or 'the program'}", [origin.caller]
+    else:
+        head, is_fault = NOTHING_FITS.format(request=sent.title), any(change.slows for change in changed)
+        facts += [_fact("" if index else "changed", change.text) for index, change in enumerate(changed)]
+        # without the places in lists: tests that send the same change have it at different places
+        causes = sorted(names or {_INDEX.sub("", place.path) for place in places})
+        # what slows users down is most likely the mistake, so only that is to be undone
+        undone = [change.undo for change in changed if change.slows or not is_fault]
+        unmeant = " and ".join(undone) or "undo the change"
+    facts += _nearest_lines(places, f"exchange {number} of {recording}", is_used=matcher.is_used(number))
+    return Explanation("\n".join([head, *facts]), " ".join([head, origin.line, *causes]), unmeant, is_fault)
+
+
+def _is_another_call(recorded: Request, sent: Request, changed: set[str]) -> bool:
     """Return whether a request asks for other work than its nearest one: other words, and other settings too.
 
     A prompt that was rewritten keeps its settings, and a call that got another model keeps its prompt.

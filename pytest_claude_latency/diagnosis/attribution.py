@@ -91,17 +91,7 @@ def of_test(calls: Sequence[Attempts], now: Nanoseconds | None = None, holds: Se
         return None
     breakdowns = [of_call(attempts, now, holds) for attempts in calls]
     origin = min(attempts[0].sent for attempts in calls)
-    spans = []
-    for attempts, breakdown in zip(calls, breakdowns, strict=True):
-        start = attempts[0].sent
-        complete = start + breakdown.total
-        # the exchange may end later than the answer: the program reads on to the end of the body
-        over = max(complete, *(ended(attempt, complete if now is None else now) for attempt in attempts))
-        spans.append((start - origin, over - origin))
-    # given-up calls are numbered among the prompt calls, so they get their numbers among all calls back
-    numbers = [number for number, attempts in enumerate(calls, 1) if is_prompt_call(attempts[0].request)]
-    lost = given_up([measure(calls[number - 1]) for number in numbers])
-    path = critical_path(spans, {number for place, number in enumerate(numbers, 1) if place in lost})
+    path = _path_of(calls, breakdowns, origin, now)
     polls = _polls_on(path, calls)
     segments: list[Segment] = []
     late: Nanoseconds = 0
@@ -272,6 +262,23 @@ def _answer_tokens(timeline: Timeline, segments: Iterable[Segment]) -> int | Non
 
 
 # ── a test ──
+
+
+def _path_of(
+    calls: Sequence[Attempts], breakdowns: Sequence[Breakdown], origin: Nanoseconds, now: Nanoseconds | None
+) -> tuple[Stretch, ...]:
+    """Return the critical path of a test, in which instants are counted from `origin`."""
+    spans = []
+    for attempts, breakdown in zip(calls, breakdowns, strict=True):
+        start = attempts[0].sent
+        complete = start + breakdown.total
+        # the exchange may end later than the answer: the program reads on to the end of the body
+        over = max(complete, *(ended(attempt, complete if now is None else now) for attempt in attempts))
+        spans.append((start - origin, over - origin))
+    # given-up calls are numbered among the prompt calls, so they get their numbers among all calls back
+    numbers = [number for number, attempts in enumerate(calls, 1) if is_prompt_call(attempts[0].request)]
+    lost = given_up([measure(calls[number - 1]) for number in numbers])
+    return critical_path(spans, {number for place, number in enumerate(numbers, 1) if place in lost})
 
 
 def _polls_on(path: Sequence[Stretch], calls: Sequence[Attempts]) -> list[bool]:

@@ -20,6 +20,8 @@ _KEPT_LONG = 3600 * SECOND
 _CACHED = 1000  # tokens: less is read again in no time
 LOOK_BACK = 20
 """How many blocks before a mark for the cache the API looks for what is cached already."""
+_SETTINGS = ("model", "tools", "tool_choice", "thinking", "speed", "system", "output_config")
+"""What a request says besides its messages. Where one changes, the cache is lost for that reason."""
 _FEWEST_TURNS = 5
 _GROWN = 2
 _LEAST_SIZE = 10_000  # bytes: a smaller request is sent and read in no time
@@ -171,7 +173,10 @@ def cache_expired(trace: Trace) -> Finding | None:
         for earlier, later in pairwise(chain):
             cached, gap = earlier.cache_read + earlier.cache_written, later.sent - earlier.sent
             is_missed = cached >= _CACHED and not later.cache_read and later.cache_written >= _CACHED
-            if not is_missed or not KEPT <= gap < _KEPT_LONG or '"ttl":"1h"' in _compact(earlier):
+            if not is_missed or not KEPT <= gap < _KEPT_LONG:
+                continue
+            # in the text of the whole body, since the mark may be at any depth
+            if '"ttl":"1h"' in json.dumps(earlier.body, separators=(",", ":")):
                 continue
             return Finding(
                 rule="cache-expired",
@@ -183,10 +188,6 @@ def cache_expired(trace: Trace) -> Finding | None:
                 calls=(later.number,),
             )
     return None
-
-
-def _compact(call: PromptCall) -> str:
-    return json.dumps(call.body, separators=(",", ":"))
 
 
 def cache_look_back(trace: Trace) -> Finding | None:
@@ -203,7 +204,7 @@ def cache_look_back(trace: Trace) -> Finding | None:
                 and later.cache_written >= _CACHED
                 and later.sent - earlier.sent < KEPT
                 and added_blocks(earlier, later) > LOOK_BACK
-                and _same_settings(earlier, later)
+                and all(earlier.body.get(name) == later.body.get(name) for name in _SETTINGS)
             ):
                 return Finding(
                     rule="cache-look-back",
@@ -215,8 +216,3 @@ def cache_look_back(trace: Trace) -> Finding | None:
                     calls=(later.number,),
                 )
     return None
-
-
-def _same_settings(earlier: PromptCall, later: PromptCall) -> bool:
-    fields = ("model", "tools", "tool_choice", "thinking", "speed", "system", "output_config")
-    return all(earlier.body.get(name) == later.body.get(name) for name in fields)

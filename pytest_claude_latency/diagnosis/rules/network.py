@@ -38,12 +38,12 @@ def retries(trace: Trace) -> Finding | None:
             told = f"{reason}, retry-after {after}" if is_number else reason
             is_injected = attempt.recorded is not None and attempt.recorded.is_injected
             failures.append(f"{told}, injected" if is_injected else told)
-    used_up = [name for call in calls for name in _limits_used_up(trace, call)]
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
     # A 429 is the limit of the account and no fault of the API. It is asked for first, since it is the one kind that
     # the program can end by itself.
     if any(text.startswith("429") for text in failures):
-        remedy = f"spread the requests, or raise the rate limit{_of(used_up)}"
+        limits = " and ".join(dict.fromkeys(name for call in calls for name in _limits_used_up(trace, call)))
+        remedy = "spread the requests, or raise the rate limit" + (f" of {limits}" if limits else "")
     elif any(text[:1] in "45" for text in failures):
         remedy = "the API was busy: set a time-out that users can accept"
     else:
@@ -60,10 +60,6 @@ def retries(trace: Trace) -> Finding | None:
         costs=costs,
         calls=numbers(calls),
     )
-
-
-def _of(limits: list[str]) -> str:
-    return f" of {' and '.join(dict.fromkeys(limits))}" if limits else ""
 
 
 def _limits_used_up(trace: Trace, call: PromptCall) -> Iterator[str]:
