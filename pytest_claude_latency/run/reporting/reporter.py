@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
-from pytest_claude_latency.collection.fault_counts import FAULT_COUNTS, FaultCounts
 from pytest_claude_latency.collection.selection import is_marked
-from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
+from pytest_claude_latency.run.reporting.terminal_sections import write_sections
+from pytest_claude_latency.run.reporting.worker_output import output_of, take_over
+from pytest_claude_latency.run.reporting.written_files import WrittenFiles, write_files
 from pytest_claude_latency.run.session import BEGAN, REPORTED, SETTLED, STAGING, Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
@@ -35,14 +36,7 @@ class WorkerReporter:
         finally:
             # Fixtures of the session are torn down by now.
             self._session.current.close()
-            collected = self._session.collected_tests
-            counts = session.config.stash.get(FAULT_COUNTS, None)
-            session.config.workeroutput[REPORTED] = {  # type: ignore[attr-defined]  # xdist's
-                "warnings": list(self._session.warnings),
-                "fixtures": self._session.recorded_fixtures,
-                "faults": None if counts is None else counts.as_json(),
-                "collected": None if collected is None else collected.as_json(),
-            }
+            session.config.workeroutput[REPORTED] = output_of(self._session)  # type: ignore[attr-defined]  # xdist's
 
 
 @final
@@ -58,8 +52,7 @@ class Reporter:
         self._end = EndOfRun(session)
         self._is_announced = False
         self._progress: Progress | None = None
-        self._saved: str | None = None
-        self._unwritten: list[str] = []
+        self._written = WrittenFiles()
 
     # ── before the first test ──
 
@@ -112,15 +105,8 @@ class Reporter:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take over what a worker has to say besides its results."""
         output = getattr(node, "workeroutput", {}).get(REPORTED)  # a worker that crashed sends none
-        if output is None:
-            return
-        for warning in output["warnings"]:
-            self._session.warn(warning)
-        self._session.recorded_fixtures.update({name: tuple(facts) for name, facts in output["fixtures"].items()})
-        if output["faults"] is not None:
-            self._session.config.stash.setdefault(FAULT_COUNTS, FaultCounts()).join(output["faults"])
-        if self._session.collected_tests is not None and output["collected"] is not None:
-            self._session.collected_tests.join(output["collected"])
+        if output is not None:
+            take_over(output, self._session)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
@@ -158,7 +144,8 @@ class Reporter:
             self._session.current.close()
             self._session.close_staging()
             if not session.config.option.collectonly:
-                session.exitstatus = self._write() or session.exitstatus
+                self._written = write_files(self._session, self._end)
+                session.exitstatus = self._written.exit_status or session.exitstatus
 
     # Outermost, since pytest shows the failures in a wrapper of this hook. All other readers have had the reports.
     @pytest.hookimpl(specname="pytest_terminal_summary", wrapper=True, tryfirst=True)
@@ -184,56 +171,7 @@ class Reporter:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the section, or the one line that says what was not judged."""
-        for line in self._unwritten:
-            terminalreporter.write_line(line, red=True)
-        if self._saved is not None:
-            terminalreporter.write_line(self._saved)
-        if self._end.results or self._session.warnings:
-            from pytest_claude_latency.report import terminal
-
-            terminal.write(self._end.summary(), terminalreporter)
-        counts = self._session.config.stash.get(FAULT_COUNTS, None)
-        if counts is not None:
-            from pytest_claude_latency.run.reporting import faults
-
-            settings = self._session.settings
-            is_asked = settings.runs_faults and not settings.mode.records
-            given = [fault.text() for fault in settings.faults] if is_asked else []
-            for line in faults.lines(given, self._end.results, counts.not_applying):
-                terminalreporter.write_line(line)
-            if counts.left_out:
-                is_saved = self._session.settings.save is not None
-                terminalreporter.write_line(faults.left_out(len(counts.left_out), is_saved=is_saved))
-        if self._session.settings.mode.records and self._end.results:
-            from pytest_claude_latency.report import recorded
-
-            fixtures = self._session.recorded_fixtures
-            recorded.write(self._end.results, fixtures, terminalreporter, self._session.arguments_for)
-        if self._session.settings.suggests and self._end.results:
-            from pytest_claude_latency.report import suggestions
-
-            suggestions.write(self._end.results_as_written, terminalreporter)
-
-    def _write(self) -> int:
-        """Write what the run was asked to leave behind; return the exit status where that failed, else 0."""
-        for form, path in self._session.settings.reports:
-            from pytest_claude_latency.report import formats
-
-            try:
-                formats.write(self._end.summary(), form, path)
-            except OSError as error:
-                self._unwritten.append(f"--latency-report: cannot write {path}: {error.strerror or error}")
-        # A report that could not be written is as bad as a crash: a job that reads it would see the one before.
-        status = pytest.ExitCode.INTERNAL_ERROR if self._unwritten else pytest.ExitCode.OK
-        try:
-            self._saved = self._end.keep_baseline()
-        except FileError as error:
-            self._unwritten.append(f"--latency-save: {error.seen_from(self._session.config.rootpath)}")
-            return pytest.ExitCode.INTERNAL_ERROR
-        except LatencyError as error:
-            self._unwritten.append(f"--latency-save: {error}")
-            return status or pytest.ExitCode.TESTS_FAILED
-        return status
+        write_sections(self._session, self._end, self._written, terminalreporter)
 
     def _announcement(self, nodeids: Sequence[str]) -> list[str]:
         """Return what a run of these items will cost; nothing where it costs nothing or has one sample of each."""

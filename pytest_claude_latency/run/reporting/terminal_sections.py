@@ -1,0 +1,53 @@
+"""Terminal sections: what stands below the tests of a run, from files that could not be written to suggestions.
+
+Each section is imported only where the run has something to show in it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_claude_latency.collection.fault_counts import FAULT_COUNTS, FaultCounts
+from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
+from pytest_claude_latency.run.reporting.written_files import WrittenFiles
+from pytest_claude_latency.run.session import Session
+
+
+def write_sections(
+    session: Session, end: EndOfRun, written: WrittenFiles, terminalreporter: pytest.TerminalReporter
+) -> None:
+    """Write the section of latencies, or the one line that says what was not judged, and all that goes with it."""
+    for line in written.unwritten:
+        terminalreporter.write_line(line, red=True)
+    if written.saved is not None:
+        terminalreporter.write_line(written.saved)
+    if end.results or session.warnings:
+        from pytest_claude_latency.report import terminal
+
+        terminal.write(end.summary(), terminalreporter)
+    counts = session.config.stash.get(FAULT_COUNTS, None)
+    if counts is not None:
+        for line in fault_lines(session, end, counts):
+            terminalreporter.write_line(line)
+    if session.settings.mode.records and end.results:
+        from pytest_claude_latency.report import recorded
+
+        recorded.write(end.results, session.recorded_fixtures, terminalreporter, session.arguments_for)
+    if session.settings.suggests and end.results:
+        from pytest_claude_latency.report import suggestions
+
+        suggestions.write(end.results_as_written, terminalreporter)
+
+
+def fault_lines(session: Session, end: EndOfRun, counts: FaultCounts) -> list[str]:
+    """Return which faults of the option tests did not survive, and what did not run."""
+    from pytest_claude_latency.run.reporting import faults
+
+    settings = session.settings
+    # Only a replay tries them: a run that records changes the recordings that they are put into.
+    is_asked = settings.runs_faults and not settings.mode.records
+    given = [fault.text() for fault in settings.faults] if is_asked else []
+    lines = faults.lines(given, end.results, counts.not_applying)
+    if counts.left_out:
+        lines.append(faults.left_out(len(counts.left_out), is_saved=settings.save is not None))
+    return lines

@@ -1,0 +1,50 @@
+"""Written files: the reports and the baseline that a run leaves behind, and which of them could not be written.
+
+They are written before the terminal summary, so a failure is kept until there is a place to show it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
+from pytest_claude_latency.run.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFiles:
+    """What a run left behind."""
+
+    saved: str | None = None
+    """What to say of the baseline; `None` where none was saved."""
+    unwritten: tuple[str, ...] = ()
+    """A line for each file that could not be written."""
+    exit_status: int = pytest.ExitCode.OK
+    """What the run ends with if all else is well."""
+
+
+def write_files(session: Session, end: EndOfRun) -> WrittenFiles:
+    """Write what the run was asked to leave behind: reports, and a baseline."""
+    unwritten: list[str] = []
+    for form, path in session.settings.reports:
+        from pytest_claude_latency.report import formats
+
+        try:
+            formats.write(end.summary(), form, path)
+        except OSError as error:
+            unwritten.append(f"--latency-report: cannot write {path}: {error.strerror or error}")
+    # A report that could not be written is as bad as a crash: a job that reads it would see the one before.
+    status = pytest.ExitCode.INTERNAL_ERROR if unwritten else pytest.ExitCode.OK
+    saved = None
+    try:
+        saved = end.keep_baseline()
+    except FileError as error:
+        unwritten.append(f"--latency-save: {error.seen_from(session.config.rootpath)}")
+        status = pytest.ExitCode.INTERNAL_ERROR
+    except LatencyError as error:
+        unwritten.append(f"--latency-save: {error}")
+        status = status or pytest.ExitCode.TESTS_FAILED
+    return WrittenFiles(saved, tuple(unwritten), status)
