@@ -12,7 +12,6 @@ from pytest_claude_latency.collection.markers import marks_of
 from pytest_claude_latency.collection.selection import ANSWERS
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.measurement.made_up_answers import AnswersMarker
-from pytest_claude_latency.messages_api.request_pattern import Expected
 from pytest_claude_latency.simulation.answers import Answer, Pace
 
 ACCEPTED = 'accepted: texts and Answer(...), such as latency_answers("You will get a refund.", ttft="800ms")'
@@ -38,20 +37,17 @@ def _parsed(mark: pytest.Mark, origin: str) -> AnswersMarker:
     for value in mark.args:
         if not isinstance(value, str | Answer):
             raise LimitError(f"{origin}: {value!r} is not an answer; {ACCEPTED}")
+        # An `Answer` was checked when it was made. A text is checked here, where the place of the marker is known.
         try:
             answers.append(Answer(value) if isinstance(value, str) else value)
         except LimitError as error:
             raise LimitError(f"{origin}: {error}") from None
     pace = Pace.of(mark.kwargs.get("ttft"), mark.kwargs.get("tokens_per_second"), origin)
-    return AnswersMarker(tuple(answers), origin, pace, _pattern(mark.kwargs.get("when"), origin))
-
-
-def _pattern(when: Any, origin: str) -> tuple[tuple[str, Expected], ...]:
-    if when is None:
-        return ()
-    if not isinstance(when, Mapping) or not all(
+    when: Any = mark.kwargs.get("when")
+    pattern: Any = {} if when is None else when
+    if not isinstance(pattern, Mapping) or not all(
         isinstance(field, str) and (expected is None or isinstance(expected, str | int | float))
-        for field, expected in when.items()
+        for field, expected in pattern.items()
     ):
         raise LimitError(f"{origin}: when={when!r} is not understood; accepted: {WHEN}")
-    return tuple(when.items())
+    return AnswersMarker(tuple(answers), origin, pace, tuple(pattern.items()))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -98,6 +98,7 @@ def fault_items(item: pytest.Function, settings: Settings, counts: FaultCounts) 
     faults: tuple[FaultOfTest, ...] = ()
     with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
         faults = faults_of(item)
+        # Named once more: a fault of the option may be of a kind that is declared too, with other arguments.
         faults = _named([*faults, *_of_option(item, settings, faults, counts)])
     # an item with a fault has to run behind its test, and workers run them in any order
     if not settings.runs_faults or (settings.mode.records and hasattr(item.config, "workerinput")):
@@ -116,8 +117,10 @@ def _of_option(
     """Return the faults of the option that fit the recording of a test, and that it does not declare itself."""
     found: list[FaultOfTest] = []
     others = [fault for fault in settings.faults if all(fault != known.fault for known in declared)]
+    # A test under `@given` has no one recording: its examples would share one set of calls.
+    is_property_test = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     # only a replay looks at what is recorded: a run that records changes it meanwhile
-    if not others or settings.mode.records or not is_latency_test(item) or _is_property_test(item):
+    if not others or settings.mode.records or not is_latency_test(item) or is_property_test:
         return found
     recording: Recording | None = None
     with suppress(LatencyError):  # of a recording that cannot be read, its own test says so
@@ -128,13 +131,9 @@ def _of_option(
         try:
             if recording is None:
                 raise FaultError("nothing is recorded")
-            fault(recording)
+            fault(recording)  # only to see whether it fits: its item makes the recording anew when it is set up
         except FaultError:
             counts.not_applying.setdefault(fault.text(), set()).add(item.nodeid)
         else:
             found.append(FaultOfTest(fault.name, fault, Budget(), option=fault.text()))
     return found
-
-
-def _is_property_test(item: Any) -> bool:
-    return bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))

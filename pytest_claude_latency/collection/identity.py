@@ -56,6 +56,7 @@ class Identity:
         """What its recordings are called: class, function and parameters (the node id behind the file), and variant."""
         if self.variant is not None:
             return self.written.partition("::")[2] + self.variant.name
+        # A fault is put into the recording of the test as it is written, so it has the same name.
         return (self.nodeid if self.fault is None else self.written).partition("::")[2]
 
 

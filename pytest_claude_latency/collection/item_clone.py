@@ -70,6 +70,7 @@ def _clone_class(item_class: type[pytest.Function]) -> type[pytest.Function]:
     """
     from _pytest.unittest import TestCaseFunction
 
+    # The clone of a variant is cloned again for its samples, and has the class by then.
     if not issubclass(item_class, TestCaseFunction) or issubclass(item_class, _OwnName):
         return item_class
     return type(item_class.__name__, (_OwnName, item_class), {})

@@ -159,6 +159,7 @@ def _inherited_marks(node: pytest.Class) -> list[tuple[pytest.Mark, str]]:
             place = "::".join([node.nodeid.partition("::")[0], *ancestor.__qualname__.split(".")])
         else:
             place = f"{ancestor.__module__}.{ancestor.__qualname__}"
+        # From `__dict__`, since an attribute would come from the bases too. One mark may stand there without a list.
         listed = ancestor.__dict__.get("pytestmark", [])
         for decorator in listed if isinstance(listed, list) else [listed]:
             mark = decorator.mark if isinstance(decorator, pytest.MarkDecorator) else decorator
@@ -169,6 +170,7 @@ def _inherited_marks(node: pytest.Class) -> list[tuple[pytest.Mark, str]]:
 
 def shared_file(item: pytest.Item) -> Path:
     """Return the file in whose place shared recordings lie: one folder serves all test files next to it."""
+    # No test module has this name, so the recordings never meet those of one.
     return item.path.with_name("@shared.py")
 
 
@@ -196,7 +198,7 @@ def owners(items: Iterable[pytest.Item]) -> dict[tuple[Path, str], list[str]]:
 def let_owners_go_first(items: list[pytest.Item]) -> None:
     """Move the owner of each shared recording before the first test that reads it, so that one run can record both."""
     first_readers: dict[tuple[Path, str], pytest.Item] = {}
-    for item, shared, is_owner in list(_sharing(items)):
+    for item, shared, is_owner in list(_sharing(items)):  # all of them first: the loop moves items
         if not is_owner:
             first_readers.setdefault(shared, item)
         elif (reader := first_readers.get(shared)) is not None:

@@ -91,6 +91,7 @@ def _samples(item: pytest.Function, settings: Settings) -> list[pytest.Function]
     """Return the items that run the test's samples: the item itself where there is one sample."""
     numbers, identity = _sample_numbers(item, settings), identity_of(item)
     if len(numbers) == 1:
+        # Not always 1: a replay runs the samples that are recorded.
         give(item, replace(identity, sample=numbers[0]))
         return [item]
     clones = []
@@ -111,6 +112,7 @@ def _sample_numbers(item: pytest.Function, settings: Settings) -> Sequence[int]:
         file, test_id = place_of(item, item.nodeid)
         paths = recorded_samples(file, settings.cassettes, test_id)
         numbers = [int(path.name.removesuffix(".jsonl").rpartition(".")[2]) for path in paths]
+    # A test without a recording still runs once: its failure names the command that records it.
     return numbers[: settings.samples] or [1]
 
 
@@ -118,6 +120,7 @@ def identities(nodeids: Sequence[str]) -> Iterator[Identity]:
     """Yield the samples among node ids, told by their form alone: the controller of workers sees no items."""
     for nodeid in nodeids:
         test, _, number = nodeid.rpartition("sample-")
+        # "[sample-2]", or "[small-sample-2]" behind parameters of the test's own
         if test.endswith(("[", "-")) and number.endswith("]") and number[:-1].isdecimal():
             yield Identity(test[:-1] if test.endswith("[") else f"{test[:-1]}]", int(number[:-1]))
 

@@ -22,6 +22,7 @@ def is_latency_test(item: pytest.Item) -> bool:
     """Return whether the test carries a budget, variants, answers or a fault, or uses one of the fixtures."""
     if any(item.get_closest_marker(name) is not None for name in (BUDGET, VARIANTS, ANSWERS, FAULT)):
         return True
+    # Items of other collectors, such as those of a YAML file, know no fixtures.
     return not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
 

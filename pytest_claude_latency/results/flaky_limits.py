@@ -7,7 +7,7 @@ scatter is therefore taken to reach as far beyond the slowest sample as that lie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -17,7 +17,7 @@ from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import percentile
 from pytest_claude_latency.metrics.prompt_cache import kept_apart
-from pytest_claude_latency.metrics.sample import NEVER, Sample
+from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.metrics.series import Series
 
 PROPOSED: Final = "suggested"
@@ -54,22 +54,21 @@ def flaky_limits(series: Series, limits: Iterable[Limit]) -> tuple[FlakyLimit, .
     """Return those of a test's limits that lie inside the scatter of its samples, each once."""
     # What a cold and a warm prompt cache take is no scatter.
     groups = kept_apart(series.samples, lambda sample: sample.calls).values()
-    by_text = {limit.text(): limit for limit in limits}
-    found = [next(filter(None, (_flaky(group, limit, series) for group in groups)), None) for limit in by_text.values()]
-    return tuple(flaky for flaky in found if flaky is not None)
-
-
-def _flaky(samples: Sequence[Sample], limit: Limit, series: Series) -> FlakyLimit | None:
-    metric = METRICS[limit.metric]
-    if limit.statistic is not None or not limit.is_general or metric.kind != "duration":
-        return None
-    all_readings = [sample.reading(metric) for sample in samples]
-    readings = [reading for reading in all_readings if reading is not None and reading != NEVER]
-    if len(readings) < LEAST:
-        return None
-    median, slowest = percentile(readings, Fraction(1, 2)), max(readings)
-    # One that even the fastest sample breaks is no matter of chance.
-    if not min(readings) <= limit.value < slowest + (slowest - median):
-        return None
-    over = sum(reading > limit.value for reading in readings)
-    return FlakyLimit(limit, median, slowest, over, len(readings), series.exact)
+    found: list[FlakyLimit] = []
+    # each sample carries the limits of its test: by their texts they are one
+    for limit in {limit.text(): limit for limit in limits}.values():
+        metric = METRICS[limit.metric]
+        if limit.statistic is not None or not limit.is_general or metric.kind != "duration":
+            continue
+        for samples in groups:
+            all_readings = [sample.reading(metric) for sample in samples]
+            readings = [reading for reading in all_readings if reading is not None and reading != NEVER]
+            if len(readings) < LEAST:
+                continue
+            median, slowest = percentile(readings, Fraction(1, 2)), max(readings)
+            # One that even the fastest sample breaks is no matter of chance.
+            if min(readings) <= limit.value < slowest + (slowest - median):
+                over = sum(reading > limit.value for reading in readings)
+                found.append(FlakyLimit(limit, median, slowest, over, len(readings), series.exact))
+                break  # the largest group comes first, and one of them is enough to call the limit flaky
+    return tuple(found)

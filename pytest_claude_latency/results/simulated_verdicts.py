@@ -18,6 +18,7 @@ def decided_by(run_verdict: RunVerdict, simulation: Simulation) -> RunVerdict:
             continue
         if simulated.verdict == "inconclusive":
             return run_verdict
+        # It is decided now: what it says of `--latency-strict`, which fails what is not decided, goes.
         line = simulation.percentile_line(simulated)
         facts = dict(run_verdict.facts) | {"simulated": True, "recorded_verdict": run_verdict.verdict}
         return replace(

@@ -41,6 +41,11 @@ class Lenders:
     source: str
     count: int | None
 
+    def text(self) -> str:
+        """Return the call and what lent its times."""
+        lent = f"the {self.source} of the model" if self.count is None else f"{self.source} ({self.count})"
+        return f"call {self.call} ({self.model}) from {lent}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exceeded:
@@ -50,6 +55,13 @@ class Exceeded:
     worlds: int
     call: int | None = None
     call_worlds: int = 0
+
+    def text(self, worlds: int) -> str:
+        """Return in how many of all `worlds` the limit is broken."""
+        whose = ""
+        if self.call is not None:
+            whose = f", by the tail of call {self.call} in {_share(self.call_worlds, self.worlds)} of these"
+        return f"{self.limit} is broken in {_share(self.worlds, worlds)} of the worlds{whose}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +98,15 @@ class Simulation:
     def lines(self) -> list[str]:
         """Return what reports say of it."""
         failed = [f"{count} {ending}" for ending, count in sorted(self.endings.items())]
-        heads = [f"{name} {_spread(shares)}" for name, shares in self.spreads.items()]
+        heads = [
+            " ".join([name, *(f"{share} {duration.show(int(value))}" for share, value in shares.items())])
+            for name, shares in self.spreads.items()
+        ]
         lines = [f"simulated in {self.worlds:,} worlds (seed {self.seed}): {'; '.join(heads) or 'nothing measured'}"]
         lines += [f"simulated: {', '.join(failed)} of {self.worlds:,} worlds"] if failed else []
-        lines += [
-            f"simulated: {limit.limit} is broken in {_share(limit.worlds, self.worlds)} of the worlds{_whose(limit)}"
-            for limit in self.exceeded
-        ]
+        lines += [f"simulated: {limit.text(self.worlds)}" for limit in self.exceeded]
         lines += [self.percentile_line(simulated) for simulated in self.percentiles]
-        named = "; ".join(f"call {lender.call} ({lender.model}) from {_donors(lender)}" for lender in self.lenders)
+        named = "; ".join(lender.text() for lender in self.lenders)
         return [*lines, f"simulated: times of {named}"] if named else lines
 
     def percentile_line(self, simulated: SimulatedPercentile) -> str:
@@ -125,8 +137,8 @@ class Simulation:
                 for name, shares in self.spreads.items()
             },
             "exceeded": [
-                {"limit": one.limit, "worlds": one.worlds, "call": one.call, "call_worlds": one.call_worlds}
-                for one in self.exceeded
+                {"limit": limit.limit, "worlds": limit.worlds, "call": limit.call, "call_worlds": limit.call_worlds}
+                for limit in self.exceeded
             ],
             "percentiles": [
                 {
@@ -160,6 +172,7 @@ def simulate(
     spreads: dict[str, dict[str, float]] = {}
     for name in _SPREADS:
         readings = [reading for sample in samples if (reading := sample.reading(METRICS[name])) is not None]
+        # where one world never came to it, percentiles of the other worlds would look better than the test is
         if readings and NEVER not in readings:
             spreads[name] = {f"p{share}": percentile(readings, Fraction(share, 100)) for share in _SHARES}
     counts = [lender.count for lender in lenders]
@@ -217,6 +230,7 @@ def _exceeded(samples: Sequence[Sample], judgements: Iterable[Sequence[Judgement
     for sample in samples:
         for number, call in enumerate(sample.calls, 1):
             totals.setdefault(number, []).append(call.total or 0.0)
+    # against its own median, or the call that is always the longest would be named for every world
     usual = {number: percentile(values, Fraction(1, 2)) for number, values in totals.items()}
     worlds: Counter[str] = Counter()
     calls: dict[str, Counter[int]] = {}
@@ -244,22 +258,8 @@ def _exceeded(samples: Sequence[Sample], judgements: Iterable[Sequence[Judgement
     )
 
 
-def _spread(shares: Mapping[str, float]) -> str:
-    return " ".join(f"{share} {duration.show(int(value))}" for share, value in shares.items())
-
-
 def _share(worlds: int, of: int) -> str:
     return f"{round(100 * worlds / of, 1):g} %"
-
-
-def _whose(exceeded: Exceeded) -> str:
-    if exceeded.call is None:
-        return ""
-    return f", by the tail of call {exceeded.call} in {_share(exceeded.call_worlds, exceeded.worlds)} of these"
-
-
-def _donors(lender: Lenders) -> str:
-    return f"the {lender.source} of the model" if lender.count is None else f"{lender.source} ({lender.count})"
 
 
 def _seconds(span: float | None) -> float | None:

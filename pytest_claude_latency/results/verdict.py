@@ -102,6 +102,7 @@ def _on_percentile(
     # a skipped sample ran no code of the test, so it says nothing about its speed
     ran = [sample for sample in samples if sample.outcome != "skipped"]
     complete = [sample for sample in ran if not sample.incomplete]
+    # without a complete sample there is one verdict all the same: it says why nothing was judged
     groups = kept_apart(complete, lambda sample: sample.calls) or {"no cache": []}
     judgements = {cache: judge(limit, _measured(limit, group), most) for cache, group in groups.items()}
     largest, *others = judgements

@@ -65,6 +65,7 @@ class WhatIf:
         }
 
     def _saved(self, answer: WouldBe) -> float | None:
+        # a test that took no time at all has none of which a share could be saved
         if not self.now.elapsed or answer.elapsed is None:
             return None
         return 1 - answer.elapsed / self.now.elapsed

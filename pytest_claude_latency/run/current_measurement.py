@@ -193,15 +193,12 @@ class CurrentMeasurement:
             return self._responder_of_child()
         world = virtual_time.current()
         # A thread stays in the world of its test when that ends. Its calls must not count for the test that runs now.
-        if world is not None and world.ended and not self._serves(world):
-            return _EndedTest(world, self._warn)
+        if world is not None and world.ended:
+            # The world may be that of the measurement under way, or of a fixture.
+            served = () if self._measurement is None else (self._measurement, *self._fixtures)
+            if not any(measurement.lives_in(world) for measurement in served):
+                return _EndedTest(world, self._warn)
         return self._measurement
-
-    def _serves(self, world: virtual_time.WorldState) -> bool:
-        """Return whether a thread of an ended world may work for the measurement under way: its own, or a fixture's."""
-        if self._measurement is None:
-            return False
-        return any(measurement.lives_in(world) for measurement in (self._measurement, *self._fixtures))
 
     def _replays(self) -> bool:
         # Asked of the responder, so that a client of a thread whose test has ended needs no key either.

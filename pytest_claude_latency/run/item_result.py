@@ -88,8 +88,13 @@ def _warnings_of(test: LatencyTest) -> Iterator[str]:
     if stalled := machine_stalls.warning_of(measurement, is_recorded=records):
         yield stalled
     # A machine that stalls makes the program late too, and is told already.
-    elif records and not measurement.replays and (late := _late_program(measurement)):
-        yield late
+    elif records and not measurement.replays:
+        holds, exchanges = measurement.holds(), measurement.log.exchanges
+        if holds or any(exchange.pauses for exchange in exchanges):
+            from pytest_claude_latency.measurement import diagnosis  # only where there may be something to say
+
+            if late := diagnosis.late_program(exchanges, holds):
+                yield late
     if measurement.log.met_another_loop:
         yield messages.ANOTHER_LOOP
     if test.identity.variant is not None and measurement.log.count and not measurement.varied:
@@ -105,15 +110,6 @@ def _verdicts_on_client(test: LatencyTest, diagnosis: Diagnosis | None) -> Itera
     for finding in diagnosis.findings:
         if finding.rule in VERDICTS:
             yield f"{finding.fact}; {finding.remedy}"
-
-
-def _late_program(measurement: Measurement) -> str | None:
-    holds, exchanges = measurement.holds(), measurement.log.exchanges
-    if not holds and not any(exchange.pauses for exchange in exchanges):
-        return None
-    from pytest_claude_latency.measurement import diagnosis  # only where there may be something to say
-
-    return diagnosis.late_program(exchanges, holds)
 
 
 def result_of_unmeasured(item: pytest.Item, report: pytest.TestReport) -> TestResult:

@@ -58,6 +58,10 @@ def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
     properties: list[tuple[str, object]] = [("latency.verdict", run_verdict.verdict)]
     if run_verdict.value is not None:
         properties.insert(0, (f"latency.{run_verdict.about.replace(' ', '.')}", run_verdict.value))
+    # A failure as pytest shows it: the message, no traceback, and the place of the test.
+    failure = failure_of(run_verdict.message)
+    if failure.reprcrash is not None:
+        failure.reprcrash.path, failure.reprcrash.lineno = file, (line or 0) + 1
     session.testscollected += 1  # or the terminal would show more than 100 %
     last_failed = getattr(session.config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
     for when in ("call", "teardown"):
@@ -66,7 +70,7 @@ def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
             location=location,
             keywords={},
             outcome="failed" if when == "call" else "passed",
-            longrepr=_failure_text(run_verdict, location) if when == "call" else None,
+            longrepr=failure if when == "call" else None,
             when=when,
             user_properties=properties,
         )
@@ -75,11 +79,3 @@ def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
             # `--lf` reruns items, and this report is of none: the samples that the verdict rests on stand for it.
             last_failed.pop(key_of(report), None)
             last_failed.update(dict.fromkeys(ran.items, True))
-
-
-def _failure_text(run_verdict: RunVerdict, location: tuple[str, int | None, str]) -> Any:
-    """Return a failure as pytest shows it: the message, no traceback, and the place of the test."""
-    failure = failure_of(run_verdict.message)
-    if failure.reprcrash is not None:
-        failure.reprcrash.path, failure.reprcrash.lineno = location[0], (location[1] or 0) + 1
-    return failure
