@@ -38,7 +38,7 @@ class Compression:
             encoder = _encoder_of(recorded)
             if encoder is None and recorded in named:
                 warn(_NOT_INSTALLED.format(encoding=recorded, libraries=_LIBRARIES.get(recorded, "none is known")))
-        self._encode, self._finish = encoder or (_as_it_is, bytes)
+        self._encode, self._finish = encoder or (bytes, bytes)  # of bytes, `bytes` returns them as they are
         self.encoding = None if encoder is None else recorded
         """How the body travels; `None` if it is not compressed."""
         self.headers = [] if encoder is None else [f"content-encoding: {recorded}"]
@@ -140,7 +140,3 @@ _OTHERS: Final = {
     "zstd": (("compression.zstd", _pythons_zstd), ("backports.zstd", _pythons_zstd), ("zstandard", _zstandard)),
 }
 """The libraries by which clients decompress the other encodings, and what makes an encoder of each."""
-
-
-def _as_it_is(data: bytes) -> bytes:
-    return data

@@ -72,10 +72,6 @@ _TIMEOUTS = frozenset({"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTim
 _NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 
 
-def _say_nothing(message: str) -> None:
-    """Take no notice of a warning: nobody reads it."""
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class Playback:
@@ -89,7 +85,7 @@ class Playback:
     """The place of the exchange in its recording."""
     slack: Nanoseconds = _LEAST_SLACK
     """How long the program may go on past the point where the recorded one stopped."""
-    warn: Callable[[str], None] = _say_nothing
+    warn: Callable[[str], None] = lambda message: None
     """Tells the user of the test that something is not quite as it was recorded."""
 
     @property

@@ -69,7 +69,7 @@ class MadeUpAnswers:
             measurement.misses.stop(_NO_MESSAGE.format(origin=self._markers[0].origin, **facts))
         place = next((place for place, marker in enumerate(self._markers) if fits(request, marker.when)), None)
         if place is None:
-            listed = "\n".join(f"  marker    {marker.origin} {_when(marker)}" for marker in self._markers)
+            listed = "\n".join(f"  marker    {marker.origin} when={dict(marker.when)!r}" for marker in self._markers)
             measurement.misses.stop(_FITS_NONE.format(markers=listed, **facts))
         marker = self._markers[place]
         with self._lock:
@@ -96,7 +96,3 @@ class MadeUpAnswers:
             for marker, given in zip(self._markers, self._given, strict=True)
             if given < len(marker.answers)
         ]
-
-
-def _when(marker: AnswersMarker) -> str:
-    return f"when={dict(marker.when)!r}"

@@ -7,7 +7,7 @@ says so next to its verdict. The prompt itself is never kept, only a hash of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -33,6 +33,8 @@ def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
     answer = read(attempts[-1], until="message_start")
     thinking, most = _get(body.get("thinking"), "type"), _get(body.get("thinking"), "budget_tokens")
     client = client_of(request)
+    prompt = {name: body[name] for name in _PROMPT if name in body}
+    text = json.dumps(prompt, sort_keys=True)  # keys in one order, all ASCII: the same on every machine
     conditions = {
         "speed": answer.speed or body.get("speed"),
         "region": answer.region or body.get("inference_geo"),
@@ -42,15 +44,9 @@ def conditions_of(attempts: Sequence[Exchange]) -> dict[str, str]:
         "prompt_cache": "warm" if answer.usage.cache_read else "cold" if answer.usage.cache_write else None,
         # Only the line: with the exact version, each update of the SDK would look like a change of conditions.
         "sdk": release_line(client).removeprefix("anthropic ") if client else None,
-        "prompt": _prompt_hash(body),
+        "prompt": sha256(text.encode()).hexdigest()[:12] if prompt else None,
     }
     return {name: value for name, value in conditions.items() if isinstance(value, str) and value}
-
-
-def _prompt_hash(body: Mapping[str, Any]) -> str | None:
-    prompt = {name: body[name] for name in _PROMPT if name in body}
-    text = json.dumps(prompt, sort_keys=True)  # keys in one order, all ASCII: the same on every machine
-    return sha256(text.encode()).hexdigest()[:12] if prompt else None
 
 
 def _get(value: object, key: str) -> Any:

@@ -36,8 +36,17 @@ def other_requests(calls: Sequence[Attempts], now: Nanoseconds) -> tuple[OtherRe
     polls = polled(attempts[0].request for attempts in others)
     found: dict[Poll | int, OtherRequests] = {}
     for place, attempts in enumerate(sorted(others, key=lambda attempts: attempts[0].sent)):
-        request = _request(attempts, now)
-        poll = poll_of(attempts[0].request)
+        first = attempts[0]
+        sent, is_session = seconds(first.sent), form_of(first.request) == "session"
+        first_message = measure(attempts).ttft if is_session else None
+        request = OtherRequests(
+            kind="session" if is_session else "request",
+            title=first.request.title,
+            sent=sent,
+            ended=seconds(max(ended(attempt, now) for attempt in attempts)),
+            first_message=None if first_message is None else sent + first_message,
+        )
+        poll = poll_of(first.request)
         if poll not in polls or poll is None:
             found[place] = request
         elif poll not in found:
@@ -46,16 +55,3 @@ def other_requests(calls: Sequence[Attempts], now: Nanoseconds) -> tuple[OtherRe
             earlier = found[poll]
             found[poll] = replace(earlier, ended=max(earlier.ended, request.ended), count=earlier.count + 1)
     return tuple(found.values())
-
-
-def _request(attempts: Attempts, now: Nanoseconds) -> OtherRequests:
-    first = attempts[0]
-    sent, is_session = seconds(first.sent), form_of(first.request) == "session"
-    first_message = measure(attempts).ttft if is_session else None
-    return OtherRequests(
-        kind="session" if is_session else "request",
-        title=first.request.title,
-        sent=sent,
-        ended=seconds(max(ended(attempt, now) for attempt in attempts)),
-        first_message=None if first_message is None else sent + first_message,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypeVar
 
@@ -88,7 +88,15 @@ def series_of(results: Iterable[Measured]) -> dict[str, Series]:
         LatencyError: the samples of a test were measured in different ways.
     """
     tests = by_test(result for result in results if result.outcome in _USED and not result.simulated)
-    return {nodeid: _series(nodeid, samples) for nodeid, samples in tests.items()}
+    found: dict[str, Series] = {}
+    for nodeid, measured in tests.items():
+        kinds = {(result.mode, result.clock) for result in measured}
+        if len(kinds) > 1:  # for example, `record-missing` replays some samples and records the others
+            raise LatencyError(f"{nodeid}: some of its samples were replayed and some were not; these are never mixed")
+        mode, clock = kinds.pop()
+        samples = tuple(sample_of(result).comparable() for result in measured)
+        found[nodeid] = Series(nodeid=nodeid, mode=mode, clock=clock, samples=samples)
+    return found
 
 
 def refuse_other_kind(before: Series, after: Series) -> None:
@@ -100,13 +108,3 @@ def refuse_other_kind(before: Series, after: Series) -> None:
     # A replay measures the program, a live run the API too: a difference would mean neither.
     if before.kind != after.kind:
         raise LatencyError(f"{after.nodeid} was {before.kind} before and {after.kind} now; these are never compared")
-
-
-def _series(nodeid: str, results: Sequence[Measured]) -> Series:
-    kinds = {(result.mode, result.clock) for result in results}
-    if len(kinds) > 1:  # for example, `record-missing` replays some samples and records the others
-        raise LatencyError(f"{nodeid}: some of its samples were replayed and some were not; these are never mixed")
-    mode, clock = kinds.pop()
-    return Series(
-        nodeid=nodeid, mode=mode, clock=clock, samples=tuple(sample_of(result).comparable() for result in results)
-    )

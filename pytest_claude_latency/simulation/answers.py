@@ -66,7 +66,14 @@ class Answer:
         except (TypeError, ValueError):
             raise LimitError(f"Answer: tool_use={self.tool_use!r} is not understood; accepted: {_TOOLS}") from None
         for name, value in tools:
-            _check_tool(name, value)
+            if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
+                raise LimitError(f"Answer: {name!r} cannot be the name of a tool; accepted: letters, digits, _ and -")
+            if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+                raise LimitError(f"Answer: the input of {name} is {value!r}; accepted: a mapping with texts as keys")
+            try:
+                json.dumps(value, allow_nan=False)  # Python would write NaN and infinity, which are no JSON
+            except (TypeError, ValueError, RecursionError) as error:
+                raise LimitError(f"Answer: the input of {name} cannot be JSON: {error}") from None
         if not self.text and not tools:
             raise LimitError(f"Answer: it is empty; accepted: Answer(text), Answer({_TOOLS})")
         object.__setattr__(self, "tool_use", tools)
@@ -76,17 +83,6 @@ class Answer:
     def tools(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
         """The names and inputs of the tools it uses."""
         return tuple(self.tool_use)  # type: ignore[arg-type]  # pairs, since it was made
-
-
-def _check_tool(name: object, value: object) -> None:
-    if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
-        raise LimitError(f"Answer: {name!r} cannot be the name of a tool; accepted: letters, digits, _ and -")
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise LimitError(f"Answer: the input of {name} is {value!r}; accepted: a mapping with texts as keys")
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise LimitError(f"Answer: the input of {name} cannot be JSON: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

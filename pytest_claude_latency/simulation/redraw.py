@@ -209,20 +209,19 @@ class Donors:
         """Return the exchange of a call with the times of one of these."""
         if self.profile is None:
             return call.with_rhythm(random.choice(self.rhythms))
-        return call.with_rhythm(_of_profile(call, self.profile, random))
-
-
-def _of_profile(call: TimedCall, profile: Profile, random: Random) -> Rhythm:
-    """Return a rhythm as the profile of its model says, with the call's own distribution of content."""
-    own, usage = call.rhythm, call.times.answer.usage
-    uncached, cached = (usage.input or 0) + (usage.cache_write or 0), usage.cache_read or 0
-    luck, speed = random.lognormvariate(0, profile.ttft.sigma), profile.tokens_per_second
-    pace = random.triangular(speed.low, speed.high, speed.median)
-    if not call.times.answer.streamed:
-        waiting = profile.usual_total(usage.output or 1, uncached, cached) * luck
-        return Rhythm(round(waiting), own.headers, 0, 1, own.curve, ())
-    waiting = profile.usual_ttft(uncached, cached) * luck
-    return Rhythm(round(waiting), own.headers, round(call.units * SECOND / pace), call.units, own.curve, ())
+        usage, speed = call.times.answer.usage, self.profile.tokens_per_second
+        uncached, cached = (usage.input or 0) + (usage.cache_write or 0), usage.cache_read or 0
+        # Both are drawn also where only one is used: what is drawn next must not depend on whether a call streams.
+        luck = random.lognormvariate(0, self.profile.ttft.sigma)
+        pace = random.triangular(speed.low, speed.high, speed.median)
+        if call.times.answer.streamed:
+            waiting, units = self.profile.usual_ttft(uncached, cached) * luck, call.units
+            span = round(units * SECOND / pace)
+        else:
+            waiting, units, span = self.profile.usual_total(usage.output or 1, uncached, cached) * luck, 1, 0
+        # A profile says nothing of headers, nor of where content comes in its time: both stay the call's own.
+        own = call.rhythm
+        return call.with_rhythm(Rhythm(round(waiting), own.headers, span, units, own.curve, ()))
 
 
 class NoDonorError(LatencyError):

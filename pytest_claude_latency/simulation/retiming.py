@@ -7,7 +7,7 @@ that was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pytest_claude_latency.cassettes.recording import Recording
@@ -61,24 +61,20 @@ def with_exchanges(recording: Recording, changed: Mapping[int, Exchange]) -> Rec
     """
     exchanges = [changed.get(place, exchange) for place, exchange in enumerate(recording.exchanges)]
     if all(_length(new) == _length(old) for new, old in zip(exchanges, recording.exchanges, strict=True)):
+        # Each answer ends when it did, so every request is sent when it was.
         return replace(recording, exchanges=tuple(exchanges)) if changed else recording
-    sent = _sent(recording.exchanges, exchanges)
-    exchanges = [replace(exchange, sent=instant) for exchange, instant in zip(exchanges, sent, strict=True)]
-    return replace(recording, exchanges=tuple(exchanges))
-
-
-def _sent(before: Sequence[Exchange], now: Sequence[Exchange]) -> list[Nanoseconds]:
-    """Return when each of the exchanges is sent `now`, if they were sent as they were `before`."""
-    ends = [exchange.sent + _length(exchange) for exchange in before]
+    ends = [exchange.sent + _length(exchange) for exchange in recording.exchanges]
     instants: list[Nanoseconds] = []
-    for place, exchange in enumerate(before):
+    for place, exchange in enumerate(recording.exchanges):
         ended = [earlier for earlier in range(place) if ends[earlier] <= exchange.sent]
         sent = exchange.sent
         if ended:
             pause = exchange.sent - max(ends[earlier] for earlier in ended)
-            sent = pause + max(instants[earlier] + _length(now[earlier]) for earlier in ended)
+            sent = pause + max(instants[earlier] + _length(exchanges[earlier]) for earlier in ended)
+        # A request that waited for nothing still comes behind the one before it.
         instants.append(max(sent, *instants[-1:]) if instants else sent)
-    return instants
+    exchanges = [replace(exchange, sent=instant) for exchange, instant in zip(exchanges, instants, strict=True)]
+    return replace(recording, exchanges=tuple(exchanges))
 
 
 def _length(exchange: Exchange) -> Nanoseconds:

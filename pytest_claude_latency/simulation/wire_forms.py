@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pytest_claude_latency.messages_api import aws_event_stream
@@ -46,16 +46,16 @@ def stream_of(message: Message, request: Request) -> list[Part]:
         return list(_chat_events(message, counts=counts))
     if form == "converse":
         return list(_converse_events(message))
-    is_framed = provider_of(request) == "bedrock"
-    events = message.events()
-    return [Part(_framed(event) if is_framed else encoded(event), holds_content(event)) for event in events]
-
-
-def _framed(event: Mapping[str, Any]) -> bytes:
-    """Return an event of the Messages API as Bedrock's `invoke` sends it."""
-    text = json.dumps(event, ensure_ascii=False).encode()
-    payload = json.dumps({"bytes": base64.b64encode(text).decode()}).encode()
-    return aws_event_stream.frame(aws_event_stream.EVENT | {":event-type": "chunk"}, payload)
+    if provider_of(request) != "bedrock":
+        return [Part(encoded(event), holds_content(event)) for event in message.events()]
+    parts = []
+    for event in message.events():
+        # Bedrock's `invoke` sends each event of the Messages API as base64 in a frame of its own.
+        text = json.dumps(event, ensure_ascii=False).encode()
+        payload = json.dumps({"bytes": base64.b64encode(text).decode()}).encode()
+        frame = aws_event_stream.frame(aws_event_stream.EVENT | {":event-type": "chunk"}, payload)
+        parts.append(Part(frame, holds_content(event)))
+    return parts
 
 
 # ── Converse ──
