@@ -111,6 +111,7 @@ def _encoder_of(encoding: str) -> tuple[Callable[[bytes], bytes], Callable[[], b
     """Return an encoder; `None` where the library is not installed without which nobody can decompress it either."""
     if encoding in _WINDOWS:
         deflate = zlib.compressobj(level=1, wbits=_WINDOWS[encoding])
+        # Without the flush, the end of a chunk would arrive with the next one, and too late.
         return lambda data: deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH), deflate.flush
     for name, make in _OTHERS.get(encoding, ()):
         try:

@@ -159,6 +159,7 @@ class Passage:
             INSIDE_A_DOOR.reset(self._token)
         with _LOCK:
             _ON_THEIR_WAY[self.destination] -= 1
+            # `passing` looks for the destination itself, and one with a count of 0 is still there.
             if not _ON_THEIR_WAY[self.destination]:
                 del _ON_THEIR_WAY[self.destination]
             if not self.is_carried:

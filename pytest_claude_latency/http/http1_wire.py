@@ -87,6 +87,7 @@ class _Chunked:
                 self._after_data = not self._left
                 body.append(piece)
                 continue
+            # A line may arrive in parts: what is there of it is kept.
             line, newline, data = data.partition(b"\n")
             self._line += line + newline
             if newline:
@@ -288,6 +289,7 @@ class _PlayedInput(io.RawIOBase):
                 if error.name == "RemoteProtocolError":
                     return 0  # the server closed the connection
                 raise _error_of_a_socket(error) from None
+        # Less than the buffer holds: a read must not wait for the chunk behind this one.
         piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(piece)] = piece
         return len(piece)

@@ -69,6 +69,7 @@ class ReplayTransport:
         return None if self._connections is None else self._connections.turn(event, self._playback.got_connection)
 
     def _patience(self, request: Any) -> float | None:
+        # Over HTTP/2 the pool has given a connection: the wait for a stream of it has no time-out.
         has_none = self._connections is not None and self._connections.are_streams
         return None if has_none else request.extensions.get("timeout", {}).get("pool")
 

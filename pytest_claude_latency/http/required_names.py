@@ -116,6 +116,7 @@ def _has(module: str, name: str) -> bool:
         return False
     for step in name.split("."):
         if not hasattr(value, step):
+            # Its code names what it assigns, so no object is made only to look at it.
             make = getattr(value, "__init__", None)
             return isinstance(value, type) and step in getattr(getattr(make, "__code__", None), "co_names", ())
         value = getattr(value, step)

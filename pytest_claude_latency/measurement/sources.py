@@ -102,7 +102,17 @@ class SequentialSource:
 
     def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback:
         """Return the next exchange. If none is left the request is a miss."""
-        recorded, sent = self._next(request.content), measurement.now()
+        recorded = None
+        with self._lock:
+            for place, exchange in enumerate(self._rest):
+                fault = exchange.fault
+                if fault is not None and self._asked.setdefault(fault.call, request.content) != request.content:
+                    continue
+                if fault is None or not fault.is_endless:
+                    del self._rest[place]
+                recorded = exchange
+                break
+        sent = measurement.now()
         if recorded is None:
             measurement.misses.stop(_ONE_TOO_MANY.format(request=request.title, total=self._total))
 
@@ -110,17 +120,6 @@ class SequentialSource:
             measurement.misses.stop(_hangs(exchange, measurement.now() - sent) or _READS_ON)
 
         return Playback(recorded, measurement, stop, warn=measurement.warn)
-
-    def _next(self, asked: bytes) -> Exchange | None:
-        with self._lock:
-            for place, exchange in enumerate(self._rest):
-                fault = exchange.fault
-                if fault is not None and self._asked.setdefault(fault.call, asked) != asked:
-                    continue
-                if fault is None or not fault.is_endless:
-                    del self._rest[place]
-                return exchange
-        return None
 
 
 def _hangs(exchange: Exchange, waited: Nanoseconds) -> str | None:

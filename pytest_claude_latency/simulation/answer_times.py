@@ -53,6 +53,7 @@ class Change:
 
     def applied(self, span: Nanoseconds) -> Nanoseconds:
         """Return how long a part takes that took `span`."""
+        # More may be taken off than the part has: no answer comes before it is asked for.
         return max(0, rounded(span * self.factor) + self.more)
 
 
@@ -92,6 +93,7 @@ class AnswerTimes:
         if name == "total":
             return Stretch(0, last)
         if name == "ttft":
+            # Without content a reader waits for the end of the message, and not for the bytes behind it.
             ended = answer.complete if answer.failed is None else answer.failed
             otherwise = last if ended is None else self._first_chunk + ended
             return Stretch(0, self.contents[0] if self.contents else otherwise)
@@ -102,6 +104,7 @@ class AnswerTimes:
             return Stretch(first, latest) if name == "output" else Stretch(latest, last)
         began = self._first_chunk + answer.thinking[0]
         answered = (self._first_chunk + delta.at for delta in answer.deltas if delta.kind != "thinking")
+        # Where nothing but thinking comes, the part ends with the last piece of it.
         return Stretch(began, next((place for place in answered if place >= began), max(began, latest)))
 
     @cached_property
@@ -116,6 +119,7 @@ class AnswerTimes:
         connect, response, end = exchange.connect, exchange.response, exchange.end
         if connect is not None:
             at = next(rest)
+            # A connection has two instants: the second one, too, counts from when the request was sent.
             connect = replace(connect, at=at, duration=next(rest) - at)
         if response is not None:
             response = replace(response, at=next(rest))

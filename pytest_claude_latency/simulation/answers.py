@@ -76,7 +76,9 @@ class Answer:
                 raise LimitError(f"Answer: the input of {name} cannot be JSON: {error}") from None
         if not self.text and not tools:
             raise LimitError(f"Answer: it is empty; accepted: Answer(text), Answer({_TOOLS})")
+        # The value is frozen, and what was given may be an iterator, which can be read only once.
         object.__setattr__(self, "tool_use", tools)
+        # Only to refuse it here, at the line that makes the answer.
         Pace.of(self.ttft, self.tokens_per_second, "Answer")
 
     @property
@@ -106,6 +108,7 @@ class Pace:
         speed = tokens_per_second
         if speed is None:
             return cls(first)
+        # `True` is an `int`, and would be a token a second.
         if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < math.inf:
             raise LimitError(f"{origin}: tokens_per_second={speed!r} is not understood; accepted: a number above 0")
         return cls(first, float(speed))
@@ -149,6 +152,7 @@ def made_up(
     assert pace.tokens_per_second is not None
     sent = Exchange(sent=0, request=replace(request, invocation=None))
     if asks_to_stream(request):
+        # The first token has come at `ttft`, so the pace is that of the others.
         last = pace.ttft + round(max(tokens - 1, 0) * SECOND / pace.tokens_per_second)
         parts = _timed(stream_of(message, request), pace.ttft, last)
         headers = max(pace.ttft - _BEFORE_CONTENT, 0)
@@ -171,6 +175,7 @@ def _message(request: Request, answer: Answer, number: int) -> Message:
         blocks.append(tool_use_block("tool_use", f"toolu_made_up_{number}_{place}", name, _pieces(text)))
         texts.append(text)
     body = messages_body(request)
+    # Not escaped: the six characters of an escape would count as more than a token.
     prompt = json.dumps([body.get(key) for key in ("system", "messages", "tools")], ensure_ascii=False)
     usage = {"input_tokens": tokens_in(prompt), "output_tokens": sum(map(tokens_in, texts))}
     return Message(

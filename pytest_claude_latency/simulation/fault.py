@@ -73,6 +73,7 @@ class Fault(ABC):
         return isinstance(other, Fault) and self.text() == other.text()
 
     def __hash__(self) -> int:
+        # Not of its arguments: a mapping has no hash.
         return hash(self.text())
 
     def __repr__(self) -> str:
@@ -120,12 +121,14 @@ class FaultOfCalls(Fault):
             raise self.refused(_CALL.format(value=self.call))
         if self.when is not None and not _is_condition(self.when):
             raise self.refused(_WHEN.format(value=self.when))
+        # `trickled` has an `every` of its own, which is a duration.
         if "every" not in self.spans and not isinstance(self.every, bool):
             raise self.refused(_EVERY.format(value=self.every))
         if (self.call is not None) + (self.when is not None) + (self.every is True) > 1:
             raise self.refused(_SEVERAL)
         for argument in self.spans:
             try:
+                # A duration that is not given is `None`.
                 durations.parse(getattr(self, argument) or 0)
             except LimitError as error:
                 raise self.refused(f"{argument}={error}") from None
@@ -210,9 +213,10 @@ class InjectedFault(FaultOfCalls):
         for places in self.calls_in(recording):
             first, answered = recording.exchanges[places[0]], recording.exchanges[places[-1]]
             try:
+                # A refusal names the time at which its limits end, on the calendar of the recording.
                 instead = self.instead_of(answered, began + timedelta(microseconds=first.sent // MICROSECOND))
             except FaultError as reason:
-                reasons.append(f"call {numbers[places]} {reason}")
+                reasons.append(f"call {numbers[places]} {reason}")  # no error yet: another call may have a place for it
                 continue
             # Its recorded attempts are marked as well: what is left of them answers nobody else's request.
             mark = FaultMark(numbers[places])
@@ -221,6 +225,7 @@ class InjectedFault(FaultOfCalls):
             injected[places[0]] = replace(instead, sent=first.sent, fault=fault)
         if not injected:
             raise FaultError(f"{self.text()} fits no call: {'; '.join(reasons)}")
+        # An endless one stands there once: whoever plays it does not use it up.
         times = 1 if self.times == "always" else self.times
         exchanges: list[Exchange] = []
         for place, exchange in enumerate(recording.exchanges):
@@ -231,6 +236,7 @@ class InjectedFault(FaultOfCalls):
 
 def is_count(value: object) -> bool:
     """Return whether a value is a whole number from 1."""
+    # `True` is an `int`, too.
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 

@@ -61,11 +61,13 @@ def _fault(text: str) -> Fault:
     try:
         return FAULTS[name](**arguments)
     except TypeError as error:  # an argument that it does not have, or one that is missing
+        # Python names `__init__`, which the user did not write.
         reason = str(error).partition("() ")[2] or str(error)
         raise FaultError(_ARGUMENTS.format(name=name, reason=reason, accepted=_ACCEPTED)) from None
 
 
 def _value(text: str) -> Any:
+    # Read part by part, since without its quotes it is no Python.
     if text.startswith("{") and text.endswith("}"):
         pairs = [pair.partition(":") for pair in _split(text[1:-1], ",") if pair.strip()]
         return {str(_value(field.strip())): _value(expected.strip()) for field, _, expected in pairs}

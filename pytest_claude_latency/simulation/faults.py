@@ -61,6 +61,7 @@ class slower(FaultOfCalls):  # noqa: N801 - users write it as they would call a 
 
     def __call__(self, recording: Recording) -> Recording:
         """Return the recording with slower answers. They are the API's own, so none is put in front of another."""
+        # For its error: without a call that it fits, the recording would come back as it is.
         self.calls_in(recording)
         for part in _PARTS:
             recording = stretched(recording, part, self._change(part), self.chosen)
@@ -271,6 +272,7 @@ class refused(InjectedFault):  # noqa: N801
 
     def instead_of(self, answered: Exchange, moment: datetime) -> Exchange:
         """Return an attempt without a connection. The error has no text, so each client library gives its own."""
+        # Without a connection and a response: an instant in them would say that the host was reached.
         return Exchange(answered.sent, answered.request, end=End(_ROUND_TRIP, "ConnectError"))
 
 

@@ -63,6 +63,7 @@ def fits_of(recordings: Iterable[Recording]) -> tuple[dict[str, Fit], dict[str, 
 def _fit(model: str, calls: Sequence[Call]) -> Fit:
     streamed = tuple(call for call in calls if call.streamed)
     others = tuple(call for call in calls if not call.streamed)
+    # Where all answers are short, their paces are better than none.
     speeds = [
         call.output_tokens_per_second
         for call in streamed
@@ -93,6 +94,7 @@ def _first_token(calls: Sequence[Call]) -> FirstToken:
         tokens = [prompt[column] for prompt in prompts]
         if len(calls) >= _FEWEST_TO_SLOPE and max(tokens) - min(tokens) >= _LEAST_SPREAD:
             used.append(column)
+            # In thousands, as a profile has them.
             columns.append([count / 1000 for count in tokens])
     factors = _by_shares(columns, times)
     slopes = dict(zip(used, factors[1:], strict=True))
@@ -103,6 +105,7 @@ def _first_token(calls: Sequence[Call]) -> FirstToken:
     # The median is what half of the calls keep, so the fit is moved there as a whole.
     middle = median(shares)
     logs = [math.log(share / middle) for share in shares]
+    # Each factor that was fitted takes a degree of freedom: without that, few calls would seem to vary less.
     sigma = math.sqrt(sum(log * log for log in logs) / max(len(logs) - len(factors), 1))
     base = factors[0] * middle
     return FirstToken(
@@ -129,6 +132,7 @@ def _by_shares(columns: Sequence[Sequence[float]], times: Sequence[float]) -> li
     for _ in range(_ROUNDS):
         rows = range(len(times))
         expected = [sum(factor * column[row] for factor, column in zip(factors, columns, strict=True)) for row in rows]
+        # Divided by what is expected, so that the fit is of shares. That changes with each fit: hence the rounds.
         weights = [1 / max(value, 1e-6) ** 2 for value in expected]
         factors = _without_negatives(columns, times, weights)
     return factors
@@ -158,9 +162,10 @@ def _least_squares(columns: Sequence[Sequence[float]], times: Sequence[float], w
         for one in columns
     ]
     for place in range(size):
+        # The largest one: division by a small number would blow up the error of every row.
         pivot = max(range(place, size), key=lambda row: abs(table[row][place]))
         table[place], table[pivot] = table[pivot], table[place]
-        if not table[place][place]:
+        if not table[place][place]:  # this column follows from the others, and gets no share
             continue
         for row in range(size):
             if row != place:

@@ -80,6 +80,7 @@ class Profile(_Struct, frozen=True):
         """Return how long an answer of so many tokens takes that does not stream."""
         if self.unstreamed is not None:
             return round((self.unstreamed.base + self.unstreamed.per_token * tokens) * MILLISECOND)
+        # Without times of its own it takes as long as a stream of the same answer.
         return round((self.ttft.at(uncached, cached) + 1000 * tokens / self.tokens_per_second.median) * MILLISECOND)
 
 
@@ -99,7 +100,7 @@ class Profiles:
         """
         try:
             file = msgspec.json.decode(text.encode(), type=_File)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError) as error:  # the second one, if it is nested too deeply
             raise LatencyError(f"it is no file of profiles: {error}; claude-latency profile writes one") from None
         for number, profile in enumerate(file.profiles):
             if problem := _problem(profile):
@@ -115,6 +116,7 @@ class Profiles:
         """Return the profile of a model; None if there is none."""
         if model is None:
             return None
+        # Not `fnmatch`, which ignores case on some systems.
         fits = (profile for profile in self.profiles if any(fnmatchcase(model, name) for name in profile.models))
         return next(fits, None)
 

@@ -107,6 +107,7 @@ class TimedCall:
     @cached_property
     def kind(self) -> Kind:
         """What makes it like other calls."""
+        # Powers of two: exact sizes would leave each call the only one of its kind.
         usage, answer = self.times.answer.usage, self.times.answer
         prompt = max((usage.input or 0) + (usage.cache_write or 0) - 1, 0) // _SHORT_PROMPT
         output = 0 if answer.streamed else (usage.output or 0).bit_length()
@@ -131,6 +132,7 @@ class TimedCall:
             is_stall = gap > max(_STALL_FACTOR * usual, _STALL)
             if is_stall:
                 stalls.append(Stall(number / len(gaps), gap - usual))
+            # A stall counts as a usual gap here: what it has more is lent by itself, and not stretched with the span.
             passed += usual if is_stall else gap
             curve.append(passed)
         waiting = contents[0] - self.connected
@@ -257,6 +259,7 @@ def find_donors(own: Sequence[Recording], others: Sequence[TimedCall], profiles:
         profile = profiles.of(model)
         if len(mine) >= FEWEST:
             found[number] = Donors("its own samples", tuple(mine))
+        # Without a profile, few donors are better than none. From a single one all worlds would be the same.
         elif len(alike) >= FEWEST or (profile is None and len(alike) > 1):
             found[number] = Donors("recordings of the folder", tuple(alike))
         elif profile is not None:
@@ -282,6 +285,7 @@ class Worlds:
     def world(self, number: int) -> Recording:
         """Return the world of this number, from 1: the contents of a sample in turn, with redrawn times."""
         recording, calls = self._samples[(number - 1) % len(self._samples)]
+        # A text is the same seed in every process. A hash of these three would not be: Python salts it.
         random = Random(f"{self._seed}/{self._nodeid}/{number}")
         changed = {
             place: self._donors[call.number].drawn(call, random)

@@ -89,10 +89,12 @@ def refusal(request: Request, status: int, *, moment: datetime, retry_after: Nan
 
     `moment` is when it answers. `retry_after` is sent where it is given; otherwise as the provider does.
     """
+    # Ids follow from the request, so that every run gets the same ones.
     mark = sha256(request.content).hexdigest()
     provider = provider_of(request)
     waits: Headers = () if retry_after is None else (("retry-after", _seconds(retry_after)),)
     if provider == "bedrock":
+        # A status that Bedrock does not document comes with its most general error.
         status, name, text = _BEDROCK.get(status, (status, *_BEDROCK[500][1:]))
         ids = f"{mark[:8]}-{mark[8:12]}-4{mark[13:16]}-a{mark[17:20]}-{mark[20:32]}"
         named = (("content-type", "application/json"), ("x-amzn-requestid", ids), ("x-amzn-errortype", name))
@@ -125,6 +127,7 @@ def error_event(exchange: Exchange, status: int = OVERLOADED) -> bytes:
     name, text = _named(status)
     if is_event_stream_of_aws(exchange):
         _, exception, words = _BEDROCK[status]
+        # In a stream, AWS begins the names of the same exceptions with a small letter.
         headers = {":exception-type": exception[0].lower() + exception[1:], ":content-type": "application/json"}
         return aws_frame({**headers, ":message-type": "exception"}, _json({"message": words}))
     if form_of(exchange.request) == "chat":
@@ -138,6 +141,7 @@ def malformed_event(exchange: Exchange) -> bytes:
     form = form_of(exchange.request)
     if form == "converse":
         return _content_frame("contentBlockDelta", b'{"contentBlockIndex":0,"delta":{"te')
+    # Frames of AWS around it stay whole: a wrong checksum would be another fault.
     broken = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_del'
     if is_event_stream_of_aws(exchange):
         return _content_frame("chunk", _json({"bytes": base64.b64encode(broken).decode()}))
@@ -162,6 +166,7 @@ def opening(exchange: Exchange) -> bytes:
     if form_of(exchange.request) == "chat":
         return b""  # its first chunk may bring content already
     if is_event_stream_of_aws(exchange):
+        # A frame begins with its own length.
         return data[: struct.unpack_from(">I", data)[0]] if len(data) >= 4 else b""
     first = _EVENT.match(data)
     return first[0] if first is not None and b"message_start" in first[0] else b""
@@ -175,6 +180,7 @@ def is_event_stream_of_aws(exchange: Exchange) -> bool:
 
 def aws_frame(headers: dict[str, str], payload: bytes) -> bytes:
     """Return a frame of AWS's event streams."""
+    # Type 7 is a string: its length has two bytes, that of the name one.
     named = b"".join(
         bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
         for name, value in headers.items()

@@ -26,6 +26,7 @@ ACCEPTED: Final = (
     '"model=claude-opus-*: ttft*0.5"'
 )
 _QUESTION = re.compile(r"(?:(?P<when>[^:]+):)?\s*(?P<metric>ttft|output|total)\s*(?P<sign>[*+-])\s*(?P<value>\S+)\s*")
+_JSON_WORDS: Final[dict[str, Expected]] = {"true": True, "false": False, "null": None}
 _FACTOR = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _FASTER: Final = (("20 % faster", Fraction(4, 5)), ("twice as fast", Fraction(1, 2)), ("at once", Fraction(0)))
 
@@ -54,6 +55,7 @@ class Question:
         if sign == "*":
             if not _FACTOR.fullmatch(value):
                 raise LimitError(f"{text!r}: {value!r} is not a factor; accepted: a number of at least 0, such as 0.5")
+            # By its digits: 0.1 is a tenth, and not the float next to it.
             change = Change(Fraction(Decimal(value)))
         else:
             try:
@@ -61,7 +63,13 @@ class Question:
             except LimitError as error:
                 raise LimitError(f"{text!r}: {error}") from None
             change = Change(more=span if sign == "+" else -span)
-        chosen = EVERY if match["when"] is None else ChosenCalls(when=_pattern(match["when"], text))
+        fields: list[tuple[str, Expected]] = []
+        for piece in (match["when"] or "").split():
+            field, equals, pattern = piece.partition("=")
+            if not (field and equals):
+                raise LimitError(f"{text!r}: {piece!r} is not FIELD=PATTERN; accepted: {ACCEPTED}")
+            fields.append((field, _JSON_WORDS.get(pattern.lower(), pattern)))
+        chosen = EVERY if match["when"] is None else ChosenCalls(when=tuple(fields))
         return cls(text.strip(), cast(Part, match["metric"]), change, chosen)
 
     def fits(self, recording: Recording) -> bool:
@@ -71,17 +79,6 @@ class Question:
     def applied(self, recording: Recording) -> Recording:
         """Return the recording as it would be."""
         return stretched(recording, self.part, self.change, self.chosen)
-
-
-def _pattern(text: str, question: str) -> tuple[tuple[str, Expected], ...]:
-    fields: list[tuple[str, Expected]] = []
-    for piece in text.split():
-        field, sign, value = piece.partition("=")
-        if not (field and sign):
-            raise LimitError(f"{question!r}: {piece!r} is not FIELD=PATTERN; accepted: {ACCEPTED}")
-        known: dict[str, Expected] = {"true": True, "false": False, "null": None}
-        fields.append((field, known.get(value.lower(), value)))
-    return tuple(fields)
 
 
 def sensitivities(recording: Recording) -> list[Question]:

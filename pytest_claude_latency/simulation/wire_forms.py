@@ -90,6 +90,7 @@ def _converse_events(message: Message) -> Iterator[Part]:
     yield part("messageStart", role="assistant")
     for index, block in enumerate(message.blocks):
         is_text = block.complete["type"] == "text"
+        # Converse opens a block of text without an event of its own.
         if not is_text:
             start = {"toolUse": {"toolUseId": block.complete["id"], "name": block.complete["name"]}}
             yield part("contentBlockStart", contentBlockIndex=index, start=start)
@@ -119,6 +120,7 @@ def _chat_body(message: Message) -> dict[str, Any]:
 
 
 def _chat_head(message: Message, kind: str) -> dict[str, Any]:
+    # No date: an answer must have the same bytes in every run.
     return {"id": message.id, "object": kind, "created": 0, "model": message.model}
 
 
@@ -141,6 +143,7 @@ def _chat_events(message: Message, *, counts: bool) -> Iterator[Part]:
                 yield part({"content": piece}, is_content=True)
             continue
         function = {"name": block.complete["name"], "arguments": ""}
+        # The index counts tools alone: text has none in this form.
         head = {"index": tools, "id": block.complete["id"], "type": "function", "function": function}
         yield part({"tool_calls": [head]})
         for piece in _texts(block.deltas):
@@ -148,6 +151,7 @@ def _chat_events(message: Message, *, counts: bool) -> Iterator[Part]:
         tools += 1
     yield part({}, _FINISH[message.stop_reason])
     if counts:
+        # Counts come in an event of their own, which has no choice.
         event = _chat_head(message, "chat.completion.chunk") | {"choices": [], "usage": _chat_usage(message)}
         yield Part(f"data: {json.dumps(event)}\n\n".encode(), False)
     yield Part(b"data: [DONE]\n\n", False)

@@ -113,6 +113,7 @@ class URLLib3Door:
         """
         attempt = Attempt(PROBE.recorded.request, WallClock(), 0, self.decoded)
         self._probe = Serving(attempt, attempt.request, False, PROBE, None)
+        # A pool of its own: those of the program keep their connections and counts.
         pool = HTTPConnectionPool(PROBE_HOST)
         pool.ConnectionCls = Unmet
         try:

@@ -52,6 +52,7 @@ def refused_addresses() -> dict[str, str]:
 def refusing_here() -> Iterator[None]:
     """Let the environment of this process refuse while a process is started that inherits it."""
     before = {variable: os.environ.get(variable) for variable in _VARIABLES}
+    # In the process itself: what starts the child reads no other environment.
     os.environ.update(refused_addresses())
     try:
         yield

@@ -109,6 +109,7 @@ def _connections() -> Iterator[tuple[int, str, int]]:
     """Yield each connection of the system: the number of its socket, and the address and port of the other end."""
     for table in _TABLES:
         try:
+            # The first line has the names of the columns.
             lines = table.read_text("ascii").splitlines()[1:]
         except OSError:  # no such family here
             continue
