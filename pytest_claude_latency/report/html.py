@@ -144,10 +144,10 @@ def _calls(summary: Summary) -> list[str]:
 
 def _figure(name: str, call: Call, length: float, limit: duration.Nanoseconds | None = None) -> str:
     """Return a call as a bar on an axis of `length` seconds; a line marks the limit of `ttft`."""
+    # a call may end while it waits for headers or for a token, so its last phase is named by what came before
     last = "sent" if call.ttfb is None else "headers" if call.ttft is None else "thinking"
     phases = [("sent", call.ttfb), ("headers", call.ttft), ("thinking", call.ttfa)]
     phases.append((last if call.ttfa is None else "answer", call.total or 0.0))
-    # a call may end while it waits for headers or for a token, so its last phase is named by what came before
     scale = 1000 / length if length else 0.0
     shapes, since = [], 0.0
     for kind, until in phases:

@@ -27,6 +27,7 @@ def tell_once(
     causes: dict[str, list[tuple[pytest.TestReport, Explanation, str]]] = {}
     for report in reports:
         if (values := getattr(report, MISSED, None)) is not None:
+            # Next to the fields of the explanation the report has one more, the test to record.
             recorded_by, facts = values["recorded_by"], {name: values[name] for name in values if name != "recorded_by"}
             causes.setdefault(values["cause"], []).append((report, Explanation(**facts), recorded_by))
     for (first, explanation, _), *others in causes.values():

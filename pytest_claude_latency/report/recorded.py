@@ -33,6 +33,7 @@ def write(
     written: dict[str, list[TestResult]] = {}
     failed: dict[str, None] = {}  # the samples of a test most often fail for one reason
     for nodeid, samples in by_test(results).items():
+        # A sample that sent nothing has no recording, and is no failure to write one.
         if kept := [sample for sample in samples if sample.recorded_bytes]:
             written[nodeid] = kept
         failed |= {f"{nodeid}: {sample.not_recorded}": None for sample in samples if sample.not_recorded}

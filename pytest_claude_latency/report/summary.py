@@ -292,5 +292,6 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
         rows=rows,
         warnings=(*run.warnings, *warnings),
         notes=tuple(notes),
+        # What a test takes with a fault in it says nothing about its variants.
         variant_rankings=rank_variants((result for result in ordered if not result.fault), run.rules),
     )

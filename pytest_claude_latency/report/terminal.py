@@ -77,9 +77,10 @@ def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
         for tests in files.values()
         for nodeid, name in tests.items()
     }
+    # The first cell of a row is the whole node id. Under the line of its file the name is enough.
     lines = [content.headers, *((name, *cells[nodeid][1:]) for nodeid, name in names.items())]
     widths = column_widths(lines, _width(reporter), narrowest=columns_of(content.headers[0]))
-    numbers = range(1, len(widths) - 1)
+    numbers = range(1, len(widths) - 1)  # the last column is the verdict, a word
     reporter.write_sep("=", "claude latency")
     reporter.write_line(line_of(content.headers, widths, numbers), bold=True)
     for file, tests in files.items():
@@ -165,6 +166,7 @@ def _write_simulations(summary: Summary, reporter: pytest.TerminalReporter) -> N
     for nodeid, what_if in summary.what_if.items():
         _wrapped(nodeid, reporter, bold=True)
         cells = [HEADERS, *what_if.cells()]
+        # The questions are shortened before the bars are: a bar of a few characters shows nothing.
         widths = column_widths(cells, _width(reporter) - len(GAP) - _SHORTEST_BAR)
         room = _width(reporter) - sum(widths) - len(GAP) * len(widths)
         for row, bar in zip(cells, ["", *what_if.bars(min(room, _LONGEST_BAR))], strict=True):
