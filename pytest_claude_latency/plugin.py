@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_claude_latency import options, virtual_time
+from pytest_claude_latency import virtual_time
 from pytest_claude_latency.collection import selection
+from pytest_claude_latency.options import reading
+from pytest_claude_latency.options.table import MARKERS
 from pytest_claude_latency.run.fixtures import async_claude_client, claude_client, claude_latency
 from pytest_claude_latency.run.reporting.reporter import Reporter, WorkerReporter
 from pytest_claude_latency.run.session import (
@@ -37,7 +39,7 @@ SETUP: pytest.StashKey[ExitStack] = pytest.StashKey()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options, and patch time before any code under test can bind its functions."""
-    options.declare(parser)
+    reading.declare(parser)
     # `from time import sleep` in a conftest or an application must bind what follows a virtual clock.
     virtual_time.install()
 
@@ -45,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Set the placeholder key, where the ini file asks for it, before conftests read the environment."""
-    if options.wants_placeholder_key(early_config):
+    if reading.wants_placeholder_key(early_config):
         from pytest_claude_latency.http.changes import sdk
 
         sdk.set_placeholder_key()
@@ -54,11 +56,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings. A value that is not understood ends the run here."""
-    session = Session(config, options.read(config))
+    session = Session(config, reading.read(config))
     config.stash[SESSION] = session
     reporter = WorkerReporter(session) if session.is_worker else Reporter(session)
     config.pluginmanager.register(reporter, "claude-latency-reporter")
-    for line in options.MARKERS:
+    for line in MARKERS:
         config.addinivalue_line("markers", line)
 
 

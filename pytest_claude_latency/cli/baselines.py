@@ -21,7 +21,7 @@ from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.comparison.compare import compare as compare_series
 from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
-from pytest_claude_latency.options import RULES
+from pytest_claude_latency.options.table import RULES
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import columns_of, printable
 from pytest_claude_latency.report import comparisons, exports

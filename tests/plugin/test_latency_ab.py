@@ -16,7 +16,7 @@ from pytest_claude_latency.ab.recorded_request import RECORDED_QUOTES
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, header
-from pytest_claude_latency.options import AB_NEEDS_LIVE
+from pytest_claude_latency.options.reading import AB_NEEDS_LIVE
 from pytest_claude_latency.results.verdict import STRICTLY
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import Answer, status

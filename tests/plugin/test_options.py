@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_claude_latency.options import NOT_UNDERSTOOD
+from pytest_claude_latency.options.values import NOT_UNDERSTOOD
 from pytest_claude_latency.report.table import SOME_NOT_JUDGED
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text

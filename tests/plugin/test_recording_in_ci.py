@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_claude_latency.options import CARELESS_RECORDING
+from pytest_claude_latency.options.reading import CARELESS_RECORDING
 from tests.plugin.suite import Suite
 
 TEST = "def test_it(claude_latency):\n    stream()\n"

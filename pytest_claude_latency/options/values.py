@@ -1,0 +1,202 @@
+"""How the values of options and ini keys are understood: text in, the value of a setting out.
+
+Each function raises `ValueError` or `LatencyError` with what is accepted. Heavy modules are imported where a value
+needs them, since these functions run at the start of every run of every suite that has the plugin.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_claude_latency.errors import LatencyError
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.budgets.limit import Limit
+    from pytest_claude_latency.messages_api.recognition import EndpointPattern
+    from pytest_claude_latency.metrics.prices import Prices
+    from pytest_claude_latency.simulation.fault import Fault
+    from pytest_claude_latency.simulation.profiles import Profiles
+    from pytest_claude_latency.simulation.what_if import Question
+
+MOST_SEQUENTIAL = 10_000
+"""How many samples `auto:N` may ask for: what makes its verdicts sure takes seconds to compute for more."""
+NOT_UNDERSTOOD = "{value!r} is not understood; accepted: {accepted}"
+NO_PATTERN = "{value!r} is not a regular expression: {error}"
+NEVER_RECORDED = (
+    "{value!r} is never recorded; accepted: names of headers that hold no credential, cookie, organization or "
+    "workspace, and do not describe the bytes on the wire"
+)
+
+
+class Given(NamedTuple):
+    """Where a value was given."""
+
+    place: str
+    """The option or ini key, as messages name it."""
+    root: Path
+    """pytest's rootdir."""
+    here: Path
+    """The folder that pytest was started in."""
+
+
+def as_it_is(value: Any, given: Given) -> Any:
+    """Return the value itself."""
+    return value
+
+
+def choice(kind: type[StrEnum], value: str, given: Given) -> StrEnum:
+    """Return the member of `kind` that is written like this."""
+    if value not in list(kind):
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=", ".join(kind)))
+    return kind(value)
+
+
+def samples(value: str, given: Given) -> tuple[int, bool]:
+    """Return how many samples run, and whether these are at most so many: `"20"`, `"auto:200"`."""
+    is_sequential, number = value.startswith("auto:"), value.removeprefix("auto:")
+    # Not int(): it takes "1_0" and " 3 " too. Nine digits are enough, and keep a slip from filling the memory.
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", number) or (is_sequential and int(number) > MOST_SEQUENTIAL):
+        accepted = f"a whole number, at least 1, or auto:N with N up to {MOST_SEQUENTIAL}"
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
+    return int(number), is_sequential
+
+
+def questions(values: list[str], given: Given) -> tuple[Question, ...]:
+    """Return what a replay with other times is to answer."""
+    if not values:
+        return ()
+    from pytest_claude_latency.simulation.what_if import Question
+
+    return tuple(map(Question.parse, values))
+
+
+def seed(value: str, given: Given) -> int:
+    """Return the seed of the simulated worlds."""
+    if not re.fullmatch(r"[0-9]{1,18}", value):
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number, at least 0"))
+    return int(value)
+
+
+def worlds(value: str, given: Given) -> int:
+    """Return how many worlds are simulated."""
+    if not re.fullmatch(r"0*[1-9][0-9]{0,6}", value):
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number of worlds, at least 1"))
+    return int(value)
+
+
+def folder_name(value: str, given: Given) -> str:
+    """Return the name of the folders of recordings."""
+    if not value or Path(value).name != value or value in (".", ".."):
+        accepted = "the name of a folder next to each test file, not a path"
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
+    return value
+
+
+def limits(value: str, given: Given) -> tuple[Limit, ...]:
+    """Return the limits of an expression."""
+    from pytest_claude_latency.budgets.budget import Budget
+    from pytest_claude_latency.budgets.limit import parse_expression
+
+    try:
+        return Budget(parse_expression(value, given.place)).limits
+    except ValueError as error:  # names the place itself, as it does for limits of markers
+        raise ValueError(str(error).removeprefix(f"{given.place}: ")) from None
+
+
+def rule(name: str, value: str, given: Given) -> int | float:
+    """Return how much must change to count, by the rule of this name."""
+    from pytest_claude_latency.comparison.rules import Rules
+
+    number: int | float = getattr(Rules().with_text(name, value), name)
+    return number
+
+
+def baseline_to_save(value: str, given: Given) -> Path:
+    """Return the file that a baseline is saved in, which need not exist yet."""
+    from pytest_claude_latency.baselines import folder
+
+    return folder.path_of(given.root, value)
+
+
+def baseline_to_compare(value: str, given: Given) -> Path:
+    """Return the file of a saved baseline."""
+    from pytest_claude_latency.baselines import folder
+
+    return folder.locate(given.root, given.here, value)
+
+
+def reports(values: list[str], given: Given) -> tuple[tuple[str, Path], ...]:
+    """Return the reports to write, each with its format and its file."""
+    from pytest_claude_latency.report.formats import parse_target
+
+    # as a shell reads a path, whatever rootdir is
+    return tuple((form, given.here / path) for form, path in map(parse_target, values))
+
+
+def patterns(values: list[str], given: Given) -> tuple[re.Pattern[str], ...]:
+    """Return the regular expressions, compiled."""
+    compiled = []
+    for value in values:
+        try:
+            compiled.append(re.compile(value))
+        except re.error as error:
+            raise ValueError(NO_PATTERN.format(value=value, error=error)) from None
+    return tuple(compiled)
+
+
+def header_names(values: list[str], given: Given) -> tuple[str, ...]:
+    """Return the names of headers to record too, in lower case."""
+    if not values:
+        return ()
+    from pytest_claude_latency.cassettes.redaction import is_never_kept
+
+    for value in values:
+        if is_never_kept(value):
+            raise ValueError(NEVER_RECORDED.format(value=value))
+    # HTTP libraries differ in the case they report.
+    return tuple(value.lower() for value in values)
+
+
+def endpoints(values: list[str], given: Given) -> tuple[EndpointPattern, ...]:
+    """Return which further requests are Claude's."""
+    if not values:
+        return ()
+    from pytest_claude_latency.messages_api.recognition import EndpointPattern
+
+    return tuple(map(EndpointPattern.parse, values))
+
+
+def profiles(value: str, given: Given) -> Profiles:
+    """Return the profiles of a file, followed by the shipped ones."""
+    from pytest_claude_latency.simulation.profiles import Profiles, shipped
+
+    try:
+        return Profiles.parse((given.root / value).read_text(encoding="utf-8-sig")).before(shipped())
+    except OSError as error:
+        raise ValueError(f"{value}: {error.strerror}") from None
+    except (LatencyError, ValueError) as error:
+        raise ValueError(f"{value}: {error}") from None
+
+
+def faults(values: list[str], given: Given) -> tuple[Fault, ...]:
+    """Return the faults, each once."""
+    if not values:
+        return ()
+    from pytest_claude_latency.simulation import fault_text
+
+    return tuple(dict.fromkeys(map(fault_text.parse, values)))
+
+
+def prices(value: str, given: Given) -> Prices | None:
+    """Return the prices of a file."""
+    from pytest_claude_latency.metrics.prices import Prices
+
+    try:
+        return Prices.parse((given.root / value).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ValueError(f"{value}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{value}: {error}") from None
