@@ -29,7 +29,7 @@ NOTHING_FITS: Final = "no recorded answer fits this {request}"
 SENT_TOO_OFTEN: Final = "this {request} was sent more often than it was recorded"
 
 _COLUMNS, _INDENT = 79, 12  # of a line, and in front of its text
-_ARGUMENT = re.compile(r"(?:'[^']*'|\S)+")  # of a command, in which a space stands between quotes only
+_ARGUMENT = re.compile(r"""(?:'[^']*'|"[^"]*"|\S)+""")  # of a command, in which a space stands between quotes only
 _WIDTH, _LEAST_WIDTH = 64, 34  # columns of a value that is shown, its quotes among them
 _BEFORE = 20  # how many characters are shown before the first one that differs
 _PLACES = 5  # differences that are shown

@@ -129,9 +129,11 @@ def test_recordings_lie_next_to_the_test_file_wherever_pytest_was_started(
     assert suite.recordings() == ["tests/deep/cassettes/test_deep/test_it.1.jsonl"]
 
 
-def _printed_command(result: pytest.RunResult) -> list[str]:
-    (line,) = [line for line in result.outlines if line.startswith("  record ")]
-    return shlex.split(line.removeprefix("  record"))
+def _printed_command(result: pytest.RunResult) -> str:
+    """Return the command, of as many lines as it has: each but the last ends in a backslash, as a shell reads it."""
+    (start,) = [number for number, line in enumerate(result.outlines) if line.startswith("  record ")]
+    end = next(number for number in range(start, len(result.outlines)) if not result.outlines[number].endswith("\\"))
+    return "\n".join(result.outlines[start : end + 1]).removeprefix("  record")
 
 
 @pytest.mark.parametrize("identity", range(len(ODD_IDS)), ids=[f"id {number}" for number in range(len(ODD_IDS))])
@@ -142,7 +144,7 @@ def test_the_printed_command_records_the_test_that_it_names(suite: Suite, identi
 
     missing = suite.replay(nodeid)
     missing.assert_outcomes(failed=1)
-    pytest_, *arguments = _printed_command(missing)
+    pytest_, *arguments = shlex.split(_printed_command(missing).replace("\\\n", ""))
     assert pytest_ == "pytest"
     suite.run(*arguments, key="key", base_url=suite.server.url).assert_outcomes(passed=1)
 
@@ -161,7 +163,7 @@ def test_the_printed_command_works_where_pytest_was_started(
     monkeypatch.chdir(suite.path / start)
 
     missing = suite.replay("--rootdir", str(suite.path), "-c", str(suite.path / "tox.ini"), str(suite.path / "tests"))
-    _, *arguments = _printed_command(missing)
+    _, *arguments = shlex.split(_printed_command(missing).replace("\\\n", ""))
     recorded = suite.run(*arguments, key="key", base_url=suite.server.url)
 
     missing.assert_outcomes(failed=1)
@@ -179,14 +181,12 @@ def test_it(word, claude_latency):
 """
     )
     missing = suite.replay()
-    (line,) = [line for line in missing.outlines if line.startswith("  record ")]
+    command = _printed_command(missing)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANTHROPIC_API_KEY", "a-key-for-tests")
         patch.setenv("ANTHROPIC_BASE_URL", suite.server.url)
-        ran = suite.pytester.run(
-            "sh", "-c", line.removeprefix("  record").replace("pytest", f"{shlex.quote(sys.executable)} -m pytest", 1)
-        )
+        ran = suite.pytester.run("sh", "-c", command.replace("pytest", f"{shlex.quote(sys.executable)} -m pytest", 1))
 
     ran.assert_outcomes(passed=1)
     assert len(suite.recordings()) == 1

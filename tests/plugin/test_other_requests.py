@@ -73,7 +73,7 @@ def test_a_broken_one_shows_the_polling_by_its_name(waiting: Suite) -> None:
             "  measured  * all requests together",
             "  timeline  request  sent 0ms · end * POST /v1/messages/batches",
             "            polling  sent * · end * GET /v1/messages/batches/msgbatch_1, 3 times",
-            "  test      of *: * polling, * in the application, * in other requests",
+            "  test      of *: * polling, * in the application, *",
         ]
     )
 
