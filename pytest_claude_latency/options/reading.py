@@ -46,6 +46,7 @@ def declare(parser: pytest.Parser) -> None:
             # None, not False: a switch that is not given leaves the word to the ini file.
             group.addoption(option.flag, dest=option.key, action="store_true", default=None, help=option.help)
         if option.negation is not None:
+            # declared second: of two options for one value, argparse takes the default of the first
             group.addoption(f"--no-latency-{option.name}", dest=option.key, action="store_false", help=option.negation)
         if option.ini is not None:
             parser.addini(option.key, option.help, type=option.ini, default=_NO_VALUE[option.ini])
@@ -59,6 +60,7 @@ def read(config: pytest.Config) -> Settings:
     """
     values = _parsed(config)
     mode = values["mode"]
+    # In real time a simulated world would take as long as it lasts.
     is_replay = mode is Mode.REPLAY and values["clock"] is Pace.VIRTUAL
     _refuse_careless_recording(config, mode)
     _refuse_in_other_modes(config, mode, is_replay=is_replay)
@@ -139,6 +141,7 @@ def _never_sequential(config: pytest.Config, mode: Mode, values: Mapping[str, An
     """Return why samples cannot be taken until the limits are settled; `None` if they can."""
     if mode is not Mode.LIVE:
         return "needs --latency-mode=live: a recording holds a fixed number of samples"
+    # without xdist there is no such option
     if config.getoption("dist", "no") != "no":
         return "needs one process: workers (-n) run the samples of a test side by side, and load each other"
     if not values["budget"]:
@@ -159,6 +162,7 @@ def wants_placeholder_key(early_config: pytest.Config) -> bool:
     """
     if not _ini(early_config, BY_NAME["placeholder-key"]) or os.environ.get("ANTHROPIC_API_KEY"):
         return False
+    # config.getoption knows nothing yet: pytest fills it after conftests are loaded
     mode = getattr(early_config.known_args_namespace, "latency_mode", None) or _ini(early_config, BY_NAME["mode"])
     return (mode or Mode.REPLAY) == Mode.REPLAY
 
@@ -178,6 +182,7 @@ def _refuse_careless_recording(config: pytest.Config, mode: Mode) -> None:
     """
     if not (mode.records and os.environ.get("CI")) or hasattr(config, "workerinput"):
         return
+    # the arguments as they were typed: those of PYTEST_ADDOPTS and of an ini file are not among them
     if not any(str(argument).startswith("--latency-mode") for argument in config.invocation_params.args):
         is_option = config.getoption("latency_mode", None) is not None
         place = "--latency-mode" if is_option else "ini key latency_mode"

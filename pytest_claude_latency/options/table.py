@@ -71,6 +71,7 @@ _switch = partial(Option, metavar=None, default=False, ini="bool")
 
 OPTIONS = (
     _switch(
+        # the one switch that the command line can take back, since an ini file may set it for every run
         "budget",
         help="enforce latency budgets and print the latency report",
         negation="measure, but judge no budget (default)",
@@ -89,7 +90,7 @@ OPTIONS = (
         "run each latency test N times (default: 1); in a replay, at most N of the recorded samples (default: all); "
         "auto:N, live: until its limits are settled, at most N times",
         values.samples,
-        (None, False),
+        (None, False),  # not 1: a replay runs as many samples as are recorded
     ),
     Option("clock", "CLOCK", "pace of a replay: virtual (default) or real", partial(values.choice, Pace), Pace.VIRTUAL),
     Option(
@@ -107,6 +108,7 @@ OPTIONS = (
         (),
     ),
     *RULES,
+    # No ini keys for these three: what to keep, to compare and to report belongs to one run.
     Option(
         "save", "NAME", "keep this run's samples as a baseline: .latency/NAME.jsonl", values.baseline_to_save, ini=None
     ),
@@ -170,6 +172,7 @@ OPTIONS = (
         kind="repeatable option",
     ),
     Option("seed", "S", "what the times of the simulated worlds follow from (default: 1)", values.seed, 1),
+    # From here on ini keys only: they belong to the suite, and a recording must not depend on who makes it.
     Option(
         "date",
         None,

@@ -49,6 +49,7 @@ def as_it_is(value: Any, given: Given) -> Any:
 
 def choice(kind: type[StrEnum], value: str, given: Given) -> StrEnum:
     """Return the member of `kind` that is written like this."""
+    # a list: before Python 3.12 an enum raises TypeError if it is asked whether it contains a text
     if value not in list(kind):
         raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=", ".join(kind)))
     return kind(value)
@@ -89,6 +90,7 @@ def worlds(value: str, given: Given) -> int:
 
 def folder_name(value: str, given: Given) -> str:
     """Return the name of the folders of recordings."""
+    # Path("..").name is "..", so it would pass for a name
     if not value or Path(value).name != value or value in (".", ".."):
         accepted = "the name of a folder next to each test file, not a path"
         raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
@@ -187,6 +189,7 @@ def faults(values: list[str], given: Given) -> tuple[Fault, ...]:
         return ()
     from pytest_claude_latency.simulation import fault_text
 
+    # the same fault given twice is one more run of each test, not two
     return tuple(dict.fromkeys(map(fault_text.parse, values)))
 
 
@@ -195,6 +198,7 @@ def prices(value: str, given: Given) -> Prices | None:
     from pytest_claude_latency.metrics.prices import Prices
 
     try:
+        # with or without the mark that some editors on Windows put first
         return Prices.parse((given.root / value).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{value}: {error.strerror}") from None
