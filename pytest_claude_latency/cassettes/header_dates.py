@@ -53,16 +53,21 @@ def _moved(headers: Headers, shift: timedelta) -> Headers:
     for name, value in headers:
         text = value
         with suppress(ValueError, OverflowError):  # it looks like a date, and no such date exists
-            if _HTTP_DATE.fullmatch(value):
-                text = format_datetime(parsedate_to_datetime(value).astimezone(UTC) + shift, usegmt=True)
-            elif match := _ISO_DATE.fullmatch(value):
-                moment, fraction, zone = match.groups()
-                # the fraction and the zone are kept as they are written: Python would write both in another form
-                moment = (datetime.fromisoformat(moment) + shift).isoformat(timespec="seconds")
-                text = f"{moment}{fraction or ''}{zone}"
-            # Only where the name says so: ten digits may be any number.
-            elif "reset" in name and (match := _EPOCH.fullmatch(value)):
-                seconds, milliseconds, fraction = match.groups()
-                text = f"{int(seconds) + round(shift.total_seconds())}{milliseconds or ''}{fraction or ''}"
+            text = _moved_date(name, value, shift)
         moved.append((name, text))
     return tuple(moved)
+
+
+def _moved_date(name: str, value: str, shift: timedelta) -> str:
+    if _HTTP_DATE.fullmatch(value):
+        return format_datetime(parsedate_to_datetime(value).astimezone(UTC) + shift, usegmt=True)
+    if match := _ISO_DATE.fullmatch(value):
+        moment, fraction, zone = match.groups()
+        # the fraction and the zone are kept as they are written: Python would write both in another form
+        moment = (datetime.fromisoformat(moment) + shift).isoformat(timespec="seconds")
+        return f"{moment}{fraction or ''}{zone}"
+    # Only where the name says so: ten digits may be any number.
+    if "reset" in name and (match := _EPOCH.fullmatch(value)):
+        seconds, milliseconds, fraction = match.groups()
+        return f"{int(seconds) + round(shift.total_seconds())}{milliseconds or ''}{fraction or ''}"
+    return value

@@ -39,7 +39,8 @@ def test_a_fixture_without_a_recording_names_it_and_the_command(suite: Suite) ->
             NOTHING_RECORDED.format(request="POST /v1/messages"),
             f"  missing   {NAME}",
             "  tests     2 tests meet this, and one command records them all",
-            "  record    pytest --latency-mode=record test_it.py::test_one test_it.py::test_two",
+            "  record    pytest --latency-mode=record test_it.py::test_one \\",
+            "            test_it.py::test_two",
         ]
     )
 
