@@ -31,7 +31,7 @@ def test_samples_after_the_verdict_are_skipped_and_cost_nothing(suite: Suite) ->
     result.stdout.fnmatch_lines(
         [
             "claude latency: mode live, at most 20 samples of 1 test: *",
-            "test_it.py::test_it (6 samples) *kept",
+            "  test_it (6 samples) *kept",
             "SKIPPED [[]14[]] test_it.py*: settled after 6 samples",
         ]
     )
