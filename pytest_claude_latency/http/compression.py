@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final, final
 
 from pytest_claude_latency.http.library import HTTPLibrary, Transport
@@ -52,6 +52,17 @@ class Compression:
         """Return the bytes of the wire behind the last chunk."""
         return self._finish()
 
+    def body(self, stream: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the bytes of the wire for all chunks of a body."""
+        yield from map(self.chunk, stream)
+        yield self.end()
+
+    async def async_body(self, stream: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        """Yield the same for an async client."""
+        async for data in stream:
+            yield self.chunk(data)
+        yield self.end()
+
 
 @final
 class CompressingTransport:
@@ -72,7 +83,7 @@ class CompressingTransport:
         compression = self._begun(request, response)
         if compression is not None:
             stream = response.stream
-            response.stream = self._library.sync_body(_compressed(stream, compression), stream.close)
+            response.stream = self._library.sync_body(compression.body(stream), stream.close)
         return response
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -81,7 +92,7 @@ class CompressingTransport:
         compression = self._begun(request, response)
         if compression is not None:
             stream = response.stream
-            response.stream = self._library.async_body(_compressed_async(stream, compression), stream.aclose)
+            response.stream = self._library.async_body(compression.async_body(stream), stream.aclose)
         return response
 
     def _begun(self, request: Any, response: Any) -> Compression | None:
@@ -90,18 +101,6 @@ class CompressingTransport:
             return None
         response.headers["content-encoding"] = compression.encoding
         return compression
-
-
-def _compressed(stream: Any, compression: Compression) -> Iterator[bytes]:
-    for data in stream:
-        yield compression.chunk(data)
-    yield compression.end()
-
-
-async def _compressed_async(stream: Any, compression: Compression) -> AsyncIterator[bytes]:
-    async for data in stream:
-        yield compression.chunk(data)
-    yield compression.end()
 
 
 # ── encoders: what compresses a chunk so that all of it can be read at once, and what ends the body ──

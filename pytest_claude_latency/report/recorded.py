@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import pytest
 
@@ -40,7 +40,12 @@ def write(
     if not written and not failed and not fixtures:
         return
     reporter.write_sep("=", "claude latency: recordings")
-    rows = [*_rows_of_tests(written), *(_row(name, 1, *facts) for name, facts in fixtures.items())]
+    rows = []
+    for nodeid, samples in written.items():
+        calls = sum(len(sample.calls) + len(sample.setup_calls) for sample in samples)
+        seconds = sum(sample.elapsed or 0.0 for sample in samples)
+        rows.append(_row(nodeid, len(samples), calls, seconds, sum(sample.recorded_bytes or 0 for sample in samples)))
+    rows += [_row(name, 1, *facts) for name, facts in fixtures.items()]
     if rows and (len(rows) <= _MOST or reporter.verbosity > 0):
         # without the last column: some terminals wrap a line that fills it
         widths = column_widths([_HEADERS, *rows], max(reporter.config.get_terminal_writer().fullwidth - 1, 40))
@@ -62,13 +67,6 @@ def write(
         tests = [result.nodeid for result in results] if fixtures else list(written)
         files = arguments(dict.fromkeys(nodeid.partition("::")[0] for nodeid in tests))
         reporter.write_line(f"replay them: pytest --latency-budget{variants} {files}")
-
-
-def _rows_of_tests(written: Mapping[str, Sequence[TestResult]]) -> Iterator[tuple[str, ...]]:
-    for nodeid, samples in written.items():
-        calls = sum(len(sample.calls) + len(sample.setup_calls) for sample in samples)
-        seconds = sum(sample.elapsed or 0.0 for sample in samples)
-        yield _row(nodeid, len(samples), calls, seconds, sum(sample.recorded_bytes or 0 for sample in samples))
 
 
 def _row(name: str, samples: int, calls: int, seconds: float, size: int) -> tuple[str, ...]:

@@ -92,14 +92,10 @@ class Holds(list[Hold]):
             self.append(Hold(get_ident(), start, end, in_loop=True, is_loop=True, due=due))
 
 
-def _line(frame: FrameType) -> Line:
-    code = frame.f_code  # read once: the guard's audit hook makes it dear
-    return Line(code.co_filename, frame.f_lineno, code.co_name, code.co_qualname)
-
-
 def _lines(frame: FrameType | None) -> tuple[Line, ...]:
     found: list[Line] = []
     while frame is not None and len(found) < _DEPTH:
-        found.append(_line(frame))
+        code = frame.f_code  # read once: the guard's audit hook makes it dear
+        found.append(Line(code.co_filename, frame.f_lineno, code.co_name, code.co_qualname))
         frame = frame.f_back
     return tuple(found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _PROCESSES = Path("/proc")
@@ -47,14 +48,8 @@ def _descendants(process: str) -> Iterator[Path]:
             continue  # the thread has ended
         for pid in pids:
             yield _PROCESSES / pid
-            yield from _descendants_of(pid)
-
-
-def _descendants_of(pid: str) -> Iterator[Path]:
-    try:
-        yield from _descendants(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                yield from _descendants(pid)
 
 
 _LISTED = (_PROCESSES / "thread-self" / "children").exists()

@@ -87,8 +87,12 @@ class Loans:
 
         Return whether the thread is an outsider now.
         """
-        descriptors = [file if isinstance(file, int) else file.fileno() for file in files if not _never_waits(file)]
-        if not descriptors or not all(self._is_for_members(descriptor) for descriptor in descriptors):
+        waiting = [file for file in files if not (hasattr(file, "gettimeout") and file.gettimeout() == 0)]
+        descriptors = [file if isinstance(file, int) else file.fileno() for file in waiting]
+        if not descriptors or not all(
+            open_files.use(descriptor) is open_files.Use.NOBODY or _other_end(descriptor) in self._written
+            for descriptor in descriptors
+        ):
             return False
         with TRACKED_LOCK:
             # Asked under the lock: whatever a member has written until now is seen here, and one that writes later runs
@@ -97,13 +101,6 @@ class Loans:
                 dismiss(member.ident)
                 return True
         return False
-
-    def _is_for_members(self, descriptor: int) -> bool:
-        return open_files.use(descriptor) is open_files.Use.NOBODY or _other_end(descriptor) in self._written
-
-
-def _never_waits(file: Any) -> bool:
-    return hasattr(file, "gettimeout") and file.gettimeout() == 0
 
 
 def _runs_otherwise() -> bool:

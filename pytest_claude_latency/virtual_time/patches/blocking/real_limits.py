@@ -61,7 +61,8 @@ def _selects(select: Callable[..., Any], place: int, events: Callable[..., Event
         if member is None or member.wait is not None or exempt(1):
             return select(*args, **kwargs)
         files = events(*args)
-        if member.borrowed_through is LOAN and LOANS.over(member, _only_read(files)):
+        only_reads = set(files.values()) <= {file_waits.READ}
+        if member.borrowed_through is LOAN and only_reads and LOANS.over(member, files):
             return select(*args, **kwargs)
         if file_waits.wait(member, select.__name__, files, limit):
             return select(*args[:place], 0)
@@ -73,11 +74,6 @@ def _selects(select: Callable[..., Any], place: int, events: Callable[..., Event
         return found
 
     return selecting
-
-
-def _only_read(events: Events) -> Events:
-    """Return these events if none of them is about writing, else none."""
-    return events if set(events.values()) <= {file_waits.READ} else {}
 
 
 def returns_nothing(function: Callable[..., Any], limit_of: Callable[..., float | None]) -> Callable[..., Any]:
