@@ -16,6 +16,7 @@ from pytest_claude_latency.errors import BudgetExceeded
 from pytest_claude_latency.measurement import unmeasured_calls
 from pytest_claude_latency.measurement.latency import Latency, judge_outputs
 from pytest_claude_latency.measurement.sources import CassetteSource
+from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import item_checks, item_result, messages
 from pytest_claude_latency.run.item_body import ItemBody
@@ -173,18 +174,7 @@ class MeasuredItem:
             test.own_file.save([])  # with its fault the test asks for nothing else any more
         # Last, since it sends requests of its own: nothing of them may count for the test or be recorded.
         if test.settings.ab and not outcome.is_incomplete and test.identity.variant is None:
-            from pytest_claude_latency.ab.runner import measure_pairs
-
-            file, test_id = place_of(test.item, test.identity.nodeid)
-            ab_sample = measure_pairs(
-                measurement,
-                path_of(file, test.settings.cassettes, test_id, sample=1),
-                test.marker.rules,
-                root=session.config.rootpath,
-                redact=test.settings.redact,
-                during=session.current.during,
-            )
-            outcome.note_pairs(ab_sample)
+            outcome.note_pairs(_pairs_of(test))
 
     def _keep_recording(self) -> None:
         """Write what was recorded, and note that, or why it is not written."""
@@ -204,3 +194,18 @@ class MeasuredItem:
             outcome.not_recorded = ""
             if unsure := item_checks.hangs_on_speed(test):
                 outcome.warn(unsure)
+
+
+def _pairs_of(test: LatencyTest) -> ABSample:
+    """Measure the recorded requests of a test and its current ones alternately."""
+    from pytest_claude_latency.ab.runner import measure_pairs
+
+    file, test_id = place_of(test.item, test.identity.nodeid)
+    return measure_pairs(
+        test.measurement,
+        path_of(file, test.settings.cassettes, test_id, sample=1),
+        test.marker.rules,
+        root=test.session.config.rootpath,
+        redact=test.settings.redact,
+        during=test.session.current.during,
+    )

@@ -22,6 +22,7 @@ from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, line_up, offer_turn
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
+from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
@@ -32,7 +33,6 @@ from pytest_claude_latency.virtual_time.watch.watchdog import WatchDog
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
     from pytest_claude_latency.virtual_time.scheduling.wait import Wait
     from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
 
@@ -104,7 +104,7 @@ class World(WorldState):
                     parked = () if self.schedule is None else self.schedule.parked
                     return surroundings.hold(wait, parked) or blocked_threads.real_work_goes_on(work)
 
-                self.schedule = Schedule(self.clock, real_work_goes_on, surroundings.quiet)
+                self.schedule = Schedule(self.clock, RealWork(real_work_goes_on, surroundings.quiet))
                 self._watchdog = WatchDog(self, self.schedule, surroundings, self._on_look)
                 LOANS.begin(self, surroundings.readers())
                 self.readings = ClockReadings(

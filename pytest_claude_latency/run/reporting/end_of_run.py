@@ -7,7 +7,6 @@ reach it through test reports in both cases, so that a run under xdist shows wha
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 import pytest
@@ -142,7 +141,7 @@ class EndOfRun:
         if interrupted:
             self._run_verdicts = tuple(run_verdict.not_judged(messages.INTERRUPTED) for run_verdict in run_verdicts)
         else:
-            explained = map(self._explained, run_verdicts)
+            explained = [verdict_reports.explained(verdict, self.results, self._session) for verdict in run_verdicts]
             self._run_verdicts = tuple(verdict_reports.fail(explained, pytest_session, self._ran))
 
     def keep_baseline(self) -> str | None:
@@ -189,19 +188,3 @@ class EndOfRun:
         """Return which tests of a baseline no longer exist, as far as this run looked for them."""
         collected = self._session.collected_tests
         return [] if collected is None else collected.missing_of(nodeids, self._session.config)
-
-    def _explained(self, run_verdict: RunVerdict) -> RunVerdict:
-        """Return the verdict with where the time of the slowest sample went, if it fails for being slow."""
-        if not run_verdict.fails or run_verdict.verdict != "broken":
-            return run_verdict
-        from pytest_claude_latency.measurement import diagnosis
-
-        samples = [result for result in self.results if result.nodeid == run_verdict.nodeid and result.recording]
-        if not samples:  # nothing was recorded, as in a live run
-            return run_verdict
-        slowest = max(samples, key=lambda result: (result.elapsed or 0.0, -result.sample))
-        path = self._session.config.rootpath / str(slowest.recording)
-        title = f"where the time of sample {slowest.sample}, the slowest, went"
-        traces = self._session.recorded_traces
-        explanation = diagnosis.of_recording(traces.at(path), traces.others_in_folder(path), title)
-        return replace(run_verdict, message=run_verdict.message + explanation)

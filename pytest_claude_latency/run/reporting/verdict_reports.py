@@ -8,14 +8,18 @@ counts in the terminal and every other reader of reports get them right.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_claude_latency.report.misses import failure_of
 from pytest_claude_latency.results.verdict import RunVerdict
 from pytest_claude_latency.run import messages
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.results.result import TestResult
+    from pytest_claude_latency.run.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +83,20 @@ def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
             # `--lf` reruns items, and this report is of none: the samples that the verdict rests on stand for it.
             last_failed.pop(key_of(report), None)
             last_failed.update(dict.fromkeys(ran.items, True))
+
+
+def explained(run_verdict: RunVerdict, results: Iterable[TestResult], session: Session) -> RunVerdict:
+    """Return the verdict with where the time of the slowest sample went, if it fails for being slow."""
+    if not run_verdict.fails or run_verdict.verdict != "broken":
+        return run_verdict
+    from pytest_claude_latency.measurement import diagnosis
+
+    samples = [result for result in results if result.nodeid == run_verdict.nodeid and result.recording]
+    if not samples:  # nothing was recorded, as in a live run
+        return run_verdict
+    slowest = max(samples, key=lambda result: (result.elapsed or 0.0, -result.sample))
+    path = session.config.rootpath / str(slowest.recording)
+    title = f"where the time of sample {slowest.sample}, the slowest, went"
+    traces = session.recorded_traces
+    explanation = diagnosis.of_recording(traces.at(path), traces.others_in_folder(path), title)
+    return replace(run_verdict, message=run_verdict.message + explanation)

@@ -18,7 +18,6 @@ from itertools import count
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
 from pytest_claude_latency.virtual_time.scheduling.turns import Turns
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_claude_latency.virtual_time.clock import VirtualClock
-    from pytest_claude_latency.virtual_time.scheduling.real_work import Blocker
+    from pytest_claude_latency.virtual_time.scheduling.real_work import Blocker, RealWork
     from pytest_claude_latency.virtual_time.scheduling.wait import Runner
 
 
@@ -62,16 +61,11 @@ class Schedule:
     Caller of every method must hold LOCK. A thread that has parked then calls `stand`, without LOCK.
     """
 
-    def __init__(
-        self,
-        clock: VirtualClock,
-        real_work_goes_on: Callable[[RealWork, Wait], bool],
-        quiet: Callable[[bool], bool],
-    ) -> None:
-        """Let `clock` stand until a member waits. For the other two, see `RealWork`."""
+    def __init__(self, clock: VirtualClock, real_work: RealWork) -> None:
+        """Let `clock` stand until a member waits."""
         self.clock = clock
         self.turns = Turns()
-        self.real_work = RealWork(real_work_goes_on, quiet)
+        self.real_work = real_work
         self.running = 0  # including threads that wait for their turn, and threads that are about to start
         self.times_moved = 0  # of the clock
         self.times_woken = 0  # of threads; the watchdog sees from it that something has happened
@@ -208,19 +202,6 @@ class Schedule:
             self.mark_blocked(member, blocker)
             return True
         return free
-
-    def creep(self, span: Nanoseconds) -> None:
-        """Move the clock by `span` although a thread runs, or only to the earliest timer, if that comes first."""
-        # For a thread that reads the clock in a loop until enough time has passed.
-        if self.turns:
-            return  # others can run at this instant: let them, before time passes
-        target = self.clock.now() + span
-        wait = self.timers.first()
-        if wait is None or wait.instant is None or wait.instant > target:
-            self.clock.advance_to(target)
-        else:
-            self.clock.advance_to(max(wait.instant, self.clock.now()))
-            self.unpark(wait)
 
     def somebody_moved(self) -> bool:
         """Look again at the members that are blocked for real, and at files; return whether anybody runs now."""

@@ -28,7 +28,7 @@ from pytest_claude_latency.virtual_time.watch.bystanders import Bystanders
 from pytest_claude_latency.virtual_time.watch.real_waits import RealWait, RealWaitLog, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
@@ -38,6 +38,30 @@ _LONG_TURN = 3 * SECOND  # a thread that keeps its turn so long may be waiting, 
 _HELP = 100 * MILLISECOND
 _PATIENCE = 300 * MILLISECOND  # until a deadlock is believed, if no outsider could end it
 _LONG_PATIENCE = 10 * SECOND
+
+
+@final
+class LongTurns:
+    """Sees how long the present turn of a schedule lasts."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._turns = schedule.turns
+        self._number, self._since = -1, 0  # of the present turn, and when it was first seen
+
+    def end(self, watches: Mapping[int, Watch], now: Nanoseconds) -> None:
+        """Give the next thread a turn, if the one whose turn it is is blocked for real or takes very long.
+
+        Without this, a thread that waits on a plain lock would keep the holder of the lock from its turn for ever.
+        """
+        turns = self._turns
+        if self._number != turns.given:
+            self._number, self._since = turns.given, now
+        if not turns:
+            return
+        watch = None if turns.holder is None else watches.get(turns.holder.ident)
+        holds_up = watch is not None and not watch.member.really and watch.holds_up(now)
+        if holds_up or now - self._since >= _LONG_TURN:
+            turns.skip()
 
 
 @final
@@ -63,7 +87,7 @@ class WatchDog:
         self._stirring_since: Nanoseconds | None = (
             None  # when outsiders were first seen awake while members are blocked
         )
-        self._turn, self._turn_since = -1, 0  # the number of the present turn, and when it was first seen
+        self._long_turns = LongTurns(schedule)
         # A plain lock: an `Event` would be patched, and its wait would be a member's.
         self._stop_event = allocate_lock()
         self._stop_event.acquire()
@@ -122,7 +146,7 @@ class WatchDog:
         schedule, now = self._schedule, monotonic_ns()
         counted = [member for member in tuple(MEMBERS.values()) if member.world is self._world and member.wait is None]
         self._look_at(counted, now)
-        self._end_long_turn(now)
+        self._long_turns.end(self._watches, now)
         running = [member for member in counted if member not in schedule.real_work.blocked]
         blockages = {
             member: blockage
@@ -160,21 +184,6 @@ class WatchDog:
         idents = {member.ident for member in members}
         for ident in [ident for ident in self._watches if ident not in idents]:
             self._log.close(self._watches.pop(ident), now)
-
-    def _end_long_turn(self, now: Nanoseconds) -> None:
-        """Give the next thread a turn, if the one whose turn it is is blocked for real or takes very long.
-
-        Without this, a thread that waits on a plain lock would keep the holder of the lock from its turn for ever.
-        """
-        turns = self._schedule.turns
-        if self._turn != turns.given:
-            self._turn, self._turn_since = turns.given, now
-        if not turns:
-            return
-        watch = None if turns.holder is None else self._watches.get(turns.holder.ident)
-        holds_up = watch is not None and not watch.member.really and watch.holds_up(now)
-        if holds_up or now - self._turn_since >= _LONG_TURN:
-            turns.skip()
 
     def _patience(self, now: Nanoseconds) -> Nanoseconds:
         """Return how long a standstill must last until it is believed, if outsiders may end it."""
