@@ -400,8 +400,6 @@ def test_play_is_guarded_too(suite: Suite, far: FarServer) -> None:
     suite.write(
         CLIENTS
         + """
-from pytest_claude_latency.http.guard.connection import CONNECTS
-from pytest_claude_latency.run.messages import STRAY
 from pytest_claude_latency import play
 from tests.support.some_recording import answering, recording
 

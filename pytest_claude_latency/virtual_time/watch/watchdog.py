@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, Member
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, Member, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns, start_new_thread
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.watch import (
@@ -145,6 +145,7 @@ class WatchDog:
     def _look_around(self) -> None:
         schedule, now = self._schedule, monotonic_ns()
         counted = [member for member in tuple(MEMBERS.values()) if member.world is self._world and member.wait is None]
+        counted = [member for member in counted if not self._has_ended(member)]
         self._look_at(counted, now)
         self._long_turns.end(self._watches, now)
         running = [member for member in counted if member not in schedule.real_work.blocked]
@@ -169,6 +170,16 @@ class WatchDog:
         if schedule.real_work.watched:
             waits = schedule.real_work.watched if schedule.running == 0 else ()
             self._log.see_files([wait for wait in waits if blocked_threads.waits_for_outside(wait)], now)
+
+    def _has_ended(self, member: Member) -> bool:
+        """Return whether a borrowed thread is gone; then it is a member no more.
+
+        Where a thread was not started through Python's patched functions, nothing else tells of its end.
+        """
+        if member.borrowed_through is None or member.ident in sys._current_frames():
+            return False
+        dismiss(member.ident)
+        return True
 
     def _look_at(self, members: list[Member], now: Nanoseconds) -> None:
         """Look at each member, and close the watches of all others."""
