@@ -8,7 +8,6 @@ the worker, and the test waits for ever.
 from __future__ import annotations
 
 import functools
-import sys
 from typing import Any, final
 
 from pytest_claude_latency.measurement.miss import Miss, is_made_of_misses
@@ -23,11 +22,7 @@ class PoolMissError(RuntimeError):
 
 def install() -> None:
     """Patch what is imported, and the rest as soon as it is."""
-    for name, patch in _LIBRARIES.items():
-        if name in sys.modules:
-            patch(sys.modules[name])
-    if _WATCHER not in sys.meta_path:
-        sys.meta_path.insert(0, _WATCHER)
+    _WATCHER.watch()
 
 
 def _portal(module: Any) -> None:
@@ -90,5 +85,4 @@ def _with_misses_handed_over(function: Any, /, *args: Any, **kwargs: Any) -> Any
         raise PoolMissError(str(miss)) from None
 
 
-_LIBRARIES = {"anyio.from_thread": _portal, "multiprocessing.pool": _pool}
-_WATCHER = Watcher(dict(_LIBRARIES))
+_WATCHER = Watcher({"anyio.from_thread": _portal, "multiprocessing.pool": _pool})

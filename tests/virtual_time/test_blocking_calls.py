@@ -280,6 +280,10 @@ def get_from_a_queue_of_processes() -> None:
         multiprocessing.Queue().get(timeout=0.05)
 
 
+def wait_for_an_event_of_processes() -> None:
+    assert not multiprocessing.Event().wait(0.05)
+
+
 def wait_for_a_signal() -> None:
     assert signal.sigtimedwait([signal.SIGUSR2], 0.05) is None
 
@@ -295,6 +299,7 @@ LIMITS: list[Callable[[], None]] = [
     poll_nothing,
     epoll_nothing,
     get_from_a_queue_of_processes,
+    wait_for_an_event_of_processes,
 ]
 
 

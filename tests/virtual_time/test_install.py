@@ -62,6 +62,32 @@ def test_libraries_are_patched_whenever_they_are_imported(first: str) -> None:
     assert ends == "6000000000"
 
 
+def test_what_is_imported_while_the_hook_is_gone_is_patched_in_the_next_world() -> None:
+    """pytester restores `sys.meta_path` at the end of a run in its own process."""
+    rounds = python("""
+        import sys, time
+        from pytest_claude_latency import virtual_time
+        from pytest_claude_latency.virtual_time.clock import VirtualClock
+        virtual_time.install()
+        before = list(sys.meta_path)
+        rounds = 0
+        for number in range(2):
+            world = virtual_time.World(VirtualClock(), name=f"world {number}")
+            world.enter()
+            if number == 1:
+                deadline = time.monotonic() + 0.2
+                while time.monotonic() < deadline and rounds < 10:
+                    multiprocessing.Event().wait(0.05)
+                    rounds += 1
+            world.leave()
+            sys.meta_path[:] = before
+            import multiprocessing.synchronize
+        print(rounds)
+    """)
+
+    assert rounds == "4"
+
+
 def test_a_patched_module_keeps_its_loader_and_source() -> None:
     loaders = python("""
         from pytest_claude_latency import virtual_time

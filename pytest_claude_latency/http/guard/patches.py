@@ -27,11 +27,7 @@ def install() -> None:
     _patch(os, processes.in_os)
     if os.name == "posix":
         _patch(importlib.import_module("_posixsubprocess"), processes.in_posixsubprocess)
-    for name, patch in _LIBRARIES.items():
-        if name in sys.modules:
-            _patch(sys.modules[name], patch)
-    if _WATCHER not in sys.meta_path:
-        sys.meta_path.insert(0, _WATCHER)
+    _WATCHER.watch()
 
 
 def _patch(module: ModuleType, patch: Patch) -> None:

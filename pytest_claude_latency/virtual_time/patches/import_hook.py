@@ -10,10 +10,12 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TypeAlias
+from weakref import WeakSet
 
 Patch: TypeAlias = Callable[[ModuleType], None]
 Surrounding: TypeAlias = Callable[[], AbstractContextManager[None]]
@@ -47,14 +49,31 @@ class Watcher(MetaPathFinder):
         self._patches = patches
         self._surroundings = surroundings or {}
         self._finding: set[str] = set()
+        self._patched: WeakSet[ModuleType] = WeakSet()
+
+    def watch(self) -> None:
+        """Patch what is loaded and is not patched yet, and from now on what is imported.
+
+        Asking again costs little, and is of use: pytester, for one, restores `sys.meta_path` at the end of each run in
+        this process, and what is imported afterwards is not noticed.
+        """
+        loaded = {name: sys.modules[name] for name in self._patches if name in sys.modules}
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)  # first: a patch may import another of the modules
+        for name, module in loaded.items():
+            if module not in self._patched:
+                self._patch(name, module)
+
+    def _patch(self, name: str, module: ModuleType) -> None:
+        self._patched.add(module)
+        self._patches[name](module)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the module's own spec, with our loader around its own; None for all other modules."""
-        patch = self._patches.get(fullname)
         # `importlib` asks this finder again for the spec that we ask it for.
-        if patch is None or fullname in self._finding:
+        if fullname not in self._patches or fullname in self._finding:
             return None
         self._finding.add(fullname)
         try:
@@ -62,7 +81,9 @@ class Watcher(MetaPathFinder):
         finally:
             self._finding.discard(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, patch, self._surroundings.get(fullname, nullcontext))
+            spec.loader = _Loader(
+                spec.loader, partial(self._patch, fullname), self._surroundings.get(fullname, nullcontext)
+            )
         return spec
 
 
@@ -72,9 +93,6 @@ def on_import(patches: Mapping[str, Patch], surroundings: Mapping[str, Surroundi
     Later imports are noticed until the watcher is taken out of `sys.meta_path`. Where a name has a surrounding, the
     module's code runs in it.
     """
-    loaded = {name: sys.modules[name] for name in patches if name in sys.modules}
     watcher = Watcher(patches, surroundings)
-    sys.meta_path.insert(0, watcher)  # first: a patch may import another of the modules
-    for name, module in loaded.items():
-        patches[name](module)
+    watcher.watch()
     return watcher

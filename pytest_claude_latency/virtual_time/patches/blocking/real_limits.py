@@ -194,8 +194,7 @@ def _wrap_all(cls: Any, names: tuple[str, ...], wrap: Callable[[Any], Any]) -> N
 
 def install() -> None:
     """Patch the modules, now or when they are imported: when the first world begins, so that other runs keep theirs."""
-    if not _DONE:
-        _DONE.append(import_hook.on_import(_PATCHES))
+    _WATCHER.watch()
 
 
 def _patch_select(module: Any) -> None:
@@ -299,4 +298,4 @@ _PATCHES: dict[str, Callable[[Any], None]] = {
     "ssl": lambda module: _patch_sockets(module.SSLSocket, ("read",), ("write", "do_handshake")),
     "subprocess": _patch_subprocess,
 }
-_DONE: list[object] = []  # of the process, since the patches are
+_WATCHER = import_hook.Watcher(_PATCHES)  # of the process, since the patches are
