@@ -22,14 +22,14 @@ from pytest_claude_latency.messages_api.exchange import Headers, Request
 from pytest_claude_latency.messages_api.forms import place_of_field
 from pytest_claude_latency.messages_api.request_pattern import fits
 
-ACCEPTED = (
-    'latency_variants(model=["claude-haiku-4-5", "claude-sonnet-4-6"], temperature=[0.2, 1.0]) for all combinations, '
-    'latency_variants({"output_config.effort": ["low", "high"]}) where a name has dots, '
-    'latency_variants([{"model": "claude-haiku-4-5"}, {"max_tokens": 150}]) for these alone; '
-    'headers={"anthropic-beta": ["...", None]} for headers, which a list of combinations takes as '
-    '{"headers": {"anthropic-beta": "..."}}; '
-    'None removes a field or header; when={"model": "claude-opus-*"} limits them to some calls'
-)
+ACCEPTED = """fields and their values, headers, or a list of combinations:
+  latency_variants(model=["claude-haiku-4-5", "claude-sonnet-4-6"])
+  latency_variants({"output_config.effort": ["low", "high"]})
+  latency_variants([{"model": "claude-haiku-4-5"}, {"max_tokens": 150}])
+  latency_variants(headers={"anthropic-beta": ["...", None]})
+  latency_variants([{"headers": {"anthropic-beta": "..."}}])
+Several names give all combinations, a list gives these alone. None removes a
+field or header. when={"model": "claude-opus-*"} limits them to some calls."""
 HEADERS = "headers"
 
 _FIELD = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
