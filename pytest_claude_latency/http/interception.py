@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from types import ModuleType
 from typing import Final, final
 
@@ -52,7 +51,7 @@ class Interception:
     def stop(self) -> None:
         """Uninstall all doors, the last one first."""
         if self._watcher is not None:
-            sys.meta_path.remove(self._watcher)
+            self._watcher.stop()
             self._watcher = None
         self._unsupported.clear()
         # A patch restores what it found. Where two doors patch one name, the later one found the earlier one's.

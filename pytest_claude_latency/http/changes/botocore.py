@@ -69,7 +69,7 @@ class BotocorePatches:
     def stop(self) -> None:
         """Leave botocore as it was."""
         if self._watcher is not None:
-            sys.meta_path.remove(self._watcher)
+            self._watcher.stop()
             self._watcher = None
         self._patches.close()
 

@@ -6,7 +6,6 @@ Each library has its own name for `random`. That name is replaced, so the global
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
@@ -46,7 +45,7 @@ class PinnedChance:
     def stop(self) -> None:
         """Leave the libraries as they were."""
         if self._watcher is not None:
-            sys.meta_path.remove(self._watcher)
+            self._watcher.stop()
             self._watcher = None
         self._patches.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
@@ -30,7 +29,7 @@ class LitellmKey:
     def stop(self) -> None:
         """Leave litellm as it was."""
         if self._watcher is not None:
-            sys.meta_path.remove(self._watcher)
+            self._watcher.stop()
             self._watcher = None
         self._patches.close()
 

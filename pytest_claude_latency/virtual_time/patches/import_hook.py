@@ -64,6 +64,11 @@ class Watcher(MetaPathFinder):
             if module not in self._patched:
                 self._patch(name, module)
 
+    def stop(self) -> None:
+        """Notice no more imports. Others may have taken it out of `sys.meta_path` already."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
     def _patch(self, name: str, module: ModuleType) -> None:
         self._patched.add(module)
         self._patches[name](module)
@@ -90,7 +95,7 @@ class Watcher(MetaPathFinder):
 def on_import(patches: Mapping[str, Patch], surroundings: Mapping[str, Surrounding] | None = None) -> Watcher:
     """Call each patch with the module that its key names: now if it is loaded, and after each later import of it.
 
-    Later imports are noticed until the watcher is taken out of `sys.meta_path`. Where a name has a surrounding, the
+    Later imports are noticed until the watcher is stopped. Where a name has a surrounding, the
     module's code runs in it.
     """
     watcher = Watcher(patches, surroundings)
