@@ -242,3 +242,28 @@ def test_uvicorn_of_a_wider_fixture_is_nobodys_again_when_it_has_answered(uvicor
     world.leave()
 
     assert took < 12 * SECOND  # it keeps the connection open for five seconds
+
+
+@pytest.mark.timeout(30)  # it would hang, since the clock would wait for a thread that is gone
+@pytest.mark.parametrize("kind", [Pipe, Pair, Connection])
+def test_a_thread_that_ends_while_it_is_lent_holds_nothing_up(kind: Callable[[], Any]) -> None:
+    """Not one of `threading`: no patched function sees its end."""
+    over = real_clock.allocate_lock()
+    over.acquire()
+    with closing(kind()) as channel:
+
+        def hear() -> None:
+            channel.hear()
+            over.release()
+
+        real_clock.start_new_thread(hear, ())
+        world = World(VirtualClock(), name="with a guest")
+        world.enter()
+        try:
+            channel.tell()
+            for _ in range(5):
+                time.sleep(1)
+            assert world.clock.now() == 5 * SECOND
+        finally:
+            world.leave()
+        over.acquire()

@@ -144,8 +144,8 @@ class WatchDog:
 
     def _look_around(self) -> None:
         schedule, now = self._schedule, monotonic_ns()
+        self._dismiss_ended()
         counted = [member for member in tuple(MEMBERS.values()) if member.world is self._world and member.wait is None]
-        counted = [member for member in counted if not self._has_ended(member)]
         self._look_at(counted, now)
         self._long_turns.end(self._watches, now)
         running = [member for member in counted if member not in schedule.real_work.blocked]
@@ -171,15 +171,16 @@ class WatchDog:
             waits = schedule.real_work.watched if schedule.running == 0 else ()
             self._log.see_files([wait for wait in waits if blocked_threads.waits_for_outside(wait)], now)
 
-    def _has_ended(self, member: Member) -> bool:
-        """Return whether a borrowed thread is gone; then it is a member no more.
+    def _dismiss_ended(self) -> None:
+        """Let borrowed threads that are gone be members no more.
 
         Where a thread was not started through Python's patched functions, nothing else tells of its end.
         """
-        if member.borrowed_through is None or member.ident in sys._current_frames():
-            return False
-        dismiss(member.ident)
-        return True
+        borrowed = [ident for ident, member in tuple(MEMBERS.items()) if member.borrowed_through is not None]
+        alive = sys._current_frames() if borrowed else {}
+        for ident in borrowed:
+            if ident not in alive and MEMBERS[ident].world is self._world:
+                dismiss(ident)
 
     def _look_at(self, members: list[Member], now: Nanoseconds) -> None:
         """Look at each member, and close the watches of all others."""
