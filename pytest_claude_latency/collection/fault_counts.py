@@ -1,14 +1,12 @@
 """Which faults do not run: counted where tests are collected, and told at the end of the run.
 
-Each process of a run has its own. This module is imported by every run, so it imports nothing else of the package.
+Each process of a run has its own, in the stash of its config.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, final
-
-import pytest
 
 
 @final
@@ -33,7 +31,3 @@ class FaultCounts:
         self.left_out.update(counts["left_out"])
         for fault, tests in counts["not_applying"].items():
             self.not_applying.setdefault(fault, set()).update(tests)
-
-
-FAULT_COUNTS: pytest.StashKey[FaultCounts] = pytest.StashKey()
-"""The counts of this process, in the stash of its config. They are there if the run has latency tests."""

@@ -16,12 +16,12 @@ import pytest
 
 from pytest_claude_latency.budgets.percentile_judgement import never_settled
 from pytest_claude_latency.cassettes.paths import samples as recorded_samples
-from pytest_claude_latency.collection.fault_counts import FAULT_COUNTS, FaultCounts
+from pytest_claude_latency.collection.fault_counts import FaultCounts
 from pytest_claude_latency.collection.faults import fault_items
 from pytest_claude_latency.collection.identity import Identity, give, give_variant, identity_of, is_sample
 from pytest_claude_latency.collection.item_clone import clone
 from pytest_claude_latency.collection.markers import budget_of, place_of, variants_of
-from pytest_claude_latency.collection.selection import is_latency_test
+from pytest_claude_latency.collection.selection import FAULT_COUNTS, is_latency_test
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.settings import Mode, Settings
 

@@ -6,8 +6,12 @@ Every test of every run is asked, also in suites that have none, so this module 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.collection.fault_counts import FaultCounts
 
 BUDGET = "latency_budget"
 CASSETTE = "latency_cassette"
@@ -16,6 +20,9 @@ ANSWERS = "latency_answers"
 FAULT = "latency_fault"
 SELECTED = "latency"
 FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
+
+FAULT_COUNTS: pytest.StashKey[FaultCounts] = pytest.StashKey()
+"""Which faults do not run, in the stash of the config. It is there if the run has latency tests."""
 
 
 def is_latency_test(item: pytest.Item) -> bool:

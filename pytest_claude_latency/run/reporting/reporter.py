@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
-from pytest_claude_latency.collection.selection import is_marked
+from pytest_claude_latency.collection.selection import FAULT_COUNTS, is_marked
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
-from pytest_claude_latency.run.reporting.terminal_sections import write_sections
-from pytest_claude_latency.run.reporting.worker_output import output_of, take_over
-from pytest_claude_latency.run.reporting.written_files import WrittenFiles, write_files
 from pytest_claude_latency.run.session import BEGAN, REPORTED, SETTLED, STAGING, Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
     from pytest_claude_latency.run.reporting.cost_estimate import Progress
+    from pytest_claude_latency.run.reporting.written_files import WrittenFiles
 
 
 @final
@@ -34,6 +32,8 @@ class WorkerReporter:
         try:
             return (yield)
         finally:
+            from pytest_claude_latency.run.reporting.worker_output import output_of
+
             # Fixtures of the session are torn down by now.
             self._session.current.close()
             session.config.workeroutput[REPORTED] = output_of(self._session)  # type: ignore[attr-defined]  # xdist's
@@ -52,7 +52,7 @@ class Reporter:
         self._end = EndOfRun(session)
         self._is_announced = False
         self._progress: Progress | None = None
-        self._written = WrittenFiles()
+        self._written: WrittenFiles | None = None
 
     # ── before the first test ──
 
@@ -106,6 +106,8 @@ class Reporter:
         """Take over what a worker has to say besides its results."""
         output = getattr(node, "workeroutput", {}).get(REPORTED)  # a worker that crashed sends none
         if output is not None:
+            from pytest_claude_latency.run.reporting.worker_output import take_over
+
             take_over(output, self._session)
 
     @pytest.hookimpl(wrapper=True)
@@ -143,7 +145,10 @@ class Reporter:
             # In this order: what staging warns of belongs into the reports.
             self._session.current.close()
             self._session.close_staging()
-            if not session.config.option.collectonly:
+            settings = self._session.settings
+            if (settings.reports or settings.save) and not session.config.option.collectonly:
+                from pytest_claude_latency.run.reporting.written_files import write_files
+
                 self._written = write_files(self._session, self._end)
                 session.exitstatus = self._written.exit_status or session.exitstatus
 
@@ -171,6 +176,12 @@ class Reporter:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the section, or the one line that says what was not judged."""
+        # A run without latency tests has nothing to say, and imports nothing for it.
+        is_counted = FAULT_COUNTS in self._session.config.stash
+        if not (self._written or self._end.results or self._session.warnings or is_counted):
+            return
+        from pytest_claude_latency.run.reporting.terminal_sections import write_sections
+
         write_sections(self._session, self._end, self._written, terminalreporter)
 
     def _announcement(self, nodeids: Sequence[str]) -> list[str]:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_claude_latency.collection.fault_counts import FAULT_COUNTS, FaultCounts
+from pytest_claude_latency.collection.fault_counts import FaultCounts
+from pytest_claude_latency.collection.selection import FAULT_COUNTS
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
 from pytest_claude_latency.run.reporting.written_files import WrittenFiles
 from pytest_claude_latency.run.session import Session
 
 
 def write_sections(
-    session: Session, end: EndOfRun, written: WrittenFiles, terminalreporter: pytest.TerminalReporter
+    session: Session, end: EndOfRun, written: WrittenFiles | None, terminalreporter: pytest.TerminalReporter
 ) -> None:
     """Write the section of latencies, or the one line that says what was not judged, and all that goes with it."""
-    for line in written.unwritten:
-        terminalreporter.write_line(line, red=True)
-    if written.saved is not None:
-        terminalreporter.write_line(written.saved)
+    if written is not None:
+        for line in written.unwritten:
+            terminalreporter.write_line(line, red=True)
+        if written.saved is not None:
+            terminalreporter.write_line(written.saved)
     if end.results or session.warnings:
         from pytest_claude_latency.report import terminal
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_claude_latency.collection.fault_counts import FAULT_COUNTS, FaultCounts
+from pytest_claude_latency.collection.fault_counts import FaultCounts
+from pytest_claude_latency.collection.selection import FAULT_COUNTS
 from pytest_claude_latency.run.session import Session
 
 
