@@ -12,8 +12,7 @@ import unicodedata
 
 # Control characters but tab and line feed, marks of direction, separators of lines, and halves of surrogate pairs.
 _UNSEEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
-UNSEEN = re.compile(f"[{_UNSEEN}]")
-"""A character that does not show itself."""
+_UNSEEN_CHAR = re.compile(f"[{_UNSEEN}]")
 _UNSEEN_OR_LINE = re.compile(f"[{_UNSEEN}\n]")
 # Services cut white space off before they look for a command.
 _COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
@@ -27,8 +26,15 @@ def printable(text: str) -> str:
 
 def printable_lines(text: str) -> str:
     """Return the same for a text whose lines are meant to be lines."""
-    text = UNSEEN.sub(_escape, text)
+    text = _UNSEEN_CHAR.sub(_escape, text)
     return _OTHER_COMMAND.sub(r"#\\x23", _COMMAND.sub(r"\1\\x3a", text))
+
+
+def printable_json(text: str) -> str:
+    """Return a JSON text that says the same, with the escapes of JSON in place of such characters and commands."""
+    # no line of JSON begins with the mark of a command, and in a string every line feed is an escape already
+    text = _UNSEEN_CHAR.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _OTHER_COMMAND.sub(r"#\\u0023", text)
 
 
 def columns_of(text: str) -> int:

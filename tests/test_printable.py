@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.printable import printable, printable_lines
+from pytest_claude_latency.printable import printable, printable_json, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -42,4 +43,12 @@ def test_no_text_can_do_more_than_be_read(text: str) -> None:
     assert not any(unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") for char in shown.replace("\t", ""))
     assert not shown.lstrip().startswith("::")
     assert "##[" not in shown
+    assert printable(shown) == shown
+
+
+@given(st.text() | st.sampled_from(["##[group]", "\x1b\u202e##vso[task]"]))
+def test_a_json_text_says_the_same_with_its_own_escapes(text: str) -> None:
+    shown = printable_json(json.dumps({text: text}, ensure_ascii=False))
+
+    assert json.loads(shown) == {text: text}
     assert printable(shown) == shown

@@ -18,12 +18,13 @@ from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.baselines.baseline import Baseline, merge
 from pytest_claude_latency.baselines.folder import folder_of, list_folder, locate, root_of
 from pytest_claude_latency.baselines.measured_file import load
+from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.comparison.compare import compare as compare_series
 from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.options.table import RULES
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import columns_of, printable
+from pytest_claude_latency.printable import columns_of, printable, printable_json
 from pytest_claude_latency.report import comparisons, exports
 from pytest_claude_latency.report.columns import column_widths, line_of
 from pytest_claude_latency.report.markdown import code
@@ -117,14 +118,14 @@ def compare(chosen: argparse.Namespace) -> int:
     )
     if chosen.format == "json":
         facts = {"before": chosen.before, "after": chosen.after} | comparisons.as_json(compared)
-        print(json.dumps(facts, indent=2, allow_nan=False))
+        sys.stdout.write(printable_json(json.dumps(facts, indent=2, allow_nan=False)) + "\n")
     elif chosen.format == "markdown":
         title = f"## Claude latency: {code(chosen.before)} to {code(chosen.after)}"
-        print(title, comparisons.markdown(compared, everything=chosen.all), sep="\n\n", end="")
+        sys.stdout.write(f"{printable(title)}\n\n{comparisons.markdown(compared, everything=chosen.all)}")
     else:
         width = shutil.get_terminal_size((_WIDTH, 0)).columns
         lines = comparisons.text_lines(compared, width=width, everything=chosen.all)
-        print(f"before: {chosen.before}", f"now: {chosen.after}", *(line.text for line in lines), sep="\n")
+        say(f"before: {chosen.before}", f"now: {chosen.after}", *(line.text for line in lines))
     return 1 if compared.regressions else 0
 
 
@@ -136,7 +137,7 @@ def show_list(chosen: argparse.Namespace) -> int:
     files = list_folder(folder)
     if not files:
         # a problem, not an empty answer: most likely this is the wrong folder
-        print(f"no baselines in {folder}")
+        say(f"no baselines in {folder}")
         return 1
     rows: list[tuple[str, ...]] = [_LIST_HEADERS]
     for file in files:
@@ -162,7 +163,7 @@ def show_list(chosen: argparse.Namespace) -> int:
     widths = column_widths(row for row in rows if len(row) == len(_LIST_HEADERS))
     widths[0] = max(columns_of(row[0]) for row in rows)
     for row in rows:
-        print(printable(line_of(row, widths[: len(row)])))
+        say(line_of(row, widths[: len(row)]))
     return 1 if any(file.problem for file in files) else 0
 
 
@@ -177,7 +178,7 @@ def merge_shards(chosen: argparse.Namespace) -> int:
         raise LatencyError(f"cannot write {target}: it is a directory")
     merged.save(target)
     samples = sum(len(series.samples) for series in merged.series.values())
-    print(f"{target}: {number_of(len(merged.entries), 'test')}, {number_of(samples, 'sample')}")
+    say(f"{target}: {number_of(len(merged.entries), 'test')}, {number_of(samples, 'sample')}")
     return 0
 
 
@@ -199,5 +200,5 @@ def export(chosen: argparse.Namespace) -> int:
             raise LatencyError(f"cannot write {target}: {error.strerror or error}") from error
     # on standard error, since standard output may be the file that the other tool reads
     for reason in points.left_out:
-        print(printable(f"left out: {reason}"), file=sys.stderr)
+        say(f"left out: {reason}", error=True)
     return 0

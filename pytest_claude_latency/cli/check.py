@@ -14,11 +14,11 @@ from typing import Any
 from pytest_claude_latency.cassettes.reader import FORMAT
 from pytest_claude_latency.cassettes.recording import Recording, first_line
 from pytest_claude_latency.cassettes.secrets import find_credentials
+from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.cli.recordings_in_use import RecordingsInUse, find_in_use, folder_name
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.clients import release_line
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable
 
 _SAMPLE = re.compile(r"\.\d+\.jsonl\Z")
 FOLDER_HELP = "name of the folders of recordings (default: the one in the ini file, else cassettes)"
@@ -53,7 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
     folder = folder_of(chosen)
     paths = find(chosen.places, folder)
     if not paths:
-        print(f"no recordings in {' '.join(map(str, chosen.places))}")
+        say(f"no recordings in {' '.join(map(str, chosen.places))}")
         return 1
     all_checked = check(paths, folder, collect=not chosen.no_collect)
     release_lines: Counter[str] = Counter()
@@ -64,9 +64,10 @@ def run(chosen: argparse.Namespace) -> int:
             # clocks of two machines may disagree: a recording of today is not of tomorrow
             age = max((datetime.now(UTC) - datetime.fromisoformat(recording.recorded)).days, 0)
             facts = f"{number_of(age, 'day'):>10}  {recording.client:<18}"
-        print(printable(f"{'PROBLEM' if checked.problems else 'ok':<8}{facts}  {checked.path}"))
-        for problem in checked.problems:
-            print(printable(f"    {problem}"))
+        say(
+            f"{'PROBLEM' if checked.problems else 'ok':<8}{facts}  {checked.path}",
+            *(f"    {problem}" for problem in checked.problems),
+        )
     made_by, shown = "", ""
     for line in sorted(release_lines):
         name, _, version = line.rpartition(" ")
@@ -74,7 +75,7 @@ def run(chosen: argparse.Namespace) -> int:
         made_by += f", {version if name == shown else line}: {release_lines[line]}"
         shown = name
     problems = sum(bool(checked.problems) for checked in all_checked)
-    print(printable(f"{number_of(len(all_checked), 'recording')}{made_by}; {problems or 'none'} with problems"))
+    say(f"{number_of(len(all_checked), 'recording')}{made_by}; {problems or 'none'} with problems")
     return 1 if problems else 0
 
 

@@ -6,7 +6,6 @@ not be read or written.
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
@@ -14,15 +13,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from pytest_claude_latency.cli import baselines, check, demo, explain, profile, suggest
+from pytest_claude_latency.cli.output import Parser, say
 from pytest_claude_latency.errors import LatencyError
-from pytest_claude_latency.printable import printable_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="claude-latency", description="Work with recordings and baselines of latency tests."
-    )
+    parser = Parser(prog="claude-latency", description="Work with recordings and baselines of latency tests.")
     parser.add_argument("--version", action="version", version=f"claude-latency {version('pytest-claude-latency')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (check, baselines, suggest, explain, profile, demo):
@@ -43,5 +40,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except (LatencyError, OSError) as error:
-        print(printable_lines(f"claude-latency: {error}"), file=sys.stderr)
+        say(*f"claude-latency: {error}".split("\n"), error=True)
         return 2

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.errors import LatencyError
 
 _APP: Final = '''"""A help desk that asks Claude. It is ordinary code: nothing in it knows of tests."""
@@ -87,12 +88,12 @@ def run(chosen: argparse.Namespace) -> int:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        print(path)
-    print(f"\n$ cd {folder} && pytest --latency-budget", flush=True)
+        say(str(path))
+    say("", f"$ cd {folder} && pytest --latency-budget")
     # A process of its own, since pytest and the plugin may be loaded in this one with other settings.
     command = [sys.executable, "-m", "pytest", "--latency-budget", "-p", "no:cacheprovider", "--rootdir=."]
     status = subprocess.run(command, cwd=folder, check=False).returncode
     if status != 1:
         return 1
-    print(_NEXT.format(model="claude-haiku-4-5", folder=folder).rstrip())
+    say(*_NEXT.format(model="claude-haiku-4-5", folder=folder).rstrip().split("\n"))
     return 0

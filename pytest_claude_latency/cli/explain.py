@@ -18,12 +18,12 @@ from msgspec import UNSET, Struct, UnsetType
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.check import FOLDER_HELP, folder_of, refuse_missing
 from pytest_claude_latency.cli.check import find as find_recordings
+from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trace_of
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.errors import CassetteError, FileError
-from pytest_claude_latency.printable import printable
 from pytest_claude_latency.strict_json import JSONFaultError, convert, parse, read_text
 
 _LACKS = (
@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Print what explains the recordings and reports in the chosen places."""
     refuse_missing(chosen)
     lines, all_read = explain(chosen.places, folder_of(chosen))
-    print("\n".join(map(printable, lines)) or f"no recordings or reports in {' '.join(map(str, chosen.places))}")
+    say(*lines or [f"no recordings or reports in {' '.join(map(str, chosen.places))}"])
     return 0 if lines and all_read else 1
 
 

@@ -12,10 +12,10 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.atomic_files import replace_files
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.check import FOLDER_HELP, find, folder_of, refuse_missing
+from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.metrics.percentiles import percentile
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable
 from pytest_claude_latency.simulation.profile_fit import FEWEST, Fit, fits_of
 from pytest_claude_latency.simulation.profiles import Profiles
 
@@ -45,16 +45,16 @@ def run(chosen: argparse.Namespace) -> int:
     paths = find(chosen.places, folder_of(chosen))
     fits, too_few = fits_of(map(Recording.load, paths))
     for model, fit in fits.items():
-        print("\n".join(map(printable, _lines(model, fit))))
+        say(*_lines(model, fit))
     for model, count in too_few.items():
-        print(printable(f"{model}: {number_of(count, 'call')}, too few: a profile needs {FEWEST} that stream"))
+        say(f"{model}: {number_of(count, 'call')}, too few: a profile needs {FEWEST} that stream")
     if not fits:
-        print(f"no profile: no model has {FEWEST} streamed calls in {number_of(len(paths), 'recording')}")
+        say(f"no profile: no model has {FEWEST} streamed calls in {number_of(len(paths), 'recording')}")
         return 1
     if chosen.output is not None:
         dated = datetime.now(UTC).date().isoformat()
         replace_files({chosen.output: Profiles(dated, tuple(fit.profile for fit in fits.values())).text()})
-        print(f"written: {chosen.output}; use it with latency_profiles = {chosen.output} in the ini file")
+        say(f"written: {chosen.output}; use it with latency_profiles = {chosen.output} in the ini file")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.baselines.reported_limits import limits_in
 from pytest_claude_latency.cli.baselines import BASELINE_HELP, path_of
+from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.report import suggestions
 from pytest_claude_latency.results.budget_suggestion import suggest
@@ -37,5 +38,5 @@ def run(chosen: argparse.Namespace) -> int:
     if not measured.series and not measured.left_out:
         raise LatencyError(f"{file} holds no test: run latency tests with --latency-report={file.name}")
     proposed = suggest(measured.series, limits_in(file), measured.left_out)
-    print(*suggestions.lines(proposed), sep="\n")
+    say(*suggestions.lines(proposed))
     return 0 if proposed.suggestions else 1

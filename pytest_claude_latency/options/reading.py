@@ -15,6 +15,7 @@ import pytest
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.options.table import BY_NAME, OPTIONS, RULES, Option
 from pytest_claude_latency.options.values import Given
+from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.settings import Mode, Pace, Settings
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _parsed(config: pytest.Config) -> dict[str, Any]:
             given = Given(place, config.rootpath, config.invocation_params.dir)
             values[option.name] = option.default if value is None else option.parse(value, given)
         except (ValueError, LatencyError) as error:
-            raise pytest.UsageError(f"{place}: {error}") from None
+            raise pytest.UsageError(printable_lines(f"{place}: {error}")) from None
     return values
 
 
@@ -172,7 +173,7 @@ def _ini(config: pytest.Config, option: Option) -> Any:
         return config.getini(option.key)
     except (ValueError, TypeError, pytest.UsageError) as error:  # which of them depends on pytest's version
         accepted = "; accepted: true, false" if option.ini == "bool" else ""
-        raise pytest.UsageError(f"ini key {option.key}: {error}{accepted}") from None
+        raise pytest.UsageError(printable_lines(f"ini key {option.key}: {error}{accepted}")) from None
 
 
 def _refuse_careless_recording(config: pytest.Config, mode: Mode) -> None:

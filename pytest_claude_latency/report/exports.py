@@ -18,6 +18,7 @@ from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.percentiles import percentile
 from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.metrics.series import Series
+from pytest_claude_latency.printable import printable_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,4 +113,4 @@ FORMATS: Mapping[str, Callable[[Iterable[Point]], str]] = {"bencher": bencher, "
 
 def _text(content: object) -> str:
     # only ASCII: it may go through a terminal or a pipe of any encoding
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return printable_json(json.dumps(content, indent=2, allow_nan=False)) + "\n"

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.metric import METRICS, json_number
-from pytest_claude_latency.printable import UNSEEN
+from pytest_claude_latency.printable import printable_json
 from pytest_claude_latency.report.summary import Summary
 
 SCHEMA = 1
@@ -69,9 +69,8 @@ def render(summary: Summary) -> str:
         report["what_if"] = [{"nodeid": nodeid, **found.as_json()} for nodeid, found in summary.what_if.items()]
     if summary.variant_rankings:
         report["variants"] = [ranking.as_json() for ranking in summary.variant_rankings]
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
     # readers get the same texts; a terminal that shows the file gets no control characters
-    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+    return printable_json(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _budget(judgement: Judgement, judged: bool) -> dict[str, Any]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
 import pytest
 
 from pytest_claude_latency.cli.command import main
 from tests.plugin.suite import Suite
+from tests.support.claude_answers import json_answer, status
+from tests.support.some_baseline import live, replayed, save
+from tests.support.some_call import some_call
 
 EVIL = "x\x1b]0;owned\x07\n::error file=app.py::evil \u202e##[group]"
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]|^\\s*::error|##\\[", re.MULTILINE)
@@ -37,9 +41,9 @@ def test_miss(claude_latency):
     url, headers = "https://api.anthropic.com/v1/messages", {"content-type": "application/json", "retry-after": EVIL}
     exchanges = [(200, body, answer), (529, body | {"messages": [{"role": "user", "content": "more"}]}, refused)]
     lines: list[dict[str, object]] = [head | {"test": f"test_it.py::{EVIL}", "anthropic": EVIL}]
-    for number, (status, asked, told) in enumerate(exchanges, 1):
+    for number, (code, asked, told) in enumerate(exchanges, 1):
         lines.append({"request": number, "at": number * 100.0, "method": "POST", "url": url, "json": asked})
-        lines.append({"response": number, "at": 10.0, "status": status, "headers": headers})
+        lines.append({"response": number, "at": 10.0, "status": code, "headers": headers})
         lines.append({"chunk": number, "at": 11.0, "text": json.dumps(told)})
         lines.append({"end": number, "at": 12.0})
     _write(suite, "test_it", lines)
@@ -74,3 +78,149 @@ def test_the_command_shows_escapes(evil: Suite, command: list[str], capsys: pyte
 
     shown = capsys.readouterr()
     assert UNSEEN.findall(shown.out + shown.err) == []
+
+
+RUNS = {
+    "judged": ["-rA", "--latency-strict", "--junitxml=junit.xml"],
+    "in workers": pytest.param(["-n", "1", "-v"], marks=pytest.mark.slow),
+    "simulated": ["--latency-simulate=2"],
+    "what if": ["--latency-what-if"],
+    "with a fault": ["--latency-fault=overloaded()"],
+    "suggested": ["--latency-suggest", "--latency-limits=total<1us"],
+    "saved": ["--latency-save=main"],
+    "in real time": ["--latency-clock=real"],
+    "long messages": ["-vv", "--tb=long", "--showlocals"],
+}
+
+
+@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
+def test_each_kind_of_run_shows_escapes(evil: Suite, options: list[str]) -> None:
+    result = evil.replay(*options)
+
+    texts = [result.stdout.str(), result.stderr.str()]
+    texts += [path.read_text("utf-8") for path in evil.path.glob("*.xml")]
+    for text in texts:
+        assert UNSEEN.findall(text) == []
+
+
+def test_a_run_that_records_shows_escapes(suite: Suite) -> None:
+    suite.write(
+        """
+@pytest.mark.latency_budget(ttft="1us")
+def test_it():
+    ask(model=EVIL)
+
+@pytest.mark.latency_budget(ttft="1us")
+def test_refused():
+    with pytest.raises(anthropic.APIStatusError):
+        ask("refused", anthropic.Anthropic(max_retries=0))
+""".replace("EVIL", repr(EVIL))
+    )
+    answer: dict[str, object] = {
+        "id": EVIL,
+        "type": "message",
+        "role": "assistant",
+        "model": EVIL,
+        "stop_reason": EVIL,
+        "stop_sequence": EVIL,
+    }
+    answer |= {"content": [{"type": "text", "text": EVIL}], "usage": {"input_tokens": 1, "output_tokens": 1}}
+    suite.server.answers(
+        lambda request: status(400, message=EVIL) if b"refused" in request.content else json_answer(answer)
+    )
+
+    for mode in ("record", "record-missing", "live"):
+        ran = suite.record("--latency-budget", "-v", "--latency-explain", "--latency-samples=2", mode=mode)
+
+        assert UNSEEN.findall(ran.stdout.str() + ran.stderr.str()) == []
+    replayed = suite.replay("-v", "--latency-explain", "--junitxml=junit.xml")
+
+    assert UNSEEN.findall(replayed.stdout.str() + (suite.path / "junit.xml").read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_what_is_wrong_with_a_recording_is_shown_with_escapes(
+    evil: Suite, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = evil.path / "cassettes" / "test_it" / "test_it.1.jsonl"
+    lines = path.read_text().splitlines()
+    for damaged in ({EVIL: 1}, {**json.loads(lines[number]), EVIL: EVIL}, {**json.loads(lines[number]), "at": EVIL}):
+        path.write_text("\n".join([*lines[:number], json.dumps(damaged), *lines[number + 1 :], ""]))
+        ran = evil.replay("--junitxml=junit.xml")
+        capsys.readouterr()
+
+        for command in (["check", "--no-collect", "."], ["explain", "."], ["profile", "."]):
+            main(command)
+
+        shown = capsys.readouterr()
+        junit = (evil.path / "junit.xml").read_text("utf-8")
+        assert UNSEEN.findall(ran.stdout.str() + junit + shown.out + shown.err) == []
+
+
+COMMANDS = {
+    "list": ["baselines"],
+    "compare": ["compare", "before", "after"],
+    "as markdown": ["compare", "before", "after", "--format=markdown", "--all"],
+    "as json": ["compare", "before", "after", "--format=json"],
+    "as text": ["compare", "before", "after", "--all"],
+    "export": ["export", "before", "--format=github"],
+    "merge": ["merge", "before", "live", "--output", EVIL.replace("/", "")],
+    "no such baseline": ["compare", EVIL, "after"],
+    "no such folder": ["baselines", EVIL],
+    "no such recording": ["explain", EVIL],
+    "no such report": ["suggest", EVIL],
+    "nothing to check": ["check", EVIL],
+    "nothing to fit": ["profile", EVIL],
+    "an empty folder": ["explain", "evil"],
+    "a demo in the way": ["demo", EVIL],
+    "no such option": ["check", f"--{EVIL}"],
+    "no such command": [EVIL],
+    "no such ratio": ["compare", "before", "after", f"--min-ratio={EVIL}"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_commands_on_baselines_and_names_show_escapes(
+    suite: Suite, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = f"test_it.py::test[{EVIL}]"
+    slow = some_call(model=EVIL, stop_reason=EVIL, error=EVIL, total=9.0)
+    save(suite.path, "before", replayed(test), replayed(f"{EVIL}.py::test"))
+    save(suite.path, "after", replayed(test, slow, elapsed=9.0), replayed("test_it.py::test_new"))
+    save(suite.path, "live", live(f"test_it.py::test_live[{EVIL}]", [1.0, 2.0]))
+    (suite.path / ".latency" / "damaged.jsonl").write_text(json.dumps({EVIL: EVIL}))
+    (suite.path / EVIL.replace("/", "")).mkdir()
+    (suite.path / EVIL.replace("/", "") / "file").touch()
+
+    with suppress(SystemExit):
+        main(command)
+
+    shown = capsys.readouterr()
+    assert shown.out + shown.err
+    assert UNSEEN.findall(shown.out + shown.err) == []
+
+
+OPTIONS = ("mode", "samples", "clock", "cassettes", "limits", "report", "save", "compare", "tolerance", "min-ratio")
+MORE_OPTIONS = ("min-shift", "fault", "simulate", "seed", "what-if-change")
+
+
+@pytest.mark.parametrize("option", OPTIONS + MORE_OPTIONS)
+def test_an_option_that_is_not_understood_is_shown_with_escapes(suite: Suite, option: str) -> None:
+    suite.write("def test_it(claude_latency): pass")
+
+    ran = suite.run(f"--latency-{option}={EVIL}")
+
+    assert UNSEEN.findall(ran.stdout.str() + ran.stderr.str()) == []
+
+
+KEYS = ("mode", "samples", "clock", "limits", "report", "redact", "endpoints", "date", "prices", "profiles", "budget")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_ini_key_that_is_not_understood_is_shown_with_escapes(suite: Suite, key: str) -> None:
+    suite.write("def test_it(claude_latency): pass")
+    suite.ini(f"latency_{key} = ({EVIL}")
+
+    ran = suite.run()
+
+    assert UNSEEN.findall(ran.stdout.str() + ran.stderr.str()) == []

@@ -1,0 +1,26 @@
+"""What the command prints: lines that people read pass through here, so that all of them are printable.
+
+Documents (Markdown, JSON) are made printable by the functions that write them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+from pytest_claude_latency.printable import printable
+
+
+def say(*lines: str, error: bool = False) -> None:
+    """Print lines, to standard error if they are about what went wrong."""
+    # flushed, since what a child process prints is to stand behind it
+    print(*map(printable, lines), sep="\n", file=sys.stderr if error else sys.stdout, flush=True)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors quote an argument with escapes: it may be the name of a file from anywhere."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end the command."""
+        super().error(printable(message))
