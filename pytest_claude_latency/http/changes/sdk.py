@@ -20,6 +20,7 @@ from typing import Any, final
 from unittest import mock
 
 from pytest_claude_latency.http.changes.botocore import BotocorePatches
+from pytest_claude_latency.http.changes.certificates import LateCertificates
 from pytest_claude_latency.http.changes.chance import PinnedChance
 from pytest_claude_latency.http.changes.litellm import LitellmKey
 from pytest_claude_latency.messages_api.endpoints import UNKNOWN_PROJECT
@@ -58,14 +59,15 @@ class SDKPatches:
         self._botocore = BotocorePatches(replaying, (recognition or Recognition()).is_claudes)
         self._chance = PinnedChance(replaying)
         self._litellm = LitellmKey(replaying, PLACEHOLDER_KEY)
+        self._certificates = LateCertificates(replaying)
         self._keyless = keyless
         self._patches = ExitStack()
 
     def start(self) -> None:
-        """Patch the installed SDK, botocore, and what makes pauses of a random length."""
+        """Patch the installed SDK, botocore, what makes pauses of a random length, and the loading of certificates."""
         import anthropic
 
-        for changes in (self._botocore, self._chance, self._litellm):
+        for changes in (self._botocore, self._chance, self._litellm, self._certificates):
             changes.start()
             self._patches.callback(changes.stop)
 
