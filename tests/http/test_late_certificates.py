@@ -63,7 +63,7 @@ def _connected(context: ssl.SSLContext) -> ssl.SSLSocket:
 
 def loaded_in(context: ssl.SSLContext) -> int:
     """Return how many certificates are loaded, asked of OpenSSL and not of the patched method."""
-    stats: dict[str, int] = _ssl._SSLContext.cert_store_stats(context)  # type: ignore[attr-defined]
+    stats: dict[str, int] = _ssl._SSLContext.cert_store_stats(context)
     return stats["x509"]
 
 

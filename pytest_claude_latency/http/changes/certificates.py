@@ -8,12 +8,12 @@ has not changed since, is left for later, so a file that is missing or damaged r
 
 from __future__ import annotations
 
-import os
 import ssl
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 from weakref import WeakKeyDictionary
 
@@ -65,13 +65,16 @@ def _load(context: Any, cafile: Any = None, capath: Any = None, cadata: Any = No
 
 def _unchanging(cafile: Any, capath: Any) -> _Files | None:
     """Return what tells this file from any other and from itself after a change; None if it may be gone later."""
-    if not isinstance(cafile, str) or os.path.abspath(cafile).startswith(tempfile.gettempdir() + os.sep):
+    if not isinstance(cafile, str):
+        return None
+    file = Path(cafile).absolute()
+    if file.is_relative_to(tempfile.gettempdir()):
         return None
     try:
-        status = os.stat(cafile)
+        status = file.stat()
     except OSError:
         return None  # loading it raises the error that a program expects
-    return os.path.abspath(cafile), capath, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return file, capath, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _loading_first(original: Callable[..., Any]) -> Callable[..., Any]:
