@@ -40,6 +40,7 @@ IN_TEXT: Final = (
 Endpoint: TypeAlias = Literal["session"]
 """Calls of a kind of their own, which only limits that name it judge."""
 SESSIONS: Final = 'when={"endpoint": "session"}'
+_REST: Final = "  batches and other requests that make no message have limits on elapsed only, without when="
 WHEN: Final = 'fields of the request and patterns or values, such as when={"model": "claude-opus-*", "stream": True}'
 _SELECTORS = ("call", "when")
 _KINDS = {"count": "a count", "rate": "a rate", "money": "a number of dollars"}
@@ -187,13 +188,16 @@ def _some_calls(kwargs: Mapping[str, object], origin: str) -> SomeCalls | None:
             raise LimitError(f"{origin}: call={call!r} is not the number of a call; accepted: a whole number from 1")
         return SomeCalls(call=call)
     # no request has a field of this name: it is the kind of calls, and stands alone
-    is_mapping = isinstance(when, Mapping) and bool(when) and "endpoint" not in when
-    if not is_mapping or not all(
+    if isinstance(when, Mapping) and "endpoint" in when:
+        raise LimitError(
+            f"{origin}: when={when!r} is not understood\n  accepted  {SESSIONS}, without other fields\n{_REST}"
+        )
+    if not (isinstance(when, Mapping) and when) or not all(
         isinstance(field, str) and (expected is None or isinstance(expected, str | int | float))
-        for field, expected in when.items()  # type: ignore[attr-defined] # it is a mapping
+        for field, expected in when.items()
     ):
         raise LimitError(f"{origin}: when={when!r} is not understood; accepted: {SESSIONS}, or {WHEN}")
-    return SomeCalls(when=tuple(when.items()))  # type: ignore[attr-defined] # it is a mapping
+    return SomeCalls(when=tuple(when.items()))
 
 
 def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:

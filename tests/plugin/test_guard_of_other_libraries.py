@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
+from pytest_claude_latency.http.guard import seen_sockets, short_connections
 from pytest_claude_latency.http.guard.connection import ALL_UNMEASURED
+from pytest_claude_latency.virtual_time.watch import thread_state
 from tests.plugin.suite import Suite
 from tests.plugin.test_guard import CLIENTS, CONNECTS
 from tests.support.far_server import FarServer, far_server
@@ -267,7 +268,16 @@ def test_it(claude_latency):
 )
 
 
-@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="only Linux shows its connections")
+@pytest.fixture(params=["with /proc", "without /proc"])
+def _seen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test run twice, once as on a system that shows no connections and does not number sockets."""
+    if request.param == "without /proc":
+        monkeypatch.setattr(short_connections, "_TABLES", ())
+        monkeypatch.setattr(seen_sockets, "inode", lambda file: 0)
+        monkeypatch.setattr(thread_state, "_CALLS", {})
+
+
+@pytest.mark.usefixtures("_seen")
 @pytest.mark.parametrize("pace", ["virtual", "real"])
 def test_a_connection_that_code_in_c_opens_and_closes_is_shut_down_while_it_is_open(
     suite: Suite, far: FarServer, pace: str
@@ -281,7 +291,7 @@ def test_a_connection_that_code_in_c_opens_and_closes_is_shut_down_while_it_is_o
     assert (suite.path / "sent.txt").read_text() == "False"
 
 
-@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="only Linux shows its connections")
+@pytest.mark.usefixtures("_seen")
 def test_other_runs_tell_of_such_a_connection(suite: Suite, far: FarServer) -> None:
     suite.write(SHORT)
 
@@ -293,6 +303,48 @@ def test_other_runs_tell_of_such_a_connection(suite: Suite, far: FarServer) -> N
             ["no call of this test was measured, but it talked to a Claude API through code in C"]
         )
         assert (suite.path / "sent.txt").read_text() == "True"
+
+
+@pytest.mark.usefixtures("_seen")
+def test_code_in_c_may_have_the_file_of_a_connection_that_python_closed(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CONNECTING
+        + """
+server = socket.create_server((HOST, 0))
+
+
+def test_it(claude_latency):
+    with socket.create_connection(server.getsockname()) as opened:
+        file = opened.fileno()
+        libc.usleep(50_000)
+    assert connected() == file
+    libc.usleep(200_000)
+    os.close(file)
+"""
+    )
+
+    result = suite.run(base_url=far.url)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([SENT_UNSEEN, "  opened    in the test"])
+
+
+@pytest.mark.usefixtures("_seen")
+def test_a_connection_that_python_opened_is_not_shut_down(suite: Suite, far: FarServer) -> None:
+    suite.write(
+        CONNECTING
+        + """
+def test_it(claude_latency):
+    with requests.Session() as session:
+        for _ in range(3):
+            session.post(f"{URL}/v1/chat/completions", json={"model": "gpt", "messages": []})
+            libc.usleep(50_000)
+"""
+    )
+
+    result = suite.run(base_url=far.url)
+
+    result.assert_outcomes(passed=1)
 
 
 def test_a_test_without_a_call_whose_requests_were_let_pass_does_not_pass_in_silence(

@@ -272,8 +272,15 @@ def test_prompt_calls_are_not_judged_by_limits_on_sessions_nor_suggested_from_th
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ('ttft="1s", when={"endpoint": "batches"}', 'accepted: when={"endpoint": "session"}'),
-        ('ttft="1s", when={"endpoint": "session", "model": "m"}', 'accepted: when={"endpoint": "session"}'),
+        ('ttft="1s", when={"endpoint": "batches"}', 'accepted when={"endpoint": "session"}, without other fields'),
+        (
+            'ttft="1s", when={"endpoint": "batches"}',
+            "batches and other requests that make no message have limits on elapsed",
+        ),
+        (
+            'ttft="1s", when={"endpoint": "session", "model": "m"}',
+            'accepted when={"endpoint": "session"}, without other',
+        ),
         ('ttft="1s", call=1, when={"endpoint": "session"}', "call= and when= exclude each other"),
         ('ttft="1s", when={"model": ["m"]}', 'accepted: when={"endpoint": "session"}'),
         ('when={"endpoint": "session"}', "has no limits"),

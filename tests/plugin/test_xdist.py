@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -190,6 +193,23 @@ def test_broken(number):
     assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
     assert [test["outcome"] for test in suite.report["tests"]] == ["failed"]
     result.stdout.fnmatch_lines(["*1 broken*"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (unshare := shutil.which("unshare")) or bool(subprocess.run([unshare, "-rn", "true"], check=False).returncode),
+    reason="no namespace without a network can be made here",
+)
+def test_workers_replay_where_there_is_no_network_at_all(suite: Suite) -> None:
+    suite.write(MANY)
+    suite.record()
+    # pytest-rerunfailures connects its workers over 127.0.0.1, which is down too
+    options = ("--latency-budget", "-n", "2", "-p", "no:rerunfailures", "-p", "no:cacheprovider")
+
+    result = suite.pytester.run("unshare", "-rn", sys.executable, "-m", "pytest", *options)
+
+    result.assert_outcomes(passed=6, failed=1)
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
 @pytest.mark.slow

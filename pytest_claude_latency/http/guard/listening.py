@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
+from typing import Final
+
+_FREE: Final = 256
+"""Where so many numbers in a row belong to no file, none above them does."""
 
 
 def listens_here(port: int | None) -> bool:
@@ -24,24 +28,49 @@ def listens_here(port: int | None) -> bool:
 def sockets() -> Iterator[tuple[int, socket.socket]]:
     """Yield the file of each socket of this process, and a copy of it, which is closed when the next one is asked for.
 
-    Where the system lists open files, those of C libraries are among them.
+    Those of C libraries are among them.
     """
+    for file in _open_files():
+        try:
+            if not stat.S_ISSOCK(os.fstat(file).st_mode):
+                continue
+            copy = copy_of(file)
+        except OSError:  # closed meanwhile, or of a kind that Python does not know
+            continue
+        with copy:
+            yield file, copy
+
+
+def copy_of(file: int) -> socket.socket:
+    """Return a copy of a socket's file, which can be closed without closing the program's.
+
+    What is copied stays as it is: with `socket.setdefaulttimeout`, Python makes the socket of each new object
+    non-blocking, and so all its copies. It believes a kind that says that it is.
+    """
+    copy = os.dup(file)
+    blocks = os.get_blocking(copy)
     try:
-        descriptors = [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208 - names, not paths
+        opened = socket.socket(type=socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0), fileno=copy)
     except OSError:
-        descriptors = [found.fileno() for found in gc.get_objects() if isinstance(found, socket.socket)]
-    for descriptor in descriptors:
-        # A copy, since closing the socket object must not close the program's file.
+        os.close(copy)
+        raise
+    if os.get_blocking(copy) != blocks:  # a system without such kinds
+        os.set_blocking(copy, blocks)
+    return opened
+
+
+def _open_files() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208 - names, not paths
+    except OSError:  # a system that does not list them
+        files: list[int] = []
+    # A new file gets the lowest free number, so behind many free ones there are no more.
+    for file in count():
         try:
-            copy = os.dup(descriptor) if stat.S_ISSOCK(os.fstat(descriptor).st_mode) else None
-        except OSError:  # closed meanwhile
-            continue
-        if copy is None:
-            continue
-        try:
-            opened = socket.socket(fileno=copy)
-        except OSError:  # a socket of a kind that Python does not know
-            os.close(copy)
-            continue
-        with opened:
-            yield descriptor, opened
+            os.fstat(file)
+        except OSError:
+            if file - (files[-1] if files else 0) > _FREE:
+                return files
+        else:
+            files.append(file)
+    return files

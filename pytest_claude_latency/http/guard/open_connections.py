@@ -134,7 +134,8 @@ class OpenConnections:
         """Return whether a connection was used by nobody whom an event, a door or a patch told of."""
         before = self._before.get(connection.number)
         if before is None:
-            return not (seen_sockets.was_connected(connection.number) or seen_sockets.is_connecting_in_c())
+            is_known = seen_sockets.was_connected(connection.number, connection.file)
+            return not (is_known or seen_sockets.is_connecting_in_c())
         if connection.sent - before.sent <= _LEAST or seen_sockets.was_used(connection.number, self._began):
             return False
         # A door may have let a request pass on it that code in C sent, as uvloop does: clouds serve other models too.

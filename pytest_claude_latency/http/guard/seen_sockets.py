@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 
 from pytest_claude_latency.http.door import note_carrier
+from pytest_claude_latency.http.guard.listening import copy_of
 
 _CONNECTED: set[int] = set()
 """Those that an event told of before they were connected, so that they were judged."""
@@ -23,8 +24,20 @@ _CONNECTING: list[None] = []
 
 
 def number_of(file: int) -> int:
-    """Return what tells the socket behind a file of this process from all others."""
-    return os.fstat(file).st_ino or -1 - file  # not every system numbers them
+    """Return what tells the socket behind a file of this process from all others.
+
+    Where the system does not number sockets, that is what a connection connects: no other has both ends in common.
+    """
+    if number := inode(file):
+        return number
+    with suppress(OSError), copy_of(file) as opened:
+        return hash((opened.getsockname(), opened.getpeername()))
+    return -1 - file  # not connected yet
+
+
+def inode(file: int) -> int:
+    """Return the system's own number of what is behind a file; 0 for sockets on systems other than Linux."""
+    return os.fstat(file).st_ino
 
 
 def note_connecting(file: int) -> None:
@@ -56,8 +69,11 @@ def is_connecting_in_c() -> bool:
     return bool(_CONNECTING)
 
 
-def was_connected(number: int) -> bool:
-    """Return whether Python was seen to connect the socket of this number."""
+def was_connected(number: int, file: int) -> bool:
+    """Return whether Python was seen to connect the socket of this number, which is behind this file."""
+    if -1 - file in _CONNECTED:  # by what it was told before it was connected
+        _CONNECTED.discard(-1 - file)
+        _CONNECTED.add(number)
     return number in _CONNECTED
 
 

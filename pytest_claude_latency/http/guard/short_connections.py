@@ -1,8 +1,9 @@
 """Connections that code in C opens and closes within a test: seen while they are open, by looking again and again.
 
 Python's events do not tell of them, and at the end of the test they are gone. A call to Claude takes some hundred
-milliseconds, and whoever watches the test looks every few. The system is asked for its table of connections, and no
-socket is copied for it: a copy would keep a connection open that the program closes in that moment.
+milliseconds, and whoever watches the test looks every few. Linux is asked for its table of connections, and no
+socket is copied for it: a copy would keep a connection open that the program closes in that moment. Other systems show
+a process no such table. There, each socket is copied for an instant and asked for its other end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Final, final
 
 from pytest_claude_latency.http.guard import judging, seen_sockets
 from pytest_claude_latency.http.guard.hosts import is_loopback
+from pytest_claude_latency.http.guard.listening import copy_of, sockets
 from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
 
 _FILES: Final = "/proc/self/fd"
@@ -55,6 +57,7 @@ class ShortConnections:
         self._older = older
         self._closes = closes
         self._next = 0
+        self._has_tables = Path(_FILES).exists() and any(table.exists() for table in _TABLES)
         self.found: dict[Remote, None] = {}
         self._taken = 0
 
@@ -63,7 +66,7 @@ class ShortConnections:
         began = monotonic_ns()
         if began < self._next:
             return
-        with suppress(OSError):  # a system without these tables
+        with suppress(OSError):  # no file is free to look with
             self._look()
         now = monotonic_ns()
         self._next = now + (now - began) * _SHARE
@@ -75,23 +78,39 @@ class ShortConnections:
         return found
 
     def _look(self) -> None:
-        unknown = {
-            number: file
-            for number, file in _own_sockets()
-            if number not in self._older and not seen_sockets.was_connected(number)
-        }
-        if not unknown or seen_sockets.is_connecting_in_c():
-            return
-        for number, address, port in _connections():
-            # Asked again: an event may have told of it since the files were listed.
-            if number not in unknown or seen_sockets.was_connected(number):
+        for file, number, address, port in (_in_tables if self._has_tables else _in_files)(self._is_unknown):
+            # Asked again: an event may have told of it since it was listed.
+            if seen_sockets.is_connecting_in_c() or not self._is_unknown(number, file):
                 continue
             remote = Remote(number, address, port, judging.claudes_at(address, port))
             if remote.name is None and is_loopback(address):
                 continue
             self.found[remote] = None
             if self._closes and remote.name is not None:
-                _shut_down(unknown[number], number)
+                _shut_down(file, number)
+
+    def _is_unknown(self, number: int, file: int) -> bool:
+        return number not in self._older and not seen_sockets.was_connected(number, file)
+
+
+def _in_tables(is_unknown: Callable[[int, int], bool]) -> Iterator[tuple[int, int, str, int]]:
+    """Yield file, number, address and port of each connection of this process, as the system's tables have them."""
+    unknown = {number: file for number, file in _own_sockets() if is_unknown(number, file)}
+    if unknown:
+        for number, address, port in _connections():
+            if number in unknown:
+                yield unknown[number], number, address, port
+
+
+def _in_files(is_unknown: Callable[[int, int], bool]) -> Iterator[tuple[int, int, str, int]]:
+    """Yield the same on a system without tables: each socket is copied, and asked."""
+    for file, copy in sockets():
+        with suppress(OSError):  # not connected
+            number, peer = seen_sockets.number_of(copy.fileno()), copy.getpeername()
+            # To choose among the addresses of a name, systems connect datagrams to each of them and send nothing.
+            is_stream = copy.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+            if is_stream and isinstance(peer, tuple) and is_unknown(number, file):
+                yield file, number, peer[0].removeprefix("::ffff:"), peer[1]
 
 
 def _own_sockets() -> Iterator[tuple[int, int]]:
@@ -127,11 +146,6 @@ def _connections() -> Iterator[tuple[int, str, int]]:
 
 def _shut_down(file: int, number: int) -> None:
     """End a connection, so that as little as possible leaves."""
-    with suppress(OSError):
-        copy = os.dup(file)  # what is closed below is no file of the program's
-        try:
-            if seen_sockets.number_of(copy) == number:  # else the file is another one's by now
-                with socket.socket(fileno=os.dup(copy)) as connection:
-                    connection.shutdown(socket.SHUT_RDWR)
-        finally:
-            os.close(copy)
+    with suppress(OSError), copy_of(file) as connection:
+        if seen_sockets.number_of(connection.fileno()) == number:  # else the file is another one's by now
+            connection.shutdown(socket.SHUT_RDWR)

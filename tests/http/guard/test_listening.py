@@ -34,3 +34,16 @@ def test_it_is_found_where_the_system_lists_no_files(monkeypatch: pytest.MonkeyP
 def test_the_other_end_of_a_connection_does_not_listen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         assert not listening.listens_here(client.getsockname()[1])
+
+
+@pytest.mark.parametrize("kind", [getattr(socket, "SOCK_NONBLOCK", 0), 0])
+def test_looking_at_a_socket_leaves_it_blocking(monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
+    monkeypatch.setattr(socket, "SOCK_NONBLOCK", kind, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.setdefaulttimeout(5)
+        try:
+            assert listening.listens_here(server.getsockname()[1])
+        finally:
+            socket.setdefaulttimeout(None)
+
+        assert os.get_blocking(server.fileno())
