@@ -100,7 +100,8 @@ def install() -> None:
     Threads that began below `threading` before this are nobody's in any world. The one by which pytest-xdist sends a
     worker its orders waits for another process all the time, and would look like work that a replay must wait for.
     """
-    listed = {thread.native_id for thread in threading.enumerate()}
+    # Eventlet lists threads of its own, which have no such identifier.
+    listed = {threading.get_native_id(), *(getattr(thread, "native_id", None) for thread in threading.enumerate())}
     with contextlib.suppress(OSError):  # Linux only: elsewhere they cannot be listed, and nobody looks at them
         tasks = os.listdir("/proc/self/task")  # noqa: PTH208 - `pathlib` costs more than all the rest of this
         OURS.update(ident for ident in map(int, tasks) if ident not in listed)

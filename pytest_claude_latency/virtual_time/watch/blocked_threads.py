@@ -89,7 +89,8 @@ def outsiders_stir() -> bool:
 def outsiders_rest() -> bool:
     """Return whether each outsider waits for something that may never come; False where threads cannot be listed."""
     threads = tuple(threading._active.values())  # type: ignore[attr-defined] # by identifier
-    programs = {thread.native_id for thread in threads if not is_worker(thread)}
+    # What a library that patches threads puts among them need not have all that a thread has.
+    programs = {getattr(thread, "native_id", None) for thread in threads if not is_worker(thread)}
     for state in outsiders(dormant=True):
         waiting = state.waiting()
         # A lock with a limit: an idle worker, or a thread of some library in C, notifies nobody when the limit passes;
@@ -110,7 +111,8 @@ def outsiders(*, dormant: bool = False) -> list[ThreadState]:
     known = {ident for ident, member in tuple(MEMBERS.items()) if not member.world.ended} | OUTSIDERS.resting
     if not dormant:
         known |= OUTSIDERS.dormant
-    excluded = {thread.native_id for thread in threads if thread.ident in known or is_background(thread)}
+    ours = [thread for thread in threads if thread.ident in known or is_background(thread)]
+    excluded = {getattr(thread, "native_id", None) for thread in ours}
     excluded |= {threading.get_native_id(), *OURS}
     states = [thread_state.look_at_native(ident) for ident in thread_state.native_ids() if ident not in excluded]
     return [state for state in states if state is not None]
