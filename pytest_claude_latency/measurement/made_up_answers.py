@@ -1,14 +1,23 @@
-"""Made-up answers: what answers a test that has the marker `latency_answers`, and no recording yet."""
+"""Made-up answers: what answers a test that has the marker `latency_answers`, and no recording yet.
+
+A fault needs a recording, so it is given the answers that were made up until now as one, each time there is one more.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final, final
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import ClassVar, Final, NoReturn, TypeAlias, final
 
+from pytest_claude_latency.cassettes.matching import key_of
+from pytest_claude_latency.cassettes.recording import Recording, timestamp
+from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.errors import FaultError
 from pytest_claude_latency.http.replay_script import Playback
 from pytest_claude_latency.measurement.measurement import Measurement
+from pytest_claude_latency.measurement.sources import hangs
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
 from pytest_claude_latency.messages_api.request_pattern import Expected, fits
@@ -33,6 +42,11 @@ nothing says how long the answer to this {request} takes
 {made_at}  marker    {origin}
   model     {reason}"""
 
+_CUT_OFF: Final = "the program reads on where a fault cut off the answer to its {request}"
+_TAKEN_AWAY: Final = "nothing answers this {request}: a fault took its answer away"
+
+ChangeOfRecording: TypeAlias = Callable[[Recording], Recording]
+
 
 @final
 @dataclass(frozen=True)
@@ -49,20 +63,39 @@ class AnswersMarker:
 class MadeUpAnswers:
     """Each prompt call gets the next answer of the first marker that fits it.
 
-    `command` is what a user types to record the test.
+    `command` is what a user types to record the test. `fault` is what happens to the answers.
     """
 
     replays: ClassVar[bool] = True
 
-    def __init__(self, markers: Sequence[AnswersMarker], profiles: Profiles, command: str) -> None:
+    def __init__(
+        self, markers: Sequence[AnswersMarker], profiles: Profiles, command: str, fault: ChangeOfRecording | None = None
+    ) -> None:
         self._markers = markers
         self._profiles = profiles
         self._command = command
         self._given = [0] * len(markers)
         self._lock = threading.Lock()  # two threads may send at the same time
+        self._faults = _FaultsOnTheWay(fault)
 
     def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback:
-        """Return the answer. Without one the request is a miss."""
+        """Return the answer, or what a fault puts in its place. Without one the request is a miss."""
+        sent = measurement.now()
+        with self._lock:
+            exchange = self._faults.next_for(request)
+            if exchange is None:
+                self._faults.add(self._made_up(request, measurement, line, sent))
+                exchange = self._faults.next_for(request)
+        if exchange is None:
+            measurement.misses.stop(_TAKEN_AWAY.format(request=request.title))
+
+        def stop(exchange: Exchange) -> NoReturn:
+            measurement.misses.stop(hangs(exchange, measurement.now() - sent) or _CUT_OFF.format(request=request.title))
+
+        return Playback(exchange, measurement, stop)
+
+    def _made_up(self, request: Request, measurement: Measurement, line: str | None, sent: Nanoseconds) -> Exchange:
+        """Return the next answer. Caller must hold the lock."""
         facts = {"request": request.title, "command": self._command}
         facts["made_at"] = "" if line is None else f"  made at   {line}\n"
         if not is_prompt_call(request):
@@ -72,21 +105,21 @@ class MadeUpAnswers:
             listed = "\n".join(f"  marker    {marker.origin} when={dict(marker.when)!r}" for marker in self._markers)
             measurement.misses.stop(_FITS_NONE.format(markers=listed, **facts))
         marker = self._markers[place]
-        with self._lock:
-            given, number = self._given[place], sum(self._given) + 1
-            self._given[place] += 1
+        given, number = self._given[place], sum(self._given) + 1
+        self._given[place] += 1
         if given >= len(marker.answers):
             count = number_of(len(marker.answers), "answer")
             measurement.misses.stop(_ONE_TOO_MANY.format(answers=count, origin=marker.origin, **facts))
         try:
-            exchange = made_up(request, marker.answers[given], number, otherwise=marker.pace, profiles=self._profiles)
+            made = made_up(request, marker.answers[given], number, otherwise=marker.pace, profiles=self._profiles)
         except NoPaceError as error:
             measurement.misses.stop(_NO_PACE.format(origin=marker.origin, reason=error, **facts))
+        return replace(made, sent=sent)
 
-        def stop(_: Exchange) -> None:  # a made-up answer is complete, so no program reads on behind it
-            raise AssertionError
-
-        return Playback(exchange, measurement, stop)  # type: ignore[arg-type]  # it does not return
+    @property
+    def unmet(self) -> FaultError | None:
+        """Why the fault fitted none of the answers; None if it did, or if there is none."""
+        return self._faults.unmet
 
     @property
     def left_over(self) -> list[str]:
@@ -96,3 +129,38 @@ class MadeUpAnswers:
             for marker, given in zip(self._markers, self._given, strict=True)
             if given < len(marker.answers)
         ]
+
+
+@final
+class _FaultsOnTheWay:
+    """What answers are there for each request: those that were made up, changed by a fault.
+
+    What a fault makes of the calls until now is taken for the beginning of what it makes of these and further ones.
+    """
+
+    def __init__(self, fault: ChangeOfRecording | None) -> None:
+        self._fault = fault
+        self._made_up = Recording(test="", sample=1, recorded=timestamp(datetime.now(UTC)), exchanges=())
+        self._count = 0
+        self._rest: dict[Hashable, list[Exchange]] = {}
+        self.unmet = None if fault is None else FaultError("the test made no prompt call")
+
+    def add(self, made_up: Exchange) -> None:
+        """Add the answer to one more call, and what happens to it."""
+        self._made_up = changed = replace(self._made_up, exchanges=(*self._made_up.exchanges, made_up))
+        if self._fault is not None:
+            try:
+                changed, self.unmet = self._fault(changed), None
+            except FaultError as error:  # no error yet: a later call may be the one that it is for
+                self.unmet = error
+        for exchange in changed.exchanges[self._count :]:
+            self._rest.setdefault(key_of(exchange.request), []).append(exchange)
+        self._count = len(changed.exchanges)
+
+    def next_for(self, request: Request) -> Exchange | None:
+        """Return what answers a request, and take it away unless it never ends; None if nothing is left."""
+        rest = self._rest.get(key_of(request))
+        if not rest:
+            return None
+        fault = rest[0].fault
+        return rest[0] if fault is not None and fault.is_endless else rest.pop(0)

@@ -79,7 +79,7 @@ class CassetteSource:
 
         def stop(exchange: Exchange) -> NoReturn:
             waited = measurement.now() - sent
-            measurement.misses.stop(_hangs(exchange, waited) or self.overrun(exchange, line, waited))
+            measurement.misses.stop(hangs(exchange, waited) or self.overrun(exchange, line, waited))
 
         slack = slack_of(recorded, sent)
         return Playback(recorded, measurement, stop, self.matcher.place_of(recorded), slack, measurement.warn)
@@ -117,12 +117,12 @@ class SequentialSource:
             measurement.misses.stop(_ONE_TOO_MANY.format(request=request.title, total=self._total))
 
         def stop(exchange: Exchange) -> NoReturn:
-            measurement.misses.stop(_hangs(exchange, measurement.now() - sent) or _READS_ON)
+            measurement.misses.stop(hangs(exchange, measurement.now() - sent) or _READS_ON)
 
         return Playback(recorded, measurement, stop, warn=measurement.warn)
 
 
-def _hangs(exchange: Exchange, waited: Nanoseconds) -> str | None:
+def hangs(exchange: Exchange, waited: Nanoseconds) -> str | None:
     """Return what to say of a program that still waits for what a fault keeps from it; None for any other end."""
     if not exchange.is_injected:
         return None

@@ -138,10 +138,19 @@ def answers_to_change(test: LatencyTest, *, is_over: bool) -> list[str]:
     """Return the message about the made-up answers of a test. `is_over` says that it ran to its end."""
     source = test.measurement.source
     if isinstance(source, MadeUpAnswers):
-        return source.left_over if is_over else []
+        # with a fault a program may give up: what it leaves is no mistake
+        return source.left_over if is_over and test.identity.fault is None else []
     if test.replayed is not None and test.identity.is_fair and test.item.get_closest_marker(ANSWERS):
         return [messages.answers_not_needed(test.file.shown)]
     return []
+
+
+def unmet_fault(test: LatencyTest) -> str | None:
+    """Return that the fault of a test fitted none of its made-up answers. Of a recording it is known before."""
+    source, fault = test.measurement.source, test.identity.fault
+    if fault is None or not isinstance(source, MadeUpAnswers) or source.unmet is None:
+        return None
+    return str(source.unmet)
 
 
 def unused_exchanges(test: LatencyTest) -> str | None:

@@ -125,11 +125,14 @@ class LatencyTest:
                 recording = replace(recording, exchanges=(*recording.exchanges, *exchanges))
         if calls_api:
             session.current.warm_up_sdk()
+        source: Source = file.source(recording, marker.rules, sends=calls_api)
+        if recording is None and (answers := answers_of(item)):
+            source = MadeUpAnswers(answers, settings.profiles or shipped(), file.command, fault.fault)
         # A replay is virtual whatever the run says: the waits of a fault would take minutes, and say nothing more.
         measurement = Measurement(
             item.nodeid,
             WallClock() if calls_api else VirtualClock(),
-            file.source(recording, marker.rules, sends=calls_api),
+            source,
             None if calls_api else date,
             is_fair=False,
             root=session.config.rootpath,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -242,3 +243,106 @@ def test_play_takes_answers_and_texts() -> None:
 def test_play_refuses_what_is_neither(answers: object) -> None:
     with pytest.raises(LimitError, match="accepted: a Recording, or a list of texts and Answers"), play(answers):  # type: ignore[arg-type]
         pass
+
+
+FAULTY = """
+from pytest_claude_latency.faults import *
+
+@pytest.mark.latency_budget(total="9s")
+@pytest.mark.latency_answers("You will get a refund.", ttft="400ms", tokens_per_second=50)
+"""
+
+
+def test_a_fault_happens_to_made_up_answers(suite: Suite) -> None:
+    suite.write(
+        FAULTY
+        + """
+@pytest.mark.latency_fault(rate_limited(retry_after="60s"), elapsed="5s")
+@pytest.mark.latency_fault(rate_limited(retry_after="30s", times=2), elapsed="90s", id="twice")
+@pytest.mark.latency_fault(slower(ttft=5))
+@pytest.mark.latency_fault(dropped(after=1) & refused(), id="both")
+@pytest.mark.latency_fault(unanswered(times="always"))
+def test_it():
+    assert "refund" in stream()
+"""
+    )
+
+    result = suite.replay("-v")
+
+    assert re.findall(r"test_it(\[\S+\])? (PASSED|FAILED)", result.stdout.str()) == [
+        ("", "PASSED"),
+        ("[rate_limited]", "FAILED"),
+        ("[twice]", "PASSED"),
+        ("[slower]", "PASSED"),
+        ("[both]", "FAILED"),
+        ("[unanswered]", "FAILED"),
+    ]
+    by_fault = {test.get("fault"): test for test in suite.report["tests"]}
+    limited, twice, slow, both = (by_fault[name] for name in ("rate_limited", "twice", "slower", "both"))
+    assert limited["elapsed"] == pytest.approx(60.5, abs=0.2)
+    assert (twice["calls"][0]["attempts"], twice["injected"]) == (3, 2)
+    assert slow["calls"][0]["ttft"] == 2.0
+    assert [call["error"] for call in both["calls"]] == ["RemoteProtocolError"]
+    assert limited["simulated"] is True
+    result.stdout.fnmatch_lines(
+        ["*elapsed was 60.*over the budget of 5s", "*recording none yet: its answers are made up*"]
+    )
+
+
+def test_a_program_that_hangs_on_a_made_up_answer_is_told_so(suite: Suite) -> None:
+    suite.write(
+        FAULTY
+        + """
+@pytest.mark.latency_fault(unanswered())
+def test_it():
+    stream(client=anthropic.Anthropic(timeout=None))
+"""
+    )
+
+    suite.replay().stdout.fnmatch_lines(["*the program hangs: it waited for 3600*"])
+
+
+def test_a_fallback_gets_its_own_made_up_answer(suite: Suite) -> None:
+    suite.write(
+        FAULTY
+        + """
+@pytest.mark.latency_answers("From a larger model.", when={"model": "claude-opus-*"})
+@pytest.mark.latency_fault(overloaded(times="always"), elapsed="5s")
+@pytest.mark.latency_fault(overloaded(call=2))
+def test_it():
+    try:
+        assert "refund" in stream(client=anthropic.Anthropic(max_retries=0))
+    except anthropic.APIStatusError:
+        assert "larger" in stream(model="claude-opus-4-6")
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*overloaded(call=2) fits no call: the recording has 1 prompt call, and no call 2"])
+
+
+def test_faults_of_the_option_happen_to_made_up_answers(suite: Suite) -> None:
+    suite.write(
+        FAULTY
+        + """
+def test_it():
+    assert "refund" in stream()
+
+@pytest.mark.latency_answers("ok", ttft="1s", tokens_per_second=10)
+def test_whole():
+    assert ask()
+"""
+    )
+
+    result = suite.replay("--latency-fault=dropped(after=1)", "--latency-fault=refused()")
+
+    result.assert_outcomes(passed=4, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "dropped(after=1): 0 of 1 test survived it; it does not apply to 1 test",
+            "  did not survive it: test_it.py::test_it",
+            "refused(): 2 of 2 tests survived it",
+        ]
+    )

@@ -28,10 +28,13 @@ def lines(
         if result.fault_option:
             by_fault[result.fault_option].append(result)
     texts: list[str] = []
-    for fault, tried in by_fault.items():
+    for fault, found in by_fault.items():
+        # what a made-up answer has no place for is known only when it is asked for
+        skipped = {result.written for result in found if result.outcome == "skipped"}
+        tried = [result for result in found if result.outcome != "skipped"]
         failed = sorted(result.written for result in tried if result.outcome in _FAILED)
         line = SURVIVED.format(fault=fault, survived=len(tried) - len(failed), tests=number_of(len(tried), "test"))
-        if others := not_applying.get(fault):
+        if others := skipped.union(not_applying.get(fault, ())):
             line += f"; {NOT_APPLYING.format(count=number_of(len(others), 'test'))}"
         texts += [line, *(DID_NOT_SURVIVE.format(nodeid=nodeid) for nodeid in failed)]
     return list(map(printable, texts))
