@@ -135,6 +135,13 @@ def patchers(session: nox.Session, patcher: str) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Read damaged files and run odd commands, for hours if that is asked: only errors of our own may come out."""
+    session.install("--editable", ".[test]")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting, types and the directions of imports."""
     session.install("--editable", ".[test,lint]")

@@ -128,6 +128,8 @@ def convert(value: object, struct: type[_Struct]) -> _Struct:
         return msgspec.convert(value, struct)
     except msgspec.ValidationError as error:
         raise JSONFaultError(_explain(str(error), value, struct)) from None
+    except UnicodeEncodeError:
+        raise JSONFaultError("a key in it holds half a surrogate pair") from None
 
 
 def check_format(fact: Mapping[str, Any], name: str, version: int, what: str) -> None:

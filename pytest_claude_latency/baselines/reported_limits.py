@@ -19,6 +19,11 @@ from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.strict_json import JSONFaultError, convert, show
 
 
+class _Report(Struct, frozen=True, kw_only=True):
+    tests: list[Any] = []
+    verdicts: list[Any] = []
+
+
 class _Test(Struct, frozen=True, kw_only=True):
     nodeid: str
     budgets: tuple[Any, ...] = ()
@@ -43,11 +48,12 @@ def limits_in(path: Path) -> dict[str, list[Limit]]:
     if report is None:
         return limits
     try:
-        tests = [convert(test, _Test) for test in report.get("tests", [])]
+        file = convert(report, _Report)
+        tests = [convert(test, _Test) for test in file.tests]
         budgets = [(test.nodeid, budget) for test in tests for budget in test.budgets]
         budgets += [
             (str(verdict.get("nodeid")), verdict)
-            for verdict in report.get("verdicts", [])
+            for verdict in file.verdicts
             if isinstance(verdict, dict) and verdict.get("kind") == "percentile"
         ]
         for nodeid, fact in budgets:

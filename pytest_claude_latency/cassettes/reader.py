@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, UnsetType, field
 
@@ -243,7 +244,7 @@ class _Exchanges:
             case RequestLine():
                 self._sent = _nanoseconds(line.at, "at", self._sent, "its exchange was sent before the one above")
                 self._latest, self._connect, self._response, self._chunks = 0, None, None, []
-                self._request = Request(line.method, line.url, _headers(line.headers), _content(line))
+                self._request = Request(line.method, _url(line.url), _headers(line.headers), _content(line))
             case ConnectLine():
                 self._connect = Connect(self._moment(line.at), _nanoseconds(line.ms, "ms"))
             case ResponseLine():
@@ -290,6 +291,14 @@ def _nanoseconds(milliseconds: float, key: str, earliest: Nanoseconds = 0, reaso
     if microseconds * MICROSECOND < earliest:
         raise JSONFaultError(f'"{key}" is {show(milliseconds)}, after {earliest / MILLISECOND}: {reason}')
     return microseconds * MICROSECOND
+
+
+def _url(url: str) -> str:
+    try:
+        urlsplit(url).port  # noqa: B018 - what is read later must not fail there: hosts and ports are checked here
+    except ValueError:
+        raise JSONFaultError(f'"url" is {show(url)}, expected a URL') from None
+    return url
 
 
 def _headers(headers: HeaderForms) -> Headers:

@@ -8,13 +8,15 @@ lines say what is missing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
+from pytest_claude_latency.baselines.facts import Count, Seconds
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.check import FOLDER_HELP, folder_of, refuse_missing
 from pytest_claude_latency.cli.check import find as find_recordings
@@ -32,23 +34,60 @@ _LACKS = (
     "explain the recordings instead, if there are any: claude-latency explain DIR",
 )
 _NO_FINDINGS = "no findings"
+_StructT = TypeVar("_StructT", bound=Struct)
+
+
+# Structs of a report take keys they do not name: later versions may add some.
+
+
+class _Saving(Struct, frozen=True, kw_only=True):
+    seconds: Seconds
+    how: str
+    calls: Count
+
+
+class _Finding(Struct, frozen=True, kw_only=True):
+    rule: str
+    fact: str
+    remedy: str
+    cost: Seconds
+    guide: int | None = None
+    saving: _Saving | None = None
+    calls: tuple[Count, ...] = ()
+    made_at: tuple[str, ...] = ()
+
+
+_Parts: TypeAlias = Annotated[dict[Part, Seconds], Meta(description="an object of parts with their seconds")]
+
+
+class _Call(Struct, frozen=True, kw_only=True):
+    streamed: bool = False
+    sent: Seconds | None = None
+    ttft: Seconds | None = None
+    ttfa: Seconds | None = None
+    total: Seconds | None = None
+    output_tokens: Count | None = None
+    thinking_tokens: Count | None = None
+    breakdown: _Parts | None = None
 
 
 class _Test(Struct, frozen=True, kw_only=True):
-    """A test of a report; keys that are not named here do not matter."""
-
     nodeid: str
     sample: int = 1
-    calls: tuple[dict[str, Any], ...]
-    breakdown: dict[str, Any] | UnsetType | None = UNSET
-    findings: tuple[dict[str, Any], ...] | UnsetType = UNSET
+    calls: list[Any]
+    breakdown: _Parts | UnsetType | None = UNSET
+    findings: list[Any] | UnsetType = UNSET
 
 
 class _Report(Struct, frozen=True, kw_only=True):
     schema: Any
     mode: str | None = None
     clock: str | None = None
-    tests: tuple[_Test, ...]
+    tests: list[Any]
+
+
+class _ReportError(FileError):
+    what = "cannot read the report"
 
 
 def declare(commands: Any) -> None:
@@ -77,10 +116,9 @@ def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
 
     `folder` is the name of folders of recordings. The second value is whether all files could be read.
     """
-    reports = {file: _read(file) for place in places if place.is_dir() for file in sorted(place.rglob("*.json"))}
-    reports = {file: report for file, report in reports.items() if report is not None}
     # a file that the user names is to be a report; in a folder there may be any other JSON
-    reports |= {place: _read(place) for place in places if place.is_file() and place.suffix == ".json"}
+    reports = [file for place in places if place.is_dir() for file in sorted(place.rglob("*.json")) if _is_report(file)]
+    reports += [place for place in places if place.is_file() and place.suffix == ".json"]
     # every file that is named counts as a recording until it turned out to be a report
     recordings = [path for path in find_recordings(places, folder) if path not in reports]
     recorded_traces = RecordedTraces()
@@ -98,13 +136,11 @@ def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
         trace = trace_of(recording).compared_with(recorded_traces.read(others))
         sample = "" if recording.sample == 1 else f", sample {recording.sample}"
         lines += [f"{path}", f"  {recording.test}{sample}", *(f"  {line}" for line in explained(trace)), ""]
-    for path, report in reports.items():
+    for path in dict.fromkeys(reports):
         try:
-            if report is None:
-                raise ValueError("it does not have the keys of a report")
-            lines += [f"{path} ({report.mode}, {report.clock} clock)", *_report_lines(report), ""]
-        except (KeyError, TypeError, ValueError, AttributeError):  # a breakdown or finding may hold anything
-            lines += [f"cannot read {path}: it is not the JSON report of a run", ""]
+            lines += [*_report_lines(path), ""]
+        except FileError as error:
+            lines += [str(error), ""]
             all_read = False
     # without the empty line behind the last block
     return lines[:-1], all_read
@@ -129,66 +165,94 @@ def explained(trace: Trace) -> list[str]:
     return [*lines, f"{'path':<10}{', '.join(names)}", *findings]
 
 
-def _read(path: Path) -> _Report | None:
+def _is_report(path: Path) -> bool:
+    """Return whether a JSON file is a report, be it a damaged one."""
     try:
-        return convert(parse(read_text(path, FileError)), _Report)
+        fact = parse(read_text(path, _ReportError))
     except (FileError, JSONFaultError):
-        return None
+        return False
+    return isinstance(fact, dict) and fact.keys() >= {"schema", "tests"}
 
 
-def _report_lines(report: _Report) -> Iterator[str]:
+def _report_lines(path: Path) -> list[str]:
+    """Return the lines that explain a report.
+
+    Raises:
+        FileError: it cannot be read: where in it, and why.
+    """
+    text, place = read_text(path, _ReportError), ""
+    try:
+        report = convert(parse(text), _Report)
+        lines, lacks = [f"{path} ({report.mode}, {report.clock} clock)"], False
+        for number, fact in enumerate(report.tests, 1):
+            place = f"test {number} in it: "
+            test = convert(fact, _Test)
+            lacks = lacks or test.breakdown is UNSET
+            lines += _test_lines(test)
+    except JSONFaultError as fault:
+        line = fault.__cause__.lineno if isinstance(fault.__cause__, JSONDecodeError) else None
+        raise _ReportError(path, line, f"{place}{fault}") from None
     # versions before breakdowns existed did not write the key; null means nothing to break down
-    if any(test.breakdown is UNSET for test in report.tests):
-        yield from (f"  {line}" for line in _LACKS)
-    for test in report.tests:
-        yield f"  {test.nodeid}" if test.sample == 1 else f"  {test.nodeid}, sample {test.sample}"
-        if test.breakdown:
-            text = Breakdown.from_json(test.breakdown, _answer_tokens(test.calls), len(test.calls)).text()
-            yield f"    {'test':<10}{text}"
-        elif not test.calls:
-            yield "    no calls"
-        # the breakdown of a test with one call is that of the call
-        if len(test.calls) > 1 or not test.breakdown:
-            for number, call in enumerate(test.calls, 1):
-                parts = call.get("breakdown") or _parts_of_metrics(call)
-                text = Breakdown.from_json(parts, _answer_tokens([call]), 1).text()
-                yield f"    {f'call {number}':<10}{text}"
-        if test.findings is not UNSET:
-            yield from (f"    {line}" for line in listing(map(Finding.from_json, test.findings)) or [_NO_FINDINGS])
+    return [lines[0], *(f"  {line}" for line in _LACKS if lacks), *lines[1:]]
 
 
-def _answer_tokens(calls: Sequence[Mapping[str, Any]]) -> dict[Part, int | None]:
+def _test_lines(test: _Test) -> Iterator[str]:
+    calls = [_numbered(call, _Call, f"call {number}") for number, call in enumerate(test.calls, 1)]
+    yield f"  {test.nodeid}" if test.sample == 1 else f"  {test.nodeid}, sample {test.sample}"
+    if test.breakdown:
+        text = Breakdown.from_json(test.breakdown, _answer_tokens(calls), len(calls)).text()
+        yield f"    {'test':<10}{text}"
+    elif not calls:
+        yield "    no calls"
+    # the breakdown of a test with one call is that of the call
+    if len(calls) > 1 or not test.breakdown:
+        for number, call in enumerate(calls, 1):
+            parts = call.breakdown or _parts_of_metrics(call)
+            text = Breakdown.from_json(parts, _answer_tokens([call]), 1).text()
+            yield f"    {f'call {number}':<10}{text}"
+    if test.findings is not UNSET:
+        facts = [_numbered(fact, _Finding, f"finding {number}") for number, fact in enumerate(test.findings, 1)]
+        findings = [Finding.from_json(to_builtins(fact)) for fact in facts]
+        yield from (f"    {line}" for line in listing(findings) or [_NO_FINDINGS])
+
+
+def _numbered(fact: object, struct: type[_StructT], place: str) -> _StructT:
+    try:
+        return convert(fact, struct)
+    except JSONFaultError as fault:
+        raise JSONFaultError(f"{place}: {fault}") from None
+
+
+def _answer_tokens(calls: Sequence[_Call]) -> dict[Part, int | None]:
     """Return the tokens of the answers without thinking, streamed or not; None if a call does not tell them.
 
     Of calls that overlap, only some are in the breakdown of their test, and a report does not say which: their tokens
     are not told.
     """
     tokens: dict[Part, int | None] = {}
-    ordered = sorted(calls, key=lambda call: call.get("sent") or 0.0)
+    ordered = sorted(calls, key=lambda call: call.sent or 0.0)
     # neighbours are enough: where any two calls overlap, two that follow each other do
     overlap = any(
-        (call.get("sent") or 0.0) + (call.get("total") or 0.0) > following["sent"]
-        for call, following in pairwise(ordered)
+        (call.sent or 0.0) + (call.total or 0.0) > (following.sent or 0.0) for call, following in pairwise(ordered)
     )
     for call in ordered:
-        part = Part.ANSWERING if call.get("streamed") else Part.WHOLE
-        known, count = tokens.get(part, 0), call.get("output_tokens")
-        if overlap or known is None or count is None:
+        part = Part.ANSWERING if call.streamed else Part.WHOLE
+        known = tokens.get(part, 0)
+        if overlap or known is None or call.output_tokens is None:
             tokens[part] = None
         else:
-            tokens[part] = known + count - (call.get("thinking_tokens") or 0)
+            tokens[part] = known + call.output_tokens - (call.thinking_tokens or 0)
     return tokens
 
 
-def _parts_of_metrics(call: Mapping[str, Any]) -> dict[str, float]:
+def _parts_of_metrics(call: _Call) -> dict[Part, float]:
     """Return the parts that the metrics of a call tell apart, in seconds."""
-    total, ttft, ttfa = (call.get(name) for name in ("total", "ttft", "ttfa"))
-    if total is None:
+    if call.total is None:
         return {}
-    if not call.get("streamed"):
-        return {Part.WHOLE: total}
+    if not call.streamed:
+        return {Part.WHOLE: call.total}
     # a call that got no token waited all the time; one that got only thinking never came to answer
-    first = total if ttft is None else ttft
-    answer = first if ttfa is None else ttfa
-    spans = {Part.WAITING: first, Part.THINKING: answer - first, Part.ANSWERING: total - answer}
+    first = call.total if call.ttft is None else call.ttft
+    answer = first if call.ttfa is None else call.ttfa
+    spans = {Part.WAITING: first, Part.THINKING: answer - first, Part.ANSWERING: call.total - answer}
     return {part: round(span, 6) for part, span in spans.items() if span > 0}

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from pytest_claude_latency.diagnosis.critical_path import Stretch
 from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, SECOND, Nanoseconds, nanoseconds
@@ -131,7 +131,7 @@ class Breakdown:
         return {str(part): span / 1_000_000 for part, span in _sums(rounded).items()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, float], tokens: Mapping[Part, int | None], calls: int) -> Breakdown:
+    def from_json(cls, values: Mapping[Any, float], tokens: Mapping[Part, int | None], calls: int) -> Breakdown:
         """Return the breakdown that `as_json` wrote, each part as one segment. It does not hold what failed."""
         segments: list[Segment] = []
         for name, span in values.items():

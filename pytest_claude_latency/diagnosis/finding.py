@@ -54,7 +54,8 @@ class Finding:
 
     def lines(self) -> list[str]:
         """Return the fact, where its calls are made, the remedy, and the saving, as far as there are these."""
-        source = "" if self.guide is None else f" (guide, {self.guide}: {GUIDE[self.guide]})"
+        section = None if self.guide is None else GUIDE.get(self.guide)  # a report may be of a version that knows more
+        source = "" if section is None else f" (guide, {self.guide}: {section})"
         lines = [self.fact, f"try: {self.remedy}{source}"]
         if self.made_at:
             lines.insert(1, f"made at {', '.join(self.made_at)}")

@@ -16,6 +16,7 @@ from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.strict_json import JSONFaultError, parse
 
 _MILLION: Final = 1_000_000
 _LONG_PROMPT: Final = 100_000  # tokens; a model may cost more beyond
@@ -46,13 +47,15 @@ class Prices:
             LimitError: it is not understood.
         """
         try:
-            value = json.loads(text)
+            value = parse(text)
             models = {
                 str(pattern): {str(kind): _price(price) for kind, price in row.items()}
                 for pattern, row in value["models"].items()
             }
             return cls(str(value["dated"]), models)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except JSONFaultError as fault:
+            raise LimitError(f"it is not a table of prices: {fault}; {_FORM}") from None
+        except (KeyError, TypeError, AttributeError, OverflowError):
             raise LimitError(f"it is not a table of prices; {_FORM}") from None
 
     def cost(self, attempts: Iterable[Exchange]) -> float:

@@ -18,6 +18,7 @@ import msgspec
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.strict_json import JSONFaultError, parse
 
 P95: Final = 1.6448536269514722
 """How many standard deviations the 95th percentile of a normal distribution lies above its median."""
@@ -99,8 +100,8 @@ class Profiles:
             LatencyError: it is not understood: where, and why.
         """
         try:
-            file = msgspec.json.decode(text.encode(), type=_File)
-        except (msgspec.DecodeError, RecursionError) as error:  # the second one, if it is nested too deeply
+            file = msgspec.convert(parse(text), _File)
+        except (msgspec.ValidationError, JSONFaultError, UnicodeEncodeError) as error:  # the last one, for odd keys
             raise LatencyError(f"it is no file of profiles: {error}; claude-latency profile writes one") from None
         for number, profile in enumerate(file.profiles):
             if problem := _problem(profile):

@@ -220,6 +220,13 @@ NOT_READ = {
     "a time that is a truth": (TEXT.replace("310.221", "true"), 4, '"at" is true, expected milliseconds'),
     "NaN": (TEXT.replace("310.221", "NaN"), 4, "NaN is not a JSON number"),
     "an infinite time": (TEXT.replace("2875.002", "1e999"), 7, '"at" is Infinity'),
+    "a URL that is none": (
+        TEXT.replace("api.anthropic.com", "[api"),
+        2,
+        '"url" is "https://[api/v1/messages", expected',
+    ),
+    "a port that is none": (TEXT.replace("anthropic.com", "anthropic.com:http"), 2, "expected a URL"),
+    "a key that is no Unicode": (TEXT.replace('"ms"', '"\\ud800"'), 3, "a key in it holds half a surrogate pair"),
     "finer than a microsecond": (TEXT.replace("310.221", "310.2215"), 4, "at most three decimals"),
     "a status that is none": (TEXT.replace("200", "20"), 4, '"status" is 20, expected a whole number from 100 to 599'),
     "a status with decimals": (TEXT.replace("200", "200.0"), 4, '"status" is 200.0, expected a whole number'),

@@ -94,7 +94,7 @@ def exchanges(draw: st.DrawFn, sent: Nanoseconds = 0) -> Exchange:
             st.builds(
                 Request,
                 method=st.sampled_from(["GET", "POST"]),
-                url=st.text(max_size=20),
+                url=st.text(max_size=20).map(lambda path: f"https://api.anthropic.com/{path}"),
                 headers=_HEADERS,
                 content=(_BODIES | st.builds(_json, JSON_VALUES)).map(canonical),
             )

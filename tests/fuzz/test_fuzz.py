@@ -1,0 +1,41 @@
+"""The fuzzer itself: that it finds what is wrong, and a few of its attacks in every run of the tests."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from pytest_claude_latency.cassettes.recording import Recording
+from tests.fuzz.attack import Attack
+
+
+@pytest.fixture
+def attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attack:
+    """Return attacks that are the same in every run."""
+    monkeypatch.chdir(tmp_path)
+    return Attack(tmp_path, random.Random(13))
+
+
+def test_damaged_files_and_odd_commands_end_in_errors_of_our_own(attack: Attack) -> None:
+    for _ in range(60):
+        attack.file()
+        attack.command()
+
+    assert attack.faults == []
+
+
+def test_an_error_that_is_not_ours_is_found_and_its_file_is_kept(
+    attack: Attack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> Recording:
+        raise KeyError(path)
+
+    monkeypatch.setattr(Recording, "load", broken)
+
+    for _ in range(20):
+        attack.file()
+
+    assert "KeyError" in attack.faults[0]
+    assert (attack.folder / "faults" / "1" / "a.1.jsonl").exists()
