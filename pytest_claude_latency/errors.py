@@ -7,6 +7,7 @@ name files relative to pytest's rootdir and never hold the credentials of a requ
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 
 from pytest_claude_latency.printable import printable_lines
@@ -16,15 +17,50 @@ class LatencyError(Exception):
     """Base of the errors this package raises for bad input."""
 
 
-class LimitError(LatencyError, ValueError):
+class NotUnderstoodError(LatencyError, ValueError):
+    """What a user wrote is not understood: the problem with what is accepted, and where (`origin`, if known)."""
+
+    def __init__(self, problem: str, origin: str = "") -> None:
+        super().__init__(problem, origin)
+        self.problem = problem
+        self.origin = origin
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.problem}" if self.origin else self.problem
+
+    def in_lines(self) -> str:
+        """Return the message as a terminal shows it: first what is wrong, then where, then what is accepted."""
+        problem, _, accepted = self.problem.partition("; accepted: ")
+        head, *more = problem.split("\n")
+        first, *further = accepted.split("\n")
+        lines = _wrapped(head, "", "  ")
+        if self.origin:
+            lines.append(f"  {'marker' if self.origin.startswith('@') else 'at':<10}{self.origin}")
+        lines += [*more, *(_wrapped(first, "  accepted  ", " " * 12) if first else []), *further]
+        return printable_lines("\n".join(lines))
+
+
+def _wrapped(text: str, first_indent: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        80,
+        initial_indent=first_indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
+
+
+class LimitError(NotUnderstoodError):
     """A limit that is not understood: unknown metric, wrong unit, negative or NaN value."""
 
 
-class VariantError(LatencyError, ValueError):
+class VariantError(NotUnderstoodError):
     """Variants that are not understood, or that do not apply to a request."""
 
 
-class FaultError(LatencyError, ValueError):
+class FaultError(NotUnderstoodError):
     """A fault that is not understood, or that fits no call of a recording."""
 
 

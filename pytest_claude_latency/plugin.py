@@ -14,6 +14,7 @@ import pytest
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.collection import selection
+from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.options import reading
 from pytest_claude_latency.options.table import MARKERS
 from pytest_claude_latency.run.fixtures import async_claude_client, claude_client, claude_latency
@@ -25,6 +26,7 @@ from pytest_claude_latency.run.session import (
     REPORTED,
     SESSION,
     SETTLED,
+    Failure,
     Session,
 )
 
@@ -90,6 +92,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark latency tests before `-m` selects."""
+    selection.note_misspelt(items, config.getini("markers"))
     if any(map(selection.is_latency_test, items)):
         from pytest_claude_latency.collection import markers, sampling
 
@@ -133,6 +136,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin the test's world before its first fixture, and after the marks that skip a test."""
     __tracebackhide__ = True
+    if selection.MISSPELT in item.stash:
+        raise Failure(item.stash[selection.MISSPELT])
     if selection.is_marked(item):
         from pytest_claude_latency.run.measured_item import MeasuredItem
 
@@ -205,6 +210,10 @@ def pytest_runtest_makereport(
     """
     report = yield
     current = item.stash.get(MEASURED_ITEM, None)
+    if call.excinfo is not None and isinstance(call.excinfo.value, Failure | LatencyError):
+        from pytest_claude_latency.report.misses import lead_with
+
+        lead_with(report.longrepr, str(call.excinfo.value))
     if current is not None:
         current.note(report, call.excinfo)
         if report.when == "teardown":

@@ -59,10 +59,17 @@ def test_any_duration_below_26_days_survives_as_float_seconds(span: int) -> None
 
 @given(
     st.integers(0, 10**6),
-    st.sampled_from([("us", 10**3), ("ms", 10**6), ("s", 10**9), ("m", 60 * 10**9), ("h", 3600 * 10**9)]),
+    st.sampled_from([("us", 10**3), ("ms", 10**6), ("s", 10**9), ("min", 60 * 10**9), ("h", 3600 * 10**9)]),
 )
 def test_a_number_of_any_unit_is_that_many_of_it(number: int, unit: tuple[str, int]) -> None:
     assert duration.parse(f"{number}{unit[0]}") == number * unit[1]
+
+
+def test_m_stands_for_ten_minutes_at_most_since_an_s_may_be_missing() -> None:
+    assert duration.parse("10m") == duration.parse("10min")
+
+    with pytest.raises(LimitError, match=r"'800 m' is 800 minutes: write \"800ms\" or \"800min\"; accepted: "):
+        duration.parse("800 m")
 
 
 @given(st.integers(0, 3600 * duration.SECOND))

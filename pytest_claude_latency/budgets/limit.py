@@ -44,7 +44,7 @@ _REST: Final = "  batches and other requests that make no message have limits on
 WHEN: Final = 'fields of the request and patterns or values, such as when={"model": "claude-opus-*", "stream": True}'
 _SELECTORS = ("call", "when")
 _KINDS = {"count": "a count", "rate": "a rate", "money": "a number of dollars"}
-_WITH_UNIT = "a number and its unit, such as 800ms, 1.5s or 2m"
+_WITH_UNIT = "a number and its unit, such as 800ms, 1.5s or 2min"
 # `<=` is read as `<`: a measurement that equals its limit keeps it, so both mean the same
 _PIECE = re.compile(r"(?P<metric>[^<>=.]+)(?:\.(?P<statistic>[^<>=]+))?(?P<sign>[<>])=?(?P<value>[^<>=]+)")
 
@@ -144,21 +144,21 @@ def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[objec
             `when=` that is not understood or stands without a limit on calls.
     """
     if args:
-        raise LimitError(f"{origin}: {args[0]!r} has no metric name; accepted: {BY_NAME}")
+        raise LimitError(f"{args[0]!r} has no metric name; accepted: {BY_NAME}", origin)
     if all(name in kwargs for name in _SELECTORS):
-        raise LimitError(f"{origin}: call= and when= exclude each other; write a marker for each")
+        raise LimitError("call= and when= exclude each other; write a marker for each", origin)
     endpoint: Endpoint | None = "session" if kwargs.get("when") == {"endpoint": "session"} else None
     some = _some_calls(kwargs, origin) if endpoint is None else None
     selected = next((f"{name}=" for name in _SELECTORS if name in kwargs), "")
     kwargs = {name: value for name, value in kwargs.items() if name not in _SELECTORS}
     if selected and not kwargs:
         meant = "; did you mean calls=?" if selected == "call=" else ""
-        raise LimitError(f"{origin}: {selected} has no limits{meant}; accepted: {BY_NAME}")
+        raise LimitError(f"{selected} has no limits{meant}; accepted: {BY_NAME}", origin)
     limits: list[Limit | NoLimit] = []
     for name, value in kwargs.items():
         metric = _metric(name, origin)
         if selected and metric.scope == "test" and (metric.name != "calls" or selected == "call="):
-            raise LimitError(f"{origin}: {metric.name} is about the whole test; set it in a marker without {selected}")
+            raise LimitError(f"{metric.name} is about the whole test; set it in a marker without {selected}", origin)
         if value is None:
             limits.append(NoLimit(metric.name, origin, endpoint, some))
         elif not isinstance(value, Mapping):
@@ -171,7 +171,7 @@ def parse_marker(kwargs: Mapping[str, object], origin: str, args: Sequence[objec
             }
             if len(values) != len(value) or not values:
                 raise LimitError(
-                    f"{origin}: {metric.name}={value!r} is not a set of percentiles; accepted: {metric.accepted}"
+                    f"{metric.name}={value!r} is not a set of percentiles; accepted: {metric.accepted}", origin
                 )
             limits += [
                 Limit(metric.name, statistic, limit, origin, endpoint, some) for statistic, limit in values.items()
@@ -185,18 +185,18 @@ def _some_calls(kwargs: Mapping[str, object], origin: str) -> SomeCalls | None:
     call, when = (kwargs.get(name) for name in _SELECTORS)
     if "call" in kwargs:
         if isinstance(call, bool) or not isinstance(call, int) or call < 1:
-            raise LimitError(f"{origin}: call={call!r} is not the number of a call; accepted: a whole number from 1")
+            raise LimitError(f"call={call!r} is not the number of a call; accepted: a whole number from 1", origin)
         return SomeCalls(call=call)
     # no request has a field of this name: it is the kind of calls, and stands alone
     if isinstance(when, Mapping) and "endpoint" in when:
         raise LimitError(
-            f"{origin}: when={when!r} is not understood\n  accepted  {SESSIONS}, without other fields\n{_REST}"
+            f"when={when!r} is not understood\n  accepted  {SESSIONS}, without other fields\n{_REST}", origin
         )
     if not (isinstance(when, Mapping) and when) or not all(
         isinstance(field, str) and (expected is None or isinstance(expected, str | int | float))
         for field, expected in when.items()
     ):
-        raise LimitError(f"{origin}: when={when!r} is not understood; accepted: {SESSIONS}, or {WHEN}")
+        raise LimitError(f"when={when!r} is not understood; accepted: {SESSIONS}, or {WHEN}", origin)
     return SomeCalls(when=tuple(when.items()))
 
 
@@ -211,12 +211,13 @@ def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:
     for piece in re.sub(r"\s*([<>]=?)\s*", r"\1", text).split():
         match = _PIECE.fullmatch(piece)
         if match is None:
-            raise LimitError(f"{origin}: {piece!r} is not a limit; accepted: {IN_TEXT}")
+            raise LimitError(f"{piece!r} is not a limit; accepted: {IN_TEXT}", origin)
         metric = _metric(match["metric"], origin)
         if match["sign"] != metric.sign:
             raise LimitError(
-                f"{origin}: {piece!r}: {metric.name} is limited to {metric.direction} a value; "
-                f"accepted: {metric.name}{metric.sign}{match['value']}"
+                f"{piece!r}: {metric.name} is limited to {metric.direction} a value; "
+                f"accepted: {metric.name}{metric.sign}{match['value']}",
+                origin,
             )
         text_value, is_span = match["value"], metric.kind == "duration"
         # what is no number stays text, so that it is refused as it was written
@@ -226,15 +227,13 @@ def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:
         # a duration needs its unit, since `ttft<800` could be read as 800 ms
         try:
             value = duration.parse(text_value) if is_span else _amount(metric, number)
-        except LimitError:
-            accepted = _WITH_UNIT if is_span else metric.accepted
-            raise LimitError(
-                f"{origin}: {piece!r}: {text_value!r} does not fit {metric.name}; accepted: {accepted}"
-            ) from None
+        except LimitError as error:
+            problem, accepted = error.problem.partition("; accepted: ")[0], _WITH_UNIT if is_span else metric.accepted
+            raise LimitError(f"{piece!r}: {problem}; accepted: {accepted}", origin) from None
         statistic = None if match["statistic"] is None else _statistic(metric, match["statistic"], origin)
         limit = Limit(metric.name, statistic, value, origin)
         if (metric.name, statistic) in limits:
-            raise LimitError(f"{origin}: {limit.text()!r}: {metric.name} is limited more than once in {text!r}")
+            raise LimitError(f"{limit.text()!r}: {metric.name} is limited more than once in {text!r}", origin)
         limits[metric.name, statistic] = limit
     return tuple(limits.values())
 
@@ -246,16 +245,16 @@ def _metric(name: str, origin: str) -> Metric:
     near = difflib.get_close_matches(name.lower(), METRICS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     known = textwrap.wrap(", ".join(METRICS), 79, initial_indent="  metrics   ", subsequent_indent=" " * 12)
-    raise LimitError("\n".join([f"{origin}: unknown metric {name!r}{hint}", *known]))
+    raise LimitError("\n".join([f"unknown metric {name!r}{hint}", *known]), origin)
 
 
 def _statistic(metric: Metric, statistic: object, origin: str) -> str:
     """Return the one name of a percentile: `"p50.0"` and `"p50"` are the same."""
     if metric.kind != "duration":
-        raise LimitError(f"{origin}: {metric.name} takes no percentile, got {statistic!r}; accepted: {metric.accepted}")
+        raise LimitError(f"{metric.name} takes no percentile, got {statistic!r}; accepted: {metric.accepted}", origin)
     share = statistic.removeprefix("p") if isinstance(statistic, str) and statistic.startswith("p") else ""
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]+)?", share) or not Decimal(share):
-        raise LimitError(f"{origin}: {metric.name}: {statistic!r} is not a percentile; accepted: {PERCENTILES}")
+        raise LimitError(f"{metric.name}: {statistic!r} is not a percentile; accepted: {PERCENTILES}", origin)
     # the decimal places that say nothing go, so that one percentile has one name in reports and baselines
     integer, _, decimals = share.partition(".")
     return f"p{int(integer)}.{decimals.rstrip('0')}".removesuffix(".")
@@ -264,11 +263,11 @@ def _statistic(metric: Metric, statistic: object, origin: str) -> str:
 def _value(metric: Metric, value: object, origin: str) -> int | float:
     if metric.needs_unit and isinstance(value, int | float) and not isinstance(value, bool):
         count = f"attempts={value + 1:g} for a count, " if metric.name == "retries" else ""
-        raise LimitError(f'{origin}: {metric.name}={value}: write {count}{metric.name}="{value}s" for time')
+        raise LimitError(f'{metric.name}={value}: write {count}{metric.name}="{value}s" for time', origin)
     try:
         return duration.parse(value) if metric.kind == "duration" else _amount(metric, value)
     except LimitError as error:
-        raise LimitError(f"{origin}: {metric.name}: {error}") from None
+        raise LimitError(f"{metric.name}: {error}", origin) from None
 
 
 def _amount(metric: Metric, value: object) -> int | float:

@@ -14,7 +14,7 @@ from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.measurement.made_up_answers import AnswersMarker
 from pytest_claude_latency.simulation.answers import Answer, Pace
 
-ACCEPTED = 'accepted: texts and Answer(...), such as latency_answers("You will get a refund.", ttft="800ms")'
+ACCEPTED = 'accepted: texts and Answer(...), such as latency_answers("Yes.", ttft="800ms")'
 _ARGUMENTS = ("when", "ttft", "tokens_per_second")
 
 
@@ -30,18 +30,18 @@ def answers_of(item: pytest.Item) -> tuple[AnswersMarker, ...]:
 def _parsed(mark: pytest.Mark, origin: str) -> AnswersMarker:
     for name in mark.kwargs:
         if name not in _ARGUMENTS:
-            raise LimitError(f"{origin}: unknown argument {name!r}; accepted: {'=, '.join(_ARGUMENTS)}=")
+            raise LimitError(f"unknown argument {name!r}; accepted: {'=, '.join(_ARGUMENTS)}=", origin)
     if not mark.args:
-        raise LimitError(f"{origin} has no answer; {ACCEPTED}")
+        raise LimitError(f"it has no answer; {ACCEPTED}", origin)
     answers = []
     for value in mark.args:
         if not isinstance(value, str | Answer):
-            raise LimitError(f"{origin}: {value!r} is not an answer; {ACCEPTED}")
+            raise LimitError(f"{value!r} is not an answer; {ACCEPTED}", origin)
         # An `Answer` was checked when it was made. A text is checked here, where the place of the marker is known.
         try:
             answers.append(Answer(value) if isinstance(value, str) else value)
         except LimitError as error:
-            raise LimitError(f"{origin}: {error}") from None
+            raise LimitError(str(error), origin) from None
     pace = Pace.of(mark.kwargs.get("ttft"), mark.kwargs.get("tokens_per_second"), origin)
     when: Any = mark.kwargs.get("when")
     pattern: Any = {} if when is None else when
@@ -49,5 +49,5 @@ def _parsed(mark: pytest.Mark, origin: str) -> AnswersMarker:
         isinstance(field, str) and (expected is None or isinstance(expected, str | int | float))
         for field, expected in pattern.items()
     ):
-        raise LimitError(f"{origin}: when={when!r} is not understood; accepted: {WHEN}")
+        raise LimitError(f"when={when!r} is not understood; accepted: {WHEN}", origin)
     return AnswersMarker(tuple(answers), origin, pace, tuple(pattern.items()))

@@ -57,21 +57,21 @@ def faults_of(item: pytest.Item) -> tuple[FaultOfTest, ...]:
 def _declared(mark: pytest.Mark, origin: str) -> FaultOfTest:
     """Return the fault of one marker, under its own id or its name."""
     if len(mark.args) != 1:
-        raise FaultError(f"{origin} takes one fault, got {len(mark.args)}; {ACCEPTED}")
+        raise FaultError(f"it takes one fault, got {len(mark.args)}; {ACCEPTED}", origin)
     fault, given_id = mark.args[0], mark.kwargs.get("id")
     if isinstance(fault, type) and issubclass(fault, Fault):
-        raise FaultError(f"{origin}: {NO_PARENTHESES.format(name=fault.__name__)}; {ACCEPTED}")
+        raise FaultError(f"{NO_PARENTHESES.format(name=fault.__name__)}; {ACCEPTED}", origin)
     if not callable(fault):
-        raise FaultError(f"{origin}: {fault!r} is no fault; {ACCEPTED}")
+        raise FaultError(f"{fault!r} is no fault; {ACCEPTED}", origin)
     if given_id is None and not isinstance(fault, Fault):
-        raise FaultError(f"{origin}: {NEEDS_ID.format(name=getattr(fault, '__name__', repr(fault)))}; {ACCEPTED}")
+        raise FaultError(f"{NEEDS_ID.format(name=getattr(fault, '__name__', repr(fault)))}; {ACCEPTED}", origin)
     is_id = given_id is None or (isinstance(given_id, str) and _ID.fullmatch(given_id) is not None)
     if not is_id or (given_id is not None and _SAMPLE.fullmatch(given_id)):
-        raise FaultError(f"{origin}: {BAD_ID.format(id=given_id)}")
+        raise FaultError(BAD_ID.format(id=given_id), origin)
     limits = {name: value for name, value in mark.kwargs.items() if name != "id"}
     budget = combine([parse_marker(limits, origin)]) if limits else Budget()
     for limit in budget.percentiles:
-        raise FaultError(f"{origin}: {PERCENTILE.format(limit=limit.text())}")
+        raise FaultError(PERCENTILE.format(limit=limit.text()), origin)
     name = given_id if given_id is not None else fault.name
     return FaultOfTest(name, fault, budget, has_own_id=given_id is not None)
 
@@ -86,7 +86,7 @@ def _named(faults: Sequence[FaultOfTest]) -> tuple[FaultOfTest, ...]:
     ids = [fault.id for fault in named]
     for fault in named:
         if ids.count(fault.id) > 1:
-            raise FaultError(f"@{FAULT}: {TWICE.format(id=fault.id)}")
+            raise FaultError(TWICE.format(id=fault.id), f"@{FAULT}")
     return tuple(named)
 
 

@@ -87,19 +87,19 @@ def cassette_marker_of(item: pytest.Item) -> CassetteMarker:
     for mark, place in marks_of(item, CASSETTE):
         origin = f"@{CASSETTE} on {place}"
         if mark.args:
-            raise LimitError(f"{origin} takes no positional argument; {ACCEPTED_ARGUMENTS}")
+            raise LimitError(f"it takes no positional argument; {ACCEPTED_ARGUMENTS}", origin)
         for name, value in mark.kwargs.items():
             if name not in names:
-                raise LimitError(f"{origin}: unknown argument {name!r}; {ACCEPTED_ARGUMENTS}")
+                raise LimitError(f"unknown argument {name!r}; {ACCEPTED_ARGUMENTS}", origin)
             if not _is_argument(name, value):
-                raise LimitError(f"{origin}: {name}={value!r} is not understood; {ACCEPTED_VALUES}")
+                raise LimitError(f"{name}={value!r} is not understood; {ACCEPTED_VALUES}", origin)
         # The closest comes first, so what is there already wins.
         arguments = {**mark.kwargs, **arguments}
     marker = CassetteMarker(**{**arguments, "ignore": tuple(arguments.get("ignore", ()))})
     if identity_of(item).variant is not None:  # a variant never shares: it has recordings of its own
         return replace(marker, name=None, owner=False)
     if marker.owner and marker.name is None:
-        raise LimitError(f"@{CASSETTE} on {identity_of(item).nodeid}: {OWNER_WITHOUT_NAME}")
+        raise LimitError(OWNER_WITHOUT_NAME, f"@{CASSETTE} on {identity_of(item).nodeid}")
     return marker
 
 
@@ -125,7 +125,8 @@ def variants_of(item: pytest.Item) -> tuple[Variant, ...]:
     by_name = {variant.name: variant for variant in closest}
     for variant in closest:
         if variant != by_name[variant.name]:
-            raise VariantError(f"@{VARIANTS} on {declared[0][1]}: {variant.name} is declared twice, with another when=")
+            origin = f"@{VARIANTS} on {declared[0][1]}"
+            raise VariantError(f"{variant.name} is declared twice, with another when=", origin)
     return tuple(by_name.values())
 
 

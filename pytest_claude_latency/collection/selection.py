@@ -5,6 +5,7 @@ Every test of every run is asked, also in suites that have none, so this module 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ FAULT = "latency_fault"
 SELECTED = "latency"
 FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
 
+MISSPELT: pytest.StashKey[str] = pytest.StashKey()
+"""Why a test cannot run: one of its markers is nearly one of this plugin's. It is there only for such a test."""
 FAULT_COUNTS: pytest.StashKey[FaultCounts] = pytest.StashKey()
 """Which faults do not run, in the stash of the config. It is there if the run has latency tests."""
 
@@ -40,6 +43,26 @@ def mark(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     for item in latency_tests:
         item.add_marker(SELECTED)
     return latency_tests
+
+
+def note_misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> None:
+    """Note which tests carry a marker that is nearly one of this plugin's, and that nobody registered.
+
+    pytest only warns of it: a promise that is misspelt would be kept for ever. `registered` are the lines of pytest's
+    ini key `markers`.
+    """
+    known = {line.partition(":")[0].partition("(")[0].strip() for line in registered}
+    for item in items:
+        for mark in item.iter_markers():
+            # Most names are told apart by their first letter: comparing them costs more.
+            if mark.name in known or not mark.name.startswith("l"):
+                continue
+            if near := difflib.get_close_matches(mark.name, (BUDGET, CASSETTE, VARIANTS, ANSWERS, FAULT), 1, 0.85):
+                item.stash[MISSPELT] = (
+                    f"@{mark.name}: did you mean @{near[0]}?\n"
+                    f"  marker    {mark.name} is unknown\n"
+                    "  do        correct it; one of your own is registered with the ini key markers"
+                )
 
 
 def is_marked(item: pytest.Item) -> bool:

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = "claude_latency.budget(...)"
 _PERCENTILE: Final = (
-    f"{_BLOCK}: {{limit}} needs samples: a percentile is over several runs of a test, and a block judges the run it "
-    f"stands in; accepted: {ACCEPTED}, or the percentile in @latency_budget"
+    f"{{limit}} needs samples: a percentile is over several runs of a test, and a block judges the run it stands in; "
+    f"accepted: {ACCEPTED}, or the percentile in @latency_budget"
 )
 _WATCH: Final = "claude_latency.watch(...)"
-_NOT_WATCHED: Final = f"{_WATCH}: {{metric}} is not measured of an output; accepted: {', '.join(LIMITED)}, each plain"
-_NO_LIMIT: Final = f'{_BLOCK} has no limits; accepted: limits by name, such as budget(ttft="800ms")'
+_NOT_WATCHED: Final = f"{{metric}} is not measured of an output; accepted: {', '.join(LIMITED)}, each plain"
+_NO_LIMIT: Final = 'it has no limits; accepted: limits by name, such as budget(ttft="800ms")'
 
 
 @final
@@ -76,12 +76,12 @@ class Latency:
         __tracebackhide__ = True
         try:
             budget = combine([parse_marker(limits, _BLOCK)])
+            for limit in budget.percentiles:  # the first is enough to say what is wrong
+                raise LimitError(_PERCENTILE.format(limit=limit.text()), _BLOCK)
+            if not limits:
+                raise LimitError(_NO_LIMIT, _BLOCK)
         except LimitError as error:
-            raise LimitError(str(error)) from None  # raised here, so that the failure shows the user's own line
-        for limit in budget.percentiles:  # the first is enough to say what is wrong
-            raise LimitError(_PERCENTILE.format(limit=limit.text()))
-        if not limits:
-            raise LimitError(_NO_LIMIT)
+            raise LimitError(error.in_lines()) from None  # raised here, so that the failure shows the user's own line
         return _Block(self._measurement, self._blocks, partial(self._judge, budget))
 
     def watch(self, subject: Any, text: Text | None = None, **limits: object) -> Any:
@@ -98,13 +98,14 @@ class Latency:
         """
         __tracebackhide__ = True
         place, _, _ = source_location.line_of(sys._getframe(1), self._measurement.root).partition(" in ")
+        origin = f"{_WATCH} at {place}"
         try:
-            parsed = parse_marker(limits, f"{_WATCH} at {place}")
+            parsed = parse_marker(limits, origin)
+            for limit in parsed:
+                if limit.metric not in LIMITED or (isinstance(limit, Limit) and (limit.statistic or limit.some)):
+                    raise LimitError(_NOT_WATCHED.format(metric=limit.metric), origin)
         except LimitError as error:
-            raise LimitError(str(error)) from None
-        for limit in parsed:
-            if limit.metric not in LIMITED or (isinstance(limit, Limit) and (limit.statistic or limit.some)):
-                raise LimitError(_NOT_WATCHED.format(metric=limit.metric))
+            raise LimitError(error.in_lines()) from None
         judged = [limit for limit in parsed if isinstance(limit, Limit)] if self._measurement.is_fair else []
 
         def make() -> Output:

@@ -103,7 +103,7 @@ def parse(args: Sequence[Any], kwargs: Mapping[str, Any], origin: str) -> tuple[
         lists = {name: values for name, values in kwargs.items() if name != "when"}
         variants = [_variant(fields, when) for fields in _combinations(args, lists)]
     except VariantError as error:
-        raise VariantError(f"{origin}: {error}; accepted: {ACCEPTED}") from None
+        raise VariantError(f"{error}; accepted: {ACCEPTED}", origin) from None
     # Two combinations may come to the same. They would be two items of one name.
     return tuple({variant.name: variant for variant in variants}.values())
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.errors import LatencyError, NotUnderstoodError
 from pytest_claude_latency.options.table import BY_NAME, OPTIONS, RULES, Option
 from pytest_claude_latency.options.values import Given
 from pytest_claude_latency.printable import printable_lines
@@ -113,7 +113,10 @@ def _parsed(config: pytest.Config) -> dict[str, Any]:
             given = Given(place, config.rootpath, config.invocation_params.dir)
             values[option.name] = option.default if value is None else option.parse(value, given)
         except (ValueError, LatencyError) as error:
-            raise pytest.UsageError(printable_lines(f"{place}: {error}")) from None
+            told = f"{place}: {error}"
+            if isinstance(error, ValueError):
+                told = NotUnderstoodError(told).in_lines()
+            raise pytest.UsageError(printable_lines(told)) from None
     return values
 
 
@@ -173,7 +176,8 @@ def _ini(config: pytest.Config, option: Option) -> Any:
         return config.getini(option.key)
     except (ValueError, TypeError, pytest.UsageError) as error:  # which of them depends on pytest's version
         accepted = "; accepted: true, false" if option.ini == "bool" else ""
-        raise pytest.UsageError(printable_lines(f"ini key {option.key}: {error}{accepted}")) from None
+        problem = NotUnderstoodError(f"ini key {option.key}: {error}{accepted}")
+        raise pytest.UsageError(problem.in_lines()) from None
 
 
 def _refuse_careless_recording(config: pytest.Config, mode: Mode) -> None:

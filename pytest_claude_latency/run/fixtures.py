@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_claude_latency.run.session import MEASURED_ITEM
+from pytest_claude_latency.run.session import MEASURED_ITEM, Failure
 
 if TYPE_CHECKING:
     import anthropic
@@ -57,5 +57,5 @@ def _measured_item(request: pytest.FixtureRequest) -> MeasuredItem | WorldItem:
     if current is None:
         from pytest_claude_latency.run import messages
 
-        pytest.fail(messages.late_fixture(str(request.fixturename)), pytrace=False)
+        raise Failure(messages.late_fixture(str(request.fixturename)))
     return current

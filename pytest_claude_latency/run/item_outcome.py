@@ -20,7 +20,7 @@ from pytest_claude_latency.results.what_if import WhatIf
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.item_checks import loaded_mocks, missing_fallback
 from pytest_claude_latency.run.latency_test import LatencyTest
-from pytest_claude_latency.run.session import OVER_BUDGET
+from pytest_claude_latency.run.session import OVER_BUDGET, Failure
 
 
 @final
@@ -84,7 +84,7 @@ class ItemOutcome:
         __tracebackhide__ = True
         self.judgements = judgements
         if failure is not None:
-            self._budget_failure = pytest.fail.Exception(failure, pytrace=False)
+            self._budget_failure = Failure(failure)
             raise self._budget_failure
 
     def note_teardown(self, error: BaseException) -> None:

@@ -22,7 +22,7 @@ from pytest_claude_latency.run import item_checks, item_result, messages
 from pytest_claude_latency.run.item_body import ItemBody
 from pytest_claude_latency.run.item_outcome import ItemOutcome
 from pytest_claude_latency.run.latency_test import LatencyTest
-from pytest_claude_latency.run.session import Session
+from pytest_claude_latency.run.session import Failure, Session
 from pytest_claude_latency.run.simulated_test import SimulatedTest, ask, stands_for_all
 from pytest_claude_latency.run.world_runs import WorldRuns
 from pytest_claude_latency.settings import Mode
@@ -79,7 +79,7 @@ class MeasuredItem:
         with self._body.running():
             yield
         if not self._body.failed and (failure := unmeasured_calls.failure_of(self._test.measurement)):
-            raise pytest.fail.Exception(failure, pytrace=False)
+            raise Failure(failure)
         if self._body.failed:
             return
         if unmet := item_checks.unmet_fault(self._test):
@@ -164,7 +164,7 @@ class MeasuredItem:
             told = (item_checks.unused_exchanges(test), None if limited else item_checks.separate_clients(test))
             for text in filter(None, told):
                 if test.settings.strict:
-                    pytest.fail(f"{text} ({messages.STRICTLY})", pytrace=False)
+                    raise Failure(f"{text} ({messages.STRICTLY})")
                 outcome.warn(text)
         if mixed := item_checks.mixed_set(test):
             outcome.warn(mixed)

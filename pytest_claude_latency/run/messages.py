@@ -14,9 +14,12 @@ from pytest_claude_latency.plurals import number_of
 STRICTLY = "--latency-strict"
 
 ON_GIVEN = (
-    "a latency budget cannot stand on a @given test: its examples would share one set of calls. Measure each example "
-    "by itself: `with play(recording) as measured, measured.budget(ttft=...):`, with `play` from pytest_claude_latency "
-    "and `recording` drawn from pytest_claude_latency.strategies.recordings()"
+    "a latency budget cannot stand on a @given test: its examples would share one set\n"
+    "of calls\n"
+    "  do        measure each example by itself:\n"
+    "            with play(recording) as measured, measured.budget(ttft=...):\n"
+    "            with play from pytest_claude_latency, and recording drawn from\n"
+    "            pytest_claude_latency.strategies.recordings()"
 )
 NO_KEY = (
     "a client had no API key to call the API with\n"
@@ -55,16 +58,18 @@ def stray_call(thread: str, test: str, request: str) -> str:
 def late_fixture(name: str) -> str:
     """Return the message about a fixture of this plugin that was asked for while the test ran."""
     return (
-        f"{name} makes its test a latency test, which has to be known before the test begins; "
-        f"name it among the test's arguments or in @pytest.mark.usefixtures, not in getfixturevalue"
+        f"{name} makes its test a latency test, which must be known before the test begins\n"
+        f"  do        name it among the test's arguments or in @pytest.mark.usefixtures, not in\n"
+        f"            getfixturevalue"
     )
 
 
 def bare_marker(nodeid: str) -> str:
     """Return the message about a marker without limits, where no limit comes from anywhere else."""
     return (
-        f"@{BUDGET} on {nodeid} has no limits, and no class, module or option adds any; "
-        f'accepted: limits by name, such as {BUDGET}(ttft="800ms")'
+        f"the budget has no limits, and no class, module or option adds any\n"
+        f"  marker    @{BUDGET} on {nodeid}\n"
+        f'  accepted  limits by name, such as {BUDGET}(ttft="800ms")'
     )
 
 

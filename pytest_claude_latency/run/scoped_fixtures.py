@@ -29,7 +29,7 @@ from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.cassette_file import CassetteFile
 from pytest_claude_latency.run.item_checks import loaded_mocks
-from pytest_claude_latency.run.session import Session
+from pytest_claude_latency.run.session import Failure, Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 _XUNIT = {
@@ -146,7 +146,7 @@ class _MeasuredFixture:
             self._keep_recording()
         if unused := self._file.unused(measurement.source):
             if settings.strict:
-                pytest.fail(f"{unused} ({messages.STRICTLY})", pytrace=False)
+                raise Failure(f"{unused} ({messages.STRICTLY})")
             self._session.warn(unused)
 
     def _keep_recording(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.errors import FileError, LatencyError, NotUnderstoodError
 from pytest_claude_latency.run.current_measurement import CurrentMeasurement
 from pytest_claude_latency.settings import Settings
 
@@ -35,6 +35,14 @@ STAGING = "claude_latency_staging"
 
 BEGAN = "claude_latency_began"
 """The key of a worker's input under which it learns when the run began."""
+
+
+@final
+class Failure(pytest.fail.Exception):  # type: ignore[misc, name-defined]  # pytest declares it as a value
+    """pytest's own failure, with a text that says all: it is shown without a traceback and without its class."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, pytrace=False)
 
 
 @final
@@ -123,9 +131,11 @@ class Session:
         try:
             yield
         except FileError as error:
-            raise pytest.fail.Exception(error.seen_from(self.config.rootpath), pytrace=False) from None
+            raise Failure(error.seen_from(self.config.rootpath)) from None
+        except NotUnderstoodError as error:
+            raise Failure(error.in_lines()) from None
         except LatencyError as error:
-            raise pytest.fail.Exception(str(error), pytrace=False) from None
+            raise Failure(str(error)) from None
 
     def record_command(self, *nodeids: str, variants: bool = False) -> str:
         """Return what a user types, where pytest was started, to record these tests, or the tests of a file or folder.

@@ -104,13 +104,13 @@ class Pace:
         try:
             first = None if ttft is None else duration.parse(ttft)
         except LimitError as error:
-            raise LimitError(f"{origin}: ttft: {error}") from None
+            raise LimitError(f"ttft: {error}", origin) from None
         speed = tokens_per_second
         if speed is None:
             return cls(first)
         # `True` is an `int`, and would be a token a second.
         if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < math.inf:
-            raise LimitError(f"{origin}: tokens_per_second={speed!r} is not understood; accepted: a number above 0")
+            raise LimitError(f"tokens_per_second={speed!r} is not understood; accepted: a number above 0", origin)
         return cls(first, float(speed))
 
     def over(self, other: Pace) -> Pace:

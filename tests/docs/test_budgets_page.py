@@ -48,7 +48,7 @@ def test_the_misspelt_marker_shown_is_refused_in_those_words() -> None:
         parse_marker({"tftt": "1s"}, MARKER)
 
     (shown,) = [block for block in blocks("text") if "tftt" in block]
-    assert str(refused.value).startswith(shown.partition(", …")[0])
+    assert refused.value.in_lines().startswith(shown.partition(", …")[0])
 
 
 def test_the_limits_shown_for_the_command_line_are_understood() -> None:

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import pytest
 
+from pytest_claude_latency.errors import NotUnderstoodError
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
 from tests.support.claude_answers import Answer
@@ -64,6 +65,11 @@ import asyncio, time, unittest
 import anthropic, pytest
 from app import ask, stream, aask, astream, messages, save_result
 """
+
+
+def as_shown(problem: str, origin: str = "") -> list[str]:
+    """Return the lines, or patterns of lines, that a terminal shows of what is not understood."""
+    return NotUnderstoodError(problem, origin).in_lines().split("\n")
 
 
 @final

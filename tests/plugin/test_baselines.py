@@ -305,12 +305,12 @@ def test_a_baseline_that_cannot_be_read_ends_the_run_before_any_test(
 @pytest.mark.parametrize(
     ("option", "reason"),
     [
-        ("--latency-save=../main", "*--latency-save: '../main' is not a name of a baseline; accepted: *"),
-        ("--latency-tolerance=many", "*--latency-tolerance: 'many' is not a number; accepted: **"),
+        ("--latency-save=../main", "*--latency-save: '../main' is not a name of a baseline"),
+        ("--latency-tolerance=many", "*--latency-tolerance: 'many' is not a number"),
         ("--latency-tolerance=-1", "*--latency-tolerance: tolerance must be *"),
         ("--latency-min-ratio=0.5", "*--latency-min-ratio: min-ratio must be *, got 0.5"),
         ("--latency-min-ratio=nan", "*--latency-min-ratio: min-ratio must be *, got nan"),
-        ("--latency-min-shift=quick", "*--latency-min-shift: 'quick' is not a duration; accepted: *"),
+        ("--latency-min-shift=quick", "*--latency-min-shift: 'quick' is not a duration"),
     ],
 )
 def test_an_option_that_is_not_understood_is_a_usage_error(suite: Suite, option: str, reason: str) -> None:

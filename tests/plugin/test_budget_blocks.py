@@ -192,10 +192,10 @@ def test_it(claude_latency):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("ttfft='1s'", "*claude_latency.budget(...): unknown metric 'ttfft'; did you mean 'ttft'?*"),
-        ("ttft='fast'", "*claude_latency.budget(...): ttft: 'fast' is not a duration; accepted: *"),
-        ("ttft={'p95': '1s'}", "*claude_latency.budget(...): ttft.p95<1s needs samples*"),
-        ("", "*claude_latency.budget(...)*has no limits*"),
+        ("ttfft='1s'", "*LimitError: unknown metric 'ttfft'; did you mean 'ttft'?*"),
+        ("ttft='fast'", "*LimitError: ttft: 'fast' is not a duration"),
+        ("ttft={'p95': '1s'}", "*LimitError: ttft.p95<1s needs samples*"),
+        ("", "*LimitError: it has no limits"),
         ("'1s'", "*takes 1 positional argument*"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from pytest_claude_latency import Recording
 from pytest_claude_latency.baselines import measured_file
 from pytest_claude_latency.cli import recordings_in_use
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, as_shown
 
 FAULTS = "from pytest_claude_latency.faults import *\n"
 PATIENT = (
@@ -209,11 +209,11 @@ def test_what_is_no_fault_raises_at_import(suite: Suite, marker: str, message: s
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('"overloaded"', "'overloaded' is no fault; accepted: a fault and its limits"),
-        ("overloaded(), dropped(after=1)", "takes one fault, got 2; accepted: a fault and its limits"),
-        ("overloaded, 1", "takes one fault, got 2"),
+        ('"overloaded"', "'overloaded' is no fault; accepted: a fault and its limits*"),
+        ("overloaded(), dropped(after=1)", "it takes one fault, got 2; accepted: a fault and its limits*"),
+        ("overloaded, 1", "it takes one fault, got 2"),
         ("len, elapsed='1s'", "len is a function of your own, so it needs id="),
-        ("overloaded(), id='sample-1'", "id='sample-1' is not understood; accepted: letters, digits"),
+        ("overloaded(), id='sample-1'", "id='sample-1' is not understood; accepted: letters, digits*"),
         ("overloaded(), id='a b'", "id='a b' is not understood"),
         ("overloaded(), ttft={'p95': '1s'}", "ttft.p95<1s is over several samples, and a fault is met in one run"),
         ("overloaded(), tftt='1s'", "unknown metric 'tftt'; did you mean 'ttft'?"),
@@ -227,8 +227,7 @@ def test_a_marker_that_is_not_understood_is_an_error_of_its_test(suite: Suite, m
     result = suite.replay()
 
     result.assert_outcomes(errors=1, passed=1)
-    assert f"@latency_fault on {TEST}" in result.stdout.str()
-    assert message in result.stdout.str()
+    result.stdout.fnmatch_lines(as_shown(message, f"@latency_fault on {TEST}"))
 
 
 def test_two_equal_faults_are_an_error(suite: Suite) -> None:

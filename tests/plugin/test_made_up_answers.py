@@ -9,7 +9,7 @@ import pytest
 
 from pytest_claude_latency import Answer, play
 from pytest_claude_latency.errors import LimitError
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, as_shown
 
 ONE = """
 @pytest.mark.latency_budget(ttft="500ms", total="3s")
@@ -176,7 +176,7 @@ def test_workers_write_the_same_report(suite: Suite) -> None:
 @pytest.mark.parametrize(
     ("marker", "problem"),
     [
-        ("", "has no answer; accepted: texts and Answer(...)*"),
+        ("", "it has no answer; accepted: texts and Answer(...)*"),
         ("7", "7 is not an answer*"),
         ('""', "*it is empty*"),
         ('"a", whem={}', "unknown argument 'whem'; accepted: when=, ttft=, tokens_per_second="),
@@ -191,7 +191,7 @@ def test_a_marker_that_is_not_understood_is_one_clear_error(suite: Suite, marker
     result = suite.replay()
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"*@latency_answers on test_it.py::test_it*{problem}"])
+    result.stdout.fnmatch_lines(as_shown(problem, "@latency_answers on test_it.py::test_it"))
 
 
 def test_profiles_of_ones_own_give_the_times(suite: Suite) -> None:

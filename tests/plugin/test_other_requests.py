@@ -282,7 +282,7 @@ def test_prompt_calls_are_not_judged_by_limits_on_sessions_nor_suggested_from_th
             'accepted when={"endpoint": "session"}, without other',
         ),
         ('ttft="1s", call=1, when={"endpoint": "session"}', "call= and when= exclude each other"),
-        ('ttft="1s", when={"model": ["m"]}', 'accepted: when={"endpoint": "session"}'),
+        ('ttft="1s", when={"model": ["m"]}', 'accepted when={"endpoint": "session"}'),
         ('when={"endpoint": "session"}', "has no limits"),
         ('elapsed="1s", when={"endpoint": "session"}', "elapsed is about the whole test"),
     ],

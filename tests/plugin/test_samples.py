@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_claude_latency.run.reporting import cost_estimate
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, as_shown
 from tests.support.claude_messages import text
 
 LABELS = """
@@ -354,7 +354,9 @@ def test_a_number_of_samples_that_is_not_understood_is_a_usage_error(suite: Suit
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     accepted = "a whole number, at least 1, or auto:N with N up to 10000"
-    result.stderr.fnmatch_lines([f"ERROR: --latency-samples: '{value}' is not understood; accepted: {accepted}"])
+    result.stderr.fnmatch_lines(
+        as_shown(f"ERROR: --latency-samples: '{value}' is not understood; accepted: {accepted}")
+    )
 
 
 @pytest.mark.parametrize(("arguments", "samples"), [((), 2), (("--latency-samples=3",), 3)])

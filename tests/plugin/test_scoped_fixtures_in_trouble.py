@@ -239,7 +239,7 @@ async def client():
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.latency_budget(calls=1, elapsed="30m")
+@pytest.mark.latency_budget(calls=1, elapsed="30min")
 async def test_one(client):
     await aask("one", client=client)
 

@@ -300,12 +300,12 @@ def test_simulated_times_are_in_no_baseline(suite: Suite) -> None:
     [
         (
             ["--latency-simulate=none"],
-            "*--latency-simulate: 'none' is not understood; accepted: a whole number of worlds*",
+            "*--latency-simulate: 'none' is not understood",
         ),
         (["--latency-simulate=0"], "*--latency-simulate: '0' is not understood*"),
         (
             ["--latency-simulate=9", "--latency-seed=soon"],
-            "*--latency-seed: 'soon' is not understood; accepted: a whole*",
+            "*--latency-seed: 'soon' is not understood",
         ),
         (["--latency-simulate=9", "--latency-mode=live"], "*--latency-simulate needs a replay in virtual time*"),
         (["--latency-simulate=9", "--latency-clock=real"], "*--latency-simulate needs a replay in virtual time*"),

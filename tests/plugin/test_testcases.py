@@ -74,7 +74,7 @@ def test_only_the_async_method_is_judged(suite: Suite) -> None:
 def test_async_methods_wait_in_virtual_time(suite: Suite) -> None:
     suite.write(
         """
-@pytest.mark.latency_budget(elapsed="30m")
+@pytest.mark.latency_budget(elapsed="30min")
 class TestIt(unittest.IsolatedAsyncioTestCase):
     async def test_it(self):
         await aask()
