@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -31,6 +32,7 @@ def pytest_configure() -> None:
     for module in pkgutil.walk_packages(pytest_claude_latency.__path__, f"{pytest_claude_latency.__name__}."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    gc.freeze()  # what is loaded stays: no collection need look at it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -130,6 +130,7 @@ def test_a_file_shown_twice_is_the_same_file() -> None:
     assert {file for file, codes in shown.items() if len(codes) > 1} == set()
 
 
+@pytest.mark.slow
 def test_the_quick_start_of_the_readme_runs_as_printed_in_an_empty_folder(
     pytester: pytest.Pytester, claude_server: ClaudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

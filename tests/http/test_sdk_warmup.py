@@ -40,6 +40,7 @@ def test_the_sdk_reads_an_answer_of_each_kind_and_nothing_is_sent_logged_or_warn
     assert logging.root.manager.disable == 0
 
 
+@pytest.mark.slow
 def test_what_cannot_be_warmed_is_left_cold(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Any) -> Any:
         return lambda request: 1 / 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures.process  # as below
 import concurrent.futures.thread  # noqa: F401  # as below
 import multiprocessing.pool  # noqa: F401  # as below
-import pkgutil
 from importlib import import_module, metadata
 from importlib.metadata import Distribution
 
@@ -16,23 +15,12 @@ import pytest
 import pytest_asyncio.plugin  # noqa: F401  # as above
 import respx  # noqa: F401  # as above
 
-import pytest_claude_latency.measurement.diagnosis
-import pytest_claude_latency.measurement.play
-import pytest_claude_latency.report.explanation
-import pytest_claude_latency.report.formats
-import pytest_claude_latency.report.terminal
-import pytest_claude_latency.run.measured_item
-import pytest_claude_latency.run.scoped_fixtures  # noqa: F401  # as above
-from pytest_claude_latency import virtual_time
 from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite
 from tests.support.claude_server import ClaudeServer
 
-for module in pkgutil.walk_packages(virtual_time.__path__, f"{virtual_time.__name__}."):
-    import_module(module.name)  # as above: two copies would have two tables of one thread
-import_module(
-    HTTPLibrary.of_sdk().name.replace("httpx", "httpcore")
-)  # as above: a second copy would raise other exception types
+# As above. A second copy would raise other exception types.
+import_module(HTTPLibrary.of_sdk().name.replace("httpx", "httpcore"))
 
 
 @pytest.fixture

@@ -214,6 +214,7 @@ def test_what_was_measured_in_another_way_is_never_compared_nor_replaced(saved_s
     assert baseline(saved_suite).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_live_run_that_got_slower_warns_and_fails_only_a_strict_one(suite: Suite) -> None:
     suite.write("@pytest.mark.latency_budget(total='60s')\ndef test_it():\n    ask()\n")
     suite.server.answers(lambda _request: text("fast", ttfb="1ms"))

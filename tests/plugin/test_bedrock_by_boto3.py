@@ -284,6 +284,7 @@ def test_it(monkeypatch):
     assert "AWS4-HMAC-SHA256" in str(served.request.headers)
 
 
+@pytest.mark.slow
 def test_a_program_that_imports_boto3_only_inside_the_test_is_met_as_well(
     bedrock: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

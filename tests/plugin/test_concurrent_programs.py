@@ -401,6 +401,7 @@ def test_back_off_with_jitter_is_the_same_every_time(programs: Suite) -> None:
     assert len(set(runs)) == 1
 
 
+@pytest.mark.slow
 def test_the_interpreter_exits_after_a_replay(programs: Suite) -> None:
     result = programs.pytester.runpytest_subprocess("-p", "no:cacheprovider", "-q", timeout=60)
 

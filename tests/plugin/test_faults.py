@@ -448,6 +448,7 @@ def test_without_a_recording_of_the_test_its_faults_are_skipped(suite: Suite) ->
     assert suite.recordings() == []
 
 
+@pytest.mark.slow
 def test_the_recording_of_a_fallback_is_in_use_while_its_test_exists(suite: Suite) -> None:
     suite.write(FALLBACK)
     suite.record().assert_outcomes(passed=2)

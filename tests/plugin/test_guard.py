@@ -465,6 +465,7 @@ def test_hosts_of_latency_endpoints_are_guarded(suite: Suite, far: FarServer) ->
     result.stdout.fnmatch_lines([f"urllib.request{CONNECTS}"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fixture", "added"), [("", "no"), ("claude_latency", "some")])
 def test_only_a_run_with_latency_tests_adds_an_audit_hook(suite: Suite, fixture: str, added: str) -> None:
     (suite.path / "conftest.py").write_text(

@@ -102,6 +102,7 @@ def test_a_slower_request_fails_the_run_by_name(quick: Suite) -> None:
     assert failed[-2:] == [("latency[ab ttft]", True), ("latency[ab total]", True)]
 
 
+@pytest.mark.slow
 def test_a_quicker_request_passes_and_is_shown(quick: Suite) -> None:
     ask_now(quick, "a slow one")
     quick.record()

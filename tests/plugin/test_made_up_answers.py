@@ -163,6 +163,7 @@ def test_a_percentile_of_made_up_answers_is_not_judged(suite: Suite) -> None:
     suite.replay().stdout.fnmatch_lines(["*total p95 was not judged: its answers are made up, and have no percentiles"])
 
 
+@pytest.mark.slow
 def test_workers_write_the_same_report(suite: Suite) -> None:
     suite.write(ONE)
     suite.replay()

@@ -267,7 +267,7 @@ def test_junit_has_the_failure_and_its_measure(ten: Suite) -> None:
     assert next(iter(suites)).get("failures") == "1"
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)])
 def test_last_failed_reruns_the_samples_that_were_judged(ten: Suite, workers: tuple[str, ...]) -> None:
     promise(ten, 'ttft={"p50": "5ms"}')
     ten.pytester.runpytest("--latency-budget", *workers)

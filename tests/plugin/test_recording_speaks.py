@@ -106,7 +106,7 @@ def test_again(asked, claude_latency):
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)], ids=["alone", "workers"])
 def test_the_recordings_of_wider_fixtures_are_told_too(suite: Suite, workers: tuple[str, ...]) -> None:
     suite.write(OF_FIXTURES)
 

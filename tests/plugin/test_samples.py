@@ -403,7 +403,7 @@ def test_one(claude_latency, request):
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)])
 def test_a_set_with_a_failed_sample_leaves_the_old_set_unchanged(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_test_runs_in_redrawn_worlds_and_all_reports_show_that_marked(suite: S
         assert "simulated in 60 worlds (seed 1): ttft p50" in (suite.path / name).read_text()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report_to_the_byte_also_under_workers(suite: Suite) -> None:
     suite.write(TWO_CALLS)
     record(suite, lognormal(6, 2))

@@ -61,6 +61,7 @@ def test_a_call_beside_the_critical_path_saves_nothing(suite: Suite) -> None:
     assert found["call 2 (claude-haiku-4-5) at once"] == 0.38 + 0.58
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [SEQUENTIAL, PARALLEL], ids=["sequential", "parallel"])
 def test_the_answers_agree_with_recordings_edited_by_hand(suite: Suite, source: str) -> None:
     suite.write(source)
@@ -125,6 +126,7 @@ def test_it(claude_latency):
     result.stdout.fnmatch_lines(["ttft+2s*missed"])
 
 
+@pytest.mark.slow
 def test_numbers_of_what_if_are_in_no_baseline_and_workers_write_the_same(suite: Suite) -> None:
     suite.write(SEQUENTIAL)
     record(suite, [(300, 900, 500)])

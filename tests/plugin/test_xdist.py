@@ -53,6 +53,7 @@ def _section(result: pytest.RunResult) -> list[str]:
     return re.split(r"=+ (?:short test summary info|\d+ failed)", text.split(" claude latency ")[1])[0].splitlines()[1:]
 
 
+@pytest.mark.slow
 def test_two_workers_report_the_same_bytes_as_none(suite: Suite) -> None:
     suite.write(MANY)
     suite.record()
@@ -175,6 +176,7 @@ def test_meets_it():
     result.stdout.fnmatch_lines(["*" + STRAY + "*"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["-x"], ["--maxfail=1"], ["-x", "-n", "1"]], ids=" ".join)
 def test_the_first_broken_budget_can_end_the_run(suite: Suite, options: list[str]) -> None:
     suite.write(

@@ -216,6 +216,7 @@ def uvicorn_port() -> Iterator[int]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_uvicorn_of_a_wider_fixture_sleeps_in_the_time_of_its_test(uvicorn_port: int) -> None:
     ends = []
     with closing(http.client.HTTPConnection("127.0.0.1", uvicorn_port)) as kept:
