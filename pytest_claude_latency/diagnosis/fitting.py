@@ -61,6 +61,10 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
     "retry-after-ignored": _TIMES | {"attempts", "retries", "calls"},
     "no-back-off": _TIMES | {"attempts", "retries", "calls"},
     "retried-in-vain": _TIMES | {"attempts", "retries", "calls"},
+    # These say that an answer was lost, which no limit measures.
+    "truncated-as-whole": frozenset(),
+    "gave-up": frozenset(),
+    "no-read-timeout": _TIMES | _PACE,
     "new-connections": _TIMES | {"connection"},
     # Not the first token: a gap is between two pieces, so the first one had come.
     "stall": _LAST | _PACE,

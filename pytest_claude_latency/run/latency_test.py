@@ -171,7 +171,10 @@ class LatencyTest:
 
     def related_traces(self) -> list[Trace]:
         """Return the traces of the other recordings in the folder, for findings that compare."""
-        return self.session.recorded_traces.others_in_folder(self.file.path)
+        traces = self.session.recorded_traces
+        # with a fault, what the test itself recorded shows what is usual
+        own = traces.at(self.file.path) if self.identity.fault is not None else None
+        return [*traces.others_in_folder(self.file.path), *([own] if own is not None else [])]
 
     def diagnose(self, judgements: Sequence[Judgement]) -> Diagnosis:
         """Return where the time of the test body went, and why."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from pytest_claude_latency import Recording
 from pytest_claude_latency.baselines import measured_file
 from pytest_claude_latency.cli import recordings_in_use
+from pytest_claude_latency.diagnosis.rules import VERDICTS
 from tests.plugin.suite import Suite, as_shown
 
 FAULTS = "from pytest_claude_latency.faults import *\n"
@@ -585,3 +587,64 @@ def test_it():
     assert "after a 429 that asked for 60.000s; wait as long as retry-after says" in notes
     assert "after a 529; wait before each retry" in notes
     assert "after a 400, which no retry mends; give up at once" in notes
+
+
+def verdicts(suite: Suite, fault: str) -> list[str]:
+    """The rules that speak about how the program took a fault."""
+    (test,) = (test for test in suite.report["tests"] if test.get("fault") == fault)
+    return [finding["rule"] for finding in test["findings"] if finding["rule"] in VERDICTS]
+
+
+def test_a_report_says_how_the_program_took_each_fault(suite: Suite) -> None:
+    suite.write(
+        FAULTS
+        + """
+@pytest.mark.latency_budget(total="3s")
+@pytest.mark.latency_fault(truncated(after=1))
+@pytest.mark.latency_fault(stalled(after=1, duration="30s"))
+@pytest.mark.latency_fault(unanswered())
+@pytest.mark.latency_fault(overloaded())
+@pytest.mark.latency_fault(dropped(after=1))
+def test_careless():
+    try:
+        stream(client=anthropic.Anthropic(max_retries=0))
+    except Exception:
+        pass
+
+@pytest.mark.latency_budget(total="3s")
+@pytest.mark.latency_fault(truncated(after=1))
+@pytest.mark.latency_fault(stalled(after=1, duration="30s"))
+@pytest.mark.latency_fault(unanswered())
+@pytest.mark.latency_fault(overloaded())
+@pytest.mark.latency_fault(dropped(after=1))
+def test_careful():
+    text = ""
+    while text != "Hello world":
+        try:
+            text = stream(client=anthropic.Anthropic(timeout=5))
+        except Exception:
+            pass
+"""
+    )
+    suite.record("-k", "not [").assert_outcomes(passed=2, deselected=10)
+
+    result = suite.replay("-k", "careless")
+
+    assert [verdicts(suite, fault) for fault in ("truncated", "stalled", "unanswered", "overloaded", "dropped")] == [
+        ["truncated-as-whole"],
+        ["no-read-timeout"],
+        ["no-read-timeout"],
+        ["gave-up"],
+        ["gave-up"],
+    ]
+    said = " ".join(result.stdout.str().split())
+    assert "the stream of the call ended after 1 piece of content, with neither an error nor a stop reason, and" in said
+    assert "the call brought nothing for 600.000s, and its program gave up only then; in 1 other answer nothing" in said
+    assert (
+        "the call ended with 529 after 100ms, and the program sent nothing more; try again after a short pause" in said
+    )
+
+    result = suite.replay("-k", "careful")
+
+    result.assert_outcomes(passed=6, deselected=6)
+    assert not re.search("no-read-timeout|gave-up|truncated-as-whole", json.dumps(suite.report))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pytest_claude_latency.diagnosis.rules import Trace
-from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, FaultMark, Request
 from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.virtual_time import Hold
 from pytest_claude_latency.virtual_time.scheduling.holds import Due, Line
@@ -32,6 +32,8 @@ from tests.support.written_calls import (
 
 WORDS = ("word " * 600).split()
 SYSTEM = "You sort the tickets of a small shop."
+
+LATE = [(400, "text", "Your parcel "), (30_400, "text", "is on its way.")]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,17 @@ def _refusals(count: int, text: str = "Hi", since: int = 0) -> list[Exchange]:
     """A request that is refused so often, a second apart."""
     request = streamed().request if text == "Hi" else asked(text, stream=True)
     return [refused(request, at=80, sent=since + 1000 * place) for place in range(count)]
+
+
+def injected(exchange: Exchange) -> Exchange:
+    """An attempt that a fault answered."""
+    return replace(exchange, recorded=replace(exchange, fault=FaultMark(1, is_injected=True)))
+
+
+def cut(sent: float = 0, prompt: str = "Where is my order?", **more: Any) -> Exchange:
+    """A streamed answer that ends behind its second piece, as if it were whole."""
+    made = streamed(asked(prompt), sent=sent, **more)
+    return replace(made, chunks=made.chunks[:-2])
 
 
 def said(text: str, **more: Any) -> Exchange:
@@ -892,6 +905,58 @@ CORPUS: Mapping[str, Entry] = {
             "with another body": one(refused(asked(), 413), whole(asked("short"), sent=200)),
             "another key": one(refused(asked(), 401), whole(asked(), sent=200)),
             "the API was busy": one(refused(asked(), 529), whole(asked(), sent=700)),
+        },
+    ),
+    "truncated-as-whole": Entry(
+        speaks={
+            "nothing was sent any more": one(cut()),
+            "it went into the next turn": one(cut(), streamed(asked("Your parcel is on its way. Go on."), sent=2000)),
+            "another question came next": one(cut(), streamed(asked("And mine?"), sent=2000)),
+        },
+        silent={
+            "it was asked again": one(cut(), streamed(sent=1000)),
+            "it was whole": one(streamed()),
+            "max_tokens ended it": one(streamed(stop_reason="max_tokens")),
+            "the connection broke": one(streamed(error="RemoteProtocolError")),
+            "the program stopped reading": one(replace(cut(), end=End(ns(900), closed="client"))),
+            "nothing had come": one(cut(pieces=())),
+            "an answer that does not stream": one(whole()),
+        },
+    ),
+    "no-read-timeout": Entry(
+        speaks={
+            "a stall was waited out": one(injected(streamed(pieces=LATE)), others=[other(streamed())]),
+            "it hung for an hour": one(
+                injected(replace(unanswered(asked()), end=End(ns(3_600_000), closed="client"))), others=[other(whole())]
+            ),
+            "the client gave up after ten minutes": one(
+                unanswered(asked(), "ReadTimeout", at=600_000), whole(sent=601_000)
+            ),
+        },
+        silent={
+            "it gave up after five seconds": one(
+                injected(unanswered(asked(), "ReadTimeout", at=5000)), whole(sent=6000)
+            ),
+            "the API itself paused": one(streamed(pieces=LATE), others=[other(streamed())]),
+            "such pauses are usual": one(injected(streamed(pieces=LATE)), others=[other(whole(at=9000))]),
+            "nothing shows what is usual": one(injected(streamed(pieces=LATE))),
+            "a refusal": one(injected(refused(asked(), 429, retry_after="60")), whole(sent=61_000)),
+        },
+    ),
+    "gave-up": Entry(
+        speaks={
+            "an overloaded API": one(refused(asked(), 529)),
+            "a broken connection": one(unanswered(asked())),
+            "a stream that broke": one(streamed(error="RemoteProtocolError")),
+        },
+        silent={
+            "the client tried again": one(refused(asked(), 529), refused(asked(), 529, sent=700)),
+            "another model was asked": one(refused(asked(), 529), whole(asked(model=OPUS), sent=300)),
+            "the request was wrong": one(refused(asked(), 400)),
+            "the API said not to": one(refused(asked(), 500, x_should_retry="false")),
+            "a minute was asked for": one(refused(asked(), 429, retry_after="60")),
+            "a time-out": one(unanswered(asked(), "ReadTimeout", at=5000)),
+            "an answer": one(whole()),
         },
     ),
     "new-connections": Entry(

@@ -13,7 +13,13 @@ from typing import Final, TypeAlias
 
 from pytest_claude_latency.diagnosis.finding import Finding, Saving, listing
 from pytest_claude_latency.diagnosis.rules.application import application
-from pytest_claude_latency.diagnosis.rules.asking_again import no_back_off, retried_in_vain, retry_after_ignored
+from pytest_claude_latency.diagnosis.rules.asking_again import (
+    no_back_off,
+    retried_in_vain,
+    retry_after_ignored,
+    retry_storm,
+)
+from pytest_claude_latency.diagnosis.rules.broken_answers import gave_up, no_read_timeout, truncated_as_whole
 from pytest_claude_latency.diagnosis.rules.conversation import (
     cache_expired,
     cache_look_back,
@@ -34,7 +40,6 @@ from pytest_claude_latency.diagnosis.rules.prompt_cache import (
     uncached_prompt,
 )
 from pytest_claude_latency.diagnosis.rules.request_size import large_images, many_tools
-from pytest_claude_latency.diagnosis.rules.retry_storm import retry_storm
 from pytest_claude_latency.diagnosis.rules.server_side import (
     extra_iteration,
     schema_compilation,
@@ -85,6 +90,9 @@ RULES: Final[tuple[Rule, ...]] = (
     retry_after_ignored,
     no_back_off,
     retried_in_vain,
+    truncated_as_whole,
+    no_read_timeout,
+    gave_up,
     new_connections,
     stall,
     blocked_loop,
@@ -92,8 +100,18 @@ RULES: Final[tuple[Rule, ...]] = (
     application,
 )
 
-VERDICTS: Final = frozenset({"retry-storm", "retry-after-ignored", "no-back-off", "retried-in-vain"})
-"""The findings that tell how a program takes a refusal. They are shown of each run with a fault."""
+VERDICTS: Final = frozenset(
+    {
+        "retry-storm",
+        "retry-after-ignored",
+        "no-back-off",
+        "retried-in-vain",
+        "truncated-as-whole",
+        "no-read-timeout",
+        "gave-up",
+    }
+)
+"""The findings that tell how a program takes a fault. They are shown of each run with one."""
 
 
 def find(trace: Trace) -> tuple[Finding, ...]:

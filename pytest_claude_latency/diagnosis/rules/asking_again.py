@@ -1,4 +1,4 @@
-"""Rules about how a program asks again after a refusal: too early, at once, or where no answer can come.
+"""Rules about how a program asks again after a refusal: too early, at once, too often, or where no answer can come.
 
 They look at all attempts of one request, by the bytes of its body: those of the client, and those of a loop around it.
 """
@@ -16,9 +16,12 @@ from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import REFUSALS
 from pytest_claude_latency.messages_api.exchange import Exchange, header
+from pytest_claude_latency.messages_api.retries import failure
 
 _BARELY: Final[Nanoseconds] = 50 * MILLISECOND
 """A pause that no one chose: what a program computes between two requests may take so long."""
+_FEWEST: Final = 6
+"""Attempts of one request. Two layers that each try three times make nine, and six where the second one is answered."""
 _WAITS: Final = ("retry-after", "retry-after-ms", "x-amz-retry-after")
 
 
@@ -97,6 +100,38 @@ def retried_in_vain(trace: Trace) -> Finding | None:
     )
 
 
+def retry_storm(trace: Trace) -> Finding | None:
+    """Find a request that was sent at least six times, and refused each time but the last.
+
+    Silent about the client's own two retries, about requests that only look alike, and where answers came.
+    """
+    # by the bytes of the body: a program's own retry is another call to the client, with nothing else in common
+    alike: dict[bytes, list[PromptCall]] = {}
+    for call in trace.calls:
+        alike.setdefault(call.attempts[0].request.content, []).append(call)
+    storms = []
+    for calls in alike.values():
+        failed = [failure(attempt) is not None for call in calls for attempt in call.attempts]
+        # an answer in between would mean that the program asked the same again on purpose; only the last may be one
+        if sum(failed) >= _FEWEST - 1 and all(failed[:-1]):
+            storms.append(calls)
+    if not storms:
+        return None
+    worst = max(storms, key=_refusals)
+    attempts = sum(len(call.attempts) for call in worst)
+    first, last = worst[0].attempts[0].sent, worst[-1].attempts[-1].sent
+    cost = sum(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in worst)
+    return Finding(
+        rule="retry-storm",
+        fact=f"one request was sent {attempts} times in {duration.show(last - first)}, and refused {_refusals(worst)} "
+        "times: a refusal meant to slow the program down makes it send more",
+        remedy="retry in one place only: max_retries=0 for a client inside a loop that retries, or no such loop; "
+        "wait longer each time, and as long as retry-after says",
+        cost=cost,
+        calls=tuple(call.number for call in worst),
+    )
+
+
 def _first(trace: Trace, fits: Callable[[_Asking], bool]) -> tuple[_Asking | None, list[_Asking]]:
     """Return the first asking that fits, if there is one, and the others."""
     askings = [asking for asking in _askings(trace) if fits(asking)]
@@ -140,3 +175,7 @@ def _finding(rule: str, askings: list[_Asking], fact: str, remedy: str) -> Findi
         cost=sum(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls.values()),
         calls=numbers(calls.values()),
     )
+
+
+def _refusals(calls: list[PromptCall]) -> int:
+    return sum(failure(attempt) is not None for call in calls for attempt in call.attempts)
