@@ -34,6 +34,9 @@ from pytest_claude_latency.virtual_time import EVERY_THREAD, Hold, World, WorldS
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
 from pytest_claude_latency.virtual_time.watch.stalls import StallWatch
 
+_IN_A_CHILD: Final = """
+  process   a child process asked this, and what a child asks is never recorded
+  do        call Claude in threads or tasks instead of child processes"""
 _NOT_TRIED: Final = """\
 {variant} cannot be tried on this {request}: {error}
   test      {test}
@@ -75,8 +78,10 @@ class Misses:
         The exception is no `Exception`, so that neither the SDK's retries nor an application's handler hide it. The
         message is also noted, so that the test fails even if a bare `except` swallows the exception.
         """
+        if self._unseen.children.is_child:  # recording again would not help
+            message = (message if isinstance(message, str) else message.text) + _IN_A_CHILD
+            self._unseen.missed(message)
         self._found.append(message)
-        self._unseen.missed(message if isinstance(message, str) else message.text)
         raise Miss(message)
 
     def take_over(self) -> None:

@@ -48,9 +48,8 @@ class Unseen:
             self.children.tell(Told.CALL, request)
 
     def missed(self, message: str) -> None:
-        """Note a miss in the same way."""
-        if self.children.is_child:
-            self.children.tell(Told.MISS, message)
+        """Tell of a miss in a forked child."""
+        self.children.tell(Told.MISS, message)
 
     def connected(self, connection: Connection) -> None:
         """Note a connection, here or in a forked child."""

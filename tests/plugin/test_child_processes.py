@@ -110,6 +110,7 @@ def test_a_miss_of_a_forked_child_is_that_miss_in_the_test(suite: Suite) -> None
 
     result.assert_outcomes(failed=4, deselected=4)
     assert result.stdout.str().count("\n" + NOTHING_FITS.format(request="POST /v1/messages\n")) == 4
+    assert result.stdout.str().count("a child process asked this, and what a child asks is never recorded\n") >= 4
     result.stdout.no_fnmatch_line("*Pickl*")
     result.stdout.no_fnmatch_line("*RemoteTraceback*")
 
