@@ -8,7 +8,6 @@ from typing import Final, final
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.door import Door, Responders
-from pytest_claude_latency.http.doors.httpx import HTTPXDoor  # here: it imports httpx, which must not open its door yet
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.recognition import Recognition
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
@@ -44,7 +43,7 @@ class Interception:
             InterceptionError: the SDK or respx lacks a name that is needed; nothing is patched.
         """
         for package in ("anthropic", "respx"):
-            required_names.check(package)
+            required_names.check(package)  # loads it, and respx loads httpx, whose door must not open yet
         HTTPLibrary.of_sdk()  # loads the library that the SDK uses
         self._watcher = on_import(dict.fromkeys(_LIBRARIES, self._open))
 
@@ -92,6 +91,8 @@ class Interception:
 
                     door = URLLib3Door(self._responder, self._recognition)
                 case _:
+                    from pytest_claude_latency.http.doors.httpx import HTTPXDoor
+
                     door = HTTPXDoor(self._responder, self._recognition, HTTPLibrary.of(module))
             door.install()
         except InterceptionError as error:

@@ -104,7 +104,9 @@ def check(package: str) -> None:
             installed = version(package)
         except PackageNotFoundError:
             installed = "of an unknown version"
-        names = ", ".join(missing)
+        names = ", ".join(missing[:2])
+        if len(missing) > 2:
+            names += f" and {len(missing) - 2} more names"
         raise InterceptionError(_MISSING.format(package=package, version=installed, names=names, supported=supported))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import anthropic._base_client
 import botocore.signers
@@ -50,6 +52,23 @@ def test_nothing_is_patched_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
         Interception(lambda: None).start()
 
     assert vars(LIBRARY.module.Client)["_send_single_request"] is before
+
+
+def test_no_name_is_imported_before_it_is_known_to_be_there() -> None:
+    asked = "import pytest_claude_latency.http.interception, sys; print('respx' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True).stdout == b"False\n"
+
+
+def test_many_missing_names_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_send_single_request", "_transport_for_url"):
+        monkeypatch.delattr(LIBRARY.module.Client, name)
+        monkeypatch.delattr(LIBRARY.module.AsyncClient, name)
+
+    with pytest.raises(
+        InterceptionError, match=r"Client\._transport_for_url and 2 more names, which this plugin needs"
+    ):
+        required_names.check(LIBRARY.name)
 
 
 def test_a_client_library_without_its_seam_is_told_when_interception_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
