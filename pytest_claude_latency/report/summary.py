@@ -90,9 +90,12 @@ class Row:
         return any(sample.simulated for sample in self.samples)
 
     @property
-    def output_tokens(self) -> int:
-        """Tokens that the calls of one sample generated together; the most of any sample."""
-        return max(sum(call.output_tokens or 0 for call in sample.calls) for sample in self.samples)
+    def output_tokens(self) -> int | None:
+        """Tokens that the calls of one sample generated together; the most of any sample. `None` if no answer tells."""
+        told = [
+            [call.output_tokens for call in sample.calls if call.output_tokens is not None] for sample in self.samples
+        ]
+        return max(map(sum, filter(None, told)), default=None)
 
     @cached_property
     def judgements(self) -> tuple[Judgement, ...]:

@@ -63,7 +63,7 @@ def table(summary: Summary) -> Table:
                 _with_limit(ttft, "" if ttft.streamed else NOT_STREAMED),
                 _with_limit(row.figures["total"]),
                 _with_limit(row.figures["elapsed"]) if shows_elapsed(row) else "",
-                str(row.output_tokens) if row.calls else "",
+                "" if row.output_tokens is None else str(row.output_tokens),
                 f"{row.verdict}{SIMULATED}" if row.simulated else row.verdict,
             )
         )

@@ -33,6 +33,15 @@ def test_a_row_of_an_at_least_limit_keeps_the_smallest_measurement() -> None:
     assert row.judgements == slow.judgements
 
 
+def test_tokens_are_unknown_if_no_answer_tells_and_the_most_of_those_that_do() -> None:
+    silent, told = some_call(output_tokens=None), some_call(output_tokens=7)
+    assert summary_of(some_result(calls=[silent])).rows[0].output_tokens is None
+
+    (row,) = summary_of(some_result(calls=[silent, told, told], sample=1), some_result(calls=[told], sample=2)).rows
+
+    assert row.output_tokens == 14
+
+
 @pytest.mark.parametrize("broken", [1, 2, 3])
 def test_one_broken_sample_breaks_the_row(broken: int) -> None:
     times = [1.4 if sample == broken else 0.4 for sample in (1, 2, 3)]
