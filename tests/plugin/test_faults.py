@@ -639,10 +639,10 @@ def test_careful():
     ]
     said = " ".join(result.stdout.str().split())
     assert "the stream of the call ended after 1 piece of content, with neither an error nor a stop reason, and" in said
-    assert "the call brought nothing for 600.000s, and its program gave up only then; in 1 other answer nothing" in said
-    assert (
-        "the call ended with 529 after 100ms, and the program sent nothing more; try again after a short pause" in said
+    assert re.search(
+        r"the call brought nothing for 600\.\d+s, and its program gave up only then; in 2 other answers", said
     )
+    assert re.search(r"the call ended with 529 after \d+ms, and the program sent nothing more; try again after a", said)
 
     result = suite.replay("-k", "careful")
 
