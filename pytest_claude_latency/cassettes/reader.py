@@ -123,6 +123,7 @@ class ResponseLine(Line, frozen=True):
     status: Annotated[int, Meta(ge=100, le=599, description="a whole number from 100 to 599")]
     headers: HeaderForms = field(default_factory=dict)
     encoding: str | UnsetType = UNSET
+    late: Milliseconds | UnsetType = UNSET
 
 
 class ChunkLine(Line, frozen=True):
@@ -130,6 +131,7 @@ class ChunkLine(Line, frozen=True):
 
     chunk: int
     at: Milliseconds
+    late: Milliseconds | UnsetType = UNSET
     text: str | UnsetType = UNSET
     base64: str | UnsetType = UNSET
 
@@ -249,12 +251,13 @@ class _Exchanges:
                 self._connect = Connect(self._moment(line.at), _nanoseconds(line.ms, "ms"))
             case ResponseLine():
                 encoding = None if line.encoding is UNSET else str(line.encoding)
-                self._response = Response(self._moment(line.at), line.status, _headers(line.headers), encoding)
+                at, late = self._moment(line.at), _late(line.late, line.at)
+                self._response = Response(at, line.status, _headers(line.headers), encoding, late)
             case ChunkLine():
                 if (line.text is UNSET) == (line.base64 is UNSET):
                     raise JSONFaultError('a chunk has either "text" or "base64"')
                 data = _utf8("text", line.text) if line.text is not UNSET else _from_base64(str(line.base64))
-                self._chunks.append(Chunk(self._moment(line.at), data))
+                self._chunks.append(Chunk(self._moment(line.at), data, _late(line.late, line.at)))
             case Version1EndLine():
                 self._finish(EndLine(end=line.end, at=line.at, error=line.error, closed=line.closed))
             case EndLine():
@@ -291,6 +294,16 @@ def _nanoseconds(milliseconds: float, key: str, earliest: Nanoseconds = 0, reaso
     if microseconds * MICROSECOND < earliest:
         raise JSONFaultError(f'"{key}" is {show(milliseconds)}, after {earliest / MILLISECOND}: {reason}')
     return microseconds * MICROSECOND
+
+
+def _late(late: float | UnsetType, at: float) -> Nanoseconds:
+    if late is UNSET:
+        return 0
+    if late > at:
+        raise JSONFaultError(
+            f'"late" is {show(late)}, expected at most {show(at)}: nothing comes before it was asked for'
+        )
+    return _nanoseconds(late, "late")
 
 
 def _url(url: str) -> str:

@@ -254,9 +254,11 @@ def _exchange_lines(number: int, exchange: Exchange) -> Iterator[Line]:
             status=response.status,
             headers=_headers(response.headers),
             encoding=response.encoding or UNSET,
+            late=_milliseconds(response.late) if response.late else UNSET,
         )
     for chunk in exchange.chunks:
-        yield ChunkLine(chunk=number, at=_milliseconds(chunk.at), **_text("text", chunk.data))
+        late = _milliseconds(chunk.late) if chunk.late else UNSET
+        yield ChunkLine(chunk=number, at=_milliseconds(chunk.at), late=late, **_text("text", chunk.data))
     yield EndLine(
         end=number,
         at=_milliseconds(end.at),

@@ -2,7 +2,8 @@
 
 What lies between is the program's time, and not the API's. A replay knows from the recording when a part was due. In
 a run that calls the API only the program itself tells, by what it held and when it did not read: what it took right
-after that may have been there before.
+after that may have been there before. A recording keeps that (`late`), since a replay computes in no time and has
+no trace of it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import accumulate
 from typing import Final, TypeAlias
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
-from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Response
 from pytest_claude_latency.virtual_time import EVERY_THREAD, Hold
 
 Span: TypeAlias = tuple[Nanoseconds, Nanoseconds]
@@ -34,20 +35,33 @@ def as_due(exchange: Exchange, holds: Sequence[Hold] = ()) -> Exchange:
     held = [(hold.start - exchange.sent, hold.end - exchange.sent) for hold in holds if hold.thread in own]
     if exchange.recorded is not None:
         return _as_the_program_let_it_be(_as_recorded(exchange, exchange.recorded), held)
-    if not held and not exchange.pauses:
-        return exchange
 
-    def due(taken: Nanoseconds) -> Nanoseconds:
-        starts = [start for start, end in held if start < taken <= end + _AT_ONCE]
-        starts += [start for start, end in exchange.pauses if start < taken <= end + _READ]
+    def due(part: Response | Chunk) -> Nanoseconds:
+        starts = [start for start, end in held if start < part.at <= end + _AT_ONCE]
+        starts += [start for start, end in exchange.pauses if start < part.at <= end + _READ]
         # what is taken right after a hold may have come at its very start, and not before the request was sent
-        return max(min([taken, *starts]), 0)
+        return max(min([_due(part), *starts]), 0)
 
     return replace(
         exchange,
-        response=exchange.response and replace(exchange.response, at=due(exchange.response.at)),
-        chunks=tuple(replace(chunk, at=due(chunk.at)) for chunk in exchange.chunks),
+        response=exchange.response and replace(exchange.response, at=due(exchange.response)),
+        chunks=tuple(replace(chunk, at=due(chunk)) for chunk in exchange.chunks),
     )
+
+
+def with_lateness(exchange: Exchange, holds: Sequence[Hold]) -> Exchange:
+    """Return what is recorded of an exchange: each part says how late the program may have taken it, if it did."""
+    due = as_due(exchange, holds)
+
+    def late(taken: Nanoseconds, due: Nanoseconds) -> Nanoseconds:
+        return taken - due if taken - due >= _LEAST_GAP else 0  # less is what each machine does now and then
+
+    response = exchange.response
+    if response is not None and due.response is not None:
+        response = replace(response, late=late(response.at, due.response.at))
+    pairs = zip(exchange.chunks, due.chunks, strict=True)
+    chunks = tuple(replace(chunk, late=late(chunk.at, other.at)) for chunk, other in pairs)
+    return replace(exchange, response=response, chunks=chunks)
 
 
 def _as_the_program_let_it_be(due: Exchange, held: Sequence[Span]) -> Exchange:
@@ -92,19 +106,24 @@ def _as_recorded(exchange: Exchange, recorded: Exchange) -> Exchange:
     opening = [0 if same.connect is None else same.connect.at for same in (exchange, recorded)]
     later = max(opening[0] - opening[1], 0)
     if response is not None and recorded.response is not None:
-        response = replace(response, at=min(response.at, recorded.response.at + later))
+        response = replace(response, at=min(response.at, _due(recorded.response) + later))
     # By bytes, since one read of a program may take what came in several chunks.
     ends = list(accumulate(len(chunk.data) for chunk in recorded.chunks))
     chunks, place = [], 0
     for chunk, reached in zip(exchange.chunks, accumulate(len(chunk.data) for chunk in exchange.chunks), strict=True):
         while place < len(ends) - 1 and ends[place] < reached:
             place += 1
-        due = recorded.chunks[place].at + later if ends else chunk.at
+        due = _due(recorded.chunks[place]) + later if ends else chunk.at
         chunks.append(replace(chunk, at=min(chunk.at, due)))
     # Only an end that the recorded program met too says when it was due.
     if end is not None and recorded.end is not None and (end.error, end.closed) == (None, None):
         end = replace(end, at=min(end.at, recorded.end.at + later))
     return replace(exchange, response=response, chunks=tuple(chunks), end=end)
+
+
+def _due(part: Response | Chunk) -> Nanoseconds:
+    """Return since when a part may have been there: never before its request was sent, whatever a fault did to it."""
+    return max(part.at - part.late, 0)
 
 
 def _instants(exchange: Exchange) -> Iterator[Nanoseconds]:

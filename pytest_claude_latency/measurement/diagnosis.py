@@ -28,8 +28,8 @@ _WRAPPER: Final = textwrap.TextWrapper(
 )
 _LEAST_LATE: Final = 200 * MILLISECOND
 _LATE: Final = (
-    "the program took parts of an answer up to {span} late while it was recorded{place}, so its recording may say that "
-    "the API took that much longer; if that was not meant, mend it and record again"
+    "the program took parts of an answer up to {span} late while it was recorded{place}. Its replay takes as long, and "
+    "tells that time as the program's; if that was not meant, mend it and record again"
 )
 _TITLE: Final = "where the time went"
 _MORE: Final = f"{'':<10}and {{number}} more: pytest --latency-explain lists them"

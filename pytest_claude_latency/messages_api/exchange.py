@@ -64,20 +64,28 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Status and headers, and when they arrived. `encoding` is how its body travelled: compressed so, or as it is."""
+    """Status and headers, and when they arrived. `encoding` is how its body travelled: compressed so, or as it is.
+
+    `late` is as for a chunk.
+    """
 
     at: Nanoseconds
     status: int
     headers: Headers = ()
     encoding: str | None = None
+    late: Nanoseconds = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes of the body as they arrived, decompressed. May be empty: such a chunk still resets a read time-out."""
+    """Bytes of the body as they arrived, decompressed. May be empty: such a chunk still resets a read time-out.
+
+    `late` is how much earlier it may have been there, where the program that recorded it kept itself from reading.
+    """
 
     at: Nanoseconds
     data: bytes
+    late: Nanoseconds = 0
 
 
 @dataclass(frozen=True, slots=True)

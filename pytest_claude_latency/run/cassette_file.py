@@ -21,6 +21,7 @@ from pytest_claude_latency.cassettes.redaction import keep_headers, redact
 from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.collection.markers import OWNERS, CassetteMarker, place_of
+from pytest_claude_latency.diagnosis.lateness import with_lateness
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError, LatencyError
 from pytest_claude_latency.measurement import call_location
@@ -32,6 +33,7 @@ from pytest_claude_latency.messages_api.retries import calls_of, failure
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.session import Session
 from pytest_claude_latency.settings import Mode, Settings
+from pytest_claude_latency.virtual_time import Hold
 from pytest_claude_latency.virtual_time.watch import source_location
 
 _SILENCE: Final[Nanoseconds] = 100 * MILLISECOND
@@ -96,11 +98,11 @@ class CassetteFile:
             return None
         return messages.unused_exchanges(len(unused), len(source.matcher.exchanges), self.shown, self.command)
 
-    def keep(self, exchanges: Sequence[Exchange], began: datetime, client: str) -> int:
+    def keep(self, exchanges: Sequence[Exchange], began: datetime, client: str, holds: Sequence[Hold] = ()) -> int:
         """Write what was exchanged, without what must not reach the disk, in place of the old recording.
 
-        `client` names the libraries that sent the requests. Return how many bytes the recording has; 0 where nothing
-        was exchanged, and none is to stay.
+        `client` names the libraries that sent the requests, `holds` are when the program kept itself from reading.
+        Return how many bytes the recording has; 0 where nothing was exchanged, and none is to stay.
 
         Raises:
             CredentialError: a body or URL looks as if it held a credential.
@@ -116,7 +118,7 @@ class CassetteFile:
             if response is not None:
                 headers = keep_headers(response.headers, status=response.status, also=also)
                 response = replace(response, headers=headers)
-            kept.append(replace(exchange, request=request, response=response))
+            kept.append(with_lateness(replace(exchange, request=request, response=response), holds))
         recording = Recording(
             test=self.subject,
             sample=self.sample,

@@ -194,7 +194,7 @@ class MeasuredItem:
             if lost := test.file.lost_by(exchanges, item_checks.loaded_mocks()):
                 outcome.warn(lost)
             with test.session.failing():
-                outcome.recorded_bytes = test.file.keep(exchanges, self._began, log.clients)
+                outcome.recorded_bytes = test.file.keep(exchanges, self._began, log.clients, test.measurement.holds())
             outcome.not_recorded = ""
             if unsure := item_checks.hangs_on_speed(test):
                 outcome.warn(unsure)

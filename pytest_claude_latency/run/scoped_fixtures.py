@@ -160,7 +160,7 @@ class _MeasuredFixture:
         if (log.exchanges or not self._session.is_worker) and (lost := file.lost_by(log.exchanges, mocks)):
             self._session.warn(f"{file.subject}: {lost}")
         with self._session.failing():
-            size = file.keep(log.exchanges, self._began, log.clients)
+            size = file.keep(log.exchanges, self._began, log.clients, self._measurement.holds())
         if size:
             sent = log.of(*Phase)
             self._session.recorded_fixtures[file.subject] = (len(sent.calls), sent.elapsed or 0.0, size)

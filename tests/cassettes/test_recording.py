@@ -108,6 +108,17 @@ def test_a_file_is_read_as_it_was_saved(tmp_path: Path) -> None:
     assert Recording.load(path) == WRITTEN_DOWN
 
 
+def test_what_was_taken_late_survives_save_and_load() -> None:
+    exchange = WRITTEN_DOWN.exchanges[0]
+    first, *others = exchange.chunks
+    late = replace(WRITTEN_DOWN, exchanges=(replace(exchange, chunks=(replace(first, late=1_500_000), *others)),))
+
+    assert '"late": 1.5, ' in dumps(late)
+    assert loads(dumps(late), HERE) == late
+    with pytest.raises(CassetteError, match=r'"late" is 99999\.0, expected at most '):
+        loads(dumps(late).replace('"late": 1.5', '"late": 99999.0'), HERE)
+
+
 def test_a_header_that_repeats_keeps_all_its_values_in_order() -> None:
     headers = (("server-timing", "edge"), ("request-id", "req_1"), ("server-timing", "origin"))
     recorded = recording(replace(answering(b""), response=Response(0, 200, headers)))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_claude_latency.diagnosis.lateness import as_due
+from pytest_claude_latency.diagnosis.lateness import as_due, with_lateness
 from pytest_claude_latency.diagnosis.rules import Trace, find
 from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.virtual_time import EVERY_THREAD, Hold
@@ -47,3 +47,22 @@ def test_a_time_in_which_no_thread_ran_is_named_as_no_wait() -> None:
     ]
 
     assert finding.fact.endswith("of it between call 1 and call 2")
+
+
+def test_a_recording_keeps_what_the_program_took_late_and_a_replay_knows_when_that_was_due() -> None:
+    recorded = with_lateness(LIVE, [Hold(7, ns(700), ns(1490))])
+
+    assert [chunk.late / 1e6 for chunk in recorded.chunks][-4:-1] == [800, 0, 0]
+    assert due(replace(LIVE, recorded=recorded)) == [700, 1550, 1550]
+    assert due(recorded) == [700, 1550, 1550]  # as it is read from its file
+
+
+def test_what_each_machine_does_now_and_then_is_not_noted() -> None:
+    assert with_lateness(LIVE, [Hold(7, ns(1400), ns(1490))]) == LIVE
+
+
+def test_a_part_is_never_due_before_its_request_whatever_a_fault_made_of_it() -> None:
+    recorded = with_lateness(LIVE, [Hold(7, ns(700), ns(1490))])
+    sooner = replace(recorded, chunks=tuple(replace(chunk, at=chunk.at // 10) for chunk in recorded.chunks))
+
+    assert min(due(sooner)) == 0

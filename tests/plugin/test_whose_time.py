@@ -248,6 +248,12 @@ def test_live_what_the_program_did_not_read_is_not_blamed_on_the_api(suite: Suit
     shown = " ".join(" ".join(result.outlines).split())
     assert "while it was recorded" in shown or "the machine stalled" in shown
 
+    suite.run("--latency-explain")
+    entry = suite.report["tests"][0]
+
+    assert "stall" not in findings(entry)
+    assert entry["calls"][0]["breakdown"]["application"] > 0.4
+
 
 def test_what_the_program_held_while_recording_is_not_blamed_on_the_api_in_the_replay(suite: Suite) -> None:
     # it sleeps from 900 to 2100 ms, and reads on then

@@ -1148,12 +1148,22 @@ CORPUS: Mapping[str, Entry] = {
         speaks={
             "fast mode was asked for": one(fast("standard", speed="fast")),
             "a long answer of a model that has it": one(fast("standard")),
+            "a model that another recording shows to have it": one(
+                fast("standard", model="claude-sonnet-6"),
+                others=[other(fast("fast", model="claude-sonnet-6", speed="fast"))],
+            ),
         },
         silent={
             "served fast": one(fast("fast", speed="fast")),
             "the API does not say": one(fast(None)),
             "a short answer": one(fast("standard", seconds=1)),
             "a model without fast mode": one(fast("standard", model=HAIKU)),
+            "another model that has it": one(
+                fast("standard", model=HAIKU), others=[other(fast("fast", model="claude-sonnet-6", speed="fast"))]
+            ),
+            "a model that another recording shows to have it no more": one(
+                fast("standard"), others=[other(fast("standard", speed="fast"))]
+            ),
             "a long wait and a short answer": one(
                 late(9, asked(model="claude-opus-5"), used=usage() | {"speed": "standard"})
             ),

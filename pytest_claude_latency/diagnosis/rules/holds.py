@@ -100,12 +100,17 @@ def slow_consumer(trace: Trace) -> Finding | None:
         where = f", {duration.show(same)} of that in {what} at {line}"
     elif any(hold.thread == EVERY_THREAD and _overlap(hold, span) for hold in trace.holds for span in spans):
         where = ", while no thread of Python ran: code in C kept the interpreter, or others kept the machine"
+    last = worst.attempts[-1]
+    # Computing takes no time in a replay: it is the recording that holds it.
+    is_in_recording = any(chunk.late for chunk in (last.recorded or last).chunks)
     return Finding(
         rule="slow-consumer",
         fact=f"the program took {number_of(len(spans), 'part')} of {trace.name(worst)} late, so it took "
         f"{duration.show(late[worst.number])} longer than the answer: {duration.show(worst.breakdown.total)}{where}"
+        + (", while it was recorded" if is_in_recording and not where else "")
         + trace.and_others(calls),
-        remedy="read the answer as it comes, and do the rest in another task or thread",
+        remedy="read the answer as it comes, and do the rest in another task or thread"
+        + ("; then record again" if is_in_recording else ""),
         cost=sum(late[call.number] for call in calls),
         costs=tuple(late[call.number] for call in calls),
         calls=numbers(calls),

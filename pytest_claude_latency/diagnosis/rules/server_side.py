@@ -16,6 +16,7 @@ from pytest_claude_latency.plurals import number_of
 
 _LEAST = SECOND  # less is not what a user waits for
 _FAST_MODELS: Final = ("*opus-5*",)
+"""Models that are known to have fast mode. Of others the recordings tell, once one of their answers came fast."""
 _LONG_ANSWER = 3 * SECOND
 _MOSTLY = 0.5
 _TWICE = 2
@@ -64,7 +65,7 @@ def standard_speed(trace: Trace) -> Finding | None:
     answer itself takes little of the time: fast mode brings no sooner first token.
     """
     for was_asked in (True, False):
-        calls = [call for call in trace.calls if _at_standard_speed(call, was_asked=was_asked)]
+        calls = [call for call in trace.calls if _at_standard_speed(trace, call, was_asked=was_asked)]
         if not calls:
             continue
         worst = max(calls, key=lambda call: call.generating)
@@ -86,14 +87,25 @@ def standard_speed(trace: Trace) -> Finding | None:
     return None
 
 
-def _at_standard_speed(call: PromptCall, *, was_asked: bool) -> bool:
+def _at_standard_speed(trace: Trace, call: PromptCall, *, was_asked: bool) -> bool:
     if not call.answered or call.answer.speed != "standard":
         return False
     if was_asked:
         return call.body.get("speed") == "fast"
-    has_fast_mode = any(fnmatchcase(call.timeline.model or "", pattern) for pattern in _FAST_MODELS)
     takes_long = call.generating >= max(_LONG_ANSWER, _MOSTLY * call.breakdown.total)
-    return has_fast_mode and takes_long and call.body.get("speed") is None
+    return takes_long and call.body.get("speed") is None and _has_fast_mode(trace, call)
+
+
+def _has_fast_mode(trace: Trace, call: PromptCall) -> bool:
+    """Return whether the model of a call has fast mode, as far as recordings show that, or as it is known."""
+    model = call.body.get("model")
+    alike = [other for run in (trace, *trace.related) for other in run.calls if other.body.get("model") == model]
+    if any(other.answer.speed == "fast" for other in alike):
+        return True
+    # Fast mode is taken from models again: then it is refused, or left out without a word.
+    if any(other.body.get("speed") == "fast" for other in alike):
+        return False
+    return any(fnmatchcase(call.timeline.model or "", pattern) for pattern in _FAST_MODELS)
 
 
 def extra_iteration(trace: Trace) -> Finding | None:
