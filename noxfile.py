@@ -72,7 +72,7 @@ def planned_tests() -> list[str]:
     return [f"tests-{python}({line})" for python, line in pairs]
 
 
-nox.options.sessions = ["lint", "docs", "urllib3_1", *planned_tests(), "readme"]
+nox.options.sessions = ["lint", "docs", "browser", "urllib3_1", *planned_tests(), "readme"]
 
 
 def lowest_requirements() -> list[str]:
@@ -139,6 +139,18 @@ def fuzz(session: nox.Session) -> None:
     """Read damaged files and run odd commands, for hours if that is asked: only errors of our own may come out."""
     session.install("--editable", ".[test]")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Test the HTML report in a real Chromium: Debian's, or else Playwright's own."""
+    session.install("--editable", ".[test]", "playwright")
+    browsers = ("chromium", "chromium-browser", "google-chrome")
+    if not any(map(shutil.which, browsers)) and shutil.which("apt-get"):
+        session.run("apt-get", "install", "--yes", "chromium", external=True, success_codes=range(256), silent=True)
+    if not any(map(shutil.which, browsers)):
+        session.skip("no Chromium: the page is not tested in a browser")
+    session.run("python", "-m", "pytest", "-m", "", "-rs", "tests/browser", *session.posargs)
 
 
 @nox.session

@@ -107,6 +107,8 @@ class Settings:
     """What the times of these worlds follow from."""
     profiles: Profiles | None = None
     """How long models take where nothing is recorded; `None` where the shipped profiles hold."""
+    report_content: bool = False
+    """Whether reports may quote prompts and answers."""
     variants: bool = False
     """Whether the variants of tests that declare them run too."""
     faults: tuple[Fault, ...] = ()
@@ -130,8 +132,8 @@ class Settings:
     @property
     def diagnosed(self) -> bool:
         """Whether the time of every test is broken down, not only of tests that broke their budget."""
-        # a program that reads the report wants it for every test
-        return self.explained or any(form == "json" for form, _ in self.reports)
+        # every report but the table in Markdown shows it for every test
+        return self.explained or any(form != "markdown" for form, _ in self.reports)
 
     @property
     def clock(self) -> Pace:

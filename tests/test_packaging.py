@@ -16,7 +16,7 @@ from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"anthropic", "httpx", "httpx2", "hypothesis", "msgspec", "respx", "trio", "uvloop"}
+HEAVY = {"anthropic", "httpx", "httpx2", "hypothesis", "jinja2", "msgspec", "respx", "trio", "uvloop"}
 
 BUILD = """
 import sys
@@ -89,6 +89,7 @@ def test_the_wheel_has_the_package_with_its_types_and_nothing_else(built: list[P
     assert {name for name in names if ".dist-info/" not in name} == package | {
         "pytest_claude_latency/py.typed",
         "pytest_claude_latency/simulation/profiles.json",
+        *(f"pytest_claude_latency/report/faces/page/page.{kind}" for kind in ("css", "js", "html.j2")),
     }
 
 
@@ -145,7 +146,7 @@ def test_links_of_the_readme_to_files_lead_into_the_repository_or_are_none(
     text = ProjectMetadata(str(ROOT), PluginManager()).core.readme
 
     targets = re.findall(r"\]\(([^)]*)\)", text)
-    files = [target.removeprefix(f"{server}/owner/name/blob/HEAD/") for target in targets]
+    files = [re.sub(rf"^{server}/owner/name/(blob|raw)/HEAD/", "", target) for target in targets]
     assert bool(files) == bool(server)
     assert all((ROOT / file).is_file() for file in files)
     assert "troubleshooting" in text
@@ -174,6 +175,7 @@ def test_users_need_these_packages_besides() -> None:
         "anthropic",
         "respx",
         "hypothesis",
+        "jinja2",
         "msgspec",
     }
 

@@ -27,7 +27,7 @@ from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import columns_of, printable, printable_json
 from pytest_claude_latency.report import comparisons, exports
 from pytest_claude_latency.report.columns import column_widths, line_of
-from pytest_claude_latency.report.markdown import code
+from pytest_claude_latency.report.faces.markdown import code
 
 BASELINE_HELP = "the name of a baseline, which is NAME.jsonl in .latency/ of the project, or a path"
 _WIDTH = 120

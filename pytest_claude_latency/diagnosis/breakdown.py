@@ -130,6 +130,13 @@ class Breakdown:
         ]
         return {str(part): span / 1_000_000 for part, span in _sums(rounded).items()}
 
+    def segments_as_json(self) -> list[list[str | float]]:
+        """Return the part, start and end of each segment, in seconds to the microsecond."""
+        return [
+            [str(segment.part), _microseconds(segment.start) / 1_000_000, _microseconds(segment.end) / 1_000_000]
+            for segment in self.segments
+        ]
+
     @classmethod
     def from_json(cls, values: Mapping[Any, float], tokens: Mapping[Part, int | None], calls: int) -> Breakdown:
         """Return the breakdown that `as_json` wrote, each part as one segment. It does not hold what failed."""

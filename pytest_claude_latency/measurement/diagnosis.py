@@ -93,11 +93,26 @@ class Diagnosis:
         return _section(_TITLE, trace, fitting(self.findings, trace, broken_limits), calls)
 
     def breakdown(self) -> dict[str, Any]:
-        """Return where time went, in JSON types: in the whole `test`, in each of its `calls`, and as `text`."""
+        """Return where time went, in JSON types: in the whole `test`, in each of its `calls`, and as `text`.
+
+        `segments`, `path` and `path_segments` say when that was, for drawings; the latter two count from `origin`.
+        """
         trace = self.trace
         return {
             "test": trace.breakdown.as_json(),
             "calls": [call.breakdown.as_json() for call in trace.calls],
+            "origin": round(trace.origin / duration.SECOND, 6),
+            # a drawing needs to know when each part was, and not only how long it took
+            "segments": [call.breakdown.segments_as_json() for call in trace.calls],
+            "path": [
+                {
+                    "call": None if step.call is None else trace.order[step.call - 1],
+                    "start": round(step.start / duration.SECOND, 6),
+                    "end": round(step.end / duration.SECOND, 6),
+                }
+                for step in trace.breakdown.path
+            ],
+            "path_segments": trace.breakdown.segments_as_json(),
             "text": trace.breakdown.text() if trace.order else "",
         }
 

@@ -79,6 +79,7 @@ def read(config: pytest.Config) -> Settings:
         cassettes=values["cassettes"],
         limits=values["limits"],
         reports=values["report"],
+        report_content=values["report-content"],
         strict=values["strict"],
         explained=values["explain"],
         date=values["date"],

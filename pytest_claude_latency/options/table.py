@@ -124,6 +124,7 @@ OPTIONS = (
         ini=None,
         kind="repeatable option",
     ),
+    _switch("report-content", help="let reports quote what prompts and answers say; else they give only its length"),
     _switch(
         "strict",
         help="fail on what is otherwise a warning: percentiles for which there are too few samples, recorded answers "

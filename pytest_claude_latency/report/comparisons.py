@@ -20,7 +20,7 @@ from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report.columns import GAP, column_widths, line_of
-from pytest_claude_latency.report.markdown import code
+from pytest_claude_latency.report.faces.markdown import code
 
 HEADERS = ("metric", "before", "now", "change", "verdict", "evidence")
 _NUMBERS = range(1, 4)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.errors import LimitError
-from pytest_claude_latency.report import html, json_file, markdown
-from pytest_claude_latency.report.summary import Summary
+from pytest_claude_latency.report import data
+from pytest_claude_latency.report.faces import html, markdown
 
 SUFFIXES: Mapping[str, str] = {".json": "json", ".html": "html", ".htm": "html", ".md": "markdown"}
 NAMES: Mapping[str, str] = {"json": "json", "html": "html", "markdown": "markdown", "md": "markdown"}
-_RENDERERS: Mapping[str, Callable[[Summary], str]] = {
-    "json": json_file.render,
+_RENDERERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "json": data.render,
     "html": html.render,
     "markdown": markdown.render,
 }
@@ -37,12 +38,12 @@ def parse_target(text: str) -> tuple[str, Path]:
     return form, Path(file if names_format else text)
 
 
-def render(summary: Summary, form: str) -> str:
-    """Return the text of a report; `form` is a format that `parse_target` returns."""
-    return _RENDERERS[form](summary)
+def render(report: Mapping[str, Any], form: str) -> str:
+    """Return the text of a report from its data; `form` is a format that `parse_target` returns."""
+    return _RENDERERS[form](report)
 
 
-def write(summary: Summary, form: str, path: Path) -> None:
+def write(report: Mapping[str, Any], form: str, path: Path) -> None:
     """Write a report to `path`, whose folders are made where they are missing.
 
     The summary page of a step in GitHub Actions is one file for all that the step runs, so the report is added to it.
@@ -56,4 +57,4 @@ def write(summary: Summary, form: str, path: Path) -> None:
         before = path.read_text("utf-8", "replace")
         # without an empty line, Markdown would take the title for a part of the paragraph before it
         before += "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
-    write_text(path, before + render(summary, form))
+    write_text(path, before + render(report, form))

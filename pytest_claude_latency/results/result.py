@@ -56,6 +56,10 @@ class TestResult(Measured):
     """Whether it did not run to its end: its own code failed, or it was skipped."""
     judged: bool = True
     """Whether the run judges budgets. If not, `judgements` only shows which limits there are."""
+    failure: str = ""
+    """The message of its broken budgets or of its miss; empty where neither made it fail."""
+    place: str = ""
+    """The file and line of the test, relative to rootdir: `tests/test_it.py:12`."""
     recording: str | None = None
     """The file that was replayed or written, relative to rootdir."""
     recorded_bytes: int | None = None

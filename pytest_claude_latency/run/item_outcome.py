@@ -46,6 +46,8 @@ class ItemOutcome:
     """What it would have taken, had the API answered otherwise."""
     not_simulated: str = ""
     """Why it did not run in simulated worlds, where it was to."""
+    failure: str = ""
+    """The message of the broken budgets or of the miss."""
     _variant_failed: bool = False
     _budget_failure: BaseException | None = None
 
@@ -106,6 +108,7 @@ class ItemOutcome:
         self.outcome = outcome_of(report) or self.outcome
         told = excinfo.value.told if excinfo is not None and isinstance(excinfo.value, Miss) else None
         if told is not None:
+            self.failure = told.text
             lead_with(report.longrepr, told.text)
         # A variant is recorded by a command of its own.
         if told is not None and told.explanation is not None and self.test.identity.variant is None:
@@ -114,7 +117,8 @@ class ItemOutcome:
         # The recording of a test that is only too slow is a good one: it shows what to make faster.
         if excinfo is not None and self._is_about_budgets(excinfo.value):
             setattr(report, OVER_BUDGET, True)
-            lead_with(report.longrepr, _first_text(excinfo.value))
+            self.failure = _first_text(excinfo.value)
+            lead_with(report.longrepr, self.failure)
         elif not report.passed:
             self.is_incomplete = True
             if report.failed and (text := self._what_failed(is_call=report.when == "call")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +62,8 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         percentiles=test.budget.percentiles,
         incomplete=outcome.is_incomplete,
         judged=settings.judged,
+        failure=outcome.failure,
+        place=_place_of(test.item),
         recording=test.recording,
         recorded_bytes=outcome.recorded_bytes,
         not_recorded=outcome.not_recorded,
@@ -80,6 +83,12 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         breakdown=None if diagnosis is None else diagnosis.breakdown(),
         findings=() if diagnosis is None else tuple(finding.as_json() for finding in diagnosis.findings),
     )
+
+
+def _place_of(item: pytest.Item) -> str:
+    """Return the file and line of a test, as pytest shows places: from rootdir, counted from 1."""
+    path, line, _ = item.location
+    return f"{Path(path).as_posix()}:{(line or 0) + 1}"
 
 
 def _warnings_of(test: LatencyTest) -> Iterator[str]:
@@ -114,7 +123,9 @@ def _verdicts_on_client(test: LatencyTest, diagnosis: Diagnosis | None) -> Itera
 
 def result_of_unmeasured(item: pytest.Item, report: pytest.TestReport) -> TestResult:
     """Return the result of a test that was skipped by its marks, or whose marker or recording was not understood."""
-    return _unmeasured(identity_of(item), outcome_of(report) or "error")
+    result = _unmeasured(identity_of(item), outcome_of(report) or "error")
+    # what kept it from being measured is a message of the plugin's own, without a traceback
+    return replace(result, failure=report.longreprtext if report.failed else "", place=_place_of(item))
 
 
 def _unmeasured(identity: Identity, outcome: str) -> TestResult:

@@ -10,7 +10,7 @@ import pytest
 from pytest_claude_latency.baselines import measured_file
 from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.errors import BaselineError
-from pytest_claude_latency.report import json_file
+from pytest_claude_latency.report import data
 from pytest_claude_latency.results.result import TestResult
 from tests.support.some_baseline import DRAFT, LABEL, live, replayed, save
 from tests.support.some_call import some_call
@@ -18,7 +18,7 @@ from tests.support.some_results import some_result, summary_of
 
 
 def report(*results: TestResult, **run: Any) -> str:
-    return json_file.render(summary_of(*results, **run))
+    return data.render(data.build(summary_of(*results, **run)))
 
 
 @pytest.fixture
@@ -130,4 +130,4 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_schema_it_reads_is_the_one_that_reports_have() -> None:
-    assert measured_file.SCHEMA == json_file.SCHEMA
+    assert measured_file.SCHEMA == data.SCHEMA

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_claude_latency.baselines.baseline import Baseline, merge
 from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.errors import LatencyError
-from pytest_claude_latency.report import json_file
+from pytest_claude_latency.report import data
 from tests.support.some_baseline import COMMIT, DRAFT, LABEL, OLD_FORM, SAVED, baseline, live, never, replayed, save
 from tests.support.some_results import some_result, summary_of
 
@@ -149,7 +149,7 @@ def test_markdown_and_json_say_the_same(project: Path, run: Any) -> None:
 def test_the_json_report_of_a_run_is_compared_like_a_baseline(project: Path, run: Any) -> None:
     save(project, "main", replayed(elapsed=3.0), replayed(DRAFT))
     results = summary_of(some_result(elapsed=4.0), some_result(DRAFT, outcome="failed"))
-    Path("report.json").write_text(json_file.render(results), "utf-8")
+    Path("report.json").write_text(data.render(data.build(results)), "utf-8")
 
     status, out, _ = run("compare", "main", "report.json")
 
@@ -164,7 +164,7 @@ def test_what_a_report_does_not_tell_is_not_taken_for_a_change(project: Path, ru
     (sample,) = replayed().samples
     known = replace(replayed(elapsed=2.0), samples=(replace(sample, conditions=({"prompt": "0f1e", "sdk": "2.x"},)),))
     save(project, "main", known)
-    Path("report.json").write_text(json_file.render(summary_of(some_result(elapsed=4.0))), "utf-8")
+    Path("report.json").write_text(data.render(data.build(summary_of(some_result(elapsed=4.0)))), "utf-8")
 
     forth, back = run("compare", "main", "report.json", "--all"), run("compare", "report.json", "main", "--all")
 

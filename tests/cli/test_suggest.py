@@ -9,7 +9,7 @@ import pytest
 from pytest_claude_latency.budgets.judgement import NO_CALL
 from pytest_claude_latency.budgets.limit import parse_expression
 from pytest_claude_latency.cli.command import main
-from pytest_claude_latency.report.json_file import render
+from pytest_claude_latency.report.data import build, render
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.verdict import on_percentiles
 from tests.support.some_baseline import DRAFT, LABEL, replayed, save
@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_report(path: Path, *results: TestResult, **run: Any) -> None:
     """The JSON report of a run that came to these results."""
     verdicts = tuple(on_percentiles(results, judged=True, strict=False))
-    path.write_text(render(summary_of(*results, verdicts=verdicts, **run)), encoding="utf-8")
+    path.write_text(render(build(summary_of(*results, verdicts=verdicts, **run))), encoding="utf-8")
 
 
 def test_a_report_gives_a_marker_with_the_existing_limits(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +95,7 @@ def test_a_report_without_a_test_that_passed_says_what_became_of_them(
 
 NEWER = {"schema": 2, "mode": "replay", "clock": "virtual", "tests": []}
 EMPTY = NEWER | {"schema": 1}
-TEST = json.loads(render(summary_of(some_result(LABEL, limits={"ttft": "800ms"}))))["tests"][0]
+TEST = json.loads(render(build(summary_of(some_result(LABEL, limits={"ttft": "800ms"})))))["tests"][0]
 
 
 def budgets(*facts: Any) -> str:

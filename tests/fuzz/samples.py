@@ -7,7 +7,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from pytest_claude_latency.report import json_file
+from pytest_claude_latency.report.data import build, render
 from pytest_claude_latency.simulation import profiles
 from tests.support.aws_frames import exception
 from tests.support.other_forms import CHAT, CONVERSE, STOPPED, USAGE, chunk, delta
@@ -58,7 +58,10 @@ def reports() -> list[bytes]:
     breakdown = {"test": parts, "calls": [parts]}
     plain = some_result(limits={"ttft": "1ms", "total": "9s"})
     explained = some_result("test_b.py::test", calls=[call], breakdown=breakdown, findings=(_FINDING,))
-    return [json_file.render(summary_of(plain)).encode(), json_file.render(summary_of(plain, explained)).encode()]
+    return [
+        render(build(summary_of(plain))).encode(),
+        render(build(summary_of(plain, explained))).encode(),
+    ]
 
 
 def profile_files() -> list[bytes]:

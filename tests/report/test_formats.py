@@ -11,7 +11,7 @@ import pytest
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.report import formats
 from pytest_claude_latency.report.formats import ACCEPTED
-from tests.support.some_results import some_result, summary_of
+from tests.support.some_results import report_of, some_result
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,13 @@ def test_an_unknown_report_is_refused_with_what_is_accepted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "start"), [("json", '{\n  "schema": 1,'), ("html", "<!DOCTYPE html>"), ("markdown", "## Claude latency")]
+    ("form", "start"),
+    [("json", '{\n  "schema": 1,'), ("html", "<!DOCTYPE html>"), ("markdown", "<!-- pytest-claude-latency -->")],
 )
 def test_every_format_is_written_in_a_folder_that_is_made_for_it(tmp_path: Path, form: str, start: str) -> None:
     path = tmp_path / "new" / "folder" / "report"
 
-    formats.write(summary_of(some_result()), form, path)
+    formats.write(report_of(some_result()), form, path)
 
     assert path.read_text("utf-8").startswith(start)
     assert [file.name for file in path.parent.iterdir()] == ["report"]
@@ -61,9 +62,9 @@ def test_a_report_is_added_to_the_summary_page_of_its_step(
     page.write_text(before)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
 
-    formats.write(summary_of(some_result()), "markdown", tmp_path / "." / "step_summary")
+    formats.write(report_of(some_result()), "markdown", tmp_path / "." / "step_summary")
 
-    report = formats.render(summary_of(some_result()), "markdown")
+    report = formats.render(report_of(some_result()), "markdown")
     assert page.read_text("utf-8") == (f"## Lint\n\n{report}" if before else report)
 
 
@@ -74,7 +75,7 @@ def test_a_report_next_to_the_summary_page_replaces_the_last_one(
     path = tmp_path / "r.md"
     path.write_text("old")
 
-    formats.write(summary_of(), "markdown", path)
+    formats.write(report_of(), "markdown", path)
 
     assert "old" not in path.read_text("utf-8")
 
@@ -83,7 +84,7 @@ def test_a_report_replaces_the_last_one(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text("x" * 100_000)
 
-    formats.write(summary_of(), "json", path)
+    formats.write(report_of(), "json", path)
 
     assert json.loads(path.read_text("utf-8"))["tests"] == []
 
@@ -99,7 +100,7 @@ def test_a_write_that_fails_leaves_the_last_report_and_nothing_else(
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="no space left"):
-        formats.write(summary_of(), "json", path)
+        formats.write(report_of(), "json", path)
 
     assert path.read_text() == "the last report"
     assert list(tmp_path.iterdir()) == [path]
@@ -109,7 +110,7 @@ def test_a_report_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     ordinary = tmp_path / "ordinary"
     ordinary.write_text("")
 
-    formats.write(summary_of(), "json", tmp_path / "r.json")
+    formats.write(report_of(), "json", tmp_path / "r.json")
 
     assert (tmp_path / "r.json").stat().st_mode == ordinary.stat().st_mode
 
@@ -118,7 +119,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     target, link = tmp_path / "target.json", tmp_path / "link.json"
     link.symlink_to(target)
 
-    formats.write(summary_of(), "json", link)
+    formats.write(report_of(), "json", link)
 
     assert link.is_symlink()
     assert json.loads(target.read_text("utf-8"))["schema"] == 1
@@ -131,7 +132,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
     reader.start()
 
-    formats.write(summary_of(), "json", pipe)
+    formats.write(report_of(), "json", pipe)
 
     reader.join(10)
     assert json.loads(received[0])["schema"] == 1
@@ -141,6 +142,6 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 def test_characters_that_cannot_be_encoded_are_escaped(tmp_path: Path) -> None:
     nodeid = "a.py::t[\ud83d]"
 
-    formats.write(summary_of(some_result(nodeid)), "json", tmp_path / "r.json")
+    formats.write(report_of(some_result(nodeid)), "json", tmp_path / "r.json")
 
     assert json.loads((tmp_path / "r.json").read_text("utf-8"))["tests"][0]["nodeid"] == nodeid

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from pytest_claude_latency.budgets.budget import combine
+from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.budgets.limit import parse_marker
+from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.report import data
 from pytest_claude_latency.report.summary import Run, Summary, summarize
 from pytest_claude_latency.results.result import TestResult
 from tests.support.some_call import some_call
@@ -30,12 +34,24 @@ def some_result(
     judgements = budget.judge(calls, elapsed, direct=direct)
     outcome = "failed" if any(judgement.broken for judgement in judgements) else "passed"
     known = {"outcome": outcome, "calls": tuple(calls), "elapsed": elapsed, "judgements": judgements}
-    return TestResult(nodeid=nodeid, **{**known, **facts})
+    result = TestResult(nodeid=nodeid, **{**known, **facts})
+    return replace(result, failure=result.failure or message(result.broken, result.calls, result.evidence))
 
 
 def summary_of(*results: TestResult, **run: Any) -> Summary:
     """Their summary, in a run that is an ordinary replay but for `run`."""
     return summarize(results, Run(**run))
+
+
+def report_of(*results: TestResult, **run: Any) -> dict[str, Any]:
+    """The data of their report."""
+    return data.build(summary_of(*results, **run))
+
+
+def some_finding(**facts: Any) -> dict[str, Any]:
+    """A finding as a result holds it."""
+    known = {"rule": "slow-first-token", "fact": "the call waited 312ms", "remedy": "ask for less", "cost": 312_000_000}
+    return Finding(**{**known, **facts}).as_json()
 
 
 def node_ids() -> st.SearchStrategy[str]:

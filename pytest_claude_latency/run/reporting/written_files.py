@@ -6,6 +6,7 @@ They are written before the terminal summary, so a failure is kept until there i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -29,11 +30,17 @@ class WrittenFiles:
 def write_files(session: Session, end: EndOfRun) -> WrittenFiles:
     """Write what the run was asked to leave behind: reports, and a baseline."""
     unwritten: list[str] = []
+    report: dict[str, Any] = {}
     for form, path in session.settings.reports:
-        from pytest_claude_latency.report import formats
+        from pytest_claude_latency.report import data, formats
+        from pytest_claude_latency.report.environment import environment_of
 
+        # All faces show the same data, so it is made once.
+        report = report or data.build(
+            end.summary(), environment_of(session.config.rootpath), content=session.settings.report_content
+        )
         try:
-            formats.write(end.summary(), form, path)
+            formats.write(report, form, path)
         except OSError as error:
             unwritten.append(f"--latency-report: cannot write {path}: {error.strerror or error}")
     # A report that could not be written is as bad as a crash: a job that reads it would see the one before.

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.report import json_file
+from pytest_claude_latency.report import data
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.verdict import RunVerdict
 from tests.results.test_result import results
@@ -15,7 +15,7 @@ from tests.support.some_results import some_result, summary_of
 
 
 def report(*args: Any, **run: Any) -> Any:
-    return json.loads(json_file.render(summary_of(*args, **run)))
+    return json.loads(data.render(data.build(summary_of(*args, **run))))
 
 
 def test_the_report_has_the_keys_of_schema_1() -> None:
@@ -91,12 +91,12 @@ def test_a_budget_that_was_not_judged_shows_no_measurement() -> None:
 def test_any_order_of_arrival_writes_the_same_bytes(arrivals: list[tuple[str, int]]) -> None:
     made = [some_result(nodeid, limits={"ttft": "1s"}, sample=sample) for nodeid, sample in arrivals]
 
-    assert json_file.render(summary_of(*made)) == json_file.render(summary_of(*sorted(made, key=lambda r: r.sample)))
+    assert data.build(summary_of(*made)) == data.build(summary_of(*sorted(made, key=lambda r: r.sample)))
 
 
 @given(st.lists(results(), max_size=2))
 def test_any_result_is_written_as_strict_json_that_ends_a_line(made: list[TestResult]) -> None:
-    text = json_file.render(summary_of(*made))
+    text = data.render(data.build(summary_of(*made)))
 
     assert len(json.loads(text)["tests"]) == len(made)
     assert text.endswith("}\n")

@@ -1,0 +1,202 @@
+"""The HTML report: one file that needs no other, for a browser, a phone, a printer or a mail.
+
+The page holds the report's data once. A script of its own draws a test when it is opened; tests that fail are drawn in
+the file, for readers whose scripts are off. The page's policy lets nothing be loaded, and only this script run.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import printable, printable_lines
+from pytest_claude_latency.report.faces import strips
+from pytest_claude_latency.report.faces.drawing import detail
+from pytest_claude_latency.report.faces.payload import NAMES, Payload, payload_of
+from pytest_claude_latency.results.what_if import HEADERS as WHAT_IF_HEADERS
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_MOST_DRAWN: Final = 200
+"""How many failing tests are drawn in the file; the script draws the others."""
+_UNDRAWN: Final = "{number} more failing tests are drawn by a script when they are opened"
+_GOOD: Final = frozenset({"kept", "unchanged", "improvement", "passed"})
+
+
+def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
+    """Return the page of a report's data."""
+    summary, payload = report["summary"], payload_of(report, report["summary"]["rows"])
+    rows = list(_rows(summary, payload))
+    failing = sum(row["fails"] for row in summary["rows"])
+    styles, script = _file("page.css"), _file("page.js")
+    shown = sorted({part for row in payload["r"] for sample in row["s"] for part in _parts_in(sample)})
+    text: str = _template().render(
+        title=f"{'Failed' if failing else 'Passed'}: Claude latency",
+        style=styles,
+        style_hash=_hash(styles),
+        script=script,
+        script_hash=_hash(script),
+        summary=summary,
+        failing=failing,
+        verdict=f"{failing} of {number_of(len(rows), 'test')} failed" if failing else _all_well(summary),
+        facts=_facts(report, drawn_at or datetime.now(UTC)),
+        rows=rows,
+        verdicts=sorted(Counter(row["verdict"] for row in summary["rows"]).items()),
+        models=sorted({model for row in summary["rows"] for model in row["models"]}),
+        parts_shown=[(part, NAMES[part]) for part in shown],
+        columns=[("verdict", "l"), ("test", "l"), *((name, "") for name in _COLUMNS)],
+        undrawn=_UNDRAWN.format(number=failing - _MOST_DRAWN) if failing > _MOST_DRAWN else "",
+        spreads=[
+            {"nodeid": printable(row["nodeid"]), "drawing": _markup(strips.samples(row, report["verdicts"]))}
+            for row in summary["rows"]
+            if row.get("spreads")
+        ],
+        sections=list(_sections(report)),
+        data=_markup(_data(payload)),
+    )
+    return printable_lines(text) + "\n"
+
+
+_COLUMNS: Final = ("calls", "TTFT", "total", "elapsed", "tokens")
+
+
+@cache
+def _template() -> Template:
+    # here: most runs draw no page
+    from jinja2 import Environment, StrictUndefined
+
+    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(_file("page.html.j2"))
+
+
+def _file(name: str) -> Any:
+    text = files(__package__).joinpath("page", name).read_text("utf-8")
+    return text if name.endswith(".j2") else _markup(text)
+
+
+def _markup(text: str) -> Any:
+    """Return a text that is HTML already."""
+    from markupsafe import Markup  # comes with Jinja2
+
+    return Markup(text)  # everything in it was escaped where it was put in
+
+
+def _hash(text: str) -> str:
+    return b64encode(sha256(text.encode()).digest()).decode()
+
+
+def _data(payload: Payload) -> str:
+    """Return the data so that no text in it can end the element that holds it."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _all_well(summary: Mapping[str, Any]) -> str:
+    if not summary["tests"]:
+        return "no latency tests"
+    return f"{number_of(summary['tests'], 'test')}, none failed"
+
+
+def _facts(report: Mapping[str, Any], drawn_at: datetime) -> list[tuple[str, str]]:
+    environment = dict(report.get("environment", {}))
+    commit, _, changed = environment.pop("commit", "").partition(",")
+    return [
+        ("mode", f"{report['mode']}, {report['clock']} clock"),
+        *([("commit", commit[:12] + changed)] if commit else []),
+        *environment.items(),
+        ("drawn", drawn_at.strftime("%Y-%m-%d %H:%M UTC")),
+    ]
+
+
+def _rows(summary: Mapping[str, Any], payload: Payload) -> Iterator[dict[str, Any]]:
+    drawn = 0
+    cells_of = {name: place for place, name in enumerate(summary["table"]["headers"])}
+    for row, cells, short in zip(summary["rows"], summary["table"]["cells"], payload["r"], strict=True):
+        good = row["verdict"] in _GOOD
+        values = []
+        file, colons, rest = cells[0].partition("::")
+        for name in _COLUMNS:
+            shown, _, limit = (cells[cells_of[name]] if name in cells_of else "").partition("/")
+            broken = name.lower() in row and row[name.lower()]["broken"] if name in ("TTFT", "total", "elapsed") else 0
+            values.append((name, shown, limit, broken))
+        is_drawn = row["fails"] and drawn < _MOST_DRAWN
+        drawn += is_drawn
+        yield {
+            "kind": "broken" if row["fails"] else "kept" if good else "open",
+            # a sign as well as a colour
+            "mark": "✗" if row["fails"] else "✓" if good else "·",
+            "verdict": cells[-1],
+            "file": file + colons if rest else "",
+            "name": rest or file,
+            "cells": values,
+            "detail": _markup(f"<div>{detail(short['s'][short['n']], payload['t'])}</div>") if is_drawn else "",
+        }
+
+
+def _parts_in(sample: Payload) -> set[int]:
+    segments = [sample["p"], *(call[10] for call in (*sample["c"], *sample.get("u", ())))]
+    return {part for ends in segments for part in ends[::2]}
+
+
+def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any]], Sequence[str]]]:
+    """Yield a title, tables under their headings, and lines."""
+    summary = report["summary"]
+    by_test = {row["nodeid"]: row for row in summary["rows"]}
+    faulty = {test["nodeid"]: test for test in report["tests"] if "fault" in test}
+    named: list[tuple[str, list[tuple[str, Any]], Sequence[str]]] = [
+        ("Over all samples", [], summary["percentiles"]),
+        ("Against the baseline", [], summary["comparisons"]),
+        (
+            "Faults",
+            [("", _table(("test", "fault", "injected", "elapsed", "verdict"), list(_faults(faulty, by_test))))]
+            if faulty
+            else [],
+            [],
+        ),
+        (
+            "Simulation",
+            [(found["nodeid"], _markup(strips.simulation(found))) for found in report.get("simulations", ())],
+            summary["simulated"],
+        ),
+        (
+            "What if (simulated)",
+            [(found["nodeid"], _table((*WHAT_IF_HEADERS, ""), found["table"])) for found in report.get("what_if", ())],
+            [],
+        ),
+        ("Variants", [pair for ranking in report.get("variants", ()) for pair in _variants(ranking)], []),
+        ("Warnings", [], summary["warnings"]),
+        ("Notes", [], summary["notes"]),
+    ]
+    yield from ((title, tables, lines) for title, tables, lines in named if tables or lines)
+
+
+def _faults(faulty: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
+    for nodeid, test in faulty.items():
+        took = "" if test["elapsed"] is None else duration.show(duration.nanoseconds(test["elapsed"]))
+        yield [test["written"], test["fault"], str(test["injected"]), took, rows[nodeid]["verdict"]]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(printable(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return _markup(
+        f'<div class="scroll"><table class="small"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _variants(ranking: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what variants took against how many samples passed, as a drawing and as a table."""
+    yield ranking["nodeid"], _markup(strips.variants(ranking))
+    content = ranking["table"]
+    yield "", _table(content["headers"], content["cells"])
+    lines = (ranking["recommendation"], *content["footnotes"])
+    yield "", _markup("".join(f"<p>{escape(printable(line))}</p>" for line in lines))

@@ -1,0 +1,174 @@
+"""What the page holds of a report: the same data in a short form, which the page's script and `drawing` both read.
+
+Times are whole microseconds. Texts are numbers of places in one list, since most of them repeat. Segments follow each
+other without gaps, so each is its part and its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from pytest_claude_latency import duration
+from pytest_claude_latency.diagnosis.breakdown import Part
+from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.metrics.metric import METRICS, show
+from pytest_claude_latency.printable import printable, printable_lines
+
+Payload: TypeAlias = dict[str, Any]
+
+PARTS: Final = tuple(str(part) for part in Part)
+_WORDS: Final = {"back_off": "back-off", "whole": "not streamed", "other": "other requests"}
+NAMES: Final = tuple(_WORDS.get(part, part) for part in PARTS)
+"""What drawings call the parts, in the same order."""
+ON_CALLS: Final = ("ttfb", "ttft", "ttfa", "total")
+"""Limits that are drawn on each call."""
+ON_TESTS: Final = ("elapsed", "first_token")
+"""Limits that are drawn on the whole test."""
+
+
+class Texts:
+    """All texts of a page, each once."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def place(self, text: str | None) -> int:
+        """Return the place of a text in the list; that of the empty text for `None`."""
+        return self._places.setdefault(printable_lines(text or ""), len(self._places))
+
+    def all(self) -> list[str]:
+        """Return the list."""
+        return list(self._places)
+
+
+def payload_of(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Payload:
+    """Return the short form of a report, its tests in the order of `rows`."""
+    texts = Texts()
+    texts.place("")  # 0 stands for no text
+    samples: dict[str, list[Mapping[str, Any]]] = {}
+    for test in report["tests"]:
+        samples.setdefault(test["nodeid"], []).append(test)
+    tests = [
+        {
+            "id": texts.place(row["nodeid"]),
+            "v": texts.place(row["verdict"]),
+            "m": [texts.place(model) for model in row["models"]],
+            "k": [row[name]["measured"] for name in ("ttft", "total", "elapsed")],
+            "d": row["share"] if row["share"] is not None else 0,
+            "c": [row["calls"], row["output_tokens"]],
+            "n": [sample["sample"] for sample in samples[row["nodeid"]]].index(row["shown"]),
+            "s": [_sample(sample, texts) for sample in samples[row["nodeid"]]],
+        }
+        for row in rows
+    ]
+    return {"p": list(NAMES), "t": texts.all(), "r": tests}
+
+
+def _sample(test: Mapping[str, Any], texts: Texts) -> Payload:
+    calls = [_call(call, texts) for call in test["calls"]]
+    setup = [_call(call, texts) for call in test["setup_calls"]]
+    origin = microseconds(test.get("origin", min((call["sent"] for call in test["calls"]), default=0.0)))
+    path = _segments(test.get("path_segments", ()))
+    watched = [
+        [None if output[name] is None else microseconds(output[name]) for name in ("ttft", "total")]
+        for output in test.get("watched", ())
+    ]
+    ends = [call[2] + (call[6] or 0) for call in (*setup, *calls)] + [end or 0 for _, end in watched]
+    values: Payload = {
+        "n": test["sample"],
+        "o": origin,
+        "e": max([*ends, origin + (path[-1] if path else 0)], default=0),
+        "p": path,
+        "c": calls,
+        "b": [_budget(budget, texts) for budget in test["budgets"]],
+    }
+    if len(calls) > 1 and "path" in test:
+        values["q"] = [
+            number
+            for step in test["path"]
+            if step["call"] is not None
+            for number in (step["call"], microseconds(step["start"]), microseconds(step["end"]))
+        ]
+    optional = {
+        "u": setup,
+        "w": watched,
+        "g": [[texts.place(line) for line in Finding.from_json(finding).lines()] for finding in test["findings"]],
+        "f": texts.place(test.get("failure")),
+        "x": texts.place("" if test["outcome"] == "passed" else test["outcome"]),
+        "y": texts.place(test.get("recording")),
+    }
+    return values | {name: value for name, value in optional.items() if value}
+
+
+def _call(call: Mapping[str, Any], texts: Texts) -> list[Any]:
+    """Return model, place, sent, ttfb, ttft, ttfa, total, prompt and output tokens, how it ended, and its segments."""
+    times = [None if call[name] is None else microseconds(call[name]) for name in ON_CALLS]
+    ended = [
+        "given up" if call.get("given_up") else "",
+        "not streamed" if not call["streamed"] else "",
+        f"{call['attempts']} attempts" if call["attempts"] > 1 else "",
+        call["error"] or (f"closed by the {call['closed']}" if call["closed"] else call["stop_reason"]) or "",
+    ]
+    return [
+        texts.place(printable(call["model"] or "model unknown")),
+        texts.place(printable(call["location"] or "")),
+        microseconds(call["sent"]),
+        *times,
+        call["prompt_tokens"],
+        call["output_tokens"],
+        texts.place(", ".join(filter(None, ended))),
+        _segments(call["segments"]) if "segments" in call else _segments(_told_by_metrics(call)),
+    ]
+
+
+def _told_by_metrics(call: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Return the parts of a call that was not broken down, as set-up calls are not."""
+    total = call["total"] or 0.0
+    if not call["streamed"]:
+        return [(Part.WHOLE, 0.0, total)]
+    parts: list[tuple[str, float, float]] = []
+    since = 0.0
+    for part, until in ((Part.WAITING, call["ttft"]), (Part.THINKING, call["ttfa"]), (Part.ANSWERING, total)):
+        if until is not None and until > since:
+            parts.append((part if since or part is not Part.ANSWERING else Part.WAITING, since, until))
+            since = until
+    return parts
+
+
+def _segments(segments: Sequence[Sequence[Any]]) -> list[int]:
+    return [number for part, _, end in segments for number in (PARTS.index(part), microseconds(end))]
+
+
+def _budget(budget: Mapping[str, Any], texts: Texts) -> list[int | str]:
+    """Return its name, limit, measurement, verdict and origin as texts; then the call, and the limit where drawn.
+
+    The call is 0 for all of them. A limit that has no place on the axis of time is -1.
+    """
+    metric, scale = METRICS[budget["metric"]], 1
+    if metric.kind == "duration":
+        scale = duration.SECOND
+    shown = [
+        "" if budget[name] is None else show(metric, round(budget[name] * scale) if scale > 1 else budget[name])
+        for name in ("limit", "measured")
+    ]
+    drawn = -1
+    if budget["statistic"] is None and budget["metric"] in (*ON_CALLS, *ON_TESTS):
+        drawn = microseconds(budget["limit"])
+    some = budget.get("selector")
+    name = budget["metric"] if some is None else f"{budget['metric']} ({some})"
+    side = "at most" if metric.direction == "at most" else "at least"
+    return [
+        texts.place(name),
+        texts.place(f"{side} {shown[0]}"),
+        texts.place(shown[1] or budget["reason"]),
+        texts.place(budget["verdict"]),
+        texts.place(budget["origin"]),
+        0 if some is None else budget["call"] or 0,
+        drawn,
+    ]
+
+
+def microseconds(seconds: float) -> int:
+    """Return a time of the report in whole microseconds."""
+    return round(seconds * 1_000_000)

@@ -1,0 +1,100 @@
+"""A run that has each kind of fact that a page can show, and any number of ordinary tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.metrics.watched import Watched
+from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.results.simulation import Simulation
+from pytest_claude_latency.results.verdict import RunVerdict
+from pytest_claude_latency.results.what_if import WhatIf, WouldBe
+from tests.support.some_call import some_call
+from tests.support.some_results import report_of, some_finding, some_result
+
+SECOND = 1_000_000_000
+LATE = "tests/test_triage.py::test_a_label_comes_soon"
+SAMPLED = "tests/test_triage.py::test_samples"
+
+
+def breakdown(calls: list[Call]) -> dict[str, Any]:
+    """Where the time of streamed calls went that were sent one after another or overlap."""
+    segments = []
+    for call in calls:
+        first, answer, end = call.ttft or 0.0, call.ttfa or 0.0, call.total or 0.0
+        parts = [("connection", 0.06), ("waiting", first), ("thinking", answer), ("answering", end - 0.4)]
+        parts += [("stalled", end - 0.1), ("answering", end)]
+        starts = [0.0, *(until for _, until in parts)]
+        segments.append(
+            [[part, start, until] for (part, until), start in zip(parts, starts, strict=False) if until > start]
+        )
+    over = max(call.sent + (call.total or 0.0) for call in calls)
+    steps = [("waiting", 0.4), ("answering", 1.2), ("application", 1.5), ("refused", 1.8), ("back_off", 2.1)]
+    steps = [step for step in steps if step[1] < over] + [("answering", over)]
+    starts = [0.0, *(until for _, until in steps)]
+    return {
+        "test": {},
+        "calls": [{} for _ in calls],
+        "text": "",
+        "origin": 0.0,
+        "segments": segments,
+        "path": [
+            {"call": number, "start": call.sent, "end": call.sent + (call.total or 0.0)}
+            for number, call in enumerate(calls, 1)
+        ],
+        "path_segments": [[part, start, until] for (part, until), start in zip(steps, starts, strict=False)],
+    }
+
+
+def some_test(nodeid: str, calls: int = 3, limits: dict[str, Any] | None = None, **facts: Any) -> TestResult:
+    """A test of overlapping calls."""
+    made = [
+        some_call(
+            sent=1.0 * number,
+            ttft=0.412 + 0.1 * number,
+            ttfa=0.6 + 0.2 * number,
+            total=2.2 + 0.3 * number,
+            model="claude-haiku-4-5" if number % 2 else "claude-sonnet-4-6",
+            location=f"app/llm.py:{50 + number} in classify",
+        )
+        for number in range(calls)
+    ]
+    known = {"breakdown": breakdown(made), "recording": "tests/cassettes/test_triage/test.1.jsonl"}
+    return some_result(nodeid, made, limits or {"ttft": "2s"}, **{**known, **facts})
+
+
+def report_with_everything(tests: int = 12, calls: int = 3) -> dict[str, Any]:
+    """The data of a report with a broken test, samples, a baseline, a fault, simulation, what-ifs and variants."""
+    fault: dict[str, Any] = {"fault": "overloaded", "written": SAMPLED, "injected": 1}
+    simulation = Simulation(worlds=1000, seed=1, spreads={"elapsed": {"p50": 2.4e9, "p95": 3.1e9, "p99": 4.0e9}})
+    answers = (WouldBe(question="call 1 in no time", elapsed=SECOND, first_token=SECOND // 2, ending="passed"),)
+    what_if = WhatIf(now=WouldBe(question="", elapsed=2 * SECOND, first_token=SECOND), answers=answers)
+    results = [
+        some_test(
+            LATE,
+            limits={"ttft": "450ms", "elapsed": "3.5s"},
+            findings=(some_finding(fact="call 2 of 3 waited 512ms for its first token", made_at=("app/llm.py:51",)),),
+            watched=(Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9),),
+            simulation=simulation,
+            what_if=what_if,
+        ),
+        *(
+            some_test(SAMPLED, 1, {"elapsed": "4s"}, sample=number, sample_count=9, elapsed=2 + number * 0.1)
+            for number in range(1, 10)
+        ),
+        some_test(
+            f"{SAMPLED}~model=claude-haiku-4-5", 1, variant="~model=claude-haiku-4-5", written=SAMPLED, elapsed=1.5
+        ),
+        some_test(f"{SAMPLED}[overloaded]", 1, **fault),
+        *(some_test(f"tests/test_triage.py::test_label[{number}]", calls) for number in range(tests)),
+    ]
+    baseline = RunVerdict(
+        nodeid=SAMPLED,
+        about="elapsed against main",
+        kind="comparison",
+        verdict="regression",
+        headline="elapsed slowed from 2.200s to 2.500s",
+        facts={"kind": "comparison", "baseline": "main", "metric": "elapsed", "before": 2.2, "after": 2.5},
+    )
+    return report_of(*results, verdicts=(baseline,))
