@@ -406,6 +406,21 @@ def test_what_only_the_fault_makes_a_program_ask_is_recorded_beside_the_test(sui
     assert suite.test("[rate_limited]")["elapsed"] == pytest.approx(1.2, abs=0.3)
 
 
+@pytest.mark.slow
+def test_with_workers_the_tests_are_recorded_and_their_faults_by_a_second_run(suite: Suite) -> None:
+    suite.write(FALLBACK)
+
+    result = suite.record("-n", "2")
+
+    result.assert_outcomes(passed=1)
+    said = " ".join(result.stdout.str().split())
+    assert "claude latency: 1 fault did not run: with -n no worker knows whether another one has recorded" in said
+    assert "run pytest --latency-mode=record-missing without -n" in said
+
+    suite.record(mode="record-missing").assert_outcomes(passed=2)
+    suite.replay("-n", "2").assert_outcomes(passed=2)
+
+
 def test_a_replay_without_that_recording_names_the_command_that_makes_it(suite: Suite) -> None:
     suite.write(FALLBACK)
     suite.record("-k", "not rate_limited").assert_outcomes(passed=1, deselected=1)

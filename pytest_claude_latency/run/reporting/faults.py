@@ -11,6 +11,10 @@ from pytest_claude_latency.results.result import TestResult
 
 LEFT_OUT: Final = "{items} did not run: a fault is put into a recording, so it needs {needs}"
 NEEDS_REPLAY: Final = "a replay, or a run that records without -n"
+WITH_WORKERS: Final = (
+    "{items} did not run: with -n no worker knows whether another one has recorded the test of a fault; to record what "
+    "they ask for, run pytest --latency-mode=record-missing without -n"
+)
 NEEDS_NO_BASELINE: Final = "a run without --latency-save"
 SURVIVED: Final = "{fault}: {survived} of {tests} survived it"
 NOT_APPLYING: Final = "it does not apply to {count}"
@@ -40,7 +44,9 @@ def lines(
     return list(map(printable, texts))
 
 
-def left_out(count: int, *, is_saved: bool) -> str:
-    """Return the line about fault items that such a run does not have."""
+def left_out(count: int, *, is_saved: bool, records: bool) -> str:
+    """Return the line about fault items that such a run does not have. `records` says that it writes recordings."""
+    if records and not is_saved:
+        return WITH_WORKERS.format(items=f"claude latency: {number_of(count, 'fault')}")
     needs = NEEDS_NO_BASELINE if is_saved else NEEDS_REPLAY
     return LEFT_OUT.format(items=f"claude latency: {number_of(count, 'fault')}", needs=needs)

@@ -51,5 +51,6 @@ def fault_lines(session: Session, end: EndOfRun, counts: FaultCounts) -> list[st
     given = [fault.text() for fault in settings.faults] if is_asked else []
     lines = faults.lines(given, end.results, counts.not_applying)
     if counts.left_out:
-        lines.append(faults.left_out(len(counts.left_out), is_saved=settings.save is not None))
+        is_saved, records = settings.save is not None, settings.mode.records
+        lines.append(faults.left_out(len(counts.left_out), is_saved=is_saved, records=records))
     return lines
