@@ -221,6 +221,10 @@ def pytest_runtest_makereport(
             if current.lacks_answers and item.config.stash[SESSION].settings.mode.records:
                 item.stash[LACKS_ANSWERS] = current.ran_for
             del item.stash[MEASURED_ITEM]
+    elif call.excinfo is not None and selection.lacks_key(item, call.excinfo.value):
+        from pytest_claude_latency.run import messages
+
+        report.sections.append(("claude latency", messages.NOT_MEASURED))
     elif report.when == "setup" and not report.passed and selection.is_marked(item) and SETTLED not in item.stash:
         from pytest_claude_latency.run import item_result
 

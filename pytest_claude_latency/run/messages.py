@@ -26,6 +26,13 @@ NO_KEY = (
     "  do        set ANTHROPIC_API_KEY or pass api_key=; a replay of what is recorded needs none\n"
     f"  no key?   {WITHOUT_KEY}"
 )
+NOT_MEASURED = (
+    "this test called Claude without an API key; it is no latency test, so that it is\n"
+    "neither recorded nor replayed\n"
+    f'  do        mark it, for example with @pytest.mark.{BUDGET}(ttft="2s"): recorded\n'
+    "            once with a key, it runs without one\n"
+    f"  no key?   {WITHOUT_KEY}"
+)
 ANOTHER_LOOP = (
     "an async client was used on another event loop than the one that its connection belongs to, which fails with or "
     "without this plugin; the failed attempt is part of the numbers: let each test make its client, or use one loop"

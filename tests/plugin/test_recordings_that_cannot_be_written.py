@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pytest_claude_latency.errors import CassetteWriteError
-from pytest_claude_latency.run.messages import NO_KEY
+from pytest_claude_latency.run.messages import NO_KEY, NOT_MEASURED
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
 
@@ -208,6 +208,16 @@ def test_a_client_without_a_key_gets_a_hint(suite: Suite, call: str, mode: str) 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(NO_KEY.splitlines())
     assert suite.server.log == ()
+
+
+def test_a_test_that_is_no_latency_test_and_has_no_key_is_told_how_to_become_one(suite: Suite) -> None:
+    suite.write("def test_it():\n    ask()\n\n\ndef test_other():\n    raise TypeError('another')\n")
+
+    result = suite.run()
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(NOT_MEASURED.splitlines())
+    assert str(result.stdout).count(NOT_MEASURED.splitlines()[0]) == 1
 
 
 def test_a_client_with_another_credential_gets_no_hint(suite: Suite) -> None:
