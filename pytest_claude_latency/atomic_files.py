@@ -7,11 +7,12 @@ a disk that is full, leaves the file of before.
 from __future__ import annotations
 
 import os
-import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pytest_claude_latency import litter
 from pytest_claude_latency.errors import FileWriteError
 
 
@@ -26,6 +27,7 @@ def write_file(path: Path, content: bytes) -> None:
         path.write_bytes(content)  # a pipe or a terminal, which a file must not replace
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    litter.sweep(path.parent)
     new = _temporary(path, "new")
     try:
         new.write_bytes(content)
@@ -57,6 +59,7 @@ def replace_files(texts: Mapping[Path, str], stale: Iterable[Path] = ()) -> None
             new_files[path] = _temporary(path, "new")
             with _errors_name(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
+                litter.sweep(path.parent)
                 with new_files[path].open("xb") as file:
                     file.write(text.encode())
                     file.flush()
@@ -106,13 +109,13 @@ def _keep_old(path: Path, old_files: dict[Path, Path]) -> None:
     try:
         old.hardlink_to(path)  # the file itself stays in place, also if the process dies here
     except OSError:  # a file system without links
-        path.rename(old)
+        shutil.copy2(path, old)
     old_files[path] = old
 
 
 def _temporary(path: Path, suffix: str) -> Path:
     """A name in the same folder, so that moving it is one step: a rename does not cross file systems."""
-    return path.with_name(f".{secrets.token_hex(8)}.{suffix}")
+    return path.with_name(litter.name(suffix))
 
 
 @contextmanager

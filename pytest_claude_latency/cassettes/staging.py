@@ -8,6 +8,7 @@ brings the last sample writes the set, so that an error in writing fails a test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -87,7 +88,13 @@ class Staging:
 
     def unfinished(self) -> Iterator[tuple[str, int, int]]:
         """Yield the tests whose set never became complete: node id, samples that succeeded, samples expected."""
-        for waiting in sorted(self._folder.iterdir()):
-            if not (waiting / _PUBLISHED).exists():
-                total, _, nodeid = (waiting / _TEST).read_text("utf-8", "surrogatepass").partition("\n")
-                yield nodeid, len(list(waiting.glob("*.jsonl"))), int(total)
+        try:
+            folders = sorted(self._folder.iterdir())
+        except OSError:  # somebody removed it: nothing of the run waits any more
+            return
+        for waiting in folders:
+            # a worker that was killed at the wrong moment, or whoever cleans up, leaves a part of it
+            with suppress(OSError, ValueError):
+                if not (waiting / _PUBLISHED).exists():
+                    total, _, nodeid = (waiting / _TEST).read_text("utf-8", "surrogatepass").partition("\n")
+                    yield nodeid, len(list(waiting.glob("*.jsonl"))), int(total)

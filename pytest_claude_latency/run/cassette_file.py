@@ -12,7 +12,7 @@ from typing import Final, final
 
 import pytest
 
-from pytest_claude_latency import duration
+from pytest_claude_latency import duration, litter
 from pytest_claude_latency.cassettes.matching import Matcher, Rules
 from pytest_claude_latency.cassettes.mismatch import Explanation, Origin, explanation
 from pytest_claude_latency.cassettes.paths import path_of, samples, shown
@@ -71,6 +71,7 @@ class CassetteFile:
         Raises:
             CassetteError: it cannot be read.
         """
+        litter.sweep(self.path.parent)
         return Recording.load(self.path) if self.exists else None
 
     def source(self, recording: Recording | None, rules: Rules, *, sends: bool = False) -> CassetteSource:

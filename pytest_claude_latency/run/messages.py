@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.cassettes.mismatch import WITHOUT_KEY, Explanation
@@ -267,6 +268,14 @@ def not_one_owner(name: str, owners: Sequence[str]) -> str:
 def incomplete_set(nodeid: str, done: int, total: int) -> str:
     """Return the message about a test some of whose samples failed while they were recorded."""
     return f"{nodeid}: {done} of {total} samples succeeded, so its recordings are as they were before"
+
+
+def staging_gone(folder: Path, nodeids: Sequence[str]) -> str:
+    """Return the message about the folder of waiting samples, which somebody removed while the run needed it."""
+    return (
+        f"{folder}, where samples wait for the rest of their set, was removed during the run: the recordings of "
+        f"{', '.join(nodeids)} are as they were before; keep clean-ups away from that folder"
+    )
 
 
 def live_under_workers(mode: str) -> str:

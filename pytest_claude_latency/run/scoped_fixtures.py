@@ -21,7 +21,7 @@ import pytest
 from pytest_claude_latency.cassettes.header_dates import on_the_calendar
 from pytest_claude_latency.cassettes.matching import Rules
 from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, shown
-from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.cassettes.recording import Recording, first_line
 from pytest_claude_latency.measurement import machine_stalls, unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
@@ -188,9 +188,9 @@ def _cassette_file(session: Session, file: Path, definition: Any, request: Any) 
 
     def save(recordings: Sequence[Recording]) -> None:
         if recordings:
-            # Of several workers that set the fixture up, the first that finishes wins.
-            is_kept = session.began is not None and path.exists() and Recording.load(path).recorded >= session.began
-            if not is_kept:
+            # Of several workers that set the fixture up, the first that finishes wins; a damaged file is replaced.
+            header = first_line(path)
+            if session.began is None or header is None or header.recorded < session.began:
                 recordings[0].save(path)
         elif not session.is_worker:  # another worker may just have recorded the fixture in full
             path.unlink(missing_ok=True)

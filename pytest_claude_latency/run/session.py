@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
-from tempfile import mkdtemp
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
+from pytest_claude_latency import litter
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.errors import FileError, LatencyError, NotUnderstoodError
 from pytest_claude_latency.run.current_measurement import CurrentMeasurement
@@ -110,16 +111,33 @@ class Session:
             # The controller tells its workers the folder. It lies outside the suite, so that an interrupted run leaves
             # nothing next to the recordings.
             given = None if self._worker_input is None else self._worker_input.get(STAGING)
-            self._staging_folder = Path(given or mkdtemp(prefix="claude-latency-"))
+            shared = Path(gettempdir())
+            self._staging_folder = Path(given or shared / litter.name("staging", prefix="claude-latency-"))
+            if given is None:
+                litter.sweep(shared)
+                self._staging_folder.mkdir(mode=0o700)
+                self._mark_of_staging.touch()
         return self._staging_folder
 
-    def close_staging(self) -> None:
-        """Drop samples whose set is not complete, and warn of each such test. Its old recordings stay."""
+    @property
+    def _mark_of_staging(self) -> Path:
+        """A file that is gone if somebody removed the folder; a worker makes the folder anew, but not the file."""
+        return self.staging_folder() / "run"
+
+    def close_staging(self, not_recorded: Iterable[str]) -> None:
+        """Drop samples whose set is not complete, and warn of each such test. Its old recordings stay.
+
+        `not_recorded` are the tests of which a sample was not recorded: if the folder was removed, it does not tell.
+        """
         if self._staging_folder is not None:
             from pytest_claude_latency.run import messages
 
-            for nodeid, done, total in self.staging.unfinished():
-                self.warn(messages.incomplete_set(nodeid, done, total))
+            unfinished = list(self.staging.unfinished())
+            if self._mark_of_staging.exists():
+                for nodeid, done, total in unfinished:
+                    self.warn(messages.incomplete_set(nodeid, done, total))
+            elif lost := dict.fromkeys([*(nodeid for nodeid, _, _ in unfinished), *not_recorded]):
+                self.warn(messages.staging_gone(self._staging_folder, list(lost)))
             # Only the controller gets here, after its last worker: nobody can still be writing.
             rmtree(self._staging_folder, ignore_errors=True)
             self._staging_folder = None

@@ -302,3 +302,25 @@ def test_under_xdist_the_first_complete_writer_wins_and_all_replay(suite: Suite)
     replayed.assert_outcomes(passed=6)
     assert "cassettes/test_it/@session.answer.jsonl" in suite.recordings()
     suite.replay().assert_outcomes(passed=6)
+
+
+@pytest.mark.slow
+def test_a_damaged_recording_of_a_fixture_is_recorded_anew_by_workers(suite: Suite) -> None:
+    suite.write(
+        """
+@pytest.fixture(scope="module")
+def wide():
+    return ask("wide")
+
+@pytest.mark.latency_budget(total="5s")
+def test_it(wide):
+    ask("it")
+"""
+    )
+    suite.record()
+    damaged = suite.path / "cassettes/test_it/@module.wide.jsonl"
+    damaged.write_text("<<<<<<< HEAD\n")
+
+    suite.record("-n", "1").assert_outcomes(passed=1)
+
+    suite.replay().assert_outcomes(passed=1)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import tempfile
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import final
+
+from pytest_claude_latency import litter
 
 
 class Told(Enum):
@@ -36,7 +37,7 @@ class Children:
     def __init__(self, path: Path | None = None) -> None:
         self._parent = os.getpid()
         # Nothing is made before a child has something to tell: most tests fork no children.
-        self.path = path or Path(tempfile.gettempdir(), f"claude-latency-{self._parent}-{secrets.token_hex(8)}.jsonl")
+        self.path = path or Path(tempfile.gettempdir(), litter.name("jsonl", prefix="claude-latency-"))
         self._read = 0
 
     @property

@@ -78,6 +78,11 @@ class EndOfRun:
         # A dict keeps the order in which samples ended, and a rerun does not enter a sample twice.
         self._ran.setdefault(result.nodeid, Ran(report.location, {})).items[key_of(report)] = None
 
+    @property
+    def not_recorded(self) -> list[str]:
+        """The tests of which a sample was to be recorded and was not."""
+        return [result.nodeid for result in self._results.values() if result.not_recorded]
+
     def settled(self, nodeid: str) -> str | None:
         """Return why no further sample of a test is needed; `None` if one is."""
         from pytest_claude_latency.results import verdict

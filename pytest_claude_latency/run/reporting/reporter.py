@@ -10,6 +10,7 @@ import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS, is_marked
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
+from pytest_claude_latency.run.reporting.termination import Termination
 from pytest_claude_latency.run.session import BEGAN, REPORTED, SETTLED, STAGING, Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
@@ -50,6 +51,7 @@ class Reporter:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._end = EndOfRun(session)
+        self._termination = Termination()
         self._is_announced = False
         self._progress: Progress | None = None
         self._written: WrittenFiles | None = None
@@ -66,6 +68,7 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Say what the run will cost, once: all workers collect the same."""
+        self._termination.watch()
         if not self._is_announced:
             self._is_announced = True
             for line in self._announcement(ids):
@@ -73,6 +76,8 @@ class Reporter:
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Say what the run will cost, and for which percentiles it has too few samples."""
+        if any(map(is_marked, items)):
+            self._termination.watch()
         lines = self._announcement([item.nodeid for item in items])
         settings = self._session.settings
         if (settings.judged or settings.mode.measures_live) and any(map(is_marked, items)):
@@ -143,8 +148,9 @@ class Reporter:
             return (yield)
         finally:
             # In this order: what staging warns of belongs into the reports.
+            self._termination.stop()
             self._session.current.close()
-            self._session.close_staging()
+            self._session.close_staging(self._end.not_recorded)
             settings = self._session.settings
             if (settings.reports or settings.save) and not session.config.option.collectonly:
                 from pytest_claude_latency.run.reporting.written_files import write_files
