@@ -2,6 +2,9 @@
 
 Each kind of thread rests somewhere else. The ratio compares with the same replay in a process without other threads.
 
+Whether a thread in C code (`accept`, a plain lock) has run since it was last seen is one question to the kernel, which
+adds up all threads for the answer. With a thousand of them it takes 25 to 70 µs, once for each chunk: OVER.
+
     python benchmarks/idle_threads.py
 """
 

@@ -115,6 +115,26 @@ def test_a_miss_of_a_forked_child_is_that_miss_in_the_test(suite: Suite) -> None
     result.stdout.no_fnmatch_line("*RemoteTraceback*")
 
 
+def test_a_miss_of_a_forked_child_comes_before_the_deadlock_that_follows_from_it(suite: Suite) -> None:
+    suite.write(
+        FORKING
+        + """
+import threading
+
+
+def test_it(claude_latency):
+    fork.Process(target=ask, args=["child"]).start()
+    threading.Event().wait()
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*POST /v1/messages*"])
+    result.stdout.no_fnmatch_line("E*deadlock*")
+
+
 def test_what_a_forked_child_sends_past_the_doors_is_refused_or_told_of(suite: Suite, far: FarServer) -> None:
     suite.write(
         FORKING

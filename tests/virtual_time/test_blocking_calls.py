@@ -314,6 +314,13 @@ def test_the_clock_has_gained_a_real_limit_that_passed(world: World, wait: Calla
     assert world.clock.now() == SECOND // 5
 
 
+def test_select_says_itself_what_is_wrong_with_its_arguments(world: World) -> None:
+    no_file: Any = object()
+
+    with pytest.raises(TypeError, match="fileno"):
+        select.select([no_file], [], [], 1)
+
+
 def test_a_limit_of_two_pipes_of_processes_is_gained_twice(world: World) -> None:
     poll_a_pipe_of_processes()
 

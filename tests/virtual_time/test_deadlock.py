@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -176,3 +180,29 @@ def test_a_thread_that_computes_for_long_after_a_wait_in_c_code_is_no_deadlock(
         pass
 
     assert world.deadlock is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on POSIX only")
+def test_a_pipe_that_only_an_ended_child_could_fill_is_a_deadlock() -> None:
+    program = textwrap.dedent("""
+        import os, time
+        from pytest_claude_latency import virtual_time
+        from pytest_claude_latency.virtual_time.clock import VirtualClock
+        from pytest_claude_latency.virtual_time.watch import watchdog
+        watchdog._LONG_PATIENCE = 200_000_000
+        virtual_time.install()
+        reads, writes = os.pipe()
+        world = virtual_time.World(VirtualClock(), name="test_it")
+        world.enter()
+        if os.fork() == 0:
+            time.sleep(0.3)  # for so long the parent waits for what is outside
+            os._exit(0)
+        try:
+            os.read(reads, 1)
+        except virtual_time.Deadlock as error:
+            print(str(error).splitlines()[0])
+    """)
+
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.strip() == deadlock.VERDICT

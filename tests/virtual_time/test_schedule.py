@@ -80,8 +80,10 @@ class Blocked:
 
     idle = takes_time = ends_by_itself = polling = False
 
-    def __init__(self) -> None:
+    def __init__(self, state: str = "", *, idle: bool = False) -> None:
         self.moved = False
+        self.state = state
+        self.idle = idle
 
     def lasts(self) -> bool:
         return not self.moved
@@ -104,6 +106,17 @@ def test_real_work_knows_who_is_blocked_and_who_has_moved(steps: list[tuple[str,
 
         assert work.moved() == [threads[number] for number, blocker in model.items() if blocker.moved]
         assert work.possible(limits=False) == bool(model)
+
+
+def test_a_blocked_thread_may_wait_for_something_else_in_the_same_wait() -> None:
+    work, thread = RealWork(lambda *_: False, lambda _: True), Thread(1)
+    work.add_blocked(thread, Blocked("reads"))
+
+    work.look_again(thread, Blocked("reads", idle=True))  # the child has ended that would have written
+    work.look_again(thread, Blocked("another wait"))
+    work.look_again(Thread(2), Blocked())
+
+    assert [(blocker.state, blocker.idle) for blocker in work.blocked.values()] == [("reads", True)]
 
 
 def test_real_work_lets_a_span_pass_at_the_pace_of_the_machine() -> None:

@@ -25,6 +25,10 @@ class Blocker(Protocol):
     """What blocks a thread outside our waits, as it was last seen. `watch.thread_state.Blockage` is one."""
 
     @property
+    def state(self) -> object:
+        """How the thread was seen. Equal states at different times are one wait."""
+
+    @property
     def idle(self) -> bool:
         """Whether the thread waits for nothing that takes time."""
 
@@ -78,6 +82,13 @@ class RealWork:
         """Note that a member is blocked."""
         self.blocked[member] = blocker
         self._update()
+
+    def look_again(self, member: Runner, blocker: Blocker | None) -> None:
+        """Note what a blocked member waits for now: once the child has ended that held a pipe, nobody else fills it."""
+        earlier = self.blocked.get(member)
+        # In another state it has moved, which is found where it is asked whether it lasts.
+        if earlier is not None and blocker is not None and blocker.state == earlier.state:
+            self.blocked[member] = blocker
 
     def remove_blocked(self, member: Runner) -> bool:
         """Note that a member has moved; return whether it was blocked."""

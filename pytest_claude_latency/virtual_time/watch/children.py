@@ -24,6 +24,23 @@ def hold(name: str) -> bool:
         return True
 
 
+def a_fork_runs() -> bool:
+    """Return whether a child, or a child of one, goes on with the program of this process; no, if it cannot be seen."""
+    try:
+        # One that has ended and that nobody has waited for shows no command.
+        own = (_PROCESSES / "self" / "cmdline").read_bytes()
+        return any(_command(child) == own for child in _descendants("self"))
+    except OSError:
+        return False
+
+
+def _command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return b""
+
+
 def open_files(process: Path) -> list[tuple[int, str]]:
     """Return the descriptors of a process, each with the name of its file, such as `pipe:[123]`."""
     found = []

@@ -19,6 +19,7 @@ from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lo
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.watch import (
     blocked_threads,
+    children,
     deadlock,
     main_thread_signal,
     thread_count,
@@ -189,6 +190,7 @@ class WatchDog:
             watch = self._watches.get(member.ident)
             if watch is not None and watch.member is member and watch.goes_on(state):
                 watch.look_again(state, now)
+                self._schedule.real_work.look_again(member, watch.blockage)
                 continue
             if watch is not None:
                 self._log.close(watch, now)
@@ -198,8 +200,11 @@ class WatchDog:
             self._log.close(self._watches.pop(ident), now)
 
     def _patience(self, now: Nanoseconds) -> Nanoseconds:
-        """Return how long a standstill must last until it is believed, if outsiders may end it."""
-        if not blocked_threads.outsiders_rest():
+        """Return how long a standstill must last until it is believed, if outsiders may end it.
+
+        A forked child may be on its way to a request without an answer: that, and not the deadlock, is what to tell.
+        """
+        if not blocked_threads.outsiders_rest() or children.a_fork_runs():
             self._resting_since = None
             return _LONG_PATIENCE
         # Counted from when they came to rest: one that has just ended its work has done what somebody waited for.

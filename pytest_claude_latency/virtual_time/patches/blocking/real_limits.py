@@ -60,7 +60,10 @@ def _selects(select: Callable[..., Any], place: int, events: Callable[..., Event
         # An event loop is parked already when it asks its selector.
         if member is None or member.wait is not None or exempt(1):
             return select(*args, **kwargs)
-        files = events(*args)
+        try:
+            files = events(*args)
+        except Exception:
+            return select(*args, **kwargs)  # says itself what is wrong with its arguments
         only_reads = set(files.values()) <= {file_waits.READ}
         if member.borrowed_through is LOAN and only_reads and LOANS.over(member, files):
             return select(*args, **kwargs)
