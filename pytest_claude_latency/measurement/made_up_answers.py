@@ -77,15 +77,21 @@ class MadeUpAnswers:
         self._given = [0] * len(markers)
         self._lock = threading.Lock()  # two threads may send at the same time
         self._faults = _FaultsOnTheWay(fault)
+        self._turns: dict[Hashable, tuple[int, int]] = {}  # of each request: its marker, and which answer of that
+        self._kept: dict[
+            Hashable, tuple[int, int, Nanoseconds | None]
+        ] = {}  # those that a fault keeps from their calls
 
     def playback_for(self, request: Request, measurement: Measurement, line: str | None) -> Playback:
         """Return the answer, or what a fault puts in its place. Without one the request is a miss."""
-        sent = measurement.now()
+        sent, key = measurement.now(), key_of(request)
         with self._lock:
-            exchange = self._faults.next_for(request)
+            exchange = self._faults.next_for(key)
             if exchange is None:
                 self._faults.add(self._made_up(request, measurement, line, sent))
-                exchange = self._faults.next_for(request)
+                exchange = self._faults.next_for(key)
+            if exchange is not None:
+                self._note(key, exchange, sent)
         if exchange is None:
             measurement.misses.stop(_TAKEN_AWAY.format(request=request.title))
 
@@ -95,7 +101,7 @@ class MadeUpAnswers:
         return Playback(exchange, measurement, stop)
 
     def _made_up(self, request: Request, measurement: Measurement, line: str | None, sent: Nanoseconds) -> Exchange:
-        """Return the next answer. Caller must hold the lock."""
+        """Return the answer whose turn it is. Caller must hold the lock."""
         facts = {"request": request.title, "command": self._command}
         facts["made_at"] = "" if line is None else f"  made at   {line}\n"
         if not is_prompt_call(request):
@@ -104,17 +110,42 @@ class MadeUpAnswers:
         if place is None:
             listed = "\n".join(f"  marker    {marker.origin} when={dict(marker.when)!r}" for marker in self._markers)
             measurement.misses.stop(_FITS_NONE.format(markers=listed, **facts))
-        marker = self._markers[place]
-        given, number = self._given[place], sum(self._given) + 1
-        self._given[place] += 1
-        if given >= len(marker.answers):
+        marker, turn = self._markers[place], self._turn(place, sent)
+        if turn is None:
             count = number_of(len(marker.answers), "answer")
             measurement.misses.stop(_ONE_TOO_MANY.format(answers=count, origin=marker.origin, **facts))
+        self._turns[key_of(request)] = (place, turn)
+        number = sum(self._given)
         try:
-            made = made_up(request, marker.answers[given], number, otherwise=marker.pace, profiles=self._profiles)
+            made = made_up(request, marker.answers[turn], number, otherwise=marker.pace, profiles=self._profiles)
         except NoPaceError as error:
             measurement.misses.stop(_NO_PACE.format(origin=marker.origin, reason=error, **facts))
         return replace(made, sent=sent)
+
+    def _turn(self, place: int, now: Nanoseconds) -> int | None:
+        """Return which answer of a marker comes next, from 0; None if all are used up.
+
+        An answer that a fault keeps from its call answers the request that takes the place of this call: a fallback.
+        """
+        kept = [(over, turn) for kept_place, turn, over in self._kept.values() if kept_place == place]
+        refused = [turn for over, turn in kept if over is not None and over <= now]
+        if refused:
+            return min(refused)
+        if self._given[place] < len(self._markers[place].answers):
+            self._given[place] += 1
+            return self._given[place] - 1
+        return min((turn for _, turn in kept), default=None)
+
+    def _note(self, key: Hashable, exchange: Exchange, sent: Nanoseconds) -> None:
+        """Note whether a call gets its answer, or something else until some instant; None: a part of the answer."""
+        if not exchange.is_injected:
+            # also where another request took its place
+            heard = self._turns[key]
+            self._kept = {other: kept for other, kept in self._kept.items() if kept[:2] != heard}
+            return
+        brings_nothing = exchange.response is None or exchange.response.status >= 400
+        over = sent + exchange.end.at if brings_nothing and exchange.end is not None else None
+        self._kept[key] = (*self._turns[key], over)
 
     @property
     def unmet(self) -> FaultError | None:
@@ -157,9 +188,9 @@ class _FaultsOnTheWay:
             self._rest.setdefault(key_of(exchange.request), []).append(exchange)
         self._count = len(changed.exchanges)
 
-    def next_for(self, request: Request) -> Exchange | None:
-        """Return what answers a request, and take it away unless it never ends; None if nothing is left."""
-        rest = self._rest.get(key_of(request))
+    def next_for(self, key: Hashable) -> Exchange | None:
+        """Return what answers such a request, and take it away unless it never ends; None if nothing is left."""
+        rest = self._rest.get(key)
         if not rest:
             return None
         fault = rest[0].fault

@@ -347,3 +347,27 @@ def test_whole():
             "refused(): 2 of 2 tests survived it",
         ]
     )
+
+
+def test_an_answer_that_a_fault_keeps_from_its_call_answers_the_fallback(suite: Suite) -> None:
+    suite.write(
+        FAULTY.replace('"You will get a refund."', '"You will get a refund.", "It comes tomorrow."')
+        + """
+@pytest.mark.latency_fault(rate_limited(retry_after="60s"), elapsed="5s")
+@pytest.mark.latency_fault(overloaded(every=True))
+@pytest.mark.latency_fault(truncated(after=1, call=2), id="cut")
+def test_it(request):
+    client = anthropic.Anthropic(max_retries=0)
+    texts = []
+    for prompt in ("first", "second"):
+        try:
+            texts.append(stream(prompt, client))
+        except anthropic.APIStatusError:
+            texts.append(stream(prompt + " please", client) if "rate" in request.node.name else "")
+    cut = "cut" in request.node.name
+    if "overloaded" not in request.node.name:
+        assert texts == ["You will get a refund.", "It comes tom" if cut else "It comes tomorrow."]
+"""
+    )
+
+    suite.replay().assert_outcomes(passed=4)
