@@ -195,9 +195,29 @@ def test_the_broken_budget_the_readme_shows_is_what_a_user_sees(pytester: pytest
 
     result = pytester.runpytest_subprocess("--latency-budget", "examples", "-k", "side_by_side")
 
-    (shown,) = [block for block in blocks("text") if block.page == "README.md"]
+    _, shown = [block for block in blocks("text") if block.page == "README.md"]
     assert together in source
     assert shown.code in result.stdout.str() + "\n"
+
+
+def test_the_fallback_of_the_readme_takes_as_long_as_it_says_and_passes_when_mended(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = [block.code for block in blocks("python") if block.page == "README.md" and "rate_limited(" in block.code]
+    (command,) = re.findall(r"`(pytest .*test_fallback\.py)`", README)
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+
+    (pytester.path / "test_fallback.py").write_text(code, encoding="utf-8")
+    slow = run_shown(command, pytester)
+    mended = code.replace("anthropic.Anthropic()", "anthropic.Anthropic(max_retries=0)")
+    (pytester.path / "test_fallback.py").write_text(mended, encoding="utf-8")
+    quick = run_shown(command, pytester)
+
+    shown, _ = [block for block in blocks("text") if block.page == "README.md"]
+    slow.assert_outcomes(passed=1, failed=1)
+    assert shown.code in slow.stdout.str()
+    quick.assert_outcomes(passed=2)
+    quick.stdout.fnmatch_lines(["*1.000s/5s*kept, simulated"])
 
 
 @pytest.mark.parametrize(
