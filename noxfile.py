@@ -1,7 +1,8 @@
 """The checks that a change must pass. `nox` runs them all, `nox --list` names them, `nox -s lint` runs one.
 
-Each Python and each line of the SDK gets one whole run of the tests, which is what 25 minutes on two cores allow. The
-README's own command is the run on the newest of both. The workflow on GitHub runs every pair.
+Each Python and each line of the SDK gets one run of the tests, which is what 25 minutes on two cores allow. The run on
+the newest of both is the README's own command, and there the slow tests run too. The workflow on GitHub runs all tests
+on every pair.
 """
 
 from __future__ import annotations
@@ -84,12 +85,19 @@ def lowest_requirements() -> list[str]:
 @nox.session(python=PYTHONS)
 @nox.parametrize("sdk", list(SDK_LINES.values()), ids=list(SDK_LINES))
 def tests(session: nox.Session, sdk: str) -> None:
-    """Run the tests, the slow ones too, on one Python with one line of the SDK."""
+    """Run the tests on one Python with one line of the SDK; the slow ones too with `-- -m ''`."""
     session.install("--editable", ".[test]", *(lowest_requirements() if sdk == LOWEST else [sdk]))
     session.run("python", "-m", "pip", "list", "--format=freeze")
     # fewer examples of each property: what differs here is the software, which any example meets
     session.env["PROPERTY_TESTS"] = "again"
-    session.run("python", "-m", "pytest", "-n", "2", "-m", "", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "2", *session.posargs)
+
+
+@nox.session(python=INSTALLED[-1])
+def slow(session: nox.Session) -> None:
+    """Run the slow tests, with the newest SDK."""
+    session.install("--editable", ".[test]", SDK_LINES["newest"])
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "slow", *session.posargs)
 
 
 @nox.session
