@@ -19,7 +19,7 @@ from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
-from pytest_claude_latency.messages_api.polling import poll_of, polled
+from pytest_claude_latency.messages_api.polling import Poll, may_begin, poll_of, polled
 from pytest_claude_latency.messages_api.retries import Attempts, ended, failure
 from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.timeline import Timeline, measure
@@ -282,15 +282,22 @@ def _path_of(
 
 
 def _polls_on(path: Sequence[Stretch], calls: Sequence[Attempts]) -> list[bool]:
-    """Return for each step of the critical path whether it is polling: a request of it, or the pause between two."""
+    """Return for each step of the critical path whether it is polling: a request of it, or the pause before one."""
     others = [attempts[0].request for attempts in calls if not is_prompt_call(attempts[0].request)]
     polls = polled(others)
-    asked = [None if stretch.call is None else poll_of(calls[stretch.call - 1][0].request) for stretch in path]
-    found = [poll is not None and poll in polls for poll in asked]
-    # the pause between two requests about one thing is part of asking; any other gap is the program's own work
+    requests = [None if stretch.call is None else calls[stretch.call - 1][0].request for stretch in path]
+    asked = [poll if request and (poll := poll_of(request)) in polls else None for request in requests]
+    found = [poll is not None for poll in asked]
+    earlier: set[Poll | None] = {None}
     for place in range(1, len(path) - 1):
-        if path[place].call is None and found[place - 1] and asked[place - 1] == asked[place + 1]:
-            found[place] = True
+        earlier.add(asked[place - 1])
+        before, poll = requests[place - 1], asked[place + 1]
+        if requests[place] is not None or poll is None or before is None:
+            continue
+        # The pause before asking again, about this or in turn about several, is part of asking. So is that between
+        # what began it and the first question. Any other gap is the program's own work.
+        begun = not is_prompt_call(before) and may_begin(before, poll)
+        found[place] = begun or (found[place - 1] and poll in earlier)
     return found
 
 

@@ -25,6 +25,12 @@ def poll_of(request: Request) -> Poll | None:
     return f"{url.netloc}{url.path}"
 
 
+def may_begin(request: Request, poll: Poll) -> bool:
+    """Return whether a request may have begun what is asked about: a batch is made at the path under which it is."""
+    url = urlsplit(request.url)
+    return request.method.upper() == "POST" and f"{poll}/".startswith(f"{url.netloc}{url.path}/")
+
+
 def polled(requests: Iterable[Request]) -> frozenset[Poll]:
     """Return what these requests poll: what more than one of them asks about."""
     # once is no polling: a program that asks a single time waits for that answer as for any other

@@ -9,7 +9,7 @@ import pytest
 from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 from pytest_claude_latency.messages_api.forms import form_of
-from pytest_claude_latency.messages_api.polling import poll_of, polled
+from pytest_claude_latency.messages_api.polling import may_begin, poll_of, polled
 from pytest_claude_latency.metrics.timeline import measure
 from tests.support.written_calls import ns
 
@@ -91,3 +91,20 @@ def test_what_is_asked_more_than_once_is_polled() -> None:
     streams = [Request("GET", STREAM)] * 2
 
     assert polled([one, other, *posts, again, *streams]) == {poll_of(one)}
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "begins"),
+    [
+        ("POST", "https://host/v1/messages/batches?beta=true", True),
+        ("POST", "https://host/v1/messages/batches/one/cancel", False),
+        ("POST", "https://host/v1/messages/batch", False),
+        ("POST", "https://other/v1/messages/batches", False),
+        ("GET", "https://host/v1/messages/batches", False),
+    ],
+)
+def test_what_is_asked_about_was_begun_by_a_post_to_the_path_above(method: str, url: str, begins: bool) -> None:
+    poll = poll_of(Request("GET", "https://host/v1/messages/batches/one"))
+    assert poll is not None
+
+    assert may_begin(Request(method, url), poll) is begins

@@ -73,9 +73,33 @@ def test_a_broken_one_shows_the_polling_by_its_name(waiting: Suite) -> None:
             "  measured  * all requests together",
             "  timeline  request  sent 0ms · end * POST /v1/messages/batches",
             "            polling  sent * · end * GET /v1/messages/batches/msgbatch_1, 3 times",
-            "  test      of *: * polling, * in the application, *",
+            "  test      of *: * polling, * in other requests",
         ]
     )
+
+
+def test_batches_that_are_asked_about_in_turn_are_one_polling_and_what_follows_is_not(suite: Suite) -> None:
+    suite.server.answers(lambda request: _batch("in_progress"))
+    suite.write(
+        BUDGET.format('elapsed="250ms"')
+        + """
+def test_it():
+    batches = anthropic.Anthropic().messages.batches
+    for _ in range(2):
+        for name in ("one", "two"):
+            batches.retrieve(name)
+        time.sleep(0.1)
+    time.sleep(0.4)
+    batches.list()
+"""
+    )
+    suite.record().assert_outcomes(passed=1)
+
+    suite.replay().assert_outcomes(failed=1)
+
+    breakdown = suite.test("test_it")["breakdown"]
+    assert breakdown["polling"] > 0.1
+    assert breakdown["application"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_only_elapsed_is_judged_without_a_prompt_call(waiting: Suite) -> None:
