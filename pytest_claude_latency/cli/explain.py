@@ -18,8 +18,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from pytest_claude_latency.baselines.facts import Count, Seconds
 from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.cli import explained_documents
 from pytest_claude_latency.cli.check import FOLDER_HELP, folder_of, refuse_missing
 from pytest_claude_latency.cli.check import find as find_recordings
+from pytest_claude_latency.cli.explained_documents import Entry
 from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trace_of
@@ -100,12 +102,24 @@ def declare(commands: Any) -> None:
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="FILE|DIR", help="a recording, a report, or a folder")
     parser.add_argument("--cassettes", metavar="DIR", help=FOLDER_HELP)
+    parser.add_argument(
+        "--format",
+        choices=("text", *explained_documents.FORMATS),
+        default="text",
+        help="markdown or json: the costliest findings with their lines and the command to verify them, at most about "
+        "2,000 tokens, for a coding agent",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print what explains the recordings and reports in the chosen places."""
     refuse_missing(chosen)
+    if chosen.format != "text":
+        entries, errors = _entries(chosen.places, folder_of(chosen))
+        say(*errors, error=True) if errors else None
+        print(explained_documents.render(entries, chosen.format))
+        return 0 if entries and not errors else 1
     lines, all_read = explain(chosen.places, folder_of(chosen))
     say(*lines or [f"no recordings or reports in {' '.join(map(str, chosen.places))}"])
     return 0 if lines and all_read else 1
@@ -116,27 +130,17 @@ def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
 
     `folder` is the name of folders of recordings. The second value is whether all files could be read.
     """
-    # a file that the user names is to be a report; in a folder there may be any other JSON
-    reports = [file for place in places if place.is_dir() for file in sorted(place.rglob("*.json")) if _is_report(file)]
-    reports += [place for place in places if place.is_file() and place.suffix == ".json"]
-    # every file that is named counts as a recording until it turned out to be a report
-    recordings = [path for path in find_recordings(places, folder) if path not in reports]
-    recorded_traces = RecordedTraces()
+    recordings, reports = _found(places, folder)
     lines: list[str] = []
     all_read = True
-    for path in recordings:
-        try:
-            recording = Recording.load(path)
-        except CassetteError as error:
-            lines += [str(error), ""]
+    for path, trace in _traces(recordings):
+        if isinstance(trace, CassetteError):
+            lines += [str(trace), ""]
             all_read = False
             continue
-        # some findings compare a call with those of other recordings: which answers differ, which prompts are alike
-        others = {*recordings, *path.parent.glob("*.jsonl")} - {path}
-        trace = trace_of(recording).compared_with(recorded_traces.read(others))
-        sample = "" if recording.sample == 1 else f", sample {recording.sample}"
-        lines += [f"{path}", f"  {recording.test}{sample}", *(f"  {line}" for line in explained(trace)), ""]
-    for path in dict.fromkeys(reports):
+        sample = "" if trace.sample == 1 else f", sample {trace.sample}"
+        lines += [f"{path}", f"  {trace.nodeid}{sample}", *(f"  {line}" for line in explained(trace)), ""]
+    for path in reports:
         try:
             lines += [*_report_lines(path), ""]
         except FileError as error:
@@ -144,6 +148,53 @@ def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
             all_read = False
     # without the empty line behind the last block
     return lines[:-1], all_read
+
+
+def _found(places: Sequence[Path], folder: str) -> tuple[list[Path], list[Path]]:
+    """Return the recordings and the reports in these places."""
+    # a file that the user names is to be a report; in a folder there may be any other JSON
+    reports = [file for place in places if place.is_dir() for file in sorted(place.rglob("*.json")) if _is_report(file)]
+    reports += [place for place in places if place.is_file() and place.suffix == ".json"]
+    # every file that is named counts as a recording until it turned out to be a report
+    return [path for path in find_recordings(places, folder) if path not in reports], list(dict.fromkeys(reports))
+
+
+def _traces(recordings: Sequence[Path]) -> Iterator[tuple[Path, Trace | CassetteError]]:
+    """Yield each recording with its trace, or with why it cannot be read."""
+    recorded_traces = RecordedTraces()
+    for path in recordings:
+        try:
+            recording = Recording.load(path)
+        except CassetteError as error:
+            yield path, error
+            continue
+        # some findings compare a call with those of other recordings: which answers differ, which prompts are alike
+        others = {*recordings, *path.parent.glob("*.jsonl")} - {path}
+        yield path, trace_of(recording).compared_with(recorded_traces.read(others))
+
+
+def _entries(places: Sequence[Path], folder: str) -> tuple[list[Entry], list[str]]:
+    """Return what is known of each test in these places, and which files could not be read."""
+    recordings, reports = _found(places, folder)
+    entries: list[Entry] = []
+    errors: list[str] = []
+    for path, trace in _traces(recordings):
+        if isinstance(trace, CassetteError):
+            errors.append(str(trace))
+        else:
+            time = trace.breakdown.text() if trace.order else "no calls"
+            entries.append(Entry(str(path), trace.nodeid, trace.sample, time, find(trace)))
+    for path in reports:
+        try:
+            tests = convert(parse(read_text(path, _ReportError)), _Report).tests
+            for fact in tests:
+                test = convert(fact, _Test)
+                calls = [_numbered(call, _Call, f"call {number}") for number, call in enumerate(test.calls, 1)]
+                time = Breakdown.from_json(test.breakdown or {}, _answer_tokens(calls), len(calls)).text()
+                entries.append(Entry(str(path), test.nodeid, test.sample, time, tuple(_findings_of(test))))
+        except (FileError, JSONFaultError) as error:
+            errors.append(str(error) if isinstance(error, FileError) else f"cannot read the report {path}: {error}")
+    return entries, errors
 
 
 def explained(trace: Trace) -> list[str]:
@@ -211,9 +262,13 @@ def _test_lines(test: _Test) -> Iterator[str]:
             text = Breakdown.from_json(parts, _answer_tokens([call]), 1).text()
             yield f"    {f'call {number}':<10}{text}"
     if test.findings is not UNSET:
-        facts = [_numbered(fact, _Finding, f"finding {number}") for number, fact in enumerate(test.findings, 1)]
-        findings = [Finding.from_json(to_builtins(fact)) for fact in facts]
-        yield from (f"    {line}" for line in listing(findings) or [_NO_FINDINGS])
+        yield from (f"    {line}" for line in listing(_findings_of(test)) or [_NO_FINDINGS])
+
+
+def _findings_of(test: _Test) -> list[Finding]:
+    facts = [] if test.findings is UNSET else test.findings
+    found = [_numbered(fact, _Finding, f"finding {number}") for number, fact in enumerate(facts, 1)]
+    return [Finding.from_json(to_builtins(fact)) for fact in found]
 
 
 def _numbered(fact: object, struct: type[_StructT], place: str) -> _StructT:

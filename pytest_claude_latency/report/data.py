@@ -109,7 +109,11 @@ def _test(result: TestResult, *, content: bool) -> dict[str, Any]:
         "setup_calls": [call.as_json() for call in result.setup_calls],
         "budgets": [_budget(judgement, result.judged) for judgement in result.judgements],
         "breakdown": None if parts is None else parts["test"],
-        "findings": list(result.findings),
+        "findings": [
+            # what a remedy quotes is code to write
+            finding if content else {**finding, "fact": without_content(finding["fact"])}
+            for finding in result.findings
+        ],
     }
     if parts is not None and parts["path"]:
         values |= {"origin": parts["origin"], "path": parts["path"], "path_segments": parts["path_segments"]}

@@ -202,3 +202,38 @@ def test_a_place_that_is_not_there_is_a_mistake_of_the_command(capsys: Capture) 
 
     assert left.value.code == 2
     assert "there is no nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["markdown", "json"])
+def test_a_document_for_agents_has_facts_and_the_command_that_verifies(form: str, capsys: Capture) -> None:
+    record("test_a", streamed(pieces=[(1200, "text", "a"), (7300, "text", "b")]))
+    record("test_b", refused(asked(stream=True), at=920), streamed(sent=9920, pieces=[(500, "text", "a")]))
+
+    assert main(["explain", f"--format={form}", "."]) == 0
+
+    text = capsys.readouterr().out
+    assert text.index("test_it.py::test_b") < text.index("test_it.py::test_a")
+    assert "pytest --latency-budget --latency-explain test_it.py::test_b" in text
+    assert "9.000s" in text or "9.92s" in text
+    if form == "json":
+        assert json.loads(text)["tests"][0]["findings"][0]["rule"] == "retries"
+
+
+@pytest.mark.parametrize("form", ["markdown", "json"])
+def test_a_document_for_agents_fits_their_context_whatever_names_tests_have(form: str, capsys: Capture) -> None:
+    for number in range(100):
+        record(f"test_{number}", streamed(pieces=[(1200, "text", "a"), (7300, "text", "b")]))
+    report(nodeid=f"test_it.py::test[{'x' * 20_000}]", findings=[], breakdown={})
+
+    main(["explain", f"--format={form}", "."])
+
+    text = capsys.readouterr().out
+    assert len(text) < 6100
+    assert "left_out" in text or "more tests are left out" in text
+
+
+def test_a_document_for_agents_tells_what_cannot_be_read(capsys: Capture) -> None:
+    Path("report.json").write_text('{"schema": 1, "tests": [3]}')
+
+    assert main(["explain", "--format=markdown", "report.json"]) == 1
+    assert "cannot read the report report.json" in capsys.readouterr().err

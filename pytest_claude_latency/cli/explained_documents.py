@@ -1,0 +1,94 @@
+"""What `explain` says, as a document for a coding agent: little enough for its context, the costliest finding first."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.printable import printable, printable_json
+from pytest_claude_latency.report.faces.markdown import code
+
+FORMATS: Final = ("markdown", "json")
+_MOST: Final = 6000
+"""Characters of a document. Of paths and numbers a token holds three or more, so these are at most 2,000 tokens."""
+_MOST_OF_ONE: Final = 600
+"""Characters of one text: a name may be longer than all else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one test: from which file, where its time went, and what was found."""
+
+    file: str
+    nodeid: str
+    sample: int
+    time: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def cost(self) -> int:
+        """What its costliest finding is about, in nanoseconds."""
+        return max((finding.cost for finding in self.findings), default=-1)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in JSON types, with the command that verifies a change."""
+        return {
+            "test": _short(self.nodeid),
+            "sample": self.sample,
+            "file": _short(self.file),
+            "time": _short(self.time),
+            "findings": [
+                {
+                    "rule": finding.rule,
+                    "fact": _short(finding.fact),
+                    "lines": [_short(line) for line in finding.made_at],
+                    "try": _short(finding.remedy),
+                    "saves": None if finding.saving is None else _short(finding.saving.text()),
+                }
+                for finding in sorted(self.findings, key=lambda finding: -finding.cost)
+            ],
+            "verify": _short(f"pytest --latency-budget --latency-explain {shlex.quote(printable(self.nodeid))}"),
+        }
+
+
+def render(entries: Sequence[Entry], form: str) -> str:
+    """Return the document; what does not fit is counted."""
+    ordered = sorted(entries, key=lambda entry: (-entry.cost, entry.nodeid, entry.sample))
+    kept: list[dict[str, Any]] = []
+    room = _MOST - 200
+    for entry in ordered:
+        values = entry.as_json()
+        room -= len(_markdown(values) if form == "markdown" else json.dumps(values, ensure_ascii=False)) + 2
+        if room < 0:
+            break
+        kept.append(values)
+    left_out = len(ordered) - len(kept)
+    if form == "json":
+        return printable_json(json.dumps({"tests": kept, "left_out": left_out}, ensure_ascii=False))
+    parts = ["# Where the time of Claude calls goes", *map(_markdown, kept)]
+    if not ordered:
+        parts.append("No recordings or reports were found.")
+    if left_out:
+        parts.append(f"{left_out} more tests are left out; name their files to see them.")
+    return "\n\n".join(parts)
+
+
+def _markdown(values: dict[str, Any]) -> str:
+    sample = "" if values["sample"] == 1 else f", sample {values['sample']}"
+    lines = [f"## {code(values['test'])}{sample}", "", f"- time: {values['time']}", f"- from: {code(values['file'])}"]
+    for finding in values["findings"]:
+        made_at = f" at {', '.join(map(code, finding['lines']))}" if finding["lines"] else ""
+        saves = f"; {finding['saves']}" if finding["saves"] else ""
+        lines.append(f"- {finding['rule']}{made_at}: {finding['fact']}. Try: {finding['try']}{saves}")
+    if not values["findings"]:
+        lines.append("- no findings")
+    return "\n".join([*lines, f"- verify: {code(values['verify'])}"])
+
+
+def _short(text: str) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= _MOST_OF_ONE else f"{shown[:_MOST_OF_ONE]}…"

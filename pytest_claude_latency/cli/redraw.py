@@ -1,0 +1,61 @@
+"""`claude-latency report`: any report from the JSON report of a run that is over."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pytest_claude_latency.atomic_files import write_text
+from pytest_claude_latency.cli.output import say
+from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.printable import printable
+from pytest_claude_latency.report import formats
+from pytest_claude_latency.strict_json import JSONFaultError, parse, read_text
+
+
+class _ReportError(FileError):
+    what = "cannot read the report"
+
+
+def declare(commands: Any) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "report",
+        help="make any report from the JSON report of a run",
+        description="Write a report from the JSON report of a run that is over, without running it again.",
+    )
+    parser.add_argument("report", type=Path, metavar="RUN.json", help="the JSON report of a run")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="the report to write, as --latency-report names it; may be given more than once",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write each report.
+
+    Raises:
+        LatencyError: the file is not the JSON report of a run, or a format is not known.
+    """
+    targets = [formats.parse_target(text) for text in chosen.output]
+    try:
+        report = parse(read_text(chosen.report, _ReportError))
+    except JSONFaultError as fault:
+        raise _ReportError(chosen.report, None, str(fault)) from None
+    if not isinstance(report, dict) or report.keys() < {"schema", "tests", "summary"}:
+        raise _ReportError(chosen.report, None, "it has no `summary`: it is no report, or an earlier version wrote it")
+    for form, path in targets:
+        try:
+            text = formats.render(report, form)
+        # anything may be in a file, and what is there is only known where a face needs it
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise LatencyError(f"{chosen.report} is damaged: {type(error).__name__} {error}") from None
+        write_text(path, text)
+        say(f"wrote {printable(str(path))}")
+    return 0
