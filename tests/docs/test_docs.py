@@ -388,7 +388,7 @@ def test_the_messages_explained_are_those_the_package_says() -> None:
 def fits(pattern: str, text: str) -> bool:
     """Return whether the text begins as the pattern says, whose `…` stand for anything; short patterns fit nothing."""
     start, *parts = pattern.split("…")
-    if len(start) + sum(map(len, parts)) <= 15 or not text.startswith(start):
+    if len(start) + sum(map(len, parts)) < 15 or not text.startswith(start):
         return False
     at = len(start)
     for part in parts:
