@@ -140,6 +140,16 @@ def test_redacted_text_is_not_recorded_and_still_fits(suite: Suite) -> None:
     assert "I am [redacted], [redacted]" in recording
 
 
+def test_a_pattern_that_may_take_minutes_is_refused_before_any_test(suite: Suite) -> None:
+    suite.ini(r"latency_redact = (\w+\s?)*x")
+    suite.write("def test_it(claude_latency): ask()")
+
+    result = suite.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([r"ERROR: ini key latency_redact: '(\w+\s?)[*]x' is refused: *more than linear time*"])
+
+
 def test_redacted_text_may_be_split_over_deltas(suite: Suite) -> None:
     suite.ini(r"latency_redact = [\w.]+@mail\.example")
     suite.write("def test_it(claude_latency):\n    save_result(stream())\n")

@@ -1,0 +1,136 @@
+"""Linear patterns: which regular expressions of a user may be applied to bodies of any length.
+
+Python's `re` tries a pattern from each character on. `[\\w.+-]+@` then reads a run of letters again from each of its
+letters, and a body of a few hundred kilobytes takes minutes. What begins with such a repetition is not tried inside a
+run, since a match there would be a part of one that begins with the run. Each pattern is then tried on texts that are
+made to be slow for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from re import _constants, _parser  # type: ignore[attr-defined]  # no public function tells what a pattern is made of
+from time import thread_time
+from typing import Any
+
+from pytest_claude_latency.cassettes.redaction import stretches
+
+_LENGTH = 12_000
+"""Characters of a text that a pattern is tried on; what is linear takes a millisecond for it."""
+_SLOW = 0.1
+_FIRST_LENGTHS = (10, 14, 18, 22, 26, 40, 400)
+"""What takes twice as long with each character must be found before it never ends."""
+_SLOW_AT_FIRST = 0.03
+_LEADING = re.compile(
+    r"(?P<flags>(?:\(\?[aimsx]+\))?)(?P<kind>\\[wdsWDS]|\.|\[\^?\]?(?:[^\]\\]|\\.)*\])(?=[+*]|\{\d+,\})", re.DOTALL
+)
+_MEMBERS = "a0A_ .-@:/,;+=\"'<>(){}[]\n\t#%&!?*~^|$\\`é退"
+_TOO_SLOW = (
+    "it takes more than linear time, so that a long body would take minutes: a repetition in it meets the same "
+    "characters as what surrounds it; write what may not be repeated ([^@\\s]+ in place of .+), give it a most "
+    '({1,64} in place of +), or, where it begins with "\\b" and a repetition, begin with (?<![...]) and its characters'
+)
+
+
+def linear(source: str) -> re.Pattern[str]:
+    """Return the pattern, in a form that takes linear time.
+
+    Raises:
+        ValueError: it is no regular expression, or it takes more than linear time.
+    """
+    pattern = re.compile(source)
+    if leading := _LEADING.match(source):
+        guard = f"(?<!{leading['kind']})"
+        pattern = re.compile(f"{leading['flags']}{guard}(?:{source[leading.end('flags') :]})", pattern.flags)
+    for start, pumped, end in dict.fromkeys(_attacks(list(_parser.parse(source)))):
+        for length in (*_FIRST_LENGTHS, _LENGTH):
+            text = start + pumped * (length // len(pumped)) + end
+            began = thread_time()
+            stretches(text, [pattern])
+            if thread_time() - began > (_SLOW if length == _LENGTH else _SLOW_AT_FIRST):
+                raise ValueError(_TOO_SLOW)
+    return pattern
+
+
+def _attacks(items: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the beginnings, the repeated parts and the ends of texts that may be slow for a pattern."""
+    whole = _example(items)
+    for before, body in _repetitions(items, ""):
+        for pumped in dict.fromkeys((_example(body), _example(body, 1), _example(body) + _example(body, 1))):
+            if pumped:
+                yield from ((before, pumped, end) for end in ("", "\x00"))
+                yield "", before + pumped, "\x00"
+    if whole:
+        yield whole, whole[-1], "\x00"
+        yield "", whole, ""
+
+
+def _repetitions(items: Sequence[Any], before: str) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield what repetitions of any length repeat, each with a text that what stands before it fits."""
+    for operation, argument in items:
+        if operation in (_constants.MAX_REPEAT, _constants.MIN_REPEAT):
+            _, most, body = argument
+            if most == _constants.MAXREPEAT or most > 100:
+                yield before, list(body)
+            yield from _repetitions(list(body), before)
+        else:
+            for inner in _inner(operation, argument):
+                yield from _repetitions(list(inner), before)
+        before += _example([(operation, argument)])
+
+
+def _inner(operation: Any, argument: Any) -> list[Any]:
+    """Return the patterns that an item holds, without those that look ahead or back."""
+    if operation is _constants.SUBPATTERN:
+        return [argument[-1]]
+    if operation is _constants.BRANCH:
+        return list(argument[1])
+    return [argument] if operation is getattr(_constants, "ATOMIC_GROUP", None) else []
+
+
+def _example(items: Sequence[Any], place: int = 0) -> str:
+    """Return a short text that fits a pattern, or nearly. `place` says which of its characters a set stands for."""
+    text = ""
+    for operation, argument in items:
+        if operation is _constants.LITERAL:
+            text += chr(argument)
+        elif operation in (_constants.IN, _constants.ANY, _constants.NOT_LITERAL):
+            members = [char for char in _MEMBERS if _fits(operation, argument, char)]
+            text += members[min(place, len(members) - 1)] if members else ""
+        elif operation in (_constants.MAX_REPEAT, _constants.MIN_REPEAT):
+            text += _example(list(argument[2]), place) * min(max(argument[0], 1), 100)
+        else:
+            text += "".join(_example(list(inner), place) for inner in _inner(operation, argument)[:1])
+    return text
+
+
+def _fits(operation: Any, argument: Any, char: str) -> bool:
+    if operation is _constants.ANY:
+        return char != "\n"
+    if operation is _constants.NOT_LITERAL:
+        return bool(ord(char) != argument)
+    return _is_in(argument, char)
+
+
+def _is_in(members: Sequence[Any], char: str) -> bool:
+    """Return whether a set of a pattern holds the character."""
+    negated, found = False, False
+    for operation, argument in members:
+        if operation is _constants.NEGATE:
+            negated = True
+        elif operation is _constants.LITERAL:
+            found = found or argument == ord(char)
+        elif operation is _constants.RANGE:
+            found = found or argument[0] <= ord(char) <= argument[1]
+        else:
+            name = str(argument)
+            is_of = (
+                char.isdigit()
+                if "DIGIT" in name
+                else char.isspace()
+                if "SPACE" in name
+                else char.isalnum() or char == "_"
+            )
+            found = found or is_of != ("_NOT_" in name)
+    return found != negated
