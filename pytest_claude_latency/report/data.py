@@ -147,6 +147,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "simulated": list(simulation_lines(summary)),
         "comparisons": list(run_verdict_lines(summary, "comparison")),
         "warnings": list(summary.warnings),
+        "faults": list(summary.run.faults),
         "notes": list(summary.notes),
     }
 

@@ -57,6 +57,8 @@ class Run:
     """What makes the numbers of the whole run misleading."""
     rules: Rules | None = None
     """How much variants must differ to count; None where the defaults do."""
+    faults: tuple[str, ...] = ()
+    """How many tests survived each fault of the option, and which faults did not run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from pytest_claude_latency.cassettes.recording import Recording, save_set
+from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.messages_api.exchange import Exchange, canonical
+from pytest_claude_latency.run import simulated_test
 from tests.plugin.suite import Suite
 from tests.support.written_calls import asked, streamed, usage, whole
 
@@ -80,6 +83,28 @@ def test_a_test_runs_in_redrawn_worlds_and_all_reports_show_that_marked(suite: S
     result.stdout.fnmatch_lines(["  simulated in 60 worlds (seed 1): ttft p50 *"])
     for name in ("report.md", "report.html"):
         assert "simulated in 60 worlds (seed 1): ttft p50" in (suite.path / name).read_text()
+
+
+@pytest.mark.parametrize(("is_watched", "every", "told"), [(True, 0, 6), (True, 10 * SECOND, 0), (False, 0, 0)])
+def test_a_terminal_that_somebody_watches_is_told_the_progress(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, is_watched: bool, every: int, told: int
+) -> None:
+    suite.write(TWO_CALLS)
+    record(suite, lognormal(8, 2))
+    monkeypatch.setattr(simulated_test, "_EVERY", every)
+    suite.pytester.makeconftest(
+        f"""
+        def pytest_sessionstart(session):
+            reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+            # newer versions of pytest call it
+            reporter.isatty = (lambda: {is_watched}) if callable(reporter.isatty) else {is_watched}
+        """
+    )
+
+    result = suite.replay("--latency-simulate=6")
+
+    lines = re.findall(r"^claude latency: (\d) of 6 worlds of test_it\.py::test_it$", result.stdout.str(), re.MULTILINE)
+    assert lines == [str(number) for number in range(1, told + 1)]
 
 
 @pytest.mark.slow

@@ -160,7 +160,7 @@ def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, 
             [("", _table(("test", "fault", "injected", "elapsed", "verdict"), list(_faults(faulty, by_test))))]
             if faulty
             else [],
-            [],
+            summary["faults"],
         ),
         (
             "Simulation",

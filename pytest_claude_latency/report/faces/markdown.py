@@ -71,6 +71,7 @@ def _sections(report: Mapping[str, Any]) -> Iterator[str]:
         yield code(found["nodeid"])
         rows = [[*facts, f"`{bar}`" if bar else ""] for *facts, bar in found["table"]]
         yield _table((*HEADERS, ""), rows)
+    yield from _list("Faults", summary["faults"])
     yield from _list("Notes", summary["notes"])
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 
 import pytest
 
+from pytest_claude_latency.collection.selection import FAULT_COUNTS
 from pytest_claude_latency.errors import FileError, LatencyError
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
@@ -166,6 +167,24 @@ class EndOfRun:
         count = self._baselines.save(self._fair_results, missing, root)
         return messages.baseline_saved(count, self._baselines.saved.stem)
 
+    @property
+    def fault_lines(self) -> list[str]:
+        """Which faults of the option tests did not survive, and what did not run."""
+        counts = self._session.config.stash.get(FAULT_COUNTS, None)
+        if counts is None:
+            return []
+        from pytest_claude_latency.run.reporting import faults
+
+        settings = self._session.settings
+        # Only a replay tries them: a run that records changes the recordings that they are put into.
+        is_asked = settings.runs_faults and not settings.mode.records
+        given = [fault.text() for fault in settings.faults] if is_asked else []
+        lines = faults.lines(given, self.results, counts.not_applying)
+        if counts.left_out:
+            is_saved, records = settings.save is not None, settings.mode.records
+            lines.append(faults.left_out(len(counts.left_out), is_saved=is_saved, records=records))
+        return lines
+
     def summary(self) -> Summary:
         """Return what reports show of the run."""
         from pytest_claude_latency.report.summary import Run, summarize
@@ -186,6 +205,7 @@ class EndOfRun:
             # Several workers may warn of the same thing.
             warnings=tuple(dict.fromkeys([*warnings, *self._session.warnings])),
             rules=settings.rules,
+            faults=tuple(self.fault_lines),
         )
         return summarize(self._results.values(), run)
 

@@ -16,7 +16,7 @@ WITH_WORKERS: Final = (
     "they ask for, run pytest --latency-mode=record-missing without -n"
 )
 NEEDS_NO_BASELINE: Final = "a run without --latency-save"
-SURVIVED: Final = "{fault}: {survived} of {tests} survived it"
+SURVIVED: Final = "{survived} of {tests} survived it"
 NOT_APPLYING: Final = "it does not apply to {count}"
 DID_NOT_SURVIVE: Final = "  did not survive it: {nodeid}"
 
@@ -37,10 +37,14 @@ def lines(
         skipped = {result.written for result in found if result.outcome == "skipped"}
         tried = [result for result in found if result.outcome != "skipped"]
         failed = sorted(result.written for result in tried if result.outcome in _FAILED)
-        line = SURVIVED.format(fault=fault, survived=len(tried) - len(failed), tests=number_of(len(tried), "test"))
+        survived = SURVIVED.format(survived=len(tried) - len(failed), tests=number_of(len(tried), "test"))
+        facts = [survived] if tried else []
         if others := skipped.union(not_applying.get(fault, ())):
-            line += f"; {NOT_APPLYING.format(count=number_of(len(others), 'test'))}"
-        texts += [line, *(DID_NOT_SURVIVE.format(nodeid=nodeid) for nodeid in failed)]
+            facts.append(NOT_APPLYING.format(count=number_of(len(others), "test")))
+        texts += [
+            f"{fault}: {'; '.join(facts) or 'there is no latency test'}",
+            *(DID_NOT_SURVIVE.format(nodeid=nodeid) for nodeid in failed),
+        ]
     return list(map(printable, texts))
 
 

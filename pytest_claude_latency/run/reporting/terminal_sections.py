@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_claude_latency.collection.fault_counts import FaultCounts
-from pytest_claude_latency.collection.selection import FAULT_COUNTS
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
 from pytest_claude_latency.run.reporting.written_files import WrittenFiles
 from pytest_claude_latency.run.session import Session
@@ -27,10 +25,8 @@ def write_sections(
         from pytest_claude_latency.report import terminal
 
         terminal.write(end.summary(), terminalreporter)
-    counts = session.config.stash.get(FAULT_COUNTS, None)
-    if counts is not None:
-        for line in fault_lines(session, end, counts):
-            terminalreporter.write_line(line)
+    for line in end.fault_lines:
+        terminalreporter.write_line(line)
     if session.settings.mode.records and end.results:
         from pytest_claude_latency.report import recorded
 
@@ -39,18 +35,3 @@ def write_sections(
         from pytest_claude_latency.report import suggestions
 
         suggestions.write(end.results_as_written, terminalreporter)
-
-
-def fault_lines(session: Session, end: EndOfRun, counts: FaultCounts) -> list[str]:
-    """Return which faults of the option tests did not survive, and what did not run."""
-    from pytest_claude_latency.run.reporting import faults
-
-    settings = session.settings
-    # Only a replay tries them: a run that records changes the recordings that they are put into.
-    is_asked = settings.runs_faults and not settings.mode.records
-    given = [fault.text() for fault in settings.faults] if is_asked else []
-    lines = faults.lines(given, end.results, counts.not_applying)
-    if counts.left_out:
-        is_saved, records = settings.save is not None, settings.mode.records
-        lines.append(faults.left_out(len(counts.left_out), is_saved=is_saved, records=records))
-    return lines
