@@ -86,6 +86,12 @@ class FileError(LatencyError):
         """Return the message with the file relative to `root`."""
         return self._naming(Path(os.path.relpath(self.path, root)).as_posix())
 
+    def in_lines(self, root: Path) -> str:
+        """Return the message as a terminal shows it: first what is wrong, then the file relative to `root`."""
+        file = Path(os.path.relpath(self.path, root)).as_posix()
+        place = file if self.line is None else f"{file}, line {self.line}"
+        return printable_lines("\n".join([*_wrapped(f"{self.what}: {self.reason}", "", "  "), f"  file      {place}"]))
+
     # a message is made late: only the reader knows from which folder the file is to be named
     def _naming(self, file: str) -> str:
         place = file if self.line is None else f"{file}, line {self.line}"

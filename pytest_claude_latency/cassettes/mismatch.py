@@ -224,7 +224,10 @@ def _unlike_all(sent: Request, matcher: Matcher, recording: str, origin: Origin)
         undone = [change.undo for change in changed if change.slows or not is_fault]
         unmeant = " and ".join(undone) or "undo the change"
     facts += _nearest_lines(places, f"exchange {number} of {recording}", is_used=matcher.is_used(number))
-    return Explanation("\n".join([head, *facts]), " ".join([head, origin.line, *causes]), unmeant, is_fault)
+    line = origin.line
+    if names == {"model"}:  # most programs name their model in one place, for all their calls
+        line, causes = "", [changed[0].text]
+    return Explanation("\n".join([head, *facts]), " ".join([head, line, *causes]), unmeant, is_fault)
 
 
 def _is_another_call(recorded: Request, sent: Request, changed: set[str]) -> bool:

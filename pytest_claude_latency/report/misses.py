@@ -38,8 +38,9 @@ def tell_once(
         record = command([report for report, _, _ in alike], recorded_by_each)
         _say(first, explanation.text(record, tests=len(alike)))
         for report, other, _ in others:
-            head = other.body.partition("\n")[0]
-            _say(report, f"{head}\n  cause     the same as that of {first.nodeid}")
+            head, *facts = other.body.split("\n")
+            elsewhere = [line for line in facts if line.startswith("  made at") and line not in explanation.body]
+            _say(report, "\n".join([head, *elsewhere, f"  cause     the same as that of {first.nodeid}"]))
 
 
 def _say(report: Any, text: str) -> None:

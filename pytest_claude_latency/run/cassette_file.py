@@ -257,6 +257,12 @@ def _let_by(measurement: Measurement, request: Request, origin: Origin) -> Origi
     ended = alike[-1].end if alike else None
     if ended is None or (reason := failure(alike[-1])) is None:
         return origin
+    recorded = alike[-1].recorded
+    if "Timeout" in reason and recorded is not None and not recorded.is_injected and failure(recorded) is None:
+        came = recorded.response if alike[-1].response is None else recorded.end
+        recorded_at = f", before the recorded answer ({duration.show(came.at)})" if came is not None else ""
+        let_by = f"a time-out that fired {duration.show(ended.at)} after the request was sent{recorded_at}"
+        return replace(origin, let_by=f"{let_by}; the program asks again", remedy="give the call its time-out again")
     ago = duration.show(now - alike[-1].sent - ended.at)
     let_by = f"a failure: the same request ended with {reason} {ago} ago, and the program asks again"
     return replace(origin, let_by=let_by, remedy="limit how often the program asks again after a failure")

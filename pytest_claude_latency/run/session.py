@@ -149,7 +149,7 @@ class Session:
         try:
             yield
         except FileError as error:
-            raise Failure(error.seen_from(self.config.rootpath)) from None
+            raise Failure(error.in_lines(self.config.rootpath)) from None
         except NotUnderstoodError as error:
             raise Failure(error.in_lines()) from None
         except LatencyError as error:

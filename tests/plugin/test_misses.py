@@ -456,6 +456,63 @@ def test_it(claude_latency):
     )
 
 
+TIMED = """
+def test_it(claude_latency):
+    ask("hi", anthropic.Anthropic(timeout=5))
+"""
+
+
+def test_a_call_too_many_after_a_shorter_time_out_is_told_as_that(suite: Suite) -> None:
+    suite.write(TIMED)
+    suite.server.answer(text("Hello", ttfb="300ms"))
+    suite.record().assert_outcomes(passed=1)
+    suite.write(TIMED.replace("timeout=5", "timeout=0.1"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            SENT_TOO_OFTEN.format(request="POST /v1/messages"),
+            "  let by    a time-out that fired 1??ms after the request was sent, before the",
+            "            recorded answer (3??ms); the program asks again",
+            "  do        give the call its time-out again",
+        ]
+    )
+
+
+OTHER_LINES = """
+MODEL = "claude-haiku-4-5"
+
+
+def test_a(claude_latency):
+    ask(model=MODEL)
+
+
+def test_b(claude_latency):
+    stream(model=MODEL)
+"""
+
+
+def test_another_model_is_one_cause_for_all_lines_that_ask_it(suite: Suite) -> None:
+    suite.write(OTHER_LINES)
+    suite.record().assert_outcomes(passed=2)
+    suite.write(OTHER_LINES.replace("haiku-4-5", "opus-4-8"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "  made at   app.py:* in ask",
+            "  changed   model claude-haiku-4-5 → claude-opus-4-8: a bigger one",
+            "  tests     2 tests meet this, and one command records them all",
+            "  made at   app.py:* in stream",
+            "  cause     the same as that of test_it.py::test_a",
+        ]
+    )
+
+
 FALLBACK = """
 def test_it(claude_latency):
     try:

@@ -41,7 +41,8 @@ def test_a_file_where_the_folder_should_be(suite: Suite) -> None:
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_one*",
-            f"{CassetteWriteError.what} cassettes/test_it/test_one.1.jsonl: Not a directory",
+            f"{CassetteWriteError.what}: Not a directory",
+            "  file      cassettes/test_it/test_one.1.jsonl",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -61,7 +62,7 @@ def test_a_folder_without_write_permission(suite: Suite) -> None:
 
     folder.chmod(0o700)
     result.assert_outcomes(passed=2, errors=2)
-    result.stdout.fnmatch_lines([f"{CassetteWriteError.what} cassettes/test_it/test_one.1.jsonl: Permission denied"])
+    result.stdout.fnmatch_lines([f"{CassetteWriteError.what}: Permission denied"])
     assert _files(suite) == before
 
 
@@ -84,7 +85,7 @@ def test_a_full_disk(suite: Suite, monkeypatch: pytest.MonkeyPatch, step: str) -
     result = suite.record()
 
     result.assert_outcomes(passed=2, errors=2)
-    says = f"{CassetteWriteError.what} cassettes/test_it/test_one.1.jsonl: {os.strerror(errno.ENOSPC)}"
+    says = f"{CassetteWriteError.what}: {os.strerror(errno.ENOSPC)}"
     result.stdout.fnmatch_lines([says])
     assert _files(suite) == before
 

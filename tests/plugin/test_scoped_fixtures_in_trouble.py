@@ -96,7 +96,7 @@ def test_a_bad_recording_of_a_fixture_errors_at_set_up(suite: Suite, what: str) 
     result = suite.replay()
 
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines([f"{CassetteError.what} {NAME}, line *"])
+    result.stdout.fnmatch_lines([f"{CassetteError.what}: *", f"  file      {NAME}, line *"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
@@ -135,7 +135,7 @@ def test_a_recording_of_a_fixture_that_cannot_be_written_is_an_error(suite: Suit
     result = suite.record("-k", "one")
 
     result.assert_outcomes(passed=1, errors=1, deselected=1)
-    result.stdout.fnmatch_lines([f"*{CassetteWriteError.what} {NAME}: Not a directory*"])
+    result.stdout.fnmatch_lines([f"*{CassetteWriteError.what}: Not a directory*", f"*file      {NAME}*"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
