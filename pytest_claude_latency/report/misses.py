@@ -38,8 +38,8 @@ def tell_once(
         record = command([report for report, _, _ in alike], recorded_by_each)
         _say(first, explanation.text(record, tests=len(alike)))
         for report, other, _ in others:
-            head, *facts = other.body.split("\n")
-            elsewhere = [line for line in facts if line.startswith("  made at") and line not in explanation.body]
+            head, *lines = other.body.split("\n")
+            elsewhere = [line for line in lines if line.startswith("  made at") and line not in explanation.body]
             _say(report, "\n".join([head, *elsewhere, f"  cause     the same as that of {first.nodeid}"]))
 
 
