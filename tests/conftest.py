@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _without_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the key, gateway, proxy and CI variable of the machine: they must not decide what a test does."""
     for name in os.environ:
-        if name.startswith("ANTHROPIC_") or name.lower().endswith("_proxy") or name == "CI":
+        if name.startswith("ANTHROPIC_") or name.lower().endswith("_proxy") or name in ("CI", "GITHUB_ACTIONS"):
             monkeypatch.delenv(name)
 
 

@@ -129,3 +129,32 @@ class TestAll:
     outcomes = {test["nodeid"].rpartition("_")[2]: test["outcome"] for test in suite.report["tests"]}
 
     assert outcomes == {name: name for name in ("passed", "failed", "skipped", "xfailed", "xpassed", "error")}
+
+
+def test_a_broken_budget_is_an_annotation_in_github_actions(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite.write('@pytest.mark.latency_budget(ttft="1ms")\ndef test_it():\n    stream()\n')
+    suite.record()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(suite.path))
+
+    judged = suite.replay("--latency-budget")
+
+    judged.stdout.fnmatch_lines(
+        ["::error file=test_it.py,line=*,title=latency budget of test_it.py%3A%3Atest_it::ttft*"]
+    )
+    monkeypatch.setenv("GITHUB_ACTIONS", "")
+    suite.replay("--latency-budget").stdout.no_fnmatch_line("::error*")
+
+
+def test_a_miss_is_in_the_report_without_what_it_quotes(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    stream()\n")
+    suite.record()
+    suite.write("def test_it(claude_latency):\n    stream(prompt='the secret')\n")
+
+    suite.replay("--latency-report=a.html", "--latency-report=a.md")
+    suite.replay("--latency-report=b.md", "--latency-report-content")
+
+    assert "the secret" not in suite.path.joinpath("a.html").read_text("utf-8")
+    assert "no recorded answer fits" in suite.path.joinpath("a.html").read_text("utf-8")
+    assert "the secret" not in suite.path.joinpath("a.md").read_text("utf-8")
+    assert "the secret" in suite.path.joinpath("b.md").read_text("utf-8")

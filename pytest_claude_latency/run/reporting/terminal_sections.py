@@ -5,6 +5,8 @@ Each section is imported only where the run has something to show in it.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
@@ -25,6 +27,11 @@ def write_sections(
         from pytest_claude_latency.report import terminal
 
         terminal.write(end.summary(), terminalreporter)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            from pytest_claude_latency.report import github_annotations
+
+            for line in github_annotations.lines(end.summary(), session.config.rootpath):
+                terminalreporter.write_line(line)
     for line in end.fault_lines:
         terminalreporter.write_line(line)
     if session.settings.mode.records and end.results:
