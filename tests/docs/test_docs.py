@@ -225,6 +225,9 @@ def test_the_fallback_of_the_readme_takes_as_long_as_it_says_and_passes_when_men
     [
         ("docs/index.md", "docs/zh-CN/quick-start.md"),
         ("docs/reduce-latency.md", "docs/zh-CN/reduce-latency.md"),
+        ("docs/faults.md", "docs/zh-CN/faults.md"),
+        ("docs/simulation.md", "docs/zh-CN/simulation.md"),
+        ("docs/what-if.md", "docs/zh-CN/what-if.md"),
     ],
 )
 def test_a_translation_shows_the_same_code_commands_and_numbers(page: str, translation: str) -> None:
