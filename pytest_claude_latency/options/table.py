@@ -118,7 +118,7 @@ OPTIONS = (
     Option(
         "report",
         "FILE",
-        "write a report: .json, .html, .md, or FORMAT:FILE; may be given more than once",
+        "write a report: .html, .md, .json, trace.json, or FORMAT:FILE; may be given more than once",
         values.reports,
         (),
         ini=None,

@@ -10,17 +10,20 @@ from typing import Any
 from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.report import data
-from pytest_claude_latency.report.faces import html, markdown
+from pytest_claude_latency.report.faces import html, markdown, trace
 
 SUFFIXES: Mapping[str, str] = {".json": "json", ".html": "html", ".htm": "html", ".md": "markdown"}
-NAMES: Mapping[str, str] = {"json": "json", "html": "html", "markdown": "markdown", "md": "markdown"}
+NAMES: Mapping[str, str] = {"json": "json", "html": "html", "markdown": "markdown", "md": "markdown", "trace": "trace"}
 _RENDERERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "json": data.render,
     "html": html.render,
     "markdown": markdown.render,
+    "trace": trace.render,
 }
 _STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
-ACCEPTED = "a file that ends in .json, .html or .md, or FORMAT:FILE with json, html or markdown as FORMAT"
+ACCEPTED = (
+    "a file that ends in .trace.json, .json, .html or .md, or FORMAT:FILE with trace, json, html or markdown as FORMAT"
+)
 
 
 def parse_target(text: str) -> tuple[str, Path]:
@@ -33,6 +36,9 @@ def parse_target(text: str) -> tuple[str, Path]:
     # a colon may also be part of a path: one letter before it is the drive of a Windows path
     names_format = colon and len(name) > 1 and name.isalpha()
     form = NAMES.get(name.lower()) if names_format else SUFFIXES.get(Path(text).suffix.lower())
+    file_name = Path(text).name.lower()
+    if not names_format and (file_name == "trace.json" or file_name.endswith(".trace.json")):
+        form = "trace"
     if form is None or (names_format and not file):
         raise LimitError(f"{text!r} is not a report; accepted: {ACCEPTED}")
     return form, Path(file if names_format else text)

@@ -1,0 +1,109 @@
+"""The trace: a report in Chrome's trace format, for Perfetto and other viewers of traces.
+
+Each sample of a test is a process. Its first thread is the whole test along its critical path. Overlapping calls lie in
+lanes of their own: a viewer nests slices of one thread, and would draw a call that began later as a part of the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pytest_claude_latency.printable import printable, printable_json
+from pytest_claude_latency.report.faces.payload import NAMES, ON_CALLS, ON_TESTS, Payload, payload_of
+
+_PATH: Final = 1
+"""The thread of the critical path."""
+_LANES: Final = 10
+"""The thread of the first lane; the numbers in between are those of set-up calls and watched outputs."""
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Return the file: one event a line."""
+    payload = payload_of(report, report["summary"]["rows"])
+    texts = payload["t"]
+    events: list[dict[str, Any]] = []
+    process = 0
+    for row in payload["r"]:
+        for sample in row["s"]:
+            process += 1
+            name = texts[row["id"]] + (f", sample {sample['n']}" if len(row["s"]) > 1 else "")
+            events += _metadata(process, 0, "process_name", name)
+            # a viewer shows processes in this order: the worst first, as in all reports
+            events.append(_event("M", process, 0, "process_sort_index", args={"sort_index": process}))
+            events += _sample(process, sample, texts)
+    lines = ",\n".join(json.dumps(event, ensure_ascii=False) for event in events)
+    return printable_json(f'{{"displayTimeUnit": "ms", "traceEvents": [\n{lines}\n]}}') + "\n"
+
+
+def _sample(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    drawn = [budget for budget in sample["b"] if budget[6] >= 0]
+    if sample["p"]:
+        yield from _metadata(process, _PATH, "thread_name", "whole test, by its critical path")
+        yield from _parts(process, _PATH, sample["o"], sample["p"])
+        for budget in drawn:
+            if texts[budget[0]] in ON_TESTS:
+                yield _limit(process, _PATH, sample["o"] + budget[6], budget, texts)
+    ends: list[int] = []
+    for place, call in enumerate(sample["c"], 1):
+        start, over = call[2], call[2] + (call[6] or 0)
+        # the first lane that is free again
+        lane = next((lane for lane, end in enumerate(ends) if end <= start), len(ends))
+        if lane == len(ends):
+            ends.append(0)
+            yield from _metadata(process, _LANES + lane, "thread_name", f"calls, lane {lane + 1}")
+        ends[lane] = max(over, start + 1)
+        thread = _LANES + lane
+        facts = {
+            "model": texts[call[0]],
+            "made at": texts[call[1]],
+            "prompt tokens": call[7],
+            "output tokens": call[8],
+            "ended": texts[call[9]],
+        }
+        facts = {name: value for name, value in facts.items() if value not in ("", None)}
+        title = f"call {place} · {texts[call[0]]}"
+        yield _event("X", process, thread, title, ts=start, dur=over - start, cat="call", args=facts)
+        yield from _parts(process, thread, start, call[10])
+        for budget in drawn:
+            if texts[budget[0]].partition(" ")[0] in ON_CALLS and budget[5] in (0, place):
+                yield _limit(process, thread, start + budget[6], budget, texts)
+    yield from _others(process, sample, texts)
+
+
+def _others(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield set-up calls and watched outputs, each in its own thread: they may overlap all others."""
+    thread = _LANES + len(sample["c"])
+    for place, call in enumerate(sample.get("u", ()), 1):
+        thread += 1
+        yield from _metadata(process, thread, "thread_name", f"set-up call {place} · {texts[call[0]]}")
+        yield from _parts(process, thread, call[2], call[10])
+    for place, (first, last) in enumerate(sample.get("w", ()), 1):
+        thread += 1
+        yield from _metadata(process, thread, "thread_name", f"watched output {place}")
+        if last is not None:
+            yield _event("X", process, thread, f"watched output {place}", ts=0, dur=last, cat="watched")
+        if first is not None:
+            yield _event("i", process, thread, "first text", ts=first, s="t", cat="watched")
+
+
+def _parts(process: int, thread: int, since: int, segments: Sequence[int]) -> Iterator[dict[str, Any]]:
+    start = 0
+    for part, until in zip(segments[::2], segments[1::2], strict=True):
+        yield _event("X", process, thread, NAMES[part], ts=since + start, dur=until - start, cat="part")
+        start = until
+
+
+def _limit(process: int, thread: int, at: int, budget: Sequence[Any], texts: Sequence[str]) -> dict[str, Any]:
+    name, limit, measured, verdict, origin = (texts[place] for place in budget[:5])
+    facts = {"measured": measured, "verdict": verdict, "set by": origin}
+    return _event("i", process, thread, f"{name} {limit}", ts=at, s="t", cat="budget", args=facts)
+
+
+def _metadata(process: int, thread: int, kind: str, name: str) -> Iterator[dict[str, Any]]:
+    yield _event("M", process, thread, kind, args={"name": printable(name)})
+
+
+def _event(phase: str, process: int, thread: int, name: str, **more: Any) -> dict[str, Any]:
+    return {"ph": phase, "pid": process, "tid": thread, "name": name, **more}
