@@ -73,6 +73,8 @@ def show(span: Nanoseconds) -> str:
 
 
 def exact(span: Nanoseconds) -> str:
-    """Return the shortest text that `parse` reads back as this span: `"800ms"`, `"1.5s"`, `"3s"`."""
+    """Return the shortest text that `parse` reads back as this span: `"800ms"`, `"1.5s"`, `"2min"`."""
     unit, size = ("s", SECOND) if span >= SECOND else ("ms", MILLISECOND)
+    if span > 60 * SECOND:  # "60s" is read at a glance, "3600s" is not
+        unit, size = next(((unit, _UNITS[unit]) for unit in ("h", "min") if span % _UNITS[unit] == 0), (unit, size))
     return f"{Decimal(span) / size:f}{unit}"

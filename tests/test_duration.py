@@ -98,7 +98,16 @@ def test_durations_are_shown_as_people_read_them(span: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("span", "text"), [(800_000_000, "800ms"), (1_500_000_000, "1.5s"), (3_000_000_000, "3s"), (120 * 10**9, "120s")]
+    ("span", "text"),
+    [
+        (800_000_000, "800ms"),
+        (1_500_000_000, "1.5s"),
+        (3_000_000_000, "3s"),
+        (60 * 10**9, "60s"),
+        (120 * 10**9, "2min"),
+        (90 * 10**9, "90s"),
+        (7200 * 10**9, "2h"),
+    ],
 )
 def test_an_exact_duration_has_no_digit_too_many(span: int, text: str) -> None:
     assert duration.exact(span) == text

@@ -90,7 +90,7 @@ class TestIt(unittest.IsolatedAsyncioTestCase):
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["elapsed was 360?.*s, 180?.*s over the budget of 1800s"])
+    result.stdout.fnmatch_lines(["elapsed was 360?.*s, 180?.*s over the budget of 30min"])
 
 
 OUTCOMES = """
