@@ -68,10 +68,18 @@ class Interception:
         Raises:
             InterceptionError: one does not; nothing has been sent.
         """
-        if self._unsupported:
-            raise InterceptionError(self._unsupported[0])
+        self.require_supported()
         for door in self._doors:
             door.prove()
+
+    def require_supported(self) -> None:
+        """Make sure that each library that is loaded has a door.
+
+        Raises:
+            InterceptionError: one has none.
+        """
+        if self._unsupported:
+            raise InterceptionError(self._unsupported[0])
 
     def _open(self, module: ModuleType) -> None:
         if any(door.name == module.__name__ for door in self._doors):

@@ -86,7 +86,7 @@ _REQUIRED: Final[dict[str, tuple[str, dict[str, tuple[str, ...]]]]] = {
 """For each package: the versions that were tried, and the names by module."""
 
 _MISSING: Final = (
-    "{package} {version} has no {names}, which this plugin needs; supported: {supported}. Nothing was patched or sent; "
+    "{package} {version} has no {names}, which this plugin needs; supported: {supported}. Nothing was patched; "
     "install a supported version, or a newer pytest-claude-latency"
 )
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, NoReturn, final
 
 from pytest_claude_latency import virtual_time
+from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http.guard import names
 from pytest_claude_latency.measurement.processes.shared_page import SharedPage, Shown, guard_when_shown, tell_of_forks
 from pytest_claude_latency.settings import Pace, Settings
@@ -118,8 +119,15 @@ class CurrentMeasurement:
         measurement.leave()
         self._measurement = None
         self._page.clear()
-        if self._interception is not None:
-            self._interception.forget()
+        if self._interception is None or self._sdk is None:
+            return
+        self._interception.forget()
+        # It was not there when the test began. What it sent in the test met only the guard.
+        try:
+            self._interception.require_supported()
+            self._sdk.prove()
+        except InterceptionError as error:
+            self._warn(f"{measurement.name} loaded a library that cannot be intercepted: {error}")
 
     @contextmanager
     def during(self, inner: Measurement) -> Iterator[None]:

@@ -214,3 +214,16 @@ def test_it():
     (recording,) = web.recordings()
     client = f"requests {version('requests')}"
     assert f'"client": "{client}"' in (web.path / recording).read_text()
+
+
+@pytest.mark.slow
+def test_a_version_without_its_seam_that_a_test_loads_is_told_at_the_end(suite: Suite) -> None:
+    suite.write("def test_it(claude_latency):\n    import urllib3\n")
+    (suite.path / "urllib3.py").write_text("")
+
+    result = suite.pytester.runpytest_subprocess()
+
+    result.assert_outcomes(passed=1)
+    told = " ".join(result.stdout.str().split())
+    assert "test_it.py::test_it loaded a library that cannot be intercepted: urllib3 " in told
+    assert "more names, which this plugin needs; supported: urllib3 1.26 to " in told
