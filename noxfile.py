@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import nox
@@ -39,6 +40,11 @@ CLIENTS = {
     ],
 }
 """What the environment of each client library needs; the tests are in `tests/clients/test_NAME.py`."""
+
+PATCHED = ("anthropic", "httpx", "respx", "aiohttp", "urllib3", "botocore", "pytest", "pytest-asyncio", "trio", "anyio")
+"""The packages whose private names are used, or whose hooks are."""
+LICENCES = ("Apache", "BSD", "MIT", "MPL", "Mozilla Public License 2.0", "PSF", "Python Software Foundation", "ISC")
+"""What a dependency may be licensed under: none of these asks anything of the programs that use it."""
 
 README_COMMAND = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -140,6 +146,40 @@ def patchers(session: nox.Session, patcher: str) -> None:
     """Test a library that patches the whole process, in an environment of its own."""
     session.install("--editable", ".[test]", patcher)
     session.run("python", "-m", "pytest", "-k", patcher, "tests/virtual_time/test_greenlets.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS[-2])
+def prereleases(session: nox.Session) -> None:
+    """Run the tests with the newest releases of everything that is patched, those that are still tried out included."""
+    session.install("--editable", ".[test]")
+    session.install("--upgrade", "--pre", *PATCHED)
+    session.run("python", "-m", "pip", "list", "--format=freeze")
+    session.env["PROPERTY_TESTS"] = "again"
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "", *session.posargs)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Check what the package brings along: known vulnerabilities, and licences."""
+    session.install(".", "pip-audit", "pip-licenses")
+    session.run("pip-audit", "--local", "--skip-editable")
+    session.run("pip-licenses", "--from=mixed", "--partial-match", f"--allow-only={';'.join(LICENCES)}")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the distributions twice: both times they have the same bytes, whose hashes are printed."""
+    session.install("build")
+    hashes = []
+    for _ in range(2):
+        folder = Path(session.create_tmp(), "dist")
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run("python", "-m", "build", "--outdir", str(folder), env={"SOURCE_DATE_EPOCH": "1767225600"})
+        hashes.append({path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())})
+    if hashes[0] != hashes[1]:
+        session.error(f"two builds differ: {hashes}")
+    for name, digest in hashes[0].items():
+        session.log(f"sha256 {digest}  {name}")
 
 
 @nox.session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import anthropic._base_client
 import botocore.signers
@@ -95,3 +96,14 @@ def test_a_botocore_without_its_seam_is_told_when_it_is_proved(monkeypatch: pyte
             patches.prove()
     finally:
         patches.stop()
+
+
+@pytest.mark.parametrize("package", required_names._REQUIRED)
+def test_the_table_of_the_documentation_has_all_names(package: str) -> None:
+    page = Path(__file__).parents[2] / "docs" / "architecture.md"
+    supported, modules = required_names._REQUIRED[package]
+
+    (row,) = [line for line in page.read_text("utf-8").splitlines() if line.startswith(f"| {supported} |")]
+
+    listed = "; ".join(f"`{module}`: {', '.join(f'`{name}`' for name in names)}" for module, names in modules.items())
+    assert row == f"| {supported} | {listed} |"
