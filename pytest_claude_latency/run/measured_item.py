@@ -85,7 +85,7 @@ class MeasuredItem:
         if unmet := item_checks.unmet_fault(self._test):
             # as for a recording: an error of a marker, and of the option no more than that it does not apply
             fault = self._test.identity.fault
-            raise (pytest.skip if fault is not None and fault.option else pytest.fail).Exception(unmet)
+            raise pytest.skip.Exception(unmet) if fault is not None and fault.option else Failure(unmet)
         judgements, failures = self._outcome.judgements, []
         try:
             judge_outputs(self.latency)

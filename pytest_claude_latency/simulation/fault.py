@@ -115,6 +115,12 @@ class FaultOfCalls(Fault):
     spans: ClassVar[tuple[str, ...]] = ()
     """The arguments that are durations."""
 
+    def __new__(cls, *args: object, **_: object) -> FaultOfCalls:
+        """Refuse arguments without a name, and say so: a fault without parentheses is called with the test."""
+        if args:
+            raise TypeError(f"{cls.__name__} takes its arguments by name: write {cls.__name__}(), with parentheses")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         """Refuse what is not understood, where it is written and not only where it is used."""
         if self.call is not None and not is_count(self.call):

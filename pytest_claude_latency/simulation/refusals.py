@@ -70,7 +70,12 @@ _GOOGLE: Final[dict[int, tuple[str, str]]] = {
 """What Vertex itself says. All other errors it hands on as Anthropic's API has them."""
 
 _USUAL_WAIT: Nanoseconds = 30 * SECOND
-_LIMITS: Final = (("requests", 50, 0), ("input-tokens", 50_000, 50_000), ("output-tokens", 10_000, 10_000))
+_LIMITS: Final = (
+    ("requests", 50, 0),
+    ("input-tokens", 50_000, 50_000),
+    ("output-tokens", 10_000, 10_000),
+    ("tokens", 60_000, 60_000),
+)
 """What is limited, how much of it there is in a minute, and how much is left when the requests are used up."""
 _EVENT: Final = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)", re.DOTALL)
 _RETRIED: Final = frozenset({408, 409, RATE_LIMITED})
@@ -132,8 +137,9 @@ def error_event(exchange: Exchange, status: int = OVERLOADED) -> bytes:
         return aws_frame({**headers, ":message-type": "exception"}, _json({"message": words}))
     if form_of(exchange.request) == "chat":
         return b"data: " + _json(_in_chat_form(name, text)) + b"\n\n"
-    body = {"type": "error", "error": {"details": None, "type": name, "message": text}}
-    return b"event: error\ndata: " + _json(body) + b"\n\n"
+    error = {"details": None, "type": name, "message": text}
+    # with the space in front of the last brace that the API sends
+    return b'event: error\ndata: {"type":"error","error":' + _json(error) + b" }\n\n"
 
 
 def malformed_event(exchange: Exchange) -> bytes:

@@ -157,7 +157,7 @@ def test_a_rate_limit_has_the_headers_and_the_body_of_the_api() -> None:
     assert told["anthropic-ratelimit-requests-limit"] == "50"
     assert told["anthropic-ratelimit-requests-remaining"] == "0"
     assert told["anthropic-ratelimit-requests-reset"] == "2026-11-22T11:31:00Z"
-    assert set(told) >= {f"anthropic-ratelimit-{kind}-tokens-limit" for kind in ("input", "output")}
+    assert set(told) >= {f"anthropic-ratelimit-{kind}-limit" for kind in ("input-tokens", "output-tokens", "tokens")}
     assert body(fault)["type"] == "error"
     assert body(fault)["error"]["type"] == "rate_limit_error"
     assert body(fault)["request_id"] == told["request-id"]
@@ -281,6 +281,13 @@ def test_an_error_in_mid_stream_has_the_form_of_the_stream(exchange: Exchange, n
     (fault,) = injected(overloaded_midstream(after=1), recording(exchange))
 
     assert (len(read(fault).deltas), read(fault).error) == (1, name)
+
+
+def test_an_overload_in_mid_stream_has_the_bytes_that_the_api_sends() -> None:
+    (fault,) = injected(overloaded_midstream(after=1))
+
+    error = b'{"details":null,"type":"overloaded_error","message":"Overloaded"}'
+    assert fault.chunks[-1].data == b'event: error\ndata: {"type":"error","error":' + error + b" }\n\n"
 
 
 def test_frames_of_aws_are_what_botocore_reads() -> None:
