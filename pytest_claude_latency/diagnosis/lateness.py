@@ -21,7 +21,7 @@ Span: TypeAlias = tuple[Nanoseconds, Nanoseconds]
 
 _AT_ONCE: Final = 20 * MILLISECOND
 """How soon after a hold a part was taken that may have come during it: in the first turn of the loop."""
-_READ: Final = 5 * MILLISECOND
+_READ: Final = 10 * MILLISECOND
 """The same for a program that reads again: what is there already is read at once."""
 _LEAST_GAP: Final = 200 * MILLISECOND
 _SAME: Final = 0.8

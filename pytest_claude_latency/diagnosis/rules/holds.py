@@ -103,11 +103,11 @@ def slow_consumer(trace: Trace) -> Finding | None:
     last = worst.attempts[-1]
     # Computing takes no time in a replay: it is the recording that holds it.
     is_in_recording = any(chunk.late for chunk in (last.recorded or last).chunks)
+    when = " while it was recorded" if is_in_recording and not where else ""
     return Finding(
         rule="slow-consumer",
-        fact=f"the program took {number_of(len(spans), 'part')} of {trace.name(worst)} late, so it took "
+        fact=f"the program took {number_of(len(spans), 'part')} of {trace.name(worst)} late{when}, so it took "
         f"{duration.show(late[worst.number])} longer than the answer: {duration.show(worst.breakdown.total)}{where}"
-        + (", while it was recorded" if is_in_recording and not where else "")
         + trace.and_others(calls),
         remedy="read the answer as it comes, and do the rest in another task or thread"
         + ("; then record again" if is_in_recording else ""),
