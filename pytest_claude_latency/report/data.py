@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import Any, Final
 
 from pytest_claude_latency.budgets.judgement import Judgement
-from pytest_claude_latency.metrics.call_text import describe, names_of
 from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.metric import METRICS, json_number
 from pytest_claude_latency.metrics.percentiles import percentile, rank_interval
@@ -135,8 +134,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "counts": counts(summary),
         "not_judged": not_judged(summary),
         "tests": len(rows),
-        "broken": sum(row.verdict == "broken" for row in rows),
-        "failing": sum(row.urgency[0] == 0 or _is_failed(row) for row in rows),
+        "failing": sum(map(_fails, rows)),
         "table": {
             "headers": list(content.headers),
             "cells": [list(cells[row.nodeid]) for row in rows],
@@ -159,12 +157,11 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "nodeid": row.nodeid,
         "verdict": row.verdict,
-        "fails": row.verdict == "broken" or _is_failed(row),
+        "fails": _fails(row),
         "samples": len(row.samples),
         # the sample that a reader is to see first
         "shown": shown.sample,
         "models": sorted({printable(call.model) for call in calls if call.model}),
-        "kinds": [list(pair) for pair in zip(names_of(shown.calls), map(describe, shown.calls), strict=True)],
         "calls": row.calls,
         "output_tokens": row.output_tokens,
         "share": None if share in (0.0, float("inf")) else round(share, 4),
@@ -173,10 +170,12 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _is_failed(row: Row) -> bool:
-    """Return whether a test failed by itself, or against a baseline."""
-    return any(sample.outcome in ("failed", "error") for sample in row.samples) or any(
-        verdict.fails for verdict in row.run_verdicts
+def _fails(row: Row) -> bool:
+    """Return whether a test broke its budget, failed by itself or against a baseline."""
+    return (
+        row.verdict == "broken"
+        or any(sample.outcome in ("failed", "error") for sample in row.samples)
+        or any(verdict.fails for verdict in row.run_verdicts)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
@@ -122,6 +123,10 @@ class Suite:
     def report(self) -> dict[str, Any]:
         """Return the JSON report of the last run."""
         report: dict[str, Any] = json.loads((self.path / "report.json").read_text())
+        if find_spec("jsonschema") is not None:
+            from tests.support.report_schema import assert_fits
+
+            assert_fits(report)
         return report
 
     def test(self, name: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     """Return the page of a report's data."""
     summary, payload = report["summary"], payload_of(report, report["summary"]["rows"])
     rows = list(_rows(summary, payload))
-    failing = sum(row["fails"] for row in summary["rows"])
+    failing = summary["failing"]
     styles, script = _file("page.css"), _file("page.js")
     shown = sorted({part for row in payload["r"] for sample in row["s"] for part in _parts_in(sample)})
     text: str = _template().render(

@@ -77,7 +77,7 @@ def _sections(report: Mapping[str, Any]) -> Iterator[str]:
 
 def verdict_of(summary: Mapping[str, Any]) -> str:
     """Return the verdict on a run in a few words."""
-    failing = sum(row["fails"] for row in summary["rows"])
+    failing = summary["failing"]
     if not summary["tests"]:
         return "no latency tests"
     return f"{failing} of {number_of(summary['tests'], 'test')} failed" if failing else "passed"
