@@ -33,10 +33,9 @@ def truncated_as_whole(trace: Trace) -> Finding | None:
     if not calls:
         return None
     first = calls[0]
-    passed_on = next(
-        (later for later in trace.calls if later.sent >= first.over and first.text and _holds(later, first.text)),
-        None,
-    )
+    text = json.dumps(first.text)[1:-1]  # escaped as the later body is below, whatever the client does
+    later = [call for call in trace.calls if call.sent >= first.over]
+    passed_on = next((call for call in later if text and text in json.dumps(call.body)), None)
     then = "the program did not ask again" if passed_on is None else f"call {passed_on.number} sent on what had come"
     return Finding(
         rule="truncated-as-whole",
@@ -127,11 +126,6 @@ def _is_asked_again(trace: Trace, call: PromptCall) -> bool:
         other is not call and other.sent >= call.sent and other.attempts[0].request.content == content
         for other in trace.calls
     )
-
-
-def _holds(call: PromptCall, text: str) -> bool:
-    # both escaped in one way, whatever the client does
-    return json.dumps(text)[1:-1] in json.dumps(call.body)
 
 
 def _endured(call: PromptCall) -> Iterator[Nanoseconds]:
