@@ -6,6 +6,8 @@ next to nothing and pulls in neither the SDK nor an HTTP library.
 
 from __future__ import annotations
 
+import sys
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,11 @@ _HOMES = {
     "Recording": "cassettes.recording",
     "play": "measurement.play",
 }
+
+# pytester ends a run in its own process by forgetting what that run had imported. The functions that virtual time has
+# replaced stay, and belong to the package as it was then: a second one beside it would not know who lives in which
+# world, and its latency tests would wait for real. `sys.modules` is asked again after this module has run.
+sys.modules.update(getattr(time.monotonic, "modules", {}))
 
 
 def __getattr__(name: str) -> Any:

@@ -63,18 +63,16 @@ def install() -> None:
 
     A program that has copied `time.sleep` before would keep the unpatched function for good.
     """
-    if not time_module.install():
-        return
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forget_worlds)
-    conditions.install(time.monotonic)
-    threads.install()
-    raw_threads.install()
-    plain_locks.install()
-    signals.install_kill()
-    import_hook.on_import(
-        dict.fromkeys(_PATCHES, _patch), surroundings={"_time_machine": time_travel.machines_functions}
-    )
+    if time_module.install():
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_forget_worlds)
+        conditions.install(time.monotonic)
+        threads.install()
+        raw_threads.install()
+        plain_locks.install()
+        signals.install_kill()
+    # Each time: pytester takes the hook out again at the end of a run in its own process that has put it in.
+    _WATCHER.watch()
 
 
 def _forget_worlds() -> None:
@@ -110,3 +108,8 @@ def _patch(module: ModuleType) -> None:
     """Patch a module that has just been imported."""
     path, _, function = _PATCHES[module.__name__].rpartition(".")
     getattr(import_module(f"{__name__}.patches.{path}"), function)(module)
+
+
+_WATCHER = import_hook.Watcher(
+    dict.fromkeys(_PATCHES, _patch), surroundings={"_time_machine": time_travel.machines_functions}
+)

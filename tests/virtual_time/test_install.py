@@ -164,3 +164,34 @@ def test_background_threads_of_libraries_see_real_time(world: virtual_time.World
 
     assert scope["worlds"] == [None]
     assert world.clock.now() == 0
+
+
+def test_runs_of_pytester_in_a_process_without_the_plugin_share_one_virtual_time(pytester: pytest.Pytester) -> None:
+    waits = """
+        import pytest
+
+        @pytest.mark.latency_budget(calls=0)
+        def test_in_a_pool():
+            import time
+            from concurrent.futures import ThreadPoolExecutor
+            began = time.monotonic()
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(time.sleep, [1800] * 4))
+            assert 3600 <= time.monotonic() - began < 3601
+    """
+    pytester.makepyfile(
+        f"""
+        import textwrap
+        pytest_plugins = "pytester"
+
+        def test_it(pytester):
+            pytester.makepyfile(test_inner=textwrap.dedent({waits!r}))
+            pytester.runpytest_inprocess().assert_outcomes(passed=1)
+            import concurrent.futures.thread  # forgotten at the end of the run, and now without the hook
+            pytester.runpytest_inprocess().assert_outcomes(passed=1)
+        """
+    )
+
+    result = pytester.runpytest_subprocess("-p", "no:claude_latency", timeout=120)
+
+    result.assert_outcomes(passed=1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+
+from pytest_claude_latency.virtual_time.watch import thread_frames
 
 WORK = """
 import threading, time
@@ -44,3 +48,19 @@ def test_a_world_beside_subinterpreters_goes_on() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout.strip()) == (0, "left"), done.stderr
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_no_garbage_is_collected_while_the_interpreter_lists_its_threads(
+    monkeypatch: pytest.MonkeyPatch, enabled: bool
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(gc, "isenabled", lambda: enabled)
+    monkeypatch.setattr(gc, "disable", lambda: asked.append(False))
+    monkeypatch.setattr(gc, "enable", lambda: asked.append(True))
+    monkeypatch.setattr(sys, "_current_frames", lambda: {1: asked.copy()})
+
+    frames: Any = thread_frames.frames()
+
+    assert frames is None or frames == {1: [False]}
+    assert asked in ([False, True] if enabled else [False], [])

@@ -24,6 +24,16 @@ from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import TRAVELS, get_ident, monotonic_ns, time_ns
 
+_PACKAGE = sys.modules[__name__.partition(".")[0]]
+
+
+def _below(package: ModuleType) -> Iterator[tuple[str, ModuleType]]:
+    """Return a module, and those below it that were imported, by their names."""
+    yield package.__name__, package
+    for name, value in tuple(vars(package).items()):
+        if isinstance(value, ModuleType) and value.__name__ == f"{package.__name__}.{name}":
+            yield from _below(value)
+
 
 class TimeFunction:
     """Stands in place of one function of the `time` module, which it keeps as `machine`."""
@@ -33,6 +43,11 @@ class TimeFunction:
         self.__name__ = self.__qualname__ = function.__name__
         self.__doc__ = function.__doc__
         self.__module__ = "time"
+
+    @property
+    def modules(self) -> dict[str, ModuleType]:
+        """The modules of this package, also where `sys.modules` has forgotten them."""
+        return dict(_below(_PACKAGE))
 
     def __reduce__(self) -> str:
         return self.__name__  # pickled by name, as the function is

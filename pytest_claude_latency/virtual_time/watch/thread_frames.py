@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import FrameType
 
@@ -9,11 +10,24 @@ from types import FrameType
 _SUBINTERPRETERS = ("_interpreters", "_xxsubinterpreters")
 
 
-def frame_of(ident: int) -> FrameType | None:
-    """Return the frame that a thread executes; None if it has none, or where looking is not safe."""
+def frames() -> dict[int, FrameType] | None:
+    """Return the frame that each thread executes, by Python's identifiers; None where looking is not safe."""
     # `sys._current_frames` also reads the frames of subinterpreters. Since Python 3.12 these run on locks of their own,
     # so they change meanwhile, which aborts the process. Asked is whether the program could make one, and not whether
     # there is one: another thread may make it between the answer and the look.
     if sys.version_info >= (3, 12) and any(name in sys.modules for name in _SUBINTERPRETERS):
         return None
-    return sys._current_frames().get(ident)
+    # Up to Python 3.12.1 it may collect garbage while it holds the lock of the list of threads. If a finalizer then
+    # lets another thread run, and that one begins or ends a thread, both wait for ever.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
+
+
+def frame_of(ident: int) -> FrameType | None:
+    """Return the frame that a thread executes; None if it has none, or where looking is not safe."""
+    return (frames() or {}).get(ident)

@@ -23,6 +23,7 @@ from pytest_claude_latency.virtual_time.watch import (
     deadlock,
     main_thread_signal,
     thread_count,
+    thread_frames,
     thread_state,
 )
 from pytest_claude_latency.virtual_time.watch.bystanders import Bystanders
@@ -178,9 +179,9 @@ class WatchDog:
         Where a thread was not started through Python's patched functions, nothing else tells of its end.
         """
         borrowed = [ident for ident, member in tuple(MEMBERS.items()) if member.borrowed_through is not None]
-        alive = sys._current_frames() if borrowed else {}
+        alive = thread_frames.frames() if borrowed else None
         for ident in borrowed:
-            if ident not in alive and MEMBERS[ident].world is self._world:
+            if alive is not None and ident not in alive and MEMBERS[ident].world is self._world:
                 dismiss(ident)
 
     def _look_at(self, members: list[Member], now: Nanoseconds) -> None:
