@@ -35,15 +35,11 @@ def spellings(text: str, depth: int = 0) -> Iterator[str]:
 def _text_of(encoded: str) -> str | None:
     """Return the text that base64 stands for; None if it stands for no text."""
     digits = encoded.rstrip("=").replace("-", "+").replace("_", "/")
+    digits = digits[:-1] if len(digits) % 4 == 1 else digits  # one digit more than fits is no byte
     try:
-        data = b64decode(digits[: len(digits) // 4 * 4] + _rest(digits))
+        data = b64decode(digits + "=" * (-len(digits) % 4))
     except (ValueError, Error):
         return None
     text = data.decode(errors="replace").replace("\x00", "")
     unusual = sum(not (char.isprintable() or char in "\n\r\t") or char == "\ufffd" for char in text[:200])
     return text if unusual <= 1 else None
-
-
-def _rest(digits: str) -> str:
-    rest = len(digits) % 4
-    return "" if rest < 2 else digits[-rest:] + "=" * (4 - rest)
