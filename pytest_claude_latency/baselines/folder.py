@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_claude_latency.baselines.baseline import Baseline, old_file
-from pytest_claude_latency.errors import BaselineError, LatencyError
+from pytest_claude_latency.errors import BaselineError, LatencyError, NotUnderstoodError
 
 FOLDER = ".latency"
 SUFFIX = ".jsonl"
@@ -32,7 +32,7 @@ def path_of(root: Path, name: str) -> Path:
         LatencyError: it is not a name.
     """
     if not _NAME.fullmatch(name):
-        raise LatencyError(f'{name!r} is not a name of a baseline; accepted: letters, digits, "_", "-" and "."')
+        raise NotUnderstoodError(f'{name!r} is not a name of a baseline; accepted: letters, digits, "_", "-" and "."')
     return root / FOLDER / f"{name}{SUFFIX}"
 
 
