@@ -77,6 +77,20 @@ class RunVerdict:
         return {"nodeid": self.nodeid, "name": self.name} | dict(self.facts) | {"verdict": self.verdict}
 
 
+def settled(samples: Sequence[TestResult], *, most: int | None) -> str | None:
+    """Return why a test needs no more samples, where it ends at its verdict; `None` if it needs one."""
+    number = len(samples)
+    if any(sample.incomplete for sample in samples):
+        # Its percentiles are not judged, however many more there are.
+        return f"not judged any more: a sample among the first {number} ended before it was done"
+    verdicts = on_percentiles(samples, judged=True, strict=False, most=most)
+    is_open = any(percentile.verdict not in ("kept", "broken") for percentile in verdicts)
+    # A limit on every sample is settled only by one that breaks it.
+    if is_open or not (verdicts or any(sample.outcome == "failed" for sample in samples)):
+        return None
+    return f"settled after {number_of(number, 'sample')}"
+
+
 def on_percentiles(
     results: Iterable[TestResult], *, judged: bool, strict: bool, most: int | None = None
 ) -> list[RunVerdict]:

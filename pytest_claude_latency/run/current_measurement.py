@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from pytest_claude_latency.messages_api.exchange import Request
 
 
+def replay_clock(settings: Settings) -> Clock:
+    """Return a new clock for a replay: virtual, unless the run asks for real waits."""
+    return VirtualClock() if settings.pace is Pace.VIRTUAL else WallClock()
+
+
 @final
 class CurrentMeasurement:
     """The measurement that is under way in this process, if any.
@@ -59,8 +64,7 @@ class CurrentMeasurement:
             InterceptionError: it is not live.
         """
         if self._interception is None:
-            # Not at plugin load: this imports the SDK and its HTTP library, which a run without latency tests never
-            # needs.
+            # Not at plugin load: a run without latency tests never needs the SDK and its HTTP library.
             from pytest_claude_latency.http.changes.sdk import SDKPatches
             from pytest_claude_latency.http.interception import Interception
             from pytest_claude_latency.measurement import carriers
@@ -103,10 +107,6 @@ class CurrentMeasurement:
     def credential_missing(self) -> bool:
         """Whether a live client without a key wanted to call the API since the current test began."""
         return self._credential_missing
-
-    def replay_clock(self) -> Clock:
-        """Return a new clock for a replay: virtual, unless the run asks for real waits."""
-        return VirtualClock() if self._settings.pace is Pace.VIRTUAL else WallClock()
 
     def begin(self, measurement: Measurement) -> None:
         """Send every request to the measurement of a test that begins."""

@@ -26,6 +26,7 @@ from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.results.result import MADE_UP
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.cassette_file import CassetteFile, cassette_file_of, own_file_of
+from pytest_claude_latency.run.current_measurement import replay_clock
 from pytest_claude_latency.run.session import CALLS_API, Session
 from pytest_claude_latency.settings import Date, Mode, Settings
 from pytest_claude_latency.simulation.profiles import shipped
@@ -91,7 +92,7 @@ class LatencyTest:
             source: Source = file.source(recording, marker.rules)
             if recording is None and answers and identity.variant is None:
                 source = MadeUpAnswers(answers, session.settings.profiles or shipped(), file.command)
-            clock = session.current.replay_clock()
+            clock = replay_clock(session.settings)
             measurement = Measurement(item.nodeid, clock, source, date, variant=identity.variant, root=root)
         else:
             session.current.warm_up_sdk()

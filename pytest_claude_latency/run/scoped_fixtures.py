@@ -28,6 +28,7 @@ from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.cassette_file import CassetteFile
+from pytest_claude_latency.run.current_measurement import replay_clock
 from pytest_claude_latency.run.item_checks import loaded_mocks
 from pytest_claude_latency.run.session import Failure, Session
 from pytest_claude_latency.virtual_time.clock import WallClock
@@ -106,7 +107,7 @@ class _MeasuredFixture:
             if recording is not None:
                 recording, date = on_the_calendar(recording, date)
             source = file.source(recording, Rules())
-            self._measurement = Measurement(file.subject, session.current.replay_clock(), source, date, root=root)
+            self._measurement = Measurement(file.subject, replay_clock(session.settings), source, date, root=root)
         else:
             session.current.warm_up_sdk()
             self._measurement = Measurement(file.subject, WallClock(), LiveSource(), root=root)

@@ -13,7 +13,6 @@ import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS
 from pytest_claude_latency.errors import FileError, LatencyError
-from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
@@ -88,20 +87,10 @@ class EndOfRun:
         """Return why no further sample of a test is needed; `None` if one is."""
         from pytest_claude_latency.results import verdict
 
+        if not self._session.settings.is_sequential:
+            return None
         samples = [result for (test, _), result in self._results.items() if test == nodeid]
-        if not samples or not self._session.settings.is_sequential:
-            return None
-        number = len(samples)
-        if any(sample.incomplete for sample in samples):
-            # Its percentiles are not judged, however many more there are.
-            return f"not judged any more: a sample among the first {number} ended before it was done"
-        settings = self._session.settings
-        verdicts = verdict.on_percentiles(samples, judged=True, strict=False, most=settings.samples)
-        is_open = any(percentile.verdict not in ("kept", "broken") for percentile in verdicts)
-        # A limit on every sample is settled only by one that breaks it.
-        if is_open or not (verdicts or any(sample.outcome == "failed" for sample in samples)):
-            return None
-        return f"settled after {number_of(number, 'sample')}"
+        return verdict.settled(samples, most=self._session.settings.samples)
 
     def conclude(self, pytest_session: pytest.Session, *, interrupted: bool = False) -> None:
         """Reach the verdicts that need all samples of a test, and report those that fail the run.
@@ -175,15 +164,7 @@ class EndOfRun:
             return []
         from pytest_claude_latency.run.reporting import faults
 
-        settings = self._session.settings
-        # Only a replay tries them: a run that records changes the recordings that they are put into.
-        is_asked = settings.runs_faults and not settings.mode.records
-        given = [fault.text() for fault in settings.faults] if is_asked else []
-        lines = faults.lines(given, self.results, counts.not_applying)
-        if counts.left_out:
-            is_saved, records = settings.save is not None, settings.mode.records
-            lines.append(faults.left_out(len(counts.left_out), is_saved=is_saved, records=records))
-        return lines
+        return faults.of_run(self._session.settings, counts, self.results)
 
     def summary(self) -> Summary:
         """Return what reports show of the run."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from pytest_claude_latency.collection.fault_counts import FaultCounts
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.results.result import TestResult
+from pytest_claude_latency.settings import Settings
 
 LEFT_OUT: Final = "{items} did not run: a fault is put into a recording, so it needs {needs}"
 NEEDS_REPLAY: Final = "a replay, or a run that records without -n"
@@ -21,6 +23,17 @@ NOT_APPLYING: Final = "it does not apply to {count}"
 DID_NOT_SURVIVE: Final = "  did not survive it: {nodeid}"
 
 _FAILED: Final = frozenset({"failed", "error"})
+
+
+def of_run(settings: Settings, counts: FaultCounts, results: Collection[TestResult]) -> list[str]:
+    """Return what to say of the faults of the option at the end of a run."""
+    # Only a replay tries them: a run that records changes the recordings that they are put into.
+    is_asked = settings.runs_faults and not settings.mode.records
+    given = [fault.text() for fault in settings.faults] if is_asked else []
+    told = lines(given, results, counts.not_applying)
+    if counts.left_out:
+        told.append(left_out(len(counts.left_out), is_saved=settings.save is not None, records=settings.mode.records))
+    return told
 
 
 def lines(

@@ -67,6 +67,64 @@ class LongTurns:
 
 
 @final
+class Standstill:
+    """Sees how long nothing has happened in a world, and ends the world when nothing can happen any more."""
+
+    def __init__(self, world: WorldState, schedule: Schedule, bystanders: Bystanders) -> None:
+        self._world = world
+        self._schedule = schedule
+        self._bystanders = bystanders
+        self._failed = -1  # the number of wake-ups when the world was last failed
+        self._stuck: tuple[int, Nanoseconds] | None = None  # the number of wake-ups when it got stuck, and when
+        self._resting_since: Nanoseconds | None = None  # when all outsiders were first seen at rest
+
+    def end_if_hopeless(self, now: Nanoseconds) -> None:
+        """Raise `Deadlock` in the world, if nothing has happened in it for long, and nothing can."""
+        schedule, blockers = self._schedule, self._schedule.real_work.blocked.values()
+        # Looked at again: where no timer is set, nobody has looked since they were marked as blocked. One that has gone
+        # on may compute for seconds before it comes to any of our waits.
+        if (
+            schedule.somebody_moved()
+            or schedule.timers.first() is not None
+            or any(blocker.ends_by_itself for blocker in blockers)
+        ):
+            self._stuck = None
+            return
+        if self._world.deadlock is not None:
+            patience = 0  # the program knows already; a thread that waits in vain again hears of it at once
+        elif blocked_threads.real_work_goes_on(schedule.real_work) or main_thread_signal.alarm_is_set(_LONG_PATIENCE):
+            self._stuck = None
+            return
+        elif schedule.real_work.watched or any(not blocker.idle for blocker in blockers):
+            patience = _LONG_PATIENCE  # somebody waits for a file, so what looks like nobody may be a slow peer
+        else:
+            patience = self._patience(now)
+        if self._stuck is None or self._stuck[0] != schedule.times_woken:
+            self._stuck = (schedule.times_woken, now)
+            self._bystanders.stand_still()
+        elif self._world.deadlock is None and self._bystanders.could_end(schedule.parked):
+            self._stuck = (schedule.times_woken, now)
+            return
+        # Once for each standstill: a thread that is blocked in C code cannot raise, and would be failed at each look.
+        if self._failed != schedule.times_woken and now - self._stuck[1] >= patience:
+            self._failed = schedule.times_woken
+            deadlock.fail(self._world)
+
+    def _patience(self, now: Nanoseconds) -> Nanoseconds:
+        """Return how long a standstill must last until it is believed, if outsiders may end it.
+
+        A forked child may be on its way to a request without an answer: that, and not the deadlock, is what to tell.
+        """
+        if not blocked_threads.outsiders_rest() or children.a_fork_runs():
+            self._resting_since = None
+            return _LONG_PATIENCE
+        # Counted from when they came to rest: one that has just ended its work has done what somebody waited for.
+        self._resting_since = self._resting_since or now
+        began = now if self._stuck is None else self._stuck[1]
+        return min(_LONG_PATIENCE, _PATIENCE + max(0, self._resting_since - began))
+
+
+@final
 class WatchDog:
     """Watches one world until it ends."""
 
@@ -80,15 +138,11 @@ class WatchDog:
         self._world = world
         self._on_look = on_look
         self._schedule = schedule
-        self._bystanders = bystanders
+        self._standstill = Standstill(world, schedule, bystanders)
         self._watches: dict[int, Watch] = {}
         self._log = RealWaitLog()
-        self._failed = -1  # the number of wake-ups when the world was last failed
-        self._stuck: tuple[int, Nanoseconds] | None = None  # the number of wake-ups when it got stuck, and when
-        self._resting_since: Nanoseconds | None = None  # when all outsiders were first seen at rest
-        self._stirring_since: Nanoseconds | None = (
-            None  # when outsiders were first seen awake while members are blocked
-        )
+        # When outsiders were first seen awake while members are blocked
+        self._stirring_since: Nanoseconds | None = None
         self._long_turns = LongTurns(schedule)
         # A plain lock: an `Event` would be patched, and its wait would be a member's.
         self._stop_event = allocate_lock()
@@ -168,7 +222,7 @@ class WatchDog:
             for member, blockage in blockages.items():
                 schedule.mark_blocked(member, blockage)
             schedule.advance()
-            self._fail_if_stuck(now)
+            self._standstill.end_if_hopeless(now)
         if schedule.real_work.watched:
             waits = schedule.real_work.watched if schedule.running == 0 else ()
             self._log.see_files([wait for wait in waits if blocked_threads.waits_for_outside(wait)], now)
@@ -199,48 +253,3 @@ class WatchDog:
         idents = {member.ident for member in members}
         for ident in [ident for ident in self._watches if ident not in idents]:
             self._log.close(self._watches.pop(ident), now)
-
-    def _patience(self, now: Nanoseconds) -> Nanoseconds:
-        """Return how long a standstill must last until it is believed, if outsiders may end it.
-
-        A forked child may be on its way to a request without an answer: that, and not the deadlock, is what to tell.
-        """
-        if not blocked_threads.outsiders_rest() or children.a_fork_runs():
-            self._resting_since = None
-            return _LONG_PATIENCE
-        # Counted from when they came to rest: one that has just ended its work has done what somebody waited for.
-        self._resting_since = self._resting_since or now
-        began = now if self._stuck is None else self._stuck[1]
-        return min(_LONG_PATIENCE, _PATIENCE + max(0, self._resting_since - began))
-
-    def _fail_if_stuck(self, now: Nanoseconds) -> None:
-        """Raise `Deadlock` in the world, if nothing has happened in it for long, and nothing can."""
-        schedule, blockers = self._schedule, self._schedule.real_work.blocked.values()
-        # Looked at again: where no timer is set, nobody has looked since they were marked as blocked. One that has gone
-        # on may compute for seconds before it comes to any of our waits.
-        if (
-            schedule.somebody_moved()
-            or schedule.timers.first() is not None
-            or any(blocker.ends_by_itself for blocker in blockers)
-        ):
-            self._stuck = None
-            return
-        if self._world.deadlock is not None:
-            patience = 0  # the program knows already; a thread that waits in vain again hears of it at once
-        elif blocked_threads.real_work_goes_on(schedule.real_work) or main_thread_signal.alarm_is_set(_LONG_PATIENCE):
-            self._stuck = None
-            return
-        elif schedule.real_work.watched or any(not blocker.idle for blocker in blockers):
-            patience = _LONG_PATIENCE  # somebody waits for a file, so what looks like nobody may be a slow peer
-        else:
-            patience = self._patience(now)
-        if self._stuck is None or self._stuck[0] != schedule.times_woken:
-            self._stuck = (schedule.times_woken, now)
-            self._bystanders.stand_still()
-        elif self._world.deadlock is None and self._bystanders.could_end(schedule.parked):
-            self._stuck = (schedule.times_woken, now)
-            return
-        # Once for each standstill: a thread that is blocked in C code cannot raise, and would be failed at each look.
-        if self._failed != schedule.times_woken and now - self._stuck[1] >= patience:
-            self._failed = schedule.times_woken
-            deadlock.fail(self._world)
