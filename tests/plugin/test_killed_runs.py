@@ -133,3 +133,38 @@ def test_a_run_that_is_terminated_cleans_up_and_writes_its_reports(suite: Suite,
     assert list(shared.iterdir()) == []
     assert len(suite.report["tests"]) >= 4
     assert (suite.path / "junit.xml").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forked children here")
+def test_a_forked_child_ends_at_once_when_it_is_terminated(suite: Suite) -> None:
+    suite.write(
+        """
+import multiprocessing
+
+fork = multiprocessing.get_context("fork")
+
+
+def deaf(pipe):
+    while True:
+        try:
+            pipe.send("here")
+            pipe.recv()
+        except Exception:  # as a worker of a pool takes whatever its job raises
+            pass
+
+
+def test_it(claude_latency):
+    ours, its = fork.Pipe()
+    child = fork.Process(target=deaf, args=[its])
+    child.start()
+    ours.recv()
+    child.terminate()
+    child.join(20)
+    save_result(child.exitcode)
+    child.kill()
+"""
+    )
+
+    suite.run()
+
+    assert suite.saved_result == -signal.SIGTERM

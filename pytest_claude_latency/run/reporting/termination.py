@@ -9,6 +9,8 @@ from typing import Never, final
 
 import pytest
 
+from pytest_claude_latency.measurement.processes.shared_page import tell_of_forks
+
 
 @final
 class Termination:
@@ -16,6 +18,7 @@ class Termination:
 
     def __init__(self) -> None:
         self._is_watched = False
+        tell_of_forks(self)
 
     def watch(self) -> None:
         """Handle the signal, unless somebody does already."""
@@ -30,6 +33,10 @@ class Termination:
         if self._is_watched and signal.getsignal(signal.SIGTERM) is _exit:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._is_watched = False
+
+    def forked(self) -> None:
+        """Let a forked child end at once, as its parent expects of `terminate()`: it has nothing to clean up."""
+        self.stop()
 
 
 def _exit(number: int, frame: FrameType | None) -> Never:
