@@ -37,8 +37,15 @@ class CollectedTests:
 
     def missing_of(self, expected: Iterable[str], config: pytest.Config) -> list[str]:
         """Return the expected tests that no longer exist, among those that the run was asked for."""
+        places, root = [], config.rootpath.resolve()
+        # with --pyargs an argument is a module's name, which says nothing about the file it is in
+        for argument in [] if config.getoption("pyargs", False) else config.args:
+            path, separator, test = argument.partition("::")
+            place = (config.invocation_params.dir / path).resolve()
+            if place.is_relative_to(root):
+                places.append(place.relative_to(root).as_posix() + separator + test)
+        missing = missing_tests(expected, self._tests, places)
         # `--ignore` or a collector that failed may keep pytest from reading a file that exists
-        missing = missing_tests(expected, self._tests, _asked_places(config))
         files = {nodeid: nodeid.partition("::")[0] for nodeid in missing}
         return [
             nodeid for nodeid, file in files.items() if file in self._files or not (config.rootpath / file).exists()
@@ -62,16 +69,3 @@ def missing_tests(expected: Iterable[str], collected: Iterable[str], places: Seq
         )
 
     return sorted(nodeid for nodeid in expected if nodeid not in existing and is_asked(nodeid))
-
-
-def _asked_places(config: pytest.Config) -> list[str]:
-    """Return the places on the command line as beginnings of node ids; none if it names modules."""
-    places: list[str] = []
-    # with --pyargs an argument is a module's name, which says nothing about the file it is in
-    for argument in [] if config.getoption("pyargs", False) else config.args:
-        path, separator, test = argument.partition("::")
-        place = (config.invocation_params.dir / path).resolve()
-        root = config.rootpath.resolve()
-        if place.is_relative_to(root):
-            places.append(place.relative_to(root).as_posix() + separator + test)
-    return places

@@ -58,22 +58,19 @@ def changes(recorded: Request, sent: Request) -> list[Change]:
         found.append(Change("stream", text, "stream the answer again", slows=True))
     elif streams == [False, True]:
         found.append(Change("stream", "`stream` is new: the answer will come piece by piece", "ask for it whole again"))
-    found += [*_of_cache_marks(_marks(before), _marks(after)), *_of_prompt(before, after)]
+    was_marked, is_marked, again = _marks(before), _marks(after), "mark the prompt for the cache as before"
+    if was_marked and not is_marked:
+        text = "`cache_control` is gone: each call will read the whole prompt"
+        found.append(Change("cache_control", text, again, slows=True))
+    elif is_marked and not was_marked:
+        text = "`cache_control` is new: the first call will write the prompt to the cache"
+        found.append(Change("cache_control", text, "take the mark out again"))
+    elif was_marked != is_marked:
+        text = f"`cache_control` in {is_marked} places, no longer in {was_marked}"
+        found.append(Change("cache_control", text, again))
+    found += _of_prompt(before, after)
     found += [change for name in _SIMPLE if (change := _of_field(name, before, after)) is not None]
     return [change._replace(text=printable(change.text), undo=printable(change.undo)) for change in found]
-
-
-def _of_cache_marks(before: int, after: int) -> Iterator[Change]:
-    again = "mark the prompt for the cache as before"
-    if before and not after:
-        yield Change(
-            "cache_control", "`cache_control` is gone: each call will read the whole prompt", again, slows=True
-        )
-    elif after and not before:
-        text = "`cache_control` is new: the first call will write the prompt to the cache"
-        yield Change("cache_control", text, "take the mark out again")
-    elif before != after:
-        yield Change("cache_control", f"`cache_control` in {after} places, no longer in {before}", again)
 
 
 def _of_prompt(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:

@@ -106,25 +106,21 @@ def _example(items: Sequence[Any], place: int = 0) -> str:
 
 
 def _fits(operation: Any, argument: Any, char: str) -> bool:
+    """Return whether an item that stands for one of several characters fits this one."""
     if operation is _constants.ANY:
         return char != "\n"
     if operation is _constants.NOT_LITERAL:
         return bool(ord(char) != argument)
-    return _is_in(argument, char)
-
-
-def _is_in(members: Sequence[Any], char: str) -> bool:
-    """Return whether a set of a pattern holds the character."""
     negated, found = False, False
-    for operation, argument in members:
-        if operation is _constants.NEGATE:
+    for kind, member in argument:
+        if kind is _constants.NEGATE:
             negated = True
-        elif operation is _constants.LITERAL:
-            found = found or argument == ord(char)
-        elif operation is _constants.RANGE:
-            found = found or argument[0] <= ord(char) <= argument[1]
+        elif kind is _constants.LITERAL:
+            found = found or member == ord(char)
+        elif kind is _constants.RANGE:
+            found = found or member[0] <= ord(char) <= member[1]
         else:
-            name = str(argument)
+            name = str(member)
             is_of = (
                 char.isdigit()
                 if "DIGIT" in name

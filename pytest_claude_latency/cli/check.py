@@ -6,6 +6,7 @@ import argparse
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,20 +102,16 @@ def find(places: Iterable[Path], folder: str) -> list[Path]:
     for place in places:
         if place.is_file():
             paths.add(place)
-        # other tools write JSON lines too: outside folders of recordings the first line decides
         for file in place.rglob("*.jsonl"):
-            if Path(folder).name in file.resolve().parts or _is_recording(file):
+            if Path(folder).name in file.resolve().parts:
                 paths.add(file)
+                continue
+            # Other tools write JSON lines too: outside folders of recordings the first line decides. Its beginning is
+            # enough: a file of another tool may be one line of gigabytes.
+            with suppress(OSError), file.open("rb") as lines:
+                if FORMAT.encode() in lines.readline(4096):
+                    paths.add(file)
     return sorted(paths)
-
-
-def _is_recording(file: Path) -> bool:
-    try:
-        # the beginning is enough: a file of another tool may be one line of gigabytes
-        with file.open("rb") as lines:
-            return FORMAT.encode() in lines.readline(4096)
-    except OSError:
-        return False
 
 
 def check(paths: Sequence[Path], folder: str, *, collect: bool = True) -> list[Checked]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from json import JSONDecodeError
 from pathlib import Path
@@ -152,8 +153,14 @@ def explain(places: Sequence[Path], folder: str) -> tuple[list[str], bool]:
 
 def _found(places: Sequence[Path], folder: str) -> tuple[list[Path], list[Path]]:
     """Return the recordings and the reports in these places."""
-    # a file that the user names is to be a report; in a folder there may be any other JSON
-    reports = [file for place in places if place.is_dir() for file in sorted(place.rglob("*.json")) if _is_report(file)]
+    reports: list[Path] = []
+    for file in (file for place in places if place.is_dir() for file in sorted(place.rglob("*.json"))):
+        with suppress(FileError, JSONFaultError):  # in a folder there may be any other JSON
+            fact = parse(read_text(file, _ReportError))
+            # a report, be it a damaged one
+            if isinstance(fact, dict) and fact.keys() >= {"schema", "tests"}:
+                reports.append(file)
+    # a file that the user names is to be a report
     reports += [place for place in places if place.is_file() and place.suffix == ".json"]
     # every file that is named counts as a recording until it turned out to be a report
     return [path for path in find_recordings(places, folder) if path not in reports], list(dict.fromkeys(reports))
@@ -214,15 +221,6 @@ def explained(trace: Trace) -> list[str]:
     # calls are counted by number, but requests that make no message are on the path too
     names = ("the application" if step.call is None else trace.request(step.call) for step in steps)
     return [*lines, f"{'path':<10}{', '.join(names)}", *findings]
-
-
-def _is_report(path: Path) -> bool:
-    """Return whether a JSON file is a report, be it a damaged one."""
-    try:
-        fact = parse(read_text(path, _ReportError))
-    except (FileError, JSONFaultError):
-        return False
-    return isinstance(fact, dict) and fact.keys() >= {"schema", "tests"}
 
 
 def _report_lines(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ from pytest_claude_latency.cli.check import FOLDER_HELP, find, folder_of, refuse
 from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.diagnosis.breakdown import Part, Segment
 from pytest_claude_latency.diagnosis.recorded_traces import trace_of
-from pytest_claude_latency.diagnosis.trace import PromptCall, Trace
+from pytest_claude_latency.diagnosis.trace import Trace
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.metrics.call_text import describe, moments
@@ -145,30 +145,22 @@ def differing(before: Trace, after: Trace) -> Iterator[str]:
             (only,) = [call for call in (one, other) if call is not None]
             yield f"  only in {'A' if other is None else 'B'}: {describe(measure(only.attempts))}"
             continue
-        lines = [*_requests(one, other), *_table(_facts(one, other))]
+        recorded, sent = one.attempts[0].request, other.attempts[0].request
+        lines = [f"  request   {change.text}" for change in changes(recorded, sent)]
+        for difference in differences(recorded, sent):
+            # before they are cut: half a key is not recognized
+            values = [shorten(conceal(repr(value)), _SHOWN) for value in (difference.recorded, difference.sent)]
+            lines.append(f"  request   {difference.path}: {values[0]} → {values[1]}")
+        rows = _phases(one.breakdown.parts, other.breakdown.parts, one.breakdown.total, other.breakdown.total)
+        answers = [measure(call.attempts) for call in (one, other)]
+        for name in ("model", "prompt_tokens", "output_tokens", "stop_reason", "error", "attempts"):
+            was, now = ("-" if (value := getattr(answer, name)) is None else str(value) for answer in answers)
+            if was != now:
+                rows.append((name, was, now, ""))
+        lines += _table(rows)
         if lines:
             yield f"call {number}"
             yield from lines
-
-
-def _requests(one: PromptCall, other: PromptCall) -> Iterator[str]:
-    recorded, sent = one.attempts[0].request, other.attempts[0].request
-    yield from (f"  request   {change.text}" for change in changes(recorded, sent))
-    for difference in differences(recorded, sent):
-        # before they are cut: half a key is not recognized
-        values = [shorten(conceal(repr(value)), _SHOWN) for value in (difference.recorded, difference.sent)]
-        yield f"  request   {difference.path}: {values[0]} → {values[1]}"
-
-
-def _facts(one: PromptCall, other: PromptCall) -> list[tuple[str, str, str, str]]:
-    """Return the rows about what two calls differ in: their parts, then their answers."""
-    rows = _phases(one.breakdown.parts, other.breakdown.parts, one.breakdown.total, other.breakdown.total)
-    answers = [measure(call.attempts) for call in (one, other)]
-    for name in ("model", "prompt_tokens", "output_tokens", "stop_reason", "error", "attempts"):
-        was, now = ("-" if (value := getattr(answer, name)) is None else str(value) for answer in answers)
-        if was != now:
-            rows.append((name, was, now, ""))
-    return rows
 
 
 def _phases(

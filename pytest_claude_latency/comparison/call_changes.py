@@ -100,8 +100,15 @@ def _changes(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance:
         yield CallChange("no longer overlaps", number, f"call {number} no longer overlaps {_calls(lost)}")
     if won:
         yield CallChange("overlaps", number, f"call {number} now overlaps {_calls(won)}")
-    if not lost and not won:  # that it overlaps other calls now says already that it was sent at another time
-        yield from _move(place, before, after, pairs, tolerance)
+    if lost or won:  # that says already that it was sent at another time
+        return
+    old_anchor, old_wait = _anchor(before.calls, pairs[place])
+    anchor, wait = _anchor(after.calls, place)
+    # the same anchor is the call that is its pair, not the call with the same number
+    same = old_anchor is None if anchor is None else pairs.get(anchor) == old_anchor
+    if not same or beyond(old_wait, wait, tolerance):
+        was = _where(old_anchor, old_wait, "" if same else " of the earlier run")
+        yield CallChange("moved", number, f"call {number} moved: sent {_where(anchor, wait)}, was {was}")
 
 
 def _conditions(sample: Sample, place: int) -> Mapping[str, str]:
@@ -154,17 +161,6 @@ def _overlap_changes(place: int, before: Sample, after: Sample, pairs: Pairs) ->
             if now and not then:
                 won.append(earlier + 1)
     return lost, won
-
-
-def _move(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance: Decimal) -> Iterator[CallChange]:
-    old_anchor, old_wait = _anchor(before.calls, pairs[place])
-    anchor, wait = _anchor(after.calls, place)
-    # the same anchor is the call that is its pair, not the call with the same number
-    same = old_anchor is None if anchor is None else pairs.get(anchor) == old_anchor
-    if same and not beyond(old_wait, wait, tolerance):
-        return
-    was = _where(old_anchor, old_wait, "" if same else " of the earlier run")
-    yield CallChange("moved", place + 1, f"call {place + 1} moved: sent {_where(anchor, wait)}, was {was}")
 
 
 def _anchor(calls: Sequence[Call], place: int) -> tuple[int | None, Nanoseconds]:

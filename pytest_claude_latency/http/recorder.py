@@ -220,7 +220,12 @@ class Attempt:
         """Return what is known so far."""
         if self._exchange is None or self._exchange.end is None:  # after its end nothing changes
             # A copy of the parts: another thread may be reading the answer right now.
-            chunks = _chunks(list(self._parts), self._response.headers if self._response else (), self.decoded)
+            parts, headers = list(self._parts), self._response.headers if self._response else ()
+            data = [part for _, part in parts]
+            if (header(headers, "content-encoding") or "identity") != "identity":
+                data = self.decoded(headers, data)
+            # not strict: what follows bytes that cannot be decoded is left out
+            chunks = tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
             self._exchange = Exchange(
                 self.sent,
                 self.request,
@@ -233,12 +238,3 @@ class Attempt:
                 pauses=tuple(self._pauses),
             )
         return self._exchange
-
-
-def _chunks(parts: Sequence[tuple[Nanoseconds, bytes]], headers: Headers, decoded: Decoder) -> tuple[Chunk, ...]:
-    """Return what arrived, as the headers let it be read."""
-    data = [part for _, part in parts]
-    if (header(headers, "content-encoding") or "identity") != "identity":
-        data = decoded(headers, data)
-    # not strict: what follows bytes that cannot be decoded is left out
-    return tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))

@@ -11,6 +11,7 @@ import asyncio
 import functools
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -100,17 +101,12 @@ def _parents(future: Any) -> Iterator[asyncio.Task[Any]]:
         callback = entry[0] if isinstance(entry, tuple) else entry
         held = [getattr(callback, "__self__", None)]
         held += callback.args if isinstance(callback, functools.partial) else ()
-        held += [cell.cell_contents for cell in getattr(callback, "__closure__", None) or () if _is_filled(cell)]
+        for cell in getattr(callback, "__closure__", None) or ():
+            with suppress(ValueError):  # it is empty
+                held.append(cell.cell_contents)
         for value in held:
             parent = getattr(value, "_parent_task", value)  # of a task group
             if isinstance(parent, asyncio.Task):
                 yield parent
             elif isinstance(parent, asyncio.Future) and parent is not future:
                 yield from _parents(parent)
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False

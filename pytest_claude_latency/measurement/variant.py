@@ -169,7 +169,16 @@ def _conditions(when: object) -> tuple[tuple[str, str], ...]:
 def _variant(fields: Mapping[Any, Any], when: tuple[tuple[str, str], ...]) -> Variant:
     for field, value in fields.items():
         if isinstance(field, str) and field.startswith(f"{HEADERS}."):
-            _check_header(field.partition(".")[2], value)
+            name = field.partition(".")[2]
+            if _HEADER.fullmatch(name) is None:
+                raise VariantError(f"{name!r} is not the name of a header")
+            if _CREDENTIALS.fullmatch(name):
+                raise VariantError(f"the header {name} cannot vary, since a credential would stand in the test's name")
+            if _OF_THE_CLIENT.fullmatch(name):
+                raise VariantError(f"the header {name} cannot vary, since the client sets it for what it sends")
+            # Other characters would end the header, or be another text for each client library.
+            if value is not None and not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
+                raise VariantError(f"the header {name}: {value!r} is not a text of visible ASCII characters, nor None")
             continue
         if not _is_field(field):
             raise VariantError(f"{field!r} is not the name of a field")
@@ -180,19 +189,6 @@ def _variant(fields: Mapping[Any, Any], when: tuple[tuple[str, str], ...]) -> Va
         if inner := next((name for name in fields if str(name).startswith(f"{field}.")), None):
             raise VariantError(f"{inner} lies inside {field}, which is replaced as a whole")
     return Variant(tuple(fields.items()), when)
-
-
-def _check_header(name: str, value: object) -> None:
-    """Raise if a header cannot vary."""
-    if _HEADER.fullmatch(name) is None:
-        raise VariantError(f"{name!r} is not the name of a header")
-    if _CREDENTIALS.fullmatch(name):
-        raise VariantError(f"the header {name} cannot vary, since a credential would stand in the test's name")
-    if _OF_THE_CLIENT.fullmatch(name):
-        raise VariantError(f"the header {name} cannot vary, since the client sets it for what it sends")
-    # Other characters would end the header, or be another text for each client library.
-    if value is not None and not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
-        raise VariantError(f"the header {name}: {value!r} is not a text of visible ASCII characters, nor None")
 
 
 def _is_field(name: object) -> bool:

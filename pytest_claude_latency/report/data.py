@@ -20,7 +20,7 @@ from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.metrics.series import sample_of
 from pytest_claude_latency.printable import printable, printable_json, printable_lines
 from pytest_claude_latency.report import variants
-from pytest_claude_latency.report.summary import Figure, Row, Summary
+from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import Table, counts, not_judged, run_verdict_lines, simulation_lines, table
 from pytest_claude_latency.results.result import TestResult
 
@@ -151,7 +151,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    share = -row.urgency[1]
+    share, metric = -row.urgency[1], METRICS["elapsed"]
     shown = min(row.samples, key=lambda result: (not result.broken, -(result.elapsed or 0.0)))
     calls = [call for sample in row.samples for call in sample.calls]
     return {
@@ -165,7 +165,14 @@ def _row(row: Row) -> dict[str, Any]:
         "calls": row.calls,
         "output_tokens": row.output_tokens,
         "share": None if share in (0.0, float("inf")) else round(share, 4),
-        **{name: _figure(figure) for name, figure in row.figures.items()},
+        **{
+            name: {
+                "measured": json_number(metric, figure.measured),
+                "limit": json_number(metric, figure.limit),
+                "broken": figure.broken,
+            }
+            for name, figure in row.figures.items()
+        },
         **({"spreads": spreads} if (spreads := _spreads(row)) else {}),
     }
 
@@ -177,15 +184,6 @@ def _fails(row: Row) -> bool:
         or any(sample.outcome in ("failed", "error") for sample in row.samples)
         or any(verdict.fails for verdict in row.run_verdicts)
     )
-
-
-def _figure(figure: Figure) -> dict[str, Any]:
-    metric = METRICS["elapsed"]
-    return {
-        "measured": json_number(metric, figure.measured),
-        "limit": json_number(metric, figure.limit),
-        "broken": figure.broken,
-    }
 
 
 def _spreads(row: Row) -> list[dict[str, Any]]:

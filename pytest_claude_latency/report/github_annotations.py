@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,26 +18,20 @@ MOST: Final = 9
 
 def lines(summary: Summary, root: Path) -> list[str]:
     """Return the commands that annotate each broken budget, the worst first; `root` is where places count from."""
-    broken = [
-        (row, text) for row in sorted(summary.rows, key=lambda row: row.urgency) for text in dict.fromkeys(_texts(row))
-    ]
-    commands = [
-        _command(text, title=f"latency budget of {printable(row.nodeid)}", place=_place_of(row), root=root)
-        for row, text in broken[:MOST]
-    ]
+    broken: list[tuple[Row, str]] = []
+    for row in sorted(summary.rows, key=lambda row: row.urgency):
+        texts = [headline(judgement) for judgement in row.broken]
+        texts += [verdict.headline for verdict in row.run_verdicts if verdict.fails]
+        broken += [(row, text) for text in dict.fromkeys(texts)]
+    commands = []
+    for row, text in broken[:MOST]:
+        place = next((sample.place for sample in row.samples if sample.place), "")
+        title = f"latency budget of {printable(row.nodeid)}"
+        commands.append(_command(text, title=title, place=place, root=root))
     if len(broken) > MOST:
         text = f"{number_of(len(broken) - MOST, 'more broken budget')}: the reports of the run have them all"
         commands.append(_command(text, title="latency budgets"))
     return commands
-
-
-def _texts(row: Row) -> Iterator[str]:
-    yield from (headline(judgement) for judgement in row.broken)
-    yield from (verdict.headline for verdict in row.run_verdicts if verdict.fails)
-
-
-def _place_of(row: Row) -> str:
-    return next((sample.place for sample in row.samples if sample.place), "")
 
 
 def _command(text: str, *, title: str, place: str = "", root: Path | None = None) -> str:

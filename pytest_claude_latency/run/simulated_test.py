@@ -64,7 +64,7 @@ class SimulatedTest:
         ]
 
     def run(self, runs: WorldRuns) -> Simulation:
-        """Run the worlds, and return what they show."""
+        """Run the worlds, and return what they show. A terminal that somebody watches shows how far it is."""
         endings: Counter[str] = Counter()
         passed: list[WorldRun] = []
         clock = WallClock()
@@ -75,9 +75,15 @@ class SimulatedTest:
                 passed.append(world)
             else:
                 endings[world.ending] += 1
-            if clock.now() - told_at >= _EVERY:
-                told_at = clock.now()
-                self._tell(number)
+            if clock.now() - told_at < _EVERY:
+                continue
+            told_at = clock.now()
+            terminal = self._test.item.config.pluginmanager.get_plugin("terminalreporter")
+            is_watched = getattr(terminal, "isatty", False)
+            if terminal is not None and (is_watched() if callable(is_watched) else is_watched):
+                nodeid = printable(self._test.identity.nodeid)
+                terminal.ensure_newline()
+                terminal.write_line(f"claude latency: {number:,} of {self._count:,} worlds of {nodeid}")
         return simulate(
             [world.sample for world in passed],
             [world.judgements for world in passed],
@@ -87,15 +93,6 @@ class SimulatedTest:
             worlds=self._count,
             seed=self._seed,
         )
-
-    def _tell(self, done: int) -> None:
-        """Tell the progress, where somebody watches a terminal."""
-        terminal = self._test.item.config.pluginmanager.get_plugin("terminalreporter")
-        is_watched = getattr(terminal, "isatty", False)
-        if terminal is not None and (is_watched() if callable(is_watched) else is_watched):
-            terminal.ensure_newline()
-            nodeid = self._test.identity.nodeid
-            terminal.write_line(f"claude latency: {done:,} of {self._count:,} worlds of {printable(nodeid)}")
 
 
 def stands_for_all(test: LatencyTest) -> bool:

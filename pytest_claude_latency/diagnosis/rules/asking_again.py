@@ -5,7 +5,7 @@ They look at all attempts of one request, by the bytes of its body: those of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -133,13 +133,8 @@ def retry_storm(trace: Trace) -> Finding | None:
 
 
 def _first(trace: Trace, fits: Callable[[_Asking], bool]) -> tuple[_Asking | None, list[_Asking]]:
-    """Return the first asking that fits, if there is one, and the others."""
-    askings = [asking for asking in _askings(trace) if fits(asking)]
-    return (askings[0], askings[1:]) if askings else (None, [])
-
-
-def _askings(trace: Trace) -> Iterator[_Asking]:
-    """Yield each refused request that was sent again, in the order in which they were."""
+    """Return the first refused request that was sent again and fits, if there is one, and the others."""
+    askings: list[_Asking] = []
     alike: dict[bytes, list[tuple[Exchange, PromptCall]]] = {}
     for call in trace.calls:
         for attempt in call.attempts:
@@ -151,8 +146,12 @@ def _askings(trace: Trace) -> Iterator[_Asking]:
             if response is None or end is None or response.status < 400:
                 continue
             pause = following.sent - refused.sent - end.at
-            if pause >= 0:  # otherwise the two ran at the same time, and neither answers the other
-                yield _Asking(call, refused, response.status, pause, again)
+            if pause < 0:  # the two ran at the same time, and neither answers the other
+                continue
+            asking = _Asking(call, refused, response.status, pause, again)
+            if fits(asking):
+                askings.append(asking)
+    return (askings[0], askings[1:]) if askings else (None, [])
 
 
 def _told(asking: _Asking) -> Nanoseconds | None:

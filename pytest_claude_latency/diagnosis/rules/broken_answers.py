@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -53,7 +52,13 @@ def no_read_timeout(trace: Trace) -> Finding | None:
     Silent about less than ten seconds, where no other answer shows what is usual, and about pauses of the API itself
     that the program was right to wait out.
     """
-    found = [(silence, call) for call in trace.calls for silence in _endured(call)]
+    # What the API itself paused for may have been thinking. That the program gave up shows that nothing came of it.
+    found = [
+        (max(_silences(attempt)), call)
+        for call in trace.calls
+        for attempt in call.attempts
+        if attempt.end is not None and (_is_injected(attempt) or "Timeout" in (attempt.end.error or ""))
+    ]
     silence, worst = max(found, key=lambda pair: pair[0], default=(0, None))
     usual = [
         max(_silences(attempt))
@@ -126,15 +131,6 @@ def _is_asked_again(trace: Trace, call: PromptCall) -> bool:
         other is not call and other.sent >= call.sent and other.attempts[0].request.content == content
         for other in trace.calls
     )
-
-
-def _endured(call: PromptCall) -> Iterator[Nanoseconds]:
-    """Yield the silences of a call that a time-out should have ended: those of a fault, and those of a late one."""
-    for attempt in call.attempts:
-        # What the API itself paused for may have been thinking. That it gave up shows that nothing came of it.
-        ended_late = attempt.end is not None and "Timeout" in (attempt.end.error or "")
-        if attempt.end is not None and (_is_injected(attempt) or ended_late):
-            yield max(_silences(attempt))
 
 
 def _silences(attempt: Exchange) -> list[Nanoseconds]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from pytest_claude_latency import duration
@@ -78,16 +78,15 @@ def _limits_used_up(trace: Trace, call: PromptCall) -> Iterator[str]:
     latest = max(earlier, key=lambda attempt: attempt.sent, default=None)
     for attempt in (first, latest):
         headers = dict(attempt.response.headers) if attempt is not None and attempt.response else {}
-        names = [name.replace("-", " ") for name in _LIMITS if _left(headers, f"anthropic-ratelimit-{name}") < _LITTLE]
+        names = []
+        for name in _LIMITS:
+            limit, left = (headers.get(f"anthropic-ratelimit-{name}-{end}", "") for end in ("limit", "remaining"))
+            # the headers may not tell
+            if limit.isdecimal() and left.isdecimal() and int(limit) and int(left) / int(limit) < _LITTLE:
+                names.append(name.replace("-", " "))
         if names:
             yield from names
             return
-
-
-def _left(headers: Mapping[str, str], name: str) -> float:
-    """Return the share of a rate limit that is left, 1 where the headers do not tell."""
-    limit, remaining = headers.get(f"{name}-limit", ""), headers.get(f"{name}-remaining", "")
-    return int(remaining) / int(limit) if limit.isdecimal() and remaining.isdecimal() and int(limit) else 1.0
 
 
 def new_connections(trace: Trace) -> Finding | None:

@@ -93,11 +93,9 @@ def _at_standard_speed(trace: Trace, call: PromptCall, *, was_asked: bool) -> bo
     if was_asked:
         return call.body.get("speed") == "fast"
     takes_long = call.generating >= max(_LONG_ANSWER, _MOSTLY * call.breakdown.total)
-    return takes_long and call.body.get("speed") is None and _has_fast_mode(trace, call)
-
-
-def _has_fast_mode(trace: Trace, call: PromptCall) -> bool:
-    """Return whether the model of a call has fast mode, as far as recordings show that, or as it is known."""
+    if not takes_long or call.body.get("speed") is not None:
+        return False
+    # whether the model has fast mode: as far as recordings show that, or as it is known
     model = call.body.get("model")
     alike = [other for run in (trace, *trace.related) for other in run.calls if other.body.get("model") == model]
     if any(other.answer.speed == "fast" for other in alike):

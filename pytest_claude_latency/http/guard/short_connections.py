@@ -86,8 +86,11 @@ class ShortConnections:
             if remote.name is None and is_loopback(address):
                 continue
             self.found[remote] = None
-            if self._closes and remote.name is not None:
-                _shut_down(file, number)
+            if not self._closes or remote.name is None:
+                continue
+            with suppress(OSError), copy_of(file) as connection:
+                if seen_sockets.number_of(connection.fileno()) == number:  # else the file is another one's by now
+                    connection.shutdown(socket.SHUT_RDWR)  # so that as little as possible leaves
 
     def _is_unknown(self, number: int, file: int) -> bool:
         return number not in self._older and not seen_sockets.was_connected(number, file)
@@ -95,7 +98,14 @@ class ShortConnections:
 
 def _in_tables(is_unknown: Callable[[int, int], bool]) -> Iterator[tuple[int, int, str, int]]:
     """Yield file, number, address and port of each connection of this process, as the system's tables have them."""
-    unknown = {number: file for number, file in _own_sockets() if is_unknown(number, file)}
+    unknown: dict[int, int] = {}
+    for file in os.listdir(_FILES):  # noqa: PTH208 - names, not paths
+        try:
+            target = os.readlink(f"{_FILES}/{file}")  # noqa: PTH115 - each path of `pathlib` costs as much again
+        except OSError:  # closed meanwhile
+            continue
+        if target.startswith("socket:[") and is_unknown(number := int(target[8:-1]), int(file)):
+            unknown[number] = int(file)
     if unknown:
         for number, address, port in _connections():
             if number in unknown:
@@ -111,17 +121,6 @@ def _in_files(is_unknown: Callable[[int, int], bool]) -> Iterator[tuple[int, int
             is_stream = copy.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
             if is_stream and isinstance(peer, tuple) and is_unknown(number, file):
                 yield file, number, peer[0].removeprefix("::ffff:"), peer[1]
-
-
-def _own_sockets() -> Iterator[tuple[int, int]]:
-    """Yield the number of each socket of this process, and its file."""
-    for file in os.listdir(_FILES):  # noqa: PTH208 - names, not paths
-        try:
-            target = os.readlink(f"{_FILES}/{file}")  # noqa: PTH115 - each path of `pathlib` costs as much again
-        except OSError:  # closed meanwhile
-            continue
-        if target.startswith("socket:["):
-            yield int(target[8:-1]), int(file)
 
 
 def _connections() -> Iterator[tuple[int, str, int]]:
@@ -142,10 +141,3 @@ def _connections() -> Iterator[tuple[int, str, int]]:
             packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
             text = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
             yield int(fields[9]), text.removeprefix("::ffff:"), int(port, 16)
-
-
-def _shut_down(file: int, number: int) -> None:
-    """End a connection, so that as little as possible leaves."""
-    with suppress(OSError), copy_of(file) as connection:
-        if seen_sockets.number_of(connection.fileno()) == number:  # else the file is another one's by now
-            connection.shutdown(socket.SHUT_RDWR)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import chain, pairwise
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from pytest_claude_latency.report.faces.payload import NAMES, ON_CALLS, ON_TESTS, Payload
 
@@ -38,19 +38,19 @@ def detail(sample: Payload, texts: Sequence[str]) -> str:
         rows = [[escape(texts[place]) for place in budget[:5]] for budget in sample["b"]]
         shown.append(_table(("budget", "limit", "measured", "verdict", "set by"), rows))
     if sample["c"]:
-        shown.append(_table(_HEADS, [_cells(place, call, texts) for place, call in enumerate(sample["c"], 1)]))
+        rows = []
+        for place, call in enumerate(sample["c"], 1):
+            times = ["" if at is None else span(at) for at in call[2:7]]
+            tokens = ["" if count is None else str(count) for count in call[7:9]]
+            model, line, ended = (escape(texts[call[column]]) for column in (0, 1, 9))
+            rows.append([str(place), model, line, *times, *tokens, ended])
+        shown.append(_table(_HEADS, rows))
     if sample.get("y"):
         shown.append(f'<p class="quiet">recording <code>{escape(texts[sample["y"]])}</code></p>')
     return "".join(shown)
 
 
 _HEADS: Final = ("call", "model", "made at", "sent", "TTFB", "TTFT", "TTFA", "total", "prompt", "output", "ended")
-
-
-def _cells(place: int, call: Sequence[Any], texts: Sequence[str]) -> list[str]:
-    times = ["" if at is None else span(at) for at in call[2:7]]
-    tokens = ["" if count is None else str(count) for count in call[7:9]]
-    return [str(place), escape(texts[call[0]]), escape(texts[call[1]]), *times, *tokens, escape(texts[call[9]])]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -41,6 +41,9 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     failing = summary["failing"]
     styles, script = _file("page.css"), _file("page.js")
     shown = sorted({part for row in payload["r"] for sample in row["s"] for part in _parts_in(sample)})
+    verdict = f"{number_of(summary['tests'], 'test')}, none failed" if summary["tests"] else "no latency tests"
+    if failing:
+        verdict = f"{failing} of {number_of(len(rows), 'test')} failed"
     text: str = _template().render(
         title=f"{'Failed' if failing else 'Passed'}: Claude latency",
         style=styles,
@@ -49,7 +52,7 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
         script_hash=_hash(script),
         summary=summary,
         failing=failing,
-        verdict=f"{failing} of {number_of(len(rows), 'test')} failed" if failing else _all_well(summary),
+        verdict=verdict,
         facts=_facts(report, drawn_at or datetime.now(UTC)),
         rows=rows,
         verdicts=sorted(Counter(row["verdict"] for row in summary["rows"]).items()),
@@ -63,7 +66,8 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
             if row.get("spreads")
         ],
         sections=list(_sections(report)),
-        data=_markup(_data(payload)),
+        # so that no text in it can end the element that holds it
+        data=_markup(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")),
     )
     return printable_lines(text) + "\n"
 
@@ -93,17 +97,6 @@ def _markup(text: str) -> Any:
 
 def _hash(text: str) -> str:
     return b64encode(sha256(text.encode()).digest()).decode()
-
-
-def _data(payload: Payload) -> str:
-    """Return the data so that no text in it can end the element that holds it."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _all_well(summary: Mapping[str, Any]) -> str:
-    if not summary["tests"]:
-        return "no latency tests"
-    return f"{number_of(summary['tests'], 'test')}, none failed"
 
 
 def _facts(report: Mapping[str, Any], drawn_at: datetime) -> list[tuple[str, str]]:
@@ -152,14 +145,16 @@ def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, 
     summary = report["summary"]
     by_test = {row["nodeid"]: row for row in summary["rows"]}
     faulty = {test["nodeid"]: test for test in report["tests"] if "fault" in test}
+    faults: list[list[str]] = []
+    for nodeid, test in faulty.items():
+        took = "" if test["elapsed"] is None else duration.show(duration.nanoseconds(test["elapsed"]))
+        faults.append([test["written"], test["fault"], str(test["injected"]), took, by_test[nodeid]["verdict"]])
     named: list[tuple[str, list[tuple[str, Any]], Sequence[str]]] = [
         ("Over all samples", [], summary["percentiles"]),
         ("Against the baseline", [], summary["comparisons"]),
         (
             "Faults",
-            [("", _table(("test", "fault", "injected", "elapsed", "verdict"), list(_faults(faulty, by_test))))]
-            if faulty
-            else [],
+            [("", _table(("test", "fault", "injected", "elapsed", "verdict"), faults))] if faults else [],
             summary["faults"],
         ),
         (
@@ -177,12 +172,6 @@ def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, 
         ("Notes", [], summary["notes"]),
     ]
     yield from ((title, tables, lines) for title, tables, lines in named if tables or lines)
-
-
-def _faults(faulty: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
-    for nodeid, test in faulty.items():
-        took = "" if test["elapsed"] is None else duration.show(duration.nanoseconds(test["elapsed"]))
-        yield [test["written"], test["fault"], str(test["injected"]), took, rows[nodeid]["verdict"]]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:

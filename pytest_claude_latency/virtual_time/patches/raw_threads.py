@@ -66,24 +66,6 @@ def start(function: Callable[[], object]) -> None:
     _thread.start_new_thread(function, ())
 
 
-def _start(original: Callable[..., int], *args: Any) -> int:
-    """Do what `start_new_thread` does; a thread that a member starts counts as running from here on."""
-    parent = MEMBERS.get(get_ident())
-    if parent is None or not _is_call(*args) or package(sys._getframe(2)) in BACKGROUND:
-        return original(*args)
-    schedule, run = parent.schedule, _Run(parent.world, *args)
-    if schedule is not None:
-        with TRACKED_LOCK:
-            schedule.reserve(run.reservation)
-    try:
-        return original(run, (Life(),))
-    except BaseException:
-        if schedule is not None:
-            with TRACKED_LOCK:
-                schedule.withdraw(run.reservation)
-        raise
-
-
 def _is_call(function: Any = None, arguments: Any = None, keywords: Any = None, *more: object) -> bool:
     """Return whether the interpreter takes these arguments."""
     return (
@@ -106,10 +88,24 @@ def install() -> None:
         tasks = os.listdir("/proc/self/task")  # noqa: PTH208 - `pathlib` costs more than all the rest of this
         OURS.update(ident for ident in map(int, tasks) if ident not in listed)
     module: Any = _thread
-    original = module.start_new_thread
+    original: Callable[..., int] = module.start_new_thread
 
     @functools.wraps(original)
     def start_new_thread(*args: Any) -> int:
-        return _start(original, *args)
+        parent = MEMBERS.get(get_ident())
+        if parent is None or not _is_call(*args) or package(sys._getframe(1)) in BACKGROUND:
+            return original(*args)
+        # the new thread counts as running from here on
+        schedule, run = parent.schedule, _Run(parent.world, *args)
+        if schedule is not None:
+            with TRACKED_LOCK:
+                schedule.reserve(run.reservation)
+        try:
+            return original(run, (Life(),))
+        except BaseException:
+            if schedule is not None:
+                with TRACKED_LOCK:
+                    schedule.withdraw(run.reservation)
+            raise
 
     module.start_new_thread = module.start_new = start_new_thread

@@ -81,21 +81,19 @@ class Holds(list[Hold]):
 
     def note_wait(self, start: Nanoseconds, end: Nanoseconds, what: str) -> None:
         """Note a wait that blocked the calling thread, if it was long enough to matter."""
-        if end - start >= LEAST and len(self) < _MOST:
-            asyncio = sys.modules.get("asyncio.events")
-            in_loop = asyncio is not None and asyncio._get_running_loop() is not None
-            self.append(Hold(get_ident(), start, end, what, _lines(sys._getframe(1)), in_loop))
+        if end - start < LEAST or len(self) >= _MOST:
+            return
+        asyncio = sys.modules.get("asyncio.events")
+        in_loop = asyncio is not None and asyncio._get_running_loop() is not None
+        lines: list[Line] = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and len(lines) < _DEPTH:
+            code = frame.f_code  # read once: the guard's audit hook makes it dear
+            lines.append(Line(code.co_filename, frame.f_lineno, code.co_name, code.co_qualname))
+            frame = frame.f_back
+        self.append(Hold(get_ident(), start, end, what, tuple(lines), in_loop))
 
     def note_loop(self, start: Nanoseconds, end: Nanoseconds, due: tuple[Due, ...] = ()) -> None:
         """Note that the event loop of the calling thread was held."""
         if len(self) < _MOST:
             self.append(Hold(get_ident(), start, end, in_loop=True, is_loop=True, due=due))
-
-
-def _lines(frame: FrameType | None) -> tuple[Line, ...]:
-    found: list[Line] = []
-    while frame is not None and len(found) < _DEPTH:
-        code = frame.f_code  # read once: the guard's audit hook makes it dear
-        found.append(Line(code.co_filename, frame.f_lineno, code.co_name, code.co_qualname))
-        frame = frame.f_back
-    return tuple(found)

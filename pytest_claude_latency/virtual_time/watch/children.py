@@ -26,19 +26,14 @@ def hold(name: str) -> bool:
 
 def a_fork_runs() -> bool:
     """Return whether a child, or a child of one, goes on with the program of this process; no, if it cannot be seen."""
-    try:
+    with suppress(OSError):
         # One that has ended and that nobody has waited for shows no command.
         own = (_PROCESSES / "self" / "cmdline").read_bytes()
-        return any(_command(child) == own for child in _descendants("self"))
-    except OSError:
-        return False
-
-
-def _command(process: Path) -> bytes:
-    try:
-        return (process / "cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
-        return b""
+        for child in _descendants("self"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                if (child / "cmdline").read_bytes() == own:
+                    return True
+    return False
 
 
 def open_files(process: Path) -> list[tuple[int, str]]:

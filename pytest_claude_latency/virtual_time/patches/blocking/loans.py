@@ -73,13 +73,17 @@ class Loans:
         if world is None or not self._written or not adoptable(ident) or _other_end(file) not in self._written:
             return
         loop = sys.modules["asyncio.events"]._get_running_loop() if "asyncio.events" in sys.modules else None
-        if loop is None and not _runs_otherwise():
+        if loop is None:
+            trio = sys.modules.get("trio._core._run")
+            is_in_trio = trio is not None and hasattr(trio.GLOBAL_RUN_CONTEXT, "runner")
+            if is_in_trio or greenlets.patched_by() is not None:  # what this module cannot take along
+                return
             with TRACKED_LOCK:
                 if world.ended:
                     return
                 admit(world, ident, borrowed_through=LOAN).visiting = True
             line_up()
-        elif loop is not None and hasattr(loop, "_scheduled") and self.lend_loop(loop, world):
+        elif hasattr(loop, "_scheduled") and self.lend_loop(loop, world):
             line_up()
 
     def over(self, member: Member, files: Iterable[Any]) -> bool:
@@ -101,14 +105,6 @@ class Loans:
                 dismiss(member.ident)
                 return True
         return False
-
-
-def _runs_otherwise() -> bool:
-    """Return whether the calling thread runs something that this module cannot take along."""
-    if greenlets.patched_by() is not None:
-        return True
-    trio = sys.modules.get("trio._core._run")
-    return trio is not None and hasattr(trio.GLOBAL_RUN_CONTEXT, "runner")
 
 
 def _own_end(file: Any) -> Hashable | None:

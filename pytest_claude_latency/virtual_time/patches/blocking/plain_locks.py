@@ -74,8 +74,10 @@ class Lock(metaclass=_Like):
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock, if need be after a wait; return whether it was taken."""
-        if timeout != -1:
-            _check(blocking, timeout)
+        if timeout != -1 and (
+            not blocking or timeout < 0 or timeout > threading.TIMEOUT_MAX or not isinstance(timeout, int | float)
+        ):
+            allocate_lock().acquire(blocking, timeout)  # the machine's lock raises for such arguments
         if self._take():
             return True
         if not blocking or timeout == 0:
@@ -92,8 +94,21 @@ class Lock(metaclass=_Like):
         """
         self._holder = None
         self._lock.release()
-        if self._line:
-            self._pass_on()
+        if not self._line:
+            return
+        # The member that waits first gets it, unless somebody else has just taken it. It is handed over while it is
+        # held. If it were free meanwhile, a thread that takes it again and again without a wait in between would always
+        # be first, and the others would wait for ever.
+        with TRACKED_LOCK:
+            if not self._lock.acquire(False):
+                return
+            place = self._line.first()
+            if place is None:
+                self._lock.release()
+                return
+            place.granted = True
+            self._holder = None if place.member is None else place.member.ident
+            place.unpark()
 
     def locked(self) -> bool:
         """Return whether somebody holds the lock."""
@@ -121,8 +136,13 @@ class Lock(metaclass=_Like):
         if member is None or holder is None or holder.world is not member.world:
             return self._really_wait(member, seconds)
         place = Place(instant_after(member, seconds), "Lock.acquire")
+
+        def take() -> bool:
+            place.granted = self._take()
+            return place.granted
+
         try:
-            self._line.wait(member, place, self._take_as(place))
+            self._line.wait(member, place, take)
         except BaseException:
             if place.granted:
                 self.release()
@@ -133,13 +153,6 @@ class Lock(metaclass=_Like):
             return self._really_wait(None, seconds_left(member, place.instant))
         return False
 
-    def _take_as(self, place: Place) -> Callable[[], bool]:
-        def take() -> bool:
-            place.granted = self._take()
-            return place.granted
-
-        return take
-
     def _really_wait(self, member: Member | None, seconds: float | None) -> bool:
         """Wait in reality. If the limit passes, the clock of the member's world has moved as far."""
         instant = None if member is None else instant_after(member, seconds)
@@ -149,21 +162,6 @@ class Lock(metaclass=_Like):
         if member is not None and instant is not None:
             waiting.sleep_until(member.world, instant)
         return False
-
-    def _pass_on(self) -> None:
-        """Give the lock to the member that waits first, unless somebody else has just taken it."""
-        # It is handed over while it is held. If it were free meanwhile, a thread that takes it again and again without
-        # a wait in between would always be first, and the others would wait for ever.
-        with TRACKED_LOCK:
-            if not self._lock.acquire(False):
-                return
-            place = self._line.first()
-            if place is None:
-                self._lock.release()
-                return
-            place.granted = True
-            self._holder = None if place.member is None else place.member.ident
-            place.unpark()
 
     def _at_fork_reinit(self) -> None:
         self._lock._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` does to its own locks
@@ -177,13 +175,6 @@ class Lock(metaclass=_Like):
     def __repr__(self) -> str:
         """Say whether it is locked."""
         return f"<{'locked' if self.locked() else 'unlocked'} threading.Lock object at {id(self):#x}>"
-
-
-def _check(blocking: bool, timeout: float) -> None:
-    """Raise what the machine's lock raises for such arguments."""
-    if not blocking or timeout < 0 or timeout > threading.TIMEOUT_MAX or not isinstance(timeout, int | float):
-        free = allocate_lock()
-        free.acquire(blocking, timeout)
 
 
 @final

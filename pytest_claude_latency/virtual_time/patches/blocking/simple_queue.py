@@ -70,9 +70,18 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
         Raises:
             queue.Empty: there is none.
         """
-        item = _take(self)
-        if self._giver is not None and not self._giver.ended:
-            self._work_for(self._giver)
+        item, world = _take(self), self._giver
+        if world is None or world.ended:
+            return item
+        # If the calling thread is an outsider, it works for the world that gave it something. It did not wait here when
+        # that was put in: it had just begun, or had something else to do.
+        ident = get_ident()
+        member = MEMBERS.get(ident)
+        if world.schedule is not None and (member is None or member.world.ended):
+            with TRACKED_LOCK:
+                if not world.ended and adoptable(ident):
+                    admit(world, ident, borrowed_through=self).visiting = True
+            line_up()
         return item
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -128,18 +137,6 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
             with suppress(_queue.Empty):
                 return self.get_nowait()
         raise _queue.Empty
-
-    def _work_for(self, world: WorldState) -> None:
-        """Let the calling thread, if it is an outsider, work for the world that gave it something."""
-        # It did not wait here when that was put in: it had just begun, or had something else to do.
-        ident = get_ident()
-        member = MEMBERS.get(ident)
-        if world.schedule is None or (member is not None and not member.world.ended):
-            return
-        with TRACKED_LOCK:
-            if not world.ended and adoptable(ident):
-                admit(world, ident, borrowed_through=self).visiting = True
-        line_up()
 
     def _wake_first(self) -> None:
         place = self._line.first()
