@@ -171,7 +171,7 @@ def test_a_credential_in_one_sample_stops_the_whole_set(tmp_path: Path) -> None:
     before = _files(tmp_path)
 
     with pytest.raises(CredentialError):
-        _saved(file, "uno", "AKIAIOSFODNN7EXAMPLE")
+        _saved(file, "uno", "AKIA" + "Q3EGUZ4XNB7WLKJD")
 
     assert _files(tmp_path) == before
 

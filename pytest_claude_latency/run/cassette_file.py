@@ -21,7 +21,6 @@ from pytest_claude_latency.cassettes.redaction import keep_headers, redact
 from pytest_claude_latency.cassettes.staging import Place
 from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.collection.markers import OWNERS, CassetteMarker, place_of
-from pytest_claude_latency.diagnosis.lateness import with_lateness
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError, LatencyError
 from pytest_claude_latency.measurement import call_location
@@ -112,6 +111,9 @@ class CassetteFile:
         if not exchanges:
             self.save([])
             return 0
+        # Only what records needs it.
+        from pytest_claude_latency.diagnosis.lateness import with_lateness
+
         also, kept = self.settings.keep_headers, []
         for exchange in exchanges:
             request, response = exchange.request, exchange.response

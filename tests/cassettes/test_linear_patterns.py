@@ -53,7 +53,12 @@ def test_the_pattern_of_the_documentation_is_fast_on_long_texts(unit: str) -> No
 )
 @given(text=st.text("ab@.-c1 \n", max_size=30))
 def test_the_guard_changes_nothing_of_what_is_redacted(source: str, text: str) -> None:
-    assert redact_text(text, [linear_once(source)]) == redact_text(text, [re.compile(source)])
+    assert readable(text, linear_once(source)) == readable(text, re.compile(source))
+
+
+def readable(text: str, pattern: re.Pattern[str]) -> str:
+    """Return what redaction leaves; matches that touch each other may become one placeholder or several."""
+    return re.sub(r"(\[redacted\])+", "[redacted]", redact_text(text, [pattern]))
 
 
 PATTERNS: dict[str, re.Pattern[str]] = {}

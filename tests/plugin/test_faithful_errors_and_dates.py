@@ -113,7 +113,7 @@ def test_a_date_in_retry_after_means_what_it_meant_to_the_microsecond(suite: Sui
     answered = [json.loads(line) for line in (request, response, chunk, end)]
     lines = [json.loads(head), first, refused, {"end": 1, "at": 50.0}]
     lines += [{**fact, next(iter(fact)): 2} for fact in answered]
-    lines[4]["at"] = waited * 1000
+    lines[4]["at"] = round(waited * 1000, 3)
     (suite.path / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
     totals = []

@@ -211,7 +211,7 @@ def test_in_time(request, claude_latency):
     result = suite.replay()
 
     result.assert_outcomes(failed=3, passed=1)
-    result.stdout.fnmatch_lines(["claude_latency makes its test a latency test, which has to be known before*"])
+    result.stdout.fnmatch_lines(["claude_latency makes its test a latency test, which must be known before*"])
 
 
 def test_clients_need_no_key_and_no_server_in_a_replay(suite: Suite) -> None:
