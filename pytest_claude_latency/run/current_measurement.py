@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn, final
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http.guard import names
-from pytest_claude_latency.measurement.processes.shared_page import SharedPage, guard_when_shown, tell_of_forks
+from pytest_claude_latency.measurement.processes.shared_page import SharedPage, Shown, guard_when_shown, tell_of_forks
 from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
 
@@ -187,14 +187,7 @@ class CurrentMeasurement:
     def _responder(self) -> Measurement | OlderChild | OutlivingChild | _EndedTest | None:
         """Return what answers a request of the calling thread; `None` where it is left alone."""
         if self._is_forked:
-            from pytest_claude_latency.measurement.processes.older_children import OlderChild, OutlivingChild
-
-            own, shown = self._measurement, self._page.read()
-            if shown is None:
-                return OutlivingChild() if own is not None and own.replays else None
-            if own is not None and own.unseen.children.path == shown.path:
-                return own  # the child's copy of the measurement, which is still under way
-            return OlderChild(shown, has_doors=self._interception is not None)
+            return _responder_of_child(self._measurement, self._page.read(), has_doors=self._interception is not None)
         world = virtual_time.current()
         # A thread stays in the world of its test when that ends. Its calls must not count for the test that runs now.
         if world is not None and world.ended:
@@ -212,6 +205,19 @@ class CurrentMeasurement:
     def _note_missing_credential(self) -> None:
         # Between tests a client without a key is none of this plugin's business.
         self._credential_missing = self._measurement is not None
+
+
+def _responder_of_child(
+    own: Measurement | None, shown: Shown | None, *, has_doors: bool
+) -> Measurement | OlderChild | OutlivingChild | None:
+    """Return what answers a request of a forked child: its copy of the measurement, if that is still under way."""
+    from pytest_claude_latency.measurement.processes.older_children import OlderChild, OutlivingChild
+
+    if shown is None:
+        return OutlivingChild() if own is not None and own.replays else None
+    if own is not None and own.unseen.children.path == shown.path:
+        return own
+    return OlderChild(shown, has_doors=has_doors)
 
 
 @final
