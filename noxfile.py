@@ -79,7 +79,7 @@ def planned_tests() -> list[str]:
     return [f"tests-{python}({line})" for python, line in pairs]
 
 
-nox.options.sessions = ["lint", "docs", "browser", "urllib3_1", *planned_tests(), "readme"]
+nox.options.sessions = ["lint", "docs", "browser", "urllib3_1", *planned_tests(), "slow", "readme"]
 
 
 def lowest_requirements() -> list[str]:
