@@ -25,7 +25,7 @@ def main() -> None:
         page_file = Path(folder, "report.html")
         page_file.write_text(html.render(report_with_everything(), datetime(2026, 12, 1, tzinfo=UTC)), "utf-8")
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1000, "height": 900})
+        page = browser.new_page(viewport={"width": 1000, "height": 870})
         page.goto(page_file.as_uri())
         page.screenshot(path=PICTURE)
         browser.close()
