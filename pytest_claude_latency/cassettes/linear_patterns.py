@@ -8,6 +8,7 @@ made to be slow for it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from re import _constants, _parser  # type: ignore[attr-defined]  # no public function tells what a pattern is made of
@@ -16,13 +17,14 @@ from typing import Any
 
 from pytest_claude_latency.cassettes.redaction import stretches
 
-_LENGTH = 12_000
-"""Characters of a text that a pattern is tried on; what is linear takes a millisecond for it."""
-_SLOW = 0.1
-"""Seconds of processor time."""
-_TRIES = 3
-_FIRST_LENGTHS = (10, 14, 18, 22, 26, 40, 80, 160, 400)
+_FIRST_LENGTHS = (10, 14, 18, 20, 22, 24, 26, 40, 80, 130, 200, 300, 400)
 """What takes twice as long with each character must be found before it never ends."""
+_SHORT, _LONG = 3_000, 12_000
+"""Characters of two texts that a pattern is tried on. What is linear takes four times as long for the second."""
+_MOST_TIMES = 8.0
+_NOTICEABLE = 0.01
+"""Seconds of processor time; a millisecond is usual for what is linear."""
+_TOO_LONG = 0.3
 _LEADING = re.compile(
     r"(?P<flags>(?:\(\?[aimsx]+\))?)(?P<kind>\\[wdsWDS]|\.|\[\^?\]?(?:[^\]\\]|\\.)*\])(?=[+*]|\{\d+,\})", re.DOTALL
 )
@@ -45,22 +47,27 @@ def linear(source: str) -> re.Pattern[str]:
         guard = f"(?<!{leading['kind']})"
         pattern = re.compile(f"{leading['flags']}{guard}(?:{source[leading.end('flags') :]})", pattern.flags)
     for start, pumped, end in dict.fromkeys(_attacks(list(_parser.parse(source)))):
-        for length in (*_FIRST_LENGTHS, _LENGTH):
-            text = start + pumped * (length // len(pumped)) + end
-            if _is_slow(pattern, text):
+        short = 0.0
+        for length in (*_FIRST_LENGTHS, _SHORT, _LONG):
+            took = _seconds(pattern, start + pumped * (length // len(pumped)) + end)
+            # Long texts are compared with each other, so that it makes no difference how fast the machine is.
+            grew = length == _LONG and took > _NOTICEABLE and took > _MOST_TIMES * short
+            if grew or took > _TOO_LONG:
                 raise ValueError(_TOO_SLOW)
+            short = took
     return pattern
 
 
-def _is_slow(pattern: re.Pattern[str], text: str) -> bool:
-    """Return whether a pattern takes too long for a text at each of several tries: a busy machine slows one or two."""
-    for _ in range(_TRIES):
+def _seconds(pattern: re.Pattern[str], text: str) -> float:
+    """Return the processor time that redacting takes: the least of some tries, since a busy machine slows some."""
+    least = math.inf
+    for _ in range(5):
         began = thread_time()
         stretches(text, [pattern])
-        took = thread_time() - began
-        if took <= _SLOW or took > 10 * _SLOW:
-            return took > _SLOW
-    return True
+        least = min(least, thread_time() - began)
+        if least <= _NOTICEABLE or least > 3 * _TOO_LONG:
+            break
+    return least
 
 
 def _attacks(items: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
