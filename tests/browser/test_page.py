@@ -56,7 +56,7 @@ def reader(chromium: Any, tmp_path: Path) -> Iterator[Reader]:
 
 def names(page: Any) -> list[str]:
     """The tests that are shown, in their order."""
-    shown: list[str] = page.locator("#tests > tbody:not([hidden]) > tr:first-child .id button").all_inner_texts()
+    shown: list[str] = page.locator("#tests > tbody:not([hidden]) > tr:first-child .id button").all_text_contents()
     return shown
 
 
