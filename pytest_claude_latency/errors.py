@@ -119,6 +119,12 @@ class CassetteWriteError(FileWriteError):
     what = "cannot write the recording"
 
 
+class ReportError(FileError):
+    """The JSON report of a run cannot be read."""
+
+    what = "cannot read the report"
+
+
 class BaselineError(FileError):
     """A baseline that cannot be used: which file, which line (None: the file as a whole), and why."""
 

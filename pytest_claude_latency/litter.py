@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import sys
 import time
@@ -27,7 +26,7 @@ _SWEPT: set[Path] = set()
 
 def name(suffix: str, prefix: str = ".") -> str:
     """Return a name that nothing else has: of a file that is about to be moved, or of something in a shared folder."""
-    return f"{prefix}{_MACHINE}-{os.getpid()}-{secrets.token_hex(8)}.{suffix}"
+    return f"{prefix}{_MACHINE}-{os.getpid()}-{os.urandom(8).hex()}.{suffix}"
 
 
 def sweep(folder: Path) -> None:

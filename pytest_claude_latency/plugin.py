@@ -135,7 +135,6 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin the test's world before its first fixture, and after the marks that skip a test."""
-    __tracebackhide__ = True
     if selection.MISSPELT in item.stash:
         raise Failure(item.stash[selection.MISSPELT])
     if selection.is_marked(item):

@@ -28,7 +28,7 @@ from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
 from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trace_of
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
-from pytest_claude_latency.errors import CassetteError, FileError
+from pytest_claude_latency.errors import CassetteError, FileError, ReportError
 from pytest_claude_latency.strict_json import JSONFaultError, convert, parse, read_text
 
 _LACKS = (
@@ -87,10 +87,6 @@ class _Report(Struct, frozen=True, kw_only=True):
     mode: str | None = None
     clock: str | None = None
     tests: list[Any]
-
-
-class _ReportError(FileError):
-    what = "cannot read the report"
 
 
 def declare(commands: Any) -> None:
@@ -156,7 +152,7 @@ def _found(places: Sequence[Path], folder: str) -> tuple[list[Path], list[Path]]
     reports: list[Path] = []
     for file in (file for place in places if place.is_dir() for file in sorted(place.rglob("*.json"))):
         with suppress(FileError, JSONFaultError):  # in a folder there may be any other JSON
-            fact = parse(read_text(file, _ReportError))
+            fact = parse(read_text(file, ReportError))
             # a report, be it a damaged one
             if isinstance(fact, dict) and fact.keys() >= {"schema", "tests"}:
                 reports.append(file)
@@ -193,7 +189,7 @@ def _entries(places: Sequence[Path], folder: str) -> tuple[list[Entry], list[str
             entries.append(Entry(str(path), trace.nodeid, trace.sample, time, find(trace)))
     for path in reports:
         try:
-            tests = convert(parse(read_text(path, _ReportError)), _Report).tests
+            tests = convert(parse(read_text(path, ReportError)), _Report).tests
             for fact in tests:
                 test = convert(fact, _Test)
                 calls = [_numbered(call, _Call, f"call {number}") for number, call in enumerate(test.calls, 1)]
@@ -229,7 +225,7 @@ def _report_lines(path: Path) -> list[str]:
     Raises:
         FileError: it cannot be read: where in it, and why.
     """
-    text, place = read_text(path, _ReportError), ""
+    text, place = read_text(path, ReportError), ""
     try:
         report = convert(parse(text), _Report)
         lines, lacks = [f"{path} ({report.mode}, {report.clock} clock)"], False
@@ -240,7 +236,7 @@ def _report_lines(path: Path) -> list[str]:
             lines += _test_lines(test)
     except JSONFaultError as fault:
         line = fault.__cause__.lineno if isinstance(fault.__cause__, JSONDecodeError) else None
-        raise _ReportError(path, line, f"{place}{fault}") from None
+        raise ReportError(path, line, f"{place}{fault}") from None
     # versions before breakdowns existed did not write the key; null means nothing to break down
     return [lines[0], *(f"  {line}" for line in _LACKS if lacks), *lines[1:]]
 

@@ -8,14 +8,10 @@ from typing import Any
 
 from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.cli.output import say
-from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.errors import LatencyError, ReportError
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report import formats
 from pytest_claude_latency.strict_json import JSONFaultError, parse, read_text
-
-
-class _ReportError(FileError):
-    what = "cannot read the report"
 
 
 def declare(commands: Any) -> None:
@@ -45,11 +41,11 @@ def run(chosen: argparse.Namespace) -> int:
     """
     targets = [formats.parse_target(text) for text in chosen.output]
     try:
-        report = parse(read_text(chosen.report, _ReportError))
+        report = parse(read_text(chosen.report, ReportError))
     except JSONFaultError as fault:
-        raise _ReportError(chosen.report, None, str(fault)) from None
-    if not isinstance(report, dict) or report.keys() < {"schema", "tests", "summary"}:
-        raise _ReportError(chosen.report, None, "it has no `summary`: it is no report, or an earlier version wrote it")
+        raise ReportError(chosen.report, None, str(fault)) from None
+    if not isinstance(report, dict) or not report.keys() >= {"schema", "tests", "summary"}:
+        raise ReportError(chosen.report, None, "it has no `summary`: it is no report, or an earlier version wrote it")
     for form, path in targets:
         try:
             text = formats.render(report, form)

@@ -5,7 +5,6 @@ Every test of every run is asked, also in suites that have none, so this module 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -57,11 +56,13 @@ def note_misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> No
             # Most names are told apart by their first letter: comparing them costs more.
             if mark.name in known or not mark.name.startswith("l"):
                 continue
+            import difflib  # hardly any run needs it
+
             if near := difflib.get_close_matches(mark.name, (BUDGET, CASSETTE, VARIANTS, ANSWERS, FAULT), 1, 0.85):
                 item.stash[MISSPELT] = (
                     f"@{mark.name}: did you mean @{near[0]}?\n"
                     f"  marker    {mark.name} is unknown\n"
-                    "  do        correct it; one of your own is registered with the ini key markers"
+                    "  do        correct it, or register a marker of your own with the ini key markers"
                 )
 
 

@@ -26,11 +26,12 @@ def write_sections(
     if end.results or session.warnings:
         from pytest_claude_latency.report import terminal
 
-        terminal.write(end.summary(), terminalreporter)
+        summary = end.summary()
+        terminal.write(summary, terminalreporter)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             from pytest_claude_latency.report import github_annotations
 
-            for line in github_annotations.lines(end.summary(), session.config.rootpath):
+            for line in github_annotations.lines(summary, session.config.rootpath):
                 terminalreporter.write_line(line)
     for line in end.fault_lines:
         terminalreporter.write_line(line)
