@@ -50,6 +50,7 @@ def test_a_world_beside_subinterpreters_goes_on() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "left"), done.stderr
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="garbage is collected between two instructions only")
 @pytest.mark.parametrize("enabled", [True, False])
 def test_no_garbage_is_collected_while_the_interpreter_lists_its_threads(
     monkeypatch: pytest.MonkeyPatch, enabled: bool
@@ -62,5 +63,5 @@ def test_no_garbage_is_collected_while_the_interpreter_lists_its_threads(
 
     frames: Any = thread_frames.frames()
 
-    assert frames is None or frames == {1: [False]}
-    assert asked in ([False, True] if enabled else [False], [])
+    assert frames == {1: [False]}
+    assert asked == ([False, True] if enabled else [False])

@@ -12,13 +12,14 @@ _SUBINTERPRETERS = ("_interpreters", "_xxsubinterpreters")
 
 def frames() -> dict[int, FrameType] | None:
     """Return the frame that each thread executes, by Python's identifiers; None where looking is not safe."""
-    # `sys._current_frames` also reads the frames of subinterpreters. Since Python 3.12 these run on locks of their own,
-    # so they change meanwhile, which aborts the process. Asked is whether the program could make one, and not whether
-    # there is one: another thread may make it between the answer and the look.
-    if sys.version_info >= (3, 12) and any(name in sys.modules for name in _SUBINTERPRETERS):
-        return None
-    # Up to Python 3.12.1 it may collect garbage while it holds the lock of the list of threads. If a finalizer then
-    # lets another thread run, and that one begins or ends a thread, both wait for ever.
+    if sys.version_info >= (3, 12):
+        # `sys._current_frames` also reads the frames of subinterpreters. Since Python 3.12 these run on locks of their
+        # own, so they change meanwhile, which aborts the process. Asked is whether the program could make one, and not
+        # whether there is one: another thread may make it between the answer and the look.
+        return None if any(name in sys.modules for name in _SUBINTERPRETERS) else sys._current_frames()
+    # Python 3.11 may collect garbage while it holds the lock of the list of threads (CPython's issue 106883; later
+    # versions collect between two instructions). If a finalizer then lets another thread run, and that one begins or
+    # ends a thread, both wait for ever.
     collects = gc.isenabled()
     gc.disable()
     try:
