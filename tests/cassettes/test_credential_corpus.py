@@ -78,7 +78,6 @@ def test_no_line_is_offered_where_redaction_does_not_reach() -> None:
     assert "latency_redact =" not in str(refused.value)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", _FORMS, ids=[f"{place}-{form.kind}" for place, form in enumerate(_FORMS)])
 def test_what_is_offered_is_accepted(form: tuple[str, tuple[str, ...], re.Pattern[str]]) -> None:
     assert linear(form[2].pattern)

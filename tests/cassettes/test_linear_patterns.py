@@ -23,6 +23,7 @@ LINEAR = (
     r"Bearer\s+\S+",
     r"\w+://\S+",
     r"ord_[a-z0-9]+|inv_\d+",
+    r"(?<![A-Za-z0-9])key-[0-9a-f]{32,}",  # of a chain of keys, each is found only after the one before
 )
 SLOW = (r"(a+)+$", r"(\w+\s?)*x", r"\d+\d+x", r"(foo|bar)+baz", r"(?s)<key>.*?</key>", r"(.*)(.*)(.*)!")
 
