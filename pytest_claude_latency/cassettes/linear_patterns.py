@@ -1,9 +1,6 @@
 """Linear patterns: which regular expressions of a user may be applied to bodies of any length.
 
-Python's `re` tries a pattern from each character on. `[\\w.+-]+@` then reads a run of letters again from each of its
-letters, and a body of a few hundred kilobytes takes minutes. What begins with such a repetition is not tried inside a
-run, since a match there would be a part of one that begins with the run. Each pattern is then tried on texts that are
-made to be slow for it.
+What a user writes is tried on texts that are made to be slow for it.
 """
 
 from __future__ import annotations
@@ -25,9 +22,6 @@ _MOST_TIMES = 8.0
 _NOTICEABLE = 0.01
 """Seconds of processor time; a millisecond is usual for what is linear."""
 _TOO_LONG = 0.3
-_LEADING = re.compile(
-    r"(?P<flags>(?:\(\?[aimsx]+\))?)(?P<kind>\\[wdsWDS]|\.|\[\^?\]?(?:[^\]\\]|\\.)*\])(?=[+*]|\{\d+,\})", re.DOTALL
-)
 _MEMBERS = "a0A_ .-@:/,;+=\"'<>(){}[]\n\t#%&!?*~^|$\\`é退"
 _TOO_SLOW = (
     "it takes more than linear time, so that a long body would take minutes: a repetition in it meets the same "
@@ -37,15 +31,12 @@ _TOO_SLOW = (
 
 
 def linear(source: str) -> re.Pattern[str]:
-    """Return the pattern, in a form that takes linear time.
+    """Return the pattern, which takes linear time.
 
     Raises:
         ValueError: it is no regular expression, or it takes more than linear time.
     """
     pattern = re.compile(source)
-    if leading := _LEADING.match(source):
-        guard = f"(?<!{leading['kind']})"
-        pattern = re.compile(f"{leading['flags']}{guard}(?:{source[leading.end('flags') :]})", pattern.flags)
     for start, pumped, end in dict.fromkeys(_attacks(list(_parser.parse(source)))):
         short = 0.0
         for length in (*_FIRST_LENGTHS, _SHORT, _LONG):

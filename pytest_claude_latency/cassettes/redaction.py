@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import Field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from pytest_claude_latency.cassettes.pattern_matches import matches
 from pytest_claude_latency.messages_api.body_text import Change, Path, Piece, body_texts, changes, is_protocol
 from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Headers, Request, canonical, redirects
 from pytest_claude_latency.messages_api.retries import INVOCATION_HEADER
@@ -87,14 +88,14 @@ def redact(recording: RecordedT, patterns: Sequence[re.Pattern[str]]) -> Recorde
         body = b"".join(chunk.data for chunk in exchange.chunks)
         pieces: list[Piece] = []
         for body_text in body_texts(body):
-            matches = [
+            found = [
                 part.stretch(start, end)
                 for part in body_text.parts()
                 for start, end in stretches(part.text, patterns)
                 if part.text[start:end] != PLACEHOLDER
             ]
-            if matches:
-                pieces += body_text.replaced(matches, PLACEHOLDER)
+            if found:
+                pieces += body_text.replaced(found, PLACEHOLDER)
         chunks = tuple(_cut_alike(exchange.chunks, changes(pieces)))
         end = exchange.end
         if end is not None and end.message is not None:
@@ -144,8 +145,8 @@ def stretches(text: str, patterns: Sequence[re.Pattern[str]]) -> list[tuple[int,
     spans = [match.span() for match in re.finditer(re.escape(PLACEHOLDER), text)]
     for _ in range(_MOST_TIMES):
         masked = _Masked(text, spans)
-        matches = [match.span() for pattern in patterns for match in pattern.finditer(masked.text) if match[0]]
-        new = {masked.original(*match) for match in matches} - set(spans)
+        found = [match.span() for pattern in patterns for match in matches(pattern, masked.text)]
+        new = {masked.original(*match) for match in found} - set(spans)
         if not new:
             return spans
         merged: list[tuple[int, int]] = []

@@ -139,7 +139,7 @@ def reports(values: list[str], given: Given) -> tuple[tuple[str, Path], ...]:
 
 
 def patterns(values: list[str], given: Given) -> tuple[re.Pattern[str], ...]:
-    """Return the regular expressions, compiled, in a form that takes linear time."""
+    """Return the regular expressions, compiled; each takes linear time."""
     if not values:
         return ()
     from pytest_claude_latency.cassettes.linear_patterns import linear

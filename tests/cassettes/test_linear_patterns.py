@@ -6,8 +6,6 @@ import re
 from time import thread_time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_claude_latency.cassettes.linear_patterns import linear
 from pytest_claude_latency.cassettes.redaction import redact_text
@@ -46,27 +44,4 @@ def test_the_pattern_of_the_documentation_is_fast_on_long_texts(unit: str) -> No
 
     redact_text(unit * (200_000 // len(unit)), [pattern])
 
-    assert thread_time() - began < 5  # 0.1 s; without the guard it takes minutes
-
-
-@pytest.mark.parametrize(
-    "source", [r"[\w.+-]+@[\w.-]+\.\w+", r"\w+@", r"(?i)[a-b]{2,}c", r"[^@]*@b", r"\d+-\d+", r".+a"]
-)
-@given(text=st.text("ab@.-c1 \n", max_size=30))
-def test_the_guard_changes_nothing_of_what_is_redacted(source: str, text: str) -> None:
-    assert readable(text, linear_once(source)) == readable(text, re.compile(source))
-
-
-def readable(text: str, pattern: re.Pattern[str]) -> str:
-    """Return what redaction leaves; matches that touch each other may become one placeholder or several."""
-    return re.sub(r"(\[redacted\])+", "[redacted]", redact_text(text, [pattern]))
-
-
-PATTERNS: dict[str, re.Pattern[str]] = {}
-
-
-def linear_once(source: str) -> re.Pattern[str]:
-    """Return the pattern, tried once for all examples."""
-    if source not in PATTERNS:
-        PATTERNS[source] = linear(source)
-    return PATTERNS[source]
+    assert thread_time() - began < 5  # 0.1 s; with `finditer` it takes minutes
