@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Never, TypeVar, final, get_args, get_type_hints
 
@@ -75,12 +76,25 @@ class JSONLines:
             try:
                 value = parse(line)
             except NotJSONError:
+                if self.number == 1 and is_report(self._text):
+                    self.number = None
+                    raise JSONFaultError(
+                        "it is the JSON report of a run: claude-latency explain, compare and report read it"
+                    ) from None
                 if self.number == len(lines) and not self._text.endswith("\n"):
                     raise NotJSONError("the file is cut off in this line") from None
                 raise
             if not isinstance(value, dict):
                 raise JSONFaultError("it is not a JSON object")
             yield value
+
+
+def is_report(text: str) -> bool:
+    """Return whether a text is the JSON report of a run, be it a damaged one."""
+    with suppress(JSONFaultError):
+        value = parse(text)
+        return isinstance(value, dict) and value.keys() >= {"schema", "tests"}
+    return False
 
 
 def read_text(path: Path, error: type[FileError]) -> str:

@@ -78,6 +78,7 @@ def test_any_json_value_is_read_as_it_was_written(value: Any) -> None:
         ("{}\n[]\n", 2, "it is not a JSON object"),
         ('{}\n{"a": 1', 2, "the file is cut off in this line"),
         ('{"a": 1\n{}', 1, "it is not JSON"),
+        ('{\n"schema": 1, "tests": []\n}\n', None, "it is the JSON report of a run: claude-latency explain, compare"),
     ],
 )
 def test_a_line_that_is_not_a_json_object_is_named_by_its_number(text: str, line: int | None, reason: str) -> None:

@@ -29,7 +29,7 @@ from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trac
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.errors import CassetteError, FileError, ReportError
-from pytest_claude_latency.strict_json import JSONFaultError, convert, parse, read_text
+from pytest_claude_latency.strict_json import JSONFaultError, convert, is_report, parse, read_text
 
 _LACKS = (
     "it lacks breakdowns and findings, which need the requests and the times of the answers; what follows is only what",
@@ -151,10 +151,8 @@ def _found(places: Sequence[Path], folder: str) -> tuple[list[Path], list[Path]]
     """Return the recordings and the reports in these places."""
     reports: list[Path] = []
     for file in (file for place in places if place.is_dir() for file in sorted(place.rglob("*.json"))):
-        with suppress(FileError, JSONFaultError):  # in a folder there may be any other JSON
-            fact = parse(read_text(file, ReportError))
-            # a report, be it a damaged one
-            if isinstance(fact, dict) and fact.keys() >= {"schema", "tests"}:
+        with suppress(FileError):  # in a folder there may be any other JSON
+            if is_report(read_text(file, ReportError)):
                 reports.append(file)
     # a file that the user names is to be a report
     reports += [place for place in places if place.is_file() and place.suffix == ".json"]

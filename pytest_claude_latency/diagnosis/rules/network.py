@@ -18,6 +18,9 @@ from pytest_claude_latency.plurals import number_of
 _KEPT_OPEN = 5 * SECOND  # how long the SDK's pool keeps an idle connection
 _LIMITS = ("requests", "input-tokens", "output-tokens", "tokens")
 _LITTLE = 0.1  # of a rate limit: what is left then is less than many a request needs
+_LONG_PAUSE = 2 * SECOND  # longer than the SDK pauses of itself before both its retries: the API asked for it
+# The time-out of a client is for one attempt and ends no pause.
+_WAIT_LESS = "do not wait so long: max_retries=0, or a time-out around the whole call, and then another model"
 _PIECES = {"text": "text", "thinking": "thinking", "input_json": "a tool's input"}
 
 
@@ -39,13 +42,16 @@ def retries(trace: Trace) -> Finding | None:
             is_injected = attempt.recorded is not None and attempt.recorded.is_injected
             failures.append(f"{told}, injected" if is_injected else told)
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
+    segments = [segment for call in calls for segment in call.breakdown.segments]
+    waits_long = any(segment.part is Part.BACK_OFF and segment.length >= _LONG_PAUSE for segment in segments)
     # A 429 is the limit of the account and no fault of the API. It is asked for first, since it is the one kind that
     # the program can end by itself.
     if any(text.startswith("429") for text in failures):
         limits = " and ".join(dict.fromkeys(name for call in calls for name in _limits_used_up(trace, call)))
         remedy = "spread the requests, or raise the rate limit" + (f" of {limits}" if limits else "")
+        remedy = f"{_WAIT_LESS}; {remedy}" if waits_long else remedy
     elif any(text[:1] in "45" for text in failures):
-        remedy = "the API was busy: set a time-out that users can accept"
+        remedy = _WAIT_LESS if waits_long else "the API was busy: set a time-out that users can accept"
     else:
         remedy = "check the network between the program and the API"
     # a fault is in no recording, so a new one would change nothing

@@ -259,6 +259,17 @@ def test_a_refusal_without_such_a_limit_names_none(status: int, headers: Headers
     assert "rate limit of" not in found(case)["retries"].remedy
 
 
+@pytest.mark.parametrize(("status", "also"), [(429, "; spread the requests"), (529, "; record again")])
+def test_who_waits_long_for_the_api_is_told_to_go_on_without_it(status: int, also: str) -> None:
+    request = asked(stream=True)
+    asks_for_a_minute = with_headers(refused(request, status=status, at=80), (("retry-after", "60"),))
+
+    finding = found(one(asks_for_a_minute, streamed(request, sent=60_080)))["retries"]
+
+    wait_less = "do not wait so long: max_retries=0, or a time-out around the whole call, and then another model"
+    assert finding.remedy.startswith(wait_less + also)
+
+
 def test_a_missed_cache_is_told_with_the_reason_that_the_api_gives() -> None:
     finding = speaking("cache-reset", next(iter(CORPUS["cache-reset"].speaks)))
     case = CORPUS["cache-reset"].speaks[next(iter(CORPUS["cache-reset"].speaks))]
