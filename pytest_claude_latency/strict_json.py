@@ -68,6 +68,8 @@ class JSONLines:
             raise JSONFaultError("the file begins with a byte order mark (BOM): save it as UTF-8 without one")
         # editors leave an empty line at the end
         lines = self._text.rstrip().split("\n")
+        if lines[0].strip() == "{" and is_report(self._text):
+            raise JSONFaultError("it is the JSON report of a run: claude-latency explain, compare and report read it")
         for self.number, line in enumerate(lines, 1):
             if not line.strip():
                 raise JSONFaultError("the line is empty")
@@ -76,11 +78,6 @@ class JSONLines:
             try:
                 value = parse(line)
             except NotJSONError:
-                if self.number == 1 and is_report(self._text):
-                    self.number = None
-                    raise JSONFaultError(
-                        "it is the JSON report of a run: claude-latency explain, compare and report read it"
-                    ) from None
                 if self.number == len(lines) and not self._text.endswith("\n"):
                     raise NotJSONError("the file is cut off in this line") from None
                 raise
