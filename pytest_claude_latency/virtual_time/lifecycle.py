@@ -20,7 +20,7 @@ from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, line_up, offer_turn
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, NATIVE_IDS, admit, line_up, offer_turn
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
@@ -52,6 +52,7 @@ def forget_all() -> None:
     # release it here. Threads that are counted but do not exist would keep the clock from moving for ever.
     LOCK._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` does to its own locks
     MEMBERS.clear()
+    NATIVE_IDS.clear()
     OUTSIDERS.forget_all()
     TRACKED_LOCK.waiting.clear()
     LOANS.end()

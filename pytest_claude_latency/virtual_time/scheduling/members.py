@@ -8,6 +8,7 @@ in it is an outsider: it sees the machine's time.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
@@ -17,7 +18,7 @@ from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from threading import Thread
 
     from pytest_claude_latency.virtual_time.scheduling.holds import Holds
@@ -71,6 +72,17 @@ OURS: set[int] = set()  # the kernel's identifiers of threads that no table of P
 _BACKGROUND = "_claude_latency_background"
 _TOOL = "_claude_latency_tool"
 _WORKER = "_claude_latency_worker"
+
+
+@contextmanager
+def as_ours() -> Iterator[None]:
+    """Count the calling thread among our own."""
+    native_id = threading.get_native_id()
+    OURS.add(native_id)
+    try:
+        yield
+    finally:
+        OURS.discard(native_id)
 
 
 def mark_background(thread: Thread) -> None:

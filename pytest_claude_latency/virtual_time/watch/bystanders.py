@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, final
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import bystanders, thread_is_background
+from pytest_claude_latency.virtual_time.scheduling.members import OURS, bystanders, thread_is_background
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.watch import source_location, thread_state
 from pytest_claude_latency.virtual_time.watch.activity import Activity
@@ -63,6 +63,8 @@ class Bystanders:
 
     def __init__(self) -> None:
         OUTSIDERS.begin_world()
+        # The threads of pytest's that were listed once may have ended, and the kernel gives their numbers to others.
+        OURS.difference_update([thread for thread in OURS.copy() if thread_state.has_ended(thread)])
         # Where each was when the world began. A thread that comes back there has done its work.
         own = real_clock.get_ident()  # about to become a member
         self._at_first = {ident: _Sighting.of(ident) for ident in chain(*bystanders()) if ident != own}

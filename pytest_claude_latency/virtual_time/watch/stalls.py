@@ -6,14 +6,13 @@ arrive late that did not come late. A thread that wakes at a fixed pace sees it,
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from time import process_time_ns
 from typing import Final, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.holds import LEAST_LAG
-from pytest_claude_latency.virtual_time.scheduling.members import OURS
+from pytest_claude_latency.virtual_time.scheduling.members import as_ours
 from pytest_claude_latency.virtual_time.scheduling.real_clock import (
     LockType,
     allocate_lock,
@@ -61,13 +60,11 @@ class StallWatch:
             stop_event.release()
 
     def _run(self, stop_event: LockType) -> None:
-        native_id = threading.get_native_id()
-        OURS.add(native_id)
-        while not stop_event.acquire(timeout=_PERIOD / SECOND):
-            self._look()
-            if self._on_look is not None:
-                self._on_look()
-        OURS.discard(native_id)
+        with as_ours():
+            while not stop_event.acquire(timeout=_PERIOD / SECOND):
+                self._look()
+                if self._on_look is not None:
+                    self._on_look()
 
     def _look(self) -> None:
         # Never waited for: in a forked child the thread that holds it does not exist.

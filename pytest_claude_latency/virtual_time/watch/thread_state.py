@@ -214,6 +214,11 @@ def _read(path: str) -> str:
         os.close(descriptor)
 
 
+def has_ended(native_id: int) -> bool:
+    """Return whether a thread of this process has ended, by the kernel's identifier; False where that is not told."""
+    return bool(_CALLS) and not (_TASKS / str(native_id)).exists()
+
+
 def native_ids() -> list[int]:
     """Return the kernel's identifiers of all threads of this process; empty where they cannot be listed."""
     return [int(task.name) for task in _TASKS.iterdir()] if _CALLS else []

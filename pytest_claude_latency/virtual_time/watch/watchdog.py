@@ -9,12 +9,11 @@ world in which nothing can happen any more.
 from __future__ import annotations
 
 import sys
-import threading
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, Member, dismiss
+from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, Member, as_ours, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns, start_new_thread
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.watch import (
@@ -176,27 +175,25 @@ class WatchDog:
             return self._log.longest_first()
 
     def _run(self, tell: Callable[[], None]) -> None:
-        native_id = threading.get_native_id()
-        OURS.add(native_id)
-        tell()
-        period = _QUIET_PERIOD
-        while not self._stop_event.acquire(timeout=period):
-            # The world can end between the wait and the lock. Looking would then count threads of the next world.
-            with LOCK:
-                if self._world.ended:
-                    break
-                try:
-                    self._look_around()
-                except Exception:
-                    # A failure of ours must not leave the world without a watch. pytest shows it as a warning.
-                    sys.excepthook(*sys.exc_info())
-                period = _BUSY_PERIOD if self._schedule.parked else _QUIET_PERIOD
-            if self._on_look is not None:
-                try:
-                    self._on_look()  # without the lock: what it asks of the system takes its time
-                except Exception:
-                    sys.excepthook(*sys.exc_info())
-        OURS.discard(native_id)
+        with as_ours():
+            tell()
+            period = _QUIET_PERIOD
+            while not self._stop_event.acquire(timeout=period):
+                # The world can end between the wait and the lock. Looking would then count threads of the next world.
+                with LOCK:
+                    if self._world.ended:
+                        break
+                    try:
+                        self._look_around()
+                    except Exception:
+                        # A failure of ours must not leave the world without a watch. pytest shows it as a warning.
+                        sys.excepthook(*sys.exc_info())
+                    period = _BUSY_PERIOD if self._schedule.parked else _QUIET_PERIOD
+                if self._on_look is not None:
+                    try:
+                        self._on_look()  # without the lock: what it asks of the system takes its time
+                    except Exception:
+                        sys.excepthook(*sys.exc_info())
 
     def _look_around(self) -> None:
         schedule, now = self._schedule, monotonic_ns()

@@ -18,7 +18,7 @@ from pytest_claude_latency.virtual_time.patches import raw_threads
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import OURS, scheduled
+from pytest_claude_latency.virtual_time.scheduling.members import as_ours, scheduled
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
@@ -56,15 +56,13 @@ class IntervalTimer:
 
     def run(self) -> None:
         """Wait and send, in the thread, until it is cancelled or its world ends."""
-        own = threading.get_native_id()
-        OURS.add(own)
-        while self._wait_until_due():
-            # To the main thread alone, which handles it: another thread that gets it would not end its system call.
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
-            if self.interval <= 0:
-                self.cancelled = True
-            self.instant = due(self.instant, self.interval)
-        OURS.discard(own)
+        with as_ours():
+            while self._wait_until_due():
+                # To the main thread alone, which handles it: another thread that gets it would not end its system call.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+                if self.interval <= 0:
+                    self.cancelled = True
+                self.instant = due(self.instant, self.interval)
 
     def _wait_until_due(self) -> bool:
         with TRACKED_LOCK:
