@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import (
+    DECIDED_ELSEWHERE,
     NO_CALL,
     NO_SESSION,
     NO_SUCH_CALL,
@@ -210,6 +211,8 @@ def _judge(
             return _judgement(limit, None, number, len(calls))
         if measured is not None and (worst is None or metric.worse(measured, worst[1])):
             worst = (number, measured)
+    if worst is None and all(number in others for number in range(1, len(calls) + 1)):
+        return Judgement(limit, None, None, len(calls), "not measured", DECIDED_ELSEWHERE)
     if worst is None:
         return Judgement(limit, None, None, len(calls), "not measured", NO_VALUE.format(metric=metric.name))
     return _judgement(limit, worst[1], worst[0], len(calls))

@@ -17,6 +17,7 @@ from pytest_claude_latency.metrics.call_text import describe, milliseconds, mome
 from pytest_claude_latency.metrics.metric import METRICS, RATE_UNIT, show
 from pytest_claude_latency.metrics.other_requests import OtherRequests
 from pytest_claude_latency.metrics.timeline import Call
+from pytest_claude_latency.plurals import number_of
 
 Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not judged"]
 
@@ -24,6 +25,7 @@ NO_CALL: Final = "no prompt call was made"
 NO_SESSION: Final = "no event stream of a session was followed"
 NO_SUCH_CALL: Final = "no call fits {calls}"
 NO_VALUE: Final = "no call has a value for {metric}"
+DECIDED_ELSEWHERE: Final = "other limits decide for each of the test's calls"
 PROMISES_NOTHING: Final = f"{NO_CALL}, so the budget promises nothing"
 WHY_NO_CALL: Final = "is the client mocked, or is an await missing?"
 ACCEPT_NO_CALL: Final = "promises that no call is made"
@@ -63,6 +65,11 @@ class Judgement:
     def broken(self) -> bool:
         """Whether the promise was not kept."""
         return self.verdict == "broken"
+
+    @property
+    def fits_no_call(self) -> bool:
+        """Whether it is about some calls of the test, and the test made none of these."""
+        return self.limit.some is not None and self.call is None and METRICS[self.metric].scope == "call"
 
     @property
     def share(self) -> float:
@@ -115,19 +122,23 @@ def fact(judgement: Judgement) -> str:
     # the unit of a rate is in its name already
     value = "-" if measured is None else show(metric, measured).removesuffix(RATE_UNIT)
     least = "" if judgement.at_most else "at least "
-    return f"{judgement.limit.name} {value}/{least}{judgement.limit.value_text()}"
+    return f"{judgement.limit.name} {value}/{least}{_shown_limit(judgement.limit)}"
 
 
 def headline(judgement: Judgement) -> str:
     """Return the verdict on a broken limit in one line."""
     metric, limit, measured = METRICS[judgement.metric], judgement.limit, judgement.measured
     if measured is None:
-        return f"{limit.name} has no value, {judgement.reason}: it breaks the budget of {limit.value_text()}"
+        return f"{limit.name} has no value, {judgement.reason}: it breaks the budget of {_shown_limit(limit)}"
     verb = "were" if metric.kind == "count" else "was"
     side = "over" if judgement.at_most else "under"
     # the unit is there already, behind the measured rate
     miss = show(metric, abs(measured - limit.value)).removesuffix(RATE_UNIT)
-    return f"{limit.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {limit.value_text()}"
+    return f"{limit.name} {verb} {_measured(judgement)}, {miss} {side} the budget of {_shown_limit(limit)}"
+
+
+def _shown_limit(limit: Limit) -> str:
+    return f"${limit.value_text()}" if METRICS[limit.metric].kind == "money" else limit.value_text()
 
 
 def _block(
@@ -137,6 +148,8 @@ def _block(
     measured = _measured(judgement)
     if judgement.call is None:
         together = judgement.source or ("all calls together" if calls else "all requests together")
+        if judgement.fits_no_call:
+            together = f"the test made {number_of(len(calls), 'call')}"
         lines.append(_line("measured", measured, together))
         overview = _overview(calls, others)
         for place, (fact, source) in enumerate(overview[:_MOST_CALLS]):

@@ -241,9 +241,9 @@ def tool_spans(timeline: Timeline) -> Iterator[Span]:
     for block, following in zip_longest(timeline.blocks, timeline.blocks[1:]):
         if not block.type.endswith("tool_use"):
             continue
-        first = next((delta.at for delta in timeline.deltas if delta.at >= block.began), None)
-        if first is not None and first - block.began >= _LEAST_HELD_BACK:
-            yield block.began, first
+        pieces = block.pieces(timeline.deltas)
+        if pieces and pieces[0].at - block.began >= _LEAST_HELD_BACK:
+            yield block.began, pieces[0].at
         # A tool of the program's own, `tool_use`, runs after the answer.
         if block.type != "tool_use" and block.ended is not None and following is not None:
             yield block.ended, following.began

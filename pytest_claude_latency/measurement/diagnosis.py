@@ -88,7 +88,8 @@ class Diagnosis:
         broken_limits = [
             (judgement.metric, judgement.call)
             for judgement in self.judgements
-            if judgement.broken and judgement.limit.endpoint is None
+            # what no call fits is mended by no faster call
+            if judgement.broken and judgement.limit.endpoint is None and not judgement.fits_no_call
         ]
         return _section(_TITLE, trace, fitting(self.findings, trace, broken_limits), calls)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.budgets.judgement import NO_CALL, Judgement
+from pytest_claude_latency.budgets.judgement import DECIDED_ELSEWHERE, NO_CALL, Judgement
 from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.metrics.given_up import times_that_count
@@ -141,14 +141,20 @@ class Row:
         """Return the worst of these readings: each in seconds, with whether the call was streamed."""
         of_calls = (judgement for judgement in self.judgements if judgement.limit.is_general)
         judgement = next((judgement for judgement in of_calls if judgement.metric == metric), None)
-        limit = None if judgement is None else int(judgement.limit.value)
+        # a limit that decides for no call stands in a warning, and next to a time it would look as if it judged that
+        decides = judgement is not None and judgement.reason != DECIDED_ELSEWHERE
+        limit = int(judgement.limit.value) if judgement is not None and decides else None
         broken = judgement is not None and judgement.broken
         measured = [(seconds, streamed) for seconds, streamed in readings if seconds is not None]
         # what never came has no reading, and is worse than any reading of another call
         never_came = judgement is not None and judgement.broken and judgement.measured is None
         if never_came or not measured:
             return Figure(None, limit, broken)
-        seconds, streamed = max(measured)
+        # of calls for which other limits decide, none stands next to this one
+        judged = [
+            reading for reading in measured if judgement and duration.nanoseconds(reading[0]) == judgement.measured
+        ]
+        seconds, streamed = max(judged or measured)
         return Figure(duration.nanoseconds(seconds), limit, broken, streamed=streamed)
 
     @property

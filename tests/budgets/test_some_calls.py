@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_claude_latency.budgets.budget import combine
-from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.budgets.judgement import DECIDED_ELSEWHERE, Judgement, message
 from pytest_claude_latency.budgets.limit import parse_marker
 from pytest_claude_latency.errors import LimitError
 from tests.support.some_call import some_call
@@ -78,6 +78,21 @@ def test_a_limit_that_no_call_fits_is_broken_where_it_is_the_test_s_own(direct: 
     (judgement,) = judged({"total": "1s", "call": 4}, direct=direct)
 
     assert (judgement.verdict, judgement.reason) == (verdict, "no call fits call=4")
+
+
+def test_a_message_about_a_call_that_was_not_made_tells_how_many_there_were() -> None:
+    text = message(judged({"total": "1s", "call": 4}), CALLS, None)
+
+    assert "\n  measured  no call fits call=4          the test made 3 calls\n" in text
+
+
+def test_a_limit_is_told_where_others_decide_for_each_call() -> None:
+    limits: list[dict[str, object]] = [{"total": "9s", "when": {"stream": True}}, {"total": None, "call": 1}]
+    limits += [{"total": None, "call": 3}, {"total": "1ms"}]
+
+    judgement = next(judgement for judgement in judged(*limits) if judgement.limit.is_general)
+
+    assert (judgement.verdict, judgement.reason) == ("not measured", DECIDED_ELSEWHERE)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.budgets.judgement import NO_CALL, NO_VALUE
+from pytest_claude_latency.budgets.judgement import DECIDED_ELSEWHERE, NO_CALL, NO_VALUE, Judgement
+from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.report.summary import Figure
 from tests.support.some_call import some_call
 from tests.support.some_results import some_result, summary_of
@@ -171,3 +173,13 @@ def test_samples_are_sorted_by_number() -> None:
     summary = summary_of(*(some_result(sample=sample) for sample in (10, 2, 1)))
 
     assert [result.sample for result in summary.results] == [1, 2, 10]
+
+
+def test_a_limit_stands_next_to_a_call_for_which_it_decides() -> None:
+    calls = [some_call(ttft=0.4), some_call(ttft=0.9)]
+    judged = Judgement(Limit("ttft", None, 500 * MS, ""), 400 * MS, 1, 2, "kept")
+    for_none = Judgement(judged.limit, None, None, 2, "not measured", DECIDED_ELSEWHERE)
+
+    rows = [summary_of(replace(some_result(calls=calls), judgements=(one,))).rows[0] for one in (judged, for_none)]
+
+    assert [row.figures["ttft"] for row in rows] == [Figure(400 * MS, 500 * MS), Figure(900 * MS, None)]

@@ -1093,10 +1093,18 @@ CORPUS: Mapping[str, Entry] = {
     "silent-thinking": Entry(
         speaks={
             "three seconds of it": one(blocks(("thinking", 500, 3500, ()), ("text", 3600, 4000, (3600, 4000)))),
+            "one chunk ended it and began the answer": one(
+                blocks(("thinking", 500, 3500, ()), ("text", 3500, 4000, (3500, 4000)))
+            ),
         },
         silent={
             "shown": one(blocks(("thinking", 500, 3500, (600, 3400)), ("text", 3600, 4000, (3600, 4000)))),
             "half a second": one(blocks(("thinking", 500, 1000, ()), ("text", 1100, 4000, (1100, 4000)))),
+            "shown, and begun in the chunk that ended a text": one(
+                blocks(
+                    ("text", 100, 500, (200, 500)), ("thinking", 500, 3500, (600, 3400)), ("text", 3500, 4000, (4000,))
+                )
+            ),
             "no thinking": one(steady()),
             "not streamed": one(whole(at=5000)),
             "a slow start": one(blocks(("text", 5000, 6000, (5000, 6000)))),
@@ -1105,10 +1113,16 @@ CORPUS: Mapping[str, Entry] = {
     "buffered-tool-input": Entry(
         speaks={
             "three seconds, then a burst": one(blocks(("tool_use", 500, 3600, (3500, 3550)))),
+            "it began in the chunk that ended a text": one(
+                blocks(("text", 100, 500, (200, 500)), ("tool_use", 500, 3600, (3500, 3550)))
+            ),
         },
         silent={
             "it came as it was written": one(blocks(("tool_use", 500, 3600, (600, 2000, 3500)))),
             "half a second": one(blocks(("tool_use", 500, 1100, (1000, 1050)))),
+            "a text took long, and the tool's input came at once": one(
+                blocks(("text", 100, 3500, (200, 3500)), ("tool_use", 3500, 3600, (3500, 3550)))
+            ),
             "slow from the start on": one(blocks(("tool_use", 500, 9600, (2000, 5000, 9000)))),
             "asked for already": one(
                 blocks(

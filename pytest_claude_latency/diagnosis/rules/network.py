@@ -51,7 +51,7 @@ def retries(trace: Trace) -> Finding | None:
         remedy = "spread the requests, or raise the rate limit" + (f" of {limits}" if limits else "")
         remedy = f"{_WAIT_LESS}; {remedy}" if waits_long else remedy
     elif any(text[:1] in "45" for text in failures):
-        remedy = _WAIT_LESS if waits_long else "the API was busy: set a time-out that users can accept"
+        remedy = _WAIT_LESS if waits_long else "the API was busy: give the whole call a time-out that users can accept"
     else:
         remedy = "check the network between the program and the API"
     # a fault is in no recording, so a new one would change nothing

@@ -39,7 +39,7 @@ def _unshown(call: PromptCall) -> Nanoseconds:
         for block in timeline.blocks
         if block.type in ("thinking", "redacted_thinking")
         and block.ended is not None
-        and not any(block.began <= delta.at <= block.ended for delta in timeline.deltas)
+        and not block.pieces(timeline.deltas)
     )
 
 
@@ -72,7 +72,7 @@ def _held_back(call: PromptCall) -> Nanoseconds:
     for block in call.timeline.blocks:
         if block.type != "tool_use" or block.ended is None:
             continue
-        pieces = [delta.at for delta in call.timeline.deltas if block.began <= delta.at <= block.ended]
+        pieces = [delta.at for delta in block.pieces(call.timeline.deltas)]
         # Written slowly from the start, or after a pause: then nothing was held back.
         if pieces and pieces[0] - block.began >= _LEAST and 4 * (pieces[-1] - pieces[0]) <= pieces[0] - block.began:
             held += pieces[0] - block.began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -28,11 +29,21 @@ class Delta(NamedTuple):
 
 
 class BlockTime(NamedTuple):
-    """When a content block of a stream began and ended; `ended` is None while it is under way."""
+    """When a content block of a stream began and ended; `ended` is None while it is under way.
+
+    Its pieces are told by their places among all of the answer: one chunk may end a block and begin the next, so that
+    the last piece of the one comes at the instant when the other began.
+    """
 
     type: str
     began: Nanoseconds
     ended: Nanoseconds | None = None
+    first_place: int = 0
+    past_place: int | None = None
+
+    def pieces(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
+        """Return those of an answer's pieces that belong to the block."""
+        return deltas[self.first_place : self.past_place]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

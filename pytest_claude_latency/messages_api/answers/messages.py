@@ -48,7 +48,7 @@ class MessagesAnswer(Answer):
                 self._take_delta(at, json_value(event.data))
             case "content_block_start":
                 block = get(json_value(event.data), "content_block")
-                self.block_times.append(BlockTime(str(get(block, "type")), at))
+                self.block_times.append(BlockTime(str(get(block, "type")), at, first_place=len(self.deltas)))
                 if get(block, "type") in _THINKING_BLOCKS:
                     self.thinking.append(at)
                 if isinstance(block, dict):
@@ -56,7 +56,7 @@ class MessagesAnswer(Answer):
                     self._blocks.append((block | ({"input": ""} if "input" in block else {}), []))
             case "content_block_stop":
                 if self.block_times:
-                    self.block_times[-1] = self.block_times[-1]._replace(ended=at)
+                    self.block_times[-1] = self.block_times[-1]._replace(ended=at, past_place=len(self.deltas))
             case "message_start":
                 # it counts the output too, but only what there was at that moment: one token, say
                 self._take_message(get(json_value(event.data), "message"), final=False)
