@@ -100,8 +100,7 @@ def fault_items(item: pytest.Function, settings: Settings, counts: FaultCounts) 
         faults = faults_of(item)
         # Named once more: a fault of the option may be of a kind that is declared too, with other arguments.
         faults = _named([*faults, *_of_option(item, settings, faults, counts)])
-    # an item with a fault has to run behind its test, and workers run them in any order
-    if not settings.runs_faults or (settings.mode.records and hasattr(item.config, "workerinput")):
+    if not settings.runs_faults:
         counts.left_out |= {f"{item.nodeid}[{fault.id}]" for fault in faults}
         return []
     clones = []
@@ -114,14 +113,19 @@ def fault_items(item: pytest.Function, settings: Settings, counts: FaultCounts) 
 def _of_option(
     item: pytest.Item, settings: Settings, declared: Sequence[FaultOfTest], counts: FaultCounts
 ) -> list[FaultOfTest]:
-    """Return the faults of the option that fit the recording of a test, and that it does not declare itself."""
+    """Return the faults of the option that may fit the recording of a test, and that it does not declare itself.
+
+    Only a replay looks at what is recorded. A run that records changes it meanwhile, and the run of an answer that is
+    made up shows what it is: there the item shows whether the fault fits.
+    """
     found: list[FaultOfTest] = []
     others = [fault for fault in settings.faults if all(fault != known.fault for known in declared)]
     # A test under `@given` has no one recording: its examples would share one set of calls.
     is_property_test = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    # only a replay looks at what is recorded: a run that records changes it meanwhile
-    if not others or settings.mode.records or not is_latency_test(item) or is_property_test:
+    if not others or not is_latency_test(item) or is_property_test:
         return found
+    if settings.mode.records:
+        return [FaultOfTest(fault.name, fault, Budget(), option=fault.text()) for fault in others]
     recording: Recording | None = None
     with suppress(LatencyError):  # of a recording that cannot be read, its own test says so
         file, test_id = place_of(item, item.nodeid)

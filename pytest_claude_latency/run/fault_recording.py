@@ -12,11 +12,15 @@ import pytest
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.collection.identity import identity_of
-from pytest_claude_latency.run.session import CALLS_API, LACKS_ANSWERS
+from pytest_claude_latency.run.session import CALLS_API, LACKS_ANSWERS, RAN_AGAIN
 
 RUNS_AGAIN: Final = (
     "claude latency: {nodeid} asks for what is in no recording: it runs again, with the API and on the real clock; the "
     "waits until then take {waited}"
+)
+RAN_AGAIN_ON_WORKER: Final = (
+    "claude latency: {nodeid} asks for what is in no recording: it ran again, with the API and on the real clock; the "
+    "waits until then took {waited}"
 )
 
 
@@ -33,12 +37,15 @@ def run(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     waited = item.stash.get(LACKS_ANSWERS, None)
     if waited is not None:
         terminal: Any = item.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:  # `-p no:terminal` takes it away
+        facts = {"nodeid": item.nodeid, "waited": duration.show(waited)}
+        if terminal is not None:  # `-p no:terminal` takes it away, and a worker has none
             terminal.ensure_newline()
-            terminal.write_line(RUNS_AGAIN.format(nodeid=item.nodeid, waited=duration.show(waited)))
+            terminal.write_line(RUNS_AGAIN.format(**facts))
         item.stash[CALLS_API] = True
         try:
             reports = runtestprotocol(item, log=False, nextitem=nextitem)
+            if hasattr(item.config, "workerinput"):  # a worker can say it only with what it reports
+                setattr(reports[0], RAN_AGAIN, RAN_AGAIN_ON_WORKER.format(**facts))
         finally:
             del item.stash[CALLS_API]
     for report in reports:

@@ -17,7 +17,7 @@ from pytest_claude_latency.collection.answers_marker import answers_of
 from pytest_claude_latency.collection.faults import faults_of
 from pytest_claude_latency.collection.identity import FaultOfTest, Identity, identity_of
 from pytest_claude_latency.collection.markers import CassetteMarker, budget_of, cassette_marker_of, variants_of
-from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.errors import FaultError, LatencyError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers
@@ -117,8 +117,14 @@ class LatencyTest:
         if recording is not None:
             if settings.date is Date.RECORDED:
                 date = datetime.fromisoformat(recording.recorded)
-            # before the dates are moved: a refusal names the moment at which its limits are filled again
-            recording, date = on_the_calendar(fault.fault(recording), date)
+            try:
+                # before the dates are moved: a refusal names the moment at which its limits are filled again
+                faulty: Recording = fault.fault(recording)
+            except FaultError as error:
+                if not fault.option:
+                    raise
+                raise pytest.skip.Exception(str(error), _use_item_location=True) from None
+            recording, date = on_the_calendar(faulty, date)
             # What is to be recorded anew is asked for again.
             added = None if settings.mode is Mode.RECORD else own_file.load()
             if added is not None:

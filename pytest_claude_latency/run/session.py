@@ -31,6 +31,9 @@ REPORTED = "claude_latency"
 OVER_BUDGET = "claude_latency_over_budget"
 """The attribute of a test report that says that only a budget failed."""
 
+RAN_AGAIN = "claude_latency_ran_again"
+"""The attribute of a report by which a worker says that the test ran again, with the API."""
+
 STAGING = "claude_latency_staging"
 """The key of a worker's input under which it learns where samples wait."""
 

@@ -407,18 +407,47 @@ def test_what_only_the_fault_makes_a_program_ask_is_recorded_beside_the_test(sui
 
 
 @pytest.mark.slow
-def test_with_workers_the_tests_are_recorded_and_their_faults_by_a_second_run(suite: Suite) -> None:
-    suite.write(FALLBACK)
+def test_with_workers_too_a_fault_runs_behind_its_test_and_is_recorded(suite: Suite) -> None:
+    suite.write(FALLBACK + "def test_other(claude_latency):\n    ask()\n")
 
-    result = suite.record("-n", "2")
+    # two items go to each worker at first: the third one is the fault
+    result = suite.record("-n", "2", "--latency-samples=2")
 
-    result.assert_outcomes(passed=1)
-    said = " ".join(result.stdout.str().split())
-    assert "claude latency: 1 fault did not run: with -n no worker knows whether another one has recorded" in said
-    assert "run pytest --latency-mode=record-missing without -n" in said
+    result.assert_outcomes(passed=5)
+    assert f"{TEST}[rate_limited] asks for what is in no recording: it ran again" in result.stdout.str()
+    recorded = recorded_models(suite)
+    assert recorded.pop("test_it~rate_limited.1.jsonl") == ["claude-opus-4-6"]
+    assert len(recorded) == 4
+    suite.replay().assert_outcomes(passed=5)
 
-    suite.record(mode="record-missing").assert_outcomes(passed=2)
-    suite.replay("-n", "2").assert_outcomes(passed=2)
+
+def test_a_run_that_records_tries_the_faults_of_the_option_and_records_what_they_ask(suite: Suite) -> None:
+    suite.write(
+        FALLBACK.replace("@pytest.mark.latency_fault", "# ")
+        + """
+def test_whole(claude_latency):
+    ask()
+
+def test_failing(claude_latency):
+    ask("other")
+    assert False
+"""
+    )
+
+    result = suite.record("--latency-fault=rate_limited(times=always)", "--latency-fault=dropped(after=1)")
+
+    result.assert_outcomes(passed=3, failed=2, skipped=4)
+    unmet = "1 test did not meet it, since no recording was written"
+    result.stdout.fnmatch_lines(
+        [
+            f"rate_limited(times=always): 1 of 2 tests survived it; {unmet}",
+            "  did not survive it: test_it.py::test_whole",
+            f"dropped(after=1): it does not apply to 2 tests; {unmet}",
+        ]
+    )
+    assert "test_it~rate_limited.1.jsonl" in recorded_models(suite)
+    again = suite.replay("--latency-fault=rate_limited(times=always)", "-k", "not failing")
+    again.assert_outcomes(passed=3, failed=1)
 
 
 def test_a_replay_without_that_recording_names_the_command_that_makes_it(suite: Suite) -> None:

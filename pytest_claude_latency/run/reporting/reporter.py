@@ -11,7 +11,7 @@ import pytest
 from pytest_claude_latency.collection.selection import FAULT_COUNTS, is_marked
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
 from pytest_claude_latency.run.reporting.termination import Termination
-from pytest_claude_latency.run.session import BEGAN, REPORTED, SETTLED, STAGING, Session
+from pytest_claude_latency.run.session import BEGAN, RAN_AGAIN, REPORTED, SETTLED, STAGING, Session
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 if TYPE_CHECKING:
@@ -65,6 +65,17 @@ class Reporter:
             node.workerinput[STAGING] = str(self._session.staging_folder())
         node.workerinput[BEGAN] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Generator[None, Any, Any]:
+        """In a run that records, keep a test and its faults on one worker; a scheduler of the user's own stays."""
+        scheduler = yield
+        if self._session.settings.mode.records and type(scheduler).__module__.startswith("xdist."):
+            from pytest_claude_latency.run.reporting.distribution import OF_SINGLE_ITEMS, FaultsBehindTheirTests
+
+            if config.getoption("dist") in OF_SINGLE_ITEMS:
+                return FaultsBehindTheirTests(config, log)
+        return scheduler
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Say what the run will cost, once: all workers collect the same."""
@@ -103,6 +114,8 @@ class Reporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect what was measured."""
         self._end.note(report)
+        if line := getattr(report, RAN_AGAIN, None):
+            self._write_line(line)
         if self._progress is not None and hasattr(report, REPORTED):
             self._progress.note(self._end.results)
 
