@@ -89,7 +89,7 @@ def request_pairs(
             yield NO_RECORDED_CALL
             continue
         recorded, request = recorded_calls[pairs[place]], call.request
-        if obstacle := _obstacle(recorded, recording):
+        if obstacle := obstacle_of(recorded, recording):
             yield obstacle
             continue
         if is_signed(request):
@@ -108,7 +108,7 @@ def request_pairs(
 
 def sendable(recording: Recording) -> int:
     """Return how many recorded calls can be sent as they stand, as far as the recording tells."""
-    return sum(_obstacle(recorded, recording) is None for recorded in prompts(recording.exchanges))
+    return sum(obstacle_of(recorded, recording) is None for recorded in prompts(recording.exchanges))
 
 
 def prompts(exchanges: Sequence[Exchange]) -> list[Exchange]:
@@ -118,7 +118,7 @@ def prompts(exchanges: Sequence[Exchange]) -> list[Exchange]:
     return [exchange for exchange in answering if is_prompt_call(exchange.request) and not exchange.is_redirect]
 
 
-def _obstacle(recorded: Exchange, recording: Recording) -> Obstacle | None:
+def obstacle_of(recorded: Exchange, recording: Recording) -> Obstacle | None:
     """Return what stands against sending a recorded request again, as far as the recording tells."""
     # What was redacted is lost: the request would ask about the word [redacted].
     if PLACEHOLDER.encode() in recorded.request.content:

@@ -22,6 +22,7 @@ from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.http.doors.httpx import HTTPXDoor, passage_of, transport_of
 from pytest_claude_latency.http.library import HTTPLibrary
+from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import LiveSource
@@ -90,7 +91,7 @@ def _measured(
     with during(measurement), door.library.client() as client:
         for pair, in_order in zip(pairs.values(), recorded_first, strict=True):
             for request in (pair.recorded, pair.current) if in_order else (pair.current, pair.recorded):
-                _send(request, client, measurement, door)
+                send(request, client, measurement, door)
     # before the calls are looked at: closing ends what is still under way
     measurement.close()
     # Each request is one call with one attempt, in the order sent, so two by two they are the pairs again.
@@ -101,7 +102,7 @@ def _measured(
         yield ABPair(number, first, second) if in_order else ABPair(number, second, first)
 
 
-def _send(request: Request, client: Any, measurement: Measurement, door: HTTPXDoor) -> None:
+def send(request: Request, client: Any, measurement: Measurement, door: HTTPXDoor) -> Attempt:
     """Send a request once and read its answer to the end, below everything that intercepts requests or repeats them."""
     # The transport is asked directly: the client would follow redirects, and hand the request to what intercepts it.
     raw = client.build_request(request.method, request.url, headers=list(request.headers), content=request.content)
@@ -113,3 +114,4 @@ def _send(request: Request, client: Any, measurement: Measurement, door: HTTPXDo
         for _ in response.stream:
             pass
         response.close()
+    return serving.attempt

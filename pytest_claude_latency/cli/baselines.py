@@ -94,16 +94,22 @@ def path_of(text: str) -> Path:
     return locate(Path(os.path.relpath(root_of(Path.cwd()))), Path(), text)
 
 
-def compare(chosen: argparse.Namespace) -> int:
-    """Print what changed from one file to the other; the exit status is 1 if something became worse."""
+def rules_of(chosen: argparse.Namespace) -> Rules:
+    """Return the rules as the arguments say; end the command with a usage error if one is not understood."""
     rules = Rules()
     for rule in RULES:
         key = rule.name.replace("-", "_")
-        if (text := getattr(chosen, key)) is not None:
+        if (text := getattr(chosen, key, None)) is not None:
             try:
                 rules = rules.with_text(key, text)
             except LimitError as error:
                 chosen.parser.error(f"argument --{rule.name}: {error}")
+    return rules
+
+
+def compare(chosen: argparse.Namespace) -> int:
+    """Print what changed from one file to the other; the exit status is 1 if something became worse."""
+    rules = rules_of(chosen)
     # both before anything is printed: half a comparison looks like a whole one
     old, new = load(path_of(chosen.before)), load(path_of(chosen.after))
     # a test that failed on one side is not "gone" or "new": it is named with the reason

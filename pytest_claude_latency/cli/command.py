@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from pytest_claude_latency.cli import baselines, check, demo, explain, profile, redraw, show, suggest
+from pytest_claude_latency.cli import baselines, check, demo, drift, explain, profile, redraw, show, suggest
 from pytest_claude_latency.cli.output import Parser, say
 from pytest_claude_latency.errors import LatencyError
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="claude-latency", description="Work with recordings and baselines of latency tests.")
     parser.add_argument("--version", action="version", version=f"claude-latency {version('pytest-claude-latency')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (check, show, explain, redraw, baselines, suggest, profile, demo):
+    for module in (check, show, explain, redraw, baselines, suggest, profile, drift, demo):
         module.declare(commands)
     chosen = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):

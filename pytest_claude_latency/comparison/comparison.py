@@ -74,6 +74,8 @@ class Comparison:
     evidence: Evidence | None = None
     needs: int | None = None
     notes: tuple[str, ...] = ()
+    unit: str = "sample"
+    """What each reading is of."""
 
     @property
     def exact(self) -> bool:
@@ -108,7 +110,7 @@ class Comparison:
 
     def grounds(self) -> str:
         """Return what the verdict rests on: `"exact"`, or the evidence and the numbers of samples."""
-        samples = f"{number_of(len(self.before), 'sample')} before, {len(self.after)} now"
+        samples = f"{number_of(len(self.before), self.unit)} before, {len(self.after)} now"
         if self.evidence is None:
             return "exact"
         if self.verdict == "too few runs":

@@ -5,7 +5,7 @@ The body of an exchange is read in the form that its request asked for, as the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from pytest_claude_latency.duration import Nanoseconds
@@ -40,25 +40,13 @@ def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None
     Its instants count from `since` before the request was sent. Of a stream no event after the first one named
     `until` is read, which is cheaper where only the beginning matters.
     """
-    content_type = exchange.response and header(exchange.response.headers, "content-type")
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    # Where the answer does not say whether it streams (no answer, an error, no content type), the request does.
-    streamed = (
-        media_type in (_EVENT_STREAM, aws_event_stream.MEDIA_TYPE)
-        if succeeded(exchange) and media_type
-        else asks_to_stream(exchange.request)
-    )
-    form = form_of(exchange.request)
-    answer = _ANSWERS[form](streamed=streamed)
+    streamed = is_streamed(exchange)
+    answer = _ANSWERS[form_of(exchange.request)](streamed=streamed)
     if streamed and succeeded(exchange):
-        decoder: _Decoder = sse.Decoder()
-        if form == "converse" or media_type == aws_event_stream.MEDIA_TYPE:
-            decoder = aws_event_stream.Decoder(bare=form == "converse")
-        for chunk in exchange.chunks:
-            for event in decoder.feed(chunk.data):
-                answer.take_event(since + chunk.at, event)
-                if until is not None and event.name == until:
-                    return answer
+        for at, event in stream_events(exchange):
+            answer.take_event(since + at, event)
+            if until is not None and event.name == until:
+                return answer
     elif (end := exchange.end) is not None and end.error is None and end.closed is None:
         # The last byte counts, not the end: closing a connection takes a while, and nobody waits for it.
         last = exchange.chunks[-1].at if exchange.chunks else end.at
@@ -70,6 +58,30 @@ def read(exchange: Exchange, since: Nanoseconds = 0, *, until: str | None = None
             name = named or text_at(json_body(body), "__type") or ""
             answer.error = name.partition(":")[0].rpartition("#")[2] or None
     return answer
+
+
+def is_streamed(exchange: Exchange) -> bool:
+    """Return whether its answer is a stream. Where the answer does not say so, the request does."""
+    media_type = _media_type(exchange)
+    if not succeeded(exchange) or not media_type:  # no answer, an error, no content type
+        return asks_to_stream(exchange.request)
+    return media_type in (_EVENT_STREAM, aws_event_stream.MEDIA_TYPE)
+
+
+def stream_events(exchange: Exchange) -> Iterator[tuple[Nanoseconds, sse.Event]]:
+    """Yield each event of an answer that streams, with when it had arrived since the request was sent."""
+    bare = form_of(exchange.request) == "converse"
+    decoder: _Decoder = sse.Decoder()
+    if bare or _media_type(exchange) == aws_event_stream.MEDIA_TYPE:
+        decoder = aws_event_stream.Decoder(bare=bare)
+    for chunk in exchange.chunks:
+        for event in decoder.feed(chunk.data):
+            yield chunk.at, event
+
+
+def _media_type(exchange: Exchange) -> str:
+    content_type = exchange.response and header(exchange.response.headers, "content-type")
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def succeeded(exchange: Exchange) -> bool:

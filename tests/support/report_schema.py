@@ -1,4 +1,4 @@
-"""The published schema of the JSON report, and a check that a report has what it says and nothing else."""
+"""The published schemas, of the JSON report and of drift, and checks that a document has what they say and no more."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
+DOCS = Path(__file__).parents[2] / "docs"
+SCHEMA = DOCS / "report.schema.json"
 
 
 @cache
-def validator() -> Draft202012Validator:
+def validator(path: Path = SCHEMA) -> Draft202012Validator:
     """A validator that refuses keys which the schema does not name: each must be documented."""
-    schema = json.loads(SCHEMA.read_text("utf-8"))
+    schema = json.loads(path.read_text("utf-8"))
     Draft202012Validator.check_schema(schema)
     _close(schema)
     return Draft202012Validator(schema)
 
 
-def assert_fits(report: dict[str, Any]) -> None:
+def assert_fits(report: dict[str, Any], path: Path = SCHEMA) -> None:
     """Fail with each place of the report that does not fit."""
-    found = [f"{error.json_path}: {error.message[:300]}" for error in validator().iter_errors(report)]
+    found = [f"{error.json_path}: {error.message[:300]}" for error in validator(path).iter_errors(report)]
     assert not found, "\n".join(found)
 
 

@@ -1,0 +1,1 @@
+"""Drift: recorded calls sent again, and what the API does differently since they were recorded."""
