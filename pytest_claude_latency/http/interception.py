@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Final, final
 
@@ -42,8 +44,11 @@ class Interception:
         Raises:
             InterceptionError: the SDK or respx lacks a name that is needed; nothing is patched.
         """
-        for package in ("anthropic", "respx"):
-            required_names.check(package)  # loads it, and respx loads httpx, whose door must not open yet
+        required_names.check("anthropic")
+        # Of older versions the SDK has no such client.
+        if hasattr(importlib.import_module("anthropic"), "AnthropicGoogleCloud"):
+            required_names.check("anthropic.lib.google_cloud")
+        required_names.check("respx")  # loads it, and with it httpx, whose door must not open yet
         HTTPLibrary.of_sdk()  # loads the library that the SDK uses
         self._watcher = on_import(dict.fromkeys(_LIBRARIES, self._open))
 
@@ -102,7 +107,10 @@ class Interception:
                     from pytest_claude_latency.http.doors.httpx import HTTPXDoor
 
                     door = HTTPXDoor(self._responder, self._recognition, HTTPLibrary.of(module))
-            door.install()
+            with ExitStack() as installed:
+                installed.callback(door.uninstall)  # of an installation that fails half-way nothing stays
+                door.install()
+                installed.pop_all()
         except InterceptionError as error:
             self._unsupported.append(str(error))
         except (ImportError, AttributeError) as error:

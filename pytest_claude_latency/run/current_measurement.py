@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, NoReturn, final
+from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, final
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.http.guard import names
+from pytest_claude_latency.http.guard import listening, names
 from pytest_claude_latency.measurement.processes.shared_page import SharedPage, Shown, guard_when_shown, tell_of_forks
 from pytest_claude_latency.settings import Pace, Settings
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock, WallClock
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from pytest_claude_latency.measurement.measurement import Measurement
     from pytest_claude_latency.measurement.processes.older_children import OlderChild, OutlivingChild
     from pytest_claude_latency.messages_api.exchange import Request
+
+_UNSEEN: Final = (
+    "{name} measured no call, and this system shows no connection that code in C opens: if this test, or another one "
+    "without a call, talks to a Claude API through such code, that is neither measured nor recorded, and a replay "
+    "cannot hold it back"
+)
 
 
 def replay_clock(settings: Settings) -> Clock:
@@ -52,6 +58,7 @@ class CurrentMeasurement:
         self._sdk: SDKPatches | None = None
         self._guard: Guard | None = None
         self._is_warm = False
+        self._has_told_of_unseen = False
         self._page = SharedPage()
         self._is_forked = False
         names.install()
@@ -122,6 +129,9 @@ class CurrentMeasurement:
         if self._interception is None or self._sdk is None:
             return
         self._interception.forget()
+        if not (self._has_told_of_unseen or measurement.log.exchanges or measurement.missed or listening.are_listed()):
+            self._has_told_of_unseen = True
+            self._warn(_UNSEEN.format(name=measurement.name))
         # It was not there when the test began. What it sent in the test met only the guard.
         try:
             self._interception.require_supported()

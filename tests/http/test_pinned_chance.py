@@ -59,7 +59,7 @@ def test_the_sdks_chance_is_pinned_and_the_global_generator_is_not() -> None:
 
 
 def test_a_library_without_jitter_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = ModuleType("urllib3.util.retry")
+    module = ModuleType("smolagents.utils")
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
     with _pinned():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import anthropic._base_client
 import botocore.signers
 import pytest
+from urllib3.connectionpool import HTTPConnectionPool
 
 from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http import required_names
@@ -96,6 +98,79 @@ def test_a_botocore_without_its_seam_is_told_when_it_is_proved(monkeypatch: pyte
             patches.prove()
     finally:
         patches.stop()
+
+
+WITHOUT_A_NAME = """
+import sys
+from types import FunctionType
+
+from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http.changes.sdk import SDKPatches
+from pytest_claude_latency.http.interception import Interception
+from pytest_claude_latency.virtual_time.patches.import_hook import on_import
+
+on_import({{"{module}": lambda module: delattr(module.{owner}, "{name}")}})
+if "{when}" == "early":
+    import {library}
+interception, patches = Interception(lambda: None), SDKPatches(lambda: True, lambda: None)
+interception.start()
+patches.start()
+import {library}
+
+for prove in (interception.prove, patches.prove):
+    try:
+        prove()
+    except InterceptionError as error:
+        print(error)
+for name, module in sys.modules.items():
+    if name.partition(".")[0] != "{library}".partition(".")[0]:
+        continue
+    classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == name]
+    for owner in (module, *classes):
+        for value in vars(owner).values():
+            if isinstance(value, FunctionType) and "pytest_claude_latency" in value.__code__.co_filename:
+                print("patched:", value)
+            if type(value).__module__.startswith("pytest_claude_latency"):
+                print("patched:", value)
+"""
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+@pytest.mark.parametrize(
+    ("library", "module", "owner", "name"),
+    [
+        ("botocore.session", "botocore.signers", "RequestSigner", "_choose_signer"),
+        ("urllib3", "urllib3.connectionpool", "HTTPConnectionPool", "_make_request"),
+        ("aiohttp", "aiohttp.streams", "StreamReader", "_wait"),
+    ],
+)
+def test_a_library_without_one_name_stays_as_it_is_and_one_line_says_so(
+    library: str, module: str, owner: str, name: str, when: str
+) -> None:
+    program = WITHOUT_A_NAME.format(library=library, module=module, owner=owner, name=name, when=when)
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    package = library.partition(".")[0]
+    (line,) = run.stdout.splitlines()
+    assert re.fullmatch(
+        rf"{package} \S+ has no {module}\.{owner}\.{name}, which this plugin needs; supported: {package} .*", line
+    )
+
+
+def test_what_was_patched_before_an_installation_failed_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = vars(HTTPConnectionPool)["urlopen"]
+
+    monkeypatch.setattr("pytest_claude_latency.http.doors.urllib3.HTTPSConnectionPool", object())
+    interception = Interception(lambda: None)
+    interception.start()
+
+    try:
+        with pytest.raises(InterceptionError, match="requests of this version of urllib3 cannot be intercepted"):
+            interception.prove()
+        assert vars(HTTPConnectionPool)["urlopen"] is before
+    finally:
+        interception.stop()
 
 
 @pytest.mark.parametrize("package", required_names._REQUIRED)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from pytest_claude_latency.http.guard import seen_sockets, short_connections
+from pytest_claude_latency.http.guard import listening, seen_sockets, short_connections
 from pytest_claude_latency.http.guard.connection import ALL_UNMEASURED
 from pytest_claude_latency.virtual_time.watch import thread_state
 from tests.plugin.suite import Suite
@@ -303,6 +303,37 @@ def test_other_runs_tell_of_such_a_connection(suite: Suite, far: FarServer) -> N
             ["no call of this test was measured, but it talked to a Claude API through code in C"]
         )
         assert (suite.path / "sent.txt").read_text() == "True"
+
+
+def test_where_no_connection_of_code_in_c_is_seen_a_run_says_so_once(
+    suite: Suite, far: FarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name, blind in [
+        (listening, "_open_files", list),  # Windows: its sockets are no files
+        (short_connections, "_TABLES", ()),
+        (seen_sockets, "inode", lambda file: 0),
+        (thread_state, "_CALLS", {}),
+    ]:
+        monkeypatch.setattr(module, name, blind)
+    suite.write(SHORT + "\n\ndef test_again(claude_latency):\n    pass\n")
+
+    for mode in ("replay", "live"):
+        result = suite.run(f"--latency-mode={mode}", base_url=far.url)
+
+        result.assert_outcomes(passed=2)
+        (told,) = [line for line in result.outlines if "measured no call" in line]
+        assert told == "warning: test_it.py::test_it measured no call, and this system shows no"
+
+
+def test_a_test_with_calls_is_told_nothing_of_code_in_c(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite.write("def test_it(claude_latency):\n    ask()\n")
+    suite.record().assert_outcomes(passed=1)
+    monkeypatch.setattr(listening, "_open_files", list)
+
+    result = suite.replay()
+
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*code in C*")
 
 
 @pytest.mark.usefixtures("_seen")

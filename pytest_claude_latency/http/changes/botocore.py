@@ -4,11 +4,14 @@
   beside calls to other services, and to other models of the same one.
 - A client that finds no credentials asks the machine for its role over the network. A client of Bedrock's that is made
   in a replay asks only when it has to sign.
+- The jitter of its back-offs is pinned.
+
+All is changed at once, when `botocore.session` has been imported: it imports the other modules, and no client can be
+made without it. So a version that lacks a name is left as it is.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -18,7 +21,9 @@ from types import ModuleType
 from typing import Any, Final, final
 from unittest import mock
 
+from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.http import required_names
+from pytest_claude_latency.http.changes.chance import PinnedChance
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
 
@@ -38,46 +43,62 @@ class BotocorePatches:
     `is_claudes` says of a request whether a recording has to answer it.
     """
 
-    def __init__(self, replaying: Callable[[], bool], is_claudes: Callable[[Request], bool]) -> None:
+    def __init__(
+        self, replaying: Callable[[], bool], is_claudes: Callable[[Request], bool], chance: PinnedChance
+    ) -> None:
         self._replaying = replaying
         self._is_claudes = is_claudes
+        self._chance = chance
+        self._unsupported: InterceptionError | None = None
         self._patches = ExitStack()
         self._watcher: Watcher | None = None
 
     def start(self) -> None:
-        """Patch the modules of botocore that are loaded, and others as soon as they are."""
-        self._watcher = on_import(
-            {
-                "botocore.signers": self._sign_nothing,
-                "botocore.session": self._make_clients_lazily,
-                "botocore.credentials": self._look_up_lazily,
-                "aiobotocore.signers": self._sign_nothing_async,
-                "aiobotocore.session": self._make_clients_lazily_async,
-                "aiobotocore.credentials": self._look_up_lazily_async,
-            }
-        )
+        """Patch botocore and aiobotocore if they are loaded, and otherwise as soon as they are."""
+        self._watcher = on_import({"botocore.session": self._patch, "aiobotocore.session": self._patch_async})
 
     def prove(self) -> None:
         """Make sure that a botocore that is loaded has all that is changed.
 
         Raises:
-            InterceptionError: it lacks a name that is needed.
+            InterceptionError: it lacks a name that is needed; nothing of it was patched.
         """
-        if "botocore.signers" in sys.modules:
-            required_names.check("botocore")
+        if self._unsupported is not None:
+            raise self._unsupported
 
     def stop(self) -> None:
         """Leave botocore as it was."""
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None
+        self._unsupported = None
         self._patches.close()
+
+    def _patch(self, session: ModuleType) -> None:
+        if self._has_all("botocore"):
+            self._sign_nothing(import_module("botocore.signers"))
+            self._look_up_lazily(import_module("botocore.credentials"))
+            self._make_clients_lazily(session)
+            self._chance.pin_botocore(self._patches)
+
+    def _patch_async(self, session: ModuleType) -> None:
+        if self._has_all("aiobotocore"):
+            self._sign_nothing_async(import_module("aiobotocore.signers"))
+            self._look_up_lazily_async(import_module("aiobotocore.credentials"))
+            self._make_clients_lazily_async(session)
+
+    def _has_all(self, package: str) -> bool:
+        # This runs while the program imports the library, which must not fail: `prove` says what is missing.
+        try:
+            required_names.check(package)
+        except InterceptionError as error:
+            self._unsupported = error
+            return False
+        return True
 
     def _wrap(self, target: Any, name: str, wrapper: Callable[..., Any]) -> None:
         """Replace a method by one that calls `wrapper` with the original and its arguments."""
-        original = getattr(target, name, None)
-        if original is None:
-            return  # not here, in the middle of the program's import: `prove` says what is missing
+        original = getattr(target, name)
 
         @wraps(original)
         def wrapped(self_: Any, /, *args: Any, **kwargs: Any) -> Any:

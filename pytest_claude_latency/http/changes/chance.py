@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import wraps
+from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, final
 from unittest import mock
 
+from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http import required_names
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import
 
 _MIDDLE_OF_THE_JITTER: Final = 0.5
 _MODULES: Final = (
     "agents.run_internal.model_retry",
     "anthropic._base_client",
-    "botocore.retryhandler",
     "litellm.utils",
     "openai._base_client",
     "smolagents.utils",
-    "urllib3.util.retry",
 )
 """Modules that use chance for nothing but the pauses between attempts."""
 
@@ -39,8 +40,7 @@ class PinnedChance:
 
     def start(self) -> None:
         """Patch the libraries that are loaded, and others as soon as they are."""
-        modules = dict.fromkeys(_MODULES, self._pin)
-        self._watcher = on_import({**modules, "botocore.retries.standard": self._pin_back_off})
+        self._watcher = on_import({**dict.fromkeys(_MODULES, self._pin), "urllib3": self._pin_urllib3})
 
     def stop(self) -> None:
         """Leave the libraries as they were."""
@@ -49,18 +49,11 @@ class PinnedChance:
             self._watcher = None
         self._patches.close()
 
-    def _pin(self, module: ModuleType) -> None:
-        found = getattr(module, "random", None)
-        if found is None:
-            return  # its back-off has no jitter, for example that of urllib3 1.26
-        # Some bind the function, some the module, of which they may use more than `random()`.
-        pinned = _PinnedModule(self._random) if isinstance(found, ModuleType) else self._random
-        self._patches.enter_context(mock.patch.object(module, "random", pinned))
-
-    def _pin_back_off(self, module: ModuleType) -> None:
-        original = getattr(module.ExponentialBackoff, "delay_amount", None)
-        if original is None:
-            return  # not here, in the middle of the program's import: `required_names` says what is missing
+    def pin_botocore(self, patches: ExitStack) -> None:
+        """Patch botocore, which has all names that are needed, until `patches` are closed."""
+        self._pin(import_module("botocore.retryhandler"), patches)
+        kind = import_module("botocore.retries.standard").ExponentialBackoff
+        original = kind.delay_amount
 
         @wraps(original)
         def delay_amount(back_off: Any, context: Any) -> Any:
@@ -69,7 +62,20 @@ class PinnedChance:
                 back_off._random = self._random
             return original(back_off, context)
 
-        self._patches.enter_context(mock.patch.object(module.ExponentialBackoff, "delay_amount", delay_amount))
+        patches.enter_context(mock.patch.object(kind, "delay_amount", delay_amount))
+
+    def _pin_urllib3(self, module: ModuleType) -> None:
+        with suppress(InterceptionError):  # its door says what is missing, and nothing of it is patched
+            required_names.check(module.__name__)
+            self._pin(import_module("urllib3.util.retry"))
+
+    def _pin(self, module: ModuleType, patches: ExitStack | None = None) -> None:
+        found = getattr(module, "random", None)
+        if found is None:
+            return  # its back-off has no jitter, for example that of urllib3 1.26
+        # Some bind the function, some the module, of which they may use more than `random()`.
+        pinned = _PinnedModule(self._random) if isinstance(found, ModuleType) else self._random
+        (patches or self._patches).enter_context(mock.patch.object(module, "random", pinned))
 
     def _random(self) -> float:
         return _MIDDLE_OF_THE_JITTER if self._replaying() else random.random()

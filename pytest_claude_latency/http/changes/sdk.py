@@ -56,8 +56,8 @@ class SDKPatches:
         self, replaying: Callable[[], bool], keyless: Callable[[], None], recognition: Recognition | None = None
     ) -> None:
         self._replaying = replaying
-        self._botocore = BotocorePatches(replaying, (recognition or Recognition()).is_claudes)
         self._chance = PinnedChance(replaying)
+        self._botocore = BotocorePatches(replaying, (recognition or Recognition()).is_claudes, self._chance)
         self._litellm = LitellmKey(replaying, PLACEHOLDER_KEY)
         self._certificates = LateCertificates(replaying)
         self._keyless = keyless

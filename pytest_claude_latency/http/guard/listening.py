@@ -1,4 +1,4 @@
-"""Which ports this process itself listens on: what serves there is part of the test."""
+"""The sockets of this process, and which ports it listens on itself: what serves there is part of the test."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def sockets() -> Iterator[tuple[int, socket.socket]]:
             continue
         with copy:
             yield file, copy
+
+
+def are_listed() -> bool:
+    """Return whether sockets are among the files of a process, as on all systems but Windows."""
+    with socket.socket() as opened:
+        return any(file == opened.fileno() for file, _ in sockets())
 
 
 def copy_of(file: int) -> socket.socket:

@@ -47,3 +47,11 @@ def test_looking_at_a_socket_leaves_it_blocking(monkeypatch: pytest.MonkeyPatch,
             socket.setdefaulttimeout(None)
 
         assert os.get_blocking(server.fileno())
+
+
+def test_sockets_are_listed_unless_they_are_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert listening.are_listed()
+
+    monkeypatch.setattr(listening, "_open_files", list)
+
+    assert not listening.are_listed()
