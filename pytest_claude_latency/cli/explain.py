@@ -47,6 +47,7 @@ class _Saving(Struct, frozen=True, kw_only=True):
     seconds: Seconds
     how: str
     calls: Count
+    made_up: bool = False
 
 
 class _Finding(Struct, frozen=True, kw_only=True):

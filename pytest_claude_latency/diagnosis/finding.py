@@ -18,16 +18,19 @@ GUIDE: Final[Mapping[int, str]] = {1: "choose the right model", 2: "keep prompt 
 class Saving:
     """An estimate of what the remedy would save, and the number of the user's recorded calls it is based on.
 
-    `how` completes "saves about 3.050s": `"with half as many tokens"`.
+    `how` completes "saves about 3.050s": `"with half as many tokens"`. `made_up` says that the test's answers are.
     """
 
     span: Nanoseconds
     how: str
     calls: int
+    made_up: bool = False
 
     def text(self) -> str:
         """Return the estimate in one line."""
         basis = number_of(self.calls, "recorded call")
+        if self.made_up:
+            basis = f"{number_of(self.calls, 'call')} with made-up answers"
         return f"saves about {duration.show(self.span)} {self.how} (estimate from {basis})"
 
 
@@ -67,6 +70,7 @@ class Finding:
             "seconds": _seconds(self.saving.span),
             "how": self.saving.how,
             "calls": self.saving.calls,
+            "made_up": self.saving.made_up,
         }
         lists = {"calls": list(self.calls), "made_at": list(self.made_at)}
         values = asdict(self) | {"cost": _seconds(self.cost), "saving": saving} | lists
@@ -84,7 +88,12 @@ class Finding:
             cost=duration.nanoseconds(values["cost"]),
             guide=values["guide"],
             saving=saving
-            and Saving(span=duration.nanoseconds(saving["seconds"]), how=saving["how"], calls=saving["calls"]),
+            and Saving(
+                span=duration.nanoseconds(saving["seconds"]),
+                how=saving["how"],
+                calls=saving["calls"],
+                made_up=saving.get("made_up", False),
+            ),
             calls=tuple(values["calls"]),
             made_at=tuple(values.get("made_at", ())),
         )

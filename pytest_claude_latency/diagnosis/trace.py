@@ -231,6 +231,12 @@ class Trace:
         numbers = {self.order[stretch.call - 1] for stretch in self.breakdown.path if stretch.call is not None}
         return {number for number in numbers if number is not None}
 
+    @property
+    def is_made_up(self) -> bool:
+        """Whether answers to its calls were made up: no API gave them."""
+        served = (exchange.recorded for call in self.calls for exchange in call.attempts)
+        return any(exchange is not None and exchange.is_made_up for exchange in served)
+
     def request(self, place: int) -> str:
         """Return the name of the request at this place, from 1, in the order they were sent: `"call 2"`."""
         number = self.order[place - 1]

@@ -129,9 +129,9 @@ class FaultMark:
 class Exchange:
     """One HTTP attempt. `response` is None if none came; `end` is None while it is under way.
 
-    The last four are known only while a test runs, and no part of what passed: the recorded exchange that answers it
-    in a replay, the thread that sent it, what a fault made of it, and, in a run that calls the API, when the program
-    did not read on (from, to).
+    The last five are known only while a test runs, and no part of what passed: the recorded exchange that answers it
+    in a replay, the thread that sent it, what a fault made of it, in a run that calls the API, when the program
+    did not read on (from, to), and whether no API ever gave this answer.
     """
 
     sent: Nanoseconds
@@ -144,6 +144,7 @@ class Exchange:
     thread: int | None = field(default=None, compare=False, repr=False)
     fault: FaultMark | None = field(default=None, compare=False, repr=False)
     pauses: tuple[tuple[Nanoseconds, Nanoseconds], ...] = field(default=(), compare=False, repr=False)
+    is_made_up: bool = field(default=False, compare=False, repr=False)
 
     @property
     def is_injected(self) -> bool:

@@ -150,7 +150,7 @@ def made_up(
         pace = pace.over(Pace(profile.usual_ttft(prompt), profile.tokens_per_second.median))
     assert pace.ttft is not None
     assert pace.tokens_per_second is not None
-    sent = Exchange(sent=0, request=replace(request, invocation=None))
+    sent = Exchange(sent=0, request=replace(request, invocation=None), is_made_up=True)
     if asks_to_stream(request):
         # The first token has come at `ttft`, so the pace is that of the others.
         last = pace.ttft + round(max(tokens - 1, 0) * SECOND / pace.tokens_per_second)

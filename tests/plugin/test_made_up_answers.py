@@ -39,6 +39,8 @@ def test_two():
     result.stdout.fnmatch_lines(
         ["*total was 2.890s, 1.890s over the budget of 1s*", "*recording none yet: its answers are made up (simulated)"]
     )
+    said = " ".join(result.stdout.str().split())
+    assert re.search(r"saves about \S+ with half as many tokens \(estimate from 1 call with made-up answers\)", said)
     result.stdout.fnmatch_lines(
         ["*broken, simulated", "*430ms/500ms*kept, simulated", "simulated: its answers are made up, and no API*"],
     )

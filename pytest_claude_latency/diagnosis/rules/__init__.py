@@ -120,6 +120,11 @@ def find(trace: Trace) -> tuple[Finding, ...]:
     # calls that ran at the same time may add up to more than the test took
     total = trace.breakdown.total
     capped = [replace(finding, cost=min(finding.cost, total), fact=printable(finding.fact)) for finding in findings]
+    if trace.is_made_up:
+        capped = [
+            finding if finding.saving is None else replace(finding, saving=replace(finding.saving, made_up=True))
+            for finding in capped
+        ]
     # where all calls are made in one line, the message or the list of calls says it
     if len({call.line for call in trace.calls}) > 1:
         capped = [replace(finding, made_at=trace.lines_of(finding.calls)) for finding in capped]
