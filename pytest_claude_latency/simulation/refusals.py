@@ -27,6 +27,7 @@ OVERLOADED: Final = 529
 _ANTHROPIC: Final[dict[int, tuple[str, str]]] = {
     400: ("invalid_request_error", "Your request could not be processed. Please check it and try again."),
     401: ("authentication_error", "invalid x-api-key"),
+    402: ("billing_error", "There is a problem with your billing or payment information."),
     403: ("permission_error", "Your account does not have permission to use this resource."),
     404: ("not_found_error", "The requested resource could not be found."),
     408: ("timeout_error", "Request timed out."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.clients.client_suite import (
@@ -13,8 +15,10 @@ from tests.clients.client_suite import (
     ClientSuite,
     Way,
 )
+from tests.clients.errors_of_faults import WHOLE, raised
 
-pytest.importorskip("litellm", reason='nox -s "clients(litellm)" installs it')
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or litellm fetches its table when it is imported
+litellm = pytest.importorskip("litellm", reason='nox -s "clients(litellm)" installs it')
 
 BEGIN = """
 import litellm
@@ -74,3 +78,41 @@ WAYS = {
 @pytest.mark.timeout(1200)
 def test_calls(clients: ClientSuite) -> None:
     clients.check(BEGIN, WAYS)
+
+
+CLASSES = {
+    "400": "BadRequestError",
+    "401": "AuthenticationError",
+    "404": "NotFoundError",
+    "408": "Timeout",
+    "422": "BadRequestError",
+    "429": "RateLimitError",
+    "500": "InternalServerError",
+    "502": "BadGatewayError",
+    "503": "ServiceUnavailableError",
+    "504": "Timeout",
+    "529": "APIError",
+    "refused": "InternalServerError",
+    "unanswered": "Timeout",
+}
+
+
+@pytest.mark.parametrize("fault", list(CLASSES))
+def test_each_fault_raises_the_class_of_the_library(fault: str) -> None:
+
+    def ask() -> None:
+        litellm.completion(
+            model="openai/claude-haiku-4-5",
+            api_base="https://gateway.example.com/v1",
+            api_key="x",
+            messages=[{"role": "user", "content": "hi"}],
+            num_retries=0,
+            max_retries=0,
+            timeout=5,
+        )
+
+    error = raised(ask, fault, WHOLE)
+
+    assert type(error).__name__ == CLASSES[fault]
+    if fault.isdecimal() and CLASSES[fault] != "Timeout":  # of which litellm says 408 itself
+        assert error.status_code == int(fault)  # type: ignore[union-attr]  # a status is in each such error

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from tests.clients.client_suite import CHAT_HELLO, CHAT_TOOL, ClientSuite, Way
+from tests.clients.errors_of_faults import STREAMED as STREAMED_ANSWER
+from tests.clients.errors_of_faults import WHOLE, raised
 from tests.support.claude_answers import status
 
-pytest.importorskip("openai", reason='nox -s "clients(openai)" installs it')
+openai = pytest.importorskip("openai", reason='nox -s "clients(openai)" installs it')
 
 BEGIN = """
 import openai
@@ -78,3 +80,52 @@ def test_calls(clients: ClientSuite) -> None:
     }
 
     clients.check(BEGIN, WAYS | again)
+
+
+CLASSES = {
+    "400": "BadRequestError",
+    "401": "AuthenticationError",
+    "403": "PermissionDeniedError",
+    "404": "NotFoundError",
+    "408": "APIStatusError",
+    "409": "ConflictError",
+    "413": "APIStatusError",
+    "422": "UnprocessableEntityError",
+    "429": "RateLimitError",
+    "500": "InternalServerError",
+    "502": "InternalServerError",
+    "503": "InternalServerError",
+    "504": "InternalServerError",
+    "529": "InternalServerError",
+    "refused": "APIConnectionError",
+    "unanswered": "APITimeoutError",
+}
+IN_MID_STREAM = {
+    "dropped": "APIConnectionError",
+    "overloaded_midstream": "APIError",
+    "malformed": "JSONDecodeError",
+    "trickled": "APITimeoutError",
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("fault", [*CLASSES, *IN_MID_STREAM])
+def test_each_fault_raises_the_class_of_the_sdk(fault: str, stream: bool) -> None:
+    if fault in IN_MID_STREAM and not stream:
+        pytest.skip("it is for answers that stream")
+
+    def ask() -> None:
+        with openai.OpenAI(base_url="https://gateway.example.com/v1/", api_key="x", max_retries=0, timeout=5) as client:
+            answer = client.chat.completions.create(
+                model="claude-haiku-4-5", messages=[{"role": "user", "content": "hi"}], stream=stream
+            )
+            if stream:
+                list(answer)
+
+    error = raised(ask, fault, STREAMED_ANSWER if stream else WHOLE)
+
+    assert type(error).__name__ == (CLASSES | IN_MID_STREAM)[fault]
+    if fault.isdecimal():
+        assert error.status_code == int(fault)  # type: ignore[union-attr]  # a status is in each such error
+        assert error.response.headers.get("retry-after") == ("60" if fault == "429" else None)  # type: ignore[union-attr]
+        assert set(error.response.json()["error"]) == {"message", "type", "param", "code"}  # type: ignore[union-attr]

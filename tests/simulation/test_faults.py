@@ -183,6 +183,7 @@ def test_an_api_that_is_overloaded_answers_529() -> None:
     [
         (400, "invalid_request_error", "false"),
         (401, "authentication_error", "false"),
+        (402, "billing_error", "false"),
         (413, "request_too_large", "false"),
         (418, "invalid_request_error", "false"),
         (408, "timeout_error", "true"),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import anthropic
 import boto3
 import botocore.exceptions
 import pytest
+import requests
 import urllib3
 from botocore.config import Config
 from urllib3 import exceptions
 
 from pytest_claude_latency import play
+from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.faults import (
     Fault,
     dropped,
@@ -24,10 +29,12 @@ from pytest_claude_latency.faults import (
     overloaded_midstream,
     rate_limited,
     refused,
+    trickled,
     truncated,
     unanswered,
 )
 from pytest_claude_latency.http.library import HTTPLibrary
+from pytest_claude_latency.simulation.refusals import refusal
 from tests.support import other_forms
 from tests.support.some_recording import recording
 from tests.support.written_calls import URL, asked, streamed
@@ -36,6 +43,8 @@ PIECES = ((400, "text", "one "), (600, "text", "two "), (900, "text", "three"))
 RECORDED = recording(streamed(asked(), PIECES, connect=(0, 50)))
 HEADERS = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
 BODY = RECORDED.exchanges[0].request.content
+
+MOMENT = datetime(2026, 11, 22, tzinfo=UTC)
 
 HTTPX: Any = HTTPLibrary.of_sdk().module
 
@@ -92,6 +101,90 @@ def test_each_library_gets_the_bytes_of_a_fault_and_then_the_recorded_ones(ask: 
     assert b"one " in answers[1]
     assert b"two " not in answers[1]
     assert b"three" in answers[2]
+
+
+def by_sdk() -> str:
+    """Stream a message with Anthropic's own SDK, without its retries."""
+    body = RECORDED.exchanges[0].request.json
+    asked = {name: body[name] for name in ("model", "max_tokens", "messages")}
+    with (
+        anthropic.Anthropic(api_key="x", max_retries=0, timeout=5) as client,
+        client.messages.stream(**asked) as answer,
+    ):
+        return "".join(answer.text_stream)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "name"),
+    [
+        (400, anthropic.BadRequestError, "invalid_request_error"),
+        (401, anthropic.AuthenticationError, "authentication_error"),
+        (402, anthropic.APIStatusError, "billing_error"),
+        (403, anthropic.PermissionDeniedError, "permission_error"),
+        (404, anthropic.NotFoundError, "not_found_error"),
+        (409, anthropic.ConflictError, "conflict_error"),
+        (413, anthropic.APIStatusError, "request_too_large"),
+        (429, anthropic.RateLimitError, "rate_limit_error"),
+        (500, anthropic.InternalServerError, "api_error"),
+        (504, anthropic.APIStatusError, "timeout_error"),
+        (529, anthropic.APIStatusError, "overloaded_error"),
+    ],
+)
+def test_the_sdk_raises_the_class_of_each_status_with_the_apis_own_body(
+    status: int, error: type[anthropic.APIStatusError], name: str
+) -> None:
+    fault: Fault = {429: rate_limited(retry_after="60s"), 529: overloaded()}.get(status, failing(status=status))
+
+    with play(fault(RECORDED)), pytest.raises(error) as raised:
+        by_sdk()
+
+    answer = raised.value.response
+    sent = refusal(RECORDED.exchanges[0].request, status, moment=MOMENT, retry_after=60 * SECOND)
+    assert raised.value.status_code == status
+    assert answer.content == sent.body
+    assert json.loads(answer.content)["error"]["type"] == name
+    assert answer.headers["request-id"] == raised.value.request_id == json.loads(answer.content)["request_id"]
+    assert answer.headers.get("retry-after") == ("60" if status == 429 else None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (refused(), anthropic.APIConnectionError),
+        (unanswered(), anthropic.APITimeoutError),
+        (dropped(after=1), HTTPX.RemoteProtocolError),
+        (trickled(every="15s"), HTTPX.ReadTimeout),
+        (overloaded_midstream(after=1), anthropic.APIStatusError),
+        (malformed(after=1), ValueError),
+    ],
+    ids=str,
+)
+def test_the_sdk_raises_its_own_error_of_a_connection_and_the_librarys_in_mid_stream(
+    fault: Fault, error: type[Exception]
+) -> None:
+    with play(fault(RECORDED)), pytest.raises(error):
+        by_sdk()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (rate_limited(), requests.HTTPError),
+        (overloaded(), requests.HTTPError),
+        (refused(), requests.ConnectionError),
+        (unanswered(), requests.ReadTimeout),
+        (dropped(after=1), requests.exceptions.ChunkedEncodingError),
+    ],
+    ids=str,
+)
+def test_requests_raises_its_own_errors(fault: Fault, error: type[Exception]) -> None:
+    def ask() -> None:
+        with requests.post(URL, headers=HEADERS, data=BODY, stream=True, timeout=5) as answer:
+            answer.raise_for_status()
+            list(answer.iter_content(None))
+
+    with play(fault(RECORDED)), pytest.raises(error):
+        ask()
 
 
 CONVERSE = recording(
