@@ -109,6 +109,8 @@ class Settings:
     """How long models take where nothing is recorded; `None` where the shipped profiles hold."""
     report_content: bool = False
     """Whether reports may quote prompts and answers."""
+    otel: bool = False
+    """Whether what was measured is sent as OpenTelemetry's spans and metrics."""
     variants: bool = False
     """Whether the variants of tests that declare them run too."""
     faults: tuple[Fault, ...] = ()

@@ -80,6 +80,7 @@ def read(config: pytest.Config) -> Settings:
         limits=values["limits"],
         reports=values["report"],
         report_content=values["report-content"],
+        otel=values["otel"],
         strict=values["strict"],
         explained=values["explain"],
         date=values["date"],

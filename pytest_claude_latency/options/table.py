@@ -126,6 +126,12 @@ OPTIONS = (
     ),
     _switch("report-content", help="let reports quote what prompts and answers say; else they give only its length"),
     _switch(
+        "otel",
+        help="send the spans and metrics of the run to the OpenTelemetry endpoint that OTEL_EXPORTER_OTLP_ENDPOINT "
+        "names (default: http://localhost:4318); needs the extra otel",
+        parse=values.otel,
+    ),
+    _switch(
         "strict",
         help="fail on what is otherwise a warning: percentiles for which there are too few samples, recorded answers "
         "that were not used, budgets inherited from a class or module by a test that made no Claude call, missing "

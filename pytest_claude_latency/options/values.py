@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MOST_SEQUENTIAL = 10_000
 """How many samples `auto:N` may ask for: what makes its verdicts sure takes seconds to compute for more."""
 NOT_UNDERSTOOD = "{value!r} is not understood; accepted: {accepted}"
+NEEDS_OTEL = "needs the extra otel: pip install 'pytest-claude-latency[otel]'"
 NO_PATTERN = "{value!r} is not a regular expression: {error}"
 NEVER_RECORDED = (
     "{value!r} is never recorded; accepted: names of headers that hold no credential, cookie, organization or "
@@ -136,6 +138,18 @@ def reports(values: list[str], given: Given) -> tuple[tuple[str, Path], ...]:
 
     # as a shell reads a path, whatever rootdir is
     return tuple((form, given.here / path) for form, path in map(parse_target, values))
+
+
+def otel(value: bool, given: Given) -> bool:
+    """Return whether telemetry is sent, which needs the packages of an extra."""
+    if value:
+        try:
+            missing = find_spec("opentelemetry.exporter.otlp.proto.http") is None
+        except ModuleNotFoundError:  # a package that it is in
+            missing = True
+        if missing:
+            raise LatencyError(NEEDS_OTEL)
+    return value
 
 
 def patterns(values: list[str], given: Given) -> tuple[re.Pattern[str], ...]:

@@ -76,15 +76,7 @@ def without_content(text: str) -> str:
 
 def _test(result: TestResult, *, content: bool) -> dict[str, Any]:
     """Return one sample of one test. Keys that most runs do not need are left out where they say nothing."""
-    lost, parts = given_up(result.calls), result.breakdown
-    calls = [
-        call.as_json() | ({"given_up": True} if number in lost else {}) for number, call in enumerate(result.calls, 1)
-    ]
-    if parts is not None:
-        calls = [
-            {**call, "breakdown": spans, "segments": segments}
-            for call, spans, segments in zip(calls, parts["calls"], parts["segments"], strict=True)
-        ]
+    parts = result.breakdown
     values: dict[str, Any] = {"nodeid": result.nodeid}
     if result.variant:
         values |= {"variant": result.variant, "written": result.written}
@@ -101,7 +93,7 @@ def _test(result: TestResult, *, content: bool) -> dict[str, Any]:
         values["connecting"] = round(result.connecting, 6)
     if result.watched:
         values["watched"] = [output.as_json() for output in result.watched]
-    values["calls"] = calls
+    values["calls"] = _calls(result)
     if result.session_calls:
         values["session_calls"] = [call.as_json() for call in result.session_calls]
     values |= {
@@ -123,6 +115,21 @@ def _test(result: TestResult, *, content: bool) -> dict[str, Any]:
     if result.failure:
         values["failure"] = printable_lines(result.failure if content else without_content(result.failure))
     return values
+
+
+def _calls(result: TestResult) -> list[dict[str, Any]]:
+    lost, parts = given_up(result.calls), result.breakdown
+    calls = [
+        call.as_json() | ({"given_up": True} if number in lost else {}) for number, call in enumerate(result.calls, 1)
+    ]
+    if parts is not None:
+        calls = [
+            {**call, "breakdown": spans, "segments": segments}
+            for call, spans, segments in zip(calls, parts["calls"], parts["segments"], strict=True)
+        ]
+    if result.telemetry:
+        calls = [{**call, **asked} for call, asked in zip(calls, result.telemetry, strict=True)]
+    return calls
 
 
 def _summary(summary: Summary) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class TestResult(Measured):
     """What it would have taken, had the API answered otherwise; None where that was not asked for."""
     watched: tuple[Watched, ...] = ()
     """What was measured of the outputs that the test watched."""
+    telemetry: tuple[Mapping[str, Any], ...] = ()
+    """What OpenTelemetry's conventions ask of each of `calls` besides, in JSON types; empty where nothing is sent."""
     notes: tuple[str, ...] = ()
     """What a user may want to know, for example which waits cost real seconds."""
 

@@ -16,6 +16,7 @@ from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.metrics.given_up import times_that_count
+from pytest_claude_latency.metrics.telemetry import telemetry_of
 from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.results.result import TestResult
@@ -73,6 +74,7 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         simulation=outcome.simulation,
         what_if=outcome.what_if,
         watched=watched,
+        telemetry=tuple(telemetry_of(call.exchanges) for call in body.sent if call.is_prompt) if settings.otel else (),
         notes=(
             *_verdicts_on_client(test, diagnosis),
             *([outcome.not_simulated] if outcome.not_simulated else []),

@@ -35,6 +35,8 @@ class EndOfRun:
         self._session = session
         self._results: dict[tuple[str, int], TestResult] = {}
         self._ran: dict[str, Ran] = {}
+        self.ended_at: dict[tuple[str, int], float] = {}
+        """When each sample of each test ended, in seconds since 1970, by the machine's clock."""
         self._reruns_over_budget: dict[str, None] = {}
         self._run_verdicts: tuple[RunVerdict, ...] = ()
         self._baselines: RunBaselines | None = None
@@ -75,6 +77,7 @@ class EndOfRun:
 
         result = TestResult.from_dict(values)
         self._results[result.nodeid, result.sample] = result
+        self.ended_at[result.nodeid, result.sample] = report.start  # the teardown's, which carries the result
         # A dict keeps the order in which samples ended, and a rerun does not enter a sample twice.
         self._ran.setdefault(result.nodeid, Ran(report.location, {})).items[key_of(report)] = None
 

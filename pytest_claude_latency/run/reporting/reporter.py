@@ -165,7 +165,7 @@ class Reporter:
             self._session.current.close()
             self._session.close_staging(self._end.not_recorded)
             settings = self._session.settings
-            if (settings.reports or settings.save) and not session.config.option.collectonly:
+            if (settings.reports or settings.save or settings.otel) and not session.config.option.collectonly:
                 from pytest_claude_latency.run.reporting.written_files import write_files
 
                 self._written = write_files(self._session, self._end)

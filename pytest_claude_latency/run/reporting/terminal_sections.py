@@ -21,8 +21,8 @@ def write_sections(
     if written is not None:
         for line in written.unwritten:
             terminalreporter.write_line(line, red=True)
-        if written.saved is not None:
-            terminalreporter.write_line(written.saved)
+        for line in filter(None, (written.sent, written.saved)):
+            terminalreporter.write_line(line)
     if end.results or session.warnings:
         from pytest_claude_latency.report import terminal
 

@@ -1,4 +1,4 @@
-"""Written files: the reports and the baseline that a run leaves behind, and which of them could not be written.
+"""Written files: the reports and the baseline that a run leaves behind, what it sends, and what went wrong with them.
 
 They are written before the terminal summary, so a failure is kept until there is a place to show it.
 """
@@ -21,6 +21,8 @@ class WrittenFiles:
 
     saved: str | None = None
     """What to say of the baseline; `None` where none was saved."""
+    sent: str | None = None
+    """What to say of the telemetry; `None` where none was to be sent."""
     unwritten: tuple[str, ...] = ()
     """A line for each file that could not be written."""
     exit_status: int = pytest.ExitCode.OK
@@ -31,18 +33,22 @@ def write_files(session: Session, end: EndOfRun) -> WrittenFiles:
     """Write what the run was asked to leave behind: reports, and a baseline."""
     unwritten: list[str] = []
     report: dict[str, Any] = {}
-    for form, path in session.settings.reports:
+    settings, sent = session.settings, None
+    if settings.reports or settings.otel:
         from pytest_claude_latency.report import data, formats
         from pytest_claude_latency.report.environment import environment_of
 
         # All faces show the same data, so it is made once.
-        report = report or data.build(
-            end.summary(), environment_of(session.config.rootpath), content=session.settings.report_content
-        )
-        try:
-            formats.write(report, form, path)
-        except OSError as error:
-            unwritten.append(f"--latency-report: cannot write {path}: {error.strerror or error}")
+        report = data.build(end.summary(), environment_of(session.config.rootpath), content=settings.report_content)
+        for form, path in settings.reports:
+            try:
+                formats.write(report, form, path)
+            except OSError as error:
+                unwritten.append(f"--latency-report: cannot write {path}: {error.strerror or error}")
+    if settings.otel and end.results:
+        from pytest_claude_latency.report.faces import otel
+
+        sent = otel.send(report, end.ended_at)
     # A report that could not be written is as bad as a crash: a job that reads it would see the one before.
     status = pytest.ExitCode.INTERNAL_ERROR if unwritten else pytest.ExitCode.OK
     saved = None
@@ -54,4 +60,4 @@ def write_files(session: Session, end: EndOfRun) -> WrittenFiles:
     except LatencyError as error:
         unwritten.append(f"--latency-save: {error}")
         status = status or pytest.ExitCode.TESTS_FAILED
-    return WrittenFiles(saved, tuple(unwritten), status)
+    return WrittenFiles(saved, sent, tuple(unwritten), status)
