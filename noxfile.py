@@ -192,7 +192,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """Test the HTML report in a real Chromium: Debian's, or else Playwright's own."""
-    session.install("--editable", ".[test]", "playwright")
+    session.install("--editable", ".[test]", "playwright", "pytest-html")
     browsers = ("chromium", "chromium-browser", "google-chrome")
     if not any(map(shutil.which, browsers)) and shutil.which("apt-get"):
         session.run("apt-get", "install", "--yes", "chromium", external=True, success_codes=range(256), silent=True)

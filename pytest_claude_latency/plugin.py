@@ -62,6 +62,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     reporter = WorkerReporter(session) if session.is_worker else Reporter(session)
     config.pluginmanager.register(reporter, "claude-latency-reporter")
+    if session.settings.pytest_html and not session.is_worker:
+        from pytest_claude_latency.run.reporting.pytest_html import PytestHtml
+
+        config.pluginmanager.register(PytestHtml(session), "claude-latency-pytest-html")
     for line in MARKERS:
         config.addinivalue_line("markers", line)
 

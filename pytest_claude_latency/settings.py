@@ -111,6 +111,8 @@ class Settings:
     """Whether reports may quote prompts and answers."""
     otel: bool = False
     """Whether what was measured is sent as OpenTelemetry's spans and metrics."""
+    pytest_html: bool = False
+    """Whether pytest-html writes a page, which gets a column and drawings."""
     variants: bool = False
     """Whether the variants of tests that declare them run too."""
     faults: tuple[Fault, ...] = ()
@@ -135,7 +137,7 @@ class Settings:
     def diagnosed(self) -> bool:
         """Whether the time of every test is broken down, not only of tests that broke their budget."""
         # every report but the table in Markdown shows it for every test
-        return self.explained or any(form != "markdown" for form, _ in self.reports)
+        return self.explained or self.pytest_html or any(form != "markdown" for form, _ in self.reports)
 
     @property
     def clock(self) -> Pace:

@@ -89,7 +89,10 @@ def test_the_wheel_has_the_package_with_its_types_and_nothing_else(built: list[P
     assert {name for name in names if ".dist-info/" not in name} == package | {
         "pytest_claude_latency/py.typed",
         "pytest_claude_latency/simulation/profiles.json",
-        *(f"pytest_claude_latency/report/faces/page/page.{kind}" for kind in ("css", "js", "html.j2")),
+        *(
+            f"pytest_claude_latency/report/faces/page/{name}"
+            for name in ("drawing.css", "page.css", "page.js", "page.html.j2")
+        ),
     }
 
 

@@ -81,6 +81,7 @@ def read(config: pytest.Config) -> Settings:
         reports=values["report"],
         report_content=values["report-content"],
         otel=values["otel"],
+        pytest_html=bool(config.getoption("htmlpath", None)),  # without pytest-html there is no such option
         strict=values["strict"],
         explained=values["explain"],
         date=values["date"],

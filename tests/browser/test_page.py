@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 import pytest
 
 from pytest_claude_latency.report.faces import html
+from tests.browser.chromium import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT
 from tests.support.some_pages import LATE, SAMPLED, report_with_everything
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: the page is not tested in a browser")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+playwright = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: the page is not tested in a browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 

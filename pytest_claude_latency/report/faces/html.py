@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 _MOST_DRAWN: Final = 200
 """How many failing tests are drawn in the file; the script draws the others."""
 _UNDRAWN: Final = "{number} more failing tests are drawn by a script when they are opened"
+_HATCHING: Final = (
+    '<svg class="defs" aria-hidden="true"><defs><pattern id="over" width="6" height="6" patternUnits="userSpaceOnUse" '
+    'patternTransform="rotate(45)"><path class="h" d="M0 0V6"/></pattern></defs></svg>'
+)
+"""What fills the part of a bar that is over its budget."""
 _GOOD: Final = frozenset({"kept", "unchanged", "improvement", "passed"})
 
 
@@ -39,13 +44,14 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     summary, payload = report["summary"], payload_of(report, report["summary"]["rows"])
     rows = list(_rows(summary, payload))
     failing = summary["failing"]
-    styles, script = _file("page.css"), _file("page.js")
+    styles, script = _file("drawing.css") + _file("page.css"), _file("page.js")
     shown = sorted({part for row in payload["r"] for sample in row["s"] for part in _parts_in(sample)})
     verdict = f"{number_of(summary['tests'], 'test')}, none failed" if summary["tests"] else "no latency tests"
     if failing:
         verdict = f"{failing} of {number_of(len(rows), 'test')} failed"
     text: str = _template().render(
         title=f"{'Failed' if failing else 'Passed'}: Claude latency",
+        hatching=_markup(_HATCHING),
         style=styles,
         style_hash=_hash(styles),
         script=script,
@@ -70,6 +76,30 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
         data=_markup(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")),
     )
     return printable_lines(text) + "\n"
+
+
+def fragment(report: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the figures of a report's only test in a line, and the drawing of it, for a page of another plugin."""
+    summary, payload = report["summary"], payload_of(report, report["summary"]["rows"])
+    cells = dict(zip(summary["table"]["headers"], summary["table"]["cells"][0], strict=True))
+    figures = [f"{name} {cells[name]}" for name in ("TTFT", "total", "elapsed") if cells.get(name)]
+    sample = payload["r"][0]["s"][0] | {"f": 0, "x": 0}  # why it failed stands on that page already
+    drawing = detail(sample, payload["t"])
+    line = ", ".join([cells["verdict"], *figures])
+    return escape(printable(line)), f'<div class="claude-latency">{printable_lines(drawing)}</div>' if drawing else ""
+
+
+def fragment_style() -> str:
+    """Return what a page of another plugin needs once, for all fragments: styles that hold for them alone, a legend."""
+    styles = str(_file("drawing.css")).replace(":root", "&")
+    legend = "".join(
+        f'<span><svg aria-hidden="true" height="10"><rect class="p{place}" width="12" height="10"/></svg>{name}</span>'
+        for place, name in enumerate(NAMES)
+    )
+    return (
+        f"<style>.claude-latency{{{styles}}}</style>"
+        f'<div class="claude-latency">{_HATCHING}<p class="legend" aria-label="Parts of a call">{legend}</p></div>'
+    )
 
 
 _COLUMNS: Final = ("calls", "TTFT", "total", "elapsed", "tokens")

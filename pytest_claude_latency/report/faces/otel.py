@@ -8,7 +8,6 @@ Only fair runs are sent: no faults, no variants, and no answers that were made u
 from __future__ import annotations
 
 import os
-import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -220,10 +219,10 @@ def _send_metrics(
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
 
-    first = min(ended_at[test["nodeid"], test["sample"]] - test["elapsed"] for test in tests)
-    metrics = [
-        _metric(instrument, found, round(first * _SECOND)) for instrument, found in _readings(tests).items() if found
-    ]
+    ends = [(ended_at[test["nodeid"], test["sample"]], test["elapsed"]) for test in tests]
+    # no clock is asked: this process may be ahead of the machine's, since worlds have ended in it
+    span = round(min(end - took for end, took in ends) * _SECOND), round(max(end for end, _ in ends) * _SECOND)
+    metrics = [_metric(instrument, found, span) for instrument, found in _readings(tests).items() if found]
     exporter: Any = OTLPMetricExporter(session=wire.session())
     scoped = ScopeMetrics(scope=_scope(), metrics=metrics, schema_url="")
     exporter.export(MetricsData([ResourceMetrics(resource=_resource(report), scope_metrics=[scoped], schema_url="")]))
@@ -258,7 +257,9 @@ def _values(call: Mapping[str, Any], field: str) -> Iterator[float]:
         yield call[field]
 
 
-def _metric(instrument: Instrument, readings: Mapping[tuple[tuple[str, Any], ...], list[float]], since: int) -> Any:
+def _metric(
+    instrument: Instrument, readings: Mapping[tuple[tuple[str, Any], ...], list[float]], span: tuple[int, int]
+) -> Any:
     from opentelemetry.sdk.metrics.export import (
         AggregationTemporality,
         Histogram,
@@ -272,15 +273,15 @@ def _metric(instrument: Instrument, readings: Mapping[tuple[tuple[str, Any], ...
     preferred = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
     is_delta = preferred in ("delta", "lowmemory")
     temporality = AggregationTemporality.DELTA if is_delta else AggregationTemporality.CUMULATIVE
-    now = time.time_ns()
+    first, last = span
     data: Any
     if instrument.bounds:
         data = Histogram(
             [
                 HistogramDataPoint(
                     attributes=dict(told),
-                    start_time_unix_nano=since,
-                    time_unix_nano=now,
+                    start_time_unix_nano=first,
+                    time_unix_nano=last,
                     count=len(values),
                     sum=sum(values),
                     bucket_counts=_counts(values, instrument.bounds),
@@ -293,7 +294,7 @@ def _metric(instrument: Instrument, readings: Mapping[tuple[tuple[str, Any], ...
             temporality,
         )
     else:
-        points = [NumberDataPoint(dict(told), since, now, sum(values)) for told, values in readings.items()]
+        points = [NumberDataPoint(dict(told), first, last, sum(values)) for told, values in readings.items()]
         data = Sum(points, temporality, is_monotonic=True)
     return Metric(instrument.name, instrument.text, instrument.unit, data)
 
