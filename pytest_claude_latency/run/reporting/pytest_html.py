@@ -38,7 +38,7 @@ class PytestHtml:
         if drawing:
             # as pytest_html.extras.html makes it
             extra = {"name": None, "format_type": "html", "content": drawing, "mime_type": None, "extension": None}
-            report.extras = [*getattr(report, "extras", ()), extra]
+            vars(report).setdefault("extras", []).append(extra)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
