@@ -22,6 +22,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import Deadlock, World
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.scheduling import real_clock
+from pytest_claude_latency.virtual_time.scheduling.members import mark_background
 from pytest_claude_latency.virtual_time.watch import bystanders
 
 Hand = Callable[[Callable[[], object]], None]
@@ -153,6 +154,41 @@ def test_a_limit_does_not_end_a_wait_for_a_library(world: World) -> None:
     thread = start_as_library(export)
     in_time = flushed.wait(30)
     thread.join(30)
+
+    assert in_time
+    assert world.clock.now() == 0
+
+
+def test_a_limit_does_not_end_a_wait_for_the_last_step_of_a_library(world: World) -> None:
+    class Leaving(threading.Thread):
+        def _delete(self) -> None:  # the table of `threading` has it no more, but it has not ended
+            super()._delete()  # type: ignore[misc] # not public
+            real_clock.sleep(0.05)
+
+    thread = Leaving(target=int)
+    mark_background(thread)
+    thread.start()
+    thread.join(30)
+
+    assert not thread.is_alive()
+    assert world.clock.now() == 0
+
+
+def test_a_limit_does_not_pass_while_a_library_may_wait_for_the_interpreter(world: World) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        lock = real_clock.allocate_lock()
+        lock.acquire()
+        for _ in range(4):  # to the kernel this looks the same: a lock with a limit of a few milliseconds
+            lock.acquire(timeout=0.008)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    mark_background(thread)
+    thread.start()
+    in_time = done.wait(30)
+    thread.join()
 
     assert in_time
     assert world.clock.now() == 0

@@ -30,6 +30,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import (
     mark_worker,
     scheduled,
 )
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
@@ -153,6 +154,7 @@ def _bootstrap_inner(original: Callable[[Thread], None], thread: Thread) -> None
                 lifetime.ended = True
                 for joiner in lifetime.joiners:
                     joiner.unpark()
+            OUTSIDERS.joined.discard(ident)
             dismiss(ident)
 
 
@@ -200,6 +202,7 @@ def _wait_for_end(member: Member, thread: Thread, lifetime: Lifetime, instant: i
         wait = Wait(instant, f"joins {thread.name}")
         if lifetime.world is None and pool is None:
             wait.limits, wait.joins = True, thread.ident
+            OUTSIDERS.join(thread.ident)
         joiners.append(wait)
         wait.park(member)
     try:

@@ -162,6 +162,7 @@ def bystanders() -> Bystanders:
             listed.dormant.append(ident)
         else:
             listed.asleep.append(ident)
+    listed.awake.extend(OUTSIDERS.joined - table.keys())  # in their last steps, which cannot be seen
     _Roll.version, _Roll.threads, _Roll.listed = version, len(table), listed
     return listed
 

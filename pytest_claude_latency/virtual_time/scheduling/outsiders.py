@@ -39,6 +39,8 @@ class Outsiders:
         # Threads of libraries that a member has woken, each with what it was waiting in and when it was woken, in the
         # machine's time: they do something that a member may wait for, until they wait there again.
         self.serving: dict[int, tuple[object, Nanoseconds]] = {}
+        # Those whose end a member waits for, until they have ended. They leave the table of `threading` just before.
+        self.joined: set[int] = set()
         # Changes with each of these sets, and with the table of members: what was derived from them is out of date.
         self.version = 0
         self._versions = count(1)
@@ -72,6 +74,11 @@ class Outsiders:
         if ident in self.serving and self.serving[ident][0] is source:
             del self.serving[ident]
 
+    def join(self, ident: int) -> None:
+        """Note that a member waits for the end of a thread."""
+        self.joined.add(ident)
+        self.changed()
+
     def begin_world(self) -> None:
         """Note who sleeps, since a world begins. Caller must hold LOCK."""
         self.dormant = set(self.sleeping)
@@ -90,7 +97,7 @@ class Outsiders:
 
     def forget_all(self) -> None:
         """Forget every thread, in the child after a fork."""
-        for idents in (self.resting, self.sleeping, self.dormant, self.busy_workers):
+        for idents in (self.resting, self.sleeping, self.dormant, self.busy_workers, self.joined):
             idents.clear()
         self.serving.clear()
         self.changed()

@@ -7,11 +7,9 @@ it as blocked, and it is looked at again before every move of the clock.
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import TYPE_CHECKING
 
-from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, adoptable, is_background, is_worker
@@ -23,15 +21,6 @@ from pytest_claude_latency.virtual_time.watch.thread_state import ThreadState, W
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
     from pytest_claude_latency.virtual_time.scheduling.wait import Wait
-
-
-def least_age(waiting: Waiting) -> Nanoseconds:
-    """Return for how long a wait must be seen until it is believed to be one."""
-    if waiting is Waiting.LIMITED:
-        # A thread that waits for the interpreter's own lock looks the same, but moves at each switch interval.
-        return max(20 * MILLISECOND, round(4 * sys.getswitchinterval() * SECOND))
-    # Where only frames can be compared, a long call in C looks like a wait: its frame does not move either.
-    return 50 * MILLISECOND if waiting is Waiting.UNKNOWN else 0
 
 
 def waits_for_outside(wait: Wait) -> bool:

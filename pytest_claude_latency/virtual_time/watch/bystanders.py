@@ -24,7 +24,7 @@ from pytest_claude_latency.virtual_time.watch.activity import Activity
 from pytest_claude_latency.virtual_time.watch.thread_state import ThreadState, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
@@ -57,6 +57,16 @@ def _serving() -> set[int]:
     return set(OUTSIDERS.serving)
 
 
+def _one_moves(states: Mapping[int, ThreadState], seconds: float) -> bool:
+    """Return whether one of these threads moves within this time."""
+    end = real_clock.monotonic() + seconds
+    while real_clock.monotonic() < end:
+        real_clock.sleep(MOMENT)
+        if any(thread_state.look(ident) != state for ident, state in states.items()):
+            return True
+    return False
+
+
 @final
 class Bystanders:
     """The bystanders of one world. Caller of every method must hold LOCK."""
@@ -71,6 +81,7 @@ class Bystanders:
         self._at_standstill: dict[int, ThreadState] = {}
         self._activity = Activity()  # since all that are awake were last seen at rest
         self._seen: list[int] = []  # who they were
+        self._limited: dict[int, ThreadState] = {}  # those whose wait with a limit is believed
 
     def readers(self) -> dict[int, tuple[int, ThreadState]]:
         """Return which file each waited for that wanted to read one when the world began, by the file's descriptor."""
@@ -109,18 +120,7 @@ class Bystanders:
         if not states:
             return False
         kinds = {ident: state.waiting() for ident, state in states.items()}
-        if Waiting.NOTHING in kinds.values():
-            return True
-        if not _AT_REST.issuperset(kinds.values()):
-            # A thread that waits for the interpreter looks like one in a wait with a limit. Let it run. If it has been
-            # woken but not come to run yet, nothing but another look tells.
-            real_clock.sleep(MOMENT)
-            if any(thread_state.look(ident) != states[ident] for ident, kind in kinds.items() if kind not in _AT_REST):
-                return True
-        # The first may have been woken by the second after it was seen; then one of them has moved. And one that waits
-        # for our own lock looks as if it waited for another thread.
-        stirs = self._activity.since() and any(thread_state.look(ident) != state for ident, state in states.items())
-        if stirs or not TRACKED_LOCK.waiting.isdisjoint(states):
+        if self._one_runs(states, kinds, set(listed.awake) if limits else set()):
             return True
         if own not in listed.awake:
             self._seen = listed.awake
@@ -131,6 +131,32 @@ class Bystanders:
             (ident in serving and kind not in _AT_REST) or self._works(ident, states[ident], kind, joined)
             for ident, kind in kinds.items()
         )
+
+    def _one_runs(self, states: Mapping[int, ThreadState], kinds: Mapping[int, Waiting], unclear: set[int]) -> bool:
+        """Return whether one of these threads runs, or is about to.
+
+        `unclear` are those of which nobody has said that they wait with a limit.
+        """
+        if Waiting.NOTHING in kinds.values():
+            return True
+        # A thread that waits for the interpreter looks like one in a wait with a limit. Let it run. If it has been
+        # woken but not come to run yet, nothing but another look tells.
+        doubtful = {ident: states[ident] for ident, kind in kinds.items() if kind not in _AT_REST}
+        if doubtful and _one_moves(doubtful, MOMENT):
+            return True
+        # The interpreter may be given to others first, which takes longer where the machine is busy.
+        new = {
+            ident: state
+            for ident, state in doubtful.items()
+            if ident in unclear and kinds[ident] is Waiting.LIMITED and self._limited.get(ident) != state
+        }
+        if new and _one_moves(new, thread_state.least_age(Waiting.LIMITED) / SECOND):
+            return True
+        self._limited.update(new)
+        # The first may have been woken by the second after it was seen; then one of them has moved. And one that waits
+        # for our own lock looks as if it waited for another thread.
+        stirs = self._activity.since() and any(thread_state.look(ident) != state for ident, state in states.items())
+        return stirs or not TRACKED_LOCK.waiting.isdisjoint(states)
 
     def stand_still(self) -> None:
         """Note that from now on nobody in the world runs, and no timer is set."""

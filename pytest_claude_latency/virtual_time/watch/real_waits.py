@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.members import Member
-from pytest_claude_latency.virtual_time.watch import blocked_threads, source_location
+from pytest_claude_latency.virtual_time.watch import source_location, thread_state
 from pytest_claude_latency.virtual_time.watch.thread_state import Blockage
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Watch:
         self.state, self.until = state, now
         self._waiting_looks += 1
         waiting = state.waiting()
-        if age >= blocked_threads.least_age(waiting) and (not polling or age >= _POLLS_AFTER):
+        if age >= thread_state.least_age(waiting) and (not polling or age >= _POLLS_AFTER):
             self.blockage = Blockage(self.member.ident, state, waiting, polling)
             self.idle = self.blockage.idle
             # Found only once a wait is believed: it walks the whole stack. The stack does not change while it waits.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.members import NATIVE_IDS
 from pytest_claude_latency.virtual_time.watch import open_files, thread_frames
@@ -33,6 +34,15 @@ class Waiting(Enum):
     LIMITED = auto()  # a lock with a time limit; or the interpreter's own lock
     WORK = auto()  # something real outside: it will come when it comes
     UNKNOWN = auto()  # where only frames can be looked at
+
+
+def least_age(waiting: Waiting) -> Nanoseconds:
+    """Return for how long a wait must be seen until it is believed to be one."""
+    if waiting is Waiting.LIMITED:
+        # A thread that waits for the interpreter's own lock looks the same, but moves at each switch interval.
+        return max(20 * MILLISECOND, round(4 * sys.getswitchinterval() * SECOND))
+    # Where only frames can be compared, a long call in C looks like a wait: its frame does not move either.
+    return 50 * MILLISECOND if waiting is Waiting.UNKNOWN else 0
 
 
 @dataclass(frozen=True, slots=True)
