@@ -200,7 +200,7 @@ def _wait_for_end(member: Member, thread: Thread, lifetime: Lifetime, instant: i
             return False  # an idle worker waits for a job, and no instant of the clock brings one
         joiners = lifetime.joiners if pool is None else pool.joiners
         wait = Wait(instant, f"joins {thread.name}")
-        if lifetime.world is None and pool is None:
+        if lifetime.world is None and pool is None and thread.ident is not None:
             wait.limits, wait.joins = True, thread.ident
             OUTSIDERS.join(thread.ident)
         joiners.append(wait)
