@@ -33,11 +33,17 @@ class NotUnderstoodError(LatencyError, ValueError):
         problem, _, accepted = self.problem.partition("; accepted: ")
         head, *more = problem.split("\n")
         first, *further = accepted.split("\n")
-        lines = _wrapped(head, "", "  ")
+        lines = _headed(head)
         if self.origin:
             lines.append(f"  {'marker' if self.origin.startswith('@') else 'at':<10}{self.origin}")
         lines += [*more, *(_wrapped(first, "  accepted  ", " " * 12) if first else []), *further]
         return printable_lines("\n".join(lines))
+
+
+def _headed(text: str) -> list[str]:
+    """Return the lines of what is wrong, the first of which has room for what pytest puts in front of a usage error."""
+    first, *more = _wrapped(text, "ERROR: ", "  ")
+    return [first.removeprefix("ERROR: "), *more]
 
 
 def _wrapped(text: str, first_indent: str, indent: str) -> list[str]:
@@ -90,7 +96,7 @@ class FileError(LatencyError):
         """Return the message as a terminal shows it: first what is wrong, then the file relative to `root`."""
         file = Path(os.path.relpath(self.path, root)).as_posix()
         place = file if self.line is None else f"{file}, line {self.line}"
-        return printable_lines("\n".join([*_wrapped(f"{self.what}: {self.reason}", "", "  "), f"  file      {place}"]))
+        return printable_lines("\n".join([*_headed(f"{self.what}: {self.reason}"), f"  file      {place}"]))
 
     # a message is made late: only the reader knows from which folder the file is to be named
     def _naming(self, file: str) -> str:

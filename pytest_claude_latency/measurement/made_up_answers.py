@@ -5,6 +5,7 @@ A fault needs a recording, so it is given the answers that were made up until no
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +20,11 @@ from pytest_claude_latency.http.replay_script import Playback
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.sources import hangs
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
-from pytest_claude_latency.messages_api.exchange import Exchange, Request
+from pytest_claude_latency.messages_api.exchange import Exchange, Request, canonical
 from pytest_claude_latency.messages_api.request_pattern import Expected, fits
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.simulation.answers import UNSAID, Answer, NoPaceError, Pace, made_up
+from pytest_claude_latency.simulation.fault import FaultOfCalls
 from pytest_claude_latency.simulation.profiles import Profiles
 
 _NO_MESSAGE: Final = """\
@@ -45,6 +47,9 @@ nothing says how long the answer to this {request} takes
 _CUT_OFF: Final = "the program reads on where a fault cut off the answer to its {request}"
 _TAKEN_AWAY: Final = "nothing answers this {request}: a fault took its answer away"
 
+_ENDPOINT: Final = "https://api.anthropic.com/v1/messages"
+_ANY_PACE: Final = Pace(0, 1)
+
 ChangeOfRecording: TypeAlias = Callable[[Recording], Recording]
 
 
@@ -57,6 +62,28 @@ class AnswersMarker:
     origin: str
     pace: Pace = UNSAID
     when: tuple[tuple[str, Expected], ...] = ()
+
+
+def must_be_able_to_fit(fault: ChangeOfRecording, markers: Sequence[AnswersMarker]) -> None:
+    """Raise if a fault fits none of these answers, however they are asked for.
+
+    A fault of requests that fit `when=` may fit, as may several faults in one, and a function of the user's own: what
+    is asked, and what takes the place of a call that gets no answer, shows only the run.
+
+    Raises:
+        FaultError: it needs more calls than there are answers, or more pieces than the longest of them has.
+    """
+    if not isinstance(fault, FaultOfCalls) or fault.when is not None:
+        return
+    # any of them may answer any call, and may be asked for as a stream
+    asked = [
+        Request("POST", _ENDPOINT, (), canonical(json.dumps({"stream": True, "n": number}).encode()))
+        for number in range(sum(len(marker.answers) for marker in markers))
+    ]
+    made = [made_up(asked[0], answer, 0, otherwise=_ANY_PACE) for marker in markers for answer in marker.answers]
+    longest = max(made, key=lambda exchange: len(exchange.chunks))
+    exchanges = tuple(replace(longest, request=request) for request in asked)
+    fault(Recording(test="", sample=1, recorded=timestamp(datetime.now(UTC)), exchanges=exchanges))
 
 
 @final

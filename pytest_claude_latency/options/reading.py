@@ -15,21 +15,23 @@ import pytest
 from pytest_claude_latency.errors import LatencyError, NotUnderstoodError
 from pytest_claude_latency.options.table import BY_NAME, OPTIONS, RULES, Option
 from pytest_claude_latency.options.values import Given
-from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.settings import Mode, Pace, Settings
 
 if TYPE_CHECKING:
     from pytest_claude_latency.comparison.rules import Rules
 
 CARELESS_RECORDING = (
-    "{place}: {mode!r}: where the variable CI is set, a run records only if the command line itself says so: "
-    "pytest --latency-mode={mode}"
+    "{place}: {mode!r}: where the variable CI is set, a run records only if the command line itself says so\n"
+    "  record    pytest --latency-mode={mode}"
 )
 SIMULATE_NEEDS_REPLAY = (
-    "{option} needs a replay in virtual time: --latency-mode=replay --latency-clock=virtual, which are the defaults"
+    "{option} needs a replay in virtual time; accepted: --latency-mode=replay --latency-clock=virtual, the defaults"
 )
 AB_NEEDS_LIVE = "--latency-ab needs --latency-mode=live"
-FAULT_NEEDS_REPLAY = "--latency-fault: a fault is put into a recording, so it needs a replay, not --latency-mode={mode}"
+FAULT_NEEDS_RECORDING = (
+    "--latency-fault needs a recording to be put into, which a live run has not; accepted: --latency-mode=replay, the "
+    "default, record or record-missing"
+)
 _NO_VALUE: dict[str, Any] = {"string": None, "bool": False, "linelist": [], "args": []}
 """What pytest returns for an ini key of each type that the ini file does not have."""
 
@@ -69,7 +71,7 @@ def read(config: pytest.Config) -> Settings:
     if is_sequential and config.getoption("latency_samples", None) is None and mode is not Mode.LIVE:
         samples, is_sequential = None, False  # an ini file may ask for it, and is read by runs that replay too
     if is_sequential and (reason := _never_sequential(config, mode, values)):
-        raise pytest.UsageError(f"--latency-samples=auto:{samples} {reason}")
+        raise _refusal(f"--latency-samples=auto:{samples} {reason}")
     return Settings(
         judged=values["budget"],
         mode=mode,
@@ -116,11 +118,13 @@ def _parsed(config: pytest.Config) -> dict[str, Any]:
             given = Given(place, config.rootpath, config.invocation_params.dir)
             values[option.name] = option.default if value is None else option.parse(value, given)
         except (ValueError, LatencyError) as error:
-            told = f"{place}: {error}"
-            if isinstance(error, ValueError):
-                told = NotUnderstoodError(told).in_lines()
-            raise pytest.UsageError(printable_lines(told)) from None
+            raise _refusal(f"{place}: {error}") from None
     return values
+
+
+def _refusal(problem: str) -> pytest.UsageError:
+    """Return the usage error that tells a problem in lines that fit a terminal."""
+    return pytest.UsageError(NotUnderstoodError(problem).in_lines())
 
 
 def _rules(values: Mapping[str, Any]) -> Rules | None:
@@ -136,12 +140,12 @@ def _rules(values: Mapping[str, Any]) -> Rules | None:
 def _refuse_in_other_modes(config: pytest.Config, mode: Mode, *, is_replay: bool) -> None:
     """Refuse options that the mode cannot do. In an ini file, which every run reads, they have no effect."""
     if mode is not Mode.LIVE and config.getoption("latency_ab", None):
-        raise pytest.UsageError(AB_NEEDS_LIVE)
+        raise _refusal(AB_NEEDS_LIVE)
     if mode is Mode.LIVE and config.getoption("latency_fault", None):
-        raise pytest.UsageError(FAULT_NEEDS_REPLAY.format(mode=mode))
+        raise _refusal(FAULT_NEEDS_RECORDING)
     for name in ("simulate", "what-if", "what-if-change"):
         if not is_replay and config.getoption(BY_NAME[name].key, None):
-            raise pytest.UsageError(SIMULATE_NEEDS_REPLAY.format(option=BY_NAME[name].flag))
+            raise _refusal(SIMULATE_NEEDS_REPLAY.format(option=BY_NAME[name].flag))
 
 
 def _never_sequential(config: pytest.Config, mode: Mode, values: Mapping[str, Any]) -> str | None:
@@ -179,8 +183,7 @@ def _ini(config: pytest.Config, option: Option) -> Any:
         return config.getini(option.key)
     except (ValueError, TypeError, pytest.UsageError) as error:  # which of them depends on pytest's version
         accepted = "; accepted: true, false" if option.ini == "bool" else ""
-        problem = NotUnderstoodError(f"ini key {option.key}: {error}{accepted}")
-        raise pytest.UsageError(problem.in_lines()) from None
+        raise _refusal(f"ini key {option.key}: {error}{accepted}") from None
 
 
 def _refuse_careless_recording(config: pytest.Config, mode: Mode) -> None:
@@ -194,4 +197,4 @@ def _refuse_careless_recording(config: pytest.Config, mode: Mode) -> None:
     if not any(str(argument).startswith("--latency-mode") for argument in config.invocation_params.args):
         is_option = config.getoption("latency_mode", None) is not None
         place = "--latency-mode" if is_option else "ini key latency_mode"
-        raise pytest.UsageError(CARELESS_RECORDING.format(place=place, mode=str(mode)))
+        raise _refusal(CARELESS_RECORDING.format(place=place, mode=str(mode)))

@@ -20,7 +20,7 @@ from pytest_claude_latency.collection.markers import CassetteMarker, budget_of, 
 from pytest_claude_latency.errors import FaultError, LatencyError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.measurement.call_log import Phase
-from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers
+from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers, must_be_able_to_fit
 from pytest_claude_latency.measurement.measurement import Measurement, Source
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.results.result import MADE_UP
@@ -113,18 +113,21 @@ class LatencyTest:
         calls_api = CALLS_API in item.stash
         if settings.mode.records and (not file.exists or identity.written in session.not_recorded):
             raise pytest.skip.Exception(messages.FAULT_WITHOUT_RECORDING, _use_item_location=True)
-        recording, date = file.load(), None
-        if recording is not None:
-            if settings.date is Date.RECORDED:
-                date = datetime.fromisoformat(recording.recorded)
-            try:
+        recording, date, answers = file.load(), None, answers_of(item)
+        if recording is not None and settings.date is Date.RECORDED:
+            date = datetime.fromisoformat(recording.recorded)
+        try:
+            if recording is not None:
                 # before the dates are moved: a refusal names the moment at which its limits are filled again
-                faulty: Recording = fault.fault(recording)
-            except FaultError as error:
-                if not fault.option:
-                    raise
-                raise pytest.skip.Exception(str(error), _use_item_location=True) from None
-            recording, date = on_the_calendar(faulty, date)
+                recording = fault.fault(recording)
+            elif answers:
+                must_be_able_to_fit(fault.fault, answers)
+        except FaultError as error:
+            if not fault.option:
+                raise
+            raise pytest.skip.Exception(str(error), _use_item_location=True) from None
+        if recording is not None:
+            recording, date = on_the_calendar(recording, date)
             # What is to be recorded anew is asked for again.
             added = None if settings.mode is Mode.RECORD else own_file.load()
             if added is not None:
@@ -133,7 +136,7 @@ class LatencyTest:
         if calls_api:
             session.current.warm_up_sdk()
         source: Source = file.source(recording, marker.rules, sends=calls_api)
-        if recording is None and (answers := answers_of(item)):
+        if recording is None and answers:
             source = MadeUpAnswers(answers, settings.profiles or shipped(), file.command, fault.fault)
         # A replay is virtual whatever the run says: the waits of a fault would take minutes, and say nothing more.
         measurement = Measurement(

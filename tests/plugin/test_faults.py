@@ -347,7 +347,7 @@ def test_the_ini_key_names_faults_and_is_idle_in_a_live_run(patient: Suite) -> N
     [
         (("--latency-fault=rate_limit()",), "--latency-fault: 'rate_limit' is no fault; did you mean 'rate_limited'?"),
         (("--latency-fault=slower(ttft=-2)",), "--latency-fault: slower: ttft=-2 is not understood"),
-        (("--latency-fault=overloaded()", "--latency-mode=live"), "it needs a replay, not --latency-mode=live"),
+        (("--latency-fault=overloaded()", "--latency-mode=live"), "--latency-fault needs a recording to be put into"),
     ],
 )
 def test_an_option_that_is_not_understood_is_a_usage_error(
@@ -359,6 +359,7 @@ def test_an_option_that_is_not_understood_is_a_usage_error(
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert message in result.stderr.str()
+    assert all(len(line) <= 80 for line in result.errlines)
 
 
 # ── what only the faulty run asks for ──

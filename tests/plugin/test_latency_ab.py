@@ -316,7 +316,7 @@ def test_it_needs_a_live_run(suite: Suite, mode: str) -> None:
     result = suite.record("--latency-ab", mode=mode)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*{AB_NEEDS_LIVE}"])
+    result.stderr.fnmatch_lines([f"ERROR: {AB_NEEDS_LIVE}"])
 
 
 def test_an_ini_file_asks_for_it_in_live_runs(quick: Suite) -> None:

@@ -326,6 +326,24 @@ def test_it():
     result.stdout.fnmatch_lines(["*overloaded(call=2) fits no call: the recording has 1 prompt call, and no call 2"])
 
 
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ("overloaded(call=3)", "*overloaded(call=3) fits no call: the recording has 2 prompt calls, and no*"),
+        ("dropped(after=99)", "*dropped(after=99) fits no call: call 1 has 2 pieces of content"),
+    ],
+)
+def test_a_fault_that_can_fit_no_answer_is_told_before_the_body(suite: Suite, fault: str, problem: str) -> None:
+    answers = FAULTY.replace('"You will get a refund."', '"Yes.", "You will get a refund."')
+    suite.write(f"{answers}@pytest.mark.latency_fault({fault})\ndef test_it():\n    print('the body ran')\n    ask()\n")
+
+    result = suite.replay("-s", "-k", fault.partition("(")[0])
+
+    result.assert_outcomes(errors=1, deselected=1)
+    result.stdout.fnmatch_lines([problem])
+    assert "the body ran" not in result.stdout.str()
+
+
 def test_faults_of_the_option_happen_to_made_up_answers(suite: Suite) -> None:
     suite.write(
         FAULTY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_claude_latency.options.reading import CARELESS_RECORDING
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, as_shown
 
 TEST = "def test_it(claude_latency):\n    stream()\n"
 
@@ -18,8 +18,9 @@ def in_ci(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Suite:
     return suite
 
 
-def _refusal(mode: str, place: str) -> str:
-    return f"*{CARELESS_RECORDING.format(place=place, mode=mode)}*"
+def _refusal(mode: str, place: str) -> list[str]:
+    first, *others = as_shown(CARELESS_RECORDING.format(place=place, mode=mode))
+    return [f"ERROR: {first}", *others]
 
 
 @pytest.mark.parametrize("mode", ["record", "record-missing"])
@@ -29,7 +30,7 @@ def test_a_mode_of_the_ini_file_does_not_record(in_ci: Suite, mode: str) -> None
     result = in_ci.run(key="key", base_url=in_ci.server.url)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([_refusal(mode, "ini key latency_mode")])
+    result.stderr.fnmatch_lines(_refusal(mode, "ini key latency_mode"))
     assert in_ci.server.log == ()
 
 
@@ -45,7 +46,7 @@ def test_a_mode_that_is_added_to_every_command_line_does_not_record(
     result = in_ci.run(key="key", base_url=in_ci.server.url)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([_refusal("record", "--latency-mode")])
+    result.stderr.fnmatch_lines(_refusal("record", "--latency-mode"))
 
 
 @pytest.mark.parametrize("given", [("--latency-mode=record",), ("--latency-mode", "record"), ("--latency-mod=record",)])

@@ -342,6 +342,7 @@ def test_bad_input_is_one_clear_message_before_anything_runs(suite: Suite, argum
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([problem])
+    assert all(len(line) <= 80 for line in result.errlines)
 
 
 def test_the_ini_key_is_idle_in_a_live_run(suite: Suite) -> None:
