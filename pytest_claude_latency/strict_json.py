@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Never, TypeVar, final, get_args, get_type_hints
 
 import msgspec
 
 from pytest_claude_latency.errors import FileError
+from pytest_claude_latency.known_files import is_report, what_it_is, what_object_is
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -68,8 +68,6 @@ class JSONLines:
             raise JSONFaultError("the file begins with a byte order mark (BOM): save it as UTF-8 without one")
         # editors leave an empty line at the end
         lines = self._text.rstrip().split("\n")
-        if lines[0].strip() == "{" and is_report(self._text):
-            raise JSONFaultError("it is the JSON report of a run: claude-latency explain, compare and report read it")
         for self.number, line in enumerate(lines, 1):
             if not line.strip():
                 raise JSONFaultError("the line is empty")
@@ -78,20 +76,15 @@ class JSONLines:
             try:
                 value = parse(line)
             except NotJSONError:
+                if self.number == 1 and (known := what_it_is(self._text)):
+                    self.number = None  # noqa: PLW2901 - it is about the file as a whole
+                    raise JSONFaultError(known) from None
                 if self.number == len(lines) and not self._text.endswith("\n"):
                     raise NotJSONError("the file is cut off in this line") from None
                 raise
             if not isinstance(value, dict):
                 raise JSONFaultError("it is not a JSON object")
             yield value
-
-
-def is_report(text: str) -> bool:
-    """Return whether a text is the JSON report of a run, be it a damaged one."""
-    with suppress(JSONFaultError):
-        value = parse(text)
-        return isinstance(value, dict) and value.keys() >= {"schema", "tests"}
-    return False
 
 
 def read_text(path: Path, error: type[FileError]) -> str:
@@ -106,8 +99,22 @@ def read_text(path: Path, error: type[FileError]) -> str:
         raise error(path, fault.object.count(b"\n", 0, fault.start) + 1, "it is not UTF-8") from None
     except FileNotFoundError:
         raise error(path, None, "there is no such file") from None
+    except IsADirectoryError:
+        raise error(path, None, "it is a folder, and not a file") from None
     except OSError as fault:
         raise error(path, None, fault.strerror or str(fault)) from fault
+
+
+def read_report(path: Path, error: type[FileError]) -> str:
+    """Return the text of a file that is to be the JSON report of a run.
+
+    Raises:
+        FileError: it cannot be read, or it is another file of this package. It is an `error`.
+    """
+    text = read_text(path, error)
+    if not is_report(text) and (known := what_it_is(text)):
+        raise error(path, None, known)
+    return text
 
 
 def parse(text: str) -> Any:
@@ -150,7 +157,8 @@ def check_format(fact: Mapping[str, Any], name: str, version: int, what: str) ->
         JSONFaultError: `"format"` is not `name`, or `"version"` is not a whole number, or is a newer one.
     """
     if fact.get("format") != name:
-        raise JSONFaultError(f'it is not {what} of this plugin: the first line has no "format": "{name}"')
+        lacks = f'the first line has no "format": "{name}"'
+        raise JSONFaultError(what_object_is(fact) or f"it is not {what} of this plugin: {lacks}")
     written = fact.get("version")
     # isinstance would take `true` for 1
     if type(written) is not int or written < 1:

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType, to_builtins
 
+from pytest_claude_latency.known_files import BASELINE
 from pytest_claude_latency.metrics.series import Mode, Pace
 from pytest_claude_latency.metrics.timeline import Call, Closed
 from pytest_claude_latency.strict_json import Line
 
-FORMAT: Final = "claude-latency-baseline"
+FORMAT: Final = BASELINE
 VERSION: Final = 1
 
 # the bounds are 30 years, and the integers that a float holds exactly: nothing measured is larger, and what is smaller

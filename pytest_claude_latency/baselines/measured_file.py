@@ -19,6 +19,7 @@ from pytest_claude_latency.baselines.baseline import Baseline, old_file
 from pytest_claude_latency.baselines.facts import CALL_KEYS, FORMAT, CallFact, Count, Seconds
 from pytest_claude_latency.baselines.folder import SUFFIX
 from pytest_claude_latency.errors import BaselineError
+from pytest_claude_latency.known_files import is_report, what_it_is
 from pytest_claude_latency.metrics.series import Measured, Mode, Pace, Series, series_of
 from pytest_claude_latency.strict_json import JSONFaultError, convert, key_list, parse, read_text
 
@@ -111,6 +112,8 @@ def report_in(path: Path) -> dict[str, Any] | None:
     text = read_text(path, BaselineError)
     if FORMAT in text.partition("\n")[0]:
         return None
+    if not is_report(text) and (known := what_it_is(text)):
+        raise BaselineError(path, None, known)
     if not text.strip():
         raise BaselineError(path, None, f"the file is empty; {_EXPECTED}")
     try:

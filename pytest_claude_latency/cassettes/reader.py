@@ -18,6 +18,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from pytest_claude_latency.duration import MICROSECOND, MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import CassetteError
+from pytest_claude_latency.known_files import CASSETTE
 from pytest_claude_latency.messages_api.exchange import (
     Chunk,
     Connect,
@@ -39,7 +40,7 @@ from pytest_claude_latency.strict_json import (
     show,
 )
 
-FORMAT = "claude-latency-cassette"
+FORMAT = CASSETTE
 VERSION = 2
 MAX_MICROSECONDS = 10**15  # 31 years: up to here a float of milliseconds holds three decimals exactly
 

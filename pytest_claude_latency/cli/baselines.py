@@ -94,6 +94,17 @@ def path_of(text: str) -> Path:
     return locate(Path(os.path.relpath(root_of(Path.cwd()))), Path(), text)
 
 
+def given(text: str) -> Path:
+    """Return the file that an argument names, which is to be there: a baseline by its name, or any path.
+
+    Raises:
+        LatencyError: it is neither.
+    """
+    path, here = path_of(text), Path(text)
+    # a name that no baseline has may be that of a file in this folder
+    return here if here.exists() and not path.exists() else path
+
+
 def rules_of(chosen: argparse.Namespace) -> Rules:
     """Return the rules as the arguments say; end the command with a usage error if one is not understood."""
     rules = Rules()
@@ -111,7 +122,7 @@ def compare(chosen: argparse.Namespace) -> int:
     """Print what changed from one file to the other; the exit status is 1 if something became worse."""
     rules = rules_of(chosen)
     # both before anything is printed: half a comparison looks like a whole one
-    old, new = load(path_of(chosen.before)), load(path_of(chosen.after))
+    old, new = load(given(chosen.before)), load(given(chosen.after))
     # a test that failed on one side is not "gone" or "new": it is named with the reason
     left_out = {nodeid: f"{outcome} before" for nodeid, outcome in old.left_out.items()} | dict(new.left_out)
     before = {nodeid: series for nodeid, series in old.next_to(new).items() if nodeid not in left_out}
@@ -175,7 +186,7 @@ def show_list(chosen: argparse.Namespace) -> int:
 
 def merge_shards(chosen: argparse.Namespace) -> int:
     """Write one baseline made of those that the shards of a run saved."""
-    files, target = [path_of(part) for part in chosen.parts], path_of(chosen.output)
+    files, target = [given(part) for part in chosen.parts], path_of(chosen.output)
     merged = merge([(file, Baseline.load(file)) for file in files])
     # the target may be one of the shards: a job merges into what it has; another baseline is not replaced by accident
     if target.exists() and not chosen.force and not any(target.samefile(file) for file in files):
@@ -190,7 +201,7 @@ def merge_shards(chosen: argparse.Namespace) -> int:
 
 def export(chosen: argparse.Namespace) -> int:
     """Write a baseline in the format of another tool, to a file or to standard output."""
-    source, target = path_of(chosen.name), chosen.output
+    source, target = given(chosen.name), chosen.output
     points = exports.points(load(source).series.values())
     text = exports.FORMATS[chosen.format](points.measured)
     if target is None:

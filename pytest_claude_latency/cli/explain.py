@@ -29,7 +29,8 @@ from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trac
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.errors import CassetteError, FileError, ReportError
-from pytest_claude_latency.strict_json import JSONFaultError, convert, is_report, parse, read_text
+from pytest_claude_latency.known_files import is_report
+from pytest_claude_latency.strict_json import JSONFaultError, convert, parse, read_report, read_text
 
 _LACKS = (
     "it lacks breakdowns and findings, which need the requests and the times of the answers; what follows is only what",
@@ -188,7 +189,7 @@ def _entries(places: Sequence[Path], folder: str) -> tuple[list[Entry], list[str
             entries.append(Entry(str(path), trace.nodeid, trace.sample, time, find(trace)))
     for path in reports:
         try:
-            tests = convert(parse(read_text(path, ReportError)), _Report).tests
+            tests = convert(parse(read_report(path, ReportError)), _Report).tests
             for fact in tests:
                 test = convert(fact, _Test)
                 calls = [_numbered(call, _Call, f"call {number}") for number, call in enumerate(test.calls, 1)]
@@ -224,7 +225,7 @@ def _report_lines(path: Path) -> list[str]:
     Raises:
         FileError: it cannot be read: where in it, and why.
     """
-    text, place = read_text(path, ReportError), ""
+    text, place = read_report(path, ReportError), ""
     try:
         report = convert(parse(text), _Report)
         lines, lacks = [f"{path} ({report.mode}, {report.clock} clock)"], False

@@ -11,7 +11,7 @@ from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.errors import LatencyError, ReportError
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report import formats
-from pytest_claude_latency.strict_json import JSONFaultError, parse, read_text
+from pytest_claude_latency.strict_json import JSONFaultError, parse, read_report
 
 
 def declare(commands: Any) -> None:
@@ -41,7 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
     """
     targets = [formats.parse_target(text) for text in chosen.output]
     try:
-        report = parse(read_text(chosen.report, ReportError))
+        report = parse(read_report(chosen.report, ReportError))
     except JSONFaultError as fault:
         raise ReportError(chosen.report, None, str(fault)) from None
     if not isinstance(report, dict) or not report.keys() >= {"schema", "tests", "summary"}:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_claude_latency.baselines.measured_file import load
 from pytest_claude_latency.baselines.reported_limits import limits_in
-from pytest_claude_latency.cli.baselines import BASELINE_HELP, path_of
+from pytest_claude_latency.cli.baselines import BASELINE_HELP, given
 from pytest_claude_latency.cli.output import say
 from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.report import suggestions
@@ -32,7 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
     Raises:
         LatencyError: the file cannot be read, is neither a report nor a baseline, or holds no test.
     """
-    file = path_of(chosen.report)
+    file = given(chosen.report)
     measured = load(file)
     # a test that was left out is named below; a file without any test was made without latency tests
     if not measured.series and not measured.left_out:

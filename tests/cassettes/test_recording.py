@@ -306,7 +306,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_not_read_as_a_recording(tmp_path: Path) -> None:
-    with pytest.raises(CassetteError, match="directory"):
+    with pytest.raises(CassetteError, match="folder"):
         Recording.load(tmp_path)
 
 

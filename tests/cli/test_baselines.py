@@ -250,7 +250,7 @@ def test_a_baseline_in_the_old_form_is_to_be_saved_again(project: Path, run: Any
     ("name", "reason"),
     [
         ("no such", "'no such' is not a name of a baseline"),
-        ("./", "irectory"),
+        ("./", "a folder"),
         ("nowhere.json", "there is no such file"),
     ],
 )

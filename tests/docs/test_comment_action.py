@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.report.faces.markdown import MARKER
+from pytest_claude_latency.known_files import REPORT_MARKER
 
 ACTION = Path(__file__).parents[2] / ".github" / "actions" / "latency-comment" / "action.yml"
 GH = """#!/usr/bin/env bash
@@ -62,4 +62,4 @@ def test_a_missing_report_is_told_and_fails_nothing(script: str, tmp_path: Path)
 
 
 def test_the_comment_is_found_by_the_marker_of_the_report() -> None:
-    assert f"MARKER: {MARKER}\n" in ACTION.read_text("utf-8")
+    assert f"MARKER: {REPORT_MARKER}\n" in ACTION.read_text("utf-8")

@@ -92,7 +92,7 @@ def test_a_folder_in_the_place_of_a_recording(suite: Suite) -> None:
     result = suite.replay()
 
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([f"{CassetteError.what}: Is a directory", f"  file      {NAME}"])
+    result.stdout.fnmatch_lines([f"{CassetteError.what}: it is a folder, and not a file", f"  file      {NAME}"])
 
 
 def test_an_invalid_recording_is_named_relative_to_rootdir(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.known_files import REPORT_MARKER
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable_lines
 from pytest_claude_latency.results.what_if import HEADERS
 
-MARKER: Final = "<!-- pytest-claude-latency -->"
-"""The first line: it names whose comment this is."""
 MOST: Final = 60_000
 """Characters of a report. GitHub takes 65,536 in a comment; what encloses the report needs some of them."""
 _MOST_ROWS: Final = 100
@@ -37,7 +36,7 @@ def render(report: Mapping[str, Any]) -> str:
         kept.append(section)
     if len(kept) < len(sections):
         kept.append(_LEFT_OUT.format(number=len(sections) - len(kept)))
-    return "\n\n".join([MARKER, *kept]) + "\n"
+    return "\n\n".join([REPORT_MARKER, *kept]) + "\n"
 
 
 def _sections(report: Mapping[str, Any]) -> Iterator[str]:

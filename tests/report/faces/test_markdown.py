@@ -4,6 +4,7 @@ import re
 
 from hypothesis import given
 
+from pytest_claude_latency.known_files import REPORT_MARKER
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.faces import markdown
 from pytest_claude_latency.report.table import ONE_NOT_JUDGED
@@ -112,6 +113,6 @@ def test_a_report_fits_into_a_comment_and_counts_what_does_not() -> None:
     text = markdown.render(report_of(*results))
 
     assert 40_000 < len(text) <= markdown.MOST
-    assert text.splitlines()[0] == markdown.MARKER
+    assert text.splitlines()[0] == REPORT_MARKER
     assert "and 200 more tests" in text
     assert re.search(r"\*\d+ more sections did not fit", text)
