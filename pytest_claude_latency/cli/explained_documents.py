@@ -13,10 +13,13 @@ from pytest_claude_latency.printable import printable, printable_json
 from pytest_claude_latency.report.faces.markdown import code
 
 FORMATS: Final = ("markdown", "json")
-_MOST: Final = 6000
-"""Characters of a document. Of paths and numbers a token holds three or more, so these are at most 2,000 tokens."""
-_MOST_OF_ONE: Final = 600
+_MOST: Final = 5000
+"""Bytes of a document, at most 2,000 tokens: of paths and numbers a token holds two and a half or more, and a Chinese
+character, which may be a token, has three."""
+_MOST_OF_ONE: Final = 400
 """Characters of one text: a name may be longer than all else."""
+_MOST_LINES: Final = 5
+"""Lines of the program that one finding names: the same call may be made in many places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Entry:
                 {
                     "rule": finding.rule,
                     "fact": _short(finding.fact),
-                    "lines": [_short(line) for line in finding.made_at],
+                    "lines": [_short(line) for line in finding.made_at[:_MOST_LINES]],
                     "try": _short(finding.remedy),
                     "saves": None if finding.saving is None else _short(finding.saving.text()),
                 }
@@ -62,7 +65,10 @@ def render(entries: Sequence[Entry], form: str) -> str:
     room = _MOST - 200
     for entry in ordered:
         values = entry.as_json()
-        room -= len(_markdown(values) if form == "markdown" else json.dumps(values, ensure_ascii=False)) + 2
+        # of the test that matters most something is told, be it long: then its costliest findings
+        while (size := _size(values, form)) > room and not kept and values["findings"]:
+            values["findings"].pop()
+        room -= size
         if room < 0:
             break
         kept.append(values)
@@ -75,6 +81,11 @@ def render(entries: Sequence[Entry], form: str) -> str:
     if left_out:
         parts.append(f"{left_out} more tests are left out; name their files to see them.")
     return "\n\n".join(parts)
+
+
+def _size(values: dict[str, Any], form: str) -> int:
+    text = _markdown(values) if form == "markdown" else json.dumps(values, ensure_ascii=False)
+    return len(text.encode(errors="replace")) + 2
 
 
 def _markdown(values: dict[str, Any]) -> str:

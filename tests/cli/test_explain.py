@@ -219,6 +219,11 @@ def test_a_document_for_agents_has_facts_and_the_command_that_verifies(form: str
         assert json.loads(text)["tests"][0]["findings"][0]["rule"] == "retries"
 
 
+def pessimistic_tokens(text: str) -> float:
+    """As many tokens as the text can have: one for two and a half letters, and one for each other character."""
+    return sum(0.4 if ord(character) < 128 else 1.0 for character in text)
+
+
 @pytest.mark.parametrize("form", ["markdown", "json"])
 def test_a_document_for_agents_fits_their_context_whatever_names_tests_have(form: str, capsys: Capture) -> None:
     for number in range(100):
@@ -228,8 +233,27 @@ def test_a_document_for_agents_fits_their_context_whatever_names_tests_have(form
     main(["explain", f"--format={form}", "."])
 
     text = capsys.readouterr().out
-    assert len(text) < 6100
+    assert pessimistic_tokens(text) <= 2000
     assert "left_out" in text or "more tests are left out" in text
+
+
+@pytest.mark.parametrize("form", ["markdown", "json"])
+@pytest.mark.parametrize("letter", ["x", "慢", "🐢"])
+def test_a_document_for_agents_fits_whatever_was_found(form: str, letter: str, capsys: Capture) -> None:
+    finding = {
+        "rule": "retries",
+        "fact": f"9.000s {letter * 5000}",
+        "remedy": letter * 5000,
+        "cost": 9.0,
+        "made_at": [f"app/{letter * 50}.py:{line}" for line in range(1000)],
+    }
+    report(findings=[finding] * 300, breakdown={})
+
+    assert main(["explain", f"--format={form}", "."]) == 0
+
+    text = capsys.readouterr().out
+    assert pessimistic_tokens(text) <= 2000
+    assert "retries" in text
 
 
 def test_a_document_for_agents_tells_what_cannot_be_read(capsys: Capture) -> None:
