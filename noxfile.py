@@ -101,9 +101,10 @@ def tests(session: nox.Session, sdk: str) -> None:
 
 @nox.session(python=INSTALLED[-1])
 def slow(session: nox.Session) -> None:
-    """Run the slow tests, with the newest SDK."""
+    """Run the slow tests, and each property with all of its examples, with the newest SDK."""
     session.install("--editable", ".[test]", SDK_LINES["newest"])
-    session.run("python", "-m", "pytest", "-n", "2", "-m", "slow", *session.posargs)
+    session.env["PROPERTY_TESTS"] = "thorough"
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "slow or hypothesis", *session.posargs)
 
 
 @nox.session

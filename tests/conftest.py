@@ -11,28 +11,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio.plugin  # loaded here: each run inside a test would load it again
 from hypothesis import HealthCheck, settings
 
 import pytest_claude_latency
+from tests.support import inner_runs
 from tests.support.claude_server import ClaudeServer
 
 # No test may depend on how fast the machine is, or on what else it does
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# What one waits for: enough to see what a change broke. The session `slow` of noxfile.py tries the full number
+settings.register_profile("usual", settings.get_profile("thorough"), max_examples=40)
 # For runs with another Python or SDK: only the software differs there, and every example uses it, so a few are enough
-settings.register_profile("again", settings.get_profile("any machine"), max_examples=15)
-settings.load_profile(os.environ.get("PROPERTY_TESTS", "any machine"))
+settings.register_profile("again", settings.get_profile("thorough"), max_examples=15)
+settings.load_profile(os.environ.get("PROPERTY_TESTS", "usual"))
 
 # No test uses TLS, and each client that loads the certificates of the machine takes 50 ms for it
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "no_authority.pem")
 os.environ.pop("SSL_CERT_DIR", None)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Load the whole package. pytester forgets what a run imported first, and the next run would compile it again."""
     for module in pkgutil.walk_packages(pytest_claude_latency.__path__, f"{pytest_claude_latency.__name__}."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    gc.freeze()  # what is loaded stays: no collection need look at it
+    inner_runs.look_once([*config.pluginmanager.get_plugins(), pytest_asyncio.plugin])
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look at what is loaded by now: it stays, and is most of what there is."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

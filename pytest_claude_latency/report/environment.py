@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +15,10 @@ _PACKAGES: Final = ("pytest", "pytest-claude-latency", "anthropic")
 def environment_of(root: Path) -> dict[str, str]:
     """Return the commit that is checked out in `root`, where there is one, and the versions that matter."""
     environment = {}
-    if commit := _git(root, "rev-parse", "HEAD"):
+    # To start git takes longer than to see that there is nothing to ask it about
+    folders = (root, *root.resolve().parents)
+    is_checkout = "GIT_DIR" in os.environ or any(Path(folder, ".git").exists() for folder in folders)
+    if is_checkout and (commit := _git(root, "rev-parse", "HEAD")):
         # reports and recordings are written into the checkout, and change no code: only what git knows counts
         is_changed = _git(root, "status", "--porcelain", "--untracked-files=no")
         environment["commit"] = f"{commit}, changed" if is_changed else commit

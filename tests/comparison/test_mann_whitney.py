@@ -13,8 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_claude_latency.comparison.mann_whitney import adjusted, larger, rarest, ratio, ratio_interval, shift
+from tests.support.properties import examples
 
-MANY = settings(max_examples=6 * settings().max_examples)
+MANY = examples(600)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,7 @@ def test_values_that_all_grew_by_a_factor_have_it_for_their_ratio(before: list[f
     assert ratio(grown, before) == pytest.approx(1 / factor)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(spans(10**9), spans(10**9), st.floats(-3, 3))
 def test_the_interval_holds_the_factors_that_the_test_does_not_exclude(
     stats: Any, before: list[float], after: list[float], exponent: float

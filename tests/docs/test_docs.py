@@ -186,6 +186,7 @@ def test_the_project_shown_is_recorded_and_replayed_and_keeps_its_budgets(suite:
     assert "tests/cassettes/@shared/lamp.1.jsonl" in suite.recordings()
 
 
+@pytest.mark.slow
 def test_the_broken_budget_that_the_docs_show_is_what_a_user_sees(pytester: pytest.Pytester) -> None:
     examples = shutil.copytree(ROOT / "examples", pytester.path / "examples")
     application = examples / "support_desk" / "drafts.py"
@@ -200,6 +201,7 @@ def test_the_broken_budget_that_the_docs_show_is_what_a_user_sees(pytester: pyte
     assert shown.code in result.stdout.str() + "\n"
 
 
+@pytest.mark.slow
 def test_the_fallback_of_the_readme_takes_as_long_as_it_says_and_passes_when_mended(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import BaseConnector, ClientSession, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
-from hypothesis import given, settings
+from hypothesis import given
 
 from pytest_claude_latency import Recording, play
 from pytest_claude_latency.duration import MILLISECOND, SECOND
@@ -24,6 +24,7 @@ from pytest_claude_latency.http.doors.aiohttp_replay import connect_error
 from pytest_claude_latency.messages_api.exchange import Chunk, Connect, End, Exchange, Request, Response
 from pytest_claude_latency.messages_api.recognition import Recognition
 from pytest_claude_latency.strategies import recordings
+from tests.support.properties import examples
 
 URL = "https://api.anthropic.com/v1/messages"
 ASKED: Any = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
@@ -190,7 +191,7 @@ def test_a_session_that_is_closed_in_mid_stream_leaves_nothing_behind() -> None:
     assert _run(_recording(Exchange(0, REQUEST, None, OK, _chunks((40, b"one")), End(SECOND))), program) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(recordings(errors=True))
 def test_the_bytes_of_any_recording_come_in_time(recording: Recording) -> None:
     exchange = recording.exchanges[0]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytest_claude_latency.errors import LatencyError, LimitError
 from pytest_claude_latency.metrics.percentiles import can_keep, percentile, settles, share_of, standing
 from pytest_claude_latency.metrics.sample import NEVER
+from tests.support.properties import examples
 
 P50, P90, P95, P99 = map(share_of, ("p50", "p90", "p95", "p99"))
 
@@ -122,7 +123,7 @@ def chance_of_at_most(most: int, total: int, share: Fraction) -> Fraction:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(counts(), shares())
 def test_any_verdict_is_that_of_the_exact_binomial_test(count: tuple[int, int], share: Fraction) -> None:
     over, total = count
@@ -134,7 +135,7 @@ def test_any_verdict_is_that_of_the_exact_binomial_test(count: tuple[int, int], 
     assert standing(over, total, share) == ("kept" if kept else "broken" if broken else "inconclusive")
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(counts(3000), shares())
 def test_any_verdict_is_the_one_scipy_gives(stats: Any, count: tuple[int, int], share: Fraction) -> None:
     over, total = count

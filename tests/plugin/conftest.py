@@ -5,14 +5,12 @@ from __future__ import annotations
 import concurrent.futures.process  # as below
 import concurrent.futures.thread  # noqa: F401  # as below
 import multiprocessing.pool  # noqa: F401  # as below
-from importlib import import_module, metadata
-from importlib.metadata import Distribution
+from importlib import import_module
 
 import anthropic  # noqa: F401  # loaded here, since each run in this process restores the modules, and would load it again
 import anyio._backends._asyncio  # noqa: F401  # as above
 import hypothesis  # noqa: F401  # as above
 import pytest
-import pytest_asyncio.plugin  # noqa: F401  # as above
 import respx  # noqa: F401  # as above
 
 from pytest_claude_latency.http.library import HTTPLibrary
@@ -33,21 +31,3 @@ def with_reruns(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> N
 def suite(pytester: pytest.Pytester, claude_server: ClaudeServer, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """Return an empty suite with a server from which it can record."""
     return Suite(pytester, claude_server, monkeypatch)
-
-
-class _Installed:
-    """An installed distribution whose files are read and parsed only once."""
-
-    def __init__(self, distribution: Distribution) -> None:
-        self._distribution = distribution
-
-    def __getattr__(self, name: str) -> object:
-        value = getattr(self._distribution, name)
-        self.__dict__[name] = value
-        return value
-
-
-_find = metadata.distributions
-_INSTALLED = [_Installed(distribution) for distribution in _find()]
-# Every run looks for plugins, which takes 50 of its 200 ms. Whoever looks for something else gets what is there.
-metadata.distributions = lambda **context: _find(**context) if context else _INSTALLED  # type: ignore[assignment]

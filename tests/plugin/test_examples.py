@@ -40,6 +40,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_examples_keep_their_budgets_offline_and_change_no_file(pytester: pytest.Pytester, examples: Path) -> None:
     before = files(examples)
 
@@ -60,6 +61,7 @@ def test_every_replay_of_the_examples_writes_the_same_report(pytester: pytest.Py
     assert len({path.read_bytes() for path in pytester.path.glob("*.json")}) == 1
 
 
+@pytest.mark.slow
 def test_drafts_written_one_after_another_exceed_their_budget(pytester: pytest.Pytester, examples: Path) -> None:
     application = examples / "support_desk" / "drafts.py"
     together = "await asyncio.gather(*(_draft(client, ticket, tone) for tone in tones))"

@@ -219,6 +219,7 @@ def test_under_xdist_everything_is_explained_as_without(slow: Suite) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_kept_budget_loads_nothing_of_it(slow: Suite) -> None:
     (slow.path / "conftest.py").write_text(
         """

@@ -172,6 +172,7 @@ def test_the_printed_command_works_where_pytest_was_started(
     assert len(suite.recordings()) == 1
 
 
+@pytest.mark.slow
 def test_the_printed_command_works_in_a_shell(suite: Suite) -> None:
     suite.write(
         """

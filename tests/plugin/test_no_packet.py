@@ -117,6 +117,7 @@ def test_the_audit():
 """
 
 
+@pytest.mark.slow
 def test_no_packet_leaves_whichever_client_asks_and_whatever_is_mocked(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

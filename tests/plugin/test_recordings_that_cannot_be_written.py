@@ -143,6 +143,7 @@ def test_a_credential_stops_the_write_and_only_its_place_is_named(suite: Suite, 
         assert "a-secret-of-theirs" not in output
 
 
+@pytest.mark.slow
 def test_an_interrupted_test_writes_nothing_and_earlier_recordings_stay(suite: Suite) -> None:
     suite.write(
         """
@@ -166,6 +167,7 @@ def test_two(claude_latency):
     result.stdout.fnmatch_lines(["test_it.py::test_one *"])
 
 
+@pytest.mark.slow
 def test_an_interrupted_write_leaves_the_old_recording(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    ask('old')\n")
     suite.record()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from pytest_claude_latency import Recording, play
 from pytest_claude_latency.duration import SECOND, Nanoseconds
@@ -18,6 +18,7 @@ from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Re
 from pytest_claude_latency.strategies import recordings
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
+from tests.support.properties import examples
 
 library: Any = HTTPLibrary.of_sdk().module
 
@@ -102,7 +103,7 @@ def _without_empty_chunks(exchange: Exchange) -> Exchange:
 
 
 @READS
-@settings(max_examples=60)
+@examples(60)
 @given(recording=ANYTHING)
 def test_a_program_meets_everything_at_the_recorded_offset(
     reads: Callable[[Recording], list[Exchange]], recording: Recording
@@ -121,7 +122,7 @@ def _without_a_text_of_its_own(exchange: Exchange, asked: Exchange) -> Exchange:
 
 
 @READS
-@settings(max_examples=60)
+@examples(60)
 @given(recording=ANYTHING)
 def test_recording_what_a_replay_serves_gives_the_recording_back(
     reads: Callable[[Recording], list[Exchange]], recording: Recording

@@ -53,7 +53,10 @@ def test_other():
 """
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "one worker"])
+@pytest.mark.parametrize(
+    "workers",
+    [pytest.param([], id="alone"), pytest.param(["-n", "1"], id="one worker", marks=pytest.mark.slow)],
+)
 def test_junit_gets_scalars_and_broken_budgets_as_failures(suite: Suite, workers: list[str]) -> None:
     suite.write(TWO)
     suite.record()

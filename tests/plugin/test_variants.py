@@ -493,6 +493,7 @@ def check(suite: Suite) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, "check", "."], capture_output=True, text=True, cwd=suite.path, check=False)
 
 
+@pytest.mark.slow
 def test_the_check_of_recordings_finds_the_test_of_each_variant(tried: Suite) -> None:
     tried.write(TRIED.replace("claude-opus-4-6", "claude-opus-4-5"))
 

@@ -230,9 +230,9 @@ def test_it(claude_latency):
 @pytest.mark.parametrize(
     "read",
     [
-        "by_client(compute)",
+        pytest.param("by_client(compute)", marks=pytest.mark.slow),
         "by_client(lambda: time.sleep(0.7))",
-        "by_requests(compute)",
+        pytest.param("by_requests(compute)", marks=pytest.mark.slow),
         "asyncio.run(by_async_client(lambda: asyncio.sleep(0.7)))",
     ],
 )

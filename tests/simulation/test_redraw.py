@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency.cassettes.recording import Recording, dumps
@@ -17,6 +17,7 @@ from pytest_claude_latency.metrics.timeline import measure
 from pytest_claude_latency.simulation.profiles import FirstToken, Profile, Profiles, Speed
 from pytest_claude_latency.simulation.redraw import NoDonorError, TimedCall, Worlds, find_donors, lenders_in
 from tests.simulation.test_retiming import GENERATED, bytes_of, timeless
+from tests.support.properties import examples
 from tests.support.some_recording import recording
 from tests.support.written_calls import asked, ns, refused, streamed, usage, whole
 
@@ -51,7 +52,7 @@ def lent(donor: Exchange, borrower: Exchange) -> Exchange:
     return TimedCall(1, borrower).with_rhythm(TimedCall(1, donor).rhythm)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(GENERATED, st.integers(0, 99))
 def test_only_times_are_redrawn_and_they_keep_their_order(recorded: Recording, seed: int) -> None:
     donors = find_donors([recorded] * 5, (), NOBODY)
@@ -63,7 +64,7 @@ def test_only_times_are_redrawn_and_they_keep_their_order(recorded: Recording, s
     dumps(world)  # which refuses times that run backwards
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(GENERATED)
 def test_a_call_that_borrows_from_itself_stays_as_it_was(recorded: Recording) -> None:
     for lender in lenders_in([recorded]):

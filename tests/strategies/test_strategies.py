@@ -25,6 +25,7 @@ from pytest_claude_latency.messages_api.message import Message, encoded
 from pytest_claude_latency.metrics.timeline import Timeline, measure
 from pytest_claude_latency.strategies import answers, chunkings, content, exchanges, recordings
 from pytest_claude_latency.strategies.envelope import Envelope
+from tests.support.properties import examples
 
 http: Any = getattr(sdk, "httpx2", None) or getattr(sdk, "httpx", None)  # the one this SDK is built on
 HELLO: Any = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
@@ -212,13 +213,13 @@ def test_a_single_duration_or_number_is_met_exactly(recording: Recording) -> Non
     assert len(instants) in (3, 6)  # in one or two blocks
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(ANYTHING)
 def test_any_recording_is_the_same_after_it_was_saved(recording: Recording) -> None:
     assert loads(dumps(recording), Path("generated.jsonl")) == recording
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(recordings(calls=(2, 4), streamed=None))
 def test_calls_come_one_after_the_other(recording: Recording) -> None:
     assert 2 <= len(calls_of(recording)) == len(recording.exchanges) <= 4
@@ -226,7 +227,7 @@ def test_calls_come_one_after_the_other(recording: Recording) -> None:
         assert later.sent >= earlier.sent + end(earlier).at
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(recordings(calls=2, streamed=None, thinking=None, tools=None))
 def test_without_being_asked_for_nothing_goes_wrong(recording: Recording) -> None:
     for exchange in recording.exchanges:

@@ -166,6 +166,7 @@ def test_background_threads_of_libraries_see_real_time(world: virtual_time.World
     assert world.clock.now() == 0
 
 
+@pytest.mark.slow
 def test_runs_of_pytester_in_a_process_without_the_plugin_share_one_virtual_time(pytester: pytest.Pytester) -> None:
     waits = """
         import pytest

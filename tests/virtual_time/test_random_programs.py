@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.virtual_time.clock import VirtualClock
@@ -34,6 +34,7 @@ from tests.support.program_trees import (
     task_trees,
     thread_trees,
 )
+from tests.support.properties import examples
 
 virtual_time.install()
 
@@ -60,7 +61,7 @@ def expected(tree: Tree) -> Outcome:
     return end_of(tree), sorted(spans_of(tree))
 
 
-@settings(max_examples=150 * MORE, deadline=None)
+@examples(150 * MORE)
 @given(task_trees())
 @example(Limit(50, Sequence((Call(50), Call(50)))))
 @example(Race((Call(100), Limit(100, Call(150)), Pool(1, (Call(50), Call(50), Call(50))))))
@@ -69,7 +70,7 @@ def test_any_program_of_tasks_takes_the_time_it_would_take(tree: Tree) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="needs eager tasks")
-@settings(max_examples=80 * MORE, deadline=None)
+@examples(80 * MORE)
 @given(task_trees())
 @example(Together((Call(150), Call(100), Call(50))))
 @example(Together((Race((Call(100), Call(50))), Limit(50, Together((Call(100), Call(50)))))))
@@ -77,7 +78,7 @@ def test_any_program_of_eager_tasks_takes_the_time_it_would_take(tree: Tree) -> 
     assert lived(lambda runner: runner.in_loop(tree), eager=True) == expected(tree)
 
 
-@settings(max_examples=80 * MORE, deadline=None)
+@examples(80 * MORE)
 @given(thread_trees())
 @example(Pool(2, (Call(500), Call(100), Call(100), Call(100))))
 @example(Pool(2, (Call(500), Call(100, "lock"), Call(100, "event"), Call(100, "simple queue")), "thread pool"))
@@ -86,14 +87,14 @@ def test_any_program_of_threads_takes_the_time_it_would_take(tree: Tree) -> None
     assert lived(lambda runner: runner.in_threads(tree)) == expected(tree)
 
 
-@settings(max_examples=80 * MORE, deadline=None)
+@examples(80 * MORE)
 @given(mixed_trees())
 @example(Together((Aside(Call(100)), Call(50), Aside(Pool(2, (Call(50), Call(50), Call(50)))))))
 def test_any_program_of_tasks_and_threads_takes_the_time_it_would_take(tree: Tree) -> None:
     assert lived(lambda runner: runner.in_loop(tree)) == expected(tree)
 
 
-@settings(max_examples=40 * MORE, deadline=None)
+@examples(40 * MORE)
 @given(elder_trees())
 @example(Together((Handed(Call(50), "simple queue"), Errand(), Call(100))))
 @example(Sequence((Handed(Handed(Call(50), "pipe"), "event"), Errand(), Late(50, Call(100, "lock")))))

@@ -275,8 +275,10 @@ def _mocker(library: str) -> type[Mocker]:
     """Return the mocker for one library. It is made once, since respx keeps one register of names for the process."""
     name = f"claude-latency-{library}"
     if name not in Mocker.registry:
-        kinds = ("_client.Client", "_client.AsyncClient", "HTTPTransport", "AsyncHTTPTransport")
-        targets = [f"{library}.{kind}" for kind in kinds]
+        # The colon says where the module's name ends. With a dot, `mock` would first look for a module of the class's
+        # name, in all folders from which modules come, for each method that is patched.
+        kinds = ("._client:Client", "._client:AsyncClient", ":HTTPTransport", ":AsyncHTTPTransport")
+        targets = [f"{library}{kind}" for kind in kinds]
         type(f"{library.title()}Mocker", (_ClientMocker,), {"name": name, "targets": targets})
     return Mocker.registry[name]
 

@@ -9,11 +9,12 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.report.faces import trace
+from tests.support.properties import examples
 from tests.support.some_call import some_call
 from tests.support.some_pages import LATE, breakdown, report_with_everything
 from tests.support.some_results import report_of, some_result
@@ -81,7 +82,7 @@ def test_calls_that_overlap_lie_in_lanes_and_a_free_lane_is_used_again() -> None
     assert [event["tid"] for event in events if event.get("cat") == "call"] == [10, 11, 10]
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(7, 60)), min_size=1, max_size=6))
 def test_any_overlap_of_calls_makes_a_valid_trace(spans: list[tuple[int, int]]) -> None:
     calls: list[Call] = [
