@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.metrics.call_text import describe, milliseconds, moments, place_of
 from pytest_claude_latency.metrics.metric import METRICS, RATE_UNIT, show
 from pytest_claude_latency.metrics.other_requests import OtherRequests
+from pytest_claude_latency.metrics.prices import ADD
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.plurals import number_of
 
@@ -129,7 +131,7 @@ def headline(judgement: Judgement) -> str:
     """Return the verdict on a broken limit in one line."""
     metric, limit, measured = METRICS[judgement.metric], judgement.limit, judgement.measured
     if measured is None:
-        return f"{limit.name} has no value, {judgement.reason}: it breaks the budget of {_shown_limit(limit)}"
+        return f"{limit.name} has no value, {_measured(judgement)}: it breaks the budget of {_shown_limit(limit)}"
     verb = "were" if metric.kind == "count" else "was"
     side = "over" if judgement.at_most else "under"
     # the unit is there already, behind the measured rate
@@ -150,7 +152,10 @@ def _block(
         together = judgement.source or ("all calls together" if calls else "all requests together")
         if judgement.fits_no_call:
             together = f"the test made {number_of(len(calls), 'call')}"
-        lines.append(_line("measured", measured, together))
+        advice = (judgement.reason or "").partition(ADD)[2]
+        lines.append(_line("measured", measured, "" if advice else together))
+        if advice:
+            lines += wrap(advice, 79, initial_indent="  add       ", subsequent_indent=" " * 12)
         overview = _overview(calls, others)
         for place, (fact, source) in enumerate(overview[:_MOST_CALLS]):
             lines.append(_line("" if place else "timeline", fact, source))
@@ -198,7 +203,7 @@ def _measured(judgement: Judgement) -> str:
     """Return the measurement as text, with all its digits if rounding would make it look like its limit."""
     metric, measured = METRICS[judgement.metric], judgement.measured
     if measured is None:
-        return str(judgement.reason)
+        return str(judgement.reason).partition(ADD)[0]
     text = show(metric, measured)
     # "800ms is over 800ms" would look like a mistake of ours
     if text != show(metric, judgement.limit.value):

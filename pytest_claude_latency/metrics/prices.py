@@ -20,6 +20,8 @@ from pytest_claude_latency.strict_json import JSONFaultError, parse
 
 _MILLION: Final = 1_000_000
 _LONG_PROMPT: Final = 100_000  # tokens; a model may cost more beyond
+ADD: Final = ": add "
+"""What stands between a price that is missing and the line to add, so that a message can show them apart."""
 KINDS: Final = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 """The kinds of tokens that have a price."""
 _FORM: Final = (
@@ -80,7 +82,8 @@ class Prices:
         missing = [kind for kind in counts if kind not in row]
         if missing:
             line = json.dumps({name: dict.fromkeys(missing, "...")})
-            raise NoPriceError(f"{name} has no price for {', '.join(missing)} (prices of {self.dated}): add {line}")
+            where = f"to the file of latency_prices (the prices in use are of {self.dated})"
+            raise NoPriceError(f"{name} has no price for {', '.join(missing)}{ADD}{line} {where}")
         # A server tool has a price for each use, in dollars.
         return sum(count * row[kind] / (_MILLION if kind in KINDS else 1) for kind, count in counts.items())
 

@@ -60,7 +60,7 @@ def test_the_shipped_table_tells_models_apart(model: str, dollars: float) -> Non
     [
         (
             {"model": "claude-next-1"},
-            'claude-next-1 has no price for input, output (prices of 2026-11-01): add {"claude-',
+            'claude-next-1 has no price for input, output: add {"claude-',
         ),
         ({"usage": {"server_tool_use": {"code_execution_requests": 2}}}, "has no price for code_execution_requests"),
         ({"usage": {"speed": "fast"}}, "claude-haiku-4-5:fast has no price"),

@@ -96,7 +96,7 @@ def test_cost_is_limited_and_its_prices_are_dated(suite: Suite) -> None:
     kept(suite, "cost=0.015", 'stream("hi")', answer)
 
     suite.replay().stdout.fnmatch_lines(
-        ["*cost was $0.0200, $0.0050 over the budget of 0.015", "*1 call, prices of 2026-*"]
+        ["*cost was $0.0200, $0.0050 over the budget of $0.015", "*1 call, prices of 2026-*"]
     )
 
 
@@ -105,7 +105,13 @@ def test_prices_come_from_a_file_too_and_a_model_without_one_breaks_the_limit(su
     suite.ini("latency_prices = prices.json")
     kept(suite, "cost=1", 'stream("hi")', STREAMED)
 
-    suite.replay().stdout.fnmatch_lines(["*cost has no value, claude-haiku-4-5 has no price for input, output*add*"])
+    suite.replay().stdout.fnmatch_lines(
+        [
+            "cost has no value, claude-haiku-4-5 has no price for input, output: it breaks the budget of $1",
+            '  add       {"claude-haiku-4-5": {"input": "...", "output": "..."}} to the file',
+            "            of latency_prices (the prices in use are of 2026-12-01)",
+        ]
+    )
 
 
 def test_a_damaged_file_of_prices_is_a_usage_error(suite: Suite) -> None:
