@@ -135,5 +135,5 @@ def never_settled(limit: Limit, samples: int, *, is_sequential: bool = False) ->
         return None
     return (
         f"{number_of(samples, 'sample')} can never show that {limit.text()} holds: "
-        f"{limit.statistic} needs {settles(0, 0, share, levels)} ({limit.origin})"
+        f"{limit.statistic} needs {settles(0, 0, share, levels)}"
     )

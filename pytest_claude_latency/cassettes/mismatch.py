@@ -35,6 +35,7 @@ _BEFORE = 20  # how many characters are shown before the first one that differs
 _PLACES = 5  # differences that are shown
 _SETTINGS = {"model", "max_tokens", "stream", "number of tools"}
 _ALIKE = 0.3  # of the words of two prompts: those of two tasks have fewer in common
+_FORM = {"role", "user", "assistant", "content", "type", "text"}  # words of the body that are in each prompt
 _WORD = re.compile(r"\w+")
 WITHOUT_KEY: Final = "@latency_answers makes answers up; see it: claude-latency demo"
 """What to do where there is neither a recording nor a key to make one."""
@@ -239,7 +240,7 @@ def _is_another_call(recorded: Request, sent: Request, changed: set[str]) -> boo
         return False
     bodies = [messages_body(request) for request in (recorded, sent)]
     name = "system" if any(body.get("system") for body in bodies) else "messages"
-    before, after = (set(_WORD.findall(_text(body.get(name)))) for body in bodies)
+    before, after = (set(_WORD.findall(_text(body.get(name)))) - _FORM for body in bodies)
     return len(before & after) < _ALIKE * len(before | after)
 
 

@@ -126,9 +126,9 @@ def identities(nodeids: Sequence[str]) -> Iterator[Identity]:
 
 
 def unsettled(items: Sequence[pytest.Item], settings: Settings) -> list[str]:
-    """Return a line for each percentile that so few samples can never show to hold, once for each test."""
+    """Return a line for each percentile that so few samples can never show to hold, with the first test that has it."""
     sample_counts = Counter(identity_of(item).nodeid for item in items)
-    lines: dict[str, None] = {}
+    origins: dict[str, dict[str, None]] = {}  # a parametrized test would say it once for each of its parameters
     for item in items:
         identity = identity_of(item)
         if not is_latency_test(item) or not identity.is_fair:
@@ -138,5 +138,9 @@ def unsettled(items: Sequence[pytest.Item], settings: Settings) -> list[str]:
                 count = sample_counts[identity.nodeid]
                 line = never_settled(limit, count, is_sequential=settings.is_sequential)
                 if line is not None:
-                    lines[line] = None
-    return list(lines)
+                    origins.setdefault(line, {})[limit.origin] = None
+    lines = []
+    for line, (first, *others) in origins.items():
+        more = f" and {len(others)} more" if others else ""
+        lines.append(f"{line} ({first}{more})")
+    return lines

@@ -15,6 +15,7 @@ from pytest_claude_latency.report.columns import column_widths, line_of
 from pytest_claude_latency.results.result import TestResult
 
 _HEADERS = ("recorded", "samples", "calls", "time", "size")
+_MOST_SILENT = 3  # a class that inherits a marker may hold many tests without a call
 _MOST = 20
 """How many tests are listed without `-v`; those that were not written always are."""
 
@@ -32,10 +33,13 @@ def write(
     """
     written: dict[str, list[TestResult]] = {}
     failed: dict[str, None] = {}  # the samples of a test most often fail for one reason
+    silent: list[str] = []
     for nodeid, samples in by_test(results).items():
         # A sample that sent nothing has no recording, and is no failure to write one.
         if kept := [sample for sample in samples if sample.recorded_bytes]:
             written[nodeid] = kept
+        elif not any(sample.calls or sample.elapsed is not None or sample.not_recorded for sample in samples):
+            silent.append(nodeid)
         failed |= {f"{nodeid}: {sample.not_recorded}": None for sample in samples if sample.not_recorded}
     if not written and not failed and not fixtures:
         return
@@ -59,6 +63,9 @@ def write(
     # never shortened: what was not written will be missed in the next replay
     for text in failed:
         reporter.write_line(printable(f"not written: {text}"), yellow=True)
+    if silent:
+        named = ", ".join(silent) if len(silent) <= _MOST_SILENT else number_of(len(silent), "test")
+        reporter.write_line(printable(f"nothing to write: {named} made no call"))
     count = number_of(sum(map(len, written.values())) + len(fixtures), "recording")
     reporter.write_line(f"{count} written{f', {len(failed)} not' if failed else ''}")
     if rows:

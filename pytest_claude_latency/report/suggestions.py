@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
-from pytest_claude_latency.results.budget_suggestion import Suggestions, of_results
+from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestions, of_results
 from pytest_claude_latency.results.result import TestResult
 
 _MARGIN = "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits."
@@ -17,11 +18,13 @@ _PERCENTILES = "# A limit on p95 is the lowest value that these samples show p95
 _EXISTING = "# An existing limit is never loosened."
 _CACHES = "# Cold and warm prompt caches are kept apart; a limit covers both. A fixture can warm the cache for a test."
 _FLAKY = "#   flaky    {}"
+_LOOSE = 10
+"""How many times what was measured a limit is that hardly any slowdown breaks, so that it may not mean what it says."""
 _EXACT = "# A replay in virtual time measures the same every time: there the margin is room for the next recording."
 
 
 def write(results: Iterable[TestResult], reporter: pytest.TerminalReporter) -> None:
-    """Write the section. Its lines are not wrapped, since they are there to be copied."""
+    """Write the section."""
     reporter.write_sep("=", "claude latency: budgets to start from")
     for line in lines(of_results(results)):
         reporter.write_line(line)
@@ -44,8 +47,7 @@ def lines(suggestions: Suggestions) -> list[str]:
             else:
                 measured = show(METRICS[proposal.metric], proposal.measured)
                 fact = f"{proposal.statistic} at most {measured}" if proposal.statistic else f"measured {measured}"
-            existing = f", now {' '.join(limit.text() for limit in proposal.existing)}" if proposal.existing else ""
-            texts.append(f"#   {proposal.metric:<8} {fact}{existing}")
+            texts.append(f"#   {proposal.metric:<8} {fact}{_existing(proposal)}")
             for cache, count, bound in proposal.groups:
                 span = show(METRICS[proposal.metric], bound)
                 texts.append(f"#   {'':<8} {cache}, {number_of(count, 'sample')}: {span}")
@@ -56,4 +58,23 @@ def lines(suggestions: Suggestions) -> list[str]:
         for nodeid, reason in suggestions.left_out.items():
             texts.append(f"# left out: {nodeid} ({reason})")
             texts += [_FLAKY.format(flaky.text()) for flaky in suggestions.flaky.get(nodeid, ())]
-    return list(map(printable, texts))
+    return [part for text in map(printable, texts) for part in _folded(text)]
+
+
+def _existing(proposal: Proposal) -> str:
+    """Return the limits that a test has now, and by how much one is further off than any is meant to be."""
+    if not proposal.existing:
+        return ""
+    tightest = min(limit.value for limit in proposal.existing)
+    is_span = proposal.measured and METRICS[proposal.metric].kind == "duration"
+    times = tightest // proposal.measured if is_span and proposal.measured else 0
+    loose = f" ({times:,.0f} times as long: hardly any slowdown breaks it)" if times >= _LOOSE else ""
+    return f", now {' '.join(limit.text() for limit in proposal.existing)}{loose}"
+
+
+def _folded(line: str) -> list[str]:
+    """Return a comment in lines of 80 columns; a marker is there to be pasted, an id to be copied."""
+    if not line.startswith("#") or "::" in line:
+        return [line]
+    hang = "#            " if line.startswith("#   ") else "#   "
+    return textwrap.wrap(line, 79, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)

@@ -232,6 +232,12 @@ def test_a_call_with_other_work_and_other_settings_is_told_as_a_new_one() -> Non
     assert told.endswith("if this was not meant: take the call out of app/api.py:9 in draft")
 
 
+def test_two_short_prompts_are_not_alike_because_of_the_form_of_a_message() -> None:
+    told = explained(ticket("hello fallback"), recorded(ticket("letter four", stream=True)))
+
+    assert told.startswith("this POST /v1/messages is a call that was not recorded\n")
+
+
 @pytest.mark.parametrize(
     "changed",
     [

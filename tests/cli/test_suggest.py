@@ -66,7 +66,7 @@ def test_margins_are_explained_as_what_they_are(project: Path, capsys: pytest.Ca
     main(["suggest", "live.json"])
     live, _ = capsys.readouterr()
 
-    room = "the margin is room for the next recording"
+    room = "there the margin is\n#   room for the next recording"
     assert room in replayed_
     assert room not in live
     assert f"# {LABEL}: 1 sample, measured live" in live
@@ -131,3 +131,13 @@ def test_a_file_that_is_not_a_report_with_tests_is_refused_in_one_line(
     assert err.startswith("claude-latency: ")
     assert reason in err
     assert err.count("\n") == 1
+
+
+def test_a_limit_that_hardly_any_slowdown_breaks_is_marked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_report(project / "report.json", some_result(LABEL, limits={"ttft": "5m", "total": "28s"}))
+
+    main(["suggest", "report.json"])
+
+    printed = capsys.readouterr().out
+    assert "now ttft<5min (728 times as long: hardly any\n#            slowdown breaks it)\n" in printed
+    assert "now total<28s\n" in printed

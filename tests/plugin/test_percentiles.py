@@ -317,8 +317,8 @@ def test_percentiles_that_so_many_samples_can_never_settle_are_said_at_collectio
 
     few.stdout.fnmatch_lines(
         [
-            "claude latency: 10 samples can never show that ttft.p95<60s holds: p95 needs 59 "
-            "(@latency_budget on test_it.py::test_it)"
+            "claude latency: 10 samples can never show that ttft.p95<60s holds: p95 needs 59",
+            "  (@latency_budget on test_it.py::test_it)",
         ]
     )
     enough.stdout.no_fnmatch_line("*can never show*")
@@ -340,3 +340,15 @@ def test_report_files_show_the_verdict(ten: Suite, form: str) -> None:
     content = (ten.path / f"report.{form}").read_text()
     assert "Over all samples" in content
     assert "over the budget of 5ms" in content
+
+
+def test_a_percentile_of_many_parameters_is_said_once(suite: Suite) -> None:
+    parametrized = '@pytest.mark.parametrize("ticket", range(3))\n' + TEST.lstrip().replace(
+        "test_it()", "test_it(ticket)"
+    )
+    suite.write(parametrized.replace("p50", "p95"))
+
+    result = suite.record("--latency-samples=10", "--collect-only")
+
+    (said,) = (place for place, line in enumerate(result.outlines) if "can never show" in line)
+    assert result.outlines[said + 1] == "  (@latency_budget on test_it.py::test_it[0] and 2 more)"

@@ -21,13 +21,15 @@ def test_wrong(claude_latency):
     assert False
 """
 PROPOSED = [
-    "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up to two digits.",
+    "# Each limit is the worst sample and 25 % more, at least 50ms more, rounded up",
+    "#   to two digits.",
     "# An existing limit is never loosened.",
-    "# A replay in virtual time measures the same every time: there the margin is room for the next recording.",
+    "# A replay in virtual time measures the same every time: there the margin is",
+    "#   room for the next recording.",
     "# test_it.py::TestSeveral::test_two: 1 sample, replayed on the virtual clock",
     '@pytest.mark.latency_budget(elapsed="*", calls=2)',
     "# test_it.py::test_streamed[[]de]: 1 sample, replayed on the virtual clock",
-    "#   ttft     measured *, now ttft<1s",
+    "#   ttft     measured *, now ttft<1s*",
     'marks=pytest.mark.latency_budget(ttft="*ms", total="*ms")',
     "# test_it.py::test_streamed[[]en]: 1 sample, replayed on the virtual clock",
 ]

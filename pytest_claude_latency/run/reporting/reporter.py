@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, final
@@ -94,7 +95,7 @@ class Reporter:
         if (settings.judged or settings.mode.measures_live) and any(map(is_marked, items)):
             from pytest_claude_latency.collection.sampling import unsettled
 
-            lines += [f"claude latency: {line}" for line in unsettled(items, settings)]
+            lines += [part for line in unsettled(items, settings) for part in _folded(f"claude latency: {line}")]
         return lines
 
     # ── while tests run ──
@@ -212,7 +213,7 @@ class Reporter:
         from pytest_claude_latency.run.reporting import cost_estimate
 
         line = cost_estimate.announcement(list(identities(nodeids)), self._session.config.rootpath, settings)
-        return [] if line is None else [line]
+        return [] if line is None else _folded(line)
 
     def _write_line(self, line: str) -> None:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
@@ -220,3 +221,7 @@ class Reporter:
             # pytest may stand in the middle of a line of dots.
             terminal.ensure_newline()
             terminal.write_line(line)
+
+
+def _folded(line: str) -> list[str]:
+    return textwrap.wrap(line, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
