@@ -8,6 +8,7 @@ hide what stands there; marks of direction show a text in another order than it 
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 
 # Control characters but tab and line feed, marks of direction, separators of lines, and halves of surrogate pairs.
@@ -16,6 +17,8 @@ _UNSEEN_CHAR = re.compile(f"[{_UNSEEN}]")
 _UNSEEN_OR_LINE = re.compile(f"[{_UNSEEN}\n]")
 # Services cut white space off before they look for a command.
 _COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
+_ADVICE = re.compile(r"^(?=.{81})  (?:do|why|fix|instead) (?!.*pytest -).*$", re.MULTILINE)
+_FOLD = textwrap.TextWrapper(80, subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False)
 _OTHER_COMMAND = re.compile(r"##(?=\w*\[)")
 
 
@@ -35,6 +38,11 @@ def printable_json(text: str) -> str:
     # no line of JSON begins with the mark of a command, and in a string every line feed is an escape already
     text = _UNSEEN_CHAR.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return _OTHER_COMMAND.sub(r"#\\u0023", text)
+
+
+def folded(message: str) -> str:
+    """Return a message whose advice fits 80 columns. A command is there to be copied, so its line stays whole."""
+    return _ADVICE.sub(lambda line: "\n".join(_FOLD.wrap(line[0])), message)
 
 
 def columns_of(text: str) -> int:

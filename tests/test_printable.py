@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.printable import printable, printable_json, printable_lines
+from pytest_claude_latency.printable import folded, printable, printable_json, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,20 @@ def test_a_json_text_says_the_same_with_its_own_escapes(text: str) -> None:
 
     assert json.loads(shown) == {text: text}
     assert printable(shown) == shown
+
+
+def test_advice_fits_80_columns_and_commands_stay_whole() -> None:
+    facts = "  measured  " + "very long " * 10 + "\n"
+    command = (
+        "  do        record the test: pytest --latency-mode=record " + "tests/test_a_long_name.py::test_it" + " again\n"
+    )
+
+    told = folded(
+        facts + command + "  do        call Claude through a client that is recorded" + ", for example the SDK" * 3
+    )
+
+    assert told.startswith(facts + command)
+    assert told.splitlines()[2:] == [
+        "  do        call Claude through a client that is recorded, for example the SDK,",
+        "            for example the SDK, for example the SDK",
+    ]

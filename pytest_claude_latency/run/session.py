@@ -17,6 +17,7 @@ import pytest
 from pytest_claude_latency import litter
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.errors import FileError, LatencyError, NotUnderstoodError
+from pytest_claude_latency.printable import folded
 from pytest_claude_latency.run.current_measurement import CurrentMeasurement
 from pytest_claude_latency.settings import Settings
 
@@ -46,7 +47,7 @@ class Failure(pytest.fail.Exception):  # type: ignore[misc, name-defined]  # pyt
     """pytest's own failure, with a text that says all: it is shown without a traceback and without its class."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(text, pytrace=False)
+        super().__init__(folded(text), pytrace=False)
 
 
 @final

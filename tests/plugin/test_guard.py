@@ -172,7 +172,7 @@ def test_the_message_names_the_library_the_line_and_the_host(
             f"  library   {library}",
             f"  program   *test_it.py:* in {function}",
             f"  host      *:{far.port}",
-            "  do        call Claude through a client that is recorded and replayed*",
+            "  do        call Claude through a client that is recorded and replayed, for",
         ]
     )
 
