@@ -161,9 +161,8 @@ def _counts(drift: Mapping[str, Any]) -> Iterator[str]:
     texts += [f"{count} {state}" for state, count in counts.items() if count and state != "compared"]
     age = "" if ages is None else f"; {ages_of(ages['least'], ages['median'], ages['most'])}"
     yield f"{number_of(sum(counts.values()), 'recording')}: {', '.join(texts)}{age}"
-    spent = [after for _, after in (drift["tokens"]["prompt"], drift["tokens"]["output"])]
     sent = number_of(drift["requests_sent"], "request")
-    yield f"{sent} sent: {cost_text(spent, drift['cost'], drift['calls_without_a_price'])}"
+    yield f"{sent} sent: {cost_text(drift['tokens']['spent'], drift['cost'], drift['calls_without_a_price'])}"
 
 
 def ages_of(least: float, middle: float, most: float) -> str:

@@ -52,7 +52,8 @@ def drift_of(
     }
     told = [text.format(number) for text, number in found.items() if not number.startswith("0 ")]
     told += [f"{comparison.metric} slower" for comparison in speed if comparison.verdict == "regression"]
-    cost, unpriced = cost_of(call.answered for call in calls if call.answered is not None)
+    answers = [call for call in calls if call.answered is not None]
+    cost, unpriced = cost_of(call.answered for call in answers if call.answered is not None)
     return {
         "schema": SCHEMA,
         "drift": told,
@@ -66,6 +67,9 @@ def drift_of(
             "prompt": _sums(compared, "prompt_tokens"),
             "output": _sums(compared, "output_tokens"),
             "prompts_changed": prompts,
+            "spent": [
+                sum(getattr(call.after, name) or 0 for call in answers) for name in ("prompt_tokens", "output_tokens")
+            ],
         },
         "cost": cost,
         "calls_without_a_price": unpriced,
