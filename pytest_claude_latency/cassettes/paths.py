@@ -11,8 +11,10 @@ import os
 import re
 from hashlib import sha256
 from pathlib import Path
+from typing import final
 
 _LONGEST = 100  # bytes: the narrowest file systems hold 143, and ".<sample>.jsonl" and a temporary suffix follow
+_SAMPLE = re.compile(r"(.*)\.([1-9]\d*)\.jsonl", re.DOTALL)
 _HASH_LIKE = re.compile(r"-[0-9a-f]{8}\Z")
 # Windows opens a device instead of a file with such a name.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.IGNORECASE)
@@ -51,13 +53,39 @@ def shown(path: Path, root: Path) -> str:
 
 def samples(test_file: Path, folder: str, test_id: str) -> list[Path]:
     """Return the files of the recorded samples of a test, in their order. Empty if it was never recorded."""
-    name = re.compile(re.escape(_test_name(test_id)) + r"\.([1-9]\d*)\.jsonl")
+    numbers = RecordedSamples(folder).of(test_file, test_id)
+    return [path_of(test_file, folder, test_id, number) for number in numbers]
+
+
+@final
+class RecordedSamples:
+    """Which samples of each test are recorded. Each folder is listed once: a module may have thousands of tests."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._listed: dict[Path, dict[str, list[int]]] = {}
+
+    def of(self, test_file: Path, test_id: str) -> list[int]:
+        """Return the numbers of the recorded samples of a test, in order. Empty if it was never recorded."""
+        folder = _module_folder(test_file, self._folder)
+        if folder not in self._listed:
+            self._listed[folder] = _listed(folder)
+        return self._listed[folder].get(_test_name(test_id), [])
+
+
+def _listed(folder: Path) -> dict[str, list[int]]:
+    """Return the numbers of the samples in a folder of recordings, in order, by the name of the test."""
+    numbers: dict[str, list[int]] = {}
     try:
-        entries = sorted(_module_folder(test_file, folder).iterdir())
+        entries = os.scandir(folder)
     except (FileNotFoundError, NotADirectoryError):
-        return []
-    by_number = {int(match[1]): entry for entry in entries if (match := name.fullmatch(entry.name))}
-    return [by_number[number] for number in sorted(by_number)]
+        return numbers
+    for entry in entries:
+        if match := _SAMPLE.fullmatch(entry.name):
+            numbers.setdefault(match[1], []).append(int(match[2]))
+    for found in numbers.values():
+        found.sort()
+    return numbers
 
 
 def _module_folder(test_file: Path, folder: str) -> Path:

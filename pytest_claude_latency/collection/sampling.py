@@ -15,7 +15,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_claude_latency.budgets.percentile_judgement import never_settled
-from pytest_claude_latency.cassettes.paths import samples as recorded_samples
+from pytest_claude_latency.cassettes.paths import RecordedSamples
 from pytest_claude_latency.collection.fault_counts import FaultCounts
 from pytest_claude_latency.collection.faults import fault_items
 from pytest_claude_latency.collection.identity import Identity, give, give_variant, identity_of, is_sample
@@ -34,6 +34,7 @@ def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: 
     """
     arguments = () if isinstance(collector, pytest.Session) else collector.config.args
     named_tests = {argument.partition("::")[2] for argument in arguments}
+    recorded = RecordedSamples(settings.cassettes)
     nodes: list[pytest.Item | pytest.Collector] = []
     for node in report.result:
         if not isinstance(node, pytest.Function) or not _stands_for_all_samples(node):
@@ -43,8 +44,8 @@ def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: 
             is_named = "[" in test.name and test.nodeid.partition("::")[2] in named_tests
             if is_named:
                 nodes.append(test)
-            if not is_named or len(_sample_numbers(test, settings)) > 1:
-                nodes += _samples(test, settings)
+            if not is_named or len(_sample_numbers(test, settings, recorded)) > 1:
+                nodes += _samples(test, settings, recorded)
         nodes += fault_items(node, settings, collector.config.stash.setdefault(FAULT_COUNTS, FaultCounts()))
     # Replaced here, not in pytest_collection_modifyitems: `--lf`, `-k` and ids on the command line select among these.
     report.result = nodes
@@ -52,6 +53,7 @@ def expand(report: pytest.CollectReport, collector: pytest.Collector, settings: 
 
 def settle(items: list[pytest.Item], settings: Settings) -> None:
     """Let each sample be there once, also of tests that became latency tests after they were collected."""
+    recorded = RecordedSamples(settings.cassettes)
     nodeids: set[str] = set()
     settled: list[pytest.Item] = []
     for item in items:
@@ -60,7 +62,7 @@ def settle(items: list[pytest.Item], settings: Settings) -> None:
             tests = _test_and_variants(item, settings)
             counts = item.config.stash.setdefault(FAULT_COUNTS, FaultCounts())
             faults = fault_items(item, settings, counts)
-            samples = [*(sample for test in tests for sample in _samples(test, settings)), *faults]
+            samples = [*(sample for test in tests for sample in _samples(test, settings, recorded)), *faults]
         for sample in samples:
             identity = identity_of(sample)
             # Only what was made here can be there twice. What a user collects twice runs twice.
@@ -87,9 +89,9 @@ def _test_and_variants(item: pytest.Function, settings: Settings) -> list[pytest
     return tests
 
 
-def _samples(item: pytest.Function, settings: Settings) -> list[pytest.Function]:
+def _samples(item: pytest.Function, settings: Settings, recorded: RecordedSamples) -> list[pytest.Function]:
     """Return the items that run the test's samples: the item itself where there is one sample."""
-    numbers, identity = _sample_numbers(item, settings), identity_of(item)
+    numbers, identity = _sample_numbers(item, settings, recorded), identity_of(item)
     if len(numbers) == 1:
         # Not always 1: a replay runs the samples that are recorded.
         give(item, replace(identity, sample=numbers[0]))
@@ -101,7 +103,7 @@ def _samples(item: pytest.Function, settings: Settings) -> list[pytest.Function]
     return clones
 
 
-def _sample_numbers(item: pytest.Function, settings: Settings) -> Sequence[int]:
+def _sample_numbers(item: pytest.Function, settings: Settings, recorded: RecordedSamples) -> Sequence[int]:
     """Return which samples of the test run."""
     # Only a replay looks at what is recorded. Workers of a run that records must all collect the same, and another
     # worker may have begun to write.
@@ -109,9 +111,7 @@ def _sample_numbers(item: pytest.Function, settings: Settings) -> Sequence[int]:
         return range(1, (settings.samples or 1) + 1)
     numbers: list[int] = []
     with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
-        file, test_id = place_of(item, item.nodeid)
-        paths = recorded_samples(file, settings.cassettes, test_id)
-        numbers = [int(path.name.removesuffix(".jsonl").rpartition(".")[2]) for path in paths]
+        numbers = recorded.of(*place_of(item, item.nodeid))
     # A test without a recording still runs once: its failure names the command that records it.
     return numbers[: settings.samples] or [1]
 

@@ -44,6 +44,8 @@ class SentCall:
     log: CallLog
     phase: Phase
     attempts: list[Attempt] = field(default_factory=list)
+    _measured: tuple[Attempts, Call] | None = None
+    """The exchanges that were measured last, and the result: several parts of a run ask for it."""
 
     @property
     def is_prompt(self) -> bool:
@@ -63,8 +65,12 @@ class SentCall:
     @property
     def measured(self) -> Call:
         """What it measured. A key or password in its URL is left out, so that the URL may be shown."""
-        call = measure(self.exchanges)
-        return replace(call, url=conceal_url(call.url), location=self.attempts[0].line)
+        exchanges = self.exchanges
+        if self._measured is None or self._measured[0] != exchanges:  # those that have ended are the same objects
+            call = measure(exchanges)
+            call = replace(call, url=conceal_url(call.url), location=self.attempts[0].line)
+            self._measured = (exchanges, call)
+        return self._measured[1]
 
     def goes_on_with(self, request: Request) -> bool:
         """Return whether `request` is this call's next attempt, or the next step of a redirected one."""

@@ -298,6 +298,7 @@ class HTTPXDoor:
         self.name = library.name
         self.pools = Pools(library)
         self._mocker: Any = _mocker(library.name)
+        self._proven: list[Any] = []
         self._bystanders = [
             mock.patch.object(Mocker, "handler", classmethod(_asked_if_it_covers(Mocker.handler))),
             mock.patch.object(Mocker, "async_handler", classmethod(_asked_if_it_covers(Mocker.async_handler))),
@@ -335,11 +336,16 @@ class HTTPXDoor:
     def prove(self) -> None:
         """Make sure that interception is live.
 
+        Requests are sent to find out. As long as nothing is replaced that they came through, that holds.
+
         Raises:
             InterceptionError: it is not; nothing has been sent.
         """
-        if not self.is_live():
-            raise InterceptionError(_NOT_LIVE.format(library=self.library.name))
+        now = self._path_of_requests()
+        if now != self._proven:
+            if not self.is_live():
+                raise InterceptionError(_NOT_LIVE.format(library=self.library.name))
+            self._proven = now
 
     def decoded(self, headers: Headers, parts: Sequence[bytes]) -> list[bytes]:
         """Return each part of a body as the library let it be read on arrival."""
@@ -367,6 +373,13 @@ class HTTPXDoor:
             return (answer.status_code, done.value.status_code) == (_INTERCEPTED, _INTERCEPTED)
         coroutine.close()
         raise RuntimeError(_WAITED)
+
+    def _path_of_requests(self) -> list[Any]:
+        """Return all that a request of the library comes through until it is met here."""
+        clients = (self.library.module.Client, self.library.module.AsyncClient)
+        members = [vars(kind) for client in clients for kind in client.__mro__[:-1]]
+        # As pairs of a name and its value: these compare by identity, since functions do.
+        return [*clients, self in self._mocker.routers, *(item for member in members for item in member.items())]
 
     def replying(self, status: int) -> Any:
         """Return a transport that answers each request with this status."""
