@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_claude_latency import required_names
 from pytest_claude_latency.budgets.percentile_judgement import never_settled
 from pytest_claude_latency.cassettes.paths import RecordedSamples
 from pytest_claude_latency.collection.fault_counts import FaultCounts
@@ -75,7 +76,8 @@ def settle(items: list[pytest.Item], settings: Settings) -> None:
 
 def _stands_for_all_samples(item: pytest.Item) -> bool:
     """Return whether an item stands for all samples of a latency test, or of a variant of one."""
-    return not is_sample(item) and is_latency_test(item)
+    # Items are cloned by names of pytest's own. A version without them makes each test error when it is set up.
+    return not is_sample(item) and is_latency_test(item) and required_names.are_there("pytest")
 
 
 def _test_and_variants(item: pytest.Function, settings: Settings) -> list[pytest.Function]:

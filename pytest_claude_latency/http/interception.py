@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from types import ModuleType
 from typing import Final, final
 
+from pytest_claude_latency import required_names
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.door import Door, Responders
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.recognition import Recognition
@@ -42,8 +42,9 @@ class Interception:
         """Install the doors of the libraries that are loaded, and of others as soon as they are.
 
         Raises:
-            InterceptionError: the SDK or respx lacks a name that is needed; nothing is patched.
+            InterceptionError: pytest, the SDK or respx lacks a name that is needed; nothing is patched.
         """
+        required_names.check("pytest")
         required_names.check("anthropic")
         # Of older versions the SDK has no such client.
         if hasattr(importlib.import_module("anthropic"), "AnthropicGoogleCloud"):

@@ -70,6 +70,7 @@ class CurrentMeasurement:
         Raises:
             InterceptionError: it is not live.
         """
+        virtual_time.require_supported()
         if self._interception is None:
             # Not at plugin load: a run without latency tests never needs the SDK and its HTTP library.
             from pytest_claude_latency.http.changes.sdk import SDKPatches

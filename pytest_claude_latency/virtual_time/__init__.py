@@ -14,6 +14,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_claude_latency import required_names
+from pytest_claude_latency.errors import InterceptionError
 from pytest_claude_latency.virtual_time.patches import conditions, import_hook, raw_threads, threads, time_module
 from pytest_claude_latency.virtual_time.patches.blocking import plain_locks, signals
 from pytest_claude_latency.virtual_time.patches.dates import time_travel
@@ -38,6 +40,7 @@ __all__ = [
     "current",
     "install",
     "place_of_hold",
+    "require_supported",
 ]
 
 
@@ -104,8 +107,27 @@ _PATCHES = {
 }
 
 
+_UNSUPPORTED: list[InterceptionError] = []
+
+
+def require_supported() -> None:
+    """Make sure that each module that is loaded could be patched.
+
+    Raises:
+        InterceptionError: one lacks a name that is needed, and stayed as it was.
+    """
+    if _UNSUPPORTED:
+        raise _UNSUPPORTED[0]
+
+
 def _patch(module: ModuleType) -> None:
     """Patch a module that has just been imported."""
+    # An error here would come in the midst of the program's import: each latency test tells it.
+    try:
+        required_names.check(module.__name__)
+    except InterceptionError as error:
+        _UNSUPPORTED.append(error)
+        return
     path, _, function = _PATCHES[module.__name__].rpartition(".")
     getattr(import_module(f"{__name__}.patches.{path}"), function)(module)
 

@@ -21,8 +21,8 @@ from types import ModuleType
 from typing import Any, Final, final
 from unittest import mock
 
+from pytest_claude_latency import required_names
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.changes.chance import PinnedChance
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time.patches.import_hook import Watcher, on_import

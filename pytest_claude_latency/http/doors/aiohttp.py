@@ -20,8 +20,8 @@ import aiohttp
 import aiohttp.helpers
 from aiohttp import BaseConnector, ClientSession
 
+from pytest_claude_latency import required_names
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.door import (
     Passage,
     Responders,

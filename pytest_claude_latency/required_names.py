@@ -7,6 +7,7 @@ every latency test, and nothing runs half patched.
 from __future__ import annotations
 
 import importlib
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeAlias
 
@@ -96,7 +97,41 @@ _AIOBOTOCORE = {
     "aiobotocore.signers": ("AioRequestSigner.sign", "AioRequestSigner._choose_signer"),
 }
 
+_ASYNCIO = tuple(
+    f"BaseEventLoop.{name}"
+    for name in ("__init__", "time", "call_soon_threadsafe", "_ready", "_stopping", "_scheduled", "_thread_id")
+)
+_TRIO = {
+    "trio._core._run": (
+        *("SystemClock", "GLOBAL_RUN_CONTEXT", "_MAX_TIMEOUT", "_r", "unrolled_run"),
+        *("TheIOManager.get_events", "TheIOManager.process_events", "TheIOManager.force_wakeup"),
+        *("Task._abort_func", "Task._attempt_abort", "Task._next_send_fn"),
+        *("Runner.runq", "Runner.is_guest", "Runner.ki_pending", "Runner.entry_queue", "Runner.io_manager"),
+    ),
+    "trio._core._thread_cache": ("ThreadCache.start_thread_soon",),
+    "trio._core._wakeup_socketpair": ("WakeupSocketpair.__init__", "WakeupSocketpair.wakeup_thread_and_signal_safe"),
+}
+_PYTEST = {
+    "_pytest.nodes": ("Item._report_sections",),
+    "_pytest.python": ("Function._fixtureinfo", "Function._initrequest"),
+    "_pytest.runner": ("runtestprotocol",),
+    "_pytest.stash": ("Stash._storage",),
+    "_pytest.unittest": ("TestCaseFunction._excinfo", "TestCaseFunction._getinstance"),
+}
+
 _REQUIRED: Final[dict[str, tuple[str, _Modules]]] = {
+    "pytest": ("pytest 8.2 to 9.2", _PYTEST),
+    # The modules of asyncio are checked one by one, each when it is imported.
+    "asyncio.base_events": ("Python 3.11 to 3.14", {"asyncio.base_events": _ASYNCIO}),
+    "asyncio.selector_events": (
+        "Python 3.11 to 3.14, selectors",
+        {"asyncio.selector_events": ("BaseSelectorEventLoop._write_to_self",)},
+    ),
+    "asyncio.proactor_events": (
+        "Python 3.11 to 3.14, proactors",
+        {"asyncio.proactor_events": ("BaseProactorEventLoop._write_to_self",)},
+    ),
+    "trio": ("trio 0.27 to 0.35", _TRIO),
     "anthropic": ("anthropic 0.93 to 2.14", _SDK),
     "anthropic.lib.google_cloud": ("anthropic 0.125 to 2.14, on Google Cloud", _GOOGLE_CLOUD),
     "respx": ("respx 0.22 and 0.23", _RESPX),
@@ -128,13 +163,19 @@ def check(package: str) -> None:
         try:
             installed = version(distribution)
         except PackageNotFoundError:
-            installed = "of an unknown version"
+            is_pythons = distribution in sys.stdlib_module_names
+            installed = f"of Python {sys.version.split()[0]}" if is_pythons else "of an unknown version"
         names = ", ".join(missing[:2])
         if len(missing) > 2:
             names += f" and {len(missing) - 2} more names"
         raise InterceptionError(
             _MISSING.format(package=distribution, version=installed, names=names, supported=supported)
         )
+
+
+def are_there(package: str) -> bool:
+    """Return whether a package has all names that are needed."""
+    return all(_has(module, name) for module, names in _REQUIRED[package][1].items() for name in names)
 
 
 def _has(module: str, name: str) -> bool:

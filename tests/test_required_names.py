@@ -13,8 +13,8 @@ import botocore.signers
 import pytest
 from urllib3.connectionpool import HTTPConnectionPool
 
+from pytest_claude_latency import required_names
 from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.http import required_names
 from pytest_claude_latency.http.changes.sdk import SDKPatches
 from pytest_claude_latency.http.interception import Interception
 from pytest_claude_latency.http.library import HTTPLibrary
@@ -175,7 +175,7 @@ def test_what_was_patched_before_an_installation_failed_is_taken_back(monkeypatc
 
 @pytest.mark.parametrize("package", required_names._REQUIRED)
 def test_the_table_of_the_documentation_has_all_names(package: str) -> None:
-    page = Path(__file__).parents[2] / "docs" / "architecture.md"
+    page = Path(__file__).parents[1] / "docs" / "architecture.md"
     supported, modules = required_names._REQUIRED[package]
 
     (row,) = [line for line in page.read_text("utf-8").splitlines() if line.startswith(f"| {supported} |")]
