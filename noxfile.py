@@ -7,6 +7,7 @@ on every pair.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -45,6 +46,8 @@ PATCHED = ("anthropic", "httpx", "respx", "aiohttp", "urllib3", "botocore", "pyt
 """The packages whose private names are used, or whose hooks are."""
 LICENCES = ("Apache", "BSD", "MIT", "MPL", "Mozilla Public License 2.0", "PSF", "Python Software Foundation", "ISC")
 """What a dependency may be licensed under: none of these asks anything of the programs that use it."""
+
+OWN_NAME = "pytest-claude-latency"
 
 README_COMMAND = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -163,8 +166,14 @@ def prereleases(session: nox.Session) -> None:
 def audit(session: nox.Session) -> None:
     """Check what the package brings along: known vulnerabilities, and licences."""
     session.install(".", "pip-audit", "pip-licenses")
-    session.run("pip-audit", "--local", "--skip-editable")
     session.run("pip-licenses", "--from=mixed", "--partial-match", f"--allow-only={';'.join(LICENCES)}")
+    report = Path(session.create_tmp(), "audit.json")
+    session.run("pip-audit", "--local", "--skip-editable", "--format=json", f"--output={report}")
+    # pip-audit ends well too where it could ask nobody, for example without a network.
+    audited = json.loads(report.read_text("utf-8"))["dependencies"]
+    unknown = [found["name"] for found in audited if "skip_reason" in found and found["name"] != OWN_NAME]
+    if unknown:
+        session.error(f"{len(unknown)} of {len(audited)} packages were not audited: {', '.join(unknown)}")
 
 
 @nox.session

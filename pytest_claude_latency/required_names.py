@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeAlias
 
 from pytest_claude_latency.errors import InterceptionError
@@ -159,6 +158,8 @@ def check(package: str) -> None:
     supported, modules = _REQUIRED.get(package, ("", {}))
     missing = [f"{module}.{name}" for module, names in modules.items() for name in names if not _has(module, name)]
     if missing:
+        from importlib.metadata import PackageNotFoundError, version  # it imports much, such as sockets
+
         distribution = package.partition(".")[0]
         try:
             installed = version(distribution)
