@@ -1,4 +1,4 @@
-"""Whether the time to save, load and replay a recording grows in line with its size, up to 100,000 chunks.
+"""Whether the time to save, load and replay a recording grows in line with its size, up to a million chunks.
 
 python benchmarks/big_recording.py
 """
@@ -17,7 +17,7 @@ from pytest_claude_latency import Recording, play
 from pytest_claude_latency.duration import MICROSECOND, MILLISECOND
 from pytest_claude_latency.virtual_time.clock import WallClock
 
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (10_000, 100_000, 1_000_000)
 STEPS = ("save", "load", "replay", "measure")
 
 CLOCK = WallClock()

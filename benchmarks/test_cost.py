@@ -1,15 +1,16 @@
 """What a latency test costs: a replayed call of one test, beside the same test on the SDK with a mock transport.
 
-Also whether that grows with the number of tests in a module, and the memory of the workers of a large run. Processor
-time of whole runs, in turn, of which the least counts: other work of the machine can only add time.
+Also whether collecting a test costs more where a module has many. Processor time of whole runs, in turn, of which the
+least counts: other work of the machine can only add time.
 
     python benchmarks/test_cost.py             # a test beside a mock transport
     python benchmarks/test_cost.py --collect   # to collect 10,000 tests, beside 100
-    python benchmarks/test_cost.py --memory    # the workers of a run of 10,000 tests
+    python benchmarks/test_cost.py --memory    # the largest process of a run of 10,000 tests with two workers
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -47,8 +48,19 @@ def collection() -> None:
     print(f"one of 100 tests {small:.3f} ms, one of 10,000 {large:.3f} ms: ratio {large / small:.2f}, at most 1.3")
 
 
+def memory() -> None:
+    """Print how much memory the largest process of a large run needs."""
+    with tempfile.TemporaryDirectory() as name:
+        module = write_recorded(Path(name), 10_000)
+        pytest_seconds(module, "-p", "xdist", "-n", "2")
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+    print(f"10,000 recorded tests with two workers: the largest process needs {most:.0f} MB, at most 300")
+
+
 if __name__ == "__main__":
     if "--collect" in sys.argv:
         collection()
+    elif "--memory" in sys.argv:
+        memory()
     else:
         cost_of_a_test()

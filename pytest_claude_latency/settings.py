@@ -63,7 +63,7 @@ class Date(StrEnum):
     RECORDED = "recorded"
 
 
-@dataclass(frozen=True)  # no slots: the class would be made twice, in every run of every suite
+@dataclass(frozen=True, eq=False, repr=False)  # nor slots: each costs time, in every run of every suite
 class Settings:
     """How this run measures."""
 

@@ -9,6 +9,7 @@ appears twice, and refuses half a surrogate pair, which a prompt may hold.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -31,6 +32,9 @@ _TYPES = {
     "null": "null",
 }
 _PLACE = re.compile(r"(?P<message>.*) - at `\$\.?(?P<path>.*)`", re.DOTALL)
+_MOST_BYTES = 1_000_000_000
+"""A recording of a million chunks has a quarter of that."""
+_PIECE = 2**26
 _LONGEST_SHOWN = 40  # characters of a value in a message
 
 
@@ -91,10 +95,18 @@ def read_text(path: Path, error: type[FileError]) -> str:
     """Return the text of a file.
 
     Raises:
-        FileError: there is no file, or it is not UTF-8. It is an `error`.
+        FileError: there is no file, it is not UTF-8, or larger than any that this package writes. It is an `error`.
     """
     try:
-        return path.read_bytes().decode()
+        with path.open("rb") as file:
+            size, pieces = os.fstat(file.fileno()).st_size, [b""]
+            # piece by piece: a pipe or a device does not say beforehand how much it has
+            while size <= _MOST_BYTES and (piece := file.read(_PIECE)):
+                pieces.append(piece)
+                size = max(size, sum(map(len, pieces)))
+        if size > _MOST_BYTES:
+            raise error(path, None, f"it is larger than {_MOST_BYTES // 1_000_000_000} GB, which no file of ours needs")
+        return b"".join(pieces).decode()
     except UnicodeDecodeError as fault:
         raise error(path, fault.object.count(b"\n", 0, fault.start) + 1, "it is not UTF-8") from None
     except FileNotFoundError:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from msgspec import UNSET, Meta, UnsetType
 
+from pytest_claude_latency import strict_json
+from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.strict_json import JSONFaultError, JSONLines, Line, NotJSONError, convert, kind_of, parse
 from tests.support.some_recording import JSON_VALUES
 
@@ -104,3 +107,20 @@ def test_a_line_has_one_kind() -> None:
 def test_text_that_is_not_json_has_an_error_of_its_own() -> None:
     with pytest.raises(NotJSONError):
         parse("{")
+
+
+def test_a_file_larger_than_any_of_ours_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "vast.jsonl"
+    with path.open("wb") as file:
+        file.truncate(10**12)  # a hole, which takes no room
+
+    with pytest.raises(CassetteError, match=r"vast\.jsonl: it is larger than 1 GB, which no file of ours needs"):
+        strict_json.read_text(path, CassetteError)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device that never ends")
+def test_what_never_ends_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict_json, "_MOST_BYTES", 10**6)
+
+    with pytest.raises(CassetteError, match="it is larger than"):
+        strict_json.read_text(Path("/dev/zero"), CassetteError)

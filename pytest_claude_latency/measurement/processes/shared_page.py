@@ -15,18 +15,15 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple, final
 from weakref import WeakSet
 
 _NOTHING, _REPLAY, _SENDING = range(3)
 _CONNECTING: Final = frozenset({"socket.connect", "socket.getaddrinfo", "socket.gethostbyname"})
 
 
-@final
-@dataclass(frozen=True)
-class Shown:
+class Shown(NamedTuple):
     """The test that the parent measures now."""
 
     path: Path

@@ -7,7 +7,6 @@ says what held it, and in which line. An event loop that is held also keeps its 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
@@ -45,9 +44,7 @@ class Due(NamedTuple):
     instant: Nanoseconds
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """One stretch, from `start` to `end` on the clock of its world, in which the program held `thread`.
 
     A hold is either a wait that blocked the thread, with `what` it was and the `lines` that led to it, the innermost
@@ -67,7 +64,7 @@ class Hold:
     def since(self, origin: Nanoseconds) -> Hold:
         """Return the same hold with instants that count from `origin`."""
         due = tuple(Due(name, instant - origin) for name, instant in self.due)
-        return replace(self, start=self.start - origin, end=self.end - origin, due=due)
+        return self._replace(start=self.start - origin, end=self.end - origin, due=due)
 
     @property
     def length(self) -> Nanoseconds:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sysconfig
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -13,9 +12,16 @@ from typing import Literal
 from pytest_claude_latency.virtual_time.scheduling.holds import Hold, Line
 from pytest_claude_latency.virtual_time.watch import thread_frames
 
-_PACKAGE = str(Path(__file__).parents[2])
-_LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), _PACKAGE, "<frozen"})
-_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_PACKAGE = __file__.removesuffix(f"virtual_time{os.sep}watch{os.sep}source_location.py").rstrip(os.sep)
+
+
+@cache
+def _folders() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the folders of Python and of this package, and those of installed packages."""
+    import sysconfig  # it computes much, which a run without latency tests does not need
+
+    library = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), _PACKAGE, "<frozen"}
+    return tuple(library), tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 
 
 def of_thread(ident: int) -> str:
@@ -60,7 +66,7 @@ def whose(filename: str) -> Literal["program", "installed", "library"]:
     """Return whose code a file holds: the program's, an installed package's, or Python's and this package's."""
     if filename.startswith(_PACKAGE):
         return "library"
-    if filename.startswith(_INSTALLED):
+    if filename.startswith(_folders()[1]):
         return "installed"
     return "library" if _is_library(filename) else "program"
 
@@ -83,7 +89,7 @@ def of_frame(frame: FrameType | None) -> str:
 def of_lines(lines: Sequence[Line]) -> str:
     """Return `file:line in function` of a stack, the innermost line first, as `of_frame` does; empty for no line."""
     not_library = [line for line in lines if not _is_library(line.file)]
-    own = [line for line in not_library if not line.file.startswith(_INSTALLED)]
+    own = [line for line in not_library if not line.file.startswith(_folders()[1])]
     candidates = own or not_library or lines
     if not candidates:
         return ""
@@ -110,4 +116,4 @@ def _relative(name: str, root: str) -> str:
 
 def _is_library(filename: str) -> bool:
     # `site-packages` often lies inside the standard library's folder.
-    return filename.startswith(_LIBRARY) and not filename.startswith(_INSTALLED)
+    return filename.startswith(_folders()[0]) and not filename.startswith(_folders()[1])

@@ -11,9 +11,9 @@ import os
 import platform
 import sys
 import threading
-from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling import real_clock
@@ -45,8 +45,7 @@ def least_age(waiting: Waiting) -> Nanoseconds:
     return 50 * MILLISECOND if waiting is Waiting.UNKNOWN else 0
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadState:
+class ThreadState(NamedTuple):
     """What one look saw. Equal states at different times are one wait.
 
     `letter` is the kernel's for the state: "R" for a thread that runs, "S" and "D" for one that sleeps. `call` is the
@@ -131,8 +130,7 @@ def _waiting_in(call: str, arguments: list[int]) -> Waiting:
     return Waiting.PEER if open_files.Use.INSIDE in uses else Waiting.IDLE
 
 
-@dataclass(frozen=True, slots=True)
-class Blockage:
+class Blockage(NamedTuple):
     """A wait of a thread as it was seen: it lasts as long as a new look is equal."""
 
     ident: int
