@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
+from textwrap import TextWrapper
 
 import pytest
 
@@ -58,7 +58,14 @@ def lines(suggestions: Suggestions) -> list[str]:
         for nodeid, reason in suggestions.left_out.items():
             texts.append(f"# left out: {nodeid} ({reason})")
             texts += [_FLAKY.format(flaky.text()) for flaky in suggestions.flaky.get(nodeid, ())]
-    return [part for text in map(printable, texts) for part in _folded(text)]
+    folded: list[str] = []
+    for text in map(printable, texts):
+        # a marker is there to be pasted, an id to be copied
+        is_whole = not text.startswith("#") or "::" in text
+        hang = "#            " if text.startswith("#   ") else "#   "
+        fold = TextWrapper(79, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
+        folded += [text] if is_whole else fold.wrap(text)
+    return folded
 
 
 def _existing(proposal: Proposal) -> str:
@@ -70,11 +77,3 @@ def _existing(proposal: Proposal) -> str:
     times = tightest // proposal.measured if is_span and proposal.measured else 0
     loose = f" ({times:,.0f} times as long: hardly any slowdown breaks it)" if times >= _LOOSE else ""
     return f", now {' '.join(limit.text() for limit in proposal.existing)}{loose}"
-
-
-def _folded(line: str) -> list[str]:
-    """Return a comment in lines of 80 columns; a marker is there to be pasted, an id to be copied."""
-    if not line.startswith("#") or "::" in line:
-        return [line]
-    hang = "#            " if line.startswith("#   ") else "#   "
-    return textwrap.wrap(line, 79, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
