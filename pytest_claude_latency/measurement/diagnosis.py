@@ -103,6 +103,10 @@ class Diagnosis:
             "test": trace.breakdown.as_json(),
             "calls": [call.breakdown.as_json() for call in trace.calls],
             "origin": round(trace.origin / duration.SECOND, 6),
+            "gaps": [
+                [round(at / duration.SECOND, 6) for at in span] if (span := call.timeline.longest_gap_span) else None
+                for call in trace.calls
+            ],
             # a drawing needs to know when each part was, and not only how long it took
             "segments": [call.breakdown.segments_as_json() for call in trace.calls],
             "path": [

@@ -71,6 +71,7 @@ class Output:
             ttft=None if not self.seen else seconds(self.seen[0]),
             longest_gap=max((seconds(later - earlier) for earlier, later in pairwise(self.seen)), default=None),
             total=None if self.ended is None else seconds(self.ended),
+            start=seconds(self.start),
         )
 
     def judge(self) -> None:

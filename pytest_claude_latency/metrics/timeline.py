@@ -116,10 +116,16 @@ class Timeline:
     @property
     def longest_gap(self) -> Nanoseconds | None:
         """The longest time between two consecutive pieces of content. None with fewer than two, or without a stream."""
+        return None if (span := self.longest_gap_span) is None else span[1] - span[0]
+
+    @property
+    def longest_gap_span(self) -> tuple[Nanoseconds, Nanoseconds] | None:
+        """When the longest gap began and ended; of several that are as long, the first."""
         if not self.streamed:
             return None
         # Pings and other events between two deltas do not count: they bring a reader nothing.
-        return max((later.at - earlier.at for earlier, later in pairwise(self.deltas)), default=None)
+        spans = ((earlier.at, later.at) for earlier, later in pairwise(self.deltas))
+        return max(spans, key=lambda span: span[1] - span[0], default=None)
 
     @property
     def tpot(self) -> Nanoseconds | None:

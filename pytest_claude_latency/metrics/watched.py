@@ -16,6 +16,8 @@ class Watched:
     ttft: float | None
     longest_gap: float | None
     total: float | None
+    start: float = 0.0
+    """When the test body or block began, since the start of the test."""
 
     def as_json(self) -> dict[str, float | None]:
         """Return its fields as JSON values, times rounded to the microsecond."""

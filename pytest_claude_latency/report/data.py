@@ -107,13 +107,20 @@ def _test(result: TestResult, *, content: bool) -> dict[str, Any]:
         ],
     }
     if parts is not None and parts["path"]:
-        values |= {"origin": parts["origin"], "path": parts["path"], "path_segments": parts["path_segments"]}
+        values |= {
+            "began": round(result.began, 6),
+            "origin": parts["origin"],
+            "path": parts["path"],
+            "path_segments": parts["path_segments"],
+        }
     if result.recording is not None:
         values["recording"] = result.recording
     if result.place:
         values["place"] = result.place
     if result.failure:
         values["failure"] = printable_lines(result.failure if content else without_content(result.failure))
+    if result.traceback:
+        values["traceback"] = printable_lines(result.traceback)
     return values
 
 
@@ -124,8 +131,8 @@ def _calls(result: TestResult) -> list[dict[str, Any]]:
     ]
     if parts is not None:
         calls = [
-            {**call, "breakdown": spans, "segments": segments}
-            for call, spans, segments in zip(calls, parts["calls"], parts["segments"], strict=True)
+            {**call, "breakdown": spans, "segments": segments, **({"longest_gap_span": gap} if gap else {})}
+            for call, spans, segments, gap in zip(calls, parts["calls"], parts["segments"], parts["gaps"], strict=True)
         ]
     if result.telemetry:
         calls = [{**call, **asked} for call, asked in zip(calls, result.telemetry, strict=True)]

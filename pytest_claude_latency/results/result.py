@@ -58,6 +58,10 @@ class TestResult(Measured):
     """Whether the run judges budgets. If not, `judgements` only shows which limits there are."""
     failure: str = ""
     """The message of its broken budgets or of its miss; empty where neither made it fail."""
+    traceback: str = ""
+    """Where its own code failed, as far as reports may show it; empty where it did not."""
+    began: float = 0.0
+    """When its body began, in seconds since the start of the test."""
     place: str = ""
     """The file and line of the test, relative to rootdir: `tests/test_it.py:12`."""
     recording: str | None = None

@@ -17,7 +17,7 @@ from pytest_claude_latency.report.misses import MISSED, lead_with
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.simulation import Simulation
 from pytest_claude_latency.results.what_if import WhatIf
-from pytest_claude_latency.run import messages
+from pytest_claude_latency.run import messages, tracebacks
 from pytest_claude_latency.run.item_checks import loaded_mocks, missing_fallback
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.session import OVER_BUDGET, Failure
@@ -48,6 +48,8 @@ class ItemOutcome:
     """Why it did not run in simulated worlds, where it was to."""
     failure: str = ""
     """The message of the broken budgets or of the miss."""
+    traceback: str = ""
+    """Where the test itself failed, as far as reports may show it."""
     _variant_failed: bool = False
     _budget_failure: BaseException | None = None
 
@@ -121,6 +123,10 @@ class ItemOutcome:
             lead_with(report.longrepr, self.failure)
         elif not report.passed:
             self.is_incomplete = True
+            if report.failed and not self.failure:
+                self.traceback = tracebacks.shown(
+                    self.test.item, report, excinfo, content=self.test.settings.report_content
+                )
             if report.failed and (text := self._what_failed(is_call=report.when == "call")):
                 report.sections.append(("claude latency", text))
 

@@ -158,3 +158,18 @@ def test_a_miss_is_in_the_report_without_what_it_quotes(suite: Suite) -> None:
     assert "no recorded answer fits" in suite.path.joinpath("a.html").read_text("utf-8")
     assert "the secret" not in suite.path.joinpath("a.md").read_text("utf-8")
     assert "the secret" in suite.path.joinpath("b.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_a_test_that_fails_by_itself_shows_where_and_quotes_only_if_asked(recorded: Suite, content: bool) -> None:
+    recorded.write("def test_it(claude_latency):\n    assert stream() == 'a secret guess'\n")
+
+    recorded.replay("--latency-report=a.html", *(["--latency-report-content"] if content else []))
+
+    page = (recorded.path / "a.html").read_text("utf-8")
+    (test,) = json.loads((recorded.path / "report.json").read_text("utf-8"))["tests"]
+    assert test["outcome"] == "failed"
+    assert ("a secret guess" in test["traceback"]) is content
+    assert content or test["traceback"].splitlines() == ["test_it.py:6 in test_it", "AssertionError"]
+    assert "test_it.py:6" in page
+    assert ("a secret guess" in page) is content

@@ -69,7 +69,13 @@ def test_an_output_that_streams_keeps_its_limits_and_is_reported(suite: Suite) -
 
     result.assert_outcomes(passed=1)
     assert suite.report["tests"][0]["watched"] == [
-        {"items": 2, "ttft": pytest.approx(0.4), "longest_gap": pytest.approx(0.5), "total": pytest.approx(0.9)}
+        {
+            "items": 2,
+            "ttft": pytest.approx(0.4),
+            "longest_gap": pytest.approx(0.5),
+            "total": pytest.approx(0.9),
+            "start": 0.0,
+        }
     ]
 
 
@@ -165,3 +171,18 @@ async def test_it(claude_latency):
     assert "".join([text async for text in claude_latency.watch(apieces(), ttft="399ms")])
 """
     watching(suite, body).run().stdout.fnmatch_lines(["*watched output: ttft was 400ms*"])
+
+
+def test_an_output_in_a_block_tells_when_the_block_began(suite: Suite) -> None:
+    watching(
+        suite,
+        """
+def test_it(claude_latency):
+    time.sleep(2)
+    with claude_latency.budget(calls=1):
+        assert "".join(claude_latency.watch(pieces()))
+""",
+    ).replay().assert_outcomes(passed=1)
+
+    (output,) = suite.report["tests"][0]["watched"]
+    assert (output["start"], output["ttft"]) == (2.0, pytest.approx(0.4))

@@ -39,6 +39,7 @@ def breakdown(calls: list[Call]) -> dict[str, Any]:
         "text": "",
         "origin": 0.0,
         "segments": segments,
+        "gaps": [[(call.total or 0.0) - 0.4, (call.total or 0.0) - 0.1] for call in calls],
         "path": [
             {"call": number, "start": call.sent, "end": call.sent + (call.total or 0.0)}
             for number, call in enumerate(calls, 1)
@@ -55,6 +56,7 @@ def some_test(nodeid: str, calls: int = 3, limits: dict[str, Any] | None = None,
             ttft=0.412 + 0.1 * number,
             ttfa=0.6 + 0.2 * number,
             total=2.2 + 0.3 * number,
+            longest_gap=0.3,
             model="claude-haiku-4-5" if number % 2 else "claude-sonnet-4-6",
             location=f"app/llm.py:{50 + number} in classify",
         )
@@ -73,9 +75,9 @@ def report_with_everything(tests: int = 12, calls: int = 3) -> dict[str, Any]:
     results = [
         some_test(
             LATE,
-            limits={"ttft": "450ms", "elapsed": "3.5s"},
+            limits={"ttft": "450ms", "longest_gap": "200ms", "output_tokens": 90, "elapsed": "3.5s", "calls": 5},
             findings=(some_finding(fact="call 2 of 3 waited 512ms for its first token", made_at=("app/llm.py:51",)),),
-            watched=(Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9),),
+            watched=(Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9, start=0.5),),
             simulation=simulation,
             what_if=what_if,
         ),

@@ -6,18 +6,19 @@ changes the other; a test compares them in a browser.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import chain, pairwise
-from types import MappingProxyType
 from typing import Final
 
-from pytest_claude_latency.report.faces.payload import NAMES, ON_CALLS, ON_TESTS, Payload
+from pytest_claude_latency.report.faces.payload import NAMES, Payload
 
 _BAR: Final = 12
 _LANE: Final = 34
 _LIMIT: Final = 12
 _MOST_TICKS: Final = 6
+_END: Final = ' text-anchor="end"'
+_TRACEBACK: Final = ": pytest's own output has its traceback.</p>"
 
 
 def detail(sample: Payload, texts: Sequence[str]) -> str:
@@ -26,7 +27,8 @@ def detail(sample: Payload, texts: Sequence[str]) -> str:
     if sample.get("f"):
         shown.append(f"<pre>{escape(texts[sample['f']])}</pre>")
     elif texts[sample.get("x", 0)] in ("failed", "error"):
-        shown.append("<p>The test failed by itself: pytest's own output has its traceback.</p>")
+        traceback = f":</p><pre>{escape(texts[sample['r']])}</pre>" if sample.get("r") else _TRACEBACK
+        shown.append(f"<p>The test failed by itself{traceback}")
     if sample["c"] or sample.get("u"):
         shown.append(_waterfall(sample, texts))
     if sample.get("g"):
@@ -35,7 +37,7 @@ def detail(sample: Payload, texts: Sequence[str]) -> str:
         )
         shown.append(f'<h3>Findings</h3><ul class="findings">{items}</ul>')
     if sample["b"]:
-        rows = [[escape(texts[place]) for place in budget[:5]] for budget in sample["b"]]
+        rows = [[escape(texts[place]) for place in budget] for budget in sample["b"]]
         shown.append(_table(("budget", "limit", "measured", "verdict", "set by"), rows))
     if sample["c"]:
         rows = []
@@ -60,31 +62,23 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _waterfall(sample: Payload, texts: Sequence[str]) -> str:
-    drawing = _Drawing(max(sample["e"], 1))
+    drawing = _Drawing(max(sample["e"], 1), texts)
+    limits: dict[int, list[Sequence[int]]] = {}
+    for bar, _, *limit in sample.get("l", ()):
+        limits.setdefault(bar, []).append(limit)
     if sample["p"]:
-        limits = [
-            (texts[budget[0]], budget[6]) for budget in sample["b"] if budget[6] >= 0 and texts[budget[0]] in ON_TESTS
-        ]
-        measured = {"elapsed": sample["p"][-1]}
-        drawing.lane("whole test, by its critical path", sample["o"], sample["p"], limits, measured)
+        drawing.lane("whole test, by its critical path", sample["o"], sample["p"], limits.get(0, ()))
     for place, call in enumerate(sample.get("u", ()), 1):
         drawing.lane(f"set-up call {place} · {texts[call[0]]}", call[2], call[10])
     path = sample.get("q", ())
     for place, call in enumerate(sample["c"], 1):
-        limits = [
-            (name, budget[6])
-            for budget in sample["b"]
-            for name in [texts[budget[0]].partition(" ")[0]]
-            if budget[6] >= 0 and name in ON_CALLS and budget[5] in (0, place)
-        ]
-        measured = {name: at for name, at in zip(ON_CALLS, call[3:7], strict=True) if at is not None}
         for start in range(0, len(path), 3):
             if path[start] == place:
                 drawing.path(sample["o"] + path[start + 1], sample["o"] + path[start + 2])
-        drawing.lane(f"call {place} · {texts[call[0]]}", call[2], call[10], limits, measured)
-    for place, (first, last) in enumerate(sample.get("w", ()), 1):
+        drawing.lane(f"call {place} · {texts[call[0]]}", call[2], call[10], limits.get(place, ()))
+    for place, (since, first, last) in enumerate(sample.get("w", ()), 1):
         segments = [3, first or last or 0, *([5, last] if first is not None and last is not None else [])]
-        drawing.lane(f"watched output {place}", 0, segments)
+        drawing.lane(f"watched output {place}", since, segments)
     drawing.overlap([(call[2], call[2] + (call[6] or 0)) for call in sample["c"]])
     label = f"{len(sample['c'])} calls in {span(drawing.end)}; the table below has their times"
     return drawing.svg(label)
@@ -93,8 +87,9 @@ def _waterfall(sample: Payload, texts: Sequence[str]) -> str:
 class _Drawing:
     """Bars below each other on one axis of time. `end` is the end of the axis, `y` where the next bar begins."""
 
-    def __init__(self, end: int) -> None:
+    def __init__(self, end: int, texts: Sequence[str]) -> None:
         self.end = end
+        self._texts = texts
         self._y = 18
         self._shapes: list[str] = []
 
@@ -113,17 +108,15 @@ class _Drawing:
         x, width = self._box(start, until)
         self._shapes.append(f'<rect class="cp" x="{x}%" width="{width}%" y="{self._y + 28}" height="2"/>')
 
-    def lane(
-        self,
-        label: str,
-        since: int,
-        segments: Sequence[int],
-        limits: Sequence[tuple[str, int]] = (),
-        measured: Mapping[str, int] = MappingProxyType({}),
-    ) -> None:
-        """Add a bar with its label above it, and its limits below."""
+    def lane(self, label: str, since: int, segments: Sequence[int], limits: Sequence[Sequence[int]] = ()) -> None:
+        """Add a bar with its label above it, and its limits below; those without a place stand in the label."""
         y = self._y
-        self._shapes.append(f'<text x="0" y="{y + 11}">{escape(label)}</text>')
+        told = [escape(label)]
+        for text, at, is_over, *_ in limits:
+            if at < 0:
+                shown = escape(self._texts[text])
+                told.append(f'<tspan class="ot">{shown}</tspan>' if is_over else shown)
+        self._shapes.append(f'<text x="0" y="{y + 11}">{" · ".join(told)}</text>')
         start = 0
         for part, until in zip(segments[::2], segments[1::2], strict=True):
             x, width = self._box(since + start, since + until)
@@ -136,27 +129,21 @@ class _Drawing:
             )
             start = until
         self._y += _LANE
-        self._limits(y, since, limits, measured)
+        self._limits(y, limits)
 
-    def _limits(self, y: int, since: int, limits: Sequence[tuple[str, int]], measured: Mapping[str, int]) -> None:
+    def _limits(self, y: int, limits: Sequence[Sequence[int]]) -> None:
         """Mark the limits of the bar at `y`, and what is over them."""
-        over = []
-        for name, limit in limits:
-            if name in measured and measured[name] > limit:
-                x, width = self._box(since + limit, since + measured[name])
+        for text, at, is_over, *spans in limits:
+            for start, until in zip(spans[::2], spans[1::2], strict=True):
+                x, width = self._box(start, until)
                 self._shapes.append(f'<rect class="o" x="{x}%" width="{width}%" y="{y + 15}" height="{_BAR}"/>')
-                over.append(f"{name} +{span(measured[name] - limit)}")
-            at = since + limit
-            if at <= self.end:
-                x = percent(at, self.end)
+            if 0 <= at <= self.end:
+                x, kind, anchor = percent(at, self.end), "ot" if is_over else "t", _END if at * 2 > self.end else ""
                 self._shapes.append(
                     f'<line class="m" x1="{x}%" x2="{x}%" y1="{y + 12}" y2="{self._y - 3}"/>'
-                    f'<text class="t" x="{x}%" y="{self._y + 6}"{_anchor(at, self.end)}>{name} {span(limit)}</text>'
+                    f'<text class="{kind}" x="{x}%" y="{self._y + 6}"{anchor}>{escape(self._texts[text])}</text>'
                 )
                 self._y += _LIMIT
-        if over:
-            text = ", ".join(over)
-            self._shapes.append(f'<text class="ot" x="100%" y="{y + 11}" text-anchor="end">{text}</text>')
 
     def overlap(self, spans: Sequence[tuple[int, int]]) -> None:
         """Add how many calls were under way at once, where any overlapped."""
@@ -184,7 +171,7 @@ class _Drawing:
 
 def _anchor(at: int, end: int) -> str:
     """Return what lets a text on the right of the axis end where it would begin."""
-    return ' text-anchor="end"' if at * 10 > end * 8 else ""
+    return _END if at * 10 > end * 8 else ""
 
 
 def percent(at: int, end: int) -> str:

@@ -14,6 +14,7 @@ from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.printable import printable, printable_lines
+from pytest_claude_latency.report.faces.limits import limits_of
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -21,10 +22,8 @@ PARTS: Final = tuple(str(part) for part in Part)
 _WORDS: Final = {"back_off": "back-off", "whole": "not streamed", "other": "other requests"}
 NAMES: Final = tuple(_WORDS.get(part, part) for part in PARTS)
 """What drawings call the parts, in the same order."""
-ON_CALLS: Final = ("ttfb", "ttft", "ttfa", "total")
-"""Limits that are drawn on each call."""
-ON_TESTS: Final = ("elapsed", "first_token")
-"""Limits that are drawn on the whole test."""
+TIMES: Final = ("ttfb", "ttft", "ttfa", "total")
+"""The moments of a call, in the order in which the payload has them."""
 
 
 class Texts:
@@ -70,11 +69,12 @@ def _sample(test: Mapping[str, Any], texts: Texts) -> Payload:
     setup = [_call(call, texts) for call in test["setup_calls"]]
     origin = microseconds(test.get("origin", min((call["sent"] for call in test["calls"]), default=0.0)))
     path = _segments(test.get("path_segments", ()))
-    watched = [
-        [None if output[name] is None else microseconds(output[name]) for name in ("ttft", "total")]
+    watched: list[list[Any]] = [
+        [microseconds(output.get("start", 0.0)), *(_maybe(output[name]) for name in ("ttft", "total"))]
         for output in test.get("watched", ())
     ]
-    ends = [call[2] + (call[6] or 0) for call in (*setup, *calls)] + [end or 0 for _, end in watched]
+    ends = [call[2] + (call[6] or 0) for call in (*setup, *calls)]
+    ends += [start + (end or first or 0) for start, first, end in watched]
     values: Payload = {
         "n": test["sample"],
         "o": origin,
@@ -91,10 +91,12 @@ def _sample(test: Mapping[str, Any], texts: Texts) -> Payload:
             for number in (step["call"], microseconds(step["start"]), microseconds(step["end"]))
         ]
     optional = {
+        "l": limits_of(test, texts.place),
         "u": setup,
         "w": watched,
         "g": [[texts.place(line) for line in Finding.from_json(finding).lines()] for finding in test["findings"]],
         "f": texts.place(test.get("failure")),
+        "r": texts.place(test.get("traceback")),
         "x": texts.place("" if test["outcome"] == "passed" else test["outcome"]),
         "y": texts.place(test.get("recording")),
     }
@@ -103,7 +105,7 @@ def _sample(test: Mapping[str, Any], texts: Texts) -> Payload:
 
 def _call(call: Mapping[str, Any], texts: Texts) -> list[Any]:
     """Return model, place, sent, ttfb, ttft, ttfa, total, prompt and output tokens, how it ended, and its segments."""
-    times = [None if call[name] is None else microseconds(call[name]) for name in ON_CALLS]
+    times = [_maybe(call[name]) for name in TIMES]
     ended = [
         "given up" if call.get("given_up") else "",
         "not streamed" if not call["streamed"] else "",
@@ -140,11 +142,8 @@ def _segments(segments: Sequence[Sequence[Any]]) -> list[int]:
     return [number for part, _, end in segments for number in (PARTS.index(part), microseconds(end))]
 
 
-def _budget(budget: Mapping[str, Any], texts: Texts) -> list[int | str]:
-    """Return its name, limit, measurement, verdict and origin as texts; then the call, and the limit where drawn.
-
-    The call is 0 for all of them. A limit that has no place on the axis of time is -1.
-    """
+def _budget(budget: Mapping[str, Any], texts: Texts) -> list[int]:
+    """Return its name, limit, measurement, verdict and origin, as texts."""
     metric, scale = METRICS[budget["metric"]], 1
     if metric.kind == "duration":
         scale = duration.SECOND
@@ -152,21 +151,18 @@ def _budget(budget: Mapping[str, Any], texts: Texts) -> list[int | str]:
         "" if budget[name] is None else show(metric, round(budget[name] * scale) if scale > 1 else budget[name])
         for name in ("limit", "measured")
     ]
-    drawn = -1
-    if budget["statistic"] is None and budget["metric"] in (*ON_CALLS, *ON_TESTS):
-        drawn = microseconds(budget["limit"])
     some = budget.get("selector")
-    name = budget["metric"] if some is None else f"{budget['metric']} ({some})"
-    side = "at most" if metric.direction == "at most" else "at least"
     return [
-        texts.place(name),
-        texts.place(f"{side} {shown[0]}"),
+        texts.place(budget["metric"] if some is None else f"{budget['metric']} ({some})"),
+        texts.place(f"{metric.direction} {shown[0]}"),
         texts.place(shown[1] or budget["reason"]),
         texts.place(budget["verdict"]),
         texts.place(budget["origin"]),
-        0 if some is None else budget["call"] or 0,
-        drawn,
     ]
+
+
+def _maybe(seconds: float | None) -> int | None:
+    return None if seconds is None else microseconds(seconds)
 
 
 def microseconds(seconds: float) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pytest_claude_latency.printable import printable, printable_json
-from pytest_claude_latency.report.faces.payload import NAMES, ON_CALLS, ON_TESTS, Payload, payload_of
+from pytest_claude_latency.report.faces.payload import NAMES, Payload, payload_of
 
 _PATH: Final = 1
 """The thread of the critical path."""
@@ -38,13 +38,10 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _sample(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
-    drawn = [budget for budget in sample["b"] if budget[6] >= 0]
     if sample["p"]:
         yield from _metadata(process, _PATH, "thread_name", "whole test, by its critical path")
         yield from _parts(process, _PATH, sample["o"], sample["p"])
-        for budget in drawn:
-            if texts[budget[0]] in ON_TESTS:
-                yield _limit(process, _PATH, sample["o"] + budget[6], budget, texts)
+        yield from _limits(process, _PATH, sample, 0, texts)
     ends: list[int] = []
     for place, call in enumerate(sample["c"], 1):
         start, over = call[2], call[2] + (call[6] or 0)
@@ -66,9 +63,7 @@ def _sample(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dic
         title = f"call {place} · {texts[call[0]]}"
         yield _event("X", process, thread, title, ts=start, dur=over - start, cat="call", args=facts)
         yield from _parts(process, thread, start, call[10])
-        for budget in drawn:
-            if texts[budget[0]].partition(" ")[0] in ON_CALLS and budget[5] in (0, place):
-                yield _limit(process, thread, start + budget[6], budget, texts)
+        yield from _limits(process, thread, sample, place, texts)
     yield from _others(process, sample, texts)
 
 
@@ -79,13 +74,13 @@ def _others(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dic
         thread += 1
         yield from _metadata(process, thread, "thread_name", f"set-up call {place} · {texts[call[0]]}")
         yield from _parts(process, thread, call[2], call[10])
-    for place, (first, last) in enumerate(sample.get("w", ()), 1):
+    for place, (since, first, last) in enumerate(sample.get("w", ()), 1):
         thread += 1
         yield from _metadata(process, thread, "thread_name", f"watched output {place}")
         if last is not None:
-            yield _event("X", process, thread, f"watched output {place}", ts=0, dur=last, cat="watched")
+            yield _event("X", process, thread, f"watched output {place}", ts=since, dur=last, cat="watched")
         if first is not None:
-            yield _event("i", process, thread, "first text", ts=first, s="t", cat="watched")
+            yield _event("i", process, thread, "first text", ts=since + first, s="t", cat="watched")
 
 
 def _parts(process: int, thread: int, since: int, segments: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -95,10 +90,15 @@ def _parts(process: int, thread: int, since: int, segments: Sequence[int]) -> It
         start = until
 
 
-def _limit(process: int, thread: int, at: int, budget: Sequence[Any], texts: Sequence[str]) -> dict[str, Any]:
-    name, limit, measured, verdict, origin = (texts[place] for place in budget[:5])
-    facts = {"measured": measured, "verdict": verdict, "set by": origin}
-    return _event("i", process, thread, f"{name} {limit}", ts=at, s="t", cat="budget", args=facts)
+def _limits(process: int, thread: int, sample: Payload, bar: int, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield an instant for each limit on a bar, at its place, or where the bar begins if it has none."""
+    start = sample["o"] if bar == 0 else sample["c"][bar - 1][2]
+    for limited, number, _, at, *_ in sample.get("l", ()):
+        if limited == bar:
+            name, limit, measured, verdict, origin = (texts[place] for place in sample["b"][number])
+            facts = {"measured": measured, "verdict": verdict, "set by": origin}
+            when = start if at < 0 else at
+            yield _event("i", process, thread, f"{name} {limit}", ts=when, s="t", cat="budget", args=facts)
 
 
 def _metadata(process: int, thread: int, kind: str, name: str) -> Iterator[dict[str, Any]]:

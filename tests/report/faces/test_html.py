@@ -103,7 +103,7 @@ def test_a_budget_is_a_line_on_what_it_limits_and_the_part_over_it_is_marked() -
 
     assert [line["x1"] for line in page.all("line", "m")] == ["25%"]
     assert [(over["x"], over["width"]) for over in page.all("rect", "o") if "x" in over] == [("25%", "25%")]
-    assert "ttft +1.000s" in page.texts_in("text")
+    assert "ttft 1.000s, +1.000s" in page.texts_in("text")
 
 
 def test_the_limit_of_elapsed_is_a_line_on_the_whole_test() -> None:
@@ -116,6 +116,7 @@ def test_the_limit_of_elapsed_is_a_line_on_the_whole_test() -> None:
         "text": "",
         "path": [{"call": 1, "start": 0.0, "end": 2.0}, {"call": 2, "start": 2.0, "end": 4.0}],
         "path_segments": [["answering", 0, 4.0]],
+        "gaps": [None, None],
     }
 
     page = drawn(*calls, limits={"elapsed": "3s"}, breakdown=whole)

@@ -2,7 +2,6 @@
 (() => {
 // The same drawings as drawing.py makes, letter for letter: for readers without scripts that one draws failing tests.
 const D = JSON.parse(document.getElementById("data").textContent), T = D.t;
-const ON_CALLS = ["ttfb", "ttft", "ttfa", "total"], ON_TESTS = ["elapsed", "first_token"];
 const BAR = 12, LANE = 34, LIMIT = 12, MOST_TICKS = 6;
 const HEADS = ["call", "model", "made at", "sent", "TTFB", "TTFT", "TTFA", "total", "prompt", "output", "ended"];
 const MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"};
@@ -19,7 +18,7 @@ const box = (start, until, end) => {
   const first = hundredths(start, end);
   return [first / 100, (hundredths(until, end) - first) / 100];
 };
-const anchor = (at, end) => at * 10 > end * 8 ? ' text-anchor="end"' : "";
+const END = ' text-anchor="end"', anchor = (at, end) => at * 10 > end * 8 ? END : "";
 function ticksOf(end) {
   let step = 1, place = 0;
   while (end > step * MOST_TICKS) {
@@ -28,8 +27,11 @@ function ticksOf(end) {
   }
   return Array.from({length: Math.floor(end / step) + 1}, (_, count) => count * step);
 }
-function lane(shapes, y, end, label, since, segments, limits, measured) {
-  shapes.push(`<text x="0" y="${y + 11}">${escape(label)}</text>`);
+function lane(shapes, y, end, label, since, segments, limits = []) {
+  const told = [escape(label)];
+  for (const [text, at, isOver] of limits) if (at < 0)
+    told.push(isOver ? `<tspan class="ot">${escape(T[text])}</tspan>` : escape(T[text]));
+  shapes.push(`<text x="0" y="${y + 11}">${told.join(" · ")}</text>`);
   for (let place = 0, start = 0; place < segments.length; place += 2) {
     const part = segments[place], until = segments[place + 1];
     const [x, width] = box(since + start, since + until, end), name = D.p[part];
@@ -39,22 +41,18 @@ function lane(shapes, y, end, label, since, segments, limits, measured) {
     start = until;
   }
   let below = y + LANE;
-  const over = [];
-  for (const [name, limit] of limits) {
-    if (measured[name] > limit) {
-      const [x, width] = box(since + limit, since + measured[name], end);
+  for (const [text, at, isOver, ...spans] of limits) {
+    for (let place = 0; place < spans.length; place += 2) {
+      const [x, width] = box(spans[place], spans[place + 1], end);
       shapes.push(`<rect class="o" x="${x}%" width="${width}%" y="${y + 15}" height="${BAR}"/>`);
-      over.push(`${name} +${span(measured[name] - limit)}`);
     }
-    const at = since + limit;
-    if (at <= end) {
+    if (at >= 0 && at <= end) {
       const x = percent(at, end);
       shapes.push(`<line class="m" x1="${x}%" x2="${x}%" y1="${y + 12}" y2="${below - 3}"/>` +
-        `<text class="t" x="${x}%" y="${below + 6}"${anchor(at, end)}>${name} ${span(limit)}</text>`);
+        `<text class="${isOver ? "ot" : "t"}" x="${x}%" y="${below + 6}"${at * 2 > end ? END : ""}>${escape(T[text])}</text>`);
       below += LIMIT;
     }
   }
-  if (over.length) shapes.push(`<text class="ot" x="100%" y="${y + 11}" text-anchor="end">${over.join(", ")}</text>`);
   return below;
 }
 function overlap(shapes, y, end, calls) {
@@ -75,29 +73,23 @@ function overlap(shapes, y, end, calls) {
 }
 function waterfall(sample) {
   const end = Math.max(sample.e, 1), shapes = [], path = sample.q || [];
-  const drawn = sample.b.filter(budget => budget[6] >= 0).map(budget => [...budget, T[budget[0]].split(" ")[0]]);
+  const limits = bar => (sample.l || []).filter(limit => limit[0] === bar).map(limit => limit.slice(2));
   let y = 18;
-  if (sample.p.length) {
-    const limits = drawn.filter(budget => ON_TESTS.includes(budget[7])).map(budget => [budget[7], budget[6]]);
-    y = lane(shapes, y, end, "whole test, by its critical path", sample.o, sample.p, limits, {elapsed: sample.p.at(-1)});
-  }
+  if (sample.p.length) y = lane(shapes, y, end, "whole test, by its critical path", sample.o, sample.p, limits(0));
   (sample.u || []).forEach((call, place) => {
-    y = lane(shapes, y, end, `set-up call ${place + 1} · ${T[call[0]]}`, call[2], call[10], [], {});
+    y = lane(shapes, y, end, `set-up call ${place + 1} · ${T[call[0]]}`, call[2], call[10]);
   });
   sample.c.forEach((call, index) => {
-    const place = index + 1, measured = {};
-    const limits = drawn.filter(budget => ON_CALLS.includes(budget[7]) && (budget[5] === 0 || budget[5] === place));
-    ON_CALLS.forEach((name, column) => { if (call[3 + column] !== null) measured[name] = call[3 + column]; });
+    const place = index + 1;
     for (let start = 0; start < path.length; start += 3) if (path[start] === place) {
       const [x, width] = box(sample.o + path[start + 1], sample.o + path[start + 2], end);
       shapes.push(`<rect class="cp" x="${x}%" width="${width}%" y="${y + 28}" height="2"/>`);
     }
-    y = lane(shapes, y, end, `call ${place} · ${T[call[0]]}`, call[2], call[10],
-      limits.map(budget => [budget[7], budget[6]]), measured);
+    y = lane(shapes, y, end, `call ${place} · ${T[call[0]]}`, call[2], call[10], limits(place));
   });
-  (sample.w || []).forEach(([first, last], place) => {
+  (sample.w || []).forEach(([since, first, last], place) => {
     const segments = [3, first || last || 0, ...(first !== null && last !== null ? [5, last] : [])];
-    y = lane(shapes, y, end, `watched output ${place + 1}`, 0, segments, [], {});
+    y = lane(shapes, y, end, `watched output ${place + 1}`, since, segments);
   });
   y = overlap(shapes, y, end, sample.c);
   const ticks = ticksOf(end).map(at => {
@@ -114,13 +106,13 @@ const table = (heads, rows) => '<div class="scroll"><table class="small"><thead>
 function detail(sample) {
   const shown = [];
   if (sample.f) shown.push(`<pre>${escape(T[sample.f])}</pre>`);
-  else if (["failed", "error"].includes(T[sample.x || 0]))
-    shown.push("<p>The test failed by itself: pytest's own output has its traceback.</p>");
+  else if (["failed", "error"].includes(T[sample.x || 0])) shown.push("<p>The test failed by itself" + (sample.r ?
+    `:</p><pre>${escape(T[sample.r])}</pre>` : ": pytest's own output has its traceback.</p>"));
   if (sample.c.length || sample.u) shown.push(waterfall(sample));
   if (sample.g) shown.push('<h3>Findings</h3><ul class="findings">' + sample.g.map(lines =>
     "<li>" + lines.map(line => `<p>${escape(T[line])}</p>`).join("") + "</li>").join("") + "</ul>");
   if (sample.b.length) shown.push(table(["budget", "limit", "measured", "verdict", "set by"],
-    sample.b.map(budget => budget.slice(0, 5).map(place => escape(T[place])))));
+    sample.b.map(budget => budget.map(place => escape(T[place])))));
   if (sample.c.length) shown.push(table(HEADS, sample.c.map((call, place) => [String(place + 1), escape(T[call[0]]),
     escape(T[call[1]]), ...call.slice(2, 7).map(at => at === null ? "" : span(at)),
     ...call.slice(7, 9).map(count => count === null ? "" : String(count)), escape(T[call[9]])])));

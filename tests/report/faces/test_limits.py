@@ -1,0 +1,74 @@
+"""Where limits stand on a drawing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_claude_latency.report.faces.limits import limits_of
+from pytest_claude_latency.report.faces.payload import Texts
+
+CALL = {"sent": 1.0, "ttft": 0.4, "total": 2.0, "longest_gap": 0.5, "longest_gap_span": [0.6, 1.1], "output_tokens": 9}
+SEGMENTS = [["thinking", 0.0, 1.0], ["application", 1.0, 1.5], ["thinking", 1.5, 3.0], ["thinking", 3.0, 3.5]]
+
+
+def drawn(metric: str, limit: float, measured: float | None = None, **more: Any) -> list[tuple[Any, ...]]:
+    """Each limit: its bar, its text, where it is, whether it is broken, and what is over it."""
+    budget = {"metric": metric, "statistic": None, "limit": limit, "measured": measured, "call": 1, **more}
+    texts = Texts()
+    test = {
+        "elapsed": 3.5,
+        "origin": 0.25,
+        "began": 0.1,
+        "path_segments": SEGMENTS,
+        "calls": [CALL, {**CALL, "sent": 2.0, "ttft": 0.2}, {**CALL, "given_up": True}],
+        "budgets": [budget],
+    }
+    found = limits_of(test, texts.place)
+    return [(bar, texts.all()[text], at, bool(over), *spans) for bar, _, text, at, over, *spans in found]
+
+
+def test_a_moment_is_limited_on_each_call_that_is_judged() -> None:
+    assert drawn("ttft", 0.3) == [
+        (1, "ttft 300ms, +100ms", 1_300_000, True, 1_300_000, 1_400_000),
+        (2, "ttft 300ms", 2_300_000, False),
+    ]
+
+
+def test_a_limit_on_some_calls_stands_on_the_one_that_decided() -> None:
+    assert [bar for bar, *_ in drawn("ttft", 0.3, selector={"call": 2}, call=2)] == [2]
+
+
+def test_the_longest_gap_is_limited_where_it_should_have_ended() -> None:
+    (first, _) = drawn("longest_gap", 0.2)
+
+    assert first == (1, "longest_gap 200ms, +300ms", 1_800_000, True, 1_800_000, 2_100_000)
+
+
+def test_a_part_is_limited_where_it_has_used_up_its_time() -> None:
+    assert drawn("thinking", 2.0, 3.0) == [
+        (0, "thinking 2.000s, +1.000s", 2_750_000, True, 2_750_000, 3_250_000, 3_250_000, 3_750_000)
+    ]
+    assert drawn("thinking", 5.0, 3.0) == [(0, "thinking at most 5.000s", -1, False)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "measured", "text"),
+    [
+        ("output_tokens", 8, 9, "output_tokens 9, at most 8"),
+        ("output_tokens", 10, 9, "output_tokens at most 10"),
+        ("calls", 2, 3, "calls 3, at most 2"),
+    ],
+)
+def test_a_count_stands_in_the_label(metric: str, limit: float, measured: float, text: str) -> None:
+    assert drawn(metric, limit, measured)[0][1:4] == (text, -1, measured > limit)
+
+
+def test_the_first_token_counts_from_the_start_of_the_body() -> None:
+    assert drawn("first_token", 0.5, 0.9) == [(0, "first_token 500ms, +400ms", 600_000, True, 600_000, 1_000_000)]
+    assert drawn("first_token", 0.5, None) == [(0, "first_token 500ms", 600_000, False)]
+
+
+def test_a_percentile_is_not_drawn_on_one_sample() -> None:
+    assert drawn("ttft", 0.3, statistic="p95") == []
