@@ -147,7 +147,16 @@ class Comparison:
             "samples_after": len(self.after),
             "needs": self.needs,
             "notes": list(self.notes),
+            **self._readings(),
         } | ({} if self.evidence is None else self.evidence.as_json())
+
+    def _readings(self) -> dict[str, Any]:
+        """Return all readings of both sides, where they say more than those that stand for them."""
+        if max(len(self.before), len(self.after)) < 2:
+            return {}
+        metric = METRICS[self.metric]
+        sides = (("readings_before", self.before), ("readings_after", self.after))
+        return {name: [json_number(metric, value) for value in values] for name, values in sides}
 
 
 def _factor(before: float, after: float) -> float:

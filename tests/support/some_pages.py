@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.metrics.watched import Watched
@@ -15,6 +15,13 @@ from tests.support.some_results import report_of, some_finding, some_result
 
 SECOND = 1_000_000_000
 LATE = "tests/test_triage.py::test_a_label_comes_soon"
+LIMITS: Final[dict[str, Any]] = {
+    "ttft": "450ms",
+    "longest_gap": "200ms",
+    "output_tokens": 90,
+    "elapsed": "3.5s",
+    "calls": 5,  # the only one that it keeps
+}
 SAMPLED = "tests/test_triage.py::test_samples"
 
 
@@ -66,8 +73,11 @@ def some_test(nodeid: str, calls: int = 3, limits: dict[str, Any] | None = None,
     return some_result(nodeid, made, limits or {"ttft": "2s"}, **{**known, **facts})
 
 
-def report_with_everything(tests: int = 12, calls: int = 3) -> dict[str, Any]:
-    """The data of a report with a broken test, samples, a baseline, a fault, simulation, what-ifs and variants."""
+def report_with_everything(tests: int = 12, calls: int = 3, limits: dict[str, Any] = LIMITS) -> dict[str, Any]:
+    """The data of a report with a broken test, samples, a baseline, a fault, simulation, what-ifs and variants.
+
+    `limits` are those of the test that breaks some.
+    """
     fault: dict[str, Any] = {"fault": "overloaded", "written": SAMPLED, "injected": 1}
     simulation = Simulation(worlds=1000, seed=1, spreads={"elapsed": {"p50": 2.4e9, "p95": 3.1e9, "p99": 4.0e9}})
     answers = (WouldBe(question="call 1 in no time", elapsed=SECOND, first_token=SECOND // 2, ending="passed"),)
@@ -75,7 +85,7 @@ def report_with_everything(tests: int = 12, calls: int = 3) -> dict[str, Any]:
     results = [
         some_test(
             LATE,
-            limits={"ttft": "450ms", "longest_gap": "200ms", "output_tokens": 90, "elapsed": "3.5s", "calls": 5},
+            limits=limits,
             findings=(some_finding(fact="call 2 of 3 waited 512ms for its first token", made_at=("app/llm.py:51",)),),
             watched=(Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9, start=0.5),),
             simulation=simulation,
@@ -91,12 +101,19 @@ def report_with_everything(tests: int = 12, calls: int = 3) -> dict[str, Any]:
         some_test(f"{SAMPLED}[overloaded]", 1, **fault),
         *(some_test(f"tests/test_triage.py::test_label[{number}]", calls) for number in range(tests)),
     ]
-    baseline = RunVerdict(
-        nodeid=SAMPLED,
-        about="elapsed against main",
-        kind="comparison",
-        verdict="regression",
-        headline="elapsed slowed from 2.200s to 2.500s",
-        facts={"kind": "comparison", "baseline": "main", "metric": "elapsed", "before": 2.2, "after": 2.5},
-    )
-    return report_of(*results, verdicts=(baseline,))
+    before = {"elapsed": [1.8 + number * 0.1 for number in range(9)], "ttft": [0.35] * 9, "total": [2.2] * 9}
+    before["output_tokens"] = [90.0] * 9
+    now = {"elapsed": 2.5, "ttft": 0.412, "total": 2.2, "output_tokens": 96}
+    baselines = [
+        RunVerdict(
+            nodeid=SAMPLED,
+            about=f"{metric} against main",
+            kind="comparison",
+            verdict="unchanged" if metric == "total" else "regression",
+            headline=f"{metric} against main",
+            facts={"kind": "comparison", "baseline": "main", "metric": metric, "before": old[4], "after": now[metric]}
+            | {"readings_before": old, "readings_after": [now[metric]] * 9},
+        )
+        for metric, old in before.items()
+    ]
+    return report_of(*results, verdicts=tuple(baselines))

@@ -18,6 +18,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_claude_latency import duration
+from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report.faces import strips
@@ -42,7 +43,7 @@ _GOOD: Final = frozenset({"kept", "unchanged", "improvement", "passed"})
 def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     """Return the page of a report's data."""
     summary, payload = report["summary"], payload_of(report, report["summary"]["rows"])
-    rows = list(_rows(summary, payload))
+    rows, compared = list(_rows(summary, payload)), _comparisons(report)
     failing = summary["failing"]
     styles, script = _file("drawing.css") + _file("page.css"), _file("page.js")
     shown = sorted({part for row in payload["r"] for sample in row["s"] for part in _parts_in(sample)})
@@ -67,7 +68,10 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
         columns=[("verdict", "l"), ("test", "l"), *((name, "") for name in _COLUMNS)],
         undrawn=_UNDRAWN.format(number=failing - _MOST_DRAWN) if failing > _MOST_DRAWN else "",
         spreads=[
-            {"nodeid": printable(row["nodeid"]), "drawing": _markup(strips.samples(row, report["verdicts"]))}
+            {
+                "nodeid": printable(row["nodeid"]),
+                "drawing": _markup(strips.samples(row, compared.get(row["nodeid"], []))),
+            }
             for row in summary["rows"]
             if row.get("spreads")
         ],
@@ -181,7 +185,7 @@ def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, 
         faults.append([test["written"], test["fault"], str(test["injected"]), took, by_test[nodeid]["verdict"]])
     named: list[tuple[str, list[tuple[str, Any]], Sequence[str]]] = [
         ("Over all samples", [], summary["percentiles"]),
-        ("Against the baseline", [], summary["comparisons"]),
+        ("Against the baseline", list(_against_baseline(report)), summary["comparisons"]),
         (
             "Faults",
             [("", _table(("test", "fault", "injected", "elapsed", "verdict"), faults))] if faults else [],
@@ -202,6 +206,34 @@ def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, 
         ("Notes", [], summary["notes"]),
     ]
     yield from ((title, tables, lines) for title, tables, lines in named if tables or lines)
+
+
+def _comparisons(report: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return what was compared with a baseline, by test."""
+    compared: dict[str, list[Mapping[str, Any]]] = {}
+    for verdict in report["verdicts"]:
+        if verdict.get("kind") == "comparison" and "metric" in verdict:
+            compared.setdefault(verdict["nodeid"], []).append(verdict)
+    return compared
+
+
+def _against_baseline(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each test that changed, with every metric that the baseline has of it, as a drawing and as a table."""
+    changed = {
+        nodeid: found
+        for nodeid, found in _comparisons(report).items()
+        if any(verdict["verdict"] != "unchanged" for verdict in found)
+    }
+    for nodeid, found in list(changed.items())[:_MOST_DRAWN]:
+        yield nodeid, _markup(strips.baseline(found))
+        rows = []
+        for verdict in found:
+            metric = METRICS[verdict["metric"]]
+            scale = duration.SECOND if metric.kind == "duration" else 1
+            sides = [verdict.get(side) for side in ("before", "after")]
+            shown = ["never" if at is None else show(metric, round(at * scale) if scale > 1 else at) for at in sides]
+            rows.append([metric.name, *shown, verdict["verdict"]])
+        yield "", _table(("metric", "baseline", "now", "verdict"), rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.faces.drawing import percent, span, tick, ticks_of
 from pytest_claude_latency.report.faces.payload import microseconds
 
 
-def samples(row: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]]) -> str:
+def samples(row: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> str:
     """Return a strip for each duration: its samples as dots, percentiles with intervals, limits, and the baseline."""
-    drawn = []
-    for spread in row["spreads"]:
-        before = [
-            verdict["before"]
-            for verdict in verdicts
-            if verdict["kind"] == "comparison"
-            and verdict["nodeid"] == row["nodeid"]
-            and verdict.get("metric") == spread["metric"]
-            and verdict.get("before") is not None
-        ]
-        drawn.append(_samples_of_one(spread, before))
-    return "".join(drawn)
+    by_metric = {found["metric"]: found for found in comparisons}
+    return "".join(_samples_of_one(spread, by_metric.get(spread["metric"], {})) for spread in row["spreads"])
 
 
-def _samples_of_one(spread: Mapping[str, Any], before: Sequence[float]) -> str:
+def _samples_of_one(spread: Mapping[str, Any], compared: Mapping[str, Any]) -> str:
+    before = _came(compared, "before")
     every = [*spread["readings"], *before, *(limit["limit"] for limit in spread["limits"])]
     axis = _Axis(max(every))
-    shapes = [f'<circle class="d" cx="{axis.place(at)}%" cy="26" r="4"/>' for at in spread["readings"]]
+    shapes = _dots(axis, spread["readings"], 26, "d")
     texts = [f"{spread['metric']}: {number_of(len(spread['readings']), 'sample')}"]
     y = 46
     for found in spread["percentiles"]:
@@ -49,16 +41,42 @@ def _samples_of_one(spread: Mapping[str, Any], before: Sequence[float]) -> str:
         x, name = axis.place(limit["limit"]), limit["statistic"] or "every sample"
         texts.append(f"{name} at most {_show(limit['limit'])}")
         shapes.append(f'<line class="m" x1="{x}%" x2="{x}%" y1="16" y2="36"><title>{texts[-1]}</title></line>')
-    for at in before:
-        x = axis.place(at)
-        texts.append(f"baseline {_show(at)}")
-        shapes += [
-            f'<line class="was" x1="{x}%" x2="{x}%" y1="14" y2="38"/>',
-            f'<text class="t" x="{x}%" dx="4" y="38">baseline</text>',
-        ]
+    if before:
+        texts.append(
+            f"baseline {_show(compared['before'])}" if compared["before"] is not None else "baseline never came"
+        )
+        shapes += [*_dots(axis, before, y, "n"), f'<text class="t" x="0" y="{y + 4}">baseline</text>']
+        y += 14
     if spread["never"]:
         texts.append(f"{spread['never']} never came")
     return axis.svg(", ".join(texts), y - 6, shapes)
+
+
+def baseline(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """Return for each duration of a test what the baseline measured above what is measured now."""
+    drawn = [
+        (found["metric"], _came(found, "before"), _came(found, "after"))
+        for found in comparisons
+        if METRICS[found["metric"]].kind == "duration"
+    ]
+    every = [at for _, before, after in drawn for at in (*before, *after)]
+    if not every:
+        return ""
+    axis, shapes, y = _Axis(max(every)), [], 26
+    for metric, before, after in drawn:
+        shapes.append(f'<text x="0" y="{y + 9}">{metric}</text>')
+        shapes += [*_dots(axis, before, y, "n"), *_dots(axis, after, y + 12, "d")]
+        y += 32
+    return axis.svg("the baseline as empty dots, this run below it as full ones", y - 10, shapes)
+
+
+def _came(found: Mapping[str, Any], side: str) -> list[float]:
+    """Return the readings of one side of a comparison, without those that never came."""
+    return [at for at in found.get(f"readings_{side}", [found.get(side)]) if at is not None]
+
+
+def _dots(axis: _Axis, readings: Iterable[float], y: int, kind: str) -> list[str]:
+    return [f'<circle class="{kind}" cx="{axis.place(at)}%" cy="{y}" r="4"/>' for at in readings]
 
 
 def simulation(found: Mapping[str, Any]) -> str:

@@ -150,7 +150,9 @@ def test_samples_are_dots_with_percentiles_intervals_limit_and_baseline() -> Non
         r"every sample at most 4.000s, baseline 2.200s$",
         strips[2]["aria-label"] or "",
     )
-    assert len(page.all("circle", "d")) == 3 * 9 + 2
+    # in the strips, again beside the baseline, and one for each variant
+    assert len(page.all("circle", "d")) == 3 * 9 + 3 * 9 + 2
+    assert len(page.all("circle", "n")) == 3 * 9 + 3 * 9
 
 
 def test_each_kind_of_fact_has_its_section() -> None:
