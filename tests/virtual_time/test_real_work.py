@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -390,3 +391,36 @@ def test_what_the_kernel_has_yet_to_send_comes_from_outside() -> None:
 
         assert before is open_files.Use.INSIDE
         assert open_files.use(receiver.fileno()) is open_files.Use.OUTSIDE
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on POSIX only")
+def test_a_worker_process_that_dies_in_a_job_ends_the_wait_for_it_as_it_does_without_the_plugin() -> None:
+    program = textwrap.dedent("""
+        import multiprocessing, os, time
+        from concurrent.futures import ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
+        from pytest_claude_latency import virtual_time
+        from pytest_claude_latency.virtual_time.clock import VirtualClock
+        virtual_time.install()
+        context = multiprocessing.get_context("fork")
+        world = virtual_time.World(VirtualClock(), name="test_it")
+        world.enter()
+        with ProcessPoolExecutor(2, mp_context=context) as executor:
+            try:
+                executor.submit(os._exit, 3).result(60)
+            except BrokenProcessPool:
+                print("broken", world.clock.now())
+        began = world.clock.now()
+        with context.Pool(1) as pool:
+            try:
+                pool.apply_async(os._exit, (3,)).get(0.5)  # nobody tells a pool that a job is lost
+            except multiprocessing.TimeoutError:
+                print("lost", round((world.clock.now() - began) / 10**9, 1))
+            print("replaced", pool.apply_async(abs, (-2,)).get(60))
+    """)
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.stdout.splitlines() == ["broken 0", "lost 0.5", "replaced 2"], done.stderr
