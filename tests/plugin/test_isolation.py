@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -63,6 +65,14 @@ def test_next():
     time.sleep(0.01)
     assert time.monotonic() - time.monotonic.machine() == pytest.approx(ahead, abs=0.5)
 """
+
+
+@pytest.fixture(autouse=True)
+def _can_be_interrupted() -> Iterator[None]:
+    """Give SIGINT Python's handler. What a shell runs in the background inherits that the signal is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _state() -> dict[str, Any]:
