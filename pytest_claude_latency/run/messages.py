@@ -24,7 +24,7 @@ ON_GIVEN = (
 )
 NO_KEY = (
     "a client had no API key to call the API with\n"
-    "  do        set ANTHROPIC_API_KEY or pass api_key=; a replay of what is recorded needs none\n"
+    "  do        set ANTHROPIC_API_KEY or pass api_key=; a replay needs none\n"
     f"  no key?   {WITHOUT_KEY}"
 )
 NOT_MEASURED = (
