@@ -139,7 +139,9 @@ def _announcement(to_send: Sequence[Any], recordings: int) -> list[str]:
     if to_send:
         lines[0] += f"; as recorded {cost_text(tokens, *cost_of(recorded))}"
         lines.append(ages_of(ages[0], ages[len(ages) // 2], ages[-1]))
-    addresses = dict.fromkeys(conceal_url(plan.request.url.partition("?")[0]) for plan in to_send)
+    # of a call that lacks its key only the recorded address is known, and that is not where it would go
+    known = [plan.request.url for plan in to_send if plan.obstacle is None]
+    addresses = dict.fromkeys(conceal_url(url.partition("?")[0]) for url in known)
     return lines + [f"to {address}" for address in addresses]
 
 

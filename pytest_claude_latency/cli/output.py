@@ -6,7 +6,9 @@ Documents (Markdown, JSON) are made printable by the functions that write them.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from difflib import get_close_matches
 from typing import NoReturn
 
 from pytest_claude_latency.printable import printable
@@ -22,5 +24,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors quote an argument with escapes: it may be the name of a file from anywhere."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and end the command."""
-        super().error(printable(message))
+        """Print the usage and the message, and end the command. A word that is nearly an accepted one is told."""
+        wrong, _, accepted = message.partition(" (choose from ")
+        typed = wrong.rpartition("invalid choice: ")[2].strip("'")
+        near = get_close_matches(typed, re.findall(r"[\w-]+", accepted), 1)
+        super().error(printable(f"{message}; did you mean {near[0]}?" if near else message))

@@ -317,3 +317,15 @@ def test_the_command_tells_its_version(capsys: pytest.CaptureFixture[str]) -> No
 
     assert left.value.code == 0
     assert re.fullmatch(r"claude-latency \d+\.\d+.*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("drfit", "drift"), ("sugest", "suggest"), ("compare --format=mardown a b", "markdown")]
+)
+def test_a_word_that_is_nearly_an_accepted_one_is_told(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(typed.split())
+
+    assert f"; did you mean {meant}?\n" in capsys.readouterr().err

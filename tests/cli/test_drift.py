@@ -101,6 +101,8 @@ def test_a_dry_run_needs_no_key_and_sends_nothing(
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("2 recordings, 1 call to send; as recorded 31 tokens of prompts, 96 of answers")
+    # the recorded address is not where the key would go
+    assert not any(line.startswith("to ") for line in lines)
     assert lines[-2:] == [
         "not sent: there is no key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)",
         "not sent: its recorded request holds [redacted]",
