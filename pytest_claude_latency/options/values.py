@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_SEQUENTIAL = 10_000
 """How many samples `auto:N` may ask for: what makes its verdicts sure takes seconds to compute for more."""
 NOT_UNDERSTOOD = "{value!r} is not understood; accepted: {accepted}"
-NEEDS_OTEL = "needs the extra otel: pip install 'pytest-claude-latency[otel]'"
+NEEDS_OTEL = "needs: pip install 'pytest-claude-latency[otel]'"
 NO_PATTERN = "{value!r} is not a regular expression: {error}"
 NEVER_RECORDED = (
     "{value!r} is never recorded; accepted: names of headers that hold no credential, cookie, organization or "

@@ -272,4 +272,4 @@ def test_without_the_extra_the_option_says_what_to_install(suite: Suite, monkeyp
     result = suite.replay("--latency-otel")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--latency-otel: needs the extra otel: pip install 'pytest-claude-latency[[]otel]'"])
+    result.stderr.fnmatch_lines(["ERROR: --latency-otel: needs: pip install 'pytest-claude-latency[[]otel]'"])
