@@ -135,6 +135,7 @@ for name, module in sys.modules.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["early", "late"])
 @pytest.mark.parametrize(
     ("library", "module", "owner", "name"),

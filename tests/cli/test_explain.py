@@ -238,7 +238,9 @@ def test_a_document_for_agents_fits_their_context_whatever_names_tests_have(form
 
 
 @pytest.mark.parametrize("form", ["markdown", "json"])
-@pytest.mark.parametrize("letter", ["x", "慢", "🐢"])
+@pytest.mark.parametrize(
+    "letter", ["x", pytest.param("慢", marks=pytest.mark.slow), pytest.param("🐢", marks=pytest.mark.slow)]
+)
 def test_a_document_for_agents_fits_whatever_was_found(form: str, letter: str, capsys: Capture) -> None:
     finding = {
         "rule": "retries",
