@@ -28,7 +28,7 @@ from pytest_claude_latency.http.library import HTTPLibrary
 CHUNKS = 200
 STREAMS = 10
 ROUNDS = 40
-TARGET = 1.10
+TARGET = 1.05
 
 BODY = frames(CHUNKS)
 

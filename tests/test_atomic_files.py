@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import json
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -134,6 +133,7 @@ def test_without_links_between_files_a_set_is_replaced_all_the_same(
 @contextmanager
 def _a_full_disk() -> Iterator[None]:
     """No file may grow beyond 1000 bytes: writing really fails, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limits")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
