@@ -40,14 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int | None:
-    """Let `-n auto` start one worker more than there are processors: a test that records waits for its server."""
-    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
-        return None
-    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
 def pytest_collection_finish() -> None:
     """Let no collection of garbage look at what is loaded by now: it stays, and is most of what there is."""
     gc.freeze()
