@@ -139,7 +139,7 @@ _REQUIRED: Final[dict[str, tuple[str, _Modules]]] = {
     "aiohttp": ("aiohttp 3.10 to 3.14", _AIOHTTP),
     "urllib3": ("urllib3 1.26 to 2.8", _URLLIB3),
     "botocore": ("botocore 1.34 to 1.44", _BOTOCORE),
-    "aiobotocore": ("aiobotocore 3.10", _AIOBOTOCORE),
+    "aiobotocore": ("aiobotocore 2.25 to 3.10", _AIOBOTOCORE),
 }
 """For each package, or part of one: the versions that were tried, and the names by module."""
 
