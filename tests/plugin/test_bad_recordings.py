@@ -46,7 +46,7 @@ INVALID: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
     "not UTF-8": (lambda data: data + b"\xff\n", "it is not UTF-8", ", line *"),
     "with a misspelt key": (
         lambda data: data.replace(b'"chunk"', b'"chnuk"', 1),
-        "it is not a line of a recording: expected *",
+        "it is not a line of a recording: expected*",
         ", line 5",
     ),
 }

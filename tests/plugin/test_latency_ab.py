@@ -305,7 +305,7 @@ def test_the_cost_is_announced_before_the_run(quick: Suite) -> None:
     result = compare(quick, "--collect-only", samples=5)
 
     result.stdout.fnmatch_lines(
-        ["*mode live, 5 samples of 1 test: 15 calls, by the recordings, 10 of", "  them for --latency-ab"]
+        ["*mode live, 5 samples of 1 test: 15 calls, by the recordings, 10", "  of them for --latency-ab"]
     )
 
 
