@@ -103,16 +103,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         session = config.stash[SESSION]
         sampling.settle(items, session.settings)
         config.stash[markers.OWNERS] = markers.owners(selection.mark(items))
-        if session.settings.mode.records:
-            markers.let_owners_go_first(items)
 
 
+# Tryfirst: a worker of xdist tells the order of its items in this hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Watch the higher-scoped fixtures that the selected latency tests request."""
+    """Watch the higher-scoped fixtures that the selected latency tests request, and order what is recorded."""
     selected = [item for item in session.items if selection.is_marked(item)]
     if selected:
+        from pytest_claude_latency.collection import markers, sampling
         from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures
 
+        if session.config.stash[SESSION].settings.mode.records:
+            # only now: plugins that shuffle or order tests have done so
+            markers.let_owners_go_first(session.items)
+            sampling.let_faults_follow(session.items)
         session.config.stash[SCOPED] = ScopedFixtures(session.config.stash[SESSION], selected)
 
 

@@ -74,6 +74,17 @@ def settle(items: list[pytest.Item], settings: Settings) -> None:
     items[:] = settled
 
 
+def let_faults_follow(items: list[pytest.Item]) -> None:
+    """Move each fault that stands before its test behind the last sample of it: it replays what they record."""
+    last = {identity_of(item).nodeid: place for place, item in enumerate(items) if identity_of(item).is_fair}
+
+    def place_of_item(numbered: tuple[int, pytest.Item]) -> tuple[int, bool]:
+        place, identity = numbered[0], identity_of(numbered[1])
+        return (place, False) if identity.fault is None else (max(place, last.get(identity.written, place)), True)
+
+    items[:] = [item for _, item in sorted(enumerate(items), key=place_of_item)]
+
+
 def _stands_for_all_samples(item: pytest.Item) -> bool:
     """Return whether an item stands for all samples of a latency test, or of a variant of one."""
     # Items are cloned by names of pytest's own. A version without them makes each test error when it is set up.

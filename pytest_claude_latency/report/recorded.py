@@ -46,7 +46,8 @@ def write(
     reporter.write_sep("=", "claude latency: recordings")
     rows = []
     for nodeid, samples in written.items():
-        calls = sum(len(sample.calls) + len(sample.setup_calls) for sample in samples)
+        # what a fault or the recording of the fair run answered is in no recording of the fault's own
+        calls = sum(len(sample.calls) + len(sample.setup_calls) - sample.replayed_calls for sample in samples)
         seconds = sum(sample.elapsed or 0.0 for sample in samples)
         rows.append(_row(nodeid, len(samples), calls, seconds, sum(sample.recorded_bytes or 0 for sample in samples)))
     rows += [_row(name, 1, *facts) for name, facts in fixtures.items()]

@@ -39,6 +39,8 @@ class TestResult(Measured):
     """What happened to its calls, as its node id has it; empty if nothing did."""
     injected: int = 0
     """How many of its attempts the fault answered, and no API."""
+    replayed_calls: int = 0
+    """How many of its calls a recording or a fault answered, all attempts of them, and no API."""
     fault_option: str = ""
     """The same as `--latency-fault` has it; empty where a marker declares it."""
     written: str = ""

@@ -57,6 +57,10 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         injected=sum(
             exchange.recorded is not None and exchange.recorded.is_injected for exchange in measurement.log.exchanges
         ),
+        replayed_calls=sum(
+            call.is_prompt and all(exchange.recorded is not None for exchange in call.exchanges)
+            for call in measurement.log.of(*Phase).sent
+        ),
         setup_calls=measurement.log.of(Phase.SETUP, Phase.TEARDOWN).calls,
         judgements=outcome.judgements,
         conditions=body.conditions if settings.uses_baselines else (),

@@ -407,6 +407,27 @@ def test_what_only_the_fault_makes_a_program_ask_is_recorded_beside_the_test(sui
     assert suite.test("[rate_limited]")["elapsed"] == pytest.approx(1.2, abs=0.3)
 
 
+def test_the_table_of_recordings_counts_what_a_recording_of_a_fault_holds(suite: Suite) -> None:
+    suite.write(FALLBACK)
+
+    result = suite.record()
+
+    # with the fault it makes two calls; the API answers one of them
+    result.stdout.re_match_lines([r"recorded +samples +calls", rf"{TEST} +1 +1 ", rf"{TEST}\[rate_limited\] +1 +1 "])
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_fault_is_recorded_behind_its_test_whatever_shuffles_the_tests(suite: Suite, samples: int) -> None:
+    suite.write(FALLBACK)
+    suite.pytester.makeconftest("def pytest_collection_modifyitems(items):\n    items.reverse()\n")
+
+    result = suite.record(f"--latency-samples={samples}", "-v")
+
+    result.assert_outcomes(passed=samples + 1)
+    assert list(ran(result))[-1] == f"{TEST}[rate_limited]"
+    assert "test_it~rate_limited.1.jsonl" in recorded_models(suite)
+
+
 @pytest.mark.slow
 def test_with_workers_too_a_fault_runs_behind_its_test_and_is_recorded(suite: Suite) -> None:
     suite.write(FALLBACK + "def test_other(claude_latency):\n    ask()\n")

@@ -79,6 +79,13 @@ def test_owner(claude_latency):
     replayed.stdout.fnmatch_lines(["*::test_reader PASSED*", "*::test_between PASSED*", "*::test_owner PASSED*"])
 
 
+def test_an_owner_is_recorded_first_whatever_shuffles_the_tests(suite: Suite) -> None:
+    suite.write(SHARED)
+    suite.pytester.makeconftest("def pytest_collection_modifyitems(items):\n    items.reverse()\n")
+
+    suite.record().assert_outcomes(passed=3)
+
+
 def test_a_reader_in_another_file_of_the_folder_shares_it(suite: Suite) -> None:
     suite.write(SHARED)
     suite.write(
