@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.baselines.baseline import Baseline, merge
 from pytest_claude_latency.baselines.folder import folder_of, list_folder, locate, root_of
 from pytest_claude_latency.baselines.measured_file import load
@@ -68,7 +67,7 @@ def declare(commands: Any) -> None:
         "hold the same sample of a test.",
     )
     parser.add_argument("parts", nargs="+", metavar="A", help=BASELINE_HELP)
-    parser.add_argument("--output", required=True, metavar="NAME", help="the baseline to write: a name or a path")
+    parser.add_argument("-o", "--output", required=True, metavar="NAME", help="the baseline to write: a name or a path")
     parser.add_argument("--force", action="store_true", help="replace a baseline that is not among those merged")
     parser.set_defaults(run=merge_shards)
 
@@ -80,7 +79,6 @@ def declare(commands: Any) -> None:
     )
     parser.add_argument("name", metavar="NAME", help=f"{BASELINE_HELP}, or the JSON report of a run")
     parser.add_argument("--format", choices=sorted(exports.FORMATS), required=True)
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: standard output)")
     parser.set_defaults(run=export)
 
 
@@ -200,21 +198,9 @@ def merge_shards(chosen: argparse.Namespace) -> int:
 
 
 def export(chosen: argparse.Namespace) -> int:
-    """Write a baseline in the format of another tool, to a file or to standard output."""
-    source, target = given(chosen.name), chosen.output
-    points = exports.points(load(source).series.values())
-    text = exports.FORMATS[chosen.format](points.measured)
-    if target is None:
-        sys.stdout.write(text)
-    elif target.is_dir():
-        raise LatencyError(f"cannot write {target}: it is a directory")
-    elif target.exists() and target.samefile(source):
-        raise LatencyError(f"{target} is the file that is exported; --output must name another one")
-    else:
-        try:
-            write_text(target, text)
-        except OSError as error:
-            raise LatencyError(f"cannot write {target}: {error.strerror or error}") from error
+    """Print a baseline in the format of another tool."""
+    points = exports.points(load(given(chosen.name)).series.values())
+    sys.stdout.write(exports.FORMATS[chosen.format](points.measured))
     # on standard error, since standard output may be the file that the other tool reads
     for reason in points.left_out:
         say(f"left out: {reason}", error=True)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from pytest_claude_latency.cli import baselines, check, demo, drift, explain, profile, redraw, show, suggest
-from pytest_claude_latency.cli.output import Parser, say
+from pytest_claude_latency.cli.output import STANDARD_OUTPUT, CommandParser, Parser, run_printing_to, say
 from pytest_claude_latency.errors import LatencyError
 
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
     parser = Parser(prog="claude-latency", description="Work with recordings and baselines of latency tests.")
     parser.add_argument("--version", action="version", version=f"claude-latency {version('pytest-claude-latency')}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
     for module in (check, show, explain, redraw, baselines, suggest, profile, drift, demo):
         module.declare(commands)
     chosen = parser.parse_args(arguments)
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = int(chosen.run(chosen))
+        status = run_printing_to(getattr(chosen, "print_to", STANDARD_OUTPUT), chosen)
         # here, and not when Python ends: a pipe that was closed must be noticed where it is handled
         sys.stdout.flush()
         return status

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_claude_latency.cli.output import say
+from pytest_claude_latency.cli.output import STANDARD_OUTPUT, say
 from pytest_claude_latency.errors import LatencyError
 
 _APP: Final = '''"""A help desk that asks Claude. It is ordinary code: nothing in it knows of tests."""
@@ -92,8 +92,11 @@ def run(chosen: argparse.Namespace) -> int:
     say("", f"$ cd {folder} && pytest --latency-budget")
     # A process of its own, since pytest and the plugin may be loaded in this one with other settings.
     command = [sys.executable, "-m", "pytest", "--latency-budget", "-p", "no:cacheprovider", "--rootdir=."]
-    status = subprocess.run(command, cwd=folder, check=False).returncode
-    if status != 1:
+    # and what it prints goes straight to the terminal, unless it is to go to a file
+    pipe = None if chosen.print_to == STANDARD_OUTPUT else subprocess.PIPE
+    ran = subprocess.run(command, cwd=folder, check=False, stdout=pipe, encoding="utf-8", errors="replace")
+    say(*ran.stdout.splitlines()) if ran.stdout else None
+    if ran.returncode != 1:
         return 1
     say(*_NEXT.format(model="claude-haiku-4-5", folder=folder).rstrip().split("\n"))
     return 0

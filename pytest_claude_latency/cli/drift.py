@@ -13,12 +13,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cassettes.secrets import conceal_url
 from pytest_claude_latency.cli.baselines import rules_of
 from pytest_claude_latency.cli.check import FOLDER_HELP, find, folder_of, refuse_missing
-from pytest_claude_latency.cli.output import say
+from pytest_claude_latency.cli.output import STANDARD_OUTPUT, say
 from pytest_claude_latency.errors import CassetteError, LatencyError
 from pytest_claude_latency.metrics.timeline import measure
 from pytest_claude_latency.options.table import RULES
@@ -44,7 +43,6 @@ def declare(commands: Any) -> None:
     parser.add_argument("--only", metavar="TEXT", action="append", help="tests whose id contains TEXT; repeatable")
     parser.add_argument("--limit", metavar="N", type=_at_least_one, help="send at most N calls, first samples first")
     parser.add_argument("--format", choices=_FORMATS, default="text", help="default: text")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write it there instead of printing it")
     for rule in RULES:
         if rule.name != "tolerance":  # no call takes the same time twice
             parser.add_argument(f"--{rule.name}", metavar=rule.metavar, help=rule.help)
@@ -154,10 +152,10 @@ def _show(drift: dict[str, Any], chosen: argparse.Namespace) -> None:
         document = pages.markdown(drift)
     else:
         document = "\n".join(pages.text_lines(drift, shutil.get_terminal_size().columns))
-    if chosen.output is not None:
-        write_text(chosen.output, document + "\n")
-        say(pages.verdict_of(drift), f"written: {chosen.output}")
-    elif chosen.format == "text":
+    if chosen.print_to != STANDARD_OUTPUT:
+        # who keeps the whole for later wants to know now whether to read it
+        say(pages.verdict_of(drift), error=True)
+    if chosen.format == "text":
         say(*document.split("\n"))
     else:
         print(document)

@@ -1,17 +1,25 @@
-"""What the command prints: lines that people read pass through here, so that all of them are printable.
+"""What the command prints, and the file that it writes instead.
 
-Documents (Markdown, JSON) are made printable by the functions that write them.
+Lines that people read pass through here, so that all of them are printable. Documents (Markdown, JSON) are made
+printable by the functions that write them.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
+from contextlib import redirect_stdout
 from difflib import get_close_matches
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
+from pytest_claude_latency.atomic_files import write_text
+from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.printable import printable
+
+STANDARD_OUTPUT: Final = Path("-")
 
 
 def say(*lines: str, error: bool = False) -> None:
@@ -29,3 +37,57 @@ class Parser(argparse.ArgumentParser):
         typed = wrong.rpartition("invalid choice: ")[2].strip("'")
         near = get_close_matches(typed, re.findall(r"[\w-]+", accepted), 1)
         super().error(printable(f"{message}; did you mean {near[0]}?" if near else message))
+
+
+class CommandParser(Parser):
+    """The parser of one command. Each command takes `-o`; one that writes a file of its own declares it anew."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Make the parser, as `argparse.ArgumentParser` is made."""
+        super().__init__(**settings, conflict_handler="resolve")
+        self.add_argument(
+            "-o",
+            "--output",
+            dest="print_to",
+            metavar="FILE",
+            type=Path,
+            default=STANDARD_OUTPUT,
+            help="write there what it would print; - is standard output",
+        )
+
+
+def run_printing_to(target: Path, chosen: argparse.Namespace) -> int:
+    """Run the chosen command, with what it prints in the file `target`; return its exit status.
+
+    Raises:
+        LatencyError: the command failed, or the file cannot be written; what was there before is untouched.
+    """
+    if target == STANDARD_OUTPUT:
+        return int(chosen.run(chosen))
+    refuse_target(target, chosen)
+    with redirect_stdout(io.StringIO()) as printed:
+        status = int(chosen.run(chosen))
+    try:
+        write_text(target, printed.getvalue())
+    except OSError as error:
+        raise LatencyError(f"cannot write {target}: {error.strerror or error}") from error
+    return status
+
+
+def refuse_target(target: Path, chosen: argparse.Namespace) -> None:
+    """Refuse a file that a mistyped command would destroy: one that it reads, or another recording or baseline.
+
+    Raises:
+        LatencyError: the file must not be written; it says why.
+    """
+    if target.is_dir():
+        raise LatencyError(f"cannot write {target}: it is a directory")
+    if not target.is_file():
+        return
+    if target.suffix == ".jsonl":
+        raise LatencyError(f"{target} holds a recording or a baseline; --output must name another file")
+    arguments = [value for name, value in vars(chosen).items() if name != "print_to"]
+    places = [place for value in arguments for place in (value if isinstance(value, list) else [value])]
+    files = [Path(place) for place in places if isinstance(place, str | Path)]
+    if any(file.is_file() and file.samefile(target) for file in files):
+        raise LatencyError(f"{target} is read by the command; --output must name another file")

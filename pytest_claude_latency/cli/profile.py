@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.atomic_files import replace_files
 from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.cli.check import FOLDER_HELP, find, folder_of, refuse_missing
-from pytest_claude_latency.cli.output import say
+from pytest_claude_latency.cli.output import STANDARD_OUTPUT, say
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.metrics.percentiles import percentile
 from pytest_claude_latency.plurals import number_of
@@ -30,7 +31,13 @@ def declare(commands: Any) -> None:
         "if no model has enough.",
     )
     parser.add_argument("places", metavar="DIR", nargs="+", type=Path, help="a folder of recordings, or a recording")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the profiles, for latency_profiles")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="write the profiles, for latency_profiles; - is standard output",
+    )
     parser.add_argument("--cassettes", metavar="DIR", help=FOLDER_HELP)
     parser.set_defaults(run=run, parser=parser)
 
@@ -44,16 +51,22 @@ def run(chosen: argparse.Namespace) -> int:
     refuse_missing(chosen)
     paths = find(chosen.places, folder_of(chosen))
     fits, too_few = fits_of(map(Recording.load, paths))
+    # beside a document that another program reads
+    beside = chosen.output == STANDARD_OUTPUT
     for model, fit in fits.items():
-        say(*_lines(model, fit))
+        say(*_lines(model, fit), error=beside)
     for model, count in too_few.items():
-        say(f"{model}: {number_of(count, 'call')}, too few: a profile needs {FEWEST} that stream")
+        say(f"{model}: {number_of(count, 'call')}, too few: a profile needs {FEWEST} that stream", error=beside)
     if not fits:
         say(f"no profile: no model has {FEWEST} streamed calls in {number_of(len(paths), 'recording')}")
         return 1
     if chosen.output is not None:
         dated = datetime.now(UTC).date().isoformat()
-        replace_files({chosen.output: Profiles(dated, tuple(fit.profile for fit in fits.values())).text()})
+        text = Profiles(dated, tuple(fit.profile for fit in fits.values())).text()
+        if chosen.output == STANDARD_OUTPUT:
+            sys.stdout.write(text)
+            return 0
+        replace_files({chosen.output: text})
         say(f"written: {chosen.output}; use it with latency_profiles = {chosen.output} in the ini file")
     return 0
 

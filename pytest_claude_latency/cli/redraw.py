@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from pytest_claude_latency.atomic_files import write_text
-from pytest_claude_latency.cli.output import say
+from pytest_claude_latency.cli.output import STANDARD_OUTPUT, say
 from pytest_claude_latency.errors import LatencyError, ReportError
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report import formats
@@ -28,7 +29,7 @@ def declare(commands: Any) -> None:
         required=True,
         action="append",
         metavar="FILE",
-        help="the report to write, as --latency-report names it; may be given more than once",
+        help="the report to write, as --latency-report names it, or FORMAT:- for standard output; repeatable",
     )
     parser.set_defaults(run=run)
 
@@ -52,6 +53,9 @@ def run(chosen: argparse.Namespace) -> int:
         # anything may be in a file, and what is there is only known where a face needs it
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise LatencyError(f"{chosen.report} is damaged: {type(error).__name__} {error}") from None
+        if path == STANDARD_OUTPUT:
+            sys.stdout.write(text)
+            continue
         write_text(path, text)
         say(f"wrote {printable(str(path))}")
     return 0

@@ -433,7 +433,7 @@ def test_an_export_does_not_replace_what_it_is_made_of(project: Path, run: Any) 
     status, _, err = run("export", "main", "--format=github", f"--output={path}")
 
     assert status == 2
-    assert "is the file that is exported" in err
+    assert "holds a recording or a baseline; --output must name another file" in err
     assert path.read_bytes() == content
 
 

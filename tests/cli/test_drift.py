@@ -139,7 +139,7 @@ def test_a_file_gets_the_page_and_the_terminal_the_verdict(server: ClaudeServer,
 
     assert main(["drift", ".", "--format=markdown", "-o", "drift.md"]) == 0
 
-    assert capsys.readouterr().out == "no drift in 1 call\nwritten: drift.md\n"
+    assert capsys.readouterr().err.endswith("no drift in 1 call\n")
     assert Path("drift.md").read_text().startswith("## Claude API: no drift in 1 call\n")
 
 
