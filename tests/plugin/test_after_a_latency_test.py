@@ -130,3 +130,30 @@ def test_ordinary():
     suite.record().assert_outcomes(passed=5)
 
     suite.replay().assert_outcomes(passed=5)
+
+
+@pytest.mark.parametrize(
+    "order", [("time_machine", "pytest_claude_latency.plugin"), ("pytest_claude_latency.plugin", "time_machine")]
+)
+def test_a_suite_without_a_latency_test_travels_whatever_is_loaded_first(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
+) -> None:
+    pytest.importorskip("time_machine")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        """
+import datetime
+import time_machine
+
+
+def test_travel():
+    with time_machine.travel("2020-01-01T00:00:00Z", tick=False):
+        assert datetime.datetime.now(datetime.UTC).year == 2020
+"""
+    )
+    first, second = order
+
+    # In a process of its own: a crash takes it along.
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", first, "-p", second)
+
+    result.assert_outcomes(passed=1)

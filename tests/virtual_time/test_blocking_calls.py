@@ -55,6 +55,28 @@ def test_a_loop_of_lock_limits_ends_at_its_deadline(world: World, make: Callable
     assert world.clock.now() == SECOND
 
 
+@pytest.mark.parametrize("make", LOCKS)
+def test_the_limit_of_a_lock_passes_at_its_instant_beside_a_thread_that_sleeps(
+    world: World, make: Callable[[], Any]
+) -> None:
+    lock, ends = make(), []
+    lock.acquire()
+
+    def wait() -> None:
+        assert not lock.acquire(timeout=0.5)
+        ends.append(world.clock.now())
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    pause = 0.01
+    while not ends:
+        time.sleep(pause)
+        pause = min(1.0, 2 * pause)
+    thread.join()
+
+    assert ends == [SECOND // 2]
+
+
 def test_a_loop_of_queue_limits_ends_at_its_deadline(world: World) -> None:
     pieces: queue.SimpleQueue[int] = queue.SimpleQueue()
     rounds, deadline = 0, time.monotonic() + 1

@@ -281,6 +281,21 @@ def test_a_thread_pool_that_is_given_sleep_itself_sleeps_in_the_world(world: Wor
     assert world.clock.now() == 110 * SECOND
 
 
+def test_calls_in_threads_of_joblib_live_in_the_world(world: World) -> None:
+    joblib = pytest.importorskip("joblib")
+    ends: list[int] = []
+
+    def work() -> None:
+        time.sleep(0.1)
+        ends.append(world.clock.now())
+
+    joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(work)() for _ in range(3))
+
+    assert ends == [SECOND // 10, SECOND // 10, SECOND // 5]
+    # joblib looks every 10 ms whether a thread of the pool, which is a library's and real, has noted the last result.
+    assert world.clock.now() in (SECOND // 5, SECOND // 5 + SECOND // 100)
+
+
 def test_the_initializer_of_a_pool_runs_in_the_world(world: World) -> None:
     born = threading.local()
 
