@@ -20,6 +20,7 @@ from pytest_claude_latency.metrics.other_requests import OtherRequests
 from pytest_claude_latency.metrics.prices import ADD
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.plurals import number_of
+from pytest_claude_latency.printable import columns_of
 
 Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not judged"]
 
@@ -156,9 +157,12 @@ def _block(
         lines.append(_line("measured", measured, "" if advice else together))
         if advice:
             lines += wrap(advice, 79, initial_indent="  add       ", subsequent_indent=" " * 12)
-        overview = _overview(calls, others)
+        overview = _overview(calls, others, with_first_tokens=judgement.metric == "first_token")
         for place, (fact, source) in enumerate(overview[:_MOST_CALLS]):
-            lines.append(_line("" if place else "timeline", fact, source))
+            label = "" if place else "timeline"
+            line = _line(label, fact, source)
+            # names of models may be long: what does not fit goes below
+            lines += [line] if columns_of(line) <= 80 else [_line(label, fact), _line("", f"  {source}")]
         if len(overview) > _MOST_CALLS:
             lines.append(_line("", f"and {len(overview) - _MOST_CALLS} more"))
         if len(locations := {call.location for call in calls} - {None}) == 1:
@@ -175,15 +179,21 @@ def _block(
     return lines if recording is None else [*lines, _line("recording", recording)]
 
 
-def _overview(calls: Sequence[Call], others: Sequence[OtherRequests]) -> list[tuple[str, str]]:
+def _overview(
+    calls: Sequence[Call], others: Sequence[OtherRequests], *, with_first_tokens: bool
+) -> list[tuple[str, str]]:
     """Return a line for each call and each other request, on the clock of the test, in the order they were sent."""
     lines: list[tuple[float, str, str]] = []
     places = len({call.location for call in calls})
     for number, call in enumerate(calls, start=1):
-        end = "not ended" if call.total is None else f"end {milliseconds(call.sent + call.total)}"
+        marks = [f"sent {milliseconds(call.sent)}"]
+        if with_first_tokens and call.streamed and call.ttfa is not None:  # no reader sees the thinking before it
+            kind = "first token" if call.ttfa == call.ttft else "first answer token"
+            marks.append(f"{kind} {milliseconds(call.sent + call.ttfa)}")
+        marks.append("not ended" if call.total is None else f"end {milliseconds(call.sent + call.total)}")
         # without the function, and only where it tells calls apart: a line is to fit into 80 columns
         source = ", ".join(filter(None, (call.model, place_of(call) if places > 1 else "")))
-        lines.append((call.sent, f"call {number}  sent {milliseconds(call.sent)} · {end}", source))
+        lines.append((call.sent, f"call {number}  {' · '.join(marks)}", source))
     for other in others:
         moments_of_other = [f"sent {milliseconds(other.sent)}", f"end {milliseconds(other.ended)}"]
         if other.first_message is not None:

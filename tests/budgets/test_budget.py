@@ -21,7 +21,7 @@ from pytest_claude_latency.budgets.judgement import (
 from pytest_claude_latency.budgets.limit import Limit, NoLimit, parse_expression, parse_marker
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.metrics.given_up import times_that_count
-from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.metric import METRICS, Reading
 from pytest_claude_latency.metrics.timeline import Call
 from tests.support.some_call import calls, some_call
 
@@ -531,6 +531,24 @@ def test_a_limit_on_the_whole_test_shows_every_call_on_its_clock() -> None:
         "  timeline  call 1  sent 0ms · end 1000ms  claude-haiku-4-5",
         "            call 2  sent 1000ms · end 2500ms  claude-haiku-4-5",
         "            call 3  sent 1000ms · not ended  claude-haiku-4-5",
+    ]
+
+
+def test_a_late_first_token_shows_when_each_streamed_call_began_to_answer() -> None:
+    calls = [
+        some_call(streamed=False, total=1.0, location="app/llm.py:9 in plan"),
+        some_call(sent=1.0, ttft=0.2, ttfa=1.2, total=1.5, location="app/llm.py:14 in write"),
+        some_call(sent=2.5, ttft=0.2, ttfa=0.2, total=1.5, location="app/llm.py:14 in write"),
+    ]
+    limits = budget(first_token="2s", elapsed="1h")
+    judgements = limits.judge(calls, 4.0, direct=True, whole={"first_token": Reading(2_200_000_000)})
+
+    assert message(judgements, calls, None).splitlines()[3:] == [
+        "  timeline  call 1  sent 0ms · end 1000ms  claude-haiku-4-5, app/llm.py:9",
+        "            call 2  sent 1000ms · first answer token 2200ms · end 2500ms",
+        "              claude-haiku-4-5, app/llm.py:14",
+        "            call 3  sent 2500ms · first token 2700ms · end 4000ms",
+        "              claude-haiku-4-5, app/llm.py:14",
     ]
 
 

@@ -72,7 +72,8 @@ def test_a_broken_one_shows_the_polling_by_its_name(waiting: Suite) -> None:
             "elapsed was *, * over the budget of 250ms",
             "  measured  * all requests together",
             "  timeline  request  sent 0ms · end * POST /v1/messages/batches",
-            "            polling  sent * · end * GET /v1/messages/batches/msgbatch_1, 3 times",
+            "            polling  sent * · end *",
+            "              GET /v1/messages/batches/msgbatch_1, 3 times",
             "  test      of *: * polling, * in other requests",
         ]
     )
@@ -179,7 +180,10 @@ def test_the_stream_of_a_session_counts_in_elapsed_and_not_in_calls(suite: Suite
     assert (elapsed, calls) == (pytest.approx(recorded, abs=0.01), 0)
     assert len(suite.server.requests) == asked
     result.stdout.fnmatch_lines(
-        ["  timeline  session  sent 0ms · first message * · end * GET /v1/sessions/sesn_1/events/stream"]
+        [
+            "  timeline  session  sent 0ms · first message * · end *",
+            "              GET /v1/sessions/sesn_1/events/stream",
+        ]
     )
 
 
