@@ -86,25 +86,6 @@ def test_a_client_library_without_its_seam_is_told_when_interception_is_proved(m
         interception.stop()
 
 
-def test_what_is_replaced_after_a_proof_is_noticed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = LIBRARY.module
-    interception = Interception(lambda: None)
-    interception.start()
-
-    try:
-        interception.prove()
-        interception.prove()
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                library.Client, "_send_single_request", lambda client, request: library.Response(200, request=request)
-            )
-            with pytest.raises(InterceptionError):
-                interception.prove()
-        interception.prove()
-    finally:
-        interception.stop()
-
-
 def test_a_botocore_without_its_seam_is_told_when_it_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(botocore.signers.RequestSigner, "_choose_signer")
     patches = SDKPatches(replaying=lambda: True, keyless=lambda: None)

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_claude_latency.http.guard.connection import REFUSED
+from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.run.messages import STRAY
 from tests.plugin.suite import Suite
 from tests.support.far_server import FarServer, far_server
+
+LIBRARY = HTTPLibrary.of_sdk().name
 
 CLIENTS = """
 import http.client, json, os, socket, threading, urllib.request
@@ -232,6 +235,81 @@ def test_uvloop(claude_latency):
 
         result.assert_outcomes(passed=3)
         result.stdout.no_fnmatch_line("*past this plugin*")
+
+
+BETWEEN = {
+    "a method of all clients": ("patch.setattr(sdk_http.Client, 'send', goes_around)", "errors"),
+    "the method that was patched": ("patch.setattr(sdk_http.Client, '_send_single_request', original)", "errors"),
+    "the list of doors": ("mocker().routers.clear()", "errors"),
+    "all patches": ("mocker().stop(force=True)", "errors"),
+    "a router that has stopped": ("respx.start(); respx.stop()", "passed"),
+    "a method of the transport": ("patch.setattr(sdk_http.HTTPTransport, 'handle_request', below)", "passed"),
+    # No probe comes through one client of the program's own. Below it, its transport is met.
+    "a method of one client": ("patch.setattr(client()._client, 'send', around_client)", "passed"),
+    "both": (
+        "patch.setattr(client()._client, 'send', around_client); "
+        "patch.setattr(sdk_http.HTTPTransport, 'handle_request', below)",
+        "failed",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BETWEEN)
+def test_what_is_patched_between_two_latency_tests_lets_nothing_out(suite: Suite, far: FarServer, what: str) -> None:
+    patching, outcome = BETWEEN[what]
+    suite.write(
+        f"""
+import functools, os, respx
+import {LIBRARY} as sdk_http
+from respx.mocks import Mocker
+
+original = sdk_http.Client._send_single_request
+below = sdk_http.HTTPTransport.handle_request
+client = functools.cache(anthropic.Anthropic)
+
+
+def goes_around(client, request, **options):
+    answer = original(client, request)
+    answer.read()
+    return answer
+
+
+def around_client(request, **options):
+    return goes_around(client()._client, request)
+
+
+def mocker():
+    return Mocker.registry["claude-latency-{LIBRARY}"]
+
+
+def test_before(claude_latency):
+    ask("before", client())
+
+
+@pytest.fixture(scope="module")
+def patch():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def test_in_between(patch):
+    if os.environ["ANTHROPIC_API_KEY"] == "of the replay":
+        {patching}
+
+
+def test_after(patch, claude_latency):
+    ask("after", client())
+"""
+    )
+    suite.record().assert_outcomes(passed=3)
+    before = far.served
+
+    result = suite.run("--latency-budget", key="of the replay", base_url=far.url)
+
+    outcomes = {"passed": 2}
+    outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    result.assert_outcomes(**outcomes)
+    assert far.served == before
 
 
 def test_a_connection_kept_alive_is_refused_by_its_next_request(suite: Suite, far: FarServer) -> None:

@@ -1,0 +1,106 @@
+"""The door of `httpx` and `httpx2`: requests are proved to be met, and what is replaced later is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, final
+
+import pytest
+from respx.mocks import Mocker
+
+from pytest_claude_latency.errors import InterceptionError
+from pytest_claude_latency.http.interception import Interception
+from pytest_claude_latency.http.library import HTTPLibrary
+
+LIBRARY = HTTPLibrary.of_sdk()
+MODULE = LIBRARY.module
+
+
+@pytest.fixture
+def interception() -> Iterator[Interception]:
+    """Return an interception that was proved, twice."""
+    interception = Interception(lambda: None)
+    interception.start()
+    try:
+        interception.prove()
+        interception.prove()
+        yield interception
+    finally:
+        interception.stop()
+
+
+def mocker() -> type[Mocker]:
+    """Return what patches the library. There is none before the first door."""
+    return Mocker.registry[f"claude-latency-{LIBRARY.name}"]
+
+
+def answer(client: Any, request: Any, **options: Any) -> Any:
+    """Answer a request as something that never asks the plugin."""
+    return MODULE.Response(200, request=request)
+
+
+async def answer_async(client: Any, request: Any, **options: Any) -> Any:
+    """Answer a request of an async client so."""
+    return answer(client, request)
+
+
+@final
+class Lookalike:
+    """Something that answers in the place of a function and equals it, as the wrappers of tracers do."""
+
+    def __init__(self, original: Callable[..., Any]) -> None:
+        self._original = original
+
+    def __get__(self, client: object, kind: type) -> Any:
+        return answer.__get__(client, kind)
+
+    def __eq__(self, other: object) -> bool:
+        return other == self._original
+
+    def __hash__(self) -> int:
+        return hash(self._original)
+
+
+@final
+class Elsewhere(MODULE.Client):  # type: ignore[misc, name-defined]  # a class that is known only at run time
+    """A client that was put in the place of the library's."""
+
+    _send_single_request = answer
+
+
+REPLACED = {
+    "a method": ("Client", "_send_single_request", answer),
+    "an async method": ("AsyncClient", "_send_single_request", answer_async),
+    "a method above": ("Client", "send", answer),
+    "an async method above": ("AsyncClient", "send", answer_async),
+    "a method by its like": ("Client", "_send_single_request", Lookalike),
+    "a method above by its like": ("Client", "send", Lookalike),
+    "a class": ("", "Client", Elsewhere),
+    "the list of doors": ("mocker", "routers", []),
+    "how a door meets requests": ("mocker", "meeting", lambda request, **where: None),
+}
+
+
+@pytest.mark.parametrize("what", REPLACED)
+def test_what_is_replaced_after_a_proof_is_noticed_by_the_next(
+    interception: Interception, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    owner_name, name, other = REPLACED[what]
+    owners = {"": MODULE, "mocker": mocker(), "Client": MODULE.Client, "AsyncClient": MODULE.AsyncClient}
+    owner = owners[owner_name]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, Lookalike(getattr(owner, name)) if other is Lookalike else other)
+        with pytest.raises(InterceptionError, match=f"of {LIBRARY.name}'s clients"):
+            interception.prove()
+
+    interception.prove()
+
+
+def test_patches_that_are_taken_away_after_a_proof_are_noticed_by_the_next(interception: Interception) -> None:
+    mocker().stop(force=True)
+    with pytest.raises(InterceptionError):
+        interception.prove()
+
+    mocker().start()
+    interception.prove()
