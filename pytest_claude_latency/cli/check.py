@@ -16,7 +16,7 @@ from pytest_claude_latency.cassettes.reader import FORMAT
 from pytest_claude_latency.cassettes.recording import Recording, first_line
 from pytest_claude_latency.cassettes.secrets import find_credentials
 from pytest_claude_latency.cli.output import say
-from pytest_claude_latency.cli.recordings_in_use import RecordingsInUse, find_in_use, folder_name
+from pytest_claude_latency.cli.recordings_in_use import RecordingsInUse, find_in_use, ini_value
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.clients import release_line
 from pytest_claude_latency.plurals import number_of
@@ -82,7 +82,8 @@ def run(chosen: argparse.Namespace) -> int:
 
 def folder_of(chosen: argparse.Namespace) -> str:
     """Return what folders of recordings are called: as the command says, else as the ini file of its places does."""
-    return chosen.cassettes or folder_name(chosen.places) or "cassettes"
+    named = None if chosen.cassettes else ini_value(chosen.places, "latency_cassettes")
+    return chosen.cassettes or (named[0] if named else "cassettes")
 
 
 def refuse_missing(chosen: argparse.Namespace) -> None:

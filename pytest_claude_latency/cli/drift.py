@@ -18,9 +18,13 @@ from pytest_claude_latency.cassettes.secrets import conceal_url
 from pytest_claude_latency.cli.baselines import rules_of
 from pytest_claude_latency.cli.check import FOLDER_HELP, find, folder_of, refuse_missing
 from pytest_claude_latency.cli.output import STANDARD_OUTPUT, say
+from pytest_claude_latency.cli.recordings_in_use import ini_value
 from pytest_claude_latency.errors import CassetteError, LatencyError
+from pytest_claude_latency.metrics.prices import SHIPPED, Prices
 from pytest_claude_latency.metrics.timeline import measure
 from pytest_claude_latency.options.table import RULES
+from pytest_claude_latency.options.values import Given
+from pytest_claude_latency.options.values import prices as prices_in
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable_json
 
@@ -60,10 +64,10 @@ def run(chosen: argparse.Namespace) -> int:
     """Send the calls, and show what changed.
 
     Raises:
-        LatencyError: no call can be sent for want of a key, or the file cannot be written.
+        LatencyError: no call can be sent for want of a key, or the ini file names prices that are none.
     """
     refuse_missing(chosen)
-    rules = rules_of(chosen)
+    rules, prices = rules_of(chosen), _prices(chosen.places)
     recordings, unreadable = _selected(chosen)
     if not recordings and not unreadable:
         which = f" of tests whose id contains {' or '.join(chosen.only)}" if chosen.only else ""
@@ -86,7 +90,7 @@ def run(chosen: argparse.Namespace) -> int:
     to_send = [plan for plan in plans if plan.request is not None]
     if not to_send and missing is not None:
         raise LatencyError(f"{missing.reason}; nothing was sent")
-    say(*_announcement(to_send, len(recordings)), error=not chosen.dry_run)
+    say(*_announcement(to_send, len(recordings), prices), error=not chosen.dry_run)
     if chosen.dry_run:
         reasons = dict.fromkeys(plan.obstacle.reason for plan in plans if plan.obstacle)
         say(*(f"not sent: {reason}" for reason in reasons)) if reasons else None
@@ -104,7 +108,7 @@ def run(chosen: argparse.Namespace) -> int:
         calls = send_all(plans, sender, tell)
     finally:
         sender.close()
-    drift = drift_of(calls, unreadable, sender.count, rules)
+    drift = drift_of(calls, unreadable, sender.count, rules, prices=prices)
     _show(drift, chosen)
     failed = drift["drift"] or unreadable or drift["counts"]["not answered"] or not drift["counts"]["compared"]
     return 1 if failed else 0
@@ -123,7 +127,23 @@ def _selected(chosen: argparse.Namespace) -> tuple[list[tuple[Path, Recording]],
     return sorted(recordings, key=lambda pair: (pair[1].sample, pair[0])), unreadable
 
 
-def _announcement(to_send: Sequence[Any], recordings: int) -> list[str]:
+def _prices(places: Sequence[Path]) -> Prices:
+    """Return the prices that the ini file of these places names, or else the shipped ones.
+
+    Raises:
+        LatencyError: the file is no table of prices.
+    """
+    found = ini_value(places, "latency_prices")
+    if found is None:
+        return SHIPPED
+    value, root = found
+    try:
+        return prices_in(value, Given("latency_prices", root, Path.cwd())) or SHIPPED
+    except ValueError as error:
+        raise LatencyError(f"ini key latency_prices: {error}") from None
+
+
+def _announcement(to_send: Sequence[Any], recordings: int, prices: Prices) -> list[str]:
     """Return what the calls will take, as far as the recordings tell."""
     from pytest_claude_latency.drift.pages import ages_of, cost_text
     from pytest_claude_latency.drift.sent_again import cost_of
@@ -135,7 +155,7 @@ def _announcement(to_send: Sequence[Any], recordings: int) -> list[str]:
     ages = sorted(age_of(plan.recording.recorded, datetime.now(UTC)) for plan in to_send)
     lines = [f"{number_of(recordings, 'recording')}, {number_of(len(to_send), 'call')} to send"]
     if to_send:
-        lines[0] += f"; as recorded {cost_text(tokens, *cost_of(recorded))}"
+        lines[0] += f"; as recorded {cost_text(tokens, *cost_of(recorded, prices))}"
         lines.append(ages_of(ages[0], ages[len(ages) // 2], ages[-1]))
     # of a call that lacks its key only the recorded address is known, and that is not where it would go
     known = [plan.request.url for plan in to_send if plan.obstacle is None]

@@ -1,7 +1,7 @@
-"""Recordings in use: which recordings the tests of some files use, and what folders of recordings are called.
+"""Recordings in use: which recordings the tests of some files use, and what the ini file of a project says.
 
 Only pytest knows which tests a file holds, and asking it runs the suite's own code. So it is asked in a process of its
-own: `find_in_use` starts that process, and this module, run as a program, is what it runs. `folder_name` does the
+own: `find_in_use` starts that process, and this module, run as a program, is what it runs. `ini_value` does the
 same, since only pytest knows which ini file belongs to a project; no code of the suite runs for that.
 """
 
@@ -24,7 +24,6 @@ from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.errors import LatencyError
 
-_INI_KEY = "latency_cassettes"
 _INI_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 _INI_ONLY = "--ini-only"
 
@@ -54,20 +53,23 @@ def find_in_use(files: Iterable[Path]) -> RecordingsInUse:
     return RecordingsInUse(frozenset(map(Path, facts["used"])), unreadable)
 
 
-def folder_name(places: Sequence[Path]) -> str | None:
-    """Return the name of folders of recordings in the ini file of these places.
+def ini_value(places: Sequence[Path], key: str) -> tuple[str, Path] | None:
+    """Return what the ini file of these places says for a key, and its rootdir.
 
     None if the ini file does not have the key, or cannot be read.
     """
     absolute = [place.absolute() for place in places]
     folders = {folder for place in absolute for folder in (place, *place.parents)}
     # asking pytest takes a while, and most projects do not have the key
-    if not any(_has_key(folder / file) for folder in folders for file in _INI_FILES):
+    if not any(_has_key(folder / file, key) for folder in folders for file in _INI_FILES):
         return None
     # only the ini file counts: no plugin of the project, no option that such a plugin may have declared
     env = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
-    _, answer = _ask_pytest([_INI_ONLY, *map(str, places)], env | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
-    return answer
+    _, answer = _ask_pytest([_INI_ONLY, key, *map(str, places)], env | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    if answer is None:
+        return None
+    value, root = json.loads(answer)
+    return value, Path(root)
 
 
 def _ask_pytest(
@@ -82,10 +84,10 @@ def _ask_pytest(
         return run, file.read_text(encoding="utf-8") if file.exists() else None
 
 
-def _has_key(file: Path) -> bool:
+def _has_key(file: Path, key: str) -> bool:
     try:
         # bytes: an ini file in another encoding must not end the command, and the key is plain ASCII in each of them
-        return _INI_KEY.encode() in file.read_bytes()
+        return key.encode() in file.read_bytes()
     except OSError:
         return False
 
@@ -94,15 +96,16 @@ def _has_key(file: Path) -> bool:
 class IniReader:
     """A pytest plugin that writes down what the ini file says, and ends pytest before it collects."""
 
-    def __init__(self, answer: Path) -> None:
+    def __init__(self, answer: Path, key: str) -> None:
         self._answer = answer
+        self._key = key
 
     # first, since the hook stops at the first result, and pytest's own runs the tests
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
         """Take the place of the run."""
-        if name := config.getini(_INI_KEY):
-            self._answer.write_text(str(name), encoding="utf-8")
+        if value := config.getini(self._key):
+            self._answer.write_text(json.dumps([str(value), str(config.rootpath)]), encoding="utf-8")
         return 0
 
 
@@ -154,10 +157,10 @@ def main(arguments: Sequence[str]) -> int:
     plugin: IniReader | Collector
     answer, *places = arguments
     if places[:1] == [_INI_ONLY]:
-        del places[0]
-        # no code of the project may run only because someone asks for the name of a folder
+        _, key, *places = places
+        # no code of the project may run only because someone asks what its ini file says
         options = ["--noconftest", "-o", "addopts=", "-o", "required_plugins=", "-p", "pytest_claude_latency.plugin"]
-        plugin = IniReader(Path(answer))
+        plugin = IniReader(Path(answer), key)
     else:
         # variants are items of their own with recordings of their own, which exist only under this option
         options = ["--collect-only", "-q", "--latency-mode=replay", "--latency-variants"]

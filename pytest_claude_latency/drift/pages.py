@@ -74,6 +74,7 @@ def _sections(drift: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str]]]:
     notes = dict.fromkeys(note for comparison in drift["speed"] for note in comparison["notes"])
     found = [
         ("refused now, answered when it was recorded", _problems(drift, "refused")),
+        ("answered now, refused when it was recorded", _problems(drift, "no longer refused")),
         ("shape", [_shape(change) for change in drift["shape"]]),
         ("models", models),
         ("tokens", list(_tokens(drift))),

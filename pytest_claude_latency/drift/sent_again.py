@@ -15,14 +15,14 @@ from pytest_claude_latency.drift.sending import NotSentError, Sender
 from pytest_claude_latency.messages_api.answer import refusal_of
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.exchange import Exchange, Request
-from pytest_claude_latency.metrics.prices import SHIPPED, NoPriceError
+from pytest_claude_latency.metrics.prices import NoPriceError, Prices
 from pytest_claude_latency.metrics.timeline import Call, measure
 from pytest_claude_latency.printable import printable
 
 NO_CALL: Final = Obstacle("no call in it makes a message: sessions, batches and token counts are not sent again")
 _NO_ANSWER: Final = Obstacle("the recorded call got no answer to compare with")
 _INTERRUPTED: Final = "the command was interrupted before it was answered"
-State: TypeAlias = Literal["compared", "refused", "not answered", "not sent"]
+State: TypeAlias = Literal["compared", "refused", "no longer refused", "not answered", "not sent"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SentAgain:
         if self.answered is None:
             return "not sent" if self.plan.request is None else "not answered"
         if self.after.error is None and self.after.total is not None:
-            return "compared"
+            return "compared" if self.before.error is None else "no longer refused"
         if refusal_of(self.answered) is None:
             return "not answered"
         # what was refused when it was recorded is to be refused
@@ -100,7 +100,8 @@ class SentAgain:
             return printable(self.reason)
         if self.state == "compared":
             return ""
-        if refusal := refusal_of(self.answered):
+        refused = self.plan.recorded if self.state == "no longer refused" else self.answered
+        if refused is not None and (refusal := refusal_of(refused)):
             return printable(conceal(refusal))
         status = "" if self.after.status in (None, 200) else f"HTTP {self.after.status}, "
         return f"{status}{self.after.error or 'it did not come to its end'}"
@@ -120,7 +121,7 @@ class SentAgain:
         if self.plan.recorded is not None:
             facts["asked"] = requested_model(self.plan.recorded.request)
             facts["before"] = _facts_of(self.before)
-        if self.state == "compared":
+        if self.state in ("compared", "no longer refused"):
             facts["after"] = _facts_of(self.after)
         return facts
 
@@ -147,12 +148,12 @@ def send_all(plans: Iterable[Planned], sender: Sender, tell: Callable[[SentAgain
     return done
 
 
-def cost_of(exchanges: Iterable[Exchange]) -> tuple[float, int]:
-    """Return what these calls cost in dollars by the shipped prices, and how many have no price there."""
+def cost_of(exchanges: Iterable[Exchange], prices: Prices) -> tuple[float, int]:
+    """Return what these calls cost in dollars, and how many have no price."""
     cost, unpriced = 0.0, 0
     for exchange in exchanges:
         try:
-            cost += SHIPPED.cost([exchange])
+            cost += prices.cost([exchange])
         except NoPriceError:
             unpriced += 1
     return cost, unpriced

@@ -20,17 +20,24 @@ from pytest_claude_latency.drift.shape import Shape, shape_changes, shape_of
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.forms import form_of
+from pytest_claude_latency.metrics.prices import SHIPPED, Prices
 from pytest_claude_latency.metrics.prompt_cache import cache_of
 from pytest_claude_latency.plurals import number_of
 
 SCHEMA: Final = 1
 _SUITE: Final = "the suite"
 _ASKED: Final = ("ttft", "tpot", "total")
-_STATES: Final = ("refused", "not answered", "not sent", "compared")
+_STATES: Final = ("refused", "no longer refused", "not answered", "not sent", "compared")
 
 
 def drift_of(
-    calls: Sequence[SentAgain], unreadable: Sequence[str], sent: int, rules: Rules, now: datetime | None = None
+    calls: Sequence[SentAgain],
+    unreadable: Sequence[str],
+    sent: int,
+    rules: Rules,
+    *,
+    prices: Prices = SHIPPED,
+    now: datetime | None = None,
 ) -> dict[str, Any]:
     """Return what changed, in JSON types. `sent` is how many requests it took, `unreadable` what could not be read."""
     today = now or datetime.now(UTC)
@@ -45,7 +52,8 @@ def drift_of(
     speed = speed_of(calls, rules)
     counts = {state: sum(call.state == state for call in calls) for state in _STATES}
     found = {
-        "{} refused": number_of(sum(call.state == "refused" for call in calls), "call"),
+        "{} refused": number_of(counts["refused"], "call"),
+        "{} no longer refused": number_of(counts["no longer refused"], "call"),
         "{} of shape": number_of(len(shapes), "change"),
         "{} of model": number_of(len(models), "change"),
         "{} of other length in tokens": number_of(len(prompts), "prompt"),
@@ -53,7 +61,7 @@ def drift_of(
     told = [text.format(number) for text, number in found.items() if not number.startswith("0 ")]
     told += [f"{comparison.metric} slower" for comparison in speed if comparison.verdict == "regression"]
     answers = [call for call in calls if call.answered is not None]
-    cost, unpriced = cost_of(call.answered for call in answers if call.answered is not None)
+    cost, unpriced = cost_of((call.answered for call in answers if call.answered is not None), prices)
     return {
         "schema": SCHEMA,
         "drift": told,

@@ -237,7 +237,7 @@ def test_the_ini_file_says_what_folders_of_recordings_are_called(suite: Path, fi
     (suite / file).write_text(content)
     (suite / "tests" / "conftest.py").write_text("raise SystemExit('code of the suite was run')\n")
 
-    assert recordings_in_use.folder_name([Path("tests")]) == "recordings"
+    assert recordings_in_use.ini_value([Path("tests")], "latency_cassettes") == ("recordings", suite)
 
 
 def test_check_looks_into_the_folders_that_the_ini_file_names(
@@ -261,7 +261,7 @@ def test_check_looks_into_the_folders_that_the_ini_file_names(
 def test_an_ini_file_without_the_key_or_that_cannot_be_read_names_no_folders(suite: Path, content: str) -> None:
     (suite / "pytest.ini").write_text(content)
 
-    assert recordings_in_use.folder_name([Path("tests")]) is None
+    assert recordings_in_use.ini_value([Path("tests")], "latency_cassettes") is None
 
 
 def test_a_suite_that_cannot_be_collected_at_all_is_a_problem(

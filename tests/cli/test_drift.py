@@ -62,6 +62,29 @@ def test_a_suite_that_did_not_change_has_no_drift(server: ClaudeServer, capsys: 
     assert sent == ["test_a", "test_b"]
 
 
+def test_it_costs_what_the_prices_of_the_ini_file_say(server: ClaudeServer, capsys: Capture) -> None:
+    record("test_a", whole())
+    Path("pytest.ini").write_text("[pytest]\nlatency_prices = prices.json\n")
+    Path("prices.json").write_text('{"dated": "2026-12-01", "models": {"*": {"input": 0, "output": 1000000}}}')
+
+    assert main(["drift", "cassettes", "--format=json"]) == 0
+
+    output = capsys.readouterr()
+    assert json.loads(output.out)["cost"] == 96
+    assert "about $96.0000" in output.err
+
+
+def test_prices_that_are_none_are_told_before_anything_is_sent(server: ClaudeServer, capsys: Capture) -> None:
+    record("test_a", whole())
+    Path("pytest.ini").write_text("[pytest]\nlatency_prices = prices.json\n")
+    Path("prices.json").write_text("[]")
+
+    assert main(["drift", "cassettes"]) == 2
+
+    assert "ini key latency_prices: prices.json: it is not a table of prices" in capsys.readouterr().err
+    assert server.requests == ()
+
+
 def test_one_failure_hides_no_other_call_and_fails_the_command(server: ClaudeServer, capsys: Capture) -> None:
     for name in ("test_a", "test_b", "test_c"):
         record(name, whole(asked(name), at=5))

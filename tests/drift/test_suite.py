@@ -31,7 +31,7 @@ def again(recorded: Exchange, answered: Exchange | None, name: str = "test_a") -
 
 def drift(*calls: SentAgain, unreadable: Sequence[str] = ()) -> dict[str, Any]:
     """The drift of these calls. It fits the published schema, and both pages can be drawn."""
-    found = drift_of(calls, unreadable, len(calls), Rules(), NOW)
+    found = drift_of(calls, unreadable, len(calls), Rules(), now=NOW)
     assert_fits(json.loads(json.dumps(found)), SCHEMA)
     assert list(pages.text_lines(found, 80))
     assert pages.markdown(found)
@@ -150,6 +150,18 @@ def test_what_was_refused_when_it_was_recorded_is_no_drift() -> None:
 
     assert found["drift"] == []
     assert found["counts"]["compared"] == 1
+
+
+def test_what_is_answered_now_and_was_refused_when_it_was_recorded_is_told() -> None:
+    found = drift(again(refused(status=404), whole()))
+
+    assert found["drift"] == ["1 call no longer refused"]
+    assert found["counts"]["compared"] == 0
+    shown = text(found)
+    assert (
+        "answered now, refused when it was recorded\n  HTTP 404: Overloaded: cassettes/test_it/test_a.1.jsonl" in shown
+    )
+    assert "1 recording: 0 compared, 1 no longer refused" in shown
 
 
 def test_an_answer_that_the_program_cut_short_is_compared_as_far_as_it_goes() -> None:
