@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Never, TypeVar, final, get_args, get_type_hints
@@ -35,6 +36,7 @@ _PLACE = re.compile(r"(?P<message>.*) - at `\$\.?(?P<path>.*)`", re.DOTALL)
 _MOST_BYTES = 1_000_000_000
 """A recording of a million chunks has a quarter of that."""
 _PIECE = 2**26
+_SPACE = re.compile(r"[ \t\r\n]*")
 _LONGEST_SHOWN = 40  # characters of a value in a message
 
 
@@ -148,6 +150,36 @@ def parse(text: str) -> Any:
         raise JSONFaultError("a number in it is too long") from None
 
 
+def line_of_fault(text: str, fault: JSONFaultError) -> int:
+    """Return the line of a JSON text in which `parse` met the fault."""
+    if isinstance(fault.__cause__, json.JSONDecodeError):
+        return fault.__cause__.lineno
+    lines = text.split("\n")
+
+    # A text that is cut off before the fault is no JSON, which is another fault.
+    def is_reached(count: int) -> bool:
+        try:
+            parse("\n".join(lines[:count]))
+        except NotJSONError:
+            return False
+        except JSONFaultError:
+            return True
+        return False
+
+    return 1 + bisect_left(range(1, len(lines)), True, key=is_reached)
+
+
+def line_of(text: str, place: Iterable[str | int]) -> int:
+    """Return the line of a JSON text in which the value at a place begins: `("profiles", 0, "ttft")`.
+
+    Where something on the way is missing, what lacks it is meant.
+    """
+    at = _after_space(text, 0)
+    for key in place:
+        at = dict(_members(text, at)).get(key, at)
+    return text.count("\n", 0, at) + 1
+
+
 def convert(value: object, struct: type[_Struct]) -> _Struct:
     """Return a JSON value as a struct.
 
@@ -217,6 +249,25 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+def _members(text: str, at: int) -> Iterator[tuple[str | int, int]]:
+    """Yield the keys of the object, or the numbers of the array, that begins at `at`, and where each value begins."""
+    kind, number = text[at], 0
+    at = _after_space(text, at + 1)
+    while kind in "{[" and text[at] not in "}]":
+        key: str | int = number
+        if kind == "{":
+            key, at = _DECODER.raw_decode(text, at)
+            at = _after_space(text, _after_space(text, at) + 1)
+        yield key, at
+        at = _after_space(text, _DECODER.raw_decode(text, at)[1])
+        at = _after_space(text, at + 1) if text[at] == "," else at
+        number += 1
+
+
+def _after_space(text: str, at: int) -> int:
+    return next(_SPACE.finditer(text, at)).end()
 
 
 def _explain(message: str, value: object, struct: type[msgspec.Struct]) -> str:

@@ -13,10 +13,22 @@ from functools import cache
 from types import ModuleType
 from typing import Any, Final, Protocol, final
 
+from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.messages_api.exchange import Headers
 
 _MOST_STREAMS: Final = 100
 """How many requests httpcore sends at a time on one HTTP/2 connection, if the server allows as many."""
+
+
+_MOST_DECODED: Final = 100_000_000
+_MOST_GROWTH: Final = 100
+"""An answer of the API may be larger, but then its compressed bytes are many too; text seldom shrinks to a tenth."""
+_BITE: Final = 64
+"""How many compressed bytes are decoded at once: Brotli makes 16 MB of ten bytes."""
+
+
+class TooMuchError(LatencyError):
+    """An answer decompresses to so much that it was made to fill the memory."""
 
 
 @final
@@ -151,21 +163,29 @@ class HTTPLibrary:
         """Return each part of a body as its content encoding (gzip, deflate, br, zstd) let it be read on arrival.
 
         A part that decompresses to nothing is empty. What follows bytes that cannot be decoded is left out.
+
+        Raises:
+            TooMuchError: the body is far larger than what so few bytes hold of any answer.
         """
-        pieces: list[bytes] = []
+        pieces: list[list[bytes]] = []
+        left = most = max(_MOST_DECODED, _MOST_GROWTH * sum(map(len, parts)))
 
         def feed() -> Iterator[bytes]:
             for part in parts:
-                pieces.append(b"")  # what the decoder yields until it asks for the next part came from this one
-                yield part
+                pieces.append([])  # what the decoder yields until it asks for the next part came from this one
+                # bit by bit: a decoder makes all that its input holds before anyone can stop it
+                yield from (part[at : at + _BITE] for at in range(0, len(part), _BITE))
 
         response = self.module.Response(200, headers=list(headers), content=feed())
         try:
             for piece in response.iter_bytes():
-                pieces[-1] += piece
+                pieces[-1].append(piece)
+                left -= len(piece)
+                if left < 0:
+                    raise TooMuchError(f"it decompresses to more than {most // 1_000_000} MB")
         except self.module.DecodingError:
-            pass  # the program met the same error in its own stream, where it is recorded
-        return pieces
+            pieces[-1].clear()  # the program met the same error in its own stream, where it is recorded
+        return [b"".join(piece) for piece in pieces]
 
     def error(self, name: str, message: str, request: Any) -> Exception:
         """Return the library's own exception called `name`; its `TransportError` if it has none of that name.

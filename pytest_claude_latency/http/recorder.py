@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, final
 
 from pytest_claude_latency.duration import Nanoseconds
+from pytest_claude_latency.http.library import TooMuchError
 from pytest_claude_latency.messages_api.endpoints import asks_to_stream
 from pytest_claude_latency.messages_api.exchange import (
     Chunk,
@@ -221,9 +222,13 @@ class Attempt:
         if self._exchange is None or self._exchange.end is None:  # after its end nothing changes
             # A copy of the parts: another thread may be reading the answer right now.
             parts, headers = list(self._parts), self._response.headers if self._response else ()
-            data = [part for _, part in parts]
+            data, end = [part for _, part in parts], self._end
             if (header(headers, "content-encoding") or "identity") != "identity":
-                data = self.decoded(headers, data)
+                try:
+                    data = self.decoded(headers, data)
+                except TooMuchError as error:
+                    # also for a program that never decompressed it: a recording without the body must not replay well
+                    data, end = [], end and End.of(end.at, error, None, "DecodingError")
             # not strict: what follows bytes that cannot be decoded is left out
             chunks = tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
             self._exchange = Exchange(
@@ -232,7 +237,7 @@ class Attempt:
                 self._connect,
                 self._response,
                 chunks,
-                self._end,
+                end,
                 self._recorded,
                 self._thread,
                 pauses=tuple(self._pauses),

@@ -16,7 +16,7 @@ from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.exchange import Exchange
-from pytest_claude_latency.strict_json import JSONFaultError, parse
+from pytest_claude_latency.strict_json import JSONFaultError, key_list, line_of, line_of_fault, parse
 
 _MILLION: Final = 1_000_000
 _LONG_PROMPT: Final = 100_000  # tokens; a model may cost more beyond
@@ -46,19 +46,27 @@ class Prices:
         """Return the prices in a JSON file.
 
         Raises:
-            LimitError: it is not understood.
+            LimitError: it is not understood: in which line, and what is.
         """
+        place: tuple[str, ...] = ()
+        models: dict[str, dict[str, float]] = {}
         try:
             value = parse(text)
-            models = {
-                str(pattern): {str(kind): _price(price) for kind, price in row.items()}
-                for pattern, row in value["models"].items()
-            }
-            return cls(str(value["dated"]), models)
+            dated = str(value["dated"])
+            place = ("models",)
+            for pattern, row in value["models"].items():
+                place = ("models", pattern)
+                models[pattern] = {}
+                for kind, price in row.items():
+                    place = ("models", pattern, kind)
+                    models[pattern][kind] = _price(price)
         except JSONFaultError as fault:
-            raise LimitError(f"it is not a table of prices: {fault}; {_FORM}") from None
+            line = line_of_fault(text, fault)
+            raise LimitError(f"line {line}: it is not a table of prices: {fault}; {_FORM}") from None
         except (KeyError, TypeError, AttributeError, OverflowError):
-            raise LimitError(f"it is not a table of prices; {_FORM}") from None
+            where = f", see {key_list(place[-1:])}" if place else ""
+            raise LimitError(f"line {line_of(text, place)}: it is not a table of prices{where}; {_FORM}") from None
+        return cls(dated, models)
 
     def cost(self, attempts: Iterable[Exchange]) -> float:
         """Return what these exchanges cost together: every answer that reports usage is billed, retried or not.

@@ -196,10 +196,8 @@ def profiles(value: str, given: Given) -> Profiles:
     from pytest_claude_latency.simulation.profiles import Profiles, shipped
 
     try:
-        return Profiles.parse((given.root / value).read_text(encoding="utf-8-sig")).before(shipped())
-    except OSError as error:
-        raise ValueError(f"{value}: {error.strerror}") from None
-    except (LatencyError, ValueError) as error:
+        return Profiles.parse(_text_of(value, given)).before(shipped())
+    except LatencyError as error:
         raise ValueError(f"{value}: {error}") from None
 
 
@@ -218,9 +216,17 @@ def prices(value: str, given: Given) -> Prices | None:
     from pytest_claude_latency.metrics.prices import Prices
 
     try:
-        # with or without the mark that some editors on Windows put first
-        return Prices.parse((given.root / value).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ValueError(f"{value}: {error.strerror}") from None
-    except ValueError as error:
+        return Prices.parse(_text_of(value, given))
+    except LatencyError as error:
         raise ValueError(f"{value}: {error}") from None
+
+
+def _text_of(value: str, given: Given) -> str:
+    from pytest_claude_latency.errors import FileError
+    from pytest_claude_latency.strict_json import read_text
+
+    try:
+        # with or without the mark that some editors on Windows put first
+        return read_text(given.root / value, FileError).removeprefix("\ufeff")
+    except FileError as error:
+        raise LatencyError(error.problem) from None

@@ -7,6 +7,7 @@ in such a file are milliseconds.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,10 +19,12 @@ import msgspec
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.errors import LatencyError
-from pytest_claude_latency.strict_json import JSONFaultError, parse
+from pytest_claude_latency.strict_json import JSONFaultError, line_of, line_of_fault, parse
 
 P95: Final = 1.6448536269514722
 """How many standard deviations the 95th percentile of a normal distribution lies above its median."""
+_NOT_PROFILES: Final = "it is no file of profiles"
+_WRITES_ONE: Final = "claude-latency profile writes one"
 _SHIPPED = Path(__file__).with_name("profiles.json")
 
 
@@ -97,15 +100,21 @@ class Profiles:
         """Return the profiles in a JSON file.
 
         Raises:
-            LatencyError: it is not understood: where, and why.
+            LatencyError: it is not understood: in which line, where, and why.
         """
         try:
-            file = msgspec.convert(parse(text), _File)
-        except (msgspec.ValidationError, JSONFaultError, UnicodeEncodeError) as error:  # the last one, for odd keys
-            raise LatencyError(f"it is no file of profiles: {error}; claude-latency profile writes one") from None
+            value = parse(text)
+        except JSONFaultError as fault:
+            raise LatencyError(f"line {line_of_fault(text, fault)}: {_NOT_PROFILES}: {fault}; {_WRITES_ONE}") from None
+        try:
+            file = msgspec.convert(value, _File)
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter for odd keys
+            place = _place_in(str(error).rpartition(" - at `")[2])
+            raise LatencyError(f"line {line_of(text, place)}: {_NOT_PROFILES}: {error}; {_WRITES_ONE}") from None
         for number, profile in enumerate(file.profiles):
             if problem := _problem(profile):
-                raise LatencyError(f"it is no file of profiles: $.profiles[{number}].{problem}")
+                problem = f"$.profiles[{number}].{problem}"
+                raise LatencyError(f"line {line_of(text, _place_in(problem))}: {_NOT_PROFILES}: {problem}")
         return cls(file.dated, tuple(file.profiles))
 
     def text(self) -> str:
@@ -129,6 +138,12 @@ class Profiles:
 class _File(_Struct, frozen=True):
     dated: str
     profiles: Sequence[Profile]
+
+
+def _place_in(message: str) -> list[str | int]:
+    """Return the place in a file with which a message begins: `$.profiles[0].ttft.p95` is three keys and a number."""
+    path = re.match(r"\$[\w.\[\]]*", message)
+    return [int(key) if key.isdigit() else key for key in re.findall(r"\w+", path[0])] if path else []
 
 
 def _problem(profile: Profile) -> str | None:

@@ -11,10 +11,13 @@ import random
 import resource
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tests.fuzz.attack import Attack
 
+A_WORD_EVERY = 30
+"""After how many seconds it says again how far it is."""
 MEMORY = 200_000_000
 """How many bytes the whole run may need beyond what it has at its beginning."""
 
@@ -36,9 +39,12 @@ def main() -> None:
             (attack.command if number % 2 else attack.file)()
         before = _most_memory()
         for kind, count in (("file", options.files), ("command", options.commands)):
-            for _ in range(count):
+            told = time.monotonic()
+            for number in range(1, count + 1):
                 getattr(attack, kind)()
-            print(f"{count:,} {kind}s, seed {seed}: {len(attack.faults)} faults so far", flush=True)
+                if number == count or time.monotonic() - told >= A_WORD_EVERY:
+                    told = time.monotonic()
+                    print(f"{number:,} {kind}s, seed {seed}: {len(attack.faults)} faults so far", flush=True)
     if (used := _most_memory() - before) > MEMORY:
         attack.faults.append(f"the run needed {used / 1e6:.0f} MB more than at its beginning")
     print(*attack.faults, f"{used / 1e6:.0f} MB", sep="\n\n")

@@ -55,7 +55,7 @@ def reports() -> list[bytes]:
     """Return JSON reports."""
     parts = {"waiting": 1.0, "answering": 2.0}
     call = some_call()
-    breakdown = {"test": parts, "calls": [parts], "segments": [[]], "path": []}
+    breakdown = {"test": parts, "calls": [parts], "segments": [[]], "gaps": [None], "path": []}
     plain = some_result(limits={"ttft": "1ms", "total": "9s"})
     explained = some_result("test_b.py::test", calls=[call], breakdown=breakdown, findings=(_FINDING,))
     return [

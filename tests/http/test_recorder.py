@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
+import zlib
 
 import pytest
 
@@ -100,6 +102,35 @@ def test_chunks_are_what_could_be_read_when_each_part_arrived(attempt: Attempt) 
     pieces = [chunk.data for chunk in attempt.exchange().chunks]
     assert b"".join(pieces) == b"Hello"
     assert pieces[0] == b""
+
+
+def test_an_answer_that_is_made_to_fill_the_memory_ends_as_one_that_cannot_be_decoded(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_claude_latency.http.library._MOST_DECODED", 1_000_000)
+    attempt.answered(200, (("content-encoding", "gzip"),))
+    attempt.arrivals()(gzip.compress(bytes(5_000_000)))
+    attempt.finish()
+
+    tracemalloc.start()
+    exchange = attempt.exchange()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert exchange.chunks == ()
+    assert exchange.end == End(0, error="DecodingError", message="it decompresses to more than 1 MB")
+    assert most < 2_000_000
+
+
+def test_what_came_before_bytes_that_cannot_be_decoded_is_kept(attempt: Attempt) -> None:
+    squeezer = zlib.compressobj(wbits=31)
+    wire = [squeezer.compress(b"Hello") + squeezer.flush(zlib.Z_SYNC_FLUSH), bytes(range(200))]
+    attempt.answered(200, (("content-encoding", "gzip"),))
+    arrived = attempt.arrivals()
+    for part in wire:
+        arrived(part)
+
+    assert [chunk.data for chunk in attempt.exchange().chunks] == [b"Hello", b""]
 
 
 def test_an_error_of_another_library_becomes_a_transport_error_with_its_name() -> None:

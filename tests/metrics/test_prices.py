@@ -85,5 +85,22 @@ def test_a_table_that_is_not_understood_is_refused(text: str) -> None:
         Prices.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{\n "dated": "d",\n "models": {\n  "a": {"input": 1,\n   "output": "x"}}}', 'line 5: .*, see "output"'),
+        ('{"dated": "d",\n "models":\n {"a.b*": {"input": 1}, "c": []}}', 'line 3: .*, see "c"'),
+        ('{"dated": "d",\n "models": {"a": {"input": 1},\n "a": {}\n}}', 'line 4: .*"a" appears twice'),
+        ('{"dated": "d",\n "models": {"a":\n {"input": NaN}}\n}', "line 3: .*NaN is not a JSON number"),
+        ('{"dated": "d",\n "models": {"a":\n {"input" 1}}\n}', "line 3: .*it is not JSON"),
+        ('{"dated": "d",\n "models": []}', 'line 2: .*, see "models"'),
+        ('\n{"models": {}}', "line 2: "),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_named_by_its_line(text: str, said: str) -> None:
+    with pytest.raises(LimitError, match=f"^{said}"):
+        Prices.parse(text)
+
+
 def test_a_table_is_read() -> None:
     assert Prices.parse(json.dumps({"dated": "d", "models": {"claude-*": ROW}})) == Prices("d", {"claude-*": ROW})

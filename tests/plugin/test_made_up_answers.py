@@ -214,7 +214,7 @@ def test_profiles_of_ones_own_give_the_times(suite: Suite) -> None:
     (suite.path / "own.json").write_text("{}")
     result = suite.replay()
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*ini key latency_profiles: own.json: it is no file of profiles*"])
+    result.stderr.fnmatch_lines(["*ini key latency_profiles: own.json: line 1: it is no file of profiles*"])
 
 
 def test_without_a_recording_the_message_names_the_ways_out(suite: Suite) -> None:

@@ -81,6 +81,26 @@ def test_a_file_that_is_not_understood_is_refused(text: str, problem: str) -> No
         Profiles.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"ttft": {"median": 0, "p95": 1}}, 9),
+        ({"ttft": {"median": "x", "p95": 1}}, 9),
+        ({"ttft": {"median": 1}}, 8),
+        ({"source": 1}, 7),
+        ({"odd": 1}, 3),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named_by_its_line(changes: dict[str, Any], line: int) -> None:
+    row = {"models": ["a*"], "source": "s", "ttft": {"median": 1, "p95": 2}} | changes
+    row["tokens_per_second"] = {"low": 1, "median": 2, "high": 3}
+    text = json.dumps({"profiles": [row], "dated": "d"}, indent=1)
+    assert text.split("\n")[line - 1].strip()
+
+    with pytest.raises(LatencyError, match=f"^line {line}: "):
+        Profiles.parse(text)
+
+
 # ── fitting ──
 
 
