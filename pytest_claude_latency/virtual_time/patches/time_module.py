@@ -206,7 +206,7 @@ class AnyClock(TimeFunction):
             distance = now * self._unit - its_time
             # Most often it is the same clock, and was read a moment ago.
             distance = self._distances[clock] = 0 if abs(distance) < MILLISECOND else round(distance)
-        return similar() + distance / self._unit if distance else similar()
+        return similar() + (distance if self._unit == 1 else distance / self._unit)
 
 
 def install() -> bool:
