@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import Judgement, headline
@@ -19,7 +19,7 @@ from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.duration import Nanoseconds, seconds
 from pytest_claude_latency.errors import BudgetExceeded
 from pytest_claude_latency.metrics.metric import METRICS
-from pytest_claude_latency.metrics.watched import Watched
+from pytest_claude_latency.metrics.watched import Watched, WatchedBudget
 from pytest_claude_latency.plurals import number_of
 
 Text: TypeAlias = Callable[[Any], object]
@@ -34,7 +34,11 @@ NOTHING_TO_WATCH: Final = (
 )
 _LEAST_HELD = 100 * duration.MILLISECOND  # less is what each application takes
 _NO_DATA = (":", "event:", "id:", "retry:")  # how lines of server-sent events begin that a user never sees
-_ABSENT: Final = {"ttft": "nothing that a user sees came", "total": "the output had not ended"}
+_ABSENT: Final = {
+    "ttft": "nothing that a user sees came",
+    "longest_gap": "fewer than two items came",
+    "total": "the output had not ended",
+}
 
 
 @final
@@ -65,13 +69,31 @@ class Output:
 
     @property
     def watched(self) -> Watched:
-        """What was measured, for reports."""
-        return Watched(
-            items=len(self.seen),
-            ttft=None if not self.seen else seconds(self.seen[0]),
-            longest_gap=max((seconds(later - earlier) for earlier, later in pairwise(self.seen)), default=None),
-            total=None if self.ended is None else seconds(self.ended),
-            start=seconds(self.start),
+        """What was measured and judged, for reports."""
+        gaps = [later - earlier for earlier, later in pairwise(self.seen)]
+        times = {"ttft": self.seen[0] if self.seen else None, "longest_gap": max(gaps, default=None)}
+        measured = {
+            name: None if time is None else seconds(time) for name, time in {**times, "total": self.ended}.items()
+        }
+        budgets = tuple(self._judged(limit, measured[limit.metric]) for limit in self.limits)
+        return Watched(items=len(self.seen), **measured, start=seconds(self.start), budgets=budgets)
+
+    def _judged(self, limit: Limit, measured: float | None) -> WatchedBudget:
+        verdict: Literal["kept", "broken", "not measured", "not judged"] = "kept"
+        if not self.is_told:
+            verdict, measured = "not judged", None
+        elif measured is None:
+            # fewer than two items have no gap
+            verdict = "not measured" if limit.metric == "longest_gap" else "broken"
+        elif METRICS[limit.metric].worse(duration.nanoseconds(measured), limit.value):
+            verdict = "broken"
+        return WatchedBudget(
+            metric=limit.metric,
+            limit=seconds(round(limit.value)),
+            measured=measured,
+            verdict=verdict,
+            origin=limit.origin,
+            reason=_ABSENT[limit.metric] if self.is_told and measured is None else None,
         )
 
     def judge(self) -> None:
@@ -85,14 +107,10 @@ class Output:
         moments = [("start", 0), ("first text", self.seen[0] if self.seen else None), ("end", self.ended)]
         shown = [f"{name} {at // duration.MILLISECOND}ms" for name, at in moments if at is not None]
         blocks = []
-        for limit in self.limits:
-            value = getattr(self.watched, limit.metric)
-            measured = None if value is None else duration.nanoseconds(value)
-            if measured is None and limit.metric == "longest_gap":
-                continue  # fewer than two items have no gap
-            if measured is None or METRICS[limit.metric].worse(measured, limit.value):
-                reason = None if measured is not None else _ABSENT[limit.metric]
-                broken = Judgement(limit, measured, None, 0, "broken", reason)
+        for limit, budget in zip(self.limits, self.watched.budgets, strict=True):
+            if budget.verdict == "broken":
+                measured = None if budget.measured is None else duration.nanoseconds(budget.measured)
+                broken = Judgement(limit, measured, None, 0, "broken", budget.reason)
                 blocks.append(
                     f"watched output: {headline(broken)}\n"
                     f"  {'budget':<10}{limit.text():<27}  {limit.origin}\n"

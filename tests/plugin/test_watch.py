@@ -75,6 +75,18 @@ def test_an_output_that_streams_keeps_its_limits_and_is_reported(suite: Suite) -
             "longest_gap": pytest.approx(0.5),
             "total": pytest.approx(0.9),
             "start": 0.0,
+            "budgets": [
+                {
+                    "metric": "ttft",
+                    "statistic": None,
+                    "limit": 0.5,
+                    "measured": pytest.approx(0.4),
+                    "call": None,
+                    "verdict": "kept",
+                    "origin": "claude_latency.watch(...) at test_it.py:48",
+                    "reason": None,
+                }
+            ],
         }
     ]
 

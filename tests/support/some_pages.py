@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pytest_claude_latency.metrics.timeline import Call
-from pytest_claude_latency.metrics.watched import Watched
+from pytest_claude_latency.metrics.watched import Watched, WatchedBudget
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.simulation import Simulation
 from pytest_claude_latency.results.verdict import RunVerdict
@@ -23,6 +23,14 @@ LIMITS: Final[dict[str, Any]] = {
     "calls": 5,  # the only one that it keeps
 }
 SAMPLED = "tests/test_triage.py::test_samples"
+SLOW_OUTPUT = WatchedBudget(
+    metric="ttft",
+    limit=1.0,
+    measured=1.2,
+    verdict="broken",
+    origin="claude_latency.watch(...) at test_it.py:9",
+    reason=None,
+)
 
 
 def breakdown(calls: list[Call]) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def report_with_everything(tests: int = 12, calls: int = 3, limits: dict[str, An
             LATE,
             limits=limits,
             findings=(some_finding(fact="call 2 of 3 waited 512ms for its first token", made_at=("app/llm.py:51",)),),
-            watched=(Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9, start=0.5),),
+            watched=(Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9, start=0.5, budgets=(SLOW_OUTPUT,)),),
             simulation=simulation,
             what_if=what_if,
         ),

@@ -78,7 +78,7 @@ def _waterfall(sample: Payload, texts: Sequence[str]) -> str:
         drawing.lane(f"call {place} · {texts[call[0]]}", call[2], call[10], limits.get(place, ()))
     for place, (since, first, last) in enumerate(sample.get("w", ()), 1):
         segments = [3, first or last or 0, *([5, last] if first is not None and last is not None else [])]
-        drawing.lane(f"watched output {place}", since, segments)
+        drawing.lane(f"watched output {place}", since, segments, limits.get(-place, ()))
     drawing.overlap([(call[2], call[2] + (call[6] or 0)) for call in sample["c"]])
     label = f"{len(sample['c'])} calls in {span(drawing.end)}; the table below has their times"
     return drawing.svg(label)
@@ -137,12 +137,14 @@ class _Drawing:
             for start, until in zip(spans[::2], spans[1::2], strict=True):
                 x, width = self._box(start, until)
                 self._shapes.append(f'<rect class="o" x="{x}%" width="{width}%" y="{y + 15}" height="{_BAR}"/>')
-            if 0 <= at <= self.end:
-                x, kind, anchor = percent(at, self.end), "ot" if is_over else "t", _END if at * 2 > self.end else ""
-                self._shapes.append(
-                    f'<line class="m" x1="{x}%" x2="{x}%" y1="{y + 12}" y2="{self._y - 3}"/>'
-                    f'<text class="{kind}" x="{x}%" y="{self._y + 6}"{anchor}>{escape(self._texts[text])}</text>'
-                )
+            if at >= 0:
+                # beyond the end of the axis an arrow says where it is
+                x, arrow = percent(min(at, self.end), self.end), " →" if at > self.end else ""
+                kind, anchor = "ot" if is_over else "t", _END if at * 2 > self.end else ""
+                if not arrow:
+                    self._shapes.append(f'<line class="m" x1="{x}%" x2="{x}%" y1="{y + 12}" y2="{self._y - 3}"/>')
+                label = escape(self._texts[text]) + arrow
+                self._shapes.append(f'<text class="{kind}" x="{x}%" y="{self._y + 6}"{anchor}>{label}</text>')
                 self._y += _LIMIT
 
     def overlap(self, spans: Sequence[tuple[int, int]]) -> None:

@@ -23,11 +23,11 @@ _NO_PLACE: Final = -1
 def limits_of(test: Mapping[str, Any], place: Callable[[str], int]) -> list[list[int]]:
     """Return each limit on each bar: the bar, the budget, a text, where it is, whether it is broken, what is over it.
 
-    Bar 0 is the whole test; the others are the calls, by their numbers. `place` makes texts numbers. Times are whole
-    microseconds; one that has no place on the axis is -1.
+    Bar 0 is the whole test; the others are the calls, by their numbers, and with a minus the watched outputs. `place`
+    makes texts numbers. Times are whole microseconds; one that has no place on the axis is -1.
     """
     drawn = []
-    for number, budget in enumerate(test["budgets"]):
+    for number, budget in enumerate(budgets_of(test)):
         # a percentile is of several samples, and has a drawing of its own
         if budget["statistic"] is not None:
             continue
@@ -45,16 +45,30 @@ def limits_of(test: Mapping[str, Any], place: Callable[[str], int]) -> list[list
     return drawn
 
 
+def budgets_of(test: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the limits of the test, then those on watched outputs, with the number of the output."""
+    yield from test["budgets"]
+    for number, output in enumerate(test.get("watched", ()), 1):
+        for budget in output.get("budgets", ()):
+            yield {**budget, "selector": f"watched output {number}", "output": number}
+
+
 def _bars(
     test: Mapping[str, Any], budget: Mapping[str, Any], metric: Metric
 ) -> Iterator[tuple[int, float | None, float | None, Spans]]:
     """Yield the bars that a limit is on: the number, the measurement, where the limit is, and what is over it."""
     limit = budget["limit"]
+    at: float | None
+    spans: Spans
+    if "output" in budget:
+        start, measured = test["watched"][budget["output"] - 1]["start"], budget["measured"]
+        at = None if metric.name == "longest_gap" else start + limit
+        yield -budget["output"], measured, at, [] if at is None or measured is None else [(at, start + measured)]
+        return
     if metric.scope == "test":
         began = test.get("began", 0.0) if metric.name == "first_token" else test.get("origin", 0.0)
         measured = test["elapsed"] if metric.name == "elapsed" else budget["measured"]
-        at: float | None = None
-        spans: Spans = []
+        at, spans = None, []
         if metric.name in PARTS:
             at, spans = _used_up(test.get("path_segments", ()), PARTS[metric.name], limit, began)
         elif metric.kind == "duration":

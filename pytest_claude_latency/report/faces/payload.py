@@ -14,7 +14,7 @@ from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.printable import printable, printable_lines
-from pytest_claude_latency.report.faces.limits import limits_of
+from pytest_claude_latency.report.faces.limits import budgets_of, limits_of
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -81,7 +81,7 @@ def _sample(test: Mapping[str, Any], texts: Texts) -> Payload:
         "e": max([*ends, origin + (path[-1] if path else 0)], default=0),
         "p": path,
         "c": calls,
-        "b": [_budget(budget, texts) for budget in test["budgets"]],
+        "b": [_budget(budget, texts) for budget in budgets_of(test)],
     }
     if len(calls) > 1 and "path" in test:
         values["q"] = [

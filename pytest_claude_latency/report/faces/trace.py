@@ -81,6 +81,7 @@ def _others(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dic
             yield _event("X", process, thread, f"watched output {place}", ts=since, dur=last, cat="watched")
         if first is not None:
             yield _event("i", process, thread, "first text", ts=since + first, s="t", cat="watched")
+        yield from _limits(process, thread, sample, -place, texts)
 
 
 def _parts(process: int, thread: int, since: int, segments: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -92,7 +93,7 @@ def _parts(process: int, thread: int, since: int, segments: Sequence[int]) -> It
 
 def _limits(process: int, thread: int, sample: Payload, bar: int, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield an instant for each limit on a bar, at its place, or where the bar begins if it has none."""
-    start = sample["o"] if bar == 0 else sample["c"][bar - 1][2]
+    start = sample["c"][bar - 1][2] if bar > 0 else sample["w"][-bar - 1][0] if bar else sample["o"]
     for limited, number, _, at, *_ in sample.get("l", ()):
         if limited == bar:
             name, limit, measured, verdict, origin = (texts[place] for place in sample["b"][number])

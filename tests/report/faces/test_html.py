@@ -125,6 +125,15 @@ def test_the_limit_of_elapsed_is_a_line_on_the_whole_test() -> None:
     assert [(step["x"], step["width"]) for step in page.all("rect", "cp")] == [("0%", "50%"), ("50%", "50%")]
 
 
+def test_a_limit_further_out_than_the_axis_is_an_arrow_at_its_end() -> None:
+    call = some_call(ttft=0.4, ttfa=0.4, total=2.0)
+
+    page = html.render(report_of(some_result(calls=[call], limits={"ttft": "100ms", "total": "9s"})))
+
+    assert re.search(r'<text class="t" x="100%"[^>]* text-anchor="end">total 9\.000s →</text>', page)
+    assert page.count('<line class="m"') == 1
+
+
 def test_calls_that_overlap_are_counted() -> None:
     page = drawn(some_call(total=2.0), some_call(sent=1.0, total=3.0), limits={})
 

@@ -65,6 +65,28 @@ def test_a_count_stands_in_the_label(metric: str, limit: float, measured: float,
     assert drawn(metric, limit, measured)[0][1:4] == (text, -1, measured > limit)
 
 
+@pytest.mark.parametrize(
+    ("metric", "measured", "expected"),
+    [
+        ("ttft", 1.2, (-1, "ttft 1.000s, +200ms", 1_500_000, True, 1_500_000, 1_700_000)),
+        ("total", None, (-1, "total 1.000s", 1_500_000, False)),
+        ("longest_gap", 1.5, (-1, "longest_gap 1.500s, at most 1.000s", -1, True)),
+    ],
+)
+def test_a_limit_on_a_watched_output_counts_from_its_start(
+    metric: str, measured: float | None, expected: tuple[Any, ...]
+) -> None:
+    budget = {"metric": metric, "statistic": None, "limit": 1.0, "measured": measured}
+    texts = Texts()
+
+    ((bar, number, text, *rest),) = limits_of(
+        {"budgets": [], "calls": [], "watched": [{"start": 0.5, "budgets": [budget]}]}, texts.place
+    )
+
+    assert (bar, texts.all()[text], rest[0], bool(rest[1]), *rest[2:]) == expected
+    assert number == 0
+
+
 def test_the_first_token_counts_from_the_start_of_the_body() -> None:
     assert drawn("first_token", 0.5, 0.9) == [(0, "first_token 500ms, +400ms", 600_000, True, 600_000, 1_000_000)]
     assert drawn("first_token", 0.5, None) == [(0, "first_token 500ms", 600_000, False)]

@@ -46,10 +46,11 @@ function lane(shapes, y, end, label, since, segments, limits = []) {
       const [x, width] = box(spans[place], spans[place + 1], end);
       shapes.push(`<rect class="o" x="${x}%" width="${width}%" y="${y + 15}" height="${BAR}"/>`);
     }
-    if (at >= 0 && at <= end) {
-      const x = percent(at, end);
-      shapes.push(`<line class="m" x1="${x}%" x2="${x}%" y1="${y + 12}" y2="${below - 3}"/>` +
-        `<text class="${isOver ? "ot" : "t"}" x="${x}%" y="${below + 6}"${at * 2 > end ? END : ""}>${escape(T[text])}</text>`);
+    if (at >= 0) {
+      const x = percent(Math.min(at, end), end), arrow = at > end ? " →" : "";
+      if (!arrow) shapes.push(`<line class="m" x1="${x}%" x2="${x}%" y1="${y + 12}" y2="${below - 3}"/>`);
+      shapes.push(`<text class="${isOver ? "ot" : "t"}" x="${x}%" y="${below + 6}"${at * 2 > end ? END : ""}>` +
+        `${escape(T[text])}${arrow}</text>`);
       below += LIMIT;
     }
   }
@@ -89,7 +90,7 @@ function waterfall(sample) {
   });
   (sample.w || []).forEach(([since, first, last], place) => {
     const segments = [3, first || last || 0, ...(first !== null && last !== null ? [5, last] : [])];
-    y = lane(shapes, y, end, `watched output ${place + 1}`, since, segments);
+    y = lane(shapes, y, end, `watched output ${place + 1}`, since, segments, limits(-place - 1));
   });
   y = overlap(shapes, y, end, sample.c);
   const ticks = ticksOf(end).map(at => {
