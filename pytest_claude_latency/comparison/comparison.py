@@ -136,8 +136,9 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison in JSON types: durations in seconds to the microsecond, null for what never came."""
-        before, after = (json_number(METRICS[self.metric], value) for value in self.typical)
-        return {
+        metric = METRICS[self.metric]
+        before, after = (json_number(metric, value) for value in self.typical)
+        values = {
             "metric": self.metric,
             "verdict": self.verdict,
             "exact": self.exact,
@@ -147,16 +148,12 @@ class Comparison:
             "samples_after": len(self.after),
             "needs": self.needs,
             "notes": list(self.notes),
-            **self._readings(),
-        } | ({} if self.evidence is None else self.evidence.as_json())
-
-    def _readings(self) -> dict[str, Any]:
-        """Return all readings of both sides, where they say more than those that stand for them."""
-        if max(len(self.before), len(self.after)) < 2:
-            return {}
-        metric = METRICS[self.metric]
-        sides = (("readings_before", self.before), ("readings_after", self.after))
-        return {name: [json_number(metric, value) for value in values] for name, values in sides}
+        }
+        # All readings, where they say more than those that stand for them.
+        if max(len(self.before), len(self.after)) > 1:
+            values["readings_before"] = [json_number(metric, value) for value in self.before]
+            values["readings_after"] = [json_number(metric, value) for value in self.after]
+        return values | ({} if self.evidence is None else self.evidence.as_json())
 
 
 def _factor(before: float, after: float) -> float:

@@ -70,6 +70,19 @@ def _sections(drift: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str]]]:
         f"({number_of(change['calls'], 'call')})"
         for change in drift["models"]
     ]
+    tokens = []
+    for name, title in (("prompt", "prompts"), ("output", "answers")):
+        before, after = drift["tokens"][name]
+        if before or after:
+            tokens.append(f"{title}: {after:,}, was {before:,}")
+    changed = set(drift["tokens"]["prompts_changed"])
+    examples = [
+        f"{recording['file']} ({recording['after']['prompt_tokens']:,}, was {recording['before']['prompt_tokens']:,})"
+        for recording in drift["recordings"]
+        if recording["file"] in changed
+    ]
+    if examples:
+        tokens.append(f"the same prompt has another number of tokens: {_named(examples)}")
     # what holds for all metrics is told once
     notes = dict.fromkeys(note for comparison in drift["speed"] for note in comparison["notes"])
     found = [
@@ -77,7 +90,7 @@ def _sections(drift: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str]]]:
         ("answered now, refused when it was recorded", _problems(drift, "no longer refused")),
         ("shape", [_shape(change) for change in drift["shape"]]),
         ("models", models),
-        ("tokens", list(_tokens(drift))),
+        ("tokens", tokens),
         ("speed", [*(comparison["headline"] for comparison in drift["speed"]), *notes]),
         ("not answered", _problems(drift, "not answered")),
         ("not sent", _problems(drift, "not sent")),
@@ -122,21 +135,6 @@ def _shape(change: Mapping[str, Any]) -> str:
     form = "" if change["form"] == "messages" else f" ({change['form']})"
     how = "streamed" if change["streamed"] else "not streamed"
     return f"{text}, in {change['answers']} of {change['of']} answers of {change['asked']}{form}, {how}"
-
-
-def _tokens(drift: Mapping[str, Any]) -> Iterator[str]:
-    for name, title in (("prompt", "prompts"), ("output", "answers")):
-        before, after = drift["tokens"][name]
-        if before or after:
-            yield f"{title}: {after:,}, was {before:,}"
-    changed = set(drift["tokens"]["prompts_changed"])
-    examples = [
-        f"{recording['file']} ({recording['after']['prompt_tokens']:,}, was {recording['before']['prompt_tokens']:,})"
-        for recording in drift["recordings"]
-        if recording["file"] in changed
-    ]
-    if examples:
-        yield f"the same prompt has another number of tokens: {_named(examples)}"
 
 
 def _row(recording: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from errno import ECONNRESET
 from http import HTTPStatus
 from http.client import HTTPResponse, responses
@@ -90,22 +91,18 @@ class _Chunked:
             # A line may arrive in parts: what is there of it is kept.
             line, newline, data = data.partition(b"\n")
             self._line += line + newline
-            if newline:
-                self._read_line(self._line.strip())
-                self._line = b""
+            if not newline:
+                break
+            line, self._line = self._line.strip(), b""
+            if self._in_trailer:
+                self.complete = not line
+            elif self._after_data:
+                self._after_data = False  # the end of the line behind a chunk
+            else:
+                with suppress(ValueError):  # the library refuses it, which is noted as the attempt's end
+                    self._left = int(line.partition(b";")[0], 16)
+                    self._in_trailer = not self._left
         return b"".join(body)
-
-    def _read_line(self, line: bytes) -> None:
-        if self._in_trailer:
-            self.complete = not line
-        elif self._after_data:
-            self._after_data = False  # the end of the line behind a chunk
-        else:
-            try:
-                self._left = int(line.partition(b";")[0], 16)
-            except ValueError:
-                return  # the library refuses it, which is noted as the attempt's end
-            self._in_trailer = not self._left
 
 
 @final

@@ -8,6 +8,28 @@ from typing import Any, final
 from pytest_claude_latency.http.library import HTTPLibrary, Transport
 from pytest_claude_latency.http.recorder import Attempt
 
+# Only httpcore traces. Of a transport over aiohttp, the door of aiohttp tells when a connection was opened.
+_OPENING = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
+_OPENED = (
+    "connection.connect_tcp.complete",
+    "connection.connect_unix_socket.complete",
+    "connection.start_tls.complete",
+)
+
+
+def note_event(attempt: Attempt, event: str) -> None:
+    """Note an event of httpcore's trace extension, which tells most exactly when a connection was opened."""
+    attempt.answer_origin.has_connection = True
+    # The body's end before anyone saw the head: a transport of the program's reads whole answers.
+    if event.endswith("receive_response_body.complete") and not attempt.has_head:
+        attempt.answer_origin.was_read_ahead = True
+    if event in _OPENING:
+        attempt.connecting()
+    elif event in _OPENED:
+        attempt.connected()
+    elif event.endswith("send_request_headers.started"):
+        attempt.waited()
+
 
 @final
 class ObservedTransport:
@@ -29,7 +51,7 @@ class ObservedTransport:
         users_trace = users.get("trace")
 
         def trace(event: str, info: Any) -> None:
-            attempt.traced(event)
+            note_event(attempt, event)
             if users_trace is not None:
                 users_trace(event, info)
 
@@ -61,7 +83,7 @@ class ObservedTransport:
         users_trace = users.get("trace")
 
         async def trace(event: str, info: Any) -> None:
-            attempt.traced(event)
+            note_event(attempt, event)
             if users_trace is not None:
                 await users_trace(event, info)
 

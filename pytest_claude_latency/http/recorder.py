@@ -31,14 +31,6 @@ from pytest_claude_latency.virtual_time.scheduling.holds import LEAST_LAG
 Decoder: TypeAlias = Callable[[Headers, Sequence[bytes]], list[bytes]]
 """Returns each part of a body as its content encoding let it be read on arrival; it is the client library's own."""
 
-# Only httpcore traces. Of a transport over aiohttp, the door of aiohttp tells when a connection was opened.
-_OPENING = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
-_OPENED = (
-    "connection.connect_tcp.complete",
-    "connection.connect_unix_socket.complete",
-    "connection.start_tls.complete",
-)
-
 
 @final
 class AnswerOrigin:
@@ -124,23 +116,15 @@ class Attempt:
         return self._end is not None
 
     @property
+    def has_head(self) -> bool:
+        """Whether the response headers are here."""
+        return self._response is not None
+
+    @property
     def location(self) -> str | None:
         """Where a redirecting answer points. `None` for any other."""
         response = self._response  # read once: another thread may set it in between
         return header(response.headers, "location") if response and redirects(response.status) else None
-
-    def traced(self, event: str) -> None:
-        """Note an event of httpcore's trace extension, which tells most exactly when a connection was opened."""
-        self.answer_origin.has_connection = True
-        # The body's end before anyone saw the head: a transport of the program's reads whole answers.
-        if self._response is None and event.endswith("receive_response_body.complete"):
-            self.answer_origin.was_read_ahead = True
-        if event in _OPENING:
-            self.connecting()
-        elif event in _OPENED:
-            self.connected()
-        elif event.endswith("send_request_headers.started"):
-            self.waited()
 
     def waited(self) -> None:
         """Note that it has a connection. One that another request used before is noted as opened in no time."""

@@ -117,8 +117,15 @@ class MadeUpAnswers:
             if exchange is None:
                 self._faults.add(self._made_up(request, measurement, line, sent))
                 exchange = self._faults.next_for(key)
-            if exchange is not None:
-                self._note(key, exchange, sent)
+            # Which calls a fault keeps from their answers, and until when; None: a part of the answer has come.
+            if exchange is not None and exchange.is_injected:
+                brings_nothing = exchange.response is None or exchange.response.status >= 400
+                over = sent + exchange.end.at if brings_nothing and exchange.end is not None else None
+                self._kept[key] = (*self._turns[key], over)
+            elif exchange is not None:
+                # also where another request took its place
+                heard = self._turns[key]
+                self._kept = {other: kept for other, kept in self._kept.items() if kept[:2] != heard}
         if exchange is None:
             measurement.misses.stop(_TAKEN_AWAY.format(request=request.title))
 
@@ -162,17 +169,6 @@ class MadeUpAnswers:
             self._given[place] += 1
             return self._given[place] - 1
         return min((turn for _, turn in kept), default=None)
-
-    def _note(self, key: Hashable, exchange: Exchange, sent: Nanoseconds) -> None:
-        """Note whether a call gets its answer, or something else until some instant; None: a part of the answer."""
-        if not exchange.is_injected:
-            # also where another request took its place
-            heard = self._turns[key]
-            self._kept = {other: kept for other, kept in self._kept.items() if kept[:2] != heard}
-            return
-        brings_nothing = exchange.response is None or exchange.response.status >= 400
-        over = sent + exchange.end.at if brings_nothing and exchange.end is not None else None
-        self._kept[key] = (*self._turns[key], over)
 
     @property
     def unmet(self) -> FaultError | None:

@@ -151,8 +151,7 @@ class Measurement:
         self.unseen = Unseen()
         self.misses = Misses(self.unseen, replays=source.replays)
         # No stall moves the virtual clock, and its worlds have a watch of their own.
-        look = self.unseen.open_connections.sample
-        self._stall_watch = None if isinstance(clock, VirtualClock) else StallWatch(look)
+        self._stall_watch = None if isinstance(clock, VirtualClock) else StallWatch(self.unseen.open_connections.sample)
 
     @property
     def replays(self) -> bool:

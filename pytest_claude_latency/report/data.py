@@ -21,7 +21,7 @@ from pytest_claude_latency.metrics.series import sample_of
 from pytest_claude_latency.printable import printable, printable_json, printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import Table, counts, not_judged, run_verdict_lines, simulation_lines, table
+from pytest_claude_latency.report.table import counts, not_judged, run_verdict_lines, simulation_lines, table
 from pytest_claude_latency.results.result import TestResult
 
 SCHEMA = 1
@@ -56,8 +56,17 @@ def build(summary: Summary, environment: Mapping[str, str] | None = None, *, con
             for nodeid, found in summary.what_if.items()
         ]
     if summary.variant_rankings:
+        tables = [variants.table(ranking) for ranking in summary.variant_rankings]
         report["variants"] = [
-            ranking.as_json() | {"table": _table(variants.table(ranking))} for ranking in summary.variant_rankings
+            {
+                **ranking.as_json(),
+                "table": {
+                    "headers": list(content.headers),
+                    "cells": [list(cells) for cells in content.cells],
+                    "footnotes": list(content.footnotes),
+                },
+            }
+            for ranking, content in zip(summary.variant_rankings, tables, strict=True)
         ]
     report["summary"] = _summary(summary)
     return report
@@ -239,14 +248,6 @@ def _spreads(row: Row) -> list[dict[str, Any]]:
             }
         )
     return spreads
-
-
-def _table(content: Table) -> dict[str, Any]:
-    return {
-        "headers": list(content.headers),
-        "cells": [list(cells) for cells in content.cells],
-        "footnotes": list(content.footnotes),
-    }
 
 
 def _budget(judgement: Judgement, judged: bool) -> dict[str, Any]:

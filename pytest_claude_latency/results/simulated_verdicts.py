@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pytest_claude_latency.results.simulation import Simulation
 from pytest_claude_latency.results.verdict import STRICTLY, RunVerdict
 
 
-def decided_by(run_verdict: RunVerdict, simulation: Simulation) -> RunVerdict:
-    """Return what a simulation decides where recordings leave a percentile open; else the verdict as it is."""
-    if run_verdict.kind != "percentile" or run_verdict.verdict != "inconclusive" or not simulation.is_conclusive:
+def decided_by(run_verdict: RunVerdict, simulations: Mapping[str, Simulation]) -> RunVerdict:
+    """Return what the test's simulation decides where recordings leave a percentile open; else the verdict as it is."""
+    simulation = simulations.get(run_verdict.nodeid)
+    if (
+        simulation is None
+        or run_verdict.kind != "percentile"
+        or run_verdict.verdict != "inconclusive"
+        or not simulation.is_conclusive
+    ):
         return run_verdict
     for simulated in simulation.percentiles:
         # `about` names the percentile; one that is about some of the samples only has more behind it

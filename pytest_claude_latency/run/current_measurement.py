@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, final
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.errors import InterceptionError
@@ -41,36 +41,44 @@ def replay_clock(settings: Settings) -> Clock:
 
 
 @final
-class CurrentMeasurement:
-    """The measurement that is under way in this process, if any.
+class _Interceptors:
+    """What brings requests of this process here: interception, the changes inside the SDK, and the guard.
 
-    `warn` is called with a message for each request of a thread that outlived its test, and for what `Recognition` has
-    to say.
+    `responder` returns what answers a request of the calling thread. `note_missing_credential` is called where a client
+    has no key.
     """
 
-    def __init__(self, settings: Settings, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        warn: Callable[[str], None],
+        responder: Callable[[], Any],
+        note_missing_credential: Callable[[], None],
+    ) -> None:
         self._settings = settings
         self._warn = warn
-        self._measurement: Measurement | None = None
-        self._fixtures: list[Measurement] = []  # whose threads may outlive them: a server for all tests, for example
-        self._credential_missing = False
+        self._responder = responder
+        self._note_missing_credential = note_missing_credential
         self._interception: Interception | None = None
         self._sdk: SDKPatches | None = None
         self._guard: Guard | None = None
-        self._is_warm = False
-        self._has_told_of_unseen = False
-        self._page = SharedPage()
-        self._is_forked = False
-        names.install()
-        tell_of_forks(self)
 
-    def prove_interception(self) -> None:
+    @property
+    def has_doors(self) -> bool:
+        """Whether client libraries are intercepted."""
+        return self._interception is not None
+
+    @property
+    def has_guard(self) -> bool:
+        """Whether connections that pass no door are met."""
+        return self._guard is not None
+
+    def prove(self) -> None:
         """Make sure that the requests of this process are met.
 
         Raises:
             InterceptionError: it is not live.
         """
-        virtual_time.require_supported()
         if self._interception is None:
             # Not at plugin load: a run without latency tests never needs the SDK and its HTTP library.
             from pytest_claude_latency.http.changes.sdk import SDKPatches
@@ -85,7 +93,7 @@ class CurrentMeasurement:
             self._interception = interception
             self._sdk = SDKPatches(self._replays, self._note_missing_credential, recognition)
             self._sdk.start()
-            self._start_guard()
+            self.start_guard()
             carriers.install()
         # Proved again for every test: a fixture or plugin may have replaced the patch since the last one, and then
         # requests would leave for the network, with the key.
@@ -93,6 +101,72 @@ class CurrentMeasurement:
         if self._sdk is not None:
             self._sdk.prove()
         self._interception.forget()
+
+    def warn_of_new_libraries(self, name: str) -> None:
+        """Warn of libraries that the test of this name loaded, and that cannot be intercepted."""
+        if self._interception is None or self._sdk is None:
+            return
+        self._interception.forget()
+        # It was not there when the test began. What it sent in the test met only the guard.
+        try:
+            self._interception.require_supported()
+            self._sdk.prove()
+        except InterceptionError as error:
+            self._warn(f"{name} loaded a library that cannot be intercepted: {error}")
+
+    def start_guard(self) -> None:
+        """Meet connections that pass no door."""
+        from pytest_claude_latency.http.guard.guard import Guard
+
+        added = [line.pattern.pattern for line in self._settings.endpoints if not line.excludes]
+        self._guard = Guard(self._responder, added)
+        self._guard.start()
+
+    def stop(self) -> None:
+        """Leave HTTP and the SDK as they were."""
+        if self._guard is not None:
+            self._guard.stop()
+            self._guard = None
+        if self._interception is not None and self._sdk is not None:
+            self._interception.stop()
+            self._sdk.stop()
+            self._interception = self._sdk = None
+
+    def _replays(self) -> bool:
+        # Asked of the responder, so that a client of a thread whose test has ended needs no key either.
+        responder = self._responder()
+        return responder is not None and bool(responder.replays)
+
+
+@final
+class CurrentMeasurement:
+    """The measurement that is under way in this process, if any.
+
+    `warn` is called with a message for each request of a thread that outlived its test, and for what `Recognition` has
+    to say.
+    """
+
+    def __init__(self, settings: Settings, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._measurement: Measurement | None = None
+        self._fixtures: list[Measurement] = []  # whose threads may outlive them: a server for all tests, for example
+        self._credential_missing = False
+        self._interceptors = _Interceptors(settings, warn, self._responder, self._note_missing_credential)
+        self._is_warm = False
+        self._has_told_of_unseen = False
+        self._page = SharedPage()
+        self._is_forked = False
+        names.install()
+        tell_of_forks(self)
+
+    def prove_interception(self) -> None:
+        """Make sure that the requests of this process are met.
+
+        Raises:
+            InterceptionError: it is not live.
+        """
+        virtual_time.require_supported()
+        self._interceptors.prove()
 
     def warm_up_sdk(self) -> None:
         """Let the SDK import and build what it needs for an answer, before this process measures the first one."""
@@ -127,18 +201,11 @@ class CurrentMeasurement:
         measurement.leave()
         self._measurement = None
         self._page.clear()
-        if self._interception is None or self._sdk is None:
-            return
-        self._interception.forget()
-        if not (self._has_told_of_unseen or measurement.log.exchanges or measurement.missed or listening.are_listed()):
+        is_silent = not (measurement.log.exchanges or measurement.missed)
+        if self._interceptors.has_doors and is_silent and not (self._has_told_of_unseen or listening.are_listed()):
             self._has_told_of_unseen = True
             self._warn(_UNSEEN.format(name=measurement.name))
-        # It was not there when the test began. What it sent in the test met only the guard.
-        try:
-            self._interception.require_supported()
-            self._sdk.prove()
-        except InterceptionError as error:
-            self._warn(f"{measurement.name} loaded a library that cannot be intercepted: {error}")
+        self._interceptors.warn_of_new_libraries(measurement.name)
 
     @contextmanager
     def during(self, inner: Measurement) -> Iterator[None]:
@@ -168,13 +235,7 @@ class CurrentMeasurement:
             self._measurement.leave()
             self._measurement = None
         self._page.clear()
-        if self._guard is not None:
-            self._guard.stop()
-            self._guard = None
-        if self._interception is not None and self._sdk is not None:
-            self._interception.stop()
-            self._sdk.stop()
-            self._interception = self._sdk = None
+        self._interceptors.stop()
 
     def _enter(self, measurement: Measurement) -> None:
         # Requests that other threads send while the world begins are the measurement's already.
@@ -185,20 +246,13 @@ class CurrentMeasurement:
     def forked(self) -> None:
         """Learn that this process is a forked child of the one that runs the tests."""
         self._is_forked = True
-        if self._guard is None:
-            guard_when_shown(self._page, self._start_guard)
-
-    def _start_guard(self) -> None:
-        from pytest_claude_latency.http.guard.guard import Guard
-
-        added = [line.pattern.pattern for line in self._settings.endpoints if not line.excludes]
-        self._guard = Guard(self._responder, added)
-        self._guard.start()
+        if not self._interceptors.has_guard:
+            guard_when_shown(self._page, self._interceptors.start_guard)
 
     def _responder(self) -> Measurement | OlderChild | OutlivingChild | _EndedTest | None:
         """Return what answers a request of the calling thread; `None` where it is left alone."""
         if self._is_forked:
-            return _responder_of_child(self._measurement, self._page.read(), has_doors=self._interception is not None)
+            return _responder_of_child(self._measurement, self._page.read(), has_doors=self._interceptors.has_doors)
         world = virtual_time.current()
         # A thread stays in the world of its test when that ends. Its calls must not count for the test that runs now.
         if world is not None and world.ended:
@@ -207,11 +261,6 @@ class CurrentMeasurement:
             if not any(measurement.lives_in(world) for measurement in served):
                 return _EndedTest(world, self._warn)
         return self._measurement
-
-    def _replays(self) -> bool:
-        # Asked of the responder, so that a client of a thread whose test has ended needs no key either.
-        responder = self._responder()
-        return responder is not None and responder.replays
 
     def _note_missing_credential(self) -> None:
         # Between tests a client without a key is none of this plugin's business.

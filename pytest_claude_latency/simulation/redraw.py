@@ -166,16 +166,12 @@ class TimedCall:
                 share = (old[place] - self.connected) / waited if waited > 0 else 1.0
                 is_head = self.exchange.response is not None and old[place] == self.exchange.response.at
                 new[place] = self.connected + round(rhythm.waiting * (rhythm.headers if is_head else share))
-        return self.times.moved(_in_order(new, self.places))
-
-
-def _in_order(instants: list[Nanoseconds], contents: Sequence[int]) -> list[Nanoseconds]:
-    """Return instants that never run backwards: what would pass the next piece of content comes with it."""
-    fixed, next_content = set(contents), max(instants)
-    for place in reversed(range(len(instants))):
-        next_content = instants[place] if place in fixed else next_content
-        instants[place] = min(instants[place], next_content)
-    return list(accumulate(instants, max))
+        # Instants never run backwards: what would pass the next piece of content comes with it.
+        contents, next_content = set(self.places), max(new)
+        for place in reversed(range(len(new))):
+            next_content = new[place] if place in contents else next_content
+            new[place] = min(new[place], next_content)
+        return self.times.moved(list(accumulate(new, max)))
 
 
 def _at(curve: Sequence[float], share: float) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.http.library import HTTPLibrary
+from pytest_claude_latency.http.observed_transport import note_event
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.messages_api.exchange import Connect, End
 from pytest_claude_latency.virtual_time.clock import VirtualClock
@@ -78,7 +79,7 @@ def test_instants_count_from_when_it_is_really_sent(attempt: Attempt, clock: Vir
 def test_opening_a_connection_lasts_until_its_last_handshake(attempt: Attempt, clock: VirtualClock) -> None:
     for second, event in enumerate(("connect_tcp.started", "connect_tcp.complete", "start_tls.complete"), 1):
         clock.advance_to(second * SECOND)
-        attempt.traced(f"connection.{event}")
+        note_event(attempt, f"connection.{event}")
 
     assert attempt.exchange().connect == Connect(SECOND, 2 * SECOND)
 

@@ -75,17 +75,53 @@ class BotocorePatches:
         self._patches.close()
 
     def _patch(self, session: ModuleType) -> None:
-        if self._has_all("botocore"):
-            self._sign_nothing(import_module("botocore.signers"))
-            self._look_up_lazily(import_module("botocore.credentials"))
-            self._make_clients_lazily(session)
-            self._chance.pin_botocore(self._patches)
+        if not self._has_all("botocore"):
+            return
+
+        def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
+            had_credentials = session._credentials is not None
+            token = _LAZY.set(service_name in _SERVICES and self._replaying())
+            try:
+                return original(session, service_name, *args, **kwargs)
+            finally:
+                _LAZY.reset(token)
+                if not had_credentials and isinstance(session._credentials, _lazy_kind()):
+                    session._credentials = None  # another client, or the program, asks for itself
+
+        def load(original: Any, provider: Any) -> Any:
+            if not _LAZY.get():
+                return original(provider)
+            return _lazy_kind()(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
+
+        self._sign_nothing(import_module("botocore.signers"))
+        self._wrap(import_module("botocore.credentials").InstanceMetadataProvider, "load", load)
+        self._wrap(session.Session, "create_client", create_client)
+        self._chance.pin_botocore(self._patches)
 
     def _patch_async(self, session: ModuleType) -> None:
-        if self._has_all("aiobotocore"):
-            self._sign_nothing_async(import_module("aiobotocore.signers"))
-            self._look_up_lazily_async(import_module("aiobotocore.credentials"))
-            self._make_clients_lazily_async(session)
+        if not self._has_all("aiobotocore"):
+            return
+        credentials = import_module("aiobotocore.credentials")
+
+        async def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
+            had_credentials = session._credentials is not None
+            token = _LAZY.set(service_name in _SERVICES and self._replaying())
+            try:
+                return await original(session, service_name, *args, **kwargs)
+            finally:
+                _LAZY.reset(token)
+                if not had_credentials and isinstance(session._credentials, _lazy_kind()):
+                    session._credentials = None
+
+        async def load(original: Any, provider: Any) -> Any:
+            if not _LAZY.get():
+                return await original(provider)
+            kind = credentials.AioDeferredRefreshableCredentials
+            return kind(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
+
+        self._sign_nothing_async(import_module("aiobotocore.signers"))
+        self._wrap(credentials.AioInstanceMetadataProvider, "load", load)
+        self._wrap(session.AioSession, "_create_client", create_client)
 
     def _has_all(self, package: str) -> bool:
         # This runs while the program imports the library, which must not fail: `prove` says what is missing.
@@ -124,27 +160,6 @@ class BotocorePatches:
         self._wrap(module.RequestSigner, "_choose_signer", choose_signer)
         self._wrap(module.RequestSigner, "sign", sign)
 
-    def _make_clients_lazily(self, module: ModuleType) -> None:
-        def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
-            had_credentials = session._credentials is not None
-            token = _LAZY.set(service_name in _SERVICES and self._replaying())
-            try:
-                return original(session, service_name, *args, **kwargs)
-            finally:
-                _LAZY.reset(token)
-                if not had_credentials and isinstance(session._credentials, _lazy_kind()):
-                    session._credentials = None  # another client, or the program, asks for itself
-
-        self._wrap(module.Session, "create_client", create_client)
-
-    def _look_up_lazily(self, module: ModuleType) -> None:
-        def load(original: Any, provider: Any) -> Any:
-            if not _LAZY.get():
-                return original(provider)
-            return _lazy_kind()(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
-
-        self._wrap(module.InstanceMetadataProvider, "load", load)
-
     # aiobotocore overrides the same methods with async ones, which do the same.
 
     def _sign_nothing_async(self, module: ModuleType) -> None:
@@ -162,28 +177,6 @@ class BotocorePatches:
 
         self._wrap(module.AioRequestSigner, "_choose_signer", choose_signer)
         self._wrap(module.AioRequestSigner, "sign", sign)
-
-    def _make_clients_lazily_async(self, module: ModuleType) -> None:
-        async def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
-            had_credentials = session._credentials is not None
-            token = _LAZY.set(service_name in _SERVICES and self._replaying())
-            try:
-                return await original(session, service_name, *args, **kwargs)
-            finally:
-                _LAZY.reset(token)
-                if not had_credentials and isinstance(session._credentials, _lazy_kind()):
-                    session._credentials = None
-
-        self._wrap(module.AioSession, "_create_client", create_client)
-
-    def _look_up_lazily_async(self, module: ModuleType) -> None:
-        async def load(original: Any, provider: Any) -> Any:
-            if not _LAZY.get():
-                return await original(provider)
-            kind = module.AioDeferredRefreshableCredentials
-            return kind(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
-
-        self._wrap(module.AioInstanceMetadataProvider, "load", load)
 
 
 def _lazy_kind() -> Any:

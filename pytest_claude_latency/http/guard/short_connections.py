@@ -67,7 +67,19 @@ class ShortConnections:
         if began < self._next:
             return
         with suppress(OSError):  # no file is free to look with
-            self._look()
+            for file, number, address, port in (_in_tables if self._has_tables else _in_files)(self._is_unknown):
+                # Asked again: an event may have told of it since it was listed.
+                if seen_sockets.is_connecting_in_c() or not self._is_unknown(number, file):
+                    continue
+                remote = Remote(number, address, port, judging.claudes_at(address, port))
+                if remote.name is None and is_loopback(address):
+                    continue
+                self.found[remote] = None
+                if not self._closes or remote.name is None:
+                    continue
+                with suppress(OSError), copy_of(file) as connection:
+                    if seen_sockets.number_of(connection.fileno()) == number:  # else the file is another one's by now
+                        connection.shutdown(socket.SHUT_RDWR)  # so that as little as possible leaves
         now = monotonic_ns()
         self._next = now + (now - began) * _SHARE
 
@@ -76,21 +88,6 @@ class ShortConnections:
         found = list(self.found)[self._taken :]
         self._taken += len(found)
         return found
-
-    def _look(self) -> None:
-        for file, number, address, port in (_in_tables if self._has_tables else _in_files)(self._is_unknown):
-            # Asked again: an event may have told of it since it was listed.
-            if seen_sockets.is_connecting_in_c() or not self._is_unknown(number, file):
-                continue
-            remote = Remote(number, address, port, judging.claudes_at(address, port))
-            if remote.name is None and is_loopback(address):
-                continue
-            self.found[remote] = None
-            if not self._closes or remote.name is None:
-                continue
-            with suppress(OSError), copy_of(file) as connection:
-                if seen_sockets.number_of(connection.fileno()) == number:  # else the file is another one's by now
-                    connection.shutdown(socket.SHUT_RDWR)  # so that as little as possible leaves
 
     def _is_unknown(self, number: int, file: int) -> bool:
         return number not in self._older and not seen_sockets.was_connected(number, file)

@@ -97,9 +97,10 @@ class _Drawing:
         """Return the drawing, with the ticks of its axis."""
         ticks = "".join(
             f'<line class="g" x1="{x}%" x2="{x}%" y1="14" y2="{self._y}"/>'
-            f'<text class="t" x="{x}%" y="11"{_anchor(at, self.end)}>{tick(at)}</text>'
+            f'<text class="t" x="{x}%" y="11"{anchor}>{tick(at)}</text>'
             for at in ticks_of(self.end)
-            for x in [percent(at, self.end)]
+            # a text on the right of the axis ends where it would begin
+            for x, anchor in [(percent(at, self.end), _END if at * 10 > self.end * 8 else "")]
         )
         return f'<svg role="img" aria-label="{label}" height="{self._y}">{ticks}{"".join(self._shapes)}</svg>'
 
@@ -129,10 +130,7 @@ class _Drawing:
             )
             start = until
         self._y += _LANE
-        self._limits(y, limits)
-
-    def _limits(self, y: int, limits: Sequence[Sequence[int]]) -> None:
-        """Mark the limits of the bar at `y`, and what is over them."""
+        # The limits are marked on the bar, with what is over them.
         for text, at, is_over, *spans in limits:
             for start, until in zip(spans[::2], spans[1::2], strict=True):
                 x, width = self._box(start, until)
@@ -169,11 +167,6 @@ class _Drawing:
         """Return where a bar begins and how wide it is, in percent of the axis."""
         first, last = hundredths(start, self.end), hundredths(until, self.end)
         return f"{first / 100:g}", f"{(last - first) / 100:g}"
-
-
-def _anchor(at: int, end: int) -> str:
-    """Return what lets a text on the right of the axis end where it would begin."""
-    return _END if at * 10 > end * 8 else ""
 
 
 def percent(at: int, end: int) -> str:

@@ -46,7 +46,10 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     rows, compared = list(_rows(summary, payload)), _comparisons(report)
     failing = summary["failing"]
     styles, script = _file("drawing.css") + _file("page.css"), _file("page.js")
-    shown = sorted({part for row in payload["r"] for sample in row["s"] for part in _parts_in(sample)})
+    samples = [sample for row in payload["r"] for sample in row["s"]]
+    bars = [sample["p"] for sample in samples]
+    bars += [call[10] for sample in samples for call in (*sample["c"], *sample.get("u", ()))]
+    shown = sorted({part for bar in bars for part in bar[::2]})
     verdict = f"{number_of(summary['tests'], 'test')}, none failed" if summary["tests"] else "no latency tests"
     if failing:
         verdict = f"{failing} of {number_of(len(rows), 'test')} failed"
@@ -167,11 +170,6 @@ def _rows(summary: Mapping[str, Any], payload: Payload) -> Iterator[dict[str, An
             "cells": values,
             "detail": _markup(f"<div>{detail(short['s'][short['n']], payload['t'])}</div>") if is_drawn else "",
         }
-
-
-def _parts_in(sample: Payload) -> set[int]:
-    segments = [sample["p"], *(call[10] for call in (*sample["c"], *sample.get("u", ())))]
-    return {part for ends in segments for part in ends[::2]}
 
 
 def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any]], Sequence[str]]]:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from pytest_claude_latency.cassettes.paths import path_of
 from pytest_claude_latency.cassettes.recording import Recording
@@ -75,6 +75,12 @@ def _recording_name(test_id: str) -> str:
     if variant is None:
         return test_id
     return variant[1] + ("]" if variant[2] == "-" else "") + variant[3]
+
+
+def is_watched(terminal: Any) -> bool:
+    """Return whether somebody sees pytest's terminal reporter as the run goes on; `None` is no terminal."""
+    is_a_terminal = getattr(terminal, "isatty", False)  # a method or not, by pytest's version
+    return bool(is_a_terminal() if callable(is_a_terminal) else is_a_terminal)
 
 
 @final

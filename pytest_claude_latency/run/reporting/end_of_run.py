@@ -116,12 +116,7 @@ class EndOfRun:
         if simulations:
             from pytest_claude_latency.results.simulated_verdicts import decided_by
 
-            run_verdicts = [
-                decided_by(run_verdict, simulations[run_verdict.nodeid])
-                if run_verdict.nodeid in simulations
-                else run_verdict
-                for run_verdict in run_verdicts
-            ]
+            run_verdicts = [decided_by(run_verdict, simulations) for run_verdict in run_verdicts]
         if baselines is not None and baselines.compared is not None:
             from pytest_claude_latency.baselines import verdicts as baseline_verdicts
 

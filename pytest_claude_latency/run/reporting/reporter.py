@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
@@ -136,15 +137,12 @@ class Reporter:
         A failure that is reported here counts for the exit status, JUnit and `--maxfail`; one that is raised in the
         terminal summary would count for none of them.
         """
-        settings = self._session.settings
-        terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
-        is_watched = getattr(terminal, "isatty", False)  # a method or not, by pytest's version
-        if callable(is_watched):
-            is_watched = is_watched()
-        if is_watched and settings.mode.measures_live:
+        if self._session.settings.mode.measures_live:
             from pytest_claude_latency.run.reporting import cost_estimate
 
-            self._progress = cost_estimate.Progress(WallClock(), self._write_line, cost_estimate.EVERY)
+            terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
+            if cost_estimate.is_watched(terminal):
+                self._progress = cost_estimate.Progress(WallClock(), self._write_line, cost_estimate.EVERY)
         try:
             finished = yield
         except BaseException:  # Ctrl-C, pytest.exit, or as many failures as --maxfail allows
@@ -180,19 +178,10 @@ class Reporter:
         reports = [report for kind in ("error", "failed") for report in terminalreporter.stats.get(kind, ())]
         if reports and self._end.results:
             from pytest_claude_latency.report import misses
+            from pytest_claude_latency.run.reporting.verdict_reports import command_that_records
 
-            misses.tell_once(reports, self._record_command)
+            misses.tell_once(reports, partial(command_that_records, self._session))
         return (yield)
-
-    def _record_command(self, reports: Sequence[pytest.TestReport], nodeids: Sequence[str]) -> str:
-        """Return the command that records these tests and no other; `--lf` where it selects exactly these."""
-        from pytest_claude_latency.run.reporting.verdict_reports import key_of  # only where something failed
-
-        last_failed = getattr(self._session.config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
-        is_exact = {report.nodeid for report in reports} == set(nodeids)
-        if is_exact and last_failed and set(last_failed) == set(map(key_of, reports)):
-            return "pytest --latency-mode=record --lf"
-        return self._session.record_command(*nodeids)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the section, or the one line that says what was not judged."""

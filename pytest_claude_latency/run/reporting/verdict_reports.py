@@ -7,7 +7,7 @@ counts in the terminal and every other reader of reports get them right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,15 @@ class Ran:
 def key_of(report: pytest.TestReport) -> Any:
     """Return what pytest knows the item of a report by: its node id, since 9.2 a value of its own."""
     return getattr(report, "id", report.nodeid)
+
+
+def command_that_records(session: Session, reports: Collection[pytest.TestReport], nodeids: Sequence[str]) -> str:
+    """Return the command that records these tests and no other; `--lf` where it selects exactly these."""
+    last_failed = getattr(session.config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
+    is_exact = {report.nodeid for report in reports} == set(nodeids)
+    if is_exact and last_failed and set(last_failed) == set(map(key_of, reports)):
+        return "pytest --latency-mode=record --lf"
+    return session.record_command(*nodeids)
 
 
 def fail(run_verdicts: Iterable[RunVerdict], session: pytest.Session, ran: Mapping[str, Ran]) -> Iterator[RunVerdict]:

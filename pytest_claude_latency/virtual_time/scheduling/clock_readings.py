@@ -111,22 +111,17 @@ class ClockReadings:
         self._reads += 1
         if self._reads > _PATIENCE and self._ended_at is None:
             with LOCK:
-                self._creep()
+                # The clock moves by a microsecond although a thread runs, but not past the earliest timer. While others
+                # can run at this instant they come first, before time passes.
+                if not self._schedule.turns:
+                    target, wait = self._clock.now() + MICROSECOND, self._schedule.timers.first()
+                    if wait is None or wait.instant is None or wait.instant > target:
+                        self._clock.advance_to(target)
+                    else:
+                        self._clock.advance_to(max(wait.instant, self._clock.now()))
+                        self._schedule.unpark(wait)
             self._offer_turn()
         return now
-
-    def _creep(self) -> None:
-        """Move the clock by a microsecond although a thread runs, but not past the earliest timer."""
-        schedule, clock = self._schedule, self._clock
-        if schedule.turns:
-            return  # others can run at this instant: let them, before time passes
-        target = clock.now() + MICROSECOND
-        wait = schedule.timers.first()
-        if wait is None or wait.instant is None or wait.instant > target:
-            clock.advance_to(target)
-        else:
-            clock.advance_to(max(wait.instant, clock.now()))
-            schedule.unpark(wait)
 
 
 def whole_second(instant: Nanoseconds) -> Nanoseconds:

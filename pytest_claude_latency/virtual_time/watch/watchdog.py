@@ -197,7 +197,13 @@ class WatchDog:
 
     def _look_around(self) -> None:
         schedule, now = self._schedule, monotonic_ns()
-        self._dismiss_ended()
+        # Borrowed threads that are gone are members no more. Where a thread was not started through Python's patched
+        # functions, nothing else tells of its end, and the clock would wait for it for ever.
+        borrowed = [ident for ident, member in tuple(MEMBERS.items()) if member.borrowed_through is not None]
+        alive = thread_frames.frames() if borrowed else None
+        for ident in borrowed:
+            if alive is not None and ident not in alive and MEMBERS[ident].world is self._world:
+                dismiss(ident)
         counted = [member for member in tuple(MEMBERS.values()) if member.world is self._world and member.wait is None]
         self._look_at(counted, now)
         self._long_turns.end(self._watches, now)
@@ -223,17 +229,6 @@ class WatchDog:
         if schedule.real_work.watched:
             waits = schedule.real_work.watched if schedule.running == 0 else ()
             self._log.see_files([wait for wait in waits if blocked_threads.waits_for_outside(wait)], now)
-
-    def _dismiss_ended(self) -> None:
-        """Let borrowed threads that are gone be members no more.
-
-        Where a thread was not started through Python's patched functions, nothing else tells of its end.
-        """
-        borrowed = [ident for ident, member in tuple(MEMBERS.items()) if member.borrowed_through is not None]
-        alive = thread_frames.frames() if borrowed else None
-        for ident in borrowed:
-            if alive is not None and ident not in alive and MEMBERS[ident].world is self._world:
-                dismiss(ident)
 
     def _look_at(self, members: list[Member], now: Nanoseconds) -> None:
         """Look at each member, and close the watches of all others."""
