@@ -36,6 +36,7 @@ class Compression:
         recorded, encoder = response.encoding, None
         if recorded is not None and named & {recorded, "*"}:
             encoder = _encoder_of(recorded)
+            # Who accepts anything with "*" has not asked for this one, and misses nothing.
             if encoder is None and recorded in named:
                 warn(_NOT_INSTALLED.format(encoding=recorded, libraries=_LIBRARIES.get(recorded, "none is known")))
         self._encode, self._finish = encoder or (bytes, bytes)  # of bytes, `bytes` returns them as they are
@@ -109,6 +110,7 @@ class CompressingTransport:
 def _encoder_of(encoding: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]] | None:
     """Return an encoder; `None` where the library is not installed without which nobody can decompress it either."""
     if encoding in _WINDOWS:
+        # The least effort, here and below: no network is spared anything, and each chunk has to be compressed.
         deflate = zlib.compressobj(level=1, wbits=_WINDOWS[encoding])
         # Without the flush, the end of a chunk would arrive with the next one, and too late.
         return lambda data: deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH), deflate.flush

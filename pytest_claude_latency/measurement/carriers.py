@@ -50,6 +50,8 @@ def _pool(module: Any) -> None:
     if hasattr(module, _MARK):
         return
     setattr(module, _MARK, True)
+    # A worker catches what derives from `Exception`. Anything else ends it, and whoever waits for the result of its job
+    # would wait for ever.
     worker = module.worker
 
     @functools.wraps(worker)

@@ -186,6 +186,7 @@ class _WatchedSync:
         __tracebackhide__ = True
         try:
             item = next(self._items)
+        # Any error ends the output, and the program sees it. Only an output that came to its end is judged here.
         except BaseException as error:
             self._output.finish()
             if isinstance(error, StopIteration) and not self._output.is_told:
@@ -253,6 +254,7 @@ def _application(app: Any, make: Callable[[], Output]) -> Any:
 
         async def noting(message: Any) -> None:
             if message["type"] == "http.response.body":
+                # Before it is sent: a slow client is no doing of the application's.
                 output.note(message.get("body", b""))
                 if not message.get("more_body", False):
                     output.finish()

@@ -80,6 +80,7 @@ class BotocorePatches:
 
         def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
             had_credentials = session._credentials is not None
+            # Only while a client is made that may call Claude: all others look their login up as they always do.
             token = _LAZY.set(service_name in _SERVICES and self._replaying())
             try:
                 return original(session, service_name, *args, **kwargs)
@@ -88,6 +89,7 @@ class BotocorePatches:
                 if not had_credentials and isinstance(session._credentials, _lazy_kind()):
                     session._credentials = None  # another client, or the program, asks for itself
 
+        # Only a machine of AWS answers at the address of the metadata service. Elsewhere it takes seconds to find out.
         def load(original: Any, provider: Any) -> Any:
             if not _LAZY.get():
                 return original(provider)

@@ -22,7 +22,7 @@ _MARK: ContextVar[str | None] = ContextVar("claude_latency_httpx_invocation", de
 """The mark of the latest call that was sent through a program's transport in this context."""
 
 _NUMBERS: Final = count(1)
-_DEEPEST = 4
+_DEEPEST = 4  # what objects hold may be a circle, or all of an application
 
 
 @final
@@ -94,6 +94,7 @@ class _Asked:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         if self._token is not None:
             AROUND.reset(self._token)
+        # A cancellation or Ctrl-C is nobody's answer: it has to go on up, wherever it comes from.
         if not isinstance(error, Exception) or self._around.is_met or self._around.replays:
             return False
         self.answer = error
@@ -130,6 +131,7 @@ def _held_by(value: object, depth: int) -> Iterator[object]:
     elif isinstance(value, list | tuple):
         inner = list(value)
     else:
+        # A class with slots may inherit from one without, so an object may have both.
         names = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
         inner = [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in names)]
     for held in inner:

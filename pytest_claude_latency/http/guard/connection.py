@@ -106,7 +106,7 @@ def _library(frame: FrameType | None, otherwise: str) -> str:
         if top in sys.stdlib_module_names:
             modules.append(module)
         elif top != _OWN:
-            package = top
+            package = top  # from the socket outwards: the last one stays
         frame = frame.f_back
     # What only carries the call between threads and tasks stands in each stack and says nothing.
     named = [module for module in modules if module.partition(".")[0] not in _CARRIERS] or modules

@@ -54,6 +54,7 @@ def _pycurl(module: Any) -> None:
         for name, methods in _OF_PYCURL.items()
         if isinstance(kind := getattr(module, name, None), type)
     }
+    # A module that has run `from pycurl import Curl` keeps the class, so each one that has it gets ours.
     for holder in [holder for holder in list(sys.modules.values()) if isinstance(holder, ModuleType)]:
         for name, value in list(vars(holder).items()):
             if isinstance(value, type) and value in replaced:
@@ -68,6 +69,7 @@ _OF_PYCURL: Final = {
 
 
 def _curl_cffi(module: Any) -> None:
+    # Asked for its URL only as it is sent: a handle is set up by several calls, in any order, and is used again.
     def perform(original: Any, curl: Any, *args: Any, **kwargs: Any) -> Any:
         _judge_url(curl.getinfo(module.CurlInfo.EFFECTIVE_URL), "curl_cffi")
         return original(curl, *args, **kwargs)
@@ -102,6 +104,7 @@ def _grpc(module: Any) -> None:
 
 
 def _pysocks(module: Any) -> None:
+    # The event of the connection names the proxy, and what is said to that is read by nobody else.
     def connect(original: Any, connecting: Any, destination: Any, *args: Any, **kwargs: Any) -> Any:
         judging.judge(destination[0], destination[1], sys._getframe(2), "socks")
         return original(connecting, destination, *args, **kwargs)

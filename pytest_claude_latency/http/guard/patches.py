@@ -49,8 +49,10 @@ def _http_client(module: Any) -> None:
         frame = sys._getframe(2)
         if connection._tunnel_host:
             judging.judge(connection._tunnel_host, connection._tunnel_port, frame)
+        # One that is not open yet raises its event as it is opened, for this request.
         elif connection.sock is not None:
             judging.judge(connection.host, connection.port, frame)
+        # A proxy without a tunnel is told the whole URL.
         if isinstance(url, str) and not url.startswith("/") and (named := destination_of(url)):
             judging.judge(*named, frame)
         return original(connection, method, url, *args, **kwargs)

@@ -115,7 +115,7 @@ class Sleep(TimeFunction):
             return
         if member is None or exempt(1):
             ident = get_ident()
-            OUTSIDERS.sleep(ident)
+            OUTSIDERS.sleep(ident)  # so that no clock waits to see what this thread may still do
             try:
                 self.machine(seconds)
             finally:

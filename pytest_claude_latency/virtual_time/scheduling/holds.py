@@ -80,6 +80,7 @@ class Holds(list[Hold]):
         """Note a wait that blocked the calling thread, if it was long enough to matter."""
         if end - start < LEAST or len(self) >= _MOST:
             return
+        # Not imported here: a program that has not loaded it runs no loop.
         asyncio = sys.modules.get("asyncio.events")
         in_loop = asyncio is not None and asyncio._get_running_loop() is not None
         lines: list[Line] = []

@@ -23,6 +23,7 @@ def _as_python_has_it(module: Any, name: str) -> Any:
     spec = BuiltinImporter.find_spec(module.__name__)
     if spec is None or spec.loader is None:
         return module
+    # A second module made of the same code in C, which `sys.modules` does not get: nobody else sees it, or patches it.
     fresh = module_from_spec(spec)
     spec.loader.exec_module(fresh)
     return fresh
@@ -72,6 +73,7 @@ def time_ns() -> int:
 
 def sleep_beside_greenlets(seconds: float) -> None:
     """Sleep for real; where gevent or eventlet has patched the process, let other greenlets go on meanwhile."""
+    # A sleep of the machine's would stop every greenlet of this thread, and with them the one that is waited for.
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     if gevent is not None and gevent.is_module_patched("time"):
         sys.modules["gevent"].sleep(seconds)

@@ -60,11 +60,13 @@ class IntervalTimer:
             while self._wait_until_due():
                 # To the main thread alone, which handles it: another thread that gets it would not end its system call.
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
-                if self.interval <= 0:
+                if self.interval <= 0:  # it comes once
                     self.cancelled = True
                 self.instant = due(self.instant, self.interval)
 
     def _wait_until_due(self) -> bool:
+        # In one step: `cancel` finds the wait and ends it, or the timer is found to be cancelled here. In between, a
+        # signal would still come that nobody expects, and without a handler it ends the process.
         with TRACKED_LOCK:
             member = scheduled()
             if member is None or not self.set:
@@ -107,7 +109,9 @@ def _get() -> tuple[float, float]:
 
 
 def _setitimer(machine: Callable[..., Any], which: int, seconds: float, interval: float = 0.0, /) -> Any:
+    # The two other timers count what the processor works, which is the machine's in a world too.
     member = None if which != signal.ITIMER_REAL or exempt(2) else scheduled()
+    # What is no time, NaN too, goes to the machine's function: it raises what a program expects.
     if member is None or not seconds >= 0 or not interval >= 0:
         return machine(which, seconds, interval)
     return _set(member, seconds, interval)
@@ -122,13 +126,15 @@ def _alarm(machine: Callable[[int], int], seconds: int, /) -> int:
     member = None if exempt(2) else scheduled()
     if member is None or not isinstance(seconds, int) or seconds < 0:
         return machine(seconds)
-    return math.ceil(_set(member, seconds, 0.0)[0])
+    return math.ceil(_set(member, seconds, 0.0)[0])  # as the kernel does: 0 would say that none was set
 
 
 def install(module: Any) -> None:
     """Patch the three functions of the module `signal`, where the system has them."""
     patches: dict[str, Callable[..., Any]] = {"setitimer": _setitimer, "getitimer": _getitimer, "alarm": _alarm}
     for name, function in patches.items():
+        # Windows has none of these. Without `pthread_kill`, any thread might get the signal, and the system call of the
+        # main thread would go on.
         if hasattr(module, name) and hasattr(module, "pthread_kill"):
             setattr(module, name, _instead_of(getattr(module, name), function))
 

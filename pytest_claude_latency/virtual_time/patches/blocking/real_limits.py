@@ -89,6 +89,7 @@ def returns_nothing(function: Callable[..., Any], limit_of: Callable[..., float 
     def limited(*args: Any, **kwargs: Any) -> Any:
         limit = limit_of(*args, **kwargs)
         member = None if limit is None or limit <= 0 else scheduled()
+        # Taken before the call: the limit counts from here, and others may move the clock while this thread waits.
         instant = None if member is None else instant_after(member, limit)
         found = function(*args, **kwargs)
         if member is not None and instant is not None and not found:

@@ -66,6 +66,7 @@ def _waits(sigtimedwait: Callable[[Any, float], Any]) -> Callable[[Any, float], 
 def install_kill() -> None:
     """Patch how the module `os` sends signals."""
     module: Any = os
+    # Sent to the process or its group, it is the main thread's to handle, whichever thread the kernel picks.
     module.kill = _sends(os.kill, lambda process: process in {os.getpid(), 0})
     if hasattr(os, "killpg"):
         module.killpg = _sends(os.killpg, lambda group: group in {os.getpgrp(), 0})
