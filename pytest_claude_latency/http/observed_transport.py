@@ -20,9 +20,9 @@ _OPENED = (
 def note_event(attempt: Attempt, event: str) -> None:
     """Note an event of httpcore's trace extension, which tells most exactly when a connection was opened."""
     attempt.answer_origin.has_connection = True
-    # The body's end before anyone saw the head: a transport of the program's reads whole answers.
-    if event.endswith("receive_response_body.complete") and not attempt.has_head:
-        attempt.answer_origin.was_read_ahead = True
+    # It may come before the head is handed on: a transport of the program's reads whole answers.
+    if event.endswith("receive_response_body.complete"):
+        attempt.answer_origin.body_has_ended = True
     if event in _OPENING:
         attempt.connecting()
     elif event in _OPENED:

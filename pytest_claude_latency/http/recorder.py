@@ -36,23 +36,24 @@ Decoder: TypeAlias = Callable[[Headers, Sequence[bytes]], list[bytes]]
 class AnswerOrigin:
     """Where the answer of one attempt came from: the API, or a mock, a cache, or another tool's playback."""
 
-    __slots__ = ("_request", "has_connection", "is_foreign", "was_read_ahead")
+    __slots__ = ("_request", "body_has_ended", "has_connection", "is_foreign")
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self.has_connection = False
         """Whether a connection carries the attempt."""
-        self.was_read_ahead = False
-        """Whether something below read the whole answer before it handed on the head."""
+        self.body_has_ended = False
+        """Whether the last byte of a body has come."""
         self.is_foreign = False
         """Whether something other than the API answered."""
 
     def judge(self) -> None:
-        """Note that the attempt was answered, or failed. If no connection carried it, that was not the API's doing.
+        """Note that the head of the answer is here, or that the attempt failed.
 
-        A stream that something below read to its end before it handed it on has no times of the API's.
+        If no connection carried the attempt, that was not the API's doing. A stream that something below read to its
+        end before it handed on the head has no times of the API's.
         """
-        self.is_foreign = not self.has_connection or (self.was_read_ahead and asks_to_stream(self._request))
+        self.is_foreign = not self.has_connection or (self.body_has_ended and asks_to_stream(self._request))
 
 
 @final
@@ -114,11 +115,6 @@ class Attempt:
     def ended(self) -> bool:
         """Whether its end is known."""
         return self._end is not None
-
-    @property
-    def has_head(self) -> bool:
-        """Whether the response headers are here."""
-        return self._response is not None
 
     @property
     def location(self) -> str | None:
