@@ -212,10 +212,13 @@ def _unlike_all(sent: Request, matcher: Matcher, recording: str, origin: Origin)
     places, changed = differences(recorded, sent, matcher.rules), changes(recorded, sent)
     names = {change.name for change in changed}
     facts = [_fact("made at", origin.line)] if origin.line else []
-    if _is_another_call(recorded, sent, names):
-        head, is_fault = f"this {sent.title} is a call that was not recorded", False
+    # A fallback or a second try may ask for something else. What is nearest to it went to the call that came first.
+    let_by = origin.let_by if matcher.is_used(number) else ""
+    if let_by or _is_another_call(recorded, sent, names):
+        head, is_fault = f"this {sent.title} is a call that was not recorded", bool(let_by)
         facts += [_fact("called by", origin.caller)] if origin.caller else []
-        unmeant, causes = f"take the call out of {origin.caller or origin.line or 'the program'}", [origin.caller]
+        unmeant = origin.remedy if let_by else f"take the call out of {origin.caller or origin.line or 'the program'}"
+        causes = [origin.caller]
     else:
         head, is_fault = NOTHING_FITS.format(request=sent.title), any(change.slows for change in changed)
         facts += [_fact("" if index else "changed", change.text) for index, change in enumerate(changed)]
@@ -225,6 +228,7 @@ def _unlike_all(sent: Request, matcher: Matcher, recording: str, origin: Origin)
         undone = [change.undo for change in changed if change.slows or not is_fault]
         unmeant = " and ".join(undone) or "undo the change"
     facts += _nearest_lines(places, f"exchange {number} of {recording}", is_used=matcher.is_used(number))
+    facts += [_fact("let by", let_by)] if let_by else []
     line = origin.line
     if names == {"model"}:  # most programs name their model in one place, for all their calls
         line, causes = "", [changed[0].text]

@@ -256,15 +256,19 @@ def _let_by(measurement: Measurement, request: Request, origin: Origin) -> Origi
         )
         return replace(origin, let_by=let_by, remedy=f"mend what holds the event loop at {where}")
     alike = [exchange for exchange in measurement.log.exchanges if exchange.request.content == request.content]
-    ended = alike[-1].end if alike else None
-    if ended is None or (reason := failure(alike[-1])) is None:
+    # after a time-out the program may also ask for something else
+    last = next(reversed(alike or measurement.log.exchanges), None)
+    ended = None if last is None else last.end
+    if last is None or ended is None or (reason := failure(last)) is None:
         return origin
-    recorded = alike[-1].recorded
+    recorded = last.recorded
     if "Timeout" in reason and recorded is not None and not recorded.is_injected and failure(recorded) is None:
-        came = recorded.response if alike[-1].response is None else recorded.end
+        came = recorded.response if last.response is None else recorded.end
         recorded_at = f", before the recorded answer ({duration.show(came.at)})" if came is not None else ""
         let_by = f"a time-out that fired {duration.show(ended.at)} after the request was sent{recorded_at}"
         return replace(origin, let_by=f"{let_by}; the program asks again", remedy="give the call its time-out again")
-    ago = duration.show(now - alike[-1].sent - ended.at)
+    if not alike:
+        return origin
+    ago = duration.show(now - last.sent - ended.at)
     let_by = f"a failure: the same request ended with {reason} {ago} ago, and the program asks again"
     return replace(origin, let_by=let_by, remedy="limit how often the program asks again after a failure")

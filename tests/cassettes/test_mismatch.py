@@ -185,6 +185,21 @@ def test_a_miss_says_where_it_is_made_and_what_let_a_call_too_many_happen() -> N
                     pytest --latency-mode=record tests/test_it.py::test_label""")
 
 
+def test_a_call_too_many_that_asks_for_something_else_says_what_let_it_happen() -> None:
+    matcher, origin = recorded(ticket("Hi")), Origin("app/llm.py:56 in ask", let_by="time.sleep at store.py:18")
+    before = explained(ticket("Ho"), matcher, origin=origin)
+    matcher.take(ticket("Hi"))
+
+    told = explained(ticket("Ho"), matcher, origin=origin).splitlines()
+
+    # as long as the recorded call was not made, it is this one that changed
+    assert before.startswith("no recorded answer fits this")
+    assert "let by" not in before
+    assert told[0] == "this POST /v1/messages is a call that was not recorded"
+    assert "  let by    time.sleep at store.py:18" in told
+    assert "  do        find out why the call is made again" in told
+
+
 def test_misses_of_one_change_have_one_cause_whatever_else_the_prompts_hold() -> None:
     def cause(prompt: str, *, line: str = "app.py:5 in ask", model: str = "claude-opus-4-8") -> str:
         before = saying({"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": prompt}]})

@@ -481,6 +481,33 @@ def test_a_call_too_many_after_a_shorter_time_out_is_told_as_that(suite: Suite) 
     )
 
 
+TIMED_WITH_FALLBACK = """
+def test_it(claude_latency):
+    try:
+        ask("hi", anthropic.Anthropic(timeout=5, max_retries=0))
+    except anthropic.APITimeoutError:
+        ask("in a word: hi")
+"""
+
+
+def test_a_fallback_after_a_shorter_time_out_is_told_as_that_too(suite: Suite) -> None:
+    suite.write(TIMED_WITH_FALLBACK)
+    suite.server.answer(text("Hello", ttfb="300ms"))
+    suite.record().assert_outcomes(passed=1)
+    suite.write(TIMED_WITH_FALLBACK.replace("timeout=5", "timeout=0.1"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "this POST /v1/messages is a call that was not recorded",
+            "  let by    a time-out that fired 1??ms after the request was sent, before the",
+            "  do        give the call its time-out again",
+        ]
+    )
+
+
 OTHER_LINES = """
 MODEL = "claude-haiku-4-5"
 
