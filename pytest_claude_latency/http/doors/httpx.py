@@ -13,6 +13,7 @@ import inspect
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, ClassVar, Final, final
 from unittest import mock
 
@@ -379,12 +380,8 @@ class HTTPXDoor:
     def _path_of_requests(self) -> list[Any]:
         """Return all that a request of the library comes through until it is met here."""
         clients = (self.library.module.Client, self.library.module.AsyncClient)
-        members = [vars(kind) for owner in (*clients, self._mocker) for kind in owner.__mro__[:-1]]
-        path: list[Any] = [*clients, self in self._mocker.routers]
-        for names in members:
-            path += names
-            path += names.values()
-        return path
+        kinds = [kind for owner in (*clients, self._mocker) for kind in owner.__mro__[:-1]]
+        return [*clients, self in self._mocker.routers, *chain.from_iterable(vars(kind).values() for kind in kinds)]
 
     def replying(self, status: int) -> Any:
         """Return a transport that answers each request with this status."""
