@@ -471,9 +471,22 @@ CORPUS: Mapping[str, Entry] = {
                 streamed(asked("one"), [(900, "text", "a")], used=usage(8000)),
                 streamed(asked("two"), [(900, "text", "a")], used=usage(8000), sent=1000),
             ),
+            "marked, and too short for its model": one(
+                streamed(asked(**CACHED), [(900, "text", "a")], used=usage(3000))
+            ),
         },
         silent={
             "a short prompt": one(streamed(pieces=[(1900, "text", "a")], used=usage(900))),
+            "as short, and not marked": one(streamed(asked(), [(900, "text", "a")], used=usage(3000))),
+            "marked, and far too short to matter": one(
+                streamed(asked(**CACHED), [(900, "text", "a")], used=usage(900))
+            ),
+            "marked, where nobody counts what is cached": one(
+                streamed(asked(**CACHED), [(900, "text", "a")], used={"input_tokens": 3000, "output_tokens": 96})
+            ),
+            "marked, for a model of which nothing is known": one(
+                streamed(asked(**CACHED, model="claude-nova-9"), [(900, "text", "a")], used=usage(3000))
+            ),
             "read from the cache": one(streamed(pieces=[(1900, "text", "a")], used=usage(500, read=12_000))),
             "written to it, for others": one(streamed(pieces=[(1900, "text", "a")], used=usage(500, written=12_000))),
             "its first token came soon": one(

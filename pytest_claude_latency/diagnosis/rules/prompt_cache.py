@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 from typing import Any, Final
@@ -36,27 +37,45 @@ def uncached_prompt(trace: Trace) -> Finding | None:
     """Find calls with a long prompt of which nothing was read from the cache.
 
     Silent about short prompts, those that write the cache for the calls that follow, and where the first token came
-    soon all the same.
+    soon all the same. A prompt that is marked for the cache and too short for it is found too: the API does not tell.
     """
     calls = [
         call
         for call in trace.calls
-        if (call.prompt_tokens >= least_cached(call.timeline.model) and not call.cache_read and not call.cache_written)
+        if (call.prompt_tokens >= (_CACHED if _is_marked(call) else least_cached(call.timeline.model)))
+        and (not call.cache_read and not call.cache_written)
         and (call.answered and call.breakdown.time_in(Part.WAITING) >= _LEAST_WAIT)
     ]
     if not calls:
         return None
     worst = max(calls, key=lambda call: call.breakdown.time_in(Part.WAITING))
+    none_cached, remedy = "none of them read from the cache", "trim the prompt, or cache the part that stays the same"
+    if _is_marked(worst):
+        none_cached = (
+            f"none of them cached although it is marked: {worst.timeline.model} caches from "
+            f"{least_cached(worst.timeline.model)} tokens on, counted up to the mark"
+        )
+        remedy = "let what stands before the mark hold all that stays the same, examples too, or take the mark out"
     return Finding(
         rule="uncached-prompt",
-        fact=f"the prompt of {trace.name(worst)} has {worst.prompt_tokens} tokens, none of them read from the cache; "
+        fact=f"the prompt of {trace.name(worst)} has {worst.prompt_tokens} tokens, {none_cached}; "
         f"its first token took {duration.show(worst.breakdown.time_in(Part.WAITING))}" + trace.and_others(calls),
-        remedy="trim the prompt, or cache the part of it that stays the same",
+        remedy=remedy,
         cost=sum(call.breakdown.time_in(Part.WAITING) for call in calls),
         costs=tuple(call.breakdown.time_in(Part.WAITING) for call in calls),
         guide=2,
         calls=numbers(calls),
     )
+
+
+def _is_marked(call: PromptCall) -> bool:
+    """Whether it asks for the cache of a model of which the least length is known, and the API counts what is cached.
+
+    Such a prompt is cached, or was too short up to its mark.
+    """
+    is_known = any(fnmatchcase(call.timeline.model or "", pattern) for pattern, _ in _LEAST_CACHED[:-1])
+    is_counted = call.timeline.usage.cache_read is not None
+    return is_known and is_counted and '"cache_control":' in json.dumps(call.body)
 
 
 def least_cached(model: str | None) -> int:
