@@ -134,6 +134,14 @@ def test_what_came_before_bytes_that_cannot_be_decoded_is_kept(attempt: Attempt)
     assert [chunk.data for chunk in attempt.exchange().chunks] == [b"Hello", b""]
 
 
+@pytest.mark.parametrize("value", ["café", "\u202e 名前", "\ud800", "plain"])
+def test_headers_beyond_ascii_are_replayed(value: str) -> None:
+    response = LIBRARY.response(200, (("x-note", value),), LIBRARY.sync_body(iter([b""]), lambda: None))
+
+    raw = value.encode("utf-8", "surrogatepass")
+    assert response.headers["x-note"] == (raw.decode("latin-1") if value == "\ud800" else value)
+
+
 def test_an_error_of_another_library_becomes_a_transport_error_with_its_name() -> None:
     request = LIBRARY.module.Request("GET", "https://api.anthropic.com")
 

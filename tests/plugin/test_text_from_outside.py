@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from html import unescape
 
 import pytest
 
@@ -59,7 +60,7 @@ def _write(suite: Suite, test: str, lines: list[dict[str, object]]) -> None:
 
 
 def test_the_run_and_its_reports_show_escapes(evil: Suite) -> None:
-    files = ["r.md", "r.html", "r.json"]
+    files = ["r.md", "r.html", "r.json", "r.trace.json"]
 
     result = evil.replay("-v", "--latency-explain", *(f"--latency-report={file}" for file in files))
 
@@ -69,15 +70,66 @@ def test_the_run_and_its_reports_show_escapes(evil: Suite) -> None:
         assert UNSEEN.findall(text) == []
 
 
-@pytest.mark.parametrize("command", [["explain", "."], ["check", "--no-collect", "."], ["suggest", "report.json"]])
-def test_the_command_shows_escapes(evil: Suite, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+ONE, OTHER = (f"cassettes/test_it/{name}.1.jsonl" for name in ("test_it", "test_miss"))
+ON_THESE = {
+    "explain": ["explain", "."],
+    "explain a report": ["explain", "report.json"],
+    "explain as Markdown": ["explain", ".", "--format=markdown"],
+    "explain as JSON": ["explain", ".", "--format=json"],
+    "check": ["check", "--no-collect", "."],
+    "suggest": ["suggest", "report.json"],
+    "show": ["show", "."],
+    "diff": ["diff", ONE, OTHER],
+    "diff on a report": ["diff", ONE, "report.json"],
+    "profile": ["profile", "."],
+    "drift": ["drift", "."],
+    "drift as Markdown": ["drift", ".", "--format=markdown"],
+    "drift as JSON": ["drift", ".", "--format=json"],
+    "no drift": ["drift", "--dry-run", "."],
+    "report": ["report", "report.json", *(f"-o{form}:written" for form in ("html", "markdown", "json", "trace"))],
+}
+
+
+@pytest.mark.parametrize("command", ON_THESE.values(), ids=ON_THESE)
+def test_the_command_shows_escapes(
+    evil: Suite, command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     evil.replay()
     capsys.readouterr()
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key-for-tests")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", evil.server.url)
+    evil.server.answers(lambda request: status(400, message=EVIL))
 
     main(command)
 
     shown = capsys.readouterr()
+    assert shown.out + shown.err
     assert UNSEEN.findall(shown.out + shown.err) == []
+    for path in evil.path.glob("written*"):
+        assert UNSEEN.findall(path.read_text("utf-8")) == []
+
+
+def test_an_annotation_of_github_is_ours_and_nothing_else(evil: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+
+    shown = evil.replay("--latency-explain").stdout.str()
+
+    annotations = re.findall("^::.*$", shown, re.MULTILINE)
+    assert annotations
+    assert not any(re.match("::error file=app.py::", line) for line in annotations)
+    assert UNSEEN.findall("\n".join(line.removeprefix("::") for line in shown.splitlines())) == []
+
+
+def test_a_page_of_pytest_html_shows_escapes(evil: Suite) -> None:
+    pytest.importorskip("pytest_html")
+
+    evil.replay("--html=page.html", "--self-contained-html")
+
+    blob = re.search(r'data-jsonblob="([^"]*)"', (evil.path / "page.html").read_text("utf-8"))
+    assert blob is not None
+    for tests in json.loads(unescape(blob[1]))["tests"].values():
+        for cell in tests[0]["resultsTableRow"]:
+            assert UNSEEN.findall(cell) == []
 
 
 RUNS = {
@@ -89,6 +141,8 @@ RUNS = {
     "suggested": ["--latency-suggest", "--latency-limits=total<1us"],
     "saved": ["--latency-save=main"],
     "in real time": ["--latency-clock=real"],
+    "compared": ["--latency-save=main", "--latency-compare=main"],
+    "faults and findings": ["--latency-fault=truncated(after=\"1 tokens\")", "--latency-explain", "-v"],
     "long messages": ["-vv", "--tb=long", "--showlocals"],
 }
 
