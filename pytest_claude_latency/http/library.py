@@ -150,7 +150,9 @@ class HTTPLibrary:
     def response(self, status: int, headers: Headers, stream: Any) -> Any:
         """Return a response of this library over a byte stream made by `sync_body` or `async_body`."""
         # as bytes: the library encodes text as ASCII, and reads what it gets as ASCII, UTF-8 or Latin-1
-        raw = [(name.encode("utf-8", "surrogatepass"), value.encode("utf-8", "surrogatepass")) for name, value in headers]
+        raw = [
+            (name.encode("utf-8", "surrogatepass"), value.encode("utf-8", "surrogatepass")) for name, value in headers
+        ]
         return self.module.Response(status, headers=raw, stream=stream)
 
     def sync_body(self, parts: Iterator[bytes], close: Callable[[], None]) -> Any:

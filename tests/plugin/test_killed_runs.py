@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,38 @@ def test_a_run_that_is_terminated_cleans_up_and_writes_its_reports(suite: Suite,
     assert run.returncode == 128 + signal.SIGTERM
     assert list(shared.iterdir()) == []
     assert len(suite.report["tests"]) >= 4
+    assert (suite.path / "junit.xml").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can handle")
+def test_a_run_with_workers_that_is_terminated_cleans_up_and_writes_its_reports(suite: Suite, shared: Path) -> None:
+    suite.write(TWO)
+    suite.record("--latency-samples=2")
+    suite.write(
+        f"import os, pathlib{TWO}\ndef test_two(claude_latency):\n"
+        "    pathlib.Path('here').touch()\n    os.read(os.pipe()[0], 1)\n"
+    )
+    # a worker in the middle of a test is killed after this time
+    (suite.path / "conftest.py").write_text(
+        "from xdist.workermanage import NodeManager\nNodeManager.EXIT_TIMEOUT = 1\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--latency-mode=record", "--latency-samples=2", "-v"]
+    command += ["--latency-report=report.json", "--junitxml=junit.xml", "-p", "no:cacheprovider"]
+    environment = os.environ | {"ANTHROPIC_API_KEY": "a-key-for-tests", "ANTHROPIC_BASE_URL": suite.server.url}
+    environment["PYTHONUNBUFFERED"] = "yes"
+    with subprocess.Popen(command, cwd=suite.path, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        # a worker has tests of its own before it: what it had not begun is nobody's
+        told = next((line for line in run.stdout if "PASSED" in line), "")
+        while not (suite.path / "here").exists() and run.poll() is None:
+            time.sleep(0.05)
+        run.send_signal(signal.SIGTERM)
+        told += run.stdout.read()
+
+    assert run.returncode == 128 + signal.SIGTERM, told
+    assert list(shared.iterdir()) == []
+    assert suite.report["tests"]
     assert (suite.path / "junit.xml").exists()
 
 

@@ -142,7 +142,7 @@ RUNS = {
     "saved": ["--latency-save=main"],
     "in real time": ["--latency-clock=real"],
     "compared": ["--latency-save=main", "--latency-compare=main"],
-    "faults and findings": ["--latency-fault=truncated(after=\"1 tokens\")", "--latency-explain", "-v"],
+    "faults and findings": ['--latency-fault=truncated(after="1 tokens")', "--latency-explain", "-v"],
     "long messages": ["-vv", "--tb=long", "--showlocals"],
 }
 
