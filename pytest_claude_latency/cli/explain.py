@@ -24,7 +24,7 @@ from pytest_claude_latency.cli.check import FOLDER_HELP, folder_of, refuse_missi
 from pytest_claude_latency.cli.check import find as find_recordings
 from pytest_claude_latency.cli.explained_documents import Entry
 from pytest_claude_latency.cli.output import say
-from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part
+from pytest_claude_latency.diagnosis.breakdown import Breakdown, Part, told_by_metrics
 from pytest_claude_latency.diagnosis.recorded_traces import RecordedTraces, trace_of
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
@@ -252,7 +252,8 @@ def _test_lines(test: _Test) -> Iterator[str]:
     # the breakdown of a test with one call is that of the call
     if len(calls) > 1 or not test.breakdown:
         for number, call in enumerate(calls, 1):
-            parts = call.breakdown or _parts_of_metrics(call)
+            told = told_by_metrics(to_builtins(call)) if call.total is not None else []
+            parts = call.breakdown or {part: round(until - since, 6) for part, since, until in told}
             text = Breakdown.from_json(parts, _answer_tokens([call]), 1).text()
             yield f"    {f'call {number}':<10}{text}"
     if test.findings is not UNSET:
@@ -292,16 +293,3 @@ def _answer_tokens(calls: Sequence[_Call]) -> dict[Part, int | None]:
         else:
             tokens[part] = known + call.output_tokens - (call.thinking_tokens or 0)
     return tokens
-
-
-def _parts_of_metrics(call: _Call) -> dict[Part, float]:
-    """Return the parts that the metrics of a call tell apart, in seconds."""
-    if call.total is None:
-        return {}
-    if not call.streamed:
-        return {Part.WHOLE: call.total}
-    # a call that got no token waited all the time; one that got only thinking never came to answer
-    first = call.total if call.ttft is None else call.ttft
-    answer = first if call.ttfa is None else call.ttfa
-    spans = {Part.WAITING: first, Part.THINKING: answer - first, Part.ANSWERING: call.total - answer}
-    return {part: round(span, 6) for part, span in spans.items() if span > 0}

@@ -50,6 +50,24 @@ ANSWERS: Final = (Part.ANSWERING, Part.WHOLE)
 """The parts in which the tokens of answers are generated."""
 
 
+def told_by_metrics(call: Mapping[str, Any]) -> list[tuple[Part, float, float]]:
+    """Return the parts of a call that its metrics tell apart, each from when to when, in seconds since it was sent.
+
+    `call` is one in a report that was not broken down, as set-up calls are not.
+    """
+    total = call["total"] or 0.0
+    if not call["streamed"]:
+        return [(Part.WHOLE, 0.0, total)]
+    parts: list[tuple[Part, float, float]] = []
+    since = 0.0
+    for part, until in ((Part.WAITING, call["ttft"]), (Part.THINKING, call["ttfa"]), (Part.ANSWERING, total)):
+        if until is not None and until > since:
+            # a call that got no token waited all the time
+            parts.append((part if since or part is not Part.ANSWERING else Part.WAITING, since, until))
+            since = until
+    return parts
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of time spent on one thing. Instants are nanoseconds since the beginning of the call or test."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.endpoints import asks_to_stream
-from pytest_claude_latency.messages_api.exchange import Exchange, header
+from pytest_claude_latency.messages_api.exchange import Exchange, Response, header
 from pytest_claude_latency.printable import printable
 
 Attempts: TypeAlias = tuple[Exchange, ...]
@@ -47,6 +47,14 @@ def failure(exchange: Exchange) -> str | None:
     return None
 
 
+def may_succeed_later(refusal: Response) -> bool:
+    """Return whether a refusal says that the same request may be taken later: as the SDK asks before it retries."""
+    should_retry = header(refusal.headers, "x-should-retry")  # the API knows better than the status
+    if should_retry in ("true", "false"):
+        return should_retry == "true"
+    return refusal.status in _RETRIED or refusal.status >= 500
+
+
 def ended(exchange: Exchange, now: Nanoseconds) -> Nanoseconds:
     """Return when its answer had ended, since the start of the test; `now` while it is under way."""
     return now if exchange.end is None else exchange.sent + exchange.end.at
@@ -76,5 +84,4 @@ def _is_retried(exchange: Exchange) -> bool:
         # A stream that breaks off is an error for the program, which may have used what came before.
         broke_off = exchange.end is not None and exchange.end.error is not None
         return broke_off and not asks_to_stream(exchange.request)
-    should_retry = header(exchange.response.headers, "x-should-retry")  # the API knows better than the status
-    return should_retry == "true" or (should_retry != "false" and (status in _RETRIED or status >= 500))
+    return may_succeed_later(exchange.response)

@@ -899,6 +899,9 @@ CORPUS: Mapping[str, Entry] = {
         speaks={
             "at once": one(refused(asked(), 529), whole(asked(), sent=101)),
             "twice": one(refused(asked(), 500), refused(asked(), 429, sent=110), whole(asked(), sent=230)),
+            "the API said that it may pass": one(
+                refused(asked(), 400, x_should_retry="true"), whole(asked(), sent=101)
+            ),
         },
         silent={
             "half a second later": one(refused(asked(), 529), whole(asked(), sent=600)),
@@ -906,6 +909,9 @@ CORPUS: Mapping[str, Entry] = {
             "a broken connection": one(unanswered(asked()), whole(asked(), sent=101)),
             "another model": one(refused(asked(), 529), whole(asked(model=OPUS), sent=101)),
             "a request that is wrong": one(refused(asked(), 400), whole(asked(), sent=101)),
+            "the API said that it is in vain": one(
+                refused(asked(), 529, x_should_retry="false"), whole(asked(), sent=101)
+            ),
         },
     ),
     "retried-in-vain": Entry(

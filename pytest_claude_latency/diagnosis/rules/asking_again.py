@@ -16,7 +16,7 @@ from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import REFUSALS
 from pytest_claude_latency.messages_api.exchange import Exchange, header
-from pytest_claude_latency.messages_api.retries import failure
+from pytest_claude_latency.messages_api.retries import failure, may_succeed_later
 
 _BARELY: Final[Nanoseconds] = 50 * MILLISECOND
 """A pause that no one chose: what a program computes between two requests may take so long."""
@@ -66,7 +66,8 @@ def no_back_off(trace: Trace) -> Finding | None:
     """
 
     def is_at_once(asking: _Asking) -> bool:
-        is_busy = asking.status in (408, 409, 429) or asking.status >= 500
+        response = asking.refused.response
+        is_busy = response is not None and may_succeed_later(response)
         return is_busy and asking.pause < _BARELY and not any(_header(asking.refused, name) for name in _WAITS)
 
     asking, others = _first(trace, is_at_once)

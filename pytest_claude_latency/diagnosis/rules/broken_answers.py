@@ -13,14 +13,13 @@ from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read, succeeded
 from pytest_claude_latency.messages_api.exchange import Exchange, header
-from pytest_claude_latency.messages_api.retries import failure
+from pytest_claude_latency.messages_api.retries import failure, may_succeed_later
 from pytest_claude_latency.plurals import number_of
 
 _LONG: Final[Nanoseconds] = 10 * SECOND
 """Silence in which a user has gone away, and a pause that nobody has to wait out."""
 _FAR_ABOVE: Final = 5
 """How many times as long as usual a silence is, so that no answer was to be expected any more."""
-_BUSY: Final = frozenset({408, 409, 429})  # and each status from 500 on
 
 
 def truncated_as_whole(trace: Trace) -> Finding | None:
@@ -152,5 +151,4 @@ def _may_pass(attempt: Exchange) -> bool:
         return broke or read(attempt).failed is not None
     after = header(response.headers, "retry-after") or ""
     asks_for_long = after.isdecimal() and int(after[:7]) * SECOND > _LONG
-    is_final = header(response.headers, "x-should-retry") == "false"
-    return (response.status in _BUSY or response.status >= 500) and not asks_for_long and not is_final
+    return may_succeed_later(response) and not asks_for_long

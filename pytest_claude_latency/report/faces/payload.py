@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.diagnosis.breakdown import Part
+from pytest_claude_latency.diagnosis.breakdown import Part, told_by_metrics
 from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.printable import printable, printable_lines
@@ -120,22 +120,8 @@ def _call(call: Mapping[str, Any], texts: Texts) -> list[Any]:
         call["prompt_tokens"],
         call["output_tokens"],
         texts.place(", ".join(filter(None, ended))),
-        _segments(call["segments"]) if "segments" in call else _segments(_told_by_metrics(call)),
+        _segments(call["segments"]) if "segments" in call else _segments(told_by_metrics(call)),
     ]
-
-
-def _told_by_metrics(call: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Return the parts of a call that was not broken down, as set-up calls are not."""
-    total = call["total"] or 0.0
-    if not call["streamed"]:
-        return [(Part.WHOLE, 0.0, total)]
-    parts: list[tuple[str, float, float]] = []
-    since = 0.0
-    for part, until in ((Part.WAITING, call["ttft"]), (Part.THINKING, call["ttfa"]), (Part.ANSWERING, total)):
-        if until is not None and until > since:
-            parts.append((part if since or part is not Part.ANSWERING else Part.WAITING, since, until))
-            since = until
-    return parts
 
 
 def _segments(segments: Sequence[Sequence[Any]]) -> list[int]:
