@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from pytest_claude_latency.diagnosis.finding import Finding
@@ -37,6 +40,16 @@ class Entry:
         """What its costliest finding is about, in nanoseconds."""
         return max((finding.cost for finding in self.findings), default=-1)
 
+    @property
+    def selector(self) -> str:
+        """The test as pytest takes it here, where its file is found: ids count from the rootdir of the run."""
+        file, colons, name = self.nodeid.partition("::")
+        with suppress(OSError, ValueError):  # an id from a file may be no name of one
+            for folder in (*Path(self.file).resolve().parents, Path.cwd()):
+                if (folder / file).is_file():
+                    return f"{Path(os.path.relpath(folder / file)).as_posix()}{colons}{name}"
+        return self.nodeid
+
     def as_json(self) -> dict[str, Any]:
         """Return it in JSON types, with the command that verifies a change."""
         return {
@@ -54,7 +67,7 @@ class Entry:
                 }
                 for finding in sorted(self.findings, key=lambda finding: -finding.cost)
             ],
-            "verify": _short(f"pytest --latency-budget --latency-explain {shlex.quote(printable(self.nodeid))}"),
+            "verify": _short(f"pytest --latency-budget --latency-explain {shlex.quote(printable(self.selector))}"),
         }
 
 

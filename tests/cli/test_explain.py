@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,43 @@ def test_a_document_for_agents_has_facts_and_the_command_that_verifies(form: str
     assert "9.000s" in text or "9.92s" in text
     if form == "json":
         assert json.loads(text)["tests"][0]["findings"][0]["rule"] == "retries"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "here", "verified"),
+    [
+        ("tests/test_it.py::test_a[x]", ".", "app/tests/test_it.py::test_a[x]"),
+        ("app/tests/test_it.py::test_a[x]", "app", "tests/test_it.py::test_a[x]"),
+        ("test_it.py::test_a[x]", "app/docs", "../tests/test_it.py::test_a[x]"),
+        ("elsewhere/test_it.py::test_a[x]", ".", "elsewhere/test_it.py::test_a[x]"),
+        ("\0.py::test_a[x]", ".", "\\x00.py::test_a[x]"),
+    ],
+)
+def test_the_command_that_verifies_names_the_test_as_pytest_finds_it_here(
+    recorded: str, here: str, verified: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    tests = Path("app/tests").absolute()
+    replace(recording(whole()), test=recorded).save(tests / "cassettes/test_it/test_a.1.jsonl")
+    (tests / "test_it.py").touch()
+    Path("app/docs").mkdir()
+    monkeypatch.chdir(here)
+
+    assert main(["explain", "--format=json", str(tests)]) == 0
+
+    (test,) = json.loads(capsys.readouterr().out)["tests"]
+    assert test["verify"] == f"pytest --latency-budget --latency-explain {shlex.quote(verified)}"
+
+
+def test_a_report_in_a_folder_of_its_own_names_tests_from_here_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    Path("app/.latency").mkdir(parents=True)
+    Path("app/test_it.py").touch()
+    Path(report(findings=[], breakdown={})).rename("app/.latency/run.json")
+
+    assert main(["explain", "--format=json", "app/.latency/run.json"]) == 0
+
+    assert "--latency-explain app/test_it.py::test_a" in capsys.readouterr().out
 
 
 def pessimistic_tokens(text: str) -> float:
