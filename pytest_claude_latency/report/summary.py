@@ -239,6 +239,8 @@ class Summary:
     rows: tuple[Row, ...]
     """Of tests as they are written."""
     warnings: tuple[str, ...] = ()
+    warnings_once: tuple[str, ...] = ()
+    """The same for a terminal: what several parameters of one test share is said once."""
     notes: tuple[str, ...] = ()
     variant_rankings: tuple[VariantRanking, ...] = ()
     """Tests that were tried in variants."""
@@ -293,15 +295,23 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
         for nodeid, samples in by_test(result for result in ordered if not result.variant).items()
     )
     # dictionaries keep the order and leave out what is said twice, since all samples of a test may say the same
-    warnings = dict.fromkeys(f"{row.nodeid}: {text}" for row in rows for text in row.warnings)
-    warnings |= dict.fromkeys(f"{result.nodeid}: {text}" for result in variants for text in result.warnings)
+    told = dict.fromkeys((row.nodeid, text) for row in rows for text in row.warnings)
+    told |= dict.fromkeys((result.nodeid, text) for result in variants for text in result.warnings)
+    sharing: dict[tuple[str, str], list[str]] = {}
+    for nodeid, text in told:
+        sharing.setdefault((nodeid.partition("[")[0], text), []).append(nodeid)
+    once = (
+        f"{first} and {len(others)} more: {text}" if others else f"{first}: {text}"
+        for (_, text), (first, *others) in sharing.items()
+    )
     notes = dict.fromkeys(f"{result.nodeid}: {text}" for result in ordered for text in result.notes)
     notes |= dict.fromkeys(f"{row.nodeid}: {text}" for row in rows for text in row.notes)
     return Summary(
         run=run,
         results=ordered,
         rows=rows,
-        warnings=(*run.warnings, *warnings),
+        warnings=(*run.warnings, *(f"{nodeid}: {text}" for nodeid, text in told)),
+        warnings_once=(*run.warnings, *once),
         notes=tuple(notes),
         # What a test takes with a fault in it says nothing about its variants.
         variant_rankings=rank_variants((result for result in ordered if not result.fault), run.rules),

@@ -56,7 +56,7 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
         _write_variants(ranking, reporter)
     if summary.run.explained:
         _write_explanations(summary, reporter)
-    for warning in summary.warnings:
+    for warning in summary.warnings_once:
         _wrapped(f"warning: {warning}", reporter, yellow=True)
     # a warning says that a number misleads, so all are shown; notes only explain numbers
     notes = summary.notes if reporter.verbosity > 0 else summary.notes[:_NOTES]

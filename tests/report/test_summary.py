@@ -156,6 +156,16 @@ def test_a_warning_of_every_sample_is_shown_once_after_those_of_the_run() -> Non
     assert summary.notes == ("a.py::t: slow",)
 
 
+def test_a_terminal_says_once_what_the_parameters_of_a_test_share() -> None:
+    names = ("a.py::t[1]", "a.py::t[2]", "a.py::t[3]", "a.py::u[1]")
+    results = [some_result(name, warnings=("stale",)) for name in names]
+
+    summary = summary_of(*results, some_result("a.py::t[4]", warnings=("old",)), warnings=("slow",))
+
+    assert summary.warnings_once == ("slow", "a.py::t[1] and 2 more: stale", "a.py::t[4]: old", "a.py::u[1]: stale")
+    assert summary.warnings[1:4] == ("a.py::t[1]: stale", "a.py::t[2]: stale", "a.py::t[3]: stale")
+
+
 def test_calls_of_fixtures_are_counted_apart() -> None:
     summary = summary_of(some_result(setup_calls=(some_call(), some_call())))
 
