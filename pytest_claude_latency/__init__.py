@@ -48,15 +48,21 @@ _HOMES = {
     "play": "measurement.play",
 }
 
-# pytester ends a run in its own process by forgetting what that run had imported. The functions that virtual time has
-# replaced stay, and belong to the package as it was then: a second one beside it would not know who lives in which
-# world, and its latency tests would wait for real. `sys.modules` is asked again after this module has run.
-sys.modules.update(getattr(time.monotonic, "modules", {}))
+
+def _find_again() -> None:
+    # pytester ends a run in its own process by forgetting what that run had imported. The functions that virtual time
+    # has replaced stay, and belong to the package as it was then: a second one beside it would not know who lives in
+    # which world, and its latency tests would wait for real. `sys.modules` is asked again after a module has run.
+    sys.modules.update(getattr(time.monotonic, "modules", {}))
+
+
+_find_again()
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _find_again()  # this module may be older than the runs that pytester has ended
     return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_claude_latency import virtual_time
+# A public name comes first: looking it up finds the modules again that pytester has made Python forget.
+from pytest_claude_latency import LatencyError, virtual_time
 from pytest_claude_latency.collection import selection
-from pytest_claude_latency.errors import LatencyError
 from pytest_claude_latency.options import reading
 from pytest_claude_latency.options.table import MARKERS
 from pytest_claude_latency.run.fixtures import async_claude_client, claude_client, claude_latency

@@ -167,7 +167,10 @@ def test_background_threads_of_libraries_see_real_time(world: virtual_time.World
 
 
 @pytest.mark.slow
-def test_runs_of_pytester_in_a_process_without_the_plugin_share_one_virtual_time(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("imported_before", ["", "import pytest_claude_latency"])
+def test_runs_of_pytester_in_a_process_without_the_plugin_share_one_virtual_time(
+    pytester: pytest.Pytester, imported_before: str
+) -> None:
     waits = """
         import pytest
 
@@ -183,6 +186,7 @@ def test_runs_of_pytester_in_a_process_without_the_plugin_share_one_virtual_time
     pytester.makepyfile(
         f"""
         import textwrap
+        {imported_before}
         pytest_plugins = "pytester"
 
         def test_it(pytester):
