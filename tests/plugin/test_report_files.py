@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -173,3 +174,25 @@ def test_a_test_that_fails_by_itself_shows_where_and_quotes_only_if_asked(record
     assert content or test["traceback"].splitlines() == ["test_it.py:6 in test_it", "AssertionError"]
     assert "test_it.py:6" in page
     assert ("a secret guess" in page) is content
+
+
+@pytest.mark.slow
+def test_pages_are_dated_by_the_machine_also_after_a_month_of_virtual_time(suite: Suite) -> None:
+    pytest.importorskip("pytest_html")
+    suite.write(
+        "import time\nfrom pathlib import Path\n\n\ndef test_waits(claude_latency):\n    time.sleep(3_000_000)\n\n\n"
+        "def test_is_ahead():\n    assert time.time() - Path('began').stat().st_mtime > 2_999_000\n"
+    )
+    (suite.path / "began").touch()
+
+    # a process of its own: the clocks of this one would stay ahead for the tests that follow
+    run = suite.pytester.runpytest_subprocess(
+        "-p", "no:cacheprovider", "--html=theirs.html", "--latency-report=ours.html"
+    )
+
+    run.assert_outcomes(passed=2)
+    today = datetime.fromtimestamp((suite.path / "theirs.html").stat().st_mtime).astimezone()
+    days = [today - timedelta(days=1), today, today + timedelta(days=1)]
+    theirs, ours = ((suite.path / name).read_text("utf-8") for name in ("theirs.html", "ours.html"))
+    assert any(f"Report generated on {day:%d-%b-%Y}" in theirs for day in days)
+    assert any(f"<dd>{day:%Y-%m-%d} " in ours for day in days)

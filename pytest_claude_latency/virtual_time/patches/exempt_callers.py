@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-# Test tools, whose deadlines, time-outs and durations must be real, and modules that wait for another process by
+# Test tools, whose deadlines, time-outs, durations and dates must be real, and modules that wait for another process by
 # looking at it again and again.
 TOOLS = frozenset(
     {
@@ -18,6 +18,8 @@ TOOLS = frozenset(
         "hypothesis",
         "pluggy",
         "pytest_benchmark",
+        "pytest_html",
+        "pytest_jsonreport",
         "pytest_rerunfailures",
         "pytest_timeout",
         "tqdm",
