@@ -252,8 +252,8 @@ def _test_lines(test: _Test) -> Iterator[str]:
     # the breakdown of a test with one call is that of the call
     if len(calls) > 1 or not test.breakdown:
         for number, call in enumerate(calls, 1):
-            told = told_by_metrics(to_builtins(call)) if call.total is not None else []
-            parts = call.breakdown or {part: round(until - since, 6) for part, since, until in told}
+            spans = told_by_metrics(to_builtins(call)) if call.total is not None else []
+            parts = call.breakdown or {part: round(until - since, 6) for part, since, until in spans}
             text = Breakdown.from_json(parts, _answer_tokens([call]), 1).text()
             yield f"    {f'call {number}':<10}{text}"
     if test.findings is not UNSET:

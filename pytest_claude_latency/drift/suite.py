@@ -58,13 +58,13 @@ def drift_of(
         "{} of model": number_of(len(models), "change"),
         "{} of other length in tokens": number_of(len(prompts), "prompt"),
     }
-    told = [text.format(number) for text, number in found.items() if not number.startswith("0 ")]
-    told += [f"{comparison.metric} slower" for comparison in speed if comparison.verdict == "regression"]
+    changes = [text.format(number) for text, number in found.items() if not number.startswith("0 ")]
+    changes += [f"{comparison.metric} slower" for comparison in speed if comparison.verdict == "regression"]
     answers = [call for call in calls if call.answered is not None]
     cost, unpriced = cost_of((call.answered for call in answers if call.answered is not None), prices)
     return {
         "schema": SCHEMA,
-        "drift": told,
+        "drift": changes,
         "counts": counts,
         "requests_sent": sent,
         "unreadable": list(unreadable),

@@ -148,8 +148,8 @@ class Latency:
             from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
 
             diagnosis = Diagnosis.of(sent, judgements=judgements, related=self._related())
-            told = message(judgements, calls, self._recording, sent.others, sent.sessions)
-            raise BudgetExceeded(told + diagnosis.text())
+            text = message(judgements, calls, self._recording, sent.others, sent.sessions)
+            raise BudgetExceeded(text + diagnosis.text())
 
 
 def judge_outputs(latency: Latency) -> None:

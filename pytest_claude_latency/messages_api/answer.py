@@ -95,5 +95,5 @@ def refusal_of(exchange: Exchange) -> str | None:
         return None
     body = json_body(b"".join(chunk.data for chunk in exchange.chunks))
     # Anthropic and the chat form, then Bedrock in both its spellings.
-    told = text_at(body, "error", "message") or text_at(body, "message") or text_at(body, "Message")
-    return f"HTTP {exchange.response.status}: {told or 'it gave no reason'}"
+    message = text_at(body, "error", "message") or text_at(body, "message") or text_at(body, "Message")
+    return f"HTTP {exchange.response.status}: {message or 'it gave no reason'}"

@@ -94,10 +94,10 @@ class Row:
     @property
     def output_tokens(self) -> int | None:
         """Tokens that the calls of one sample generated together; the most of any sample. `None` if no answer tells."""
-        told = [
+        tokens = [
             [call.output_tokens for call in sample.calls if call.output_tokens is not None] for sample in self.samples
         ]
-        return max(map(sum, filter(None, told)), default=None)
+        return max(map(sum, filter(None, tokens)), default=None)
 
     @cached_property
     def judgements(self) -> tuple[Judgement, ...]:
@@ -295,10 +295,10 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
         for nodeid, samples in by_test(result for result in ordered if not result.variant).items()
     )
     # dictionaries keep the order and leave out what is said twice, since all samples of a test may say the same
-    told = dict.fromkeys((row.nodeid, text) for row in rows for text in row.warnings)
-    told |= dict.fromkeys((result.nodeid, text) for result in variants for text in result.warnings)
+    warnings = dict.fromkeys((row.nodeid, text) for row in rows for text in row.warnings)
+    warnings |= dict.fromkeys((result.nodeid, text) for result in variants for text in result.warnings)
     sharing: dict[tuple[str, str], list[str]] = {}
-    for nodeid, text in told:
+    for nodeid, text in warnings:
         sharing.setdefault((nodeid.partition("[")[0], text), []).append(nodeid)
     once = (
         f"{first} and {len(others)} more: {text}" if others else f"{first}: {text}"
@@ -310,7 +310,7 @@ def summarize(results: Iterable[TestResult], run: Run) -> Summary:
         run=run,
         results=ordered,
         rows=rows,
-        warnings=(*run.warnings, *(f"{nodeid}: {text}" for nodeid, text in told)),
+        warnings=(*run.warnings, *(f"{nodeid}: {text}" for nodeid, text in warnings)),
         warnings_once=(*run.warnings, *once),
         notes=tuple(notes),
         # What a test takes with a fault in it says nothing about its variants.

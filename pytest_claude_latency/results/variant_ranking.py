@@ -253,9 +253,9 @@ def _refused(candidate: Candidate) -> str:
     # a variant is called "~" and its fields: "~model=claude-haiku-4-5,temperature=0.2"
     names = [name for name, _, _ in (part.partition("=") for part in candidate.variant[1:].split(","))]
     # "this model" is where a field is not known, and no field that is refused
-    told = re.sub(r"\b(this|the|your) model\b", "", candidate.refusal)
+    message = re.sub(r"\b(this|the|your) model\b", "", candidate.refusal)
     # the API may name a field inside another one without the fields around it
-    named = [name for name in names if re.search(rf"\b{re.escape(name.split('.')[-1])}\b", told)]
+    named = [name for name in names if re.search(rf"\b{re.escape(name.split('.')[-1])}\b", message)]
     of_field = f" for {', '.join(named)}" if named else ""
     return f"{candidate.name} was refused{of_field}, which says nothing of its quality ({candidate.refusal})"
 

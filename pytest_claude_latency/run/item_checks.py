@@ -64,9 +64,9 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
     body = test.measurement.log.of(Phase.BODY)
     calls = body.calls
     if any(judgement.broken for judgement in judgements):
-        told = message(judgements, calls, test.evidence, body.others, body.sessions)
-        told += test.diagnose(judgements).text()
-        return told if calls else _with_mocks(told)
+        text = message(judgements, calls, test.evidence, body.others, body.sessions)
+        text += test.diagnose(judgements).text()
+        return text if calls else _with_mocks(text)
     if test.is_simulated and test.settings.strict and (test.budget.plain or test.budget.percentiles):
         return messages.simulated_strictly(test.file.command)
     if test.identity.fault is not None:  # what the test's own marker promises is judged without it

@@ -161,8 +161,8 @@ class MeasuredItem:
             outcome.warn(warning)
         if not outcome.is_incomplete:
             limited = any(limit.metric == "connection" for limit in test.budget.plain)
-            told = (item_checks.unused_exchanges(test), None if limited else item_checks.separate_clients(test))
-            for text in filter(None, told):
+            texts = (item_checks.unused_exchanges(test), None if limited else item_checks.separate_clients(test))
+            for text in filter(None, texts):
                 if test.settings.strict:
                     raise Failure(f"{text} ({messages.STRICTLY})")
                 outcome.warn(text)

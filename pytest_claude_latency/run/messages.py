@@ -250,11 +250,11 @@ def recording_removed(recording: str) -> str:
 
 def fewer_calls(now: int, before: int, names: Sequence[str]) -> str:
     """Return the message about a recording that has fewer calls than the one that it replaces."""
-    told = f"its recording has {number_of(now, 'call')} now, and had {before} before"
+    text = f"its recording has {number_of(now, 'call')} now, and had {before} before"
     if not names:
-        return told
+        return text
     verb = "is" if len(names) == 1 else "are"
-    return f"{told}; {', '.join(names)} {verb} loaded, and what a mock above the HTTP library answers is not recorded"
+    return f"{text}; {', '.join(names)} {verb} loaded, and what a mock above the HTTP library answers is not recorded"
 
 
 def not_one_owner(name: str, owners: Sequence[str]) -> str:

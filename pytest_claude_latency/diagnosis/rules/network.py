@@ -38,9 +38,9 @@ def retries(trace: Trace) -> Finding | None:
             after = header(attempt.response.headers if attempt.response else (), "retry-after")
             # only a number is shown: a header may hold anything
             is_number = after is not None and after[:6].replace(".", "").isdigit()
-            told = f"{reason}, retry-after {after}" if is_number else reason
+            text = f"{reason}, retry-after {after}" if is_number else reason
             is_injected = attempt.recorded is not None and attempt.recorded.is_injected
-            failures.append(f"{told}, injected" if is_injected else told)
+            failures.append(f"{text}, injected" if is_injected else text)
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
     segments = [segment for call in calls for segment in call.breakdown.segments]
     waits_long = any(segment.part is Part.BACK_OFF and segment.length >= _LONG_PAUSE for segment in segments)

@@ -158,11 +158,11 @@ def _to_claude() -> Iterator[_Open]:
         except OSError:  # not connected
             continue
         if isinstance(peer, tuple) and (name := judging.claudes_at(peer[0], peer[1])) is not None:
-            told = b""
+            info = b""
             if sys.platform == "linux":
                 with suppress(OSError):  # no TCP
-                    told = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD)
-            sent = struct.unpack_from("@Q", told, _BYTES_SENT)[0] if len(told) == _TOLD else 0
+                    info = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD)
+            sent = struct.unpack_from("@Q", info, _BYTES_SENT)[0] if len(info) == _TOLD else 0
             yield _Open(seen_sockets.number_of(file), file, name, peer[1], sent)
 
 

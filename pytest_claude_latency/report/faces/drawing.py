@@ -112,12 +112,12 @@ class _Drawing:
     def lane(self, label: str, since: int, segments: Sequence[int], limits: Sequence[Sequence[int]] = ()) -> None:
         """Add a bar with its label above it, and its limits below; those without a place stand in the label."""
         y = self._y
-        told = [escape(label)]
+        labels = [escape(label)]
         for text, at, is_over, *_ in limits:
             if at < 0:
                 shown = escape(self._texts[text])
-                told.append(f'<tspan class="ot">{shown}</tspan>' if is_over else shown)
-        self._shapes.append(f'<text x="0" y="{y + 11}">{" · ".join(told)}</text>')
+                labels.append(f'<tspan class="ot">{shown}</tspan>' if is_over else shown)
+        self._shapes.append(f'<text x="0" y="{y + 11}">{" · ".join(labels)}</text>')
         start = 0
         for part, until in zip(segments[::2], segments[1::2], strict=True):
             x, width = self._box(since + start, since + until)

@@ -104,8 +104,8 @@ def _failures(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"and the same in {number_of(len(samples) - 1, 'more sample')}"
         # what a message says is not said twice
         findings = [Finding.from_json(finding) for finding in samples[0]["findings"]]
-        told = " ".join(text.split())
-        lines = [" — ".join(finding.lines()) for finding in findings if finding.fact not in told]
+        failure = " ".join(text.split())
+        lines = [" — ".join(finding.lines()) for finding in findings if finding.fact not in failure]
         if lines:
             yield "\n".join(f"- {_escaped(line)}" for line in lines)
     if len(names) > _MOST_FAILURES:

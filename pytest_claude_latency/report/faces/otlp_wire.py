@@ -69,14 +69,14 @@ class Wire:
 @contextmanager
 def silenced() -> Iterator[list[str]]:
     """Keep what OpenTelemetry logs from the terminal, and yield a list that gets it."""
-    told: list[str] = []
-    handler = _Noting(told)
+    reasons: list[str] = []
+    handler = _Noting(reasons)
     logger = logging.getLogger("opentelemetry")
     before = logger.propagate
     logger.addHandler(handler)
     logger.propagate = False
     try:
-        yield told
+        yield reasons
     finally:
         logger.propagate = before
         logger.removeHandler(handler)
@@ -86,13 +86,13 @@ def silenced() -> Iterator[list[str]]:
 class _Noting(logging.Handler):
     """Notes errors, and passes nothing on."""
 
-    def __init__(self, told: list[str]) -> None:
+    def __init__(self, reasons: list[str]) -> None:
         super().__init__(logging.ERROR)
-        self._told = told
+        self._reasons = reasons
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note what a record says."""
-        self._told.append(printable(record.getMessage()))
+        self._reasons.append(printable(record.getMessage()))
 
 
 def _reason(error: BaseException) -> str:

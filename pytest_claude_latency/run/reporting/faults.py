@@ -25,12 +25,12 @@ _FAILED: Final = frozenset({"failed", "error"})
 def of_run(settings: Settings, counts: FaultCounts, results: Collection[TestResult]) -> list[str]:
     """Return what to say of the faults of the option at the end of a run."""
     given = [fault.text() for fault in settings.faults] if settings.runs_faults else []
-    told = lines(given, results, counts.not_applying)
+    shown = lines(given, results, counts.not_applying)
     if counts.left_out:
         needs = NEEDS_NO_BASELINE if settings.save is not None else NEEDS_REPLAY
         items = f"claude latency: {number_of(len(counts.left_out), 'fault')}"
-        told.append(LEFT_OUT.format(items=items, needs=needs))
-    return told
+        shown.append(LEFT_OUT.format(items=items, needs=needs))
+    return shown
 
 
 def lines(
