@@ -70,6 +70,19 @@ def test_the_run_and_its_reports_show_escapes(evil: Suite) -> None:
         assert UNSEEN.findall(text) == []
 
 
+def test_what_goes_to_opentelemetry_shows_escapes(evil: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
+    from tests.support.otlp_endpoint import serving, told
+
+    with serving() as endpoint:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.url)
+        shown = evil.replay("--latency-otel").stdout.str()
+
+    texts = [f"{span.name} {told(span.attributes)}" for span in endpoint.spans]
+    assert any(r"\x1b" in text for text in texts)
+    assert UNSEEN.findall("\n".join([shown, *texts])) == []
+
+
 ONE, OTHER = (f"cassettes/test_it/{name}.1.jsonl" for name in ("test_it", "test_miss"))
 ON_THESE = {
     "explain": ["explain", "."],
