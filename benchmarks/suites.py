@@ -45,9 +45,9 @@ def test_{0}():
 """
 
 
-def write_recorded(folder: Path, tests: int) -> Path:
+def write_recorded(folder: Path, tests: int, name: str = "") -> Path:
     """Write a module of so many latency tests with their recordings; return it."""
-    module = folder / f"test_recorded_{tests}.py"
+    module = folder / f"test_recorded_{name or tests}.py"
     module.write_text(_HEAD + "".join(_RECORDED.format(number) for number in range(tests)))
     made = recording([_exchange()])
     for number in range(tests):
