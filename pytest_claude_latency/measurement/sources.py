@@ -23,7 +23,7 @@ from pytest_claude_latency.messages_api.exchange import Exchange, Request
 _ONE_TOO_MANY: Final = "play: this {request} is one request more than the {total} exchanges of the recording"
 _READS_ON: Final = "play: the program reads on where the recorded one stopped reading"
 HANGS: Final = (
-    "the program hangs: it waited for {waited} for what never comes, and no time-out of its own ends that\n"
+    "the program hangs: it waited for {waited}, and no time-out of its own ends that\n"
     "  request   {request}\n"
     "  do        give the client a time-out, for example anthropic.Anthropic(timeout=30)"
 )

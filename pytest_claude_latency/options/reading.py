@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pytest_claude_latency.comparison.rules import Rules
 
 CARELESS_RECORDING = (
-    "{place}: {mode!r}: where the variable CI is set, a run records only if the command line itself says so\n"
+    "{place}: {mode!r} is not accepted where the variable CI is set\n"
+    "  why       there a run records only if the command line itself says so\n"
     "  record    pytest --latency-mode={mode}"
 )
 SIMULATE_NEEDS_REPLAY = (

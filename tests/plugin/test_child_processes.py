@@ -316,7 +316,7 @@ def test_last():
     result.assert_outcomes(passed=3, failed=2)
     result.stdout.fnmatch_lines(
         [
-            "a child process that is older than the test asked Claude for something; nothing was sent",
+            "a child process that is older than the test asked Claude; nothing was sent",
             "*request   POST /v1/messages",
             REFUSED.format(library="urllib.request"),
         ]

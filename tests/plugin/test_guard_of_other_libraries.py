@@ -14,7 +14,7 @@ from tests.plugin.suite import Suite
 from tests.plugin.test_guard import CLIENTS, CONNECTS
 from tests.support.far_server import FarServer, far_server
 
-SENT_UNSEEN = "a connection to a Claude API was used that no recording can answer, and by code in C*"
+SENT_UNSEEN = "code in C used a connection to a Claude API, which a replay cannot hold back"
 
 
 @pytest.fixture(scope="module")

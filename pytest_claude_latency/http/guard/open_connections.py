@@ -35,7 +35,7 @@ _OLDER: dict[int, tuple[str, int]] = {}
 """The files of the connections that were open before the test, with the destination of each."""
 
 _SENT_UNSEEN: Final = (
-    "a connection to a Claude API was used that no recording can answer, and by code in C, which cannot be held back\n"
+    "code in C used a connection to a Claude API, which a replay cannot hold back\n"
     "  host      {host}\n"
     "  opened    {opened}\n"
     "  do        call Claude through a client that is recorded and replayed, for example Anthropic's SDK, or keep this "

@@ -14,7 +14,7 @@ from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 _REFUSED: Final = (
-    "a child process that is older than the test asked Claude for something; nothing was sent\n"
+    "a child process that is older than the test asked Claude; nothing was sent\n"
     "  request   {request}\n"
     "  do        start the process inside the test, or call Claude in the process of the test: in threads or tasks"
 )
