@@ -161,6 +161,7 @@ class Reporter:
         finally:
             # In this order: what staging warns of belongs into the reports.
             self._termination.stop()
+            session.exitstatus = self._termination.exit_status() or session.exitstatus
             self._session.current.close()
             self._session.close_staging(self._end.not_recorded)
             settings = self._session.settings
