@@ -81,7 +81,7 @@ def test_prices_that_are_none_are_told_before_anything_is_sent(server: ClaudeSer
 
     assert main(["drift", "cassettes"]) == 2
 
-    assert "ini key latency_prices: prices.json: it is not a table of prices" in capsys.readouterr().err
+    assert "ini key latency_prices: prices.json: line 1: it is not a table of prices" in capsys.readouterr().err
     assert server.requests == ()
 
 

@@ -33,6 +33,11 @@ class FaultsBehindTheirTests(LoadGroupScheduling):  # type: ignore[misc]  # xdis
         scope: str = super()._split_scope(nodeid)
         return (self._groups or {}).get(nodeid, scope) if scope == nodeid else scope
 
+    def _reschedule(self, node: Any) -> None:
+        # A worker in place of one that died has its turn once it has collected; xdist gives it work before, and fails.
+        if node in self.registered_collections:
+            super()._reschedule(node)
+
 
 def groups_of(nodeids: Iterable[str]) -> dict[str, str]:
     """Return for each item of a test that has faults the test: these items have to run on one worker.
