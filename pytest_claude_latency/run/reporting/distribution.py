@@ -33,6 +33,24 @@ class FaultsBehindTheirTests(LoadGroupScheduling):  # type: ignore[misc]  # xdis
         scope: str = super()._split_scope(nodeid)
         return (self._groups or {}).get(nodeid, scope) if scope == nodeid else scope
 
+    def remove_node(self, node: Any) -> str | None:
+        """Take out a worker that has ended or died; return the item during which it died.
+
+        That item has failed. xdist would give it to the next worker, which would die of it too.
+        """
+        units = self.assigned_work.pop(node)
+        pending = [
+            (unit, nodeid) for unit in units.values() for nodeid, is_completed in unit.items() if not is_completed
+        ]
+        if not pending:
+            return None
+        unit, died_in = pending[0]
+        unit[died_in] = True
+        self.workqueue.update({scope: unit for scope, unit in units.items() if not all(unit.values())})
+        for other in self.nodes:
+            self._reschedule(other)
+        return died_in
+
     def _reschedule(self, node: Any) -> None:
         # A worker in place of one that died has its turn once it has collected; xdist gives it work before, and fails.
         if node in self.registered_collections:
