@@ -200,9 +200,13 @@ class Attempt:
     def exchange(self) -> Exchange:
         """Return what is known so far."""
         if self._exchange is None or self._exchange.end is None:  # after its end nothing changes
-            # A copy of the parts: another thread may be reading the answer right now.
-            parts, headers = list(self._parts), self._response.headers if self._response else ()
-            data, end = [part for _, part in parts], self._end
+            end, response = self._end, self._response
+            if response and end and response.at > end.at:
+                response = None
+            headers = response.headers if response else ()
+            # A copy of the parts: another thread may be reading the answer right now, also after the test has ended it.
+            parts = [part for part in tuple(self._parts) if end is None or part[0] <= end.at]
+            data = [part for _, part in parts]
             if (header(headers, "content-encoding") or "identity") != "identity":
                 try:
                     data = self.decoded(headers, data)
@@ -215,7 +219,7 @@ class Attempt:
                 self.sent,
                 self.request,
                 self._connect,
-                self._response,
+                response,
                 chunks,
                 end,
                 self._recorded,

@@ -55,6 +55,25 @@ def test_the_first_end_counts(attempt: Attempt) -> None:
     assert attempt.exchange().end == End(0)
 
 
+def test_what_another_thread_reads_after_the_end_belongs_to_nobody(attempt: Attempt, clock: VirtualClock) -> None:
+    attempt.answered(200, ())
+    arrived = attempt.arrivals()
+    arrived(b"in time")
+    attempt.finish(closed="client")
+    clock.advance_to(clock.now() + 1)
+    arrived(b"late")
+
+    assert [chunk.data for chunk in attempt.exchange().chunks] == [b"in time"]
+
+
+def test_an_answer_that_another_thread_gets_after_the_end_is_none(attempt: Attempt, clock: VirtualClock) -> None:
+    attempt.finish(closed="client")
+    clock.advance_to(clock.now() + 1)
+    attempt.answered(200, ())
+
+    assert attempt.exchange().response is None
+
+
 def test_what_is_known_of_an_attempt_under_way_grows(attempt: Attempt) -> None:
     arrived = attempt.arrivals()
     before = attempt.exchange()

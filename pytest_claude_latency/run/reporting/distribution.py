@@ -44,7 +44,8 @@ class FaultsBehindTheirTests(LoadGroupScheduling):  # type: ignore[misc]  # xdis
         ]
         if not pending:
             return None
-        unit, died_in = pending[0]
+        unit, nodeid = pending[0]
+        died_in: str = nodeid
         unit[died_in] = True
         self.workqueue.update({scope: unit for scope, unit in units.items() if not all(unit.values())})
         for other in self.nodes:
