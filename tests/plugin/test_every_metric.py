@@ -11,10 +11,10 @@ from tests.support.claude_messages import Text, Thinking, Usage, message, text
 ANSWER = message(
     Thinking("Let me |see"),
     Text("The |answer |is |four"),
-    timetable=Timetable.of("30ms", ["20ms", "20ms", "40ms", "5ms", "60ms", "5ms"], "20ms"),
+    timetable=Timetable.of("30ms", ["20ms", "20ms", "40ms", "5ms", "150ms", "5ms"], "20ms"),
     usage=Usage(input_tokens=10, output_tokens=21, cache_read=300, cache_write=40),
 )
-"""Headers at 30 ms, first token at 50, first answer token at 110, end at 200; a gap of 60 between two deltas."""
+"""Headers at 30 ms, first token at 50, first answer token at 110, end at 290; a gap of 150 between two deltas."""
 
 METRICS = {
     "ttfb": ("10s", "20ms", "ttfb was "),
