@@ -84,8 +84,9 @@ def test_a_run_that_records_warns_of_the_calls_of_forked_children_and_records_no
 
     result.assert_outcomes(passed=4, deselected=4)
     told = " ".join(result.stdout.str().split())
-    for way, calls in {"executor": "2 calls", "pool": "2 calls", "process": "1 call", "fork": "1 call"}.items():
-        assert f"test_beside[{way}]: {calls} of child processes: sent, but neither measured nor recorded" in told
+    for ways, calls in {"[executor] and 1 more": "2 calls", "[fork] and 1 more": "1 call"}.items():
+        assert f"test_beside{ways}: {calls} of child processes: sent, but neither measured nor recorded" in told
+    for way in ("executor", "pool", "process", "fork"):
         assert len(suite.calls(f"test_beside[{way}]")) == 1
     assert len(suite.recordings()) == 4
 
