@@ -189,6 +189,19 @@ def test_an_endpoint_that_is_down_is_one_line_and_fails_nothing(
     assert lines == [f"--latency-otel: cannot send traces and metrics to http://127.0.0.1:{port}: Connection refused"]
 
 
+@pytest.mark.parametrize("url", ["htp//me:s3cret@host", "ftp://me:s3cret@host", "http://me:s3cret@127.0.0.1:99999"])
+def test_an_endpoint_that_is_no_address_is_told_without_its_login(
+    recorded: Suite, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+
+    result = recorded.replay("--latency-otel")
+
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["--latency-otel: cannot send traces*the endpoint*"])
+    assert "s3cret" not in result.stdout.str() + result.stderr.str()
+
+
 def test_an_endpoint_that_refuses_is_told_by_its_status(recorded: Suite, endpoint: OtlpEndpoint) -> None:
     endpoint.status = 401
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report.faces.otel_names import OF_CALLS, OF_TESTS, Instrument
-from pytest_claude_latency.report.faces.otlp_wire import Wire, silenced
+from pytest_claude_latency.report.faces.otlp_wire import Wire, silenced, without_urls
 
 Attributes: TypeAlias = dict[str, Any]
 Readings: TypeAlias = dict[Instrument, dict[tuple[tuple[str, Any], ...], list[float]]]
@@ -63,7 +63,7 @@ def send(report: Mapping[str, Any], ended_at: Mapping[tuple[str, int], float]) -
                 counts[signal] = export(wire, report, tests, ended_at)
             reason = wire.problem or (told[-1] if told else "")
         except Exception as error:  # a run must not fail because of what watches it
-            reason = wire.problem or f"{type(error).__name__}: {error}"
+            reason = wire.problem or without_urls(f"{type(error).__name__}: {error}")
         if reason:
             problems.setdefault((wire.place, reason), []).append(signal)
     if problems:

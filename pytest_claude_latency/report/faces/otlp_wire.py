@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, final
 from urllib.parse import urlsplit
 
 from pytest_claude_latency.printable import printable
+
+_URL = re.compile(r"\S*//\S*")
 
 
 @final
@@ -92,7 +95,12 @@ class _Noting(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note what a record says."""
-        self._reasons.append(printable(record.getMessage()))
+        self._reasons.append(without_urls(record.getMessage()))
+
+
+def without_urls(text: str) -> str:
+    """Return a library's words for a failure, printable: what they quote of an endpoint may hold a login or a key."""
+    return printable(_URL.sub("the endpoint", text))
 
 
 def _reason(error: BaseException) -> str:
