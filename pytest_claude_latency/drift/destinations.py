@@ -25,6 +25,11 @@ _NO_GATEWAY: Final = Obstacle(
 )
 _VERTEX: Final = Obstacle("it was made on Vertex AI, whose login is in no variable")
 _UNKNOWN: Final = Obstacle("its path is that of a gateway, and not of an API")
+_NO_ADDRESS: Final = Obstacle(
+    "the address that a variable gives (ANTHROPIC_BASE_URL, OPENAI_BASE_URL or AWS_ENDPOINT_URL_BEDROCK_RUNTIME) does "
+    "not begin with http:// or https:// and a host",
+    mendable=True,
+)
 _API = "api.anthropic.com"
 # A host may be anywhere; the name of a region cannot lead to another company.
 _BEDROCK_HOST = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com")
@@ -60,6 +65,8 @@ class Destinations:
         if isinstance(place, Obstacle):
             return place
         base, login = place
+        if not _is_address(base):
+            return _NO_ADDRESS
         headers = (*login, ("user-agent", f"claude-latency/{version('pytest-claude-latency')}"))
         return as_sent_now(recorded, Request(recorded.method, base.rstrip("/") + endpoint, headers))
 
@@ -91,3 +98,12 @@ class Destinations:
             base = f"https://bedrock-runtime.{region}.amazonaws.com"
         key = self._environment.get("AWS_BEARER_TOKEN_BEDROCK")
         return (base, (("authorization", f"Bearer {key}"),)) if base and key else _NO_AWS_KEY
+
+
+def _is_address(base: str) -> bool:
+    """Return whether requests can be sent below this URL."""
+    try:
+        url = urlsplit(base)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0  # reading the port checks it
+    except ValueError:
+        return False

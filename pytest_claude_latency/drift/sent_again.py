@@ -71,7 +71,8 @@ class SentAgain:
         """Whether the two answers can be compared, and if not, what stands against it."""
         if self.answered is None:
             return "not sent" if self.plan.request is None else "not answered"
-        if self.after.error is None and self.after.total is not None:
+        has_head = self.answered.response is not None  # without, something else than the connection failed
+        if has_head and self.after.error is None and self.after.total is not None:
             return "compared" if self.before.error is None else "no longer refused"
         if refusal_of(self.answered) is None:
             return "not answered"

@@ -51,6 +51,16 @@ def test_the_address_and_its_prefix_are_those_of_the_environment(monkeypatch: py
     assert sent("https://api.anthropic.com/v1/messages").url == "https://gateway.example/claude/v1/messages"
 
 
+@pytest.mark.parametrize("url", ["htp//me:s3cret@host", "ftp://me:s3cret@host", "https://", "http://host:99999"])
+def test_nothing_is_sent_to_what_is_no_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+
+    told = obstacle("https://api.anthropic.com/v1/messages")
+
+    assert "ANTHROPIC_BASE_URL" in told
+    assert "s3cret" not in told
+
+
 @pytest.mark.parametrize("key", [None, "", " "])
 def test_without_a_key_nothing_is_sent(key: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY") if key is None else monkeypatch.setenv("ANTHROPIC_API_KEY", key)

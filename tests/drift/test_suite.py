@@ -13,7 +13,7 @@ from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.drift import pages
 from pytest_claude_latency.drift.sent_again import Planned, SentAgain
 from pytest_claude_latency.drift.suite import drift_of
-from pytest_claude_latency.messages_api.exchange import Chunk, Exchange, Request
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request
 from tests.support.report_schema import DOCS, assert_fits
 from tests.support.some_recording import recording
 from tests.support.written_calls import asked, refused, streamed, unanswered, usage, whole
@@ -143,6 +143,16 @@ def test_a_model_that_is_gone_is_drift_and_a_busy_api_is_not() -> None:
     assert "HTTP 404: Overloaded: cassettes/test_it/test_gone.1.jsonl" in shown
     assert "HTTP 529, overloaded_error: cassettes/test_it/test_busy.1.jsonl" in shown
     assert "ConnectError: cassettes/test_it/test_off.1.jsonl" in shown
+
+
+def test_a_call_that_failed_before_it_was_sent_is_no_change_of_shape() -> None:
+    recorded = streamed(asked(), [(200, "text", "a")])
+    ended = replace(recorded, response=None, chunks=(), end=End(1, closed="client"))
+
+    found = drift(again(recorded, ended))
+
+    assert [fact["state"] for fact in found["recordings"]] == ["not answered"]
+    assert found["drift"] == []
 
 
 def test_what_was_refused_when_it_was_recorded_is_no_drift() -> None:
