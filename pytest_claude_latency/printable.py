@@ -18,7 +18,6 @@ _UNSEEN_OR_LINE = re.compile(f"[{_UNSEEN}\n]")
 # Services cut white space off before they look for a command.
 _COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
 _ADVICE = re.compile(r"^(?=.{81})  (?:do|why|fix|instead) (?!.*pytest -).*$", re.MULTILINE)
-_FOLD = textwrap.TextWrapper(80, subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False)
 _OTHER_COMMAND = re.compile(r"##(?=\w*\[)")
 
 
@@ -40,9 +39,21 @@ def printable_json(text: str) -> str:
     return _OTHER_COMMAND.sub(r"#\\u0023", text)
 
 
+def wrapped(text: str, width: int = 79, first: str = "", following: str = "  ") -> list[str]:
+    """Return lines of at most so many columns, indented so. Words stay whole: a path or an id is there to be copied."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=following,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def folded(message: str) -> str:
     """Return a message whose advice fits 80 columns. A command is there to be copied, so its line stays whole."""
-    return _ADVICE.sub(lambda line: "\n".join(_FOLD.wrap(line[0])), message)
+    return _ADVICE.sub(lambda line: "\n".join(wrapped(line[0], 80, following=" " * 12)), message)
 
 
 def columns_of(text: str) -> int:

@@ -10,7 +10,6 @@ import difflib
 import json
 import math
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +21,7 @@ from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.request_pattern import Expected, fits
 from pytest_claude_latency.metrics.metric import METRICS, Metric
 from pytest_claude_latency.metrics.percentiles import PERCENTILES
+from pytest_claude_latency.printable import wrapped
 
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "retries": ("refused", "back_off"),
@@ -244,7 +244,7 @@ def _metric(name: str, origin: str) -> Metric:
     # in lower case, so that TTFT is taken for a slip too
     near = difflib.get_close_matches(name.lower(), METRICS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    known = textwrap.wrap(", ".join(METRICS), 79, initial_indent="  metrics   ", subsequent_indent=" " * 12)
+    known = wrapped(", ".join(METRICS), first="  metrics   ", following=" " * 12)
     raise LimitError("\n".join([f"unknown metric {name!r}{hint}", *known]), origin)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -22,7 +21,7 @@ from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import columns_of, printable
+from pytest_claude_latency.printable import columns_of, printable, wrapped
 
 NOTHING_RECORDED: Final = "nothing is recorded that could answer this {request}"
 NOTHING_FITS: Final = "no recorded answer fits this {request}"
@@ -256,7 +255,7 @@ def _fact(label: str, *pieces: str) -> str:
     width = _COLUMNS - _INDENT
     lines = [" ".join(pieces)] if len(" ".join(pieces)) <= width else list(pieces)
     if len(pieces) == 1:
-        lines = textwrap.wrap(pieces[0], width, break_long_words=False, break_on_hyphens=False)
+        lines = wrapped(pieces[0], width, following="")
     return "\n".join(f"{f'  {label}' if place == 0 else '':<{_INDENT}}{line}" for place, line in enumerate(lines))
 
 

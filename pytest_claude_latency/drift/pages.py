@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable_lines
+from pytest_claude_latency.printable import printable_lines, wrapped
 from pytest_claude_latency.report.columns import column_widths, line_of, shorten
 from pytest_claude_latency.report.faces.markdown import code
 
@@ -115,14 +114,7 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        max(width - 1, 40),
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(text, max(width - 1, 40), indent, f"{indent}  ")
 
 
 def _shape(change: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ test. A test that keeps its budget pays nothing for it.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -19,13 +18,11 @@ from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.measurement.call_log import CallsInPhases
 from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.printable import wrapped
 from pytest_claude_latency.virtual_time import Hold, place_of_hold
 
 _MOST: Final = 3
 """How many findings stand under a broken budget."""
-_WRAPPER: Final = textwrap.TextWrapper(
-    79, initial_indent="  ", subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False
-)
 _LEAST_LATE: Final = 200 * MILLISECOND
 _LATE: Final = (
     "the program took parts of an answer up to {span} late while it was recorded{place}. Its replay takes as long, and "
@@ -162,5 +159,5 @@ def _section(title: str, trace: Trace, findings: Sequence[Finding], calls: Itera
     lines += listing(findings[:_MOST])
     if len(findings) > _MOST:
         lines.append(_MORE.format(number=len(findings) - _MOST))
-    wrapped = (part for line in lines for part in _WRAPPER.wrap(line))
-    return "\n\n" + "\n".join([title, *wrapped])
+    parts = (part for line in lines for part in wrapped(line, first="  ", following=" " * 12))
+    return "\n\n" + "\n".join([title, *parts])

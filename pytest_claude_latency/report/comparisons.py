@@ -7,7 +7,6 @@ a number in the last line: among a hundred tests, a reader looks for the two tha
 from __future__ import annotations
 
 import math
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pytest_claude_latency import duration
 from pytest_claude_latency.comparison.comparison import Comparison, Verdict
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable, printable_lines
+from pytest_claude_latency.printable import printable, printable_lines, wrapped
 from pytest_claude_latency.report.columns import GAP, column_widths, line_of
 from pytest_claude_latency.report.faces.markdown import code
 
@@ -151,15 +150,7 @@ def _notes(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
 
 
 def _wrapped(text: str, first: str, following: str, width: int) -> Iterator[Line]:
-    lines = textwrap.wrap(
-        text,
-        max(width, 40),
-        initial_indent=first,
-        subsequent_indent=following,
-        break_long_words=False,  # a test's id is there to be copied
-        break_on_hyphens=False,
-    )
-    return map(Line, lines)
+    return map(Line, wrapped(text, max(width, 40), first, following))
 
 
 # ── Markdown and JSON ──

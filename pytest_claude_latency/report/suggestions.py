@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from textwrap import TextWrapper
 
 import pytest
 
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import printable
+from pytest_claude_latency.printable import printable, wrapped
 from pytest_claude_latency.results.budget_suggestion import Proposal, Suggestions, of_results
 from pytest_claude_latency.results.result import TestResult
 
@@ -63,8 +62,7 @@ def lines(suggestions: Suggestions) -> list[str]:
         # a marker is there to be pasted, an id to be copied
         is_whole = not text.startswith("#") or "::" in text
         hang = "#            " if text.startswith("#   ") else "#   "
-        fold = TextWrapper(79, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
-        folded += [text] if is_whole else fold.wrap(text)
+        folded += [text] if is_whole else wrapped(text, following=hang)
     return folded
 
 

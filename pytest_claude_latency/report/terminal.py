@@ -6,7 +6,6 @@ line of its own. The worst stands first, since a screen holds no more than some 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from pytest_claude_latency.budgets.judgement import fact, headline
 from pytest_claude_latency.metrics.call_text import describe, moments, names_of
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import columns_of, printable, printable_lines
+from pytest_claude_latency.printable import columns_of, printable, printable_lines, wrapped
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.columns import GAP, by_file, column_widths, line_of, padded, shorten
 from pytest_claude_latency.report.summary import Row, Summary
@@ -194,15 +193,7 @@ def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int = 0, hang
     margin = " " * indent
     # a warning may have lines of its own: they are wrapped one by one, or their indentation would be lost
     for line in printable_lines(text).split("\n"):
-        parts = textwrap.wrap(
-            line,
-            _width(reporter),
-            initial_indent=margin,
-            subsequent_indent=margin + " " * hang,
-            break_long_words=False,  # a path is there to be copied
-            break_on_hyphens=False,
-        )
-        for part in parts:
+        for part in wrapped(line, _width(reporter), margin, margin + " " * hang):
             reporter.write_line(part, **markup)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS, is_marked
+from pytest_claude_latency.printable import wrapped
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
 from pytest_claude_latency.run.reporting.termination import Termination
 from pytest_claude_latency.run.session import BEGAN, RAN_AGAIN, REPORTED, SETTLED, STAGING, Session
@@ -96,7 +96,7 @@ class Reporter:
         if (settings.judged or settings.mode.measures_live) and any(map(is_marked, items)):
             from pytest_claude_latency.collection.sampling import unsettled
 
-            lines += [part for line in unsettled(items, settings) for part in _folded(f"claude latency: {line}")]
+            lines += [part for line in unsettled(items, settings) for part in wrapped(f"claude latency: {line}")]
         return lines
 
     # ── while tests run ──
@@ -203,7 +203,7 @@ class Reporter:
         from pytest_claude_latency.run.reporting import cost_estimate
 
         line = cost_estimate.announcement(list(identities(nodeids)), self._session.config.rootpath, settings)
-        return [] if line is None else _folded(line)
+        return [] if line is None else wrapped(line)
 
     def _write_line(self, line: str) -> None:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
@@ -211,7 +211,3 @@ class Reporter:
             # pytest may stand in the middle of a line of dots.
             terminal.ensure_newline()
             terminal.write_line(line)
-
-
-def _folded(line: str) -> list[str]:
-    return textwrap.wrap(line, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
