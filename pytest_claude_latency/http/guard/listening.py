@@ -12,6 +12,8 @@ from typing import Final
 
 _FREE: Final = 256
 """Where so many numbers in a row belong to no file, none above them does."""
+_INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+"""The families whose addresses are a host and a port. Others have pairs too: of numbers, for the system's kernel."""
 
 
 def listens_here(port: int | None) -> bool:
@@ -19,14 +21,13 @@ def listens_here(port: int | None) -> bool:
     for _, opened in sockets():
         with suppress(OSError):
             address = opened.getsockname()
-            is_port = isinstance(address, tuple) and address[1] == port
-            if is_port and opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if address[1] == port and opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 return True
     return False
 
 
 def sockets() -> Iterator[tuple[int, socket.socket]]:
-    """Yield the file of each socket of this process, and a copy of it, which is closed when the next one is asked for.
+    """Yield each internet socket of this process: its file, and a copy, which is closed when the next one is asked for.
 
     Those of C libraries are among them.
     """
@@ -38,7 +39,8 @@ def sockets() -> Iterator[tuple[int, socket.socket]]:
         except OSError:  # closed meanwhile, or of a kind that Python does not know
             continue
         with copy:
-            yield file, copy
+            if copy.family in _INTERNET:
+                yield file, copy
 
 
 def are_listed() -> bool:

@@ -157,7 +157,7 @@ def _to_claude() -> Iterator[_Open]:
             peer = opened.getpeername()
         except OSError:  # not connected
             continue
-        if isinstance(peer, tuple) and (name := judging.claudes_at(peer[0], peer[1])) is not None:
+        if (name := judging.claudes_at(peer[0], peer[1])) is not None:
             info = b""
             if sys.platform == "linux":
                 with suppress(OSError):  # no TCP

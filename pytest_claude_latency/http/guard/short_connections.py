@@ -116,7 +116,7 @@ def _in_files(is_unknown: Callable[[int, int], bool]) -> Iterator[tuple[int, int
             number, peer = seen_sockets.number_of(copy.fileno()), copy.getpeername()
             # To choose among the addresses of a name, systems connect datagrams to each of them and send nothing.
             is_stream = copy.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
-            if is_stream and isinstance(peer, tuple) and is_unknown(number, file):
+            if is_stream and is_unknown(number, file):
                 yield file, number, peer[0].removeprefix("::ffff:"), peer[1]
 
 

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from pytest_claude_latency.http.guard import listening
+from pytest_claude_latency.http.guard.open_connections import OpenConnections
 
 
 def test_a_port_is_listened_on_from_listen_to_close() -> None:
@@ -55,3 +56,18 @@ def test_sockets_are_listed_unless_they_are_no_files(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(listening, "_open_files", list)
 
     assert not listening.are_listed()
+
+
+@pytest.mark.parametrize("family", ["AF_NETLINK", "AF_UNIX"])
+def test_sockets_that_know_no_host_are_left_alone(family: str) -> None:
+    if not hasattr(socket, family):
+        pytest.skip(f"this system has no {family}")
+    kind = socket.SOCK_RAW if family == "AF_NETLINK" else socket.SOCK_STREAM
+    with socket.socket(getattr(socket, family), kind) as opened:
+        if family == "AF_NETLINK":
+            opened.bind((0, 0))  # as looking up a name does for a moment: its other end is the pair (0, 0)
+            assert opened.getpeername() == (0, 0)
+
+        assert opened.fileno() not in {file for file, _ in listening.sockets()}
+        assert not listening.listens_here(0)
+        assert not OpenConnections().news()
