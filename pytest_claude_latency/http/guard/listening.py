@@ -12,13 +12,11 @@ from typing import Final
 
 _FREE: Final = 256
 """Where so many numbers in a row belong to no file, none above them does."""
-_INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
-"""The families whose addresses are a host and a port. Others have pairs too: of numbers, for the system's kernel."""
 
 
 def listens_here(port: int | None) -> bool:
     """Return whether a socket of this process waits for connections on this port."""
-    for _, opened in sockets():
+    for _, opened in internet_sockets():
         with suppress(OSError):
             address = opened.getsockname()
             if address[1] == port and opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
@@ -27,7 +25,7 @@ def listens_here(port: int | None) -> bool:
 
 
 def sockets() -> Iterator[tuple[int, socket.socket]]:
-    """Yield each internet socket of this process: its file, and a copy, which is closed when the next one is asked for.
+    """Yield the file of each socket of this process, and a copy of it, which is closed when the next one is asked for.
 
     Those of C libraries are among them.
     """
@@ -39,8 +37,20 @@ def sockets() -> Iterator[tuple[int, socket.socket]]:
         except OSError:  # closed meanwhile, or of a kind that Python does not know
             continue
         with copy:
-            if copy.family in _INTERNET:
-                yield file, copy
+            yield file, copy
+
+
+def internet_sockets() -> Iterator[tuple[int, socket.socket]]:
+    """Yield the same of those only whose addresses are a host and a port."""
+    return ((file, copy) for file, copy in sockets() if is_internet(copy))
+
+
+def is_internet(opened: socket.socket) -> bool:
+    """Return whether the addresses of a socket are a host and a port.
+
+    Other families have pairs too: those of netlink, with which names are looked up, are two numbers.
+    """
+    return opened.family in {socket.AF_INET, socket.AF_INET6}
 
 
 def are_listed() -> bool:

@@ -20,7 +20,7 @@ from pytest_claude_latency.http.door import note_carrier, uncarried
 from pytest_claude_latency.http.guard import judging, seen_sockets
 from pytest_claude_latency.http.guard.connection import Connection
 from pytest_claude_latency.http.guard.hosts import are_same
-from pytest_claude_latency.http.guard.listening import sockets
+from pytest_claude_latency.http.guard.listening import internet_sockets, sockets
 from pytest_claude_latency.http.guard.short_connections import ShortConnections
 from pytest_claude_latency.virtual_time.patches.patching import wrap
 
@@ -152,7 +152,7 @@ def leave_to_door(connection: socket.socket | None) -> None:
 
 def _to_claude() -> Iterator[_Open]:
     """Yield the connections of this process to a Claude API that another process serves."""
-    for file, opened in sockets():
+    for file, opened in internet_sockets():
         try:
             peer = opened.getpeername()
         except OSError:  # not connected

@@ -19,7 +19,7 @@ from typing import Final, final
 
 from pytest_claude_latency.http.guard import judging, seen_sockets
 from pytest_claude_latency.http.guard.hosts import is_loopback
-from pytest_claude_latency.http.guard.listening import copy_of, sockets
+from pytest_claude_latency.http.guard.listening import copy_of, internet_sockets, is_internet
 from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
 
 _FILES: Final = "/proc/self/fd"
@@ -54,7 +54,7 @@ class ShortConnections:
     """
 
     def __init__(self, older: frozenset[int], *, closes: bool = False) -> None:
-        self._older = older
+        self._left_alone = set(older)
         self._closes = closes
         self._next = 0
         self._has_tables = Path(_FILES).exists() and any(table.exists() for table in _TABLES)
@@ -90,7 +90,14 @@ class ShortConnections:
         return found
 
     def _is_unknown(self, number: int, file: int) -> bool:
-        return number not in self._older and not seen_sockets.was_connected(number, file)
+        if number in self._left_alone or seen_sockets.was_connected(number, file):
+            return False
+        # No table shows a socket of another family, so that it would have them read at each look.
+        with suppress(OSError), copy_of(file) as opened:
+            if not is_internet(opened) and seen_sockets.number_of(opened.fileno()) == number:
+                self._left_alone.add(number)
+                return False
+        return True
 
 
 def _in_tables(is_unknown: Callable[[int, int], bool]) -> Iterator[tuple[int, int, str, int]]:
@@ -111,7 +118,7 @@ def _in_tables(is_unknown: Callable[[int, int], bool]) -> Iterator[tuple[int, in
 
 def _in_files(is_unknown: Callable[[int, int], bool]) -> Iterator[tuple[int, int, str, int]]:
     """Yield the same on a system without tables: each socket is copied, and asked."""
-    for file, copy in sockets():
+    for file, copy in internet_sockets():
         with suppress(OSError):  # not connected
             number, peer = seen_sockets.number_of(copy.fileno()), copy.getpeername()
             # To choose among the addresses of a name, systems connect datagrams to each of them and send nothing.

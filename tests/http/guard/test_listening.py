@@ -68,6 +68,6 @@ def test_sockets_that_know_no_host_are_left_alone(family: str) -> None:
             opened.bind((0, 0))  # as looking up a name does for a moment: its other end is the pair (0, 0)
             assert opened.getpeername() == (0, 0)
 
-        assert opened.fileno() not in {file for file, _ in listening.sockets()}
+        assert opened.fileno() not in {file for file, _ in listening.internet_sockets()}
         assert not listening.listens_here(0)
         assert not OpenConnections().news()

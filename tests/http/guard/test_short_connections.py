@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_claude_latency.http.guard import seen_sockets, short_connections
+from pytest_claude_latency.http.guard import listening, seen_sockets, short_connections
 from pytest_claude_latency.http.guard.short_connections import ShortConnections
 
 pytestmark = pytest.mark.skipif(
@@ -75,3 +75,23 @@ def test_code_in_c_that_was_judged_is_given_time_to_tell_its_socket(
         found = look(monkeypatch, tmp_path, {ANTHROPIC_4: number})
 
     assert found.take() == []
+
+
+def test_sockets_of_other_families_have_no_table_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+
+    def connections_of_system() -> Iterator[tuple[int, str, int]]:
+        reads.append(1)
+        yield from ()
+
+    monkeypatch.setattr(short_connections, "_connections", connections_of_system)
+    connections = ShortConnections(frozenset(seen_sockets.number_of(file) for file, _ in listening.sockets()))
+    here, there = socket.socketpair(socket.AF_UNIX)
+    with here, there:
+        connections.look()
+        assert not reads
+
+        with socket.socket():
+            connections._next = 0
+            connections.look()
+    assert len(reads) == 1
