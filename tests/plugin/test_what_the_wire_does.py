@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 from typing import Any
 
 import pytest
@@ -173,4 +174,6 @@ def test_recorded_offsets_are_those_of_the_wire(suite: Suite) -> None:
     assert len(chunks) == len([written for written in served.writes if written.data])
     lags = [chunk - written for chunk, written in zip(chunks, wire, strict=False)]
     assert all(lag > -0.5 for lag in lags)  # nothing is seen before it is sent
-    assert max(lags) - min(lags) < 15  # and everything when it comes, not when the body is complete
+    # And everything when it comes, not when the body is complete. A busy machine may be late once.
+    assert median(lags) - min(lags) < 15
+    assert chunks[0] < wire[-1]
