@@ -22,7 +22,7 @@ from pytest_claude_latency.http.compression import Compression
 from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript
-from pytest_claude_latency.messages_api.exchange import Response
+from pytest_claude_latency.messages_api.exchange import header
 
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
 """Headers that say how the body travelled. It travels in another way now."""
@@ -285,14 +285,15 @@ class _PlayedInput(io.RawIOBase):
             except RecordedError as error:
                 if error.name == "RemoteProtocolError":
                     return 0  # the server closed the connection
-                raise _error_of_a_socket(error) from None
+                raise error_of_a_socket(error) from None
         # Less than the buffer holds: a read must not wait for the chunk behind this one.
         piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(piece)] = piece
         return len(piece)
 
 
-def _error_of_a_socket(error: RecordedError) -> OSError:
+def error_of_a_socket(error: RecordedError) -> OSError:
+    """Return the error that a socket raises for the one of a recording."""
     if error.name in ("ReadTimeout", "WriteTimeout"):
         return TimeoutError(error.message)
     number = _ERROR_NUMBER.fullmatch(error.message)
@@ -314,22 +315,48 @@ def played(script: ReplayScript, playback: Playback, method: str, accepted: str 
         wait(instant)
     response = script.response
     has_body = method != "HEAD" and response.status not in _BODILESS
-    compression = Compression(response, accepted, playback.warn)
-    yield _head(response, ["transfer-encoding: chunked", *compression.headers] if has_body else [])
+    framing = Framing(playback, accepted, has_body=has_body)
+    # `http.client` reads heads as latin-1, whatever the body is written in.
+    yield framing.head.encode("latin-1", "replace")
     if not has_body:
         return
     for due, data in script.body():
         if due > clock.now():
             wait(due)
         if data:  # a chunk that decompresses to nothing only ended the wait of the socket
-            piece = compression.chunk(data)
-            yield b"%x\r\n%b\r\n" % (len(piece), piece)
-    end = compression.end()
-    yield (b"%x\r\n%b\r\n" % (len(end), end) if end else b"") + b"0\r\n\r\n"
+            yield framing.chunk(data)
+    yield framing.end()
 
 
-def _head(response: Response, of_the_body: list[str]) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
-    lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _FRAMING]
-    # `http.client` reads heads as latin-1, whatever the body is written in.
-    return "\r\n".join([*lines, *of_the_body, "", ""]).encode("latin-1", "replace")
+@final
+class Framing:
+    """How a recorded answer travels over HTTP/1.1: in chunks, since a recording does not say how long its body is.
+
+    One that was made up here may say so in its head. It is sent as it is then.
+    """
+
+    def __init__(self, playback: Playback, accepted: str | None, *, has_body: bool) -> None:
+        response = playback.recorded.response
+        assert response is not None
+        self._compression = Compression(response, accepted, playback.warn)
+        lengths = [str(len(chunk.data)) for chunk in playback.recorded.chunks if chunk.data]
+        self._is_whole = [header(response.headers, "content-length")] == lengths
+        lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
+        dropped = frozenset[str]() if self._is_whole else _FRAMING
+        lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in dropped]
+        if has_body and not self._is_whole:
+            lines += ["transfer-encoding: chunked", *self._compression.headers]
+        self.head = "\r\n".join([*lines, "", ""])
+
+    def chunk(self, data: bytes) -> bytes:
+        """Return the bytes of the wire for a chunk of the recording."""
+        return data if self._is_whole else _framed(self._compression.chunk(data))
+
+    def end(self) -> bytes:
+        """Return what ends the body."""
+        return b"" if self._is_whole else _framed(self._compression.end()) + b"0\r\n\r\n"
+
+
+def _framed(piece: bytes) -> bytes:
+    # A chunk of no bytes would end the body.
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""

@@ -139,7 +139,7 @@ class HTTPLibrary:
             if pool._http2 and (url.scheme == "https" or not pool._http1):
                 return Limit(pool, _MOST_STREAMS, server=(url.scheme, url.host, url.port))
             return Limit(pool, int(pool._max_connections))
-        if not any("aiohttp" in base.__module__ for base in type(transport).__mro__):
+        if not is_over_aiohttp(transport):
             return None
         connector = getattr(getattr(transport, "client", None), "connector", None)
         limit = getattr(connector, "limit", None)
@@ -202,6 +202,11 @@ class HTTPLibrary:
             kind, message = self.module.TransportError, f"{name}: {message}"
         error: Exception = kind(message, request=request)
         return error
+
+
+def is_over_aiohttp(transport: Any) -> bool:
+    """Return whether a transport sends through aiohttp, as Anthropic's SDK and litellm have one."""
+    return any("aiohttp" in base.__module__ for base in type(transport).__mro__)
 
 
 class _SyncBody:

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, final
 
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
-from pytest_claude_latency.http.error_texts import text_of
+from pytest_claude_latency.http.error_texts import Wire, text_of
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.http.pools import Connections, Turn, async_event
 from pytest_claude_latency.http.recorder import Attempt
@@ -19,17 +19,25 @@ from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Tim
 class ReplayTransport:
     """The transport that serves one recorded exchange to one request, at the recorded offsets.
 
-    The request waits for one of `connections` first; with `None` there is always one.
+    The request waits for one of `connections` first; with `None` there is always one. A client that is
+    `is_over_aiohttp` gets the errors of the wire as such a transport hands them on.
     """
 
     def __init__(
-        self, playback: Playback, library: HTTPLibrary, attempt: Attempt, connections: Connections | None = None
+        self,
+        playback: Playback,
+        library: HTTPLibrary,
+        attempt: Attempt,
+        connections: Connections | None = None,
+        *,
+        is_over_aiohttp: bool = False,
     ) -> None:
         self._playback = playback
         self._waiter = playback.waiter
         self._library = library
         self._attempt = attempt
         self._connections = connections
+        self._is_over_aiohttp = is_over_aiohttp
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
@@ -48,7 +56,7 @@ class ReplayTransport:
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
-        script = self._script(request, is_async=True)
+        script = self._script(request, "aiohttp" if self._is_over_aiohttp else "async")
         turn = self._turn(async_event)
         leave = _leave_nothing if turn is None else turn.leave
         try:
@@ -80,11 +88,13 @@ class ReplayTransport:
             raise self._library.error("PoolTimeout", text, request)
         self._attempt.connected_as(script.postpone(self._attempt.now()))
 
-    def _script(self, request: Any, *, is_async: bool = False) -> ReplayScript:
+    def _script(self, request: Any, wire: Wire = "sync") -> ReplayScript:
         def error(name: str, message: str) -> Exception:
-            return self._library.error(name, message, request)
+            # Such a transport takes a connection that the server closed for one that cannot be read.
+            is_lost = wire == "aiohttp" and name == "RemoteProtocolError"
+            return self._library.error("ReadError" if is_lost else name, message, request)
 
-        return self._playback.script(timeouts_of(request), error, is_async=is_async)
+        return self._playback.script(timeouts_of(request), error, wire=wire)
 
     def _response(self, script: ReplayScript, stream: Any) -> Any:
         return self._library.response(script.response.status, script.response.headers, stream)

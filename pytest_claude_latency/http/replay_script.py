@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol, final
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
-from pytest_claude_latency.http.error_texts import text_of
+from pytest_claude_latency.http.error_texts import Wire, text_of
 from pytest_claude_latency.messages_api.exchange import Connect, End, Exchange, Response
 from pytest_claude_latency.virtual_time.clock import Clock
 
@@ -95,14 +95,14 @@ class Playback:
         return self.recorded.sent + (0 if connect is None else connect.at)
 
     def script(
-        self, timeouts: Timeouts, error: Callable[[str, str], Exception], *, is_async: bool = False
+        self, timeouts: Timeouts, error: Callable[[str, str], Exception], *, wire: Wire = "sync"
     ) -> ReplayScript:
         """Return the script of the exchange. It begins now.
 
         `error` makes the exception of the client library from the name in the recording, which is a name of httpx, and
-        the text that it had on the wire. `is_async` says that an async client sends, whose errors have other texts.
+        the text that it had on the wire. `wire` says what carries the request: errors of each have other texts.
         """
-        return ReplayScript(self, timeouts, error, is_async=is_async)
+        return ReplayScript(self, timeouts, error, wire=wire)
 
 
 @final
@@ -110,7 +110,7 @@ class ReplayScript:
     """One recorded exchange, played once: `connection`, then `headers`, then `body`."""
 
     def __init__(
-        self, playback: Playback, timeouts: Timeouts, error: Callable[[str, str], Exception], *, is_async: bool = False
+        self, playback: Playback, timeouts: Timeouts, error: Callable[[str, str], Exception], *, wire: Wire = "sync"
     ) -> None:
         self._recorded = playback.recorded
         self._end = playback.recorded.end or End(0)
@@ -118,7 +118,7 @@ class ReplayScript:
         self._slack = playback.slack
         self._timeouts = timeouts
         self._error = error
-        self._is_async = is_async
+        self._wire = wire
         self._now = playback.waiter.clock.now
         self._start = self._now()
 
@@ -232,5 +232,5 @@ class ReplayScript:
         text = self._end.message if name == self._end.error else None
         if text is None:
             in_body, url = self._recorded.response is not None, self._recorded.request.url
-            text = text_of(name, url, in_body=in_body, is_async=self._is_async)
+            text = text_of(name, url, in_body=in_body, wire=self._wire)
         return self._error(name, text)

@@ -11,8 +11,10 @@ import json
 import re
 import struct
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 from zlib import crc32
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
@@ -72,12 +74,16 @@ _GOOGLE: Final[dict[int, tuple[str, str]]] = {
 
 _USUAL_WAIT: Nanoseconds = 30 * SECOND
 _LIMITS: Final = (
-    ("requests", 50, 0),
     ("input-tokens", 50_000, 50_000),
     ("output-tokens", 10_000, 10_000),
+    ("requests", 50, 0),
     ("tokens", 60_000, 60_000),
 )
 """What is limited, how much of it there is in a minute, and how much is left when the requests are used up."""
+_NAMESPACE: Final = "http://internal.amazon.com/coral/com.amazon.bedrock/"
+"""Where the names of Bedrock's exceptions come from, as `x-amzn-errortype` says behind each."""
+_ID_LETTERS: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+"""Those of the API's ids: none that looks like another one."""
 _EVENT: Final = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)", re.DOTALL)
 _RETRIED: Final = frozenset({408, 409, RATE_LIMITED})
 
@@ -96,36 +102,39 @@ def refusal(request: Request, status: int, *, moment: datetime, retry_after: Nan
     `moment` is when it answers. `retry_after` is sent where it is given; otherwise as the provider does.
     """
     # Ids follow from the request, so that every run gets the same ones.
-    mark = sha256(request.content).hexdigest()
+    mark = sha256(request.content)
     provider = provider_of(request)
     waits: Headers = () if retry_after is None else (("retry-after", _seconds(retry_after)),)
     if provider == "bedrock":
         # A status that Bedrock does not document comes with its most general error.
         status, name, text = _BEDROCK.get(status, (status, *_BEDROCK[500][1:]))
-        ids = f"{mark[:8]}-{mark[8:12]}-4{mark[13:16]}-a{mark[17:20]}-{mark[20:32]}"
-        named = (("content-type", "application/json"), ("x-amzn-requestid", ids), ("x-amzn-errortype", name))
-        return Refusal(status, (*named, *waits), _json({"message": text}))
+        request_id = str(UUID(bytes=mark.digest()[:16], version=4))
+        named = (("x-amzn-requestid", request_id), ("x-amzn-errortype", f"{name}:{_NAMESPACE}"))
+        return _refused(status, moment, "application/json", (*named, *waits), _json({"message": text}))
     if provider == "vertex" and status in _GOOGLE:
         name, text = _GOOGLE[status]
         error = {"error": {"code": status, "message": text, "status": name}}
         # Indented, as all of Google's errors are.
         data = json.dumps(error, indent=2, ensure_ascii=False).encode() + b"\n"
-        return Refusal(status, (("content-type", "application/json; charset=UTF-8"), *waits), data)
+        return _refused(status, moment, "application/json; charset=UTF-8", waits, data)
     name, text = _named(status)
-    request_id = f"req_{mark[:24]}"
-    headers: Headers = (("content-type", "application/json"), ("request-id", request_id))
-    headers += (("x-should-retry", "true" if status in _RETRIED or status >= 500 else "false"),)
+    letters = "".join(_ID_LETTERS[byte % len(_ID_LETTERS)] for byte in mark.digest()[:20])
+    request_id = f"req_{'vrtx_' if provider == 'vertex' else ''}011C{letters}"
+    is_chat = form_of(request) == "chat"
+    headers: Headers = (("x-should-retry", "true" if status in _RETRIED or status >= 500 else "false"),)
     if status == RATE_LIMITED:
         wait = _USUAL_WAIT if retry_after is None else retry_after
-        reset = (moment + timedelta(microseconds=wait // MICROSECOND)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for limited, limit, left in _LIMITS:
-            start = f"anthropic-ratelimit-{limited}"
-            headers += ((f"{start}-limit", str(limit)), (f"{start}-remaining", str(left)), (f"{start}-reset", reset))
+        headers += _limits_of_openai(wait) if is_chat else _limits_of_anthropic(moment, wait)
         waits = (("retry-after", _seconds(wait)),)
-    if form_of(request) == "chat":
-        return Refusal(status, (*headers, *waits), _json(_in_chat_form(name, text)))
+    headers += (*waits, ("request-id", request_id))
+    if provider != "vertex":  # Google does not say whose organization it is
+        headers += (("anthropic-organization-id", str(UUID(bytes=mark.digest()[16:], version=4))),)
+    if is_chat:
+        # Anthropic's endpoint in this form sends these two with each answer, the second one always empty.
+        headers += (("openai-version", "2020-10-01"), ("openai-processing-ms", ""))
+        return _refused(status, moment, "application/json", headers, _json(_in_chat_form(name, text)))
     body = {"type": "error", "error": {"type": name, "message": text}, "request_id": request_id}
-    return Refusal(status, (*headers, *waits), _json(body))
+    return _refused(status, moment, "application/json", headers, _json(body))
 
 
 def error_event(exchange: Exchange, status: int = OVERLOADED) -> bytes:
@@ -200,6 +209,32 @@ def aws_frame(headers: dict[str, str], payload: bytes) -> bytes:
 def _content_frame(event: str, payload: bytes) -> bytes:
     headers = {":event-type": event, ":content-type": "application/json", ":message-type": "event"}
     return aws_frame(headers, payload)
+
+
+def _refused(status: int, moment: datetime, content_type: str, headers: Headers, body: bytes) -> Refusal:
+    """Return a refusal with what each server says of an answer that does not stream."""
+    date = format_datetime(moment.astimezone(UTC), usegmt=True)
+    about: Headers = (("date", date), ("content-type", content_type), ("content-length", str(len(body))))
+    return Refusal(status, (*about, ("connection", "keep-alive"), *headers), body)
+
+
+def _limits_of_anthropic(moment: datetime, wait: Nanoseconds) -> Headers:
+    reset = (moment + timedelta(microseconds=wait // MICROSECOND)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    headers: Headers = ()
+    for limited, limit, left in _LIMITS:
+        start = f"anthropic-ratelimit-{limited}"
+        headers += ((f"{start}-limit", str(limit)), (f"{start}-remaining", str(left)), (f"{start}-reset", reset))
+    return headers
+
+
+def _limits_of_openai(wait: Nanoseconds) -> Headers:
+    headers: Headers = ()
+    for limited, limit, left in _LIMITS[2:]:
+        start = "x-ratelimit"
+        headers += ((f"{start}-limit-{limited}", str(limit)), (f"{start}-remaining-{limited}", str(left)))
+        # A span, where Anthropic gives a moment; tokens that are all left need none.
+        headers += ((f"{start}-reset-{limited}", f"{_seconds(wait)}s" if left == 0 else "0s"),)
+    return headers
 
 
 def _named(status: int) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from tests.clients.client_suite import CONVERSE_HELLO, CONVERSE_STREAM_HELLO, GAP, HELLO, TTFB, ClientSuite, Way
 from tests.support.bedrock_answers import invoke_stream
 from tests.support.claude_answers import status
+from tests.support.faults_on_the_wire import CASES, CLAUDE, Case, Seen, answered, ask_both, events
 
-pytest.importorskip("aioboto3", reason='nox -s "clients(aioboto3)" installs it')
+aioboto3 = pytest.importorskip("aioboto3", reason='nox -s "clients(aioboto3)" installs it')
+config = pytest.importorskip("aiobotocore.config")
 
 BEGIN = """
 import aioboto3
@@ -83,3 +86,32 @@ def test_calls(clients: ClientSuite) -> None:
     again = replace(WAYS["invoke"], answers=[status(500), HELLO], attempts=[2])
 
     clients.check(BEGIN, WAYS | {"invoke_again": again})
+
+
+def ask_streamed(base: str, case: Case) -> Seen:
+    async def ask() -> Seen:
+        async with aioboto3.Session().client(
+            "bedrock-runtime",
+            region_name="eu-west-1",
+            endpoint_url=base,
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+            config=config.AioConfig(
+                retries={"total_max_attempts": 1}, connect_timeout=30, read_timeout=case.read_timeout
+            ),
+        ) as client:
+            answer = await client.converse_stream(
+                modelId=CLAUDE, messages=[{"role": "user", "content": [{"text": "hi"}]}]
+            )
+            parts = [event async for event in answer["stream"]]
+            return answered(200, answer["ResponseMetadata"]["HTTPHeaders"], events(parts))
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("converse")])
+def test_a_program_cannot_tell_a_fault_from_the_api(name: str) -> None:
+    seen = ask_both(ask_streamed, CASES[name])
+
+    assert seen.injected == seen.sent
+    assert seen.sent.errors or seen.sent.status is not None

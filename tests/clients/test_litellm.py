@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.clients.client_suite import (
     Way,
 )
 from tests.clients.errors_of_faults import WHOLE, raised
+from tests.support.faults_on_the_wire import CASES, Ask, Case, Seen, answered, ask_both, events
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or litellm fetches its table when it is imported
 litellm = pytest.importorskip("litellm", reason='nox -s "clients(litellm)" installs it')
@@ -116,3 +119,32 @@ def test_each_fault_raises_the_class_of_the_library(fault: str) -> None:
     assert type(error).__name__ == CLASSES[fault]
     if fault.isdecimal() and CLASSES[fault] != "Timeout":  # of which litellm says 408 itself
         assert error.status_code == int(fault)  # type: ignore[union-attr]  # a status is in each such error
+
+
+def asked_of(base: str, case: Case) -> dict[str, Any]:
+    provider, start = ("openai", base + "/v1") if "chat" in case.path else ("anthropic", base)
+    asked: dict[str, Any] = {"model": f"{provider}/claude-haiku-4-5", "api_base": start, "api_key": "x"}
+    asked |= {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9, "stream": True}
+    return asked | {"num_retries": 0, "max_retries": 0, "timeout": case.read_timeout}
+
+
+def ask_streamed(base: str, case: Case) -> Seen:
+    parts = litellm.completion(**asked_of(base, case))
+    return answered(200, {}, events([part.choices[0].delta.content for part in parts]))
+
+
+def ask_async(base: str, case: Case) -> Seen:
+    async def ask() -> Seen:
+        parts = await litellm.acompletion(**asked_of(base, case))
+        return answered(200, {}, events([part.choices[0].delta.content async for part in parts]))
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("ask", [ask_streamed, ask_async])
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("messages", "chat"))])
+def test_a_program_cannot_tell_a_fault_from_the_api(ask: Ask, name: str) -> None:
+    seen = ask_both(ask, CASES[name])
+
+    assert seen.injected == seen.sent
+    assert seen.sent.errors or seen.sent.status is not None

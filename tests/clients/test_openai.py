@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from tests.clients.client_suite import CHAT_HELLO, CHAT_TOOL, ClientSuite, Way
 from tests.clients.errors_of_faults import STREAMED as STREAMED_ANSWER
 from tests.clients.errors_of_faults import WHOLE, raised
 from tests.support.claude_answers import status
+from tests.support.faults_on_the_wire import CASES, Ask, Case, Seen, answered, ask_both, events
 
 openai = pytest.importorskip("openai", reason='nox -s "clients(openai)" installs it')
 
@@ -129,3 +131,31 @@ def test_each_fault_raises_the_class_of_the_sdk(fault: str, stream: bool) -> Non
         assert error.status_code == int(fault)  # type: ignore[union-attr]  # a status is in each such error
         assert error.response.headers.get("retry-after") == ("60" if fault == "429" else None)  # type: ignore[union-attr]
         assert set(error.response.json()["error"]) == {"message", "type", "param", "code"}  # type: ignore[union-attr]
+
+
+def ask_streamed(base: str, case: Case) -> Seen:
+    with openai.OpenAI(
+        base_url=base + "/v1", api_key="x", max_retries=0, timeout=openai.Timeout(30, read=case.read_timeout)
+    ) as client:
+        parts = client.chat.completions.create(**case.recorded.exchanges[0].request.json)
+        return answered(200, {}, events([part.model_dump() for part in parts]))
+
+
+def ask_async(base: str, case: Case) -> Seen:
+    async def ask() -> Seen:
+        async with openai.AsyncOpenAI(
+            base_url=base + "/v1", api_key="x", max_retries=0, timeout=openai.Timeout(30, read=case.read_timeout)
+        ) as client:
+            parts = await client.chat.completions.create(**case.recorded.exchanges[0].request.json)
+            return answered(200, {}, events([part.model_dump() async for part in parts]))
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("ask", [ask_streamed, ask_async])
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("chat")])
+def test_a_program_cannot_tell_a_fault_from_the_api(ask: Ask, name: str) -> None:
+    seen = ask_both(ask, CASES[name])
+
+    assert seen.injected == seen.sent
+    assert seen.sent.errors or seen.sent.status is not None

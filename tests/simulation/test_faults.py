@@ -213,7 +213,7 @@ def test_bedrock_has_exceptions_of_its_own(status: int, sent: int, name: str) ->
     refusal = refusals.refusal(Request("POST", BEDROCK), status, moment=MOMENT)
 
     assert refusal.status == sent
-    assert header(refusal.headers, "x-amzn-errortype") == name
+    assert (header(refusal.headers, "x-amzn-errortype") or "").partition(":")[0] == name
     assert list(json.loads(refusal.body)) == ["message"]
     assert header(refusal.headers, "retry-after") is None
 

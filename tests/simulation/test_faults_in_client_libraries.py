@@ -11,27 +11,19 @@ from typing import Any
 import aiohttp
 import anthropic
 import boto3
-import botocore.exceptions
 import pytest
-import requests
 import urllib3
 from botocore.config import Config
-from urllib3 import exceptions
 
 from pytest_claude_latency import play
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.faults import (
     Fault,
-    dropped,
     failing,
     malformed,
     overloaded,
-    overloaded_midstream,
     rate_limited,
-    refused,
-    trickled,
     truncated,
-    unanswered,
 )
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.simulation.refusals import refusal
@@ -70,26 +62,6 @@ def by_aiohttp() -> bytes:
             return await answer.read()
 
     return asyncio.run(ask())
-
-
-@pytest.mark.parametrize(
-    ("ask", "fault", "error"),
-    [
-        (by_httpx, refused(), HTTPX.ConnectError),
-        (by_httpx, dropped(after=1), HTTPX.RemoteProtocolError),
-        (by_httpx, unanswered(), HTTPX.ReadTimeout),
-        (by_urllib3, refused(), exceptions.NewConnectionError),
-        (by_urllib3, dropped(after=1), exceptions.ProtocolError),
-        (by_urllib3, unanswered(), exceptions.ReadTimeoutError),
-        (by_aiohttp, refused(), aiohttp.ClientConnectorError),
-        (by_aiohttp, dropped(after=1), aiohttp.ClientPayloadError),
-        (by_aiohttp, unanswered(), aiohttp.SocketTimeoutError),
-    ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
-)
-def test_each_library_raises_its_own_error(ask: Callable[[], bytes], fault: Fault, error: type[Exception]) -> None:
-    with play(fault(RECORDED)), pytest.raises(error):
-        ask()
 
 
 @pytest.mark.parametrize("ask", [by_httpx, by_urllib3, by_aiohttp])
@@ -147,46 +119,6 @@ def test_the_sdk_raises_the_class_of_each_status_with_the_apis_own_body(
     assert answer.headers.get("retry-after") == ("60" if status == 429 else None)
 
 
-@pytest.mark.parametrize(
-    ("fault", "error"),
-    [
-        (refused(), anthropic.APIConnectionError),
-        (unanswered(), anthropic.APITimeoutError),
-        (dropped(after=1), HTTPX.RemoteProtocolError),
-        (trickled(every="15s"), HTTPX.ReadTimeout),
-        (overloaded_midstream(after=1), anthropic.APIStatusError),
-        (malformed(after=1), ValueError),
-    ],
-    ids=str,
-)
-def test_the_sdk_raises_its_own_error_of_a_connection_and_the_librarys_in_mid_stream(
-    fault: Fault, error: type[Exception]
-) -> None:
-    with play(fault(RECORDED)), pytest.raises(error):
-        by_sdk()
-
-
-@pytest.mark.parametrize(
-    ("fault", "error"),
-    [
-        (rate_limited(), requests.HTTPError),
-        (overloaded(), requests.HTTPError),
-        (refused(), requests.ConnectionError),
-        (unanswered(), requests.ReadTimeout),
-        (dropped(after=1), requests.exceptions.ChunkedEncodingError),
-    ],
-    ids=str,
-)
-def test_requests_raises_its_own_errors(fault: Fault, error: type[Exception]) -> None:
-    def ask() -> None:
-        with requests.post(URL, headers=HEADERS, data=BODY, stream=True, timeout=5) as answer:
-            answer.raise_for_status()
-            list(answer.iter_content(None))
-
-    with play(fault(RECORDED)), pytest.raises(error):
-        ask()
-
-
 CONVERSE = recording(
     other_forms.converse(
         (400, other_forms.delta(text="one")), (500, other_forms.delta(text="two") + other_forms.STOPPED)
@@ -200,31 +132,6 @@ def converse() -> list[Any]:
     body = CONVERSE.exchanges[0].request.json
     answer = client.converse_stream(modelId="eu.anthropic.claude-haiku-4-5-20251001-v1:0", messages=body["messages"])
     return list(answer["stream"])
-
-
-@pytest.mark.parametrize(
-    ("fault", "code", "status"),
-    [
-        (rate_limited(), "ThrottlingException", 429),
-        (overloaded(), "ServiceUnavailableException", 503),
-        (failing(status=500), "InternalServerException", 500),
-        (failing(status=400), "ValidationException", 400),
-    ],
-    ids=str,
-)
-def test_boto3_raises_bedrocks_exceptions(fault: Fault, code: str, status: int) -> None:
-    with play(fault(CONVERSE)), pytest.raises(botocore.exceptions.ClientError) as error:
-        converse()
-
-    assert error.value.response["Error"]["Code"] == code
-    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-
-
-def test_boto3_raises_what_bedrock_tells_in_mid_stream() -> None:
-    with play(overloaded_midstream(after=1)(CONVERSE)), pytest.raises(botocore.exceptions.EventStreamError) as error:
-        converse()
-
-    assert error.value.response["Error"]["Code"] == "serviceUnavailableException"
 
 
 def test_boto3_hands_on_a_malformed_event_as_one_without_content() -> None:

@@ -23,14 +23,11 @@ from aiohttp import BaseConnector, ClientConnectorError, ClientPayloadError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import ceil_timeout
 
-from pytest_claude_latency.http.compression import Compression
 from pytest_claude_latency.http.doors.aiohttp_answers import answer_at
+from pytest_claude_latency.http.http1_wire import Framing
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
-from pytest_claude_latency.messages_api.exchange import Exchange, Response
-
-_FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
-"""Headers that say how the body travelled. It travels in another way now."""
+from pytest_claude_latency.messages_api.exchange import Exchange
 
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
@@ -70,7 +67,7 @@ class ReplayConnector(BaseConnector):
         connecting._conns = type(connector._conns)()
         connecting._playback = playback
         connecting._attempt = attempt
-        script = replace(playback, overrun=_stop).script(Timeouts(), _WireError, is_async=True)
+        script = replace(playback, overrun=_stop).script(Timeouts(), _WireError, wire="aiohttp")
         connecting._script = script
         return connecting
 
@@ -124,18 +121,12 @@ class _ReplayedSocket(asyncio.Transport):
         self._task = self._loop.create_task(self._play(), name="a replayed answer")
 
     async def _play(self) -> None:
+        failure: _WireError | None = None
         try:
             await self._read()
-        except _WireError as failure:
-            match failure.name:
-                case "ReadError":
-                    self._lose(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
-                case "WriteError":
-                    self._lose(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
-                case "RemoteProtocolError":
-                    self._lose(None)  # the server has closed it, which aiohttp does not take for an error of the socket
-                case _:
-                    self._raise_in_reader(ClientPayloadError(str(failure)))
+        except _WireError as error:
+            # Outside of this block: within it, aiohttp's own errors would have this one as their context.
+            failure = error
         except _OverrunError:
             # A program that reads on fails. One that holds the answer and does not read did not go further.
             answer = answer_at(self._handler)
@@ -146,6 +137,19 @@ class _ReplayedSocket(asyncio.Transport):
                 self._playback.overrun(self._playback.recorded)
             except BaseException as miss:  # this task is nobody's, so the reader raises it
                 self._raise_in_reader(miss)
+        if failure is not None:
+            self._break_off(failure)
+
+    def _break_off(self, failure: _WireError) -> None:
+        match failure.name:
+            case "ReadError":
+                self._lose(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+            case "WriteError":
+                self._lose(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+            case "RemoteProtocolError":
+                self._lose(None)  # the server has closed it, which aiohttp does not take for an error of the socket
+            case _:
+                self._raise_in_reader(ClientPayloadError(str(failure)))
 
     async def _read(self) -> None:
         receive, script = self._handler.data_received, self._script
@@ -155,8 +159,8 @@ class _ReplayedSocket(asyncio.Transport):
         for instant in script.headers():
             await wait(instant)
         has_body = self._request.method != "HEAD" and script.response.status not in _BODILESS
-        compression = Compression(script.response, self._request.headers.get("Accept-Encoding"), self._playback.warn)
-        receive(_head(script.response, compression, has_body=has_body))
+        framing = Framing(self._playback, self._request.headers.get("Accept-Encoding"), has_body=has_body)
+        receive(framing.head.encode("utf-8", "surrogateescape"))
         if not has_body:
             return
         for due, data in script.body():
@@ -165,11 +169,9 @@ class _ReplayedSocket(asyncio.Transport):
             if not self._flowing.is_set():
                 await self._flowing.wait()
             if data is not None:
-                # A chunk of no bytes would end the body. A leading zero of the next chunk's length is as good.
-                piece = compression.chunk(data)
-                receive(b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"0")
-        end = compression.end()
-        receive((b"%x\r\n%b\r\n" % (len(end), end) if end else b"") + b"0\r\n\r\n")
+                # For one that holds nothing, a leading zero of the next chunk's length is as good.
+                receive(framing.chunk(data) or b"0")
+        receive(framing.end())
 
     def _lose(self, error: Exception | None) -> None:
         self._is_closing = True
@@ -269,14 +271,3 @@ def connect_error(key: Any, text: str) -> Any:
     if "[SSL" in reason:
         return aiohttp.ClientConnectorSSLError(key, ssl.SSLError(1, reason))
     return ClientConnectorError(key, OSError(int(number[1]) if number else errno.ECONNREFUSED, reason))
-
-
-def _head(response: Response, compression: Compression, *, has_body: bool) -> bytes:
-    try:
-        reason = HTTPStatus(response.status).phrase
-    except ValueError:
-        reason = ""
-    lines = [f"HTTP/1.1 {response.status} {reason}"]
-    lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _FRAMING]
-    lines += ["Transfer-Encoding: chunked", *compression.headers] if has_body else []
-    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")

@@ -34,7 +34,7 @@ from pytest_claude_latency.http.door import (
     note_let_pass,
 )
 from pytest_claude_latency.http.doors.httpx_transports import AROUND, ProgramsTransport, wraps_one
-from pytest_claude_latency.http.library import HTTPLibrary, Transport
+from pytest_claude_latency.http.library import HTTPLibrary, Transport, is_over_aiohttp
 from pytest_claude_latency.http.observed_transport import ObservedTransport
 from pytest_claude_latency.http.pools import Pools
 from pytest_claude_latency.http.recorder import Attempt
@@ -65,7 +65,8 @@ def transport_of(serving: Serving, real: Any, url: Any, door: HTTPXDoor) -> Tran
     if serving.playback is not None:
         attempt.answer_origin.has_connection = True  # that of the recording
         attempt.pool = door.pools.number_of(real)
-        replay = ReplayTransport(serving.playback, library, attempt, door.pools.connections_of(real, url))
+        connections, carried = door.pools.connections_of(real, url), is_over_aiohttp(real)
+        replay = ReplayTransport(serving.playback, library, attempt, connections, is_over_aiohttp=carried)
         observed, recorded = ObservedTransport(replay, attempt, library), serving.playback.recorded.response
         if recorded is None or recorded.encoding is None:
             return observed

@@ -10,7 +10,7 @@ from urllib3 import exceptions
 from urllib3.connection import HTTPConnection
 
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
-from pytest_claude_latency.http.http1_wire import RecordedError, ReplayedSocket, played
+from pytest_claude_latency.http.http1_wire import RecordedError, ReplayedSocket, error_of_a_socket, played
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript
 from pytest_claude_latency.messages_api.exchange import End, Exchange, Request, Response, header
 from pytest_claude_latency.virtual_time.clock import WallClock
@@ -42,17 +42,19 @@ class StandIn(HTTPConnection):
         except RecordedError as error:
             # What urllib3 itself raises where it gets no connection: its retries tell these errors apart by class.
             failure: Exception
+            cause: OSError | None = None
             match error.name:
                 case "ConnectTimeout":
                     text = f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
-                    failure = exceptions.ConnectTimeoutError(self, text)
+                    failure = exceptions.ConnectTimeoutError(self._replaced, text)
                 case "PoolTimeout":
                     text = "Pool reached maximum size and no more connections are allowed."
                     failure = exceptions.EmptyPoolError(self._pool, text)
                 case _:
                     text = f"Failed to establish a new connection: {error.message}"
-                    failure = exceptions.NewConnectionError(self, text)
-            raise failure from None
+                    failure = exceptions.NewConnectionError(self._replaced, text)
+                    cause = error_of_a_socket(error)
+            raise failure from cause
         # By this flag of the pool's own connection urllib3 tells errors of a proxy from errors behind it.
         self._replaced._has_connected_to_proxy = True
         self.sock = ReplayedSocket(self._script, self._pieces)
