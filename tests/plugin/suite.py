@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
@@ -15,6 +14,7 @@ from pytest_claude_latency.messages_api.exchange import Request
 from tests.support.claude_answers import Answer
 from tests.support.claude_messages import text
 from tests.support.claude_server import ClaudeServer
+from tests.support.report_schema import assert_fits
 
 APP = """
 import json, pathlib
@@ -123,10 +123,7 @@ class Suite:
     def report(self) -> dict[str, Any]:
         """Return the JSON report of the last run."""
         report: dict[str, Any] = json.loads((self.path / "report.json").read_text())
-        if find_spec("jsonschema") is not None:
-            from tests.support.report_schema import assert_fits
-
-            assert_fits(report)
+        assert_fits(report)
         return report
 
     def test(self, name: str) -> dict[str, Any]:

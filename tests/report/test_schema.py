@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.report_schema import assert_fits
 from tests.support.some_pages import report_with_everything
-
-pytest.importorskip("jsonschema")
-
-from tests.support.report_schema import assert_fits  # it needs jsonschema
 
 
 def test_a_report_with_everything_fits_the_published_schema() -> None:
