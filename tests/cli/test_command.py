@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import io
+import os
 import re
+import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -27,7 +32,42 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "tests").mkdir()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", run_in_this_process)
     return tmp_path
+
+
+RUN_IN_A_PROCESS = subprocess.run
+
+
+@pytest.fixture
+def as_users_run_it(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command ask pytest in a process of its own, as it does for users. It takes a second."""
+    monkeypatch.setattr(subprocess, "run", RUN_IN_A_PROCESS)
+
+
+def run_in_this_process(
+    command: Sequence[str], *, env: dict[str, str] | None, **_: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m pytest_claude_latency.cli.recordings_in_use` here, and leave no module of the suite behind."""
+    assert command[:3] == [sys.executable, "-m", "pytest_claude_latency.cli.recordings_in_use"]
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        warnings.catch_warnings(record=True),
+        redirect_stdout(output),
+        redirect_stderr(errors),
+    ):
+        for name in ("path", "meta_path", "path_hooks"):
+            patch.setattr(sys, name, list(getattr(sys, name)))
+        for name in os.environ.keys() - (os.environ if env is None else env).keys():
+            patch.delenv(name)
+        for name, value in (env or {}).items():
+            patch.setenv(name, value)
+        status = recordings_in_use.main(command[3:])
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or sys.executable).is_relative_to(Path.cwd()):
+            del sys.modules[name]
+    return subprocess.CompletedProcess(list(command), status, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture
@@ -53,6 +93,7 @@ def write_tests(text: str, file: str = "tests/test_a.py") -> None:
 BUDGET = "@pytest.mark.latency_budget(ttft='1s')\n"
 
 
+@pytest.mark.usefixtures("as_users_run_it")
 def test_recordings_that_tests_use_are_fine(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
     write_tests(
         f"{BUDGET}@pytest.mark.parametrize('language', ['en', 'DE'])\ndef test_x(language): pass\n\n"
@@ -73,6 +114,7 @@ def test_recordings_that_tests_use_are_fine(record: Record, capsys: pytest.Captu
     assert re.fullmatch(r"ok +1 day +anthropic 2\.12\.0 +tests/cassettes/test_a/test_x\[en\]\.2\.jsonl", rows[3])
 
 
+@pytest.mark.usefixtures("as_users_run_it")
 def test_a_recording_without_a_test_that_uses_it_is_a_problem(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -264,6 +306,7 @@ def test_an_ini_file_without_the_key_or_that_cannot_be_read_names_no_folders(sui
     assert recordings_in_use.ini_value([Path("tests")], "latency_cassettes") is None
 
 
+@pytest.mark.usefixtures("as_users_run_it")
 def test_a_suite_that_cannot_be_collected_at_all_is_a_problem(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,6 +342,7 @@ def test_the_command_is_installed_and_imports_no_sdk(suite: Path, pytester: pyte
     assert (Path(sys.executable).parent / "claude-latency").exists()
 
 
+@pytest.mark.usefixtures("as_users_run_it")
 def test_explain_reads_the_name_of_folders_from_the_ini_file_as_check_does(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
