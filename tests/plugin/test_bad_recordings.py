@@ -57,7 +57,7 @@ INVALID: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
 def test_an_invalid_recording_is_an_error_at_set_up(suite: Suite, how: str, mode: str) -> None:
     damage, reason, line = INVALID[how]
     suite.write(TWO_TESTS)
-    suite.record()
+    suite.once(suite.record)
     path = suite.path / NAME
     path.write_bytes(damage(path.read_bytes()))
 
@@ -73,7 +73,7 @@ def test_an_invalid_recording_is_an_error_at_set_up(suite: Suite, how: str, mode
 @pytest.mark.parametrize("how", INVALID)
 def test_recording_again_replaces_an_invalid_recording(suite: Suite, how: str) -> None:
     suite.write(TWO_TESTS)
-    suite.record()
+    suite.once(suite.record)
     path = suite.path / NAME
     path.write_bytes(INVALID[how][0](path.read_bytes()))
 
@@ -84,7 +84,7 @@ def test_recording_again_replaces_an_invalid_recording(suite: Suite, how: str) -
 
 def test_a_folder_in_the_place_of_a_recording(suite: Suite) -> None:
     suite.write(TWO_TESTS)
-    suite.record()
+    suite.once(suite.record)
     path = suite.path / NAME
     path.unlink()
     path.mkdir()
@@ -97,7 +97,7 @@ def test_a_folder_in_the_place_of_a_recording(suite: Suite) -> None:
 
 def test_an_invalid_recording_is_named_relative_to_rootdir(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     suite.write(TWO_TESTS)
-    suite.record()
+    suite.once(suite.record)
     (suite.path / NAME).write_bytes(b"")
     elsewhere = suite.path / "elsewhere"
     elsewhere.mkdir()
@@ -112,7 +112,7 @@ def test_an_invalid_recording_is_named_relative_to_rootdir(suite: Suite, monkeyp
 
 def test_a_test_that_is_skipped_needs_no_recording_that_can_be_read(suite: Suite) -> None:
     suite.write(TWO_TESTS)
-    suite.record()
+    suite.once(suite.record)
     (suite.path / NAME).write_bytes(b"")
     suite.write(TWO_TESTS.replace("def test_bad", "@pytest.mark.skip\ndef test_bad"))
 
@@ -123,7 +123,7 @@ def test_a_test_that_is_skipped_needs_no_recording_that_can_be_read(suite: Suite
 
 def test_a_test_with_an_invalid_recording_has_a_row(suite: Suite) -> None:
     suite.write(TWO_TESTS)
-    suite.record()
+    suite.once(suite.record)
     (suite.path / NAME).write_bytes(b"")
 
     result = suite.replay()
@@ -134,7 +134,7 @@ def test_a_test_with_an_invalid_recording_has_a_row(suite: Suite) -> None:
 
 def test_an_invalid_recording_of_a_deselected_test_is_no_error(suite: Suite) -> None:
     suite.write(TWO_TESTS)
-    suite.record()
+    suite.once(suite.record)
     (suite.path / NAME).write_bytes(b"")
 
     suite.replay("-k", "good").assert_outcomes(passed=1, deselected=1)

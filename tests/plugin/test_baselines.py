@@ -41,8 +41,8 @@ def saved_suite(suite: Suite) -> Suite:
     """A suite with a baseline `main` of two replayed tests."""
     suite.server.answers(lambda _request: text("Hello wor|ld", ttfb="40ms", gaps=["2ms", "3ms"]))
     suite.write(TWO.format(body=TOGETHER.strip()))
-    suite.record()
-    suite.replay("--latency-save=main").assert_outcomes(passed=2)
+    suite.once(suite.record)
+    suite.once(suite.replay, "--latency-save=main").assert_outcomes(passed=2)
     return suite
 
 

@@ -82,7 +82,7 @@ MISS = NOTHING_FITS.format(request="POST /v1/messages")
 @pytest.mark.parametrize("how", SWALLOWED)
 def test_a_miss_fails_the_test_even_if_the_application_handles_it(suite: Suite, how: str) -> None:
     suite.write("def test_it(claude_latency):\n    ask('old')\n")
-    suite.record()
+    suite.once(suite.record)
     body = SWALLOWED[how].strip("\n")
     suite.write(
         '@pytest.mark.filterwarnings("ignore")\n'

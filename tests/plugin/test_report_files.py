@@ -15,7 +15,7 @@ TEST = "def test_it(claude_latency):\n    stream()\n"
 @pytest.fixture
 def recorded(suite: Suite) -> Suite:
     suite.write(TEST)
-    suite.record()
+    suite.once(suite.record)
     return suite
 
 

@@ -39,7 +39,7 @@ PROPOSED = [
 def recorded(suite: Suite) -> Suite:
     suite.server.answers(lambda request: text("Hello wor|ld", ttfb="5ms", gaps=["2ms", "3ms"]))
     suite.write(SOURCE.replace("assert False", "pass"))
-    suite.record().assert_outcomes(passed=4)
+    suite.once(suite.record).assert_outcomes(passed=4)
     suite.server.close()
     suite.write(SOURCE)
     return suite

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias, final
+from typing import NamedTuple, Protocol, Self, TypeAlias, final
 
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.messages_api.exchange import Request
@@ -75,6 +75,13 @@ class Served:
         return b"".join(write.data for write in self.writes)
 
 
+class Planned(NamedTuple):
+    """What a server will answer: equal for two servers that answer the same."""
+
+    queued: tuple[Answer, ...]
+    chooser: tuple[object, ...]
+
+
 @final
 class ClaudeServer:
     """A server that gives queued answers in order, then those of the chooser, then the usual answer of the API."""
@@ -110,6 +117,18 @@ class ClaudeServer:
         """Queue answers for the next requests, whatever they ask."""
         with self._lock:
             self._queue.extend(answers)
+
+    @property
+    def planned(self) -> Planned:
+        """Return what decides the next answers."""
+        # the code: a lambda in a test is another object each time
+        names = ("__module__", "__code__", "__closure__")
+        return Planned(tuple(self._queue), tuple(getattr(self._chooser, name, None) for name in names))
+
+    def drop(self, number: int) -> None:
+        """Take so many queued answers back."""
+        for _ in range(number):
+            self._queue.popleft()
 
     def answers(self, chooser: Chooser) -> None:
         """Let `chooser` answer requests when no queued answer is left; `None` means the usual answer of the API."""
