@@ -53,6 +53,11 @@ class SentCall:
         return is_prompt_call(self.attempts[0].request)
 
     @property
+    def is_session(self) -> bool:
+        """Whether it follows the event stream of a session."""
+        return form_of(self.attempts[0].request) == "session"
+
+    @property
     def is_foreign(self) -> bool:
         """Whether something other than the API answered one of its attempts."""
         return any(attempt.answer_origin.is_foreign for attempt in list(self.attempts))
@@ -121,7 +126,14 @@ class CallsInPhases:
     @property
     def sessions(self) -> tuple[Call, ...]:
         """The event streams of sessions, measured: their first token is the first message of the agent."""
-        return tuple(call.measured for call in self.sent if form_of(call.attempts[0].request) == "session")
+        return tuple(call.measured for call in self.sent if call.is_session)
+
+    @property
+    def numbers(self) -> dict[SentCall, int]:
+        """The number, from 1, of each of `calls` and of each of `sessions`."""
+        prompts = [call for call in self.sent if call.is_prompt]
+        sessions = [call for call in self.sent if call.is_session]
+        return {call: number for calls in (prompts, sessions) for number, call in enumerate(calls, 1)}
 
     @property
     def conditions(self) -> tuple[Mapping[str, str], ...]:

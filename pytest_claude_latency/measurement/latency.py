@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, final
 
+from pytest_claude_latency.budgets.block import JudgedBlock
 from pytest_claude_latency.budgets.budget import Budget, combine
-from pytest_claude_latency.budgets.judgement import message
+from pytest_claude_latency.budgets.judgement import Judgement, message
 from pytest_claude_latency.budgets.limit import Limit, parse_marker
-from pytest_claude_latency.duration import ACCEPTED, Nanoseconds, nanoseconds
+from pytest_claude_latency.duration import ACCEPTED, Nanoseconds, nanoseconds, seconds
 from pytest_claude_latency.errors import BudgetExceeded, LimitError
-from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.call_log import CallsInPhases, Phase
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.watch import LIMITED, Output, Text, watching
 from pytest_claude_latency.measurement.whole_test import readings
@@ -46,6 +48,7 @@ class Latency:
         self._recording = recording
         self._outputs: list[Output] = []
         self._blocks: list[Nanoseconds] = []  # when each block that is open began, the innermost last
+        self._judged: list[tuple[str, CallsInPhases, tuple[Judgement, ...]]] = []
         self._related = related  # called only if a budget breaks: reading other recordings takes time
 
     @property
@@ -82,7 +85,8 @@ class Latency:
                 raise LimitError(_NO_LIMIT, _BLOCK)
         except LimitError as error:
             raise LimitError(error.in_lines()) from None  # raised here, so that the failure shows the user's own line
-        return _Block(self._measurement, self._blocks, partial(self._judge, budget))
+        place, _, _ = source_location.line_of(sys._getframe(1), self._measurement.root).partition(" in ")
+        return _Block(self._measurement, self._blocks, partial(self._judge, budget, place))
 
     def watch(self, subject: Any, text: Text | None = None, **limits: object) -> Any:
         """Watch what the application hands its user: an iterable, an async iterable, or what an ASGI application sends.
@@ -131,8 +135,32 @@ class Latency:
         """The measurements of the watched outputs, in the order in which they began."""
         return tuple(output.watched for output in self._outputs)
 
-    def _judge(self, budget: Budget, since: int, began: Nanoseconds) -> None:
-        """Hold the calls after the first `since` against a budget; `began` is when the block did."""
+    @property
+    def judged_blocks(self) -> tuple[JudgedBlock, ...]:
+        """The `budget` blocks that were judged, in the order in which they ended."""
+        in_body = self._measurement.log.of(Phase.BODY).numbers
+        blocks = []
+        for place, sent, judgements in self._judged:
+            # what is the first call of the block may be the third of the test
+            numbers = {(call.is_prompt, number): in_body.get(call) for call, number in sent.numbers.items()}
+            blocks.append(
+                JudgedBlock(
+                    place=place,
+                    start=seconds(sent.began),
+                    end=seconds(sent.now),
+                    calls=tuple(number for (is_prompt, _), number in numbers.items() if is_prompt and number),
+                    judgements=tuple(
+                        judgement
+                        if judgement.call is None
+                        else replace(judgement, call=numbers[judgement.limit.endpoint is None, judgement.call])
+                        for judgement in judgements
+                    ),
+                )
+            )
+        return tuple(blocks)
+
+    def _judge(self, budget: Budget, place: str, since: int, began: Nanoseconds) -> None:
+        """Hold the calls after the first `since` against the budget of the block at `place`, which then began."""
         __tracebackhide__ = True
         if not self._measurement.is_fair:  # it is measured, not held to budgets
             return
@@ -144,6 +172,7 @@ class Latency:
         judgements = budget.judge(
             calls, sent.elapsed, direct=True, sessions=sent.sessions, is_over=False, whole=whole, requests=sent.requests
         )
+        self._judged.append((place, sent, judgements))
         if any(judgement.broken for judgement in judgements):
             from pytest_claude_latency.measurement.diagnosis import Diagnosis  # only where it is read: it takes time
 

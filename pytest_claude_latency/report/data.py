@@ -100,14 +100,26 @@ def _test(result: TestResult, *, content: bool) -> dict[str, Any]:
     }
     if result.connecting is not None:
         values["connecting"] = round(result.connecting, 6)
-    if result.watched:
-        values["watched"] = [output.as_json() for output in result.watched]
+    measured = {
+        "watched": [output.as_json() for output in result.watched],
+        # a block is judged whether or not the run judges budgets
+        "blocks": [
+            {
+                "place": block.place,
+                "start": round(block.start, 6),
+                "end": round(block.end, 6),
+                "calls": list(block.calls),
+                "budgets": [_budget(judgement, judged=True) for judgement in block.judgements],
+            }
+            for block in result.blocks
+        ],
+        "session_calls": [call.as_json() for call in result.session_calls],
+    }
+    values |= {name: found for name, found in measured.items() if found}
     values["calls"] = _calls(result)
-    if result.session_calls:
-        values["session_calls"] = [call.as_json() for call in result.session_calls]
     values |= {
         "setup_calls": [call.as_json() for call in result.setup_calls],
-        "budgets": [_budget(judgement, result.judged) for judgement in result.judgements],
+        "budgets": [_budget(judgement, judged=result.judged) for judgement in result.judgements],
         "breakdown": None if parts is None else parts["test"],
         "findings": [
             # what a remedy quotes is code to write
@@ -250,7 +262,7 @@ def _spreads(row: Row) -> list[dict[str, Any]]:
     return spreads
 
 
-def _budget(judgement: Judgement, judged: bool) -> dict[str, Any]:
+def _budget(judgement: Judgement, *, judged: bool) -> dict[str, Any]:
     """Return one limit. Durations are in seconds; `reason` says what did not happen if `measured` is null."""
     metric = METRICS[judgement.metric]
     return {

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from pytest_claude_latency.budgets.block import JudgedBlock
 from pytest_claude_latency.budgets.judgement import Judgement
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.metrics.series import Measured
@@ -84,6 +85,8 @@ class TestResult(Measured):
     """What it would have taken, had the API answered otherwise; None where that was not asked for."""
     watched: tuple[Watched, ...] = ()
     """What was measured of the outputs that the test watched."""
+    blocks: tuple[JudgedBlock, ...] = ()
+    """The blocks of the test that have limits of their own."""
     telemetry: tuple[Mapping[str, Any], ...] = ()
     """What OpenTelemetry's conventions ask of each of `calls` besides, in JSON types; empty where nothing is sent."""
     notes: tuple[str, ...] = ()

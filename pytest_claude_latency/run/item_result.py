@@ -13,11 +13,11 @@ from pytest_claude_latency.collection.identity import Identity, identity_of
 from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.measurement import machine_stalls, unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
+from pytest_claude_latency.measurement.latency import Latency
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.metrics.given_up import times_that_count
 from pytest_claude_latency.metrics.telemetry import telemetry_of
-from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import messages
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _OWN_PREFIX = "latency."
 
 
-def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestResult:
-    """Return the result of a test that has ended, with the outputs that it watched."""
+def result_of(outcome: ItemOutcome, latency: Latency) -> TestResult:
+    """Return the result of a test that has ended, with what it saw of its own measurements."""
     test = outcome.test
     measurement, settings = test.measurement, test.settings
     body = measurement.log.of(Phase.BODY)
@@ -79,12 +79,13 @@ def result_of(outcome: ItemOutcome, watched: tuple[Watched, ...] = ()) -> TestRe
         ab_sample=outcome.ab_sample,
         simulation=outcome.simulation,
         what_if=outcome.what_if,
-        watched=watched,
+        watched=latency.watched,
+        blocks=latency.judged_blocks,
         telemetry=tuple(telemetry_of(call.exchanges) for call in body.sent if call.is_prompt) if settings.otel else (),
         notes=(
             *_verdicts_on_client(test, diagnosis),
             *([outcome.not_simulated] if outcome.not_simulated else []),
-            *(output.text() for output in watched),
+            *(output.text() for output in latency.watched),
             *real_waits,
             *unmeasured_calls.notes_of(measurement),
         ),

@@ -134,7 +134,7 @@ class MeasuredItem:
 
     def result(self) -> TestResult:
         """Return what was measured, for the reports of the run."""
-        return item_result.result_of(self._outcome, self.latency.watched)
+        return item_result.result_of(self._outcome, self.latency)
 
     @property
     def lacks_answers(self) -> bool:

@@ -81,6 +81,11 @@ def test_it(claude_latency):
     suite.record().assert_outcomes(passed=1)
 
     suite.replay().assert_outcomes(passed=1)
+    (block,) = suite.report["tests"][0]["blocks"]
+    assert (block["place"], block["calls"]) == ("test_it.py:8", [2, 3])
+    assert [budget["verdict"] for budget in block["budgets"]] == ["kept"] * 3
+    # the first call of the block is the second of the test
+    assert block["budgets"][0]["call"] in (2, 3)
 
 
 def test_blocks_may_be_nested(suite: Suite) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
+from pytest_claude_latency.budgets.block import JudgedBlock
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.metrics.watched import Watched, WatchedBudget
 from pytest_claude_latency.results.result import TestResult
@@ -30,6 +32,26 @@ SLOW_OUTPUT = WatchedBudget(
     verdict="broken",
     origin="claude_latency.watch(...) at test_it.py:9",
     reason=None,
+)
+BLOCK = JudgedBlock(
+    place="tests/test_triage.py:12",
+    start=1.0,
+    end=4.2,
+    calls=(2, 3),
+    judgements=tuple(
+        replace(judgement, call=judgement.call and judgement.call + 1)
+        for judgement in some_result(
+            calls=[some_call(ttft=0.512), some_call(ttft=0.612)], limits={"ttft": "400ms", "elapsed": "2s"}
+        ).judgements
+    ),
+)
+P95 = RunVerdict(
+    nodeid=SAMPLED,
+    about="total p95",
+    verdict="inconclusive",
+    headline="total p95",
+    facts={"kind": "percentile", "metric": "total", "statistic": "p95", "limit": 2.0, "measured": 2.2, "over": 9}
+    | {"samples": 9, "settled_by": 59, "origin": "@latency_budget"},
 )
 
 
@@ -95,6 +117,7 @@ def report_with_everything(tests: int = 12, calls: int = 3, limits: dict[str, An
             LATE,
             limits=limits,
             findings=(some_finding(fact="call 2 of 3 waited 512ms for its first token", made_at=("app/llm.py:51",)),),
+            blocks=(BLOCK,),
             watched=(Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9, start=0.5, budgets=(SLOW_OUTPUT,)),),
             simulation=simulation,
             what_if=what_if,
@@ -124,4 +147,4 @@ def report_with_everything(tests: int = 12, calls: int = 3, limits: dict[str, An
         )
         for metric, old in before.items()
     ]
-    return report_of(*results, verdicts=tuple(baselines))
+    return report_of(*results, verdicts=(P95, *baselines))

@@ -29,7 +29,7 @@ def detail(sample: Payload, texts: Sequence[str]) -> str:
     elif texts[sample.get("x", 0)] in ("failed", "error"):
         traceback = f":</p><pre>{escape(texts[sample['r']])}</pre>" if sample.get("r") else _TRACEBACK
         shown.append(f"<p>The test failed by itself{traceback}")
-    if sample["c"] or sample.get("u"):
+    if sample["c"] or sample.get("u") or sample.get("z"):
         shown.append(_waterfall(sample, texts))
     if sample.get("g"):
         items = "".join(
@@ -79,6 +79,13 @@ def _waterfall(sample: Payload, texts: Sequence[str]) -> str:
     for place, (since, first, last) in enumerate(sample.get("w", ()), 1):
         segments = [3, first or last or 0, *([5, last] if first is not None and last is not None else [])]
         drawing.lane(f"watched output {place}", since, segments, limits.get(-place, ()))
+    below = len(sample.get("w", ()))
+    for place, (start, until, line) in enumerate(sample.get("k", ()), 1):
+        drawing.block(start, until)
+        drawing.lane(f"block {place} · {texts[line]}", start, (), limits.get(-below - place, ()))
+    below += len(sample.get("k", ()))
+    for place, call in enumerate(sample.get("z", ()), 1):
+        drawing.lane(f"session stream {place}", call[2], call[10], limits.get(-below - place, ()))
     drawing.overlap([(call[2], call[2] + (call[6] or 0)) for call in sample["c"]])
     label = f"{len(sample['c'])} calls in {span(drawing.end)}; the table below has their times"
     return drawing.svg(label)
@@ -108,6 +115,12 @@ class _Drawing:
         """Mark a stretch of the critical path on the bar that comes next."""
         x, width = self._box(start, until)
         self._shapes.append(f'<rect class="cp" x="{x}%" width="{width}%" y="{self._y + 28}" height="2"/>')
+
+    def block(self, start: int, until: int) -> None:
+        """Outline a block of the test, where the bar is that comes next."""
+        x, width = self._box(start, until)
+        self._shapes.append(f'<rect class="b" x="{x}%" width="{width}%" y="{self._y + 15}" height="{_BAR}">')
+        self._shapes.append(f"<title>block, {span(until - start)}</title></rect>")
 
     def lane(self, label: str, since: int, segments: Sequence[int], limits: Sequence[Sequence[int]] = ()) -> None:
         """Add a bar with its label above it, and its limits below; those without a place stand in the label."""

@@ -48,7 +48,7 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     styles, script = _file("drawing.css") + _file("page.css"), _file("page.js")
     samples = [sample for row in payload["r"] for sample in row["s"]]
     bars = [sample["p"] for sample in samples]
-    bars += [call[10] for sample in samples for call in (*sample["c"], *sample.get("u", ()))]
+    bars += [call[10] for sample in samples for call in (*sample["c"], *sample.get("u", ()), *sample.get("z", ()))]
     shown = sorted({part for bar in bars for part in bar[::2]})
     verdict = f"{number_of(summary['tests'], 'test')}, none failed" if summary["tests"] else "no latency tests"
     if failing:

@@ -14,7 +14,7 @@ from pytest_claude_latency.diagnosis.breakdown import Part, told_by_metrics
 from pytest_claude_latency.diagnosis.finding import Finding
 from pytest_claude_latency.metrics.metric import METRICS, show
 from pytest_claude_latency.printable import printable, printable_lines
-from pytest_claude_latency.report.faces.limits import budgets_of, limits_of
+from pytest_claude_latency.report.faces.limits import budgets_of, limits_of, name_of
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -48,6 +48,10 @@ def payload_of(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
     samples: dict[str, list[Mapping[str, Any]]] = {}
     for test in report["tests"]:
         samples.setdefault(test["nodeid"], []).append(test)
+    percentiles: dict[str, list[Mapping[str, Any]]] = {}
+    for verdict in report["verdicts"]:
+        if verdict.get("kind") == "percentile":
+            percentiles.setdefault(verdict["nodeid"], []).append(verdict)
     tests = [
         {
             "id": texts.place(row["nodeid"]),
@@ -57,31 +61,37 @@ def payload_of(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
             "d": row["share"] if row["share"] is not None else 0,
             "c": [row["calls"], row["output_tokens"]],
             "n": [sample["sample"] for sample in samples[row["nodeid"]]].index(row["shown"]),
-            "s": [_sample(sample, texts) for sample in samples[row["nodeid"]]],
+            "s": [_sample(sample, texts, percentiles.get(row["nodeid"], ())) for sample in samples[row["nodeid"]]],
         }
         for row in rows
     ]
     return {"p": list(NAMES), "t": texts.all(), "r": tests}
 
 
-def _sample(test: Mapping[str, Any], texts: Texts) -> Payload:
+def _sample(test: Mapping[str, Any], texts: Texts, percentiles: Sequence[Mapping[str, Any]]) -> Payload:
     calls = [_call(call, texts) for call in test["calls"]]
     setup = [_call(call, texts) for call in test["setup_calls"]]
+    sessions = [_call(call, texts) for call in test.get("session_calls", ())]
+    blocks = [
+        [microseconds(block["start"]), microseconds(block["end"]), texts.place(block["place"])]
+        for block in test.get("blocks", ())
+    ]
     origin = microseconds(test.get("origin", min((call["sent"] for call in test["calls"]), default=0.0)))
     path = _segments(test.get("path_segments", ()))
     watched: list[list[Any]] = [
         [microseconds(output.get("start", 0.0)), *(_maybe(output[name]) for name in ("ttft", "total"))]
         for output in test.get("watched", ())
     ]
-    ends = [call[2] + (call[6] or 0) for call in (*setup, *calls)]
+    ends = [call[2] + (call[6] or 0) for call in (*setup, *calls, *sessions)]
     ends += [start + (end or first or 0) for start, first, end in watched]
+    ends += [end for _, end, _ in blocks]
     values: Payload = {
         "n": test["sample"],
         "o": origin,
         "e": max([*ends, origin + (path[-1] if path else 0)], default=0),
         "p": path,
         "c": calls,
-        "b": [_budget(budget, texts) for budget in budgets_of(test)],
+        "b": [_budget(budget, texts) for budget in budgets_of(test, percentiles)],
     }
     if len(calls) > 1 and "path" in test:
         values["q"] = [
@@ -91,9 +101,11 @@ def _sample(test: Mapping[str, Any], texts: Texts) -> Payload:
             for number in (step["call"], microseconds(step["start"]), microseconds(step["end"]))
         ]
     optional = {
-        "l": limits_of(test, texts.place),
+        "l": limits_of(test, texts.place, percentiles),
         "u": setup,
         "w": watched,
+        "k": blocks,
+        "z": sessions,
         "g": [[texts.place(line) for line in Finding.from_json(finding).lines()] for finding in test["findings"]],
         "f": texts.place(test.get("failure")),
         "r": texts.place(test.get("traceback")),
@@ -137,9 +149,8 @@ def _budget(budget: Mapping[str, Any], texts: Texts) -> list[int]:
         "" if budget[name] is None else show(metric, round(budget[name] * scale) if scale > 1 else budget[name])
         for name in ("limit", "measured")
     ]
-    some = budget.get("selector")
     return [
-        texts.place(budget["metric"] if some is None else f"{budget['metric']} ({some})"),
+        texts.place(name_of(budget)),
         texts.place(f"{metric.direction} {shown[0]}"),
         texts.place(shown[1] or budget["reason"]),
         texts.place(budget["verdict"]),

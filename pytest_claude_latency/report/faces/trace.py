@@ -41,7 +41,7 @@ def _sample(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dic
     if sample["p"]:
         yield from _metadata(process, _PATH, "thread_name", "whole test, by its critical path")
         yield from _parts(process, _PATH, sample["o"], sample["p"])
-        yield from _limits(process, _PATH, sample, 0, texts)
+        yield from _limits(process, _PATH, sample, texts, bar=0, start=sample["o"])
     ends: list[int] = []
     for place, call in enumerate(sample["c"], 1):
         start, over = call[2], call[2] + (call[6] or 0)
@@ -63,12 +63,12 @@ def _sample(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dic
         title = f"call {place} · {texts[call[0]]}"
         yield _event("X", process, thread, title, ts=start, dur=over - start, cat="call", args=facts)
         yield from _parts(process, thread, start, call[10])
-        yield from _limits(process, thread, sample, place, texts)
+        yield from _limits(process, thread, sample, texts, bar=place, start=start)
     yield from _others(process, sample, texts)
 
 
 def _others(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield set-up calls and watched outputs, each in its own thread: they may overlap all others."""
+    """Yield set-up calls, watched outputs, blocks and streams of sessions, each in its own thread: they may overlap."""
     thread = _LANES + len(sample["c"])
     for place, call in enumerate(sample.get("u", ()), 1):
         thread += 1
@@ -81,7 +81,19 @@ def _others(process: int, sample: Payload, texts: Sequence[str]) -> Iterator[dic
             yield _event("X", process, thread, f"watched output {place}", ts=since, dur=last, cat="watched")
         if first is not None:
             yield _event("i", process, thread, "first text", ts=since + first, s="t", cat="watched")
-        yield from _limits(process, thread, sample, -place, texts)
+        yield from _limits(process, thread, sample, texts, bar=-place, start=since)
+    below = len(sample.get("w", ()))
+    for place, (since, until, line) in enumerate(sample.get("k", ()), 1):
+        thread += 1
+        yield from _metadata(process, thread, "thread_name", f"block {place} · {texts[line]}")
+        yield _event("X", process, thread, f"block {place}", ts=since, dur=until - since, cat="block")
+        yield from _limits(process, thread, sample, texts, bar=-below - place, start=since)
+    below += len(sample.get("k", ()))
+    for place, call in enumerate(sample.get("z", ()), 1):
+        thread += 1
+        yield from _metadata(process, thread, "thread_name", f"session stream {place}")
+        yield from _parts(process, thread, call[2], call[10])
+        yield from _limits(process, thread, sample, texts, bar=-below - place, start=call[2])
 
 
 def _parts(process: int, thread: int, since: int, segments: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -91,9 +103,10 @@ def _parts(process: int, thread: int, since: int, segments: Sequence[int]) -> It
         start = until
 
 
-def _limits(process: int, thread: int, sample: Payload, bar: int, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield an instant for each limit on a bar, at its place, or where the bar begins if it has none."""
-    start = sample["c"][bar - 1][2] if bar > 0 else sample["w"][-bar - 1][0] if bar else sample["o"]
+def _limits(
+    process: int, thread: int, sample: Payload, texts: Sequence[str], *, bar: int, start: int
+) -> Iterator[dict[str, Any]]:
+    """Yield an instant for each limit on a bar, at its place, or at `start` if it has none."""
     for limited, number, _, at, *_ in sample.get("l", ()):
         if limited == bar:
             name, limit, measured, verdict, origin = (texts[place] for place in sample["b"][number])

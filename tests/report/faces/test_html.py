@@ -168,8 +168,16 @@ def test_samples_are_dots_with_percentiles_intervals_limit_and_baseline() -> Non
 def test_each_kind_of_fact_has_its_section() -> None:
     page = Page(report_with_everything())
 
-    titles = ["Samples", "Against the baseline", "Faults", "Simulation", "What if (simulated)", "Variants"]
-    assert page.texts_in("summary")[:6] == titles
+    titles = [
+        "Samples",
+        "Over all samples",
+        "Against the baseline",
+        "Faults",
+        "Simulation",
+        "What if (simulated)",
+        "Variants",
+    ]
+    assert page.texts_in("summary")[:7] == titles
 
 
 def test_the_page_loads_nothing_and_runs_only_its_own_script() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from pytest_claude_latency.report.faces.limits import limits_of
+from pytest_claude_latency.report.faces.limits import limits_of, name_of
 from pytest_claude_latency.report.faces.payload import Texts
 
 CALL = {"sent": 1.0, "ttft": 0.4, "total": 2.0, "longest_gap": 0.5, "longest_gap_span": [0.6, 1.1], "output_tokens": 9}
@@ -16,7 +17,6 @@ SEGMENTS = [["thinking", 0.0, 1.0], ["application", 1.0, 1.5], ["thinking", 1.5,
 def drawn(metric: str, limit: float, measured: float | None = None, **more: Any) -> list[tuple[Any, ...]]:
     """Each limit: its bar, its text, where it is, whether it is broken, and what is over it."""
     budget = {"metric": metric, "statistic": None, "limit": limit, "measured": measured, "call": 1, **more}
-    texts = Texts()
     test = {
         "elapsed": 3.5,
         "origin": 0.25,
@@ -25,7 +25,13 @@ def drawn(metric: str, limit: float, measured: float | None = None, **more: Any)
         "calls": [CALL, {**CALL, "sent": 2.0, "ttft": 0.2}, {**CALL, "given_up": True}],
         "budgets": [budget],
     }
-    found = limits_of(test, texts.place)
+    return shown(test)
+
+
+def shown(test: dict[str, Any], percentiles: Sequence[dict[str, Any]] = ()) -> list[tuple[Any, ...]]:
+    """The same of any test."""
+    texts = Texts()
+    found = limits_of(test, texts.place, percentiles)
     return [(bar, texts.all()[text], at, bool(over), *spans) for bar, _, text, at, over, *spans in found]
 
 
@@ -92,5 +98,59 @@ def test_the_first_token_counts_from_the_start_of_the_body() -> None:
     assert drawn("first_token", 0.5, None) == [(0, "first_token 500ms", 600_000, False)]
 
 
-def test_a_percentile_is_not_drawn_on_one_sample() -> None:
-    assert drawn("ttft", 0.3, statistic="p95") == []
+def test_a_percentile_is_a_line_on_each_sample_and_marks_what_is_over_it_only_if_broken() -> None:
+    verdicts = [{"metric": "ttft", "statistic": "p95", "limit": 0.3, "measured": 0.4, "verdict": "kept"}]
+    test = {"budgets": [], "calls": [CALL], "elapsed": 3.5, "path_segments": SEGMENTS}
+
+    assert shown(test, verdicts) == [(1, "ttft p95 300ms, +100ms", 1_300_000, False)]
+    verdicts[0]["verdict"] = "broken"
+    assert shown(test, verdicts * 2) == [(1, "ttft p95 300ms, +100ms", 1_300_000, True, 1_300_000, 1_400_000)]
+    verdicts[0] |= {"metric": "thinking", "limit": 2.4}
+    assert shown(test, verdicts)[0][:4] == (0, "thinking p95 2.400s, +600ms", 2_900_000, True)
+    verdicts[0] |= {"metric": "ttft", "selector": {"when": {"model": "claude-*"}}}
+    assert shown(test, verdicts) == [(0, "ttft p95 at most 2.400s", -1, False)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "expected"),
+    [
+        ("ttft", 0.3, [(2, "block 1: ttft 300ms", 2_300_000, False)]),
+        ("calls", 0, [(-1, "calls 3, at most 0", -1, True)]),
+        ("elapsed", 0.6, [(-1, "elapsed 600ms, +400ms", 2_600_000, True, 2_600_000, 3_000_000)]),
+        ("first_token", 0.6, [(-1, "first_token 600ms, +400ms", 2_100_000, True, 2_100_000, 2_500_000)]),
+        ("thinking", 0.6, [(-1, "thinking 1.000s, at most 600ms", -1, True)]),
+    ],
+)
+def test_a_limit_of_a_block_stands_on_the_calls_of_the_block_or_on_the_block(
+    metric: str, limit: float, expected: list[Any]
+) -> None:
+    budget = {"metric": metric, "statistic": None, "limit": limit, "measured": 1.0, "call": 2, "verdict": "kept"}
+    budget |= {"measured": 3} if metric == "calls" else {}
+    block = {"place": "test_it.py:3", "start": 1.5, "end": 3.5, "calls": [2], "budgets": [budget]}
+
+    found = shown({"budgets": [], "blocks": [block], "calls": [CALL, {**CALL, "sent": 2.0, "ttft": 0.2}]})
+
+    assert found == expected
+
+
+def test_a_limit_on_sessions_stands_on_their_streams() -> None:
+    selector = {"when": {"endpoint": "session"}}
+    budget = {"metric": "ttft", "statistic": None, "limit": 0.3, "measured": 0.4, "call": 1, "selector": selector}
+
+    found = shown({"budgets": [budget], "calls": [CALL], "session_calls": [CALL]})
+
+    assert found == [(-1, "ttft 300ms, +100ms", 1_300_000, True, 1_300_000, 1_400_000)]
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({}, "ttft"),
+        ({"statistic": "p95", "selector": {"call": 2}}, "ttft (call=2) p95"),
+        ({"selector": {"when": {"endpoint": "session"}}, "block": 1}, "ttft of a session (block 1)"),
+        ({"selector": {"when": {"stream": True}}}, "ttft (when stream=true)"),
+        ({"output": 2}, "ttft (watched output 2)"),
+    ],
+)
+def test_a_limit_has_the_name_that_messages_give_it(more: dict[str, Any], name: str) -> None:
+    assert name_of({"metric": "ttft", "statistic": None, **more}) == name

@@ -92,6 +92,17 @@ function waterfall(sample) {
     const segments = [3, first || last || 0, ...(first !== null && last !== null ? [5, last] : [])];
     y = lane(shapes, y, end, `watched output ${place + 1}`, since, segments, limits(-place - 1));
   });
+  let below = (sample.w || []).length;
+  (sample.k || []).forEach(([start, until, line], place) => {
+    const [x, width] = box(start, until, end);
+    shapes.push(`<rect class="b" x="${x}%" width="${width}%" y="${y + 15}" height="${BAR}">` +
+      `<title>block, ${span(until - start)}</title></rect>`);
+    y = lane(shapes, y, end, `block ${place + 1} · ${T[line]}`, start, [], limits(-below - place - 1));
+  });
+  below += (sample.k || []).length;
+  (sample.z || []).forEach((call, place) => {
+    y = lane(shapes, y, end, `session stream ${place + 1}`, call[2], call[10], limits(-below - place - 1));
+  });
   y = overlap(shapes, y, end, sample.c);
   const ticks = ticksOf(end).map(at => {
     const x = percent(at, end);
@@ -109,7 +120,7 @@ function detail(sample) {
   if (sample.f) shown.push(`<pre>${escape(T[sample.f])}</pre>`);
   else if (["failed", "error"].includes(T[sample.x || 0])) shown.push("<p>The test failed by itself" + (sample.r ?
     `:</p><pre>${escape(T[sample.r])}</pre>` : ": pytest's own output has its traceback.</p>"));
-  if (sample.c.length || sample.u) shown.push(waterfall(sample));
+  if (sample.c.length || sample.u || sample.z) shown.push(waterfall(sample));
   if (sample.g) shown.push('<h3>Findings</h3><ul class="findings">' + sample.g.map(lines =>
     "<li>" + lines.map(line => `<p>${escape(T[line])}</p>`).join("") + "</li>").join("") + "</ul>");
   if (sample.b.length) shown.push(table(["budget", "limit", "measured", "verdict", "set by"],
