@@ -135,30 +135,6 @@ class Latency:
         """The measurements of the watched outputs, in the order in which they began."""
         return tuple(output.watched for output in self._outputs)
 
-    @property
-    def judged_blocks(self) -> tuple[JudgedBlock, ...]:
-        """The `budget` blocks that were judged, in the order in which they ended."""
-        in_body = self._measurement.log.of(Phase.BODY).numbers
-        blocks = []
-        for place, sent, judgements in self._judged:
-            # what is the first call of the block may be the third of the test
-            numbers = {(call.is_prompt, number): in_body.get(call) for call, number in sent.numbers.items()}
-            blocks.append(
-                JudgedBlock(
-                    place=place,
-                    start=seconds(sent.began),
-                    end=seconds(sent.now),
-                    calls=tuple(number for (is_prompt, _), number in numbers.items() if is_prompt and number),
-                    judgements=tuple(
-                        judgement
-                        if judgement.call is None
-                        else replace(judgement, call=numbers[judgement.limit.endpoint is None, judgement.call])
-                        for judgement in judgements
-                    ),
-                )
-            )
-        return tuple(blocks)
-
     def _judge(self, budget: Budget, place: str, since: int, began: Nanoseconds) -> None:
         """Hold the calls after the first `since` against the budget of the block at `place`, which then began."""
         __tracebackhide__ = True
@@ -191,6 +167,30 @@ def judge_outputs(latency: Latency) -> None:
     for output in latency._outputs:
         if not output.is_told:
             output.judge()
+
+
+def judged_blocks(latency: Latency) -> tuple[JudgedBlock, ...]:
+    """Return the `budget` blocks that were judged, in the order in which they ended."""
+    in_body = latency._measurement.log.of(Phase.BODY).numbers
+    blocks = []
+    for place, sent, judgements in latency._judged:
+        # what is the first call of the block may be the third of the test
+        numbers = {(call.is_prompt, number): in_body.get(call) for call, number in sent.numbers.items()}
+        blocks.append(
+            JudgedBlock(
+                place=place,
+                start=seconds(sent.began),
+                end=seconds(sent.now),
+                calls=tuple(number for (is_prompt, _), number in numbers.items() if is_prompt and number),
+                judgements=tuple(
+                    judgement
+                    if judgement.call is None
+                    else replace(judgement, call=numbers[judgement.limit.endpoint is None, judgement.call])
+                    for judgement in judgements
+                ),
+            )
+        )
+    return tuple(blocks)
 
 
 @final

@@ -18,6 +18,7 @@ from pytest_claude_latency.budgets.judgement import Judgement, headline
 from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.duration import Nanoseconds, seconds
 from pytest_claude_latency.errors import BudgetExceeded
+from pytest_claude_latency.metrics.call_text import milliseconds
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.metrics.watched import Watched, WatchedBudget
 from pytest_claude_latency.plurals import number_of
@@ -105,7 +106,7 @@ class Output:
         __tracebackhide__ = True
         self.is_told = True
         moments = [("start", 0), ("first text", self.seen[0] if self.seen else None), ("end", self.ended)]
-        shown = [f"{name} {at // duration.MILLISECOND}ms" for name, at in moments if at is not None]
+        shown = [f"{name} {milliseconds(seconds(at))}" for name, at in moments if at is not None]
         blocks = []
         for limit, budget in zip(self.limits, self.watched.budgets, strict=True):
             if budget.verdict == "broken":

@@ -13,7 +13,7 @@ from pytest_claude_latency.collection.identity import Identity, identity_of
 from pytest_claude_latency.duration import seconds
 from pytest_claude_latency.measurement import machine_stalls, unmeasured_calls
 from pytest_claude_latency.measurement.call_log import Phase
-from pytest_claude_latency.measurement.latency import Latency
+from pytest_claude_latency.measurement.latency import Latency, judged_blocks
 from pytest_claude_latency.measurement.measurement import Measurement
 from pytest_claude_latency.measurement.whole_test import readings
 from pytest_claude_latency.metrics.given_up import times_that_count
@@ -80,7 +80,7 @@ def result_of(outcome: ItemOutcome, latency: Latency) -> TestResult:
         simulation=outcome.simulation,
         what_if=outcome.what_if,
         watched=latency.watched,
-        blocks=latency.judged_blocks,
+        blocks=judged_blocks(latency),
         telemetry=tuple(telemetry_of(call.exchanges) for call in body.sent if call.is_prompt) if settings.otel else (),
         notes=(
             *_verdicts_on_client(test, diagnosis),

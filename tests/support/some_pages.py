@@ -99,7 +99,10 @@ def some_test(nodeid: str, calls: int = 3, limits: dict[str, Any] | None = None,
         )
         for number in range(calls)
     ]
-    known = {"breakdown": breakdown(made), "recording": "tests/cassettes/test_triage/test.1.jsonl"}
+    known = {
+        "breakdown": breakdown(made),
+        "recording": f"tests/cassettes/test_triage/{nodeid.rpartition('::')[2]}_as_the_customer_sees_it.1.jsonl",
+    }
     return some_result(nodeid, made, limits or {"ttft": "2s"}, **{**known, **facts})
 
 

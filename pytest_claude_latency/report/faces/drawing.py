@@ -17,7 +17,9 @@ _BAR: Final = 12
 _LANE: Final = 34
 _LIMIT: Final = 12
 _MOST_TICKS: Final = 6
-_END: Final = ' text-anchor="end"'
+_NARROW, _WIDE = 12, 22
+"""How many percent of the axis a bar must have for its name, on a wide page and on any."""
+END: Final = ' text-anchor="end"'
 _TRACEBACK: Final = ": pytest's own output has its traceback.</p>"
 
 
@@ -107,7 +109,7 @@ class _Drawing:
             f'<text class="t" x="{x}%" y="11"{anchor}>{tick(at)}</text>'
             for at in ticks_of(self.end)
             # a text on the right of the axis ends where it would begin
-            for x, anchor in [(percent(at, self.end), _END if at * 10 > self.end * 8 else "")]
+            for x, anchor in [(percent(at, self.end), END if at * 10 > self.end * 8 else "")]
         )
         return f'<svg role="img" aria-label="{label}" height="{self._y}">{ticks}{"".join(self._shapes)}</svg>'
 
@@ -123,19 +125,16 @@ class _Drawing:
         self._shapes.append(f"<title>block, {span(until - start)}</title></rect>")
 
     def lane(self, label: str, since: int, segments: Sequence[int], limits: Sequence[Sequence[int]] = ()) -> None:
-        """Add a bar with its label above it, and its limits below; those without a place stand in the label."""
+        """Add a bar with its label above it, and its limits below; those without a place begin on the left."""
         y = self._y
-        labels = [escape(label)]
-        for text, at, is_over, *_ in limits:
-            if at < 0:
-                shown = escape(self._texts[text])
-                labels.append(f'<tspan class="ot">{shown}</tspan>' if is_over else shown)
-        self._shapes.append(f'<text x="0" y="{y + 11}">{" · ".join(labels)}</text>')
+        self._shapes.append(f'<text x="0" y="{y + 11}">{escape(label)}</text>')
         start = 0
         for part, until in zip(segments[::2], segments[1::2], strict=True):
             x, width = self._box(since + start, since + until)
             name = NAMES[part]
-            inner = f'<text class="i" x="3" y="9.5">{name}</text>' if float(width) >= 12 else ""
+            # a name that would be cut is left out: of short bars everywhere, of longer ones on a narrow page
+            kind = "i" if float(width) >= _WIDE else "i s"
+            inner = f'<text class="{kind}" x="3" y="9.5">{name}</text>' if float(width) >= _NARROW else ""
             title = f"<title>{name}, {span(until - start)}</title>"
             self._shapes.append(
                 f'<svg x="{x}%" y="{y + 15}" width="{width}%" height="{_BAR}" overflow="hidden">'
@@ -148,15 +147,14 @@ class _Drawing:
             for start, until in zip(spans[::2], spans[1::2], strict=True):
                 x, width = self._box(start, until)
                 self._shapes.append(f'<rect class="o" x="{x}%" width="{width}%" y="{y + 15}" height="{_BAR}"/>')
-            if at >= 0:
-                # beyond the end of the axis an arrow says where it is
-                x, arrow = percent(min(at, self.end), self.end), " →" if at > self.end else ""
-                kind, anchor = "ot" if is_over else "t", _END if at * 2 > self.end else ""
-                if not arrow:
-                    self._shapes.append(f'<line class="m" x1="{x}%" x2="{x}%" y1="{y + 12}" y2="{self._y - 3}"/>')
-                label = escape(self._texts[text]) + arrow
-                self._shapes.append(f'<text class="{kind}" x="{x}%" y="{self._y + 6}"{anchor}>{label}</text>')
-                self._y += _LIMIT
+            # beyond the end of the axis an arrow says where it is
+            x, arrow = percent(max(min(at, self.end), 0), self.end), " →" if at > self.end else ""
+            kind, anchor = "ot" if is_over else "t", END if at * 2 > self.end else ""
+            if at >= 0 and not arrow:
+                self._shapes.append(f'<line class="m" x1="{x}%" x2="{x}%" y1="{y + 12}" y2="{self._y - 3}"/>')
+            shown = escape(self._texts[text]) + arrow
+            self._shapes.append(f'<text class="{kind}" x="{x}%" y="{self._y + 6}"{anchor}>{shown}</text>')
+            self._y += _LIMIT
 
     def overlap(self, spans: Sequence[tuple[int, int]]) -> None:
         """Add how many calls were under way at once, where any overlapped."""

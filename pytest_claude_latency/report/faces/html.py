@@ -23,7 +23,7 @@ from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report.faces import strips
 from pytest_claude_latency.report.faces.drawing import detail
-from pytest_claude_latency.report.faces.payload import NAMES, Payload, payload_of
+from pytest_claude_latency.report.faces.payload import NAMES, Payload, in_pieces, payload_of
 from pytest_claude_latency.results.what_if import HEADERS as WHAT_IF_HEADERS
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _GOOD: Final = frozenset({"kept", "unchanged", "improvement", "passed"})
 def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     """Return the page of a report's data."""
     summary, payload = report["summary"], payload_of(report, report["summary"]["rows"])
+    pieces, texts = in_pieces(payload["t"])
     rows, compared = list(_rows(summary, payload)), _comparisons(report)
     failing = summary["failing"]
     styles, script = _file("drawing.css") + _file("page.css"), _file("page.js")
@@ -80,7 +81,11 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
         ],
         sections=list(_sections(report)),
         # so that no text in it can end the element that holds it
-        data=_markup(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")),
+        data=_markup(
+            json.dumps(payload | {"i": pieces, "t": texts}, ensure_ascii=False, separators=(",", ":")).replace(
+                "<", "\\u003c"
+            )
+        ),
     )
     return printable_lines(text) + "\n"
 
@@ -157,7 +162,7 @@ def _rows(summary: Mapping[str, Any], payload: Payload) -> Iterator[dict[str, An
         for name in _COLUMNS:
             shown, _, limit = (cells[cells_of[name]] if name in cells_of else "").partition("/")
             broken = name.lower() in row and row[name.lower()]["broken"] if name in ("TTFT", "total", "elapsed") else 0
-            values.append((name, shown, limit, broken))
+            values.append((shown, limit, broken))
         is_drawn = row["fails"] and drawn < _MOST_DRAWN
         drawn += is_drawn
         yield {

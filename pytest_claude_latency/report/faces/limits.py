@@ -1,8 +1,8 @@
 """Limits on drawings: where each stands on the axis of time, and what of a bar is over it.
 
 A limit on a moment is a line at that moment. One on a part of the test stands where the part has used it up, and one on
-the longest gap where that gap should have ended. What has no place on an axis, as tokens have none, stands in the label
-of the bar. A percentile is a line on each sample, and a part of a bar is over it only where the percentile is broken.
+the longest gap where that gap should have ended. What has no place on an axis, as tokens have none, stands on the left
+below the bar. A percentile is a line on each sample, and a part of a bar is over it only where it is broken.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def limits_of(
     """Return each limit on each bar: the bar, the budget, a text, where it is, whether it is broken, what is over it.
 
     Bar 0 is the whole test, and the calls have their numbers. Below zero are first the watched outputs, then the
-    blocks, then the event streams of sessions. `place` makes texts numbers. Times are whole microseconds; one that has no place
-    on the axis is -1.
+    blocks, then the event streams of sessions. `place` makes texts numbers. Times are whole microseconds; one that has
+    no place on the axis is -1.
     """
     drawn: list[list[int]] = []
     for number, budget in enumerate(budgets_of(test, percentiles)):
@@ -53,7 +53,8 @@ def limits_of(
             if statistic is None or [bar, *entry] not in ([other[0], *other[2:5]] for other in drawn):
                 over = [_microseconds(end) for span in spans if is_over for end in span]
                 drawn.append([bar, number, *entry, *over])
-    return drawn
+    # no line crosses a text that has no place of its own
+    return sorted(drawn, key=lambda limit: limit[3] == _NO_PLACE)
 
 
 def budgets_of(test: Mapping[str, Any], percentiles: Sequence[Mapping[str, Any]] = ()) -> Iterator[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ other without gaps, so each is its part and its end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +23,7 @@ PARTS: Final = tuple(str(part) for part in Part)
 _WORDS: Final = {"back_off": "back-off", "whole": "not streamed", "other": "other requests"}
 NAMES: Final = tuple(_WORDS.get(part, part) for part in PARTS)
 """What drawings call the parts, in the same order."""
+_PIECE: Final = re.compile(r".+?(?:::|/|\[|\]| on |(?=\.\d+\.jsonl)|$)", re.DOTALL)
 TIMES: Final = ("ttfb", "ttft", "ttfa", "total")
 """The moments of a call, in the order in which the payload has them."""
 
@@ -39,6 +41,16 @@ class Texts:
     def all(self) -> list[str]:
         """Return the list."""
         return list(self._places)
+
+
+def in_pieces(texts: Sequence[str]) -> tuple[list[str], list[list[int]]]:
+    """Return the pieces of texts, each once, and each text as the places of its pieces.
+
+    Ids of tests, names of recordings and origins of limits repeat each other: a page of many tests weighs a sixth less.
+    """
+    pieces: dict[str, int] = {}
+    split = [[pieces.setdefault(piece, len(pieces)) for piece in _PIECE.findall(text)] for text in texts]
+    return list(pieces), split
 
 
 def payload_of(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Payload:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from pytest_claude_latency.metrics.metric import METRICS
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
-from pytest_claude_latency.report.faces.drawing import percent, span, tick, ticks_of
+from pytest_claude_latency.report.faces.drawing import END, percent, span, tick, ticks_of
 from pytest_claude_latency.report.faces.payload import microseconds
+
+_NAME: Final = 8
+"""So many percent of the axis a name needs, on a narrow page too."""
+_ALMOST_AT_THE_END: Final = 88
+"""From here on, in percent of the axis, a text ends where it would begin."""
 
 
 def samples(row: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> str:
@@ -34,7 +39,7 @@ def _samples_of_one(spread: Mapping[str, Any], compared: Mapping[str, Any]) -> s
         shapes += [
             f'<line class="was" x1="{start}%" x2="{end}%" y1="{y}" y2="{y}"/>',
             f'<line class="w" x1="{x}%" x2="{x}%" y1="{y - 5}" y2="{y + 5}"/>',
-            f'<text class="t" x="{x}%" dx="4" y="{y - 2}">{name}</text>',
+            _named(x, y - 2, name),
         ]
         y += 14
     for limit in spread["limits"]:
@@ -91,12 +96,22 @@ def simulation(found: Mapping[str, Any]) -> str:
         first, last = axis.place(min(shares.values())), axis.place(max(shares.values()))
         shapes.append(f'<line class="was" x1="{first}%" x2="{last}%" y1="{y}" y2="{y}"/>')
         shapes.append(f'<text x="0" y="{y + 4}">{name}</text>')
+        named = -100.0
         for statistic, at in shares.items():
             x = axis.place(at)
             shapes.append(f'<line class="w" x1="{x}%" x2="{x}%" y1="{y - 6}" y2="{y + 6}"/>')
-            shapes.append(f'<text class="t" x="{x}%" dx="3" y="{y - 4}">{statistic}</text>')
+            # a name without room would cover another; the line above has them all
+            if float(x) - named >= (_NAME if float(x) <= _ALMOST_AT_THE_END else 2 * _NAME):
+                shapes.append(_named(x, y - 4, statistic))
+                named = float(x)
         texts.append(" ".join([name, *(f"{statistic} {_show(at)}" for statistic, at in shares.items())]))
     return axis.svg(f"{number_of(found['worlds'], 'world')}: {'; '.join(texts)}", 18 + 26 * len(metrics), shapes)
+
+
+def _named(x: str, y: int, name: str) -> str:
+    """Return the name of a mark, on the side of it where there is room."""
+    side = f'{END} dx="-4"' if float(x) > _ALMOST_AT_THE_END else ' dx="4"'
+    return f'<text class="t" x="{x}%" y="{y}"{side}>{name}</text>'
 
 
 def variants(ranking: Mapping[str, Any]) -> str:
@@ -130,7 +145,7 @@ class _Axis:
         """Return the drawing below a text that says the same."""
         ticks = "".join(
             f'<line class="g" x1="{x}%" x2="{x}%" y1="14" y2="{height}"/>'
-            f'<text class="t" x="{x}%" y="11">{tick(at)}</text>'
+            f'<text class="t" x="{x}%" y="11"{END if float(x) > _ALMOST_AT_THE_END else ""}>{tick(at)}</text>'
             for at in ticks_of(self._end)
             for x in [percent(at, self._end)]
         )

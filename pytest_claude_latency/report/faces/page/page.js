@@ -1,8 +1,9 @@
 "use strict";
 (() => {
 // The same drawings as drawing.py makes, letter for letter: for readers without scripts that one draws failing tests.
-const D = JSON.parse(document.getElementById("data").textContent), T = D.t;
-const BAR = 12, LANE = 34, LIMIT = 12, MOST_TICKS = 6;
+const D = JSON.parse(document.getElementById("data").textContent);
+const T = D.t.map(places => places.map(place => D.i[place]).join(""));
+const BAR = 12, LANE = 34, LIMIT = 12, MOST_TICKS = 6, NARROW = 12, WIDE = 22;
 const HEADS = ["call", "model", "made at", "sent", "TTFB", "TTFT", "TTFA", "total", "prompt", "output", "ended"];
 const MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"};
 const escape = text => text.replace(/[&<>"']/g, char => MARKUP[char]);
@@ -28,14 +29,11 @@ function ticksOf(end) {
   return Array.from({length: Math.floor(end / step) + 1}, (_, count) => count * step);
 }
 function lane(shapes, y, end, label, since, segments, limits = []) {
-  const told = [escape(label)];
-  for (const [text, at, isOver] of limits) if (at < 0)
-    told.push(isOver ? `<tspan class="ot">${escape(T[text])}</tspan>` : escape(T[text]));
-  shapes.push(`<text x="0" y="${y + 11}">${told.join(" · ")}</text>`);
+  shapes.push(`<text x="0" y="${y + 11}">${escape(label)}</text>`);
   for (let place = 0, start = 0; place < segments.length; place += 2) {
     const part = segments[place], until = segments[place + 1];
     const [x, width] = box(since + start, since + until, end), name = D.p[part];
-    const inner = width >= 12 ? `<text class="i" x="3" y="9.5">${name}</text>` : "";
+    const inner = width >= NARROW ? `<text class="${width >= WIDE ? "i" : "i s"}" x="3" y="9.5">${name}</text>` : "";
     shapes.push(`<svg x="${x}%" y="${y + 15}" width="${width}%" height="${BAR}" overflow="hidden">` +
       `<rect class="p${part}" width="100%" height="${BAR}"><title>${name}, ${span(until - start)}</title></rect>${inner}</svg>`);
     start = until;
@@ -46,13 +44,11 @@ function lane(shapes, y, end, label, since, segments, limits = []) {
       const [x, width] = box(spans[place], spans[place + 1], end);
       shapes.push(`<rect class="o" x="${x}%" width="${width}%" y="${y + 15}" height="${BAR}"/>`);
     }
-    if (at >= 0) {
-      const x = percent(Math.min(at, end), end), arrow = at > end ? " →" : "";
-      if (!arrow) shapes.push(`<line class="m" x1="${x}%" x2="${x}%" y1="${y + 12}" y2="${below - 3}"/>`);
-      shapes.push(`<text class="${isOver ? "ot" : "t"}" x="${x}%" y="${below + 6}"${at * 2 > end ? END : ""}>` +
-        `${escape(T[text])}${arrow}</text>`);
-      below += LIMIT;
-    }
+    const x = percent(Math.max(Math.min(at, end), 0), end), arrow = at > end ? " →" : "";
+    if (at >= 0 && !arrow) shapes.push(`<line class="m" x1="${x}%" x2="${x}%" y1="${y + 12}" y2="${below - 3}"/>`);
+    shapes.push(`<text class="${isOver ? "ot" : "t"}" x="${x}%" y="${below + 6}"${at * 2 > end ? END : ""}>` +
+      `${escape(T[text])}${arrow}</text>`);
+    below += LIMIT;
   }
   return below;
 }
