@@ -1,6 +1,7 @@
 """OpenTelemetry's names: which figure of a call or a test goes into which instrument.
 
-The conventions for generative AI are still "Development" and change: this table is of late 2026. They have no time to
+The conventions for generative AI are still "Development" and change: these names are those of
+semantic-conventions-genai before its release 0.1.0, which renamed the first three and the last. They have no time to
 first token, so ours stand beside them, under a name of our own.
 """
 
