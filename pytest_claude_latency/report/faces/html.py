@@ -122,7 +122,13 @@ def _template() -> Template:
     # here: most runs draw no page
     from jinja2 import Environment, StrictUndefined
 
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(_file("page.html.j2"))
+    class Missing(StrictUndefined):
+        """What a damaged report lacks: a `KeyError`, as in the code of every face, in place of an error of Jinja2."""
+
+        def __init__(self, *told: Any, **named: Any) -> None:
+            super().__init__(*told, **{**named, "exc": KeyError})
+
+    return Environment(autoescape=True, undefined=Missing, trim_blocks=True).from_string(_file("page.html.j2"))
 
 
 def _file(name: str) -> Any:
