@@ -51,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
         try:
             text = formats.render(report, form)
         # anything may be in a file, and what is there is only known where a face needs it
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise LatencyError(f"{chosen.report} is damaged: {type(error).__name__} {error}") from None
         if path == STANDARD_OUTPUT:
             sys.stdout.write(text)
