@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from pytest_claude_latency.virtual_time import World
-from tests.support.program_threads import CHANNELS, POOLS, WAITS, Elders
+from tests.support.program_threads import CHANNELS, POOLS, REAL_WAITS, WAITS, Elders, Outside
 
 Span: TypeAlias = tuple[int, int]  # begin and end of one call, in milliseconds
 FOREVER = 10**9
@@ -99,7 +99,15 @@ class Errand:
     """Something that the thread of a library does in a moment of real time, while the program waits. Threads only."""
 
 
-Tree: TypeAlias = Call | Sequence | Together | Pool | Race | Limit | Late | Aside | Handed | Errand
+@dataclass(frozen=True)
+class Real:
+    """A wait whose limit of `ms` milliseconds passes in reality; `how` names it. Threads only."""
+
+    ms: int
+    how: str
+
+
+Tree: TypeAlias = Call | Sequence | Together | Pool | Race | Limit | Late | Aside | Handed | Errand | Real
 
 
 # ── the model ──
@@ -108,7 +116,7 @@ Tree: TypeAlias = Call | Sequence | Together | Pool | Race | Limit | Late | Asid
 def end_of(tree: Tree, begin: int = 0) -> int:  # noqa: PLR0911  # one return for each kind of tree
     """Return when a program ends that begins at `begin`."""
     match tree:
-        case Call(ms):
+        case Call(ms) | Real(ms):
             return begin + ms
         case Sequence(parts):
             for part in parts:
@@ -132,7 +140,7 @@ def spans_of(tree: Tree, begin: int = 0, cut: int = FOREVER) -> list[Span]:
     """Return begin and end of each call of a program, also of calls that are cut short at `cut`."""
     cut = min(cut, end_of(tree, begin))
     match tree:
-        case Call():
+        case Call() | Real():
             return [(begin, cut)] if begin < cut else []
         case Sequence(parts):
             begins = [begin]
@@ -164,11 +172,17 @@ def _dealt(pool: Pool, begin: int) -> list[int]:
 class Runner:
     """Runs trees in a world, and notes when each call began and ended."""
 
-    def __init__(self, world: World, *, eager: bool = False, elders: Elders | None = None) -> None:
-        """`eager` starts tasks eagerly; `elders` are the older threads that a program may hand parts to."""
+    def __init__(
+        self, world: World, *, eager: bool = False, elders: Elders | None = None, outside: Outside | None = None
+    ) -> None:
+        """`eager` starts tasks eagerly.
+
+        `elders` are the older threads that a program may hand parts to, `outside` is what it waits for in reality.
+        """
         self._world = world
         self._eager = eager
         self._elders = elders
+        self._outside = outside
         self.spans: list[Span] = []
 
     def in_loop(self, tree: Tree) -> None:
@@ -201,7 +215,7 @@ class Runner:
                     pass
             case Aside(part):
                 await asyncio.to_thread(self.in_threads, part)
-            case Late() | Handed() | Errand():
+            case Late() | Handed() | Errand() | Real():
                 raise TypeError("tasks have other means")
 
     def in_threads(self, tree: Tree) -> None:
@@ -210,6 +224,11 @@ class Runner:
             case Call(ms, how):
                 begin = self._now
                 WAITS[how](self._world, ms)
+                self._note(begin)
+            case Real(ms, how):
+                assert self._outside is not None
+                begin = self._now
+                REAL_WAITS[how](self._outside, ms)
                 self._note(begin)
             case Sequence(parts):
                 for part in parts:
@@ -289,6 +308,7 @@ def _joined(run: Callable[[Tree], None], parts: Iterable[Tree]) -> None:
 _MS = st.integers(1, 40).map(lambda n: n * 50)  # few values, so that instants coincide
 _CALLS = st.builds(Call, _MS)
 _WAITS = st.builds(Call, _MS, st.sampled_from(sorted(WAITS)))
+_REAL_WAITS = st.builds(Real, st.integers(2, 12), st.sampled_from(sorted(REAL_WAITS)))
 
 
 def _parts(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[tuple[Tree, ...]]:
@@ -334,6 +354,17 @@ def mixed_trees() -> st.SearchStrategy[Tree]:
     """Return programs of one loop that give work to threads. Nothing above a thread is cancelled: it would not stop."""
     leaves = _CALLS | st.builds(Aside, st.recursive(_WAITS, _of_threads, max_leaves=4))
     return st.recursive(leaves, _common, max_leaves=6)
+
+
+def real_trees() -> st.SearchStrategy[Tree]:
+    """Return programs of threads that wait in reality too, beside older threads and loops."""
+    leaves = _WAITS | _REAL_WAITS | st.builds(Errand) | st.builds(Aside, real_task_trees())
+    return st.recursive(leaves, _of_many_threads, max_leaves=8)
+
+
+def real_task_trees() -> st.SearchStrategy[Tree]:
+    """Return programs of one loop whose threads wait in reality too."""
+    return st.recursive(_CALLS | st.builds(Aside, _WAITS | _REAL_WAITS), _common, max_leaves=6)
 
 
 def scaled(tree: Tree, factor: int) -> Tree:

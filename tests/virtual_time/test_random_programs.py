@@ -3,14 +3,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.virtual_time.clock import VirtualClock
-from tests.support.program_threads import Elders
+from pytest_claude_latency.virtual_time.scheduling import real_clock
+from tests.support.program_threads import Elders, Outside
 from tests.support.program_trees import (
     Aside,
     Call,
@@ -20,6 +21,7 @@ from tests.support.program_trees import (
     Limit,
     Pool,
     Race,
+    Real,
     Runner,
     Sequence,
     Span,
@@ -29,6 +31,8 @@ from tests.support.program_trees import (
     elders_in,
     end_of,
     mixed_trees,
+    real_task_trees,
+    real_trees,
     scaled,
     spans_of,
     task_trees,
@@ -45,12 +49,12 @@ MORE = int(os.environ.get("RANDOM_PROGRAMS", "1"))
 Outcome: TypeAlias = tuple[int, list[Span]]
 
 
-def lived(run: Callable[[Runner], object], *, eager: bool = False, elders: Elders | None = None) -> Outcome:
-    """When a program ended, in milliseconds, and when its calls began and ended."""
+def lived(run: Callable[[Runner], object], **means: Any) -> Outcome:
+    """When a program ended, in milliseconds, and when its calls began and ended; `means` are those of its runner."""
     world = virtual_time.World(VirtualClock(), name="a random program")
     world.enter()
     try:
-        runner = Runner(world, eager=eager, elders=elders)
+        runner = Runner(world, **means)
         run(runner)
         return world.clock.now() // 1_000_000, sorted(runner.spans)
     finally:
@@ -105,3 +109,61 @@ def test_any_program_that_is_helped_by_older_threads_takes_the_time_it_would_tak
         assert lived(lambda runner: runner.in_threads(long), elders=elders) == expected(long)
     finally:
         elders.stop()
+
+
+def check_real_limits(tree: Tree, run: Callable[[Runner, Tree], object], *, eager: bool = False) -> None:
+    """Run a program that waits in reality too: its clock gains each limit that passes.
+
+    While one thread waits so, another may be late by what it computes meanwhile: by less than the machine was busy.
+    """
+    long = scaled(tree, 100)
+    elders, outside = Elders(elders_in(long)), Outside()
+    began = real_clock.monotonic_ns()
+    try:
+        outcome = lived(lambda runner: run(runner, long), eager=eager, elders=elders, outside=outside)
+    finally:
+        elders.stop()
+        outside.close()
+    spent = (real_clock.monotonic_ns() - began) // 1_000_000 + 1
+    for found, least in zip(edges_of(outcome), edges_of(expected(long)), strict=True):
+        assert least <= found <= least + spent
+
+
+def edges_of(outcome: Outcome) -> list[int]:
+    """When a program ended, when its calls began, and when they ended, each in order."""
+    end, spans = outcome
+    return [end, *sorted(begin for begin, _ in spans), *sorted(end for _, end in spans)]
+
+
+SAME_EACH_TIME = settings(derandomize=True, max_examples=5 * MORE)
+MANY = settings(derandomize=True, max_examples=100 * MORE)
+EAGER = sys.version_info >= (3, 12)
+
+
+@SAME_EACH_TIME
+@given(real_trees())
+@example(Together((Real(10, "selector"), Handed(Real(4, "deadline"), "pipe"), Late(50, Call(100, "file")), Errand())))
+@example(Pool(2, (Real(12, "receive"), Real(5, "signal"), Call(50), Real(3, "event of processes"))))
+def test_any_program_of_threads_gains_the_limits_that_pass_in_reality(tree: Tree) -> None:
+    check_real_limits(tree, Runner.in_threads)
+
+
+@SAME_EACH_TIME
+@given(real_task_trees())
+@example(Together((Aside(Real(10, "poll")), Call(50), Aside(Real(5, "end of a process")))))
+def test_any_program_of_tasks_gains_the_limits_that_pass_in_reality(tree: Tree) -> None:
+    check_real_limits(tree, Runner.in_loop, eager=EAGER)
+
+
+@pytest.mark.slow
+@MANY
+@given(real_trees())
+def test_many_programs_of_threads_gain_the_limits_that_pass_in_reality(tree: Tree) -> None:
+    check_real_limits(tree, Runner.in_threads)
+
+
+@pytest.mark.slow
+@MANY
+@given(real_task_trees())
+def test_many_programs_of_tasks_gain_the_limits_that_pass_in_reality(tree: Tree) -> None:
+    check_real_limits(tree, Runner.in_loop, eager=EAGER)

@@ -69,8 +69,9 @@ class RealWork:
         # The conditions that a member notified while nobody waited there, each with the outsiders (Python's thread
         # identifiers) that usually wait there. Such an outsider may be on its way back, with work to do.
         self.missed_notifications: dict[object, set[int]] = {}
-        # The members that have just seen a child process that still runs. If one sleeps now, it will look again.
-        self.pollers: set[Runner] = set()
+        # The members that have just seen child processes that still run, with the numbers by which they asked for them.
+        # If one sleeps now, it will look again.
+        self.pollers: dict[Runner, set[int]] = {}
         self.pending = False  # whether one of these has an entry; a value, since it is asked for each replayed chunk
         # How long nobody has run, in the machine's time, since the clock's move number `_move`: in earlier stretches
         # together, and since when in the present one.
@@ -117,15 +118,14 @@ class RealWork:
         self.missed_notifications.pop(condition, None)
         self._update()
 
-    def add_poller(self, member: Runner) -> None:
+    def add_poller(self, member: Runner, child: int) -> None:
         """Note that a member has seen a child process that still runs."""
-        self.pollers.add(member)
+        self.pollers.setdefault(member, set()).add(child)
         self._update()
 
     def remove_poller(self, member: Runner | None) -> None:
-        """Forget it: the member has slept since, or waits for something else."""
-        if member in self.pollers:
-            self.pollers.discard(member)
+        """Forget it: the member has slept since, waits for something else, or has ended."""
+        if member is not None and self.pollers.pop(member, None) is not None:
             self._update()
 
     def moved(self) -> list[Runner]:

@@ -85,6 +85,7 @@ class Schedule:
         self.unblock(member)  # whoever gets here has moved, so it must be counted before it is subtracted
         if member.wait is not None:
             self.turns.drop(member.wait)
+        self.real_work.remove_poller(member)
         self.running -= 1
         self.turns.end(member)
         self.advance()

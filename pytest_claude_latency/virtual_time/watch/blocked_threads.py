@@ -14,7 +14,7 @@ from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, adoptable, is_background, is_worker
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
-from pytest_claude_latency.virtual_time.watch import open_files, thread_state
+from pytest_claude_latency.virtual_time.watch import children, open_files, thread_state
 from pytest_claude_latency.virtual_time.watch.bystanders import MOMENT
 from pytest_claude_latency.virtual_time.watch.thread_state import ThreadState, Waiting
 
@@ -33,8 +33,8 @@ def real_work_goes_on(real_work: RealWork) -> bool:
 
     Forgets missed notifications for which nobody will come.
     """
-    if real_work.pollers:
-        return True  # a child process, for which a member looks again and again
+    if any(children.runs(child) for seen in real_work.pollers.values() for child in seen):
+        return True  # a member looks for it again and again
     uses = {open_files.use(file) for wait in real_work.watched for file in wait.files()}
     blockers = real_work.blocked.values()
     if open_files.Use.OUTSIDE in uses or any(blocker.takes_time for blocker in blockers):

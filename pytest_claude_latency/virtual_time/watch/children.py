@@ -36,6 +36,20 @@ def a_fork_runs() -> bool:
     return False
 
 
+def runs(child: int) -> bool:
+    """Return whether this child, or one of all children if it is no number of a process, still runs; yes, if in doubt.
+
+    One that has ended is left as it is, for the program to see.
+    """
+    if not hasattr(os, "waitid"):
+        return True
+    kind = os.P_PID if child > 0 else os.P_ALL
+    try:
+        return os.waitid(kind, max(child, 0), os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:  # the program has seen its end
+        return False
+
+
 def open_files(process: Path) -> list[tuple[int, str]]:
     """Return the descriptors of a process, each with the name of its file, such as `pipe:[123]`."""
     found = []

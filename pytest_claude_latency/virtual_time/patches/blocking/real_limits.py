@@ -171,8 +171,13 @@ def _limit_of_communicate(process: Any, input: Any = None, timeout: float | None
     return timeout
 
 
-def _looks(function: Callable[..., Any], still_runs: Callable[[Any], bool]) -> Callable[..., Any]:
-    """Return a function that looks whether a child process has ended; `still_runs` tells from what it returns."""
+def _looks(
+    function: Callable[..., Any], still_runs: Callable[[Any], bool], child_of: Callable[..., int]
+) -> Callable[..., Any]:
+    """Return a function that looks whether a child process has ended; `still_runs` tells from what it returns.
+
+    `child_of` finds the number of that process in its arguments.
+    """
 
     @functools.wraps(function)
     def looking(*args: Any, **kwargs: Any) -> Any:
@@ -180,7 +185,7 @@ def _looks(function: Callable[..., Any], still_runs: Callable[[Any], bool]) -> C
         if still_runs(seen) and (member := scheduled()) is not None:
             with TRACKED_LOCK:
                 if (schedule := member.schedule) is not None:
-                    schedule.real_work.add_poller(member)
+                    schedule.real_work.add_poller(member, child_of(*args, **kwargs))
         return seen
 
     return looking
@@ -271,14 +276,16 @@ def _patch_selectors(module: Any) -> None:
 
 
 def _patch_os(module: Any) -> None:
-    for name in [name for name in ("waitpid", "wait3", "wait4") if hasattr(module, name)]:
-        setattr(module, name, _looks(getattr(module, name), lambda seen: seen[0] == 0))
+    for name in [name for name in ("waitpid", "wait4") if hasattr(module, name)]:
+        setattr(module, name, _looks(getattr(module, name), lambda seen: seen[0] == 0, lambda child, *_, **__: child))
+    if hasattr(module, "wait3"):
+        module.wait3 = _looks(module.wait3, lambda seen: seen[0] == 0, lambda *_, **__: -1)
     module.read = _reads(module.read, lambda _: None, module.read)
     module.write = _writes(module.write)
 
 
 def _patch_subprocess(module: Any) -> None:
-    module.Popen.poll = _looks(module.Popen.poll, lambda code: code is None)
+    module.Popen.poll = _looks(module.Popen.poll, lambda code: code is None, lambda process: process.pid)
     module.Popen.wait = _raises(module.Popen.wait, _limit_of_wait, module.TimeoutExpired)
     module.Popen.communicate = _raises(module.Popen.communicate, _limit_of_communicate, module.TimeoutExpired)
 
