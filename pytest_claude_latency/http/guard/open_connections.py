@@ -94,7 +94,10 @@ class OpenConnections:
 
     def look(self, *, replays: bool) -> None:
         """List those that are open as the test begins. A replay also closes what it sees C code open in it."""
-        numbers = {seen_sockets.number_of(file) for file, _ in sockets()}
+        numbers = set()
+        for file, _ in sockets():
+            with suppress(OSError):  # another thread has closed it since it was listed
+                numbers.add(seen_sockets.number_of(file))
         seen_sockets.forget_closed(numbers)
         self._short = ShortConnections(frozenset(numbers), closes=replays)
         opened = list(_to_claude())
@@ -163,7 +166,8 @@ def _to_claude() -> Iterator[_Open]:
                 with suppress(OSError):  # no TCP
                     info = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD)
             sent = struct.unpack_from("@Q", info, _BYTES_SENT)[0] if len(info) == _TOLD else 0
-            yield _Open(seen_sockets.number_of(file), file, name, peer[1], sent)
+            # Asked of the copy: another thread may have closed the program's file since.
+            yield _Open(seen_sockets.number_of(opened.fileno()), file, name, peer[1], sent)
 
 
 def _watch_sends(watched: list[bool] = []) -> None:  # noqa: B006 - once per process

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 
 import pytest
 
-from pytest_claude_latency.http.guard import listening
+from pytest_claude_latency.http.guard import judging, listening, open_connections
 from pytest_claude_latency.http.guard.open_connections import OpenConnections
 
 
@@ -71,3 +72,21 @@ def test_sockets_that_know_no_host_are_left_alone(family: str) -> None:
         assert opened.fileno() not in {file for file, _ in listening.internet_sockets()}
         assert not listening.listens_here(0)
         assert not OpenConnections().news()
+
+
+def test_a_connection_that_is_closed_while_it_is_listed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed_at_once() -> Iterator[tuple[int, socket.socket]]:
+        with socket.create_connection(server.getsockname()) as client:
+            file, copy = client.fileno(), listening.copy_of(client.fileno())
+        with copy:
+            yield file, copy
+
+    monkeypatch.setattr(open_connections, "sockets", closed_at_once)
+    monkeypatch.setattr(open_connections, "internet_sockets", closed_at_once)
+    monkeypatch.setattr(open_connections, "_watch_sends", lambda: None)
+    monkeypatch.setattr(judging, "claudes_at", lambda *_: "api.anthropic.com")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = OpenConnections()
+        connections.look(replays=False)
+
+        assert [connection.name for connection in connections.news()] == ["api.anthropic.com"]
