@@ -209,6 +209,22 @@ def is_over_aiohttp(transport: Any) -> bool:
     return any("aiohttp" in base.__module__ for base in type(transport).__mro__)
 
 
+def error_over_aiohttp(transport: Any, error: str, *, in_body: bool) -> str:
+    """Return what such a transport calls an error of the wire. Each version has a table of its own for that."""
+    import aiohttp
+
+    lost = aiohttp.ClientPayloadError if in_body else aiohttp.ServerDisconnectedError
+    raised = {"ConnectError": aiohttp.ClientConnectorError, "RemoteProtocolError": lost}.get(error)
+    modules = [sys.modules.get(base.__module__) for base in type(transport).__mro__]
+    tables = (getattr(module, "AIOHTTP_EXC_MAP", None) for module in modules)
+    called: type | None = None
+    for kind, name in (next(filter(None, tables), None) or {}).items():
+        # As the transport itself goes through it: a later and narrower name counts more.
+        if raised is not None and issubclass(raised, kind) and (called is None or issubclass(name, called)):
+            called = name
+    return error if called is None else called.__name__
+
+
 class _SyncBody:
     def __init__(self, parts: Iterator[bytes], close: Callable[[], None]) -> None:
         self._parts = parts

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
 from pytest_claude_latency.http.error_texts import Wire, text_of
-from pytest_claude_latency.http.library import HTTPLibrary
+from pytest_claude_latency.http.library import HTTPLibrary, error_over_aiohttp
 from pytest_claude_latency.http.pools import Connections, Turn, async_event
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
@@ -19,8 +19,8 @@ from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Tim
 class ReplayTransport:
     """The transport that serves one recorded exchange to one request, at the recorded offsets.
 
-    The request waits for one of `connections` first; with `None` there is always one. A client that is
-    `is_over_aiohttp` gets the errors of the wire as such a transport hands them on.
+    The request waits for one of `connections` first; with `None` there is always one. `carrier` is the client's own
+    transport, if it sends through aiohttp: the program gets the errors of the wire as that hands them on.
     """
 
     def __init__(
@@ -30,14 +30,14 @@ class ReplayTransport:
         attempt: Attempt,
         connections: Connections | None = None,
         *,
-        is_over_aiohttp: bool = False,
+        carrier: Any = None,
     ) -> None:
         self._playback = playback
         self._waiter = playback.waiter
         self._library = library
         self._attempt = attempt
         self._connections = connections
-        self._is_over_aiohttp = is_over_aiohttp
+        self._carrier = carrier
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
@@ -56,7 +56,7 @@ class ReplayTransport:
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
-        script = self._script(request, "aiohttp" if self._is_over_aiohttp else "async")
+        script = self._script(request, "async" if self._carrier is None else "aiohttp")
         turn = self._turn(async_event)
         leave = _leave_nothing if turn is None else turn.leave
         try:
@@ -90,9 +90,10 @@ class ReplayTransport:
 
     def _script(self, request: Any, wire: Wire = "sync") -> ReplayScript:
         def error(name: str, message: str) -> Exception:
-            # Such a transport takes a connection that the server closed for one that cannot be read.
-            is_lost = wire == "aiohttp" and name == "RemoteProtocolError"
-            return self._library.error("ReadError" if is_lost else name, message, request)
+            if self._carrier is not None:
+                in_body = self._playback.recorded.response is not None
+                name = error_over_aiohttp(self._carrier, name, in_body=in_body)
+            return self._library.error(name, message, request)
 
         return self._playback.script(timeouts_of(request), error, wire=wire)
 

@@ -67,14 +67,33 @@ def by_aiohttp(base: str, case: Case) -> Seen:
     return asyncio.run(ask())
 
 
+def asked_by_sdk(case: Case) -> Any:
+    return {name: value for name, value in case.recorded.exchanges[0].request.json.items() if name != "stream"}
+
+
 def by_sdk(base: str, case: Case) -> Seen:
     limits = HTTPX.Timeout(30, read=case.read_timeout)
-    asked = {name: value for name, value in case.recorded.exchanges[0].request.json.items() if name != "stream"}
     with (
         anthropic.Anthropic(api_key="x", base_url=base, max_retries=0, timeout=limits) as client,
-        client.messages.stream(**asked) as answer,
+        client.messages.stream(**asked_by_sdk(case)) as answer,
     ):
         return answered(200, {}, events(list(answer.text_stream)))
+
+
+def by_sdk_over_aiohttp(base: str, case: Case) -> Seen:
+    async def ask() -> Seen:
+        limits = HTTPX.Timeout(30, read=case.read_timeout)
+        try:
+            carrier = anthropic.DefaultAioHttpClient(base_url=base, timeout=limits)
+        except RuntimeError as missing:  # older SDKs bring no such transport of their own
+            pytest.skip(str(missing))
+        async with (
+            anthropic.AsyncAnthropic(api_key="x", base_url=base, max_retries=0, http_client=carrier) as client,
+            client.messages.stream(**asked_by_sdk(case)) as answer,
+        ):
+            return answered(200, {}, events([text async for text in answer.text_stream]))
+
+    return asyncio.run(ask())
 
 
 def by_boto3(base: str, case: Case) -> Seen:
@@ -100,6 +119,7 @@ ASKED = [
     ),
     *((by_aiohttp, f"messages {fault}") for fault in ("429", *OF_THE_WIRE)),
     *((by_sdk, f"messages {fault}") for fault in ("429", "529", *OF_THE_WIRE, *OF_STREAMS)),
+    *((by_sdk_over_aiohttp, f"messages {fault}") for fault in ("429", *OF_THE_WIRE)),
     *((by_boto3, f"converse {fault}") for fault in ("429", "503", "400", *OF_THE_WIRE, *OF_STREAMS)),
 ]
 

@@ -65,8 +65,8 @@ def transport_of(serving: Serving, real: Any, url: Any, door: HTTPXDoor) -> Tran
     if serving.playback is not None:
         attempt.answer_origin.has_connection = True  # that of the recording
         attempt.pool = door.pools.number_of(real)
-        connections, carried = door.pools.connections_of(real, url), is_over_aiohttp(real)
-        replay = ReplayTransport(serving.playback, library, attempt, connections, is_over_aiohttp=carried)
+        connections, carrier = door.pools.connections_of(real, url), real if is_over_aiohttp(real) else None
+        replay = ReplayTransport(serving.playback, library, attempt, connections, carrier=carrier)
         observed, recorded = ObservedTransport(replay, attempt, library), serving.playback.recorded.response
         if recorded is None or recorded.encoding is None:
             return observed
