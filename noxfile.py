@@ -201,7 +201,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Read damaged files and run odd commands, for hours if that is asked: only errors of our own may come out."""
+    """Read damaged files, run odd commands and whole suites: only errors of our own may come out."""
     session.install("--editable", ".[test]")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
 

@@ -121,7 +121,7 @@ class ResponseLine(Line, frozen=True):
 
     response: int
     at: Milliseconds
-    status: Annotated[int, Meta(ge=100, le=599, description="a whole number from 100 to 599")]
+    status: Annotated[int, Meta(ge=100, le=999, description="a whole number from 100 to 999")]
     headers: HeaderForms = field(default_factory=dict)
     encoding: str | UnsetType = UNSET
     late: Milliseconds | UnsetType = UNSET

@@ -108,7 +108,10 @@ class Door(Protocol):
     def decoded(self, headers: Headers, parts: Sequence[bytes]) -> list[bytes]:
         """Return each part of a body as its content encoding let the library read it on arrival.
 
-        A part that decompresses to nothing is empty. What follows bytes that cannot be decoded is left out.
+        A part that decompresses to nothing is empty.
+
+        Raises:
+            UndecodableError: it cannot be decoded to its end.
         """
         ...
 

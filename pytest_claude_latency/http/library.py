@@ -27,8 +27,15 @@ _BITE: Final = 64
 """How many compressed bytes are decoded at once: Brotli makes 16 MB of ten bytes."""
 
 
-class TooMuchError(LatencyError):
-    """An answer decompresses to so much that it was made to fill the memory."""
+class UndecodableError(LatencyError):
+    """An answer is not in the encoding that it names, or decompresses to so much that it was made to fill the memory.
+
+    `readable` are its parts up to there.
+    """
+
+    def __init__(self, problem: str, readable: Sequence[bytes] = ()) -> None:
+        super().__init__(problem)
+        self.readable = readable
 
 
 @final
@@ -149,11 +156,7 @@ class HTTPLibrary:
 
     def response(self, status: int, headers: Headers, stream: Any) -> Any:
         """Return a response of this library over a byte stream made by `sync_body` or `async_body`."""
-        # as bytes: the library encodes text as ASCII, and reads what it gets as ASCII, UTF-8 or Latin-1
-        raw = [
-            (name.encode("utf-8", "surrogatepass"), value.encode("utf-8", "surrogatepass")) for name, value in headers
-        ]
-        return self.module.Response(status, headers=raw, stream=stream)
+        return self.module.Response(status, headers=_as_bytes(headers), stream=stream)
 
     def sync_body(self, parts: Iterator[bytes], close: Callable[[], None]) -> Any:
         """Return a byte stream of this library that hands out `parts` and calls `close` when it is closed."""
@@ -166,10 +169,10 @@ class HTTPLibrary:
     def decoded(self, headers: Headers, parts: Sequence[bytes]) -> list[bytes]:
         """Return each part of a body as its content encoding (gzip, deflate, br, zstd) let it be read on arrival.
 
-        A part that decompresses to nothing is empty. What follows bytes that cannot be decoded is left out.
+        A part that decompresses to nothing is empty.
 
         Raises:
-            TooMuchError: the body is far larger than what so few bytes hold of any answer.
+            UndecodableError: it cannot be, or it is far larger than what so few bytes hold of any answer.
         """
         pieces: list[list[bytes]] = []
         left = most = max(_MOST_DECODED, _MOST_GROWTH * sum(map(len, parts)))
@@ -180,15 +183,16 @@ class HTTPLibrary:
                 # bit by bit: a decoder makes all that its input holds before anyone can stop it
                 yield from (part[at : at + _BITE] for at in range(0, len(part), _BITE))
 
-        response = self.module.Response(200, headers=list(headers), content=feed())
+        response = self.module.Response(200, headers=_as_bytes(headers), content=feed())
         try:
             for piece in response.iter_bytes():
                 pieces[-1].append(piece)
                 left -= len(piece)
                 if left < 0:
-                    raise TooMuchError(f"it decompresses to more than {most // 1_000_000} MB")
-        except self.module.DecodingError:
-            pieces[-1].clear()  # the program met the same error in its own stream, where it is recorded
+                    raise UndecodableError(f"it decompresses to more than {most // 1_000_000} MB")
+        except self.module.DecodingError as error:
+            pieces[-1].clear()  # it arrived, but its library threw away what it had read of it
+            raise UndecodableError(str(error), [b"".join(piece) for piece in pieces]) from None
         return [b"".join(piece) for piece in pieces]
 
     def error(self, name: str, message: str, request: Any) -> Exception:
@@ -202,6 +206,11 @@ class HTTPLibrary:
             kind, message = self.module.TransportError, f"{name}: {message}"
         error: Exception = kind(message, request=request)
         return error
+
+
+def _as_bytes(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return headers as a library takes any: it encodes text as ASCII, and reads bytes as ASCII, UTF-8 or Latin-1."""
+    return [(name.encode("utf-8", "surrogatepass"), value.encode("utf-8", "surrogatepass")) for name, value in headers]
 
 
 def is_over_aiohttp(transport: Any) -> bool:

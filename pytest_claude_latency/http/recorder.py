@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, final
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.http.library import TooMuchError
+from pytest_claude_latency.http.library import UndecodableError
 from pytest_claude_latency.messages_api.endpoints import asks_to_stream
 from pytest_claude_latency.messages_api.exchange import (
     Chunk,
@@ -210,9 +210,12 @@ class Attempt:
             if (header(headers, "content-encoding") or "identity") != "identity":
                 try:
                     data = self.decoded(headers, data)
-                except TooMuchError as error:
-                    # also for a program that never decompressed it: a recording without the body must not replay well
-                    data, end = [], end and End.of(end.at, error, None, "DecodingError")
+                except UndecodableError as error:
+                    # Some libraries decode above what is intercepted, so that the end does not tell their error. A
+                    # program that read the bytes as they came gets it too: without them it must not replay well.
+                    data = list(error.readable)
+                    if end is not None and end.error is None:
+                        end = End.of(end.at, error, None, "DecodingError")
             # not strict: what follows bytes that cannot be decoded is left out
             chunks = tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
             self._exchange = Exchange(

@@ -69,12 +69,12 @@ class Attack:
             except FileError as error:
                 lines = path.read_bytes().count(b"\n") + 1
                 if path.name not in str(error) or not (error.line is None or 1 <= error.line <= lines):
-                    self._note(f"it does not say where: {error}", path)
+                    self.note(f"it does not say where: {error}", path)
             except LatencyError as error:
                 if name == "a.1.jsonl":
                     raise
                 if name in ("p.json", "c.json") and not re.match(r"line [1-9]", str(error)):
-                    self._note(f"it does not say where: {error}", path)
+                    self.note(f"it does not say where: {error}", path)
 
     def command(self) -> None:
         """Run one command on damaged files and with odd arguments."""
@@ -90,10 +90,10 @@ class Attack:
             except SystemExit as ended:
                 status = ended.code if isinstance(ended.code, int) else 99
             if status not in (0, 1, 2) or (status == 2 and not error.getvalue()):
-                self._note(f"status {status}, without a word: {arguments!a}")
+                self.note(f"status {status}, without a word: {arguments!a}")
             whole_folder = arguments[-1] == str(self.folder / "sound") and arguments[0] in ("explain", "check")
             if whole_folder and "good.1.jsonl" not in out.getvalue():
-                self._note("one bad file hides the others", *self.folder.glob("sound/[abr].*"))
+                self.note("one bad file hides the others", *self.folder.glob("sound/[abr].*"))
 
     def _arguments(self) -> list[str]:
         folder, odd = self.folder / "sound", [str(self.chance.choice(ODD_VALUES))[:200].replace("\x00", "")]
@@ -127,14 +127,14 @@ class Attack:
         try:
             yield
         except Exception:
-            self._note(f"{what}\n{traceback.format_exc(limit=-6)}", *files)
+            self.note(f"{what}\n{traceback.format_exc(limit=-6)}", *files)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, handler)
         if (took := time.process_time() - began) > allowed:
-            self._note(f"{what}: took {took:.1f} s of the processor", *files)
+            self.note(f"{what}: took {took:.1f} s of the processor", *files)
 
-    def _note(self, fault: str, *files: Path) -> None:
+    def note(self, fault: str, *files: Path) -> None:
         """Keep a fault, with the files that made it."""
         kept = self.folder / "faults" / str(len(self.faults) + 1)
         kept.mkdir(parents=True)

@@ -9,6 +9,8 @@ import pytest
 
 from pytest_claude_latency.cassettes.recording import Recording
 from tests.fuzz.attack import Attack
+from tests.fuzz.runs import Runs
+from tests.support.claude_server import ClaudeServer
 
 
 @pytest.fixture
@@ -24,6 +26,16 @@ def test_damaged_files_and_odd_commands_end_in_errors_of_our_own(attack: Attack)
         attack.command()
 
     assert attack.faults == []
+
+
+@pytest.mark.slow
+def test_damaged_answers_and_recordings_end_no_run_and_fail_no_other_test(
+    tmp_path: Path, claude_server: ClaudeServer
+) -> None:
+    runs = Runs(tmp_path / "suite", random.Random(13), claude_server)
+
+    assert runs.recordings() == []
+    assert runs.wire() == []
 
 
 def test_an_error_that_is_not_ours_is_found_and_its_file_is_kept(

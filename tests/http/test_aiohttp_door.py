@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -76,6 +77,19 @@ def test_each_chunk_comes_when_it_came() -> None:
     exchange = Exchange(0, REQUEST, None, OK, _chunks(*pieces), End(3 * SECOND))
 
     assert _run(_recording(exchange), _read) == pieces
+
+
+def test_headers_of_any_characters_are_read() -> None:
+    written = "\xe9 \udce9 \ud800 \U0001f600"  # the second as aiohttp reads a byte that is no UTF-8
+    answered = replace(OK, headers=(*OK.headers, ("request-id", written)))
+
+    async def read(session: ClientSession) -> str:
+        async with session.post(URL, json=ASKED) as response:
+            return response.headers["request-id"]
+
+    told = _run(_recording(Exchange(0, REQUEST, None, answered, (), End(SECOND))), read)
+
+    assert told == written.replace("\ud800", "?")
 
 
 def test_a_chunk_of_no_bytes_ends_the_wait_of_a_read_time_out() -> None:

@@ -153,6 +153,19 @@ def test_what_came_before_bytes_that_cannot_be_decoded_is_kept(attempt: Attempt)
     assert [chunk.data for chunk in attempt.exchange().chunks] == [b"Hello", b""]
 
 
+def test_a_body_that_cannot_be_decoded_ends_with_that_error_also_where_the_door_does_not_see_it(
+    attempt: Attempt,
+) -> None:
+    attempt.answered(200, (("content-encoding", "gzip"), ("x", "\xe9")))
+    attempt.arrivals()(bytes(range(200)))
+    attempt.finish(closed="client")
+
+    end = attempt.exchange().end
+
+    assert end is not None
+    assert (end.error, end.closed) == ("DecodingError", None)
+
+
 @pytest.mark.parametrize("value", ["café", "\u202e 名前", "\ud800", "plain"])
 def test_headers_beyond_ascii_are_replayed(value: str) -> None:
     response = LIBRARY.response(200, (("x-note", value),), LIBRARY.sync_body(iter([b""]), lambda: None))

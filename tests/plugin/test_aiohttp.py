@@ -104,6 +104,20 @@ WAYS_TO_READ = {
 }
 
 
+def test_a_head_that_cannot_be_parsed_is_refused_again(suite: Suite) -> None:
+    told, _ = _record_and_replay(
+        suite,
+        """
+def test_it(claude_latency):
+    told, _ = run(lambda session: outcome_of(post(session)))
+    save_result([told[1], told[2].partition(", url=")[0]])
+""",
+        LONG.with_headers(x="\0"),
+    )
+
+    assert told[0] == "ClientResponseError"
+
+
 @pytest.mark.parametrize("way", WAYS_TO_READ.values(), ids=WAYS_TO_READ)
 def test_a_stream_is_read_in_each_way(suite: Suite, way: str) -> None:
     told, calls = _record_and_replay(

@@ -100,7 +100,7 @@ def exchanges(draw: st.DrawFn, sent: Nanoseconds = 0) -> Exchange:
             )
         ),
         connect=Connect(opened, draw(_MICROSECONDS) * MICROSECOND) if draw(st.booleans()) else None,
-        response=Response(answered, draw(st.integers(100, 599)), draw(_HEADERS)) if has_response else None,
+        response=Response(answered, draw(st.integers(100, 999)), draw(_HEADERS)) if has_response else None,
         chunks=tuple(map(Chunk, arrived, chunks)),
         end=draw(
             st.sampled_from([End(ended), End(ended, error="ReadError"), End(ended, closed="client")])

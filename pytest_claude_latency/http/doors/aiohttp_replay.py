@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp import BaseConnector, ClientConnectorError, ClientPayloadError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import ceil_timeout
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pytest_claude_latency.http.doors.aiohttp_answers import answer_at
 from pytest_claude_latency.http.http1_wire import Framing
@@ -30,6 +31,9 @@ from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Tim
 from pytest_claude_latency.messages_api.exchange import Exchange
 
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_REFUSED: Final = re.compile(r"(\d{1,9}), message:\n(.*)", re.DOTALL)
+"""What aiohttp's errors of HTTP say."""
+_NO_BYTE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 class _WireError(Exception):
@@ -141,6 +145,12 @@ class _ReplayedSocket(asyncio.Transport):
             self._break_off(failure)
 
     def _break_off(self, failure: _WireError) -> None:
+        # A head that aiohttp refused to parse. It becomes a `ClientResponseError` where the answer is awaited.
+        answer, refused = answer_at(self._handler), _REFUSED.fullmatch(str(failure))
+        if refused and answer is not None and answer.payload is None:
+            text = re.sub("(?m)^  ", "", refused[2])
+            self._raise_in_reader(HttpProcessingError(code=int(refused[1]), message=text))
+            return
         match failure.name:
             case "ReadError":
                 self._lose(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
@@ -160,7 +170,8 @@ class _ReplayedSocket(asyncio.Transport):
             await wait(instant)
         has_body = self._request.method != "HEAD" and script.response.status not in _BODILESS
         framing = Framing(self._playback, self._request.headers.get("Accept-Encoding"), has_body=has_body)
-        receive(framing.head.encode("utf-8", "surrogateescape"))
+        # aiohttp reads bytes that are no UTF-8 as some halves of surrogate pairs; the other halves came from no wire
+        receive(_NO_BYTE.sub("?", framing.head).encode("utf-8", "surrogateescape"))
         if not has_body:
             return
         for due, data in script.body():
