@@ -8,8 +8,11 @@ lines say what is missing.
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from json import JSONDecodeError
 from pathlib import Path
@@ -30,6 +33,7 @@ from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.errors import CassetteError, FileError, ReportError
 from pytest_claude_latency.known_files import is_report
+from pytest_claude_latency.printable import printable, wrapped
 from pytest_claude_latency.strict_json import JSONFaultError, convert, parse, read_report, read_text
 
 _LACKS = (
@@ -38,6 +42,7 @@ _LACKS = (
     "explain the recordings instead, if there are any: claude-latency explain DIR",
 )
 _NO_FINDINGS = "no findings"
+_LABEL = re.compile(r" *(?:test|call|call \d+|path|finding) {2,}| {10,}")
 _StructT = TypeVar("_StructT", bound=Struct)
 
 
@@ -74,6 +79,7 @@ class _Call(Struct, frozen=True, kw_only=True):
     output_tokens: Count | None = None
     thinking_tokens: Count | None = None
     breakdown: _Parts | None = None
+    location: str | None = None
 
 
 class _Test(Struct, frozen=True, kw_only=True):
@@ -120,7 +126,11 @@ def run(chosen: argparse.Namespace) -> int:
         print(explained_documents.render(entries, chosen.format))
         return 0 if entries and not errors else 1
     lines, all_read = explain(chosen.places, folder_of(chosen))
-    say(*lines or [f"no recordings or reports in {' '.join(map(str, chosen.places))}"])
+    columns = shutil.get_terminal_size().columns
+    for line in lines or [f"no recordings or reports in {' '.join(map(str, chosen.places))}"]:
+        # what follows a label goes on behind it; paths and ids stay in one line
+        label = _LABEL.match(line)
+        say(*(wrapped(printable(line), columns, following=" " * label.end()) if label else [line]))
     return 0 if lines and all_read else 1
 
 
@@ -194,10 +204,17 @@ def _entries(places: Sequence[Path], folder: str) -> tuple[list[Entry], list[str
                 test = convert(fact, _Test)
                 calls = [_numbered(call, _Call, f"call {number}") for number, call in enumerate(test.calls, 1)]
                 time = Breakdown.from_json(test.breakdown or {}, _answer_tokens(calls), len(calls)).text()
-                entries.append(Entry(str(path), test.nodeid, test.sample, time, tuple(_findings_of(test))))
+                findings = (_with_lines(finding, calls) for finding in _findings_of(test))
+                entries.append(Entry(str(path), test.nodeid, test.sample, time, tuple(findings)))
         except (FileError, JSONFaultError) as error:
             errors.append(str(error) if isinstance(error, FileError) else f"cannot read the report {path}: {error}")
     return entries, errors
+
+
+def _with_lines(finding: Finding, calls: Sequence[_Call]) -> Finding:
+    """Return a finding with the lines of its calls: a report leaves them out where one line makes all calls."""
+    lines = [call.location for number, call in enumerate(calls, 1) if not finding.calls or number in finding.calls]
+    return finding if finding.made_at else replace(finding, made_at=tuple(dict.fromkeys(filter(None, lines))))
 
 
 def explained(trace: Trace) -> list[str]:

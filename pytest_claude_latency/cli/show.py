@@ -23,6 +23,7 @@ from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.metrics.call_text import describe, moments
 from pytest_claude_latency.metrics.timeline import measure
+from pytest_claude_latency.printable import wrapped
 from pytest_claude_latency.report.columns import column_widths, line_of, shorten
 
 SIGNS: Final[Mapping[Part, str]] = {
@@ -42,6 +43,8 @@ SIGNS: Final[Mapping[Part, str]] = {
 """What a bar shows for each part."""
 _LABEL: Final = 10
 _LEAST_WIDTH: Final = 20
+_GLUE: Final = "\N{NO-BREAK SPACE}"
+"""Stands for a space at which no line ends."""
 _SHOWN: Final = 40
 """Columns of a value that differs."""
 
@@ -99,12 +102,19 @@ def timeline(trace: Trace, width: int) -> Iterator[str]:
     for call in trace.calls:
         yield f"  {f'call {call.number}':<{_LABEL}}{_bar(call.breakdown.segments, call.sent, end, width)}"
         measured = measure(call.attempts)
-        yield f"  {'':<{_LABEL}}{describe(measured)}"
-        yield f"  {'':<{_LABEL}}{moments(measured, measured.sent)}"
+        yield from _under_bar(describe(measured), ", ", width)
+        yield from _under_bar(moments(measured, measured.sent), " · ", width)
     breakdowns = [trace.breakdown, *(call.breakdown for call in trace.calls)]
     used = {segment.part for breakdown in breakdowns for segment in breakdown.segments}
     names = (f"{sign} {str(part).replace('_', '-')}" for part, sign in SIGNS.items() if part in used)
-    yield f"  {'':<{_LABEL}}{'  '.join(names)}"
+    yield from _under_bar("  ".join(names), "  ", width)
+
+
+def _under_bar(facts: str, separator: str, width: int) -> list[str]:
+    """Return facts in lines as long as the bar above them; a line ends between two facts."""
+    whole = separator.join(fact.replace(" ", _GLUE) for fact in facts.split(separator))
+    indent = " " * (_LABEL + 2)
+    return [line.replace(_GLUE, " ") for line in wrapped(whole, _LABEL + 2 + width, indent, indent)]
 
 
 def _bar(segments: Sequence[Segment], since: Nanoseconds, end: Nanoseconds, width: int) -> str:

@@ -26,6 +26,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 def record(name: str, *exchanges: Exchange, sample: int = 1) -> str:
@@ -205,6 +206,21 @@ def test_a_place_that_is_not_there_is_a_mistake_of_the_command(capsys: Capture) 
     assert "there is no nowhere" in capsys.readouterr().err
 
 
+def test_lines_are_as_long_as_the_terminal_and_paths_and_ids_stay_whole(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    answer = streamed(pieces=[(1200, "text", "a"), (7300, "text", "b")])
+    path = record(f"test_{'long' * 20}", refused(asked(stream=True), at=920), answer)
+
+    assert main(["explain", path]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [path, f"  test_it.py::test_{'long' * 20}"]
+    assert max(map(len, lines[2:])) <= 60
+    assert {line[:12].strip() for line in lines[2:]} == {"test", "call 1", "call 2", "path", "finding", ""}
+
+
 @pytest.mark.parametrize("form", ["markdown", "json"])
 def test_a_document_for_agents_has_facts_and_the_command_that_verifies(form: str, capsys: Capture) -> None:
     record("test_a", streamed(pieces=[(1200, "text", "a"), (7300, "text", "b")]))
@@ -255,6 +271,18 @@ def test_a_report_in_a_folder_of_its_own_names_tests_from_here_too(
     assert main(["explain", "--format=json", "app/.latency/run.json"]) == 0
 
     assert "--latency-explain app/test_it.py::test_a" in capsys.readouterr().out
+
+
+def test_a_document_for_agents_names_the_lines_also_where_one_line_makes_all_calls(capsys: Capture) -> None:
+    calls = [{**some_call().as_json(), "location": f"app.py:{line} in ask"} for line in (7, 7, 9)]
+    finding = {"rule": "retries", "fact": "x", "remedy": "y", "cost": 1.0}
+    report(calls=calls, findings=[finding, {**finding, "calls": [3]}, {**finding, "made_at": ["b.py:1"]}], breakdown={})
+
+    assert main(["explain", "--format=json", "report.json"]) == 0
+
+    (test,) = json.loads(capsys.readouterr().out)["tests"]
+    lines = [found["lines"] for found in test["findings"]]
+    assert lines == [["app.py:7 in ask", "app.py:9 in ask"], ["app.py:9 in ask"], ["b.py:1"]]
 
 
 def pessimistic_tokens(text: str) -> float:

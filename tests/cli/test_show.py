@@ -36,12 +36,18 @@ def test_a_call_is_drawn_on_the_time_axis_of_its_test(capsys: Capture) -> None:
 
     assert main(["show", path]) == 0
 
-    head, test, _, axis, whole, call, *_, legend = capsys.readouterr().out.splitlines()
+    head, test, _, axis, whole, call, *below = capsys.readouterr().out.splitlines()
     assert (head, test) == (path, "  test_it.py::test_a")
     assert axis.split() == ["0ms", "5.000s"]
     assert call == f"  {'call 1':<10}{'x' * 10}{'~' * 10}{'.' * 10}{'▒' * 10}{'█' * 10}"
     assert whole == call.replace("call 1", "test  ")
-    assert legend.split() == ["x", "refused", "~", "back-off", ".", "waiting", "▒", "thinking", "█", "answering"]
+    assert [line.strip() for line in below] == [
+        "claude-haiku-4-5, streamed, 2 attempts",
+        "sent 0ms · headers 2300ms · first token 3000ms ·",
+        "first answer token 4000ms · end 5000ms",
+        "x refused  ~ back-off  . waiting  ▒ thinking",
+        "█ answering",
+    ]
 
 
 def test_all_recordings_of_a_folder_are_drawn_and_a_damaged_one_is_told(capsys: Capture) -> None:
