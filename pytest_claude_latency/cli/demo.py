@@ -47,12 +47,13 @@ def test_a_long_answer_is_prompt():  # it is not, and its failure says where the
 '''
 _INI: Final = "[pytest]\npythonpath = .\ntestpaths = tests\n"
 _NEXT: Final = """
-One budget is kept, and one is broken: that is what the demo shows. No key was needed, and no time was waited.
-The times are simulated: those of a usual answer by {model}. With a key, record the real ones once:
+One budget is kept, and one is broken: that is what the demo shows. No key was
+needed, and no time was waited. The times are simulated: those of a usual answer
+by {model}. With a key, record the real ones once:
 
   cd {folder}
   pytest --latency-mode=record     # calls the API, writes tests/cassettes
-  pytest --latency-budget          # from then on offline, with the times that were recorded
+  pytest --latency-budget          # from then on offline, with those times
 """
 
 
