@@ -112,7 +112,7 @@ def pytest_generate_tests(metafunc):
 REPORTS = ("report.json", "report.html", "report.md", "report.trace.json")
 _HEADERS = (
     *(("request-id", "r\xe9q"), ("server-timing", "\xff\x80;dur=x"), ("retry-after", "9" * 400), ("request-id", "")),
-    *(("anthropic-ratelimit-requests-limit", "-1e999"), ("content-type", "\xa0"), ("content-length", "7")),
+    *(("anthropic-ratelimit-requests-limit", "-1e999"), ("content-type", "\xa0"), ("vary", "")),
     *(("x" * 5_000, "y"), ("content-encoding", "gzip, br"), ("content-encoding", "x"), ("date", "\x7f")),
     *(("server-timing", "::error::x"), ("content-type", "text/event-stream; charset=utf-16"), ("connection", "close")),
     *(("transfer-encoding", "gzip"), ("set-cookie", "\x00"), ("content-type", "application/json; charset=x\xe9")),
