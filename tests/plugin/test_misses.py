@@ -221,7 +221,7 @@ CHANGED = {
 def test_a_changed_request_does_not_get_the_answer_of_another(suite: Suite, what: str) -> None:
     call, says = CHANGED[what]
     suite.write("def test_it(claude_latency):\n    ask()\n")
-    suite.record()
+    suite.once(suite.record)
     suite.write(f"def test_it(claude_latency):\n    {call}\n")
 
     result = suite.replay()

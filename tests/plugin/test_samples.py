@@ -71,7 +71,7 @@ def test_with_one_sample_test_ids_are_untouched(suite: Suite) -> None:
 
 def test_a_replay_runs_every_recorded_sample(suite: Suite) -> None:
     suite.write(ONE)
-    suite.record("--latency-samples=3")
+    suite.once(suite.record, "--latency-samples=3")
 
     result = suite.replay("-v")
 
@@ -95,7 +95,7 @@ def test_each_sample_replays_its_own_recording(suite: Suite) -> None:
 
 def test_a_replay_runs_at_most_as_many_samples_as_the_option_says(suite: Suite) -> None:
     suite.write(ONE)
-    suite.record("--latency-samples=3")
+    suite.once(suite.record, "--latency-samples=3")
 
     fewer = suite.replay("--latency-samples=2", "-v")
     more = suite.replay("--latency-samples=9", "-v")
@@ -115,7 +115,7 @@ def test_a_test_without_a_recording_runs_once_and_misses(suite: Suite) -> None:
 
 def test_live_runs_take_exactly_the_given_number_of_samples_and_write_nothing(suite: Suite) -> None:
     suite.write(ONE)
-    suite.record("--latency-samples=3")
+    suite.once(suite.record, "--latency-samples=3")
     before = contents(suite)
 
     result = suite.record("--latency-samples=2", "-v", mode="live")
@@ -144,7 +144,7 @@ def test_samples_are_selected_as_parametrized_tests_are(
     suite: Suite, arguments: list[str], expected: list[str]
 ) -> None:
     suite.write(LABELS)
-    suite.record("--latency-samples=2")
+    suite.once(suite.record, "--latency-samples=2")
 
     result = suite.replay("-v", *arguments)
 
@@ -154,7 +154,7 @@ def test_samples_are_selected_as_parametrized_tests_are(
 
 def test_pytest_collects_as_many_items_as_it_runs(suite: Suite) -> None:
     suite.write(LABELS)
-    suite.record("--latency-samples=2")
+    suite.once(suite.record, "--latency-samples=2")
 
     result = suite.replay("test_it.py::test_label[en]")
 
@@ -163,7 +163,7 @@ def test_pytest_collects_as_many_items_as_it_runs(suite: Suite) -> None:
 
 def test_the_command_in_a_message_records_all_samples_of_the_test(suite: Suite) -> None:
     suite.write(LABELS)
-    suite.record("--latency-samples=2")
+    suite.once(suite.record, "--latency-samples=2")
     suite.write(LABELS.replace("ask(language)", "ask(language + '!')"))
     missed = suite.replay("test_it.py::test_label[en]")
     (command,) = {line.split("pytest ")[1] for line in missed.outlines if line.startswith("  record ")}
@@ -188,7 +188,7 @@ def test_failed_samples_are_what_last_failed_reruns(suite: Suite) -> None:
 
 def test_a_failing_sample_ends_a_run_that_stops_at_the_first_failure(suite: Suite) -> None:
     suite.write(ONE)
-    suite.record("--latency-samples=3")
+    suite.once(suite.record, "--latency-samples=3")
     file = suite.path / "cassettes/test_it/test_one.2.jsonl"
     file.write_text(file.read_text().replace("hi", "ho"))
 
@@ -440,7 +440,7 @@ def test_a_killed_run_leaves_the_old_set_unchanged(suite: Suite, monkeypatch: py
 
 def test_a_part_of_the_samples_replaces_nothing(suite: Suite) -> None:
     suite.write(ONE)
-    suite.record("--latency-samples=3")
+    suite.once(suite.record, "--latency-samples=3")
     before = contents(suite)
 
     suite.record("--latency-samples=3", "test_it.py::test_one[sample-2]")
