@@ -57,7 +57,7 @@ class Budget:
     """The metrics that are limited for some calls only, each with those calls: the first that fits a call decides."""
 
     @property
-    def plain(self) -> tuple[Limit, ...]:
+    def plain_limits(self) -> tuple[Limit, ...]:
         """The limits that every sample must keep."""
         return tuple(limit for limit in self.limits if limit.statistic is None)
 
@@ -74,7 +74,7 @@ class Budget:
         direct: bool,
         sessions: Sequence[Call] = (),
         is_over: bool = True,
-        whole: dict[str, Reading] | None = None,
+        test_readings: dict[str, Reading] | None = None,
         requests: Sequence[Request] = (),
     ) -> tuple[Judgement, ...]:
         """Judge each plain limit on `calls`, in the order they were sent, and on `elapsed` seconds for all of them.
@@ -85,8 +85,8 @@ class Budget:
         `calls=0` promises just that. An inherited budget of a test without a call gets the verdict `"no calls"`.
         `elapsed` is judged as soon as any request was sent: a test may wait for batches and sessions only. `is_over`
         says whether the program has ended: until then, a call under way may be one that it still waits for.
-        `whole` has what was measured for the other limits on the whole test. `requests` are those of `calls`, for
-        limits that are for some calls only.
+        `test_readings` has what was measured for the other limits on the whole test. `requests` are those of `calls`,
+        for limits that are for some calls only.
         """
         sent = _Sent(calls, given_up(calls, is_over=is_over), requests)
         known = {
@@ -99,7 +99,7 @@ class Budget:
         )
         verdict: Verdict = "broken" if direct else "no calls"
         judgements = []
-        for limit in self.plain:
+        for limit in self.plain_limits:
             if limit.endpoint == "session":
                 has_value = bool(sessions) or limit.metric == "calls"
                 judged = _judge(limit, sessions, (), {"calls": Reading(len(sessions)), "elapsed": Reading(None)})
@@ -109,7 +109,7 @@ class Budget:
                 has_value = bool(calls) or (limit.metric in _WITHOUT_CALL and elapsed is not None)
                 has_value |= promises_no_call or (limit.metric == "calls" and limit.value == 0)
                 others = self._decided_elsewhere(limit, sent)
-                judged = _judge(limit, calls, sent.lost, known | (whole or {}), others)
+                judged = _judge(limit, calls, sent.lost, known | (test_readings or {}), others)
             reason = NO_CALL if limit.endpoint is None else NO_SESSION
             judgements.append(judged if has_value else Judgement(limit, None, None, 0, verdict, reason))
         return tuple(judgements)
@@ -153,13 +153,13 @@ class Budget:
 
     def of_whole_test(self, *, percentiles: bool = False) -> tuple[str, ...]:
         """Return the metrics of the whole test that need more than the calls and the time that they took."""
-        limits = self.percentiles if percentiles else self.plain
+        limits = self.percentiles if percentiles else self.plain_limits
         metrics = (METRICS[limit.metric] for limit in limits)
         return tuple(metric.name for metric in metrics if metric.scope == "test" and metric.name not in _KNOWN)
 
     def unjudged(self) -> tuple[Judgement, ...]:
         """Return the plain limits as a run that does not judge budgets shows them."""
-        return tuple(Judgement(limit, None, None, 0, "not judged") for limit in self.plain)
+        return tuple(Judgement(limit, None, None, 0, "not judged") for limit in self.plain_limits)
 
 
 def combine(layers: Sequence[Layer]) -> Budget:
@@ -185,16 +185,16 @@ def _judge(
     limit: Limit,
     calls: Sequence[Call],
     lost: Container[int],
-    whole: Mapping[str, Reading],
+    test_readings: Mapping[str, Reading],
     others: Container[int] = (),
 ) -> Judgement:
     """Judge a limit on the calls but `others`, which other limits decide; `lost` are those that were given up."""
     metric = METRICS[limit.metric]
     # next to calls=0 the other limits of the test have nothing to judge
-    if not calls and (metric.scope == "call" or whole["elapsed"].value is None) and metric.name != "calls":
+    if not calls and (metric.scope == "call" or test_readings["elapsed"].value is None) and metric.name != "calls":
         return Judgement(limit, None, None, 0, "no calls", NO_CALL)
     if metric.scope == "test":
-        reading = whole.get(limit.metric, Reading(None, metric.absent))
+        reading = test_readings.get(limit.metric, Reading(None, metric.absent))
         judgement = _judgement(limit, reading.value, None, len(calls))
         return replace(judgement, reason=reading.reason or judgement.reason, source=reading.source)
     worst: tuple[int, int | float] | None = None

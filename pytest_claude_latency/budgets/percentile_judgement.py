@@ -106,7 +106,7 @@ def judge(limit: Limit, samples: Sequence[Sample], most: int | None = None) -> P
     # A worker has read what a limit on some calls is about, since it knows their requests.
     all_readings = [
         sample.noted(limit.name)
-        if limit.some is not None or limit.name in sample.whole
+        if limit.some is not None or limit.name in sample.test_readings
         else sample.reading(METRICS[limit.metric])
         for sample in samples
     ]

@@ -106,7 +106,7 @@ def fault_items(item: pytest.Function, settings: Settings, counts: FaultCounts) 
     clones = []
     for fault in faults:
         clones.append(clone(item, fault.id))
-        give(clones[-1], Identity(clones[-1].nodeid, fault=fault, written=item.nodeid))
+        give(clones[-1], Identity(clones[-1].nodeid, fault=fault, original_nodeid=item.nodeid))
     return clones
 
 

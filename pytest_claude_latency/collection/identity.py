@@ -43,7 +43,7 @@ class Identity:
     """What the test is tried with; `None` where it runs as it is written."""
     fault: FaultOfTest | None = None
     """What the test is run with; `None` where nothing happens to it."""
-    written: str = ""
+    original_nodeid: str = ""
     """The node id of the test as it is written, where this is a variant of it or runs it with a fault."""
 
     @property
@@ -55,9 +55,9 @@ class Identity:
     def test_id(self) -> str:
         """What its recordings are called: class, function and parameters (the node id behind the file), and variant."""
         if self.variant is not None:
-            return self.written.partition("::")[2] + self.variant.name
+            return self.original_nodeid.partition("::")[2] + self.variant.name
         # A fault is put into the recording of the test as it is written, so it has the same name.
-        return (self.nodeid if self.fault is None else self.written).partition("::")[2]
+        return (self.nodeid if self.fault is None else self.original_nodeid).partition("::")[2]
 
 
 # Two keys: an item that stands for a variant is given a sample later, or is cloned for its samples.
@@ -81,6 +81,6 @@ def give(item: pytest.Item, identity: Identity) -> None:
     item.stash[_SAMPLE] = identity
 
 
-def give_variant(item: pytest.Item, written: str, variant: Variant) -> None:
-    """Decide which variant of the test `written` the item is. It stands for all samples of the variant."""
-    item.stash[_VARIANT] = Identity(item.nodeid, variant=variant, written=written)
+def give_variant(item: pytest.Item, original_nodeid: str, variant: Variant) -> None:
+    """Decide which variant of the test `original_nodeid` the item is. It stands for all samples of the variant."""
+    item.stash[_VARIANT] = Identity(item.nodeid, variant=variant, original_nodeid=original_nodeid)

@@ -134,7 +134,7 @@ def marks_of(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
     """Yield the item's marks called `name` and where each stands, the closest first."""
     callspec = getattr(item, "callspec", None)
     identity = identity_of(item)
-    nodeid = identity.nodeid if identity.fault is None else identity.written
+    nodeid = identity.nodeid if identity.fault is None else identity.original_nodeid
     own_marks = [mark for mark in item.own_markers if mark.name == name]
     # pytest puts the marks of `pytest.param` behind those of the function. By identity, since equal marks may stand on
     # both.

@@ -80,7 +80,9 @@ def let_faults_follow(items: list[pytest.Item]) -> None:
 
     def place_of_item(numbered: tuple[int, pytest.Item]) -> tuple[int, bool]:
         place, identity = numbered[0], identity_of(numbered[1])
-        return (place, False) if identity.fault is None else (max(place, last.get(identity.written, place)), True)
+        return (
+            (place, False) if identity.fault is None else (max(place, last.get(identity.original_nodeid, place)), True)
+        )
 
     items[:] = [item for _, item in sorted(enumerate(items), key=place_of_item)]
 

@@ -142,11 +142,17 @@ class Latency:
             return
         # All phases: a block may stand in a fixture, whose calls are those of the set-up.
         sent = self._measurement.log.of(*Phase, since=since, began=began)
-        whole = readings(sent, budget.of_whole_test(), self._measurement.prices)
+        test_readings = readings(sent, budget.of_whole_test(), self._measurement.prices)
         calls = sent.calls
         # the test goes on behind its block, and may still wait for what is under way
         judgements = budget.judge(
-            calls, sent.elapsed, direct=True, sessions=sent.sessions, is_over=False, whole=whole, requests=sent.requests
+            calls,
+            sent.elapsed,
+            direct=True,
+            sessions=sent.sessions,
+            is_over=False,
+            test_readings=test_readings,
+            requests=sent.requests,
         )
         self._judged.append((place, sent, judgements))
         if any(judgement.broken for judgement in judgements):

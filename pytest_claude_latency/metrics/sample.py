@@ -24,7 +24,7 @@ class Sample:
     elapsed: Nanoseconds | None = None
     """None where no answer ended."""
     calls: tuple[Call, ...] = ()
-    whole: Mapping[str, float | None] = field(default_factory=dict)
+    test_readings: Mapping[str, float | None] = field(default_factory=dict)
     """What percentiles on the whole test, or on some of its calls, ask for; None where something never came."""
     conditions: tuple[Mapping[str, str], ...] = ()
     """The conditions of each call, as `conditions_of` returns them; empty where they are not known."""
@@ -51,9 +51,9 @@ class Sample:
         return max((reading for reading in readings if reading is not None), default=None)
 
     def noted(self, name: str) -> float | None:
-        """Return a reading in `whole`: `NEVER` if what was awaited did not come; None if there is none."""
-        value = self.whole.get(name)
-        return NEVER if value is None and name in self.whole else value
+        """Return a reading in `test_readings`: `NEVER` if what was awaited did not come; None if there is none."""
+        value = self.test_readings.get(name)
+        return NEVER if value is None and name in self.test_readings else value
 
     def comparable(self) -> Sample:
         """Return what other runs can be compared with: times to the microsecond, as in recordings, and no URLs.

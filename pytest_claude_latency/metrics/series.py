@@ -30,7 +30,7 @@ class Measured:
     """Seconds from the first request sent to the last answer ended; None if no answer ended."""
     calls: tuple[Call, ...] = ()
     """The calls of the test body, without those of fixtures."""
-    whole: Mapping[str, float | None] = field(default_factory=dict)
+    test_readings: Mapping[str, float | None] = field(default_factory=dict)
     """Other metrics of the whole test that a percentile is about, in nanoseconds; None where something never came."""
     mode: Mode = "replay"
     """How the test got its answers. A test that was recorded was live."""
@@ -78,7 +78,13 @@ def sample_of(result: Measured) -> Sample:
     """Return what one result measured, with times in nanoseconds."""
     elapsed = None if result.elapsed is None else duration.nanoseconds(result.elapsed)
     conditions = tuple(dict(facts) for facts in result.conditions)
-    return Sample(number=result.sample, elapsed=elapsed, calls=result.calls, whole=result.whole, conditions=conditions)
+    return Sample(
+        number=result.sample,
+        elapsed=elapsed,
+        calls=result.calls,
+        test_readings=result.test_readings,
+        conditions=conditions,
+    )
 
 
 def series_of(results: Iterable[Measured]) -> dict[str, Series]:

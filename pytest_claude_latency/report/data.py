@@ -88,11 +88,11 @@ def _test(result: TestResult, *, content: bool) -> dict[str, Any]:
     parts = result.breakdown
     values: dict[str, Any] = {"nodeid": result.nodeid}
     if result.variant:
-        values |= {"variant": result.variant, "written": result.written}
+        values |= {"variant": result.variant, "written": result.original_nodeid}
     if result.simulated:
         values["simulated"] = True
     if result.fault:
-        values |= {"fault": result.fault, "written": result.written, "injected": result.injected}
+        values |= {"fault": result.fault, "written": result.original_nodeid, "injected": result.injected}
     values |= {
         "sample": result.sample,
         "outcome": result.outcome,

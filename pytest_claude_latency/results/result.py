@@ -44,7 +44,7 @@ class TestResult(Measured):
     """How many of its calls a recording or a fault answered, all attempts of them, and no API."""
     fault_option: str = ""
     """The same as `--latency-fault` has it; empty where a marker declares it."""
-    written: str = ""
+    original_nodeid: str = ""
     """The node id of the test as it is written, if this is a variant of it or runs it with a fault; otherwise empty."""
     refusal: str = ""
     """Why the API did not take one of its requests, in the API's words; empty if it took all."""

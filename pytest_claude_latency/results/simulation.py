@@ -208,7 +208,9 @@ def _percentile(limit: Limit, samples: Sequence[Sample], donors: int) -> Simulat
         reading
         for sample in samples
         if (
-            reading := sample.noted(limit.name) if limit.name in sample.whole else sample.reading(METRICS[limit.metric])
+            reading := sample.noted(limit.name)
+            if limit.name in sample.test_readings
+            else sample.reading(METRICS[limit.metric])
         )
         is not None
     )

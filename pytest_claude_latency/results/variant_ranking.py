@@ -163,7 +163,7 @@ def rank_variants(results: Iterable[TestResult], rules: Rules | None = None) -> 
     tests: dict[str, list[list[TestResult]]] = {}
     for nodeid, samples in by_test(results).items():
         # a variant is a test of its own in all other results: here it joins the test it is a variant of
-        tests.setdefault(samples[0].written or nodeid, []).append(samples)
+        tests.setdefault(samples[0].original_nodeid or nodeid, []).append(samples)
     rankings = [
         VariantRanking(nodeid=nodeid, candidates=_in_order(map(_candidate, forms)))
         for nodeid, forms in sorted(tests.items())

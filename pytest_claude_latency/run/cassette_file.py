@@ -186,7 +186,7 @@ def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session
         LatencyError: no selected test, or more than one, owns the shared recording.
     """
     identity, settings = identity_of(item), session.settings
-    nodeid = identity.nodeid if identity.fault is None else identity.written
+    nodeid = identity.nodeid if identity.fault is None else identity.original_nodeid
     file, test_id = place_of(item, nodeid)
     path = path_of(file, settings.cassettes, test_id, identity.sample)
     if identity.fault is not None:
@@ -232,7 +232,7 @@ def own_file_of(item: pytest.Item, session: Session) -> CassetteFile:
     path = path_of(item.path, folder, test_id, sample=1)
     return CassetteFile(
         path,
-        f"{identity.written}~{identity.fault.id}",
+        f"{identity.original_nodeid}~{identity.fault.id}",
         shown(path, session.config.rootpath),
         session.record_command(identity.nodeid),
         partial(save_set, test_file=item.path, folder=folder, test_id=test_id),

@@ -51,11 +51,16 @@ _MOCKS_ABOVE: Final = (
 def judgements_of(test: LatencyTest) -> tuple[Judgement, ...]:
     """Hold the calls of the test body against each limit of the test."""
     body = test.measurement.log.of(Phase.BODY)
-    whole = readings(body, test.budget.of_whole_test(), test.measurement.prices)
+    test_readings = readings(body, test.budget.of_whole_test(), test.measurement.prices)
     # with a fault nothing is inherited: its limits stand in its own marker
     direct = test.identity.fault is not None or promises_directly(test.item)
     return test.budget.judge(
-        body.calls, body.elapsed, direct=direct, sessions=body.sessions, whole=whole, requests=body.requests
+        body.calls,
+        body.elapsed,
+        direct=direct,
+        sessions=body.sessions,
+        test_readings=test_readings,
+        requests=body.requests,
     )
 
 
@@ -67,7 +72,7 @@ def budget_failure(test: LatencyTest, judgements: Sequence[Judgement]) -> str | 
         text = message(judgements, calls, test.evidence, body.others, body.sessions)
         text += test.diagnose(judgements).text()
         return text if calls else _with_mocks(text)
-    if test.is_simulated and test.settings.strict and (test.budget.plain or test.budget.percentiles):
+    if test.is_simulated and test.settings.strict and (test.budget.plain_limits or test.budget.percentiles):
         return messages.simulated_strictly(test.file.command)
     if test.identity.fault is not None:  # what the test's own marker promises is judged without it
         return None
@@ -93,7 +98,7 @@ def _promise_about_nothing(test: LatencyTest, judgements: Sequence[Judgement]) -
     # A marker with nothing but percentiles has no limit that this sample alone could break. Those of `elapsed` need no
     # prompt call: a test may wait for batches and sessions only.
     is_measured = body.elapsed is not None and all(limit.metric == "elapsed" or limit.endpoint for limit in percentiles)
-    if is_direct and not test.budget.plain and not is_measured:
+    if is_direct and not test.budget.plain_limits and not is_measured:
         return _with_mocks(f"{NO_CALL} by a test that carries @{BUDGET}")
     return None
 
@@ -110,7 +115,7 @@ def loaded_mocks() -> list[str]:
 
 def nothing_was_seen(test: LatencyTest) -> str | None:
     """Return that a test which promises something about its calls made none, where a mock may have taken them."""
-    promises_none = any(limit.metric == "calls" for limit in test.budget.plain)
+    promises_none = any(limit.metric == "calls" for limit in test.budget.plain_limits)
     if test.measurement.replays or test.measurement.log.exchanges or promises_none or not promises_directly(test.item):
         return None
     mocks = loaded_mocks()

@@ -41,10 +41,10 @@ def result_of(outcome: ItemOutcome, latency: Latency) -> TestResult:
     real_waits = map(str, measurement.real_waits()) if measurement.replays else ()
     # What was spent on connections ahead of the calls is in no call's time, so it is told apart.
     durations = measurement.warmup.durations if measurement.warmup is not None else []
-    whole = readings(body, test.budget.of_whole_test(percentiles=True), measurement.prices)
+    test_readings = readings(body, test.budget.of_whole_test(percentiles=True), measurement.prices)
     return replace(
         _unmeasured(test.identity, outcome.outcome),
-        whole={metric: reading.value for metric, reading in whole.items()}
+        test_readings={metric: reading.value for metric, reading in test_readings.items()}
         | test.budget.readings_of_some(body.calls, body.requests),
         mode="replay" if measurement.replays else "live",
         simulated=test.is_simulated,
@@ -145,7 +145,7 @@ def _unmeasured(identity: Identity, outcome: str) -> TestResult:
         variant=identity.variant.name if identity.variant else "",
         fault=identity.fault.id if identity.fault else "",
         fault_option=identity.fault.option if identity.fault else "",
-        written=identity.written,
+        original_nodeid=identity.original_nodeid,
         outcome=outcome,
         incomplete=True,
     )

@@ -111,7 +111,7 @@ class LatencyTest:
         """Return the test that is run with a fault: in a replay, and only for what no recording fits, with the API."""
         identity, settings, own_file = identity_of(item), session.settings, own_file_of(item, session)
         calls_api = CALLS_API in item.stash
-        if settings.mode.records and (not file.exists or identity.written in session.not_recorded):
+        if settings.mode.records and (not file.exists or identity.original_nodeid in session.not_recorded):
             raise pytest.skip.Exception(messages.FAULT_WITHOUT_RECORDING, _use_item_location=True)
         recording, date, answers = file.load(), None, answers_of(item)
         if recording is not None and settings.date is Date.RECORDED:

@@ -94,7 +94,7 @@ class MeasuredItem:
         if self._test.is_judged:
             judgements = item_checks.judgements_of(self._test)
             failures += filter(None, [item_checks.budget_failure(self._test, judgements)])
-            if any(limit.metric == "connection" for limit in self._test.budget.plain):
+            if any(limit.metric == "connection" for limit in self._test.budget.plain_limits):
                 # the limit was judged by a recording that does not tell what it is about
                 failures += filter(None, [item_checks.separate_clients(self._test)])
         self._outcome.judge(judgements, "\n\n".join(failures) or None)
@@ -160,7 +160,7 @@ class MeasuredItem:
         for warning in item_checks.answers_to_change(test, is_over=not outcome.is_incomplete):
             outcome.warn(warning)
         if not outcome.is_incomplete:
-            limited = any(limit.metric == "connection" for limit in test.budget.plain)
+            limited = any(limit.metric == "connection" for limit in test.budget.plain_limits)
             texts = (item_checks.unused_exchanges(test), None if limited else item_checks.separate_clients(test))
             for text in filter(None, texts):
                 if test.settings.strict:

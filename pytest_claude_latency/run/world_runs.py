@@ -105,12 +105,12 @@ class WorldItem:
         """Return what was measured."""
         test = self.test
         body = test.measurement.log.of(Phase.BODY)
-        whole = readings(body, test.budget.of_whole_test(percentiles=True), test.measurement.prices)
+        test_readings = readings(body, test.budget.of_whole_test(percentiles=True), test.measurement.prices)
         calls = body.calls
         sample = Sample(
             elapsed=None if body.elapsed is None else nanoseconds(body.elapsed),
             calls=calls,
-            whole={metric: reading.value for metric, reading in whole.items()}
+            test_readings={metric: reading.value for metric, reading in test_readings.items()}
             | test.budget.readings_of_some(calls, body.requests),
         )
         judgements = item_checks.judgements_of(test) if ending == "passed" else ()

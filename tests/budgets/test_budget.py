@@ -244,7 +244,7 @@ def test_percentiles_are_told_from_the_limits_that_every_sample_must_keep() -> N
     combined = combine([parse_marker({"ttft": {"p95": "2s"}, "total": "3s"}, MARKER)])
 
     assert [limit.text() for limit in combined.percentiles] == ["ttft.p95<2s"]
-    assert [limit.text() for limit in combined.plain] == ["total<3s"]
+    assert [limit.text() for limit in combined.plain_limits] == ["total<3s"]
 
 
 def test_a_run_of_one_sample_judges_no_percentile() -> None:
@@ -541,7 +541,7 @@ def test_a_late_first_token_shows_when_each_streamed_call_began_to_answer() -> N
         some_call(sent=2.5, ttft=0.2, ttfa=0.2, total=1.5, location="app/llm.py:14 in write"),
     ]
     limits = budget(first_token="2s", elapsed="1h")
-    judgements = limits.judge(calls, 4.0, direct=True, whole={"first_token": Reading(2_200_000_000)})
+    judgements = limits.judge(calls, 4.0, direct=True, test_readings={"first_token": Reading(2_200_000_000)})
 
     assert message(judgements, calls, None).splitlines()[3:] == [
         "  timeline  call 1  sent 0ms · end 1000ms  claude-haiku-4-5, app/llm.py:9",

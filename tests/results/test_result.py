@@ -35,7 +35,7 @@ def results() -> st.SearchStrategy[TestResult]:
         nodeid=st.text(),
         sample=st.integers(1, 99),
         variant=st.text(),
-        written=st.text(),
+        original_nodeid=st.text(),
         outcome=st.sampled_from(["passed", "failed", "skipped"]),
         elapsed=st.none() | spans(),
         calls=many_calls,

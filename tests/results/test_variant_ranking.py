@@ -24,7 +24,7 @@ def samples(elapsed: Sequence[float], variant: str = "", failed: int = 0, **call
         TestResult(
             nodeid=f"{TEST}[{variant}]" if variant else TEST,
             variant=variant,
-            written=TEST if variant else "",
+            original_nodeid=TEST if variant else "",
             sample=number,
             sample_count=len(elapsed),
             outcome="passed" if number > failed else "xfailed" if variant else "failed",
@@ -143,7 +143,9 @@ def test_a_variant_without_the_test_as_written_is_compared_with_nothing() -> Non
 
 def test_samples_that_were_skipped_did_not_run() -> None:
     skipped = [
-        TestResult(nodeid=f"{TEST}[~model=b]", variant="~model=b", written=TEST, outcome="skipped", incomplete=True)
+        TestResult(
+            nodeid=f"{TEST}[~model=b]", variant="~model=b", original_nodeid=TEST, outcome="skipped", incomplete=True
+        )
     ]
 
     found = ranking(samples(FAST), skipped)

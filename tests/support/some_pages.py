@@ -130,7 +130,11 @@ def report_with_everything(tests: int = 12, calls: int = 3, limits: dict[str, An
             for number in range(1, 10)
         ),
         some_test(
-            f"{SAMPLED}~model=claude-haiku-4-5", 1, variant="~model=claude-haiku-4-5", written=SAMPLED, elapsed=1.5
+            f"{SAMPLED}~model=claude-haiku-4-5",
+            1,
+            variant="~model=claude-haiku-4-5",
+            original_nodeid=SAMPLED,
+            elapsed=1.5,
         ),
         some_test(f"{SAMPLED}[overloaded]", 1, **fault),
         *(some_test(f"tests/test_triage.py::test_label[{number}]", calls) for number in range(tests)),

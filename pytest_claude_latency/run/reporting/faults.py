@@ -45,9 +45,9 @@ def lines(
     unrecorded = {result.nodeid for result in results if result.not_recorded}
     for fault, found in by_fault.items():
         # what a made-up answer has no place for is known only when it is asked for, and so of what is recorded first
-        skipped = {result.written for result in found if result.outcome == "skipped"}
+        skipped = {result.original_nodeid for result in found if result.outcome == "skipped"}
         tried = [result for result in found if result.outcome != "skipped"]
-        failed = sorted(result.written for result in tried if result.outcome in _FAILED)
+        failed = sorted(result.original_nodeid for result in tried if result.outcome in _FAILED)
         survived = SURVIVED.format(survived=len(tried) - len(failed), tests=number_of(len(tried), "test"))
         facts = [survived] if tried else []
         if others := (skipped - unrecorded).union(not_applying.get(fault, ())):
