@@ -111,7 +111,7 @@ def report_with_everything(tests: int = 12, calls: int = 3, limits: dict[str, An
 
     `limits` are those of the test that breaks some.
     """
-    fault: dict[str, Any] = {"fault": "overloaded", "written": SAMPLED, "injected": 1}
+    fault: dict[str, Any] = {"fault": "overloaded", "original_nodeid": SAMPLED, "injected": 1}
     simulation = Simulation(worlds=1000, seed=1, spreads={"elapsed": {"p50": 2.4e9, "p95": 3.1e9, "p99": 4.0e9}})
     answers = (WouldBe(question="call 1 in no time", elapsed=SECOND, first_token=SECOND // 2, ending="passed"),)
     what_if = WhatIf(now=WouldBe(question="", elapsed=2 * SECOND, first_token=SECOND), answers=answers)
