@@ -42,6 +42,7 @@ CLIENTS = {
 }
 """What the environment of each client library needs; the tests are in `tests/clients/test_NAME.py`."""
 
+MONITORS = ("prometheus-client", "sentry-sdk", "newrelic", "ddtrace", "pytest-freezer", "pytest-mock")
 PATCHED = ("anthropic", "httpx", "respx", "aiohttp", "urllib3", "botocore", "pytest", "pytest-asyncio", "trio", "anyio")
 """The packages whose private names are used, or whose hooks are."""
 LICENCES = ("Apache", "BSD", "MIT", "MPL", "Mozilla Public License 2.0", "PSF", "Python Software Foundation", "ISC")
@@ -152,6 +153,14 @@ def patchers(session: nox.Session, patcher: str) -> None:
     # eventlet's own resolver imports trio next to h2, which fails on eventlet's sockets, with this package or without.
     session.env["EVENTLET_NO_GREENDNS"] = "yes"
     session.run("python", "-m", "pytest", "-k", patcher, "tests/virtual_time/test_greenlets.py", *session.posargs)
+
+
+@nox.session
+def monitors(session: nox.Session) -> None:
+    """Test what the page on virtual time says about libraries that no other test needs."""
+    session.install("--editable", ".[test]", *MONITORS)
+    # Datadog's plugin for pytest would patch this very run.
+    session.run("python", "-m", "pytest", "-pno:ddtrace", "tests/virtual_time/test_other_packages.py", *session.posargs)
 
 
 @nox.session(python=PYTHONS[-2])

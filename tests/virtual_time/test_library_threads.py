@@ -10,6 +10,7 @@ import logging
 import logging.handlers
 import os
 import queue
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -249,6 +250,17 @@ def start_as_library(target: Callable[[], object]) -> threading.Thread:
     thread = scope["thread"]
     assert isinstance(thread, threading.Thread)
     return thread
+
+
+def test_a_server_of_a_library_that_looks_now_and_then_whether_it_should_end_is_no_deadlock(world: World) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.4,))
+        mark_background(thread)
+        thread.start()
+        server.shutdown()
+        thread.join()
+
+    assert world.clock.now() == 0
 
 
 def test_a_deadlock_beside_an_idle_library_is_told(world: World) -> None:

@@ -32,6 +32,8 @@ MOMENT = 0.0005  # seconds: enough for a thread that only waits for the interpre
 
 _SERVICE = 2 * SECOND  # for so long the thread of a library is waited for that a member has woken
 
+_ROUND = 10 * SECOND  # a library that polls looks at its own flags at least as often, or is not waited for
+
 # What only a thread of this process can end: such a thread has nothing to do now.
 _AT_REST = {Waiting.IDLE, Waiting.PEER}
 
@@ -79,6 +81,7 @@ class Bystanders:
         own = real_clock.get_ident()  # about to become a member
         self._at_first = {ident: _Sighting.of(ident) for ident in chain(*bystanders()) if ident != own}
         self._at_standstill: dict[int, ThreadState] = {}
+        self._still_since = 0
         self._activity = Activity()  # since all that are awake were last seen at rest
         self._seen: list[int] = []  # who they were
         self._limited: dict[int, ThreadState] = {}  # those whose wait with a limit is believed
@@ -160,19 +163,24 @@ class Bystanders:
 
     def stand_still(self) -> None:
         """Note that from now on nobody in the world runs, and no timer is set."""
-        self._at_standstill = {ident: thread_state.look(ident) for ident in chain(*bystanders())}
+        states = {ident: thread_state.look(ident) for ident in chain(*bystanders())}
+        # One that is awake may have looked at what it polls already, so its next wait counts.
+        self._at_standstill = {ident: state for ident, state in states.items() if state.blocked}
+        self._still_since = real_clock.monotonic_ns()
 
     def could_end(self, waits: Collection[Wait]) -> bool:
         """Return whether a bystander could still end one of these waits since `stand_still`."""
         joined = {wait.joins for wait in waits}
+        is_early = real_clock.monotonic_ns() - self._still_since < _ROUND
         for ident in chain(*bystanders()):
             state = thread_state.look(ident)
             kind = state.waiting()
             if kind is Waiting.NOTHING or self._works(ident, state, kind, ident if ident in joined else None):
                 return True
-            # A thread of the program that sleeps or polls may do anything when it wakes up. Let it wake up once.
-            sleeps = state.ends_by_itself and not thread_is_background(ident)
-            if sleeps and self._at_standstill.get(ident, state) == state:
+            # A thread of the program that sleeps or polls may do anything when it wakes up. Let it wake up once. So may
+            # the server of a library that is told to end: it looks between two rounds.
+            sleeps = state.ends_by_itself and (not thread_is_background(ident) or (state.polls and is_early))
+            if sleeps and self._at_standstill.setdefault(ident, state) == state:
                 return True
         return self.hold(None)
 
