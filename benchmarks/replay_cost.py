@@ -90,16 +90,18 @@ def read_all() -> list[Nanoseconds]:
 def read_all_async() -> list[Nanoseconds]:
     """Read the same streams with the async client."""
 
-    async def main() -> list[Nanoseconds]:
-        costs = []
-        async with anthropic.AsyncAnthropic(api_key="none") as client:
-            for _ in range(STREAMS):
-                before = process_time_ns()
-                await read_async(client)
-                costs.append(process_time_ns() - before)
-        return costs
+    return asyncio.run(async_costs())
 
-    return asyncio.run(main())
+
+async def async_costs() -> list[Nanoseconds]:
+    """Return what each of some streams costs in the loop that runs."""
+    costs = []
+    async with anthropic.AsyncAnthropic(api_key="none") as client:
+        for _ in range(STREAMS):
+            before = process_time_ns()
+            await read_async(client)
+            costs.append(process_time_ns() - before)
+    return costs
 
 
 def compare(kind: str, work: Callable[[], list[Nanoseconds]]) -> None:
@@ -111,11 +113,16 @@ def compare(kind: str, work: Callable[[], list[Nanoseconds]]) -> None:
             gc.collect()
             with serve():
                 costs.extend(work())
+    tell(kind, bare_costs, replay_costs)
+
+
+def tell(kind: str, bare_costs: list[Nanoseconds], replay_costs: list[Nanoseconds]) -> None:
+    """Print what both cost, and whether that is within the target."""
     fastest_bare, fastest_replay = min(bare_costs), min(replay_costs)
     ratio = fastest_replay / fastest_bare
     verdict = "within" if ratio <= TARGET else "OVER"
     print(
-        f"{kind:5}  bare route {fastest_bare / MICROSECOND:6.0f} µs   replay {fastest_replay / MICROSECOND:6.0f} µs   "
+        f"{kind:16}  bare route {fastest_bare / MICROSECOND:6.0f} µs   replay {fastest_replay / MICROSECOND:6.0f} µs   "
         f"ratio {ratio:.3f} (of the medians {median(replay_costs) / median(bare_costs):.3f}), {verdict} {TARGET:.2f}"
     )
 

@@ -168,6 +168,10 @@ class Attempt:
 
         return arrived
 
+    def timed_arrivals(self) -> tuple[Nanoseconds, Callable[[tuple[Nanoseconds, bytes]], None]]:
+        """Return when it was sent, and what notes a part of the body with the time since then: a replay knows it."""
+        return self._start, self._parts.append
+
     def asking(self) -> Callable[[], None] | None:
         """Return what notes that the program asks for the next part; `None` in a replay.
 

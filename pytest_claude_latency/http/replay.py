@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
@@ -19,6 +20,7 @@ from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Tim
 class ReplayTransport:
     """The transport that serves one recorded exchange to one request, at the recorded offsets.
 
+    The attempt notes what passes, as it does of what the network brings.
     The request waits for one of `connections` first; with `None` there is always one. `carrier` is the client's own
     transport, if it sends through aiohttp: the program gets the errors of the wire as that hands them on.
     """
@@ -49,10 +51,16 @@ class ReplayTransport:
                 self._go_on(script, request, is_free=turn.wait(self._patience(request)))
             for instant in chain(script.connection(), script.headers()):
                 self._waiter.sleep_until(instant)
-        except BaseException:  # a miss or a cancellation, too, gives the connection back, or the next request hangs
+        except BaseException as error:  # a miss or a cancellation, too, gives the connection back, or the next hangs
             leave()
+            self._attempt.finish(error)
             raise
-        return self._response(script, self._library.sync_body(self._play(script, leave), leave))
+
+        def close() -> None:
+            self._attempt.finish(closed="client")  # counts only if the answer was not read to its end
+            leave()
+
+        return self._response(script, self._library.sync_body(self._play(script, leave), close))
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer an async client's request."""
@@ -64,11 +72,13 @@ class ReplayTransport:
                 self._go_on(script, request, is_free=await turn.wait_async(self._patience(request)))
             for instant in chain(script.connection(), script.headers()):
                 await self._waiter.async_sleep_until(instant)
-        except BaseException:
+        except BaseException as error:
             leave()
+            self._attempt.finish(error)
             raise
 
         async def close() -> None:
+            self._attempt.finish(closed="client")
             leave()
 
         return self._response(script, self._library.async_body(self._play_async(script, leave), close))
@@ -98,32 +108,56 @@ class ReplayTransport:
         return self._playback.script(timeouts_of(request), error, wire=wire)
 
     def _response(self, script: ReplayScript, stream: Any) -> Any:
-        return self._library.response(script.response.status, script.response.headers, stream)
+        response = self._library.response(script.response.status, script.response.headers, stream)
+        self._attempt.answered(response.status_code, tuple(response.headers.multi_items()))
+        return response
 
-    # The two players run once for each chunk.
+    # The two players run once for each chunk. They note each chunk themselves: a stream inside of another one costs.
 
     # An answer that nobody reads on, nor closes, gives its connection back when it is collected, as in httpcore.
 
     def _play(self, script: ReplayScript, leave: Callable[[], None]) -> Iterator[bytes]:
-        now, wait = self._waiter.clock.now, self._waiter.sleep_until
+        now, wait, skip = self._waiter.clock.now, self._waiter.sleep_until, self._waiter.skipping()
+        start, note = self._attempt.timed_arrivals()
         try:
             for due, data in script.body():
-                if due > now():
+                instant = skip(due)
+                if instant is None and due > now():
                     wait(due)
                 if data is not None:
+                    note(((instant or now()) - start, data))
                     yield data
+        except GeneratorExit:
+            raise  # the reader went away; closing the response notes when
+        except BaseException as error:
+            self._attempt.finish(error)
+            raise
+        else:
+            self._attempt.finish()
         finally:
             leave()
 
     async def _play_async(self, script: ReplayScript, leave: Callable[[], None]) -> AsyncIterator[bytes]:
         now, wait = self._waiter.clock.now, self._waiter.async_sleep_until
+        skip = self._waiter.async_skipping(sys._getframe())
+        start, note = self._attempt.timed_arrivals()
         try:
             for due, data in script.body():
-                if due > now():
+                instant = skip(due)
+                if instant is None and due > now():
                     await wait(due)
                 if data is not None:
+                    note(((instant or now()) - start, data))
                     yield data
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._attempt.finish(error)
+            raise
+        else:
+            self._attempt.finish()
         finally:
+            del skip  # it knows this frame, which would stay for as long
             leave()
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
+from operator import sub
+from types import FrameType
 from typing import NoReturn, Protocol, final
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
@@ -43,6 +46,17 @@ class Waiter(Protocol):
 
     def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
         """Suspend the calling task until `instant`."""
+        ...
+
+    def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        """Return what lets the clock read an instant, without a wait, if only the calling thread could go on till then.
+
+        It returns what the clock reads then, or None if the thread has to wait.
+        """
+        ...
+
+    def async_skipping(self, player: FrameType) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        """Return the same for the running task; `player` is the frame of the generator that will ask."""
         ...
 
 
@@ -165,7 +179,7 @@ class ReplayScript:
             yield from self._in_time(self._connected, self._start + self._recorded.response.at, "ReadTimeout")
 
     def body(self) -> Iterator[tuple[Nanoseconds, bytes | None]]:
-        """Yield the instants of the body, each with the chunk that is due then; with `None` it is only a wait.
+        """Return the instants of the body, each with the chunk that is due then; with `None` it is only a wait.
 
         Whoever plays it need not wait for an instant that has passed: a wait, even one of no time, gives the turn to
         other threads and tasks.
@@ -173,16 +187,28 @@ class ReplayScript:
         A read time-out counts from when the program asks for the next bytes. Chunks that decompress to nothing end the
         wait of a socket too, so they are served like any other.
         """
-        now, start, patience = self._now, self._start, self._timeouts.read
+        chunks, patience = self._recorded.chunks, self._timeouts.read
+        instants = [self._start + chunk.at for chunk in chunks]
+        # The program asks for a chunk when it has the one before, or later. So most often it can be seen beforehand
+        # that it is patient enough, and no step of Python's is needed for a chunk.
+        if patience is None or max(map(sub, instants, chain([self._start], instants)), default=0) <= patience:
+            return chain(zip(instants, [chunk.data for chunk in chunks], strict=True), self._ending())
+        return self._body_in_time(patience)
+
+    def _body_in_time(self, patience: Nanoseconds) -> Iterator[tuple[Nanoseconds, bytes | None]]:
+        """Yield the body for a program that may have a read time-out."""
         for chunk in self._recorded.chunks:
-            due = start + chunk.at
-            if patience is not None and due - now() > patience:
-                yield from ((instant, None) for instant in self._in_time(now(), due, "ReadTimeout"))
+            due, now = self._start + chunk.at, self._now()
+            if due - now > patience:
+                yield from ((instant, None) for instant in self._in_time(now, due, "ReadTimeout"))
             yield due, chunk.data
-        asked = now()
-        # Behind the last chunk a socket still waits for the end of the body, which has a time-out of its own.
+        yield from self._ending()
+
+    def _ending(self) -> Iterator[tuple[Nanoseconds, None]]:
+        """Yield the instants to wait for behind the last chunk: a socket waits there too, with a new time-out."""
+        asked = self._now()
         if self._end.error is None and self._end.closed is None:
-            waits = self._in_time(asked, start + self._end.at, "ReadTimeout")
+            waits = self._in_time(asked, self._start + self._end.at, "ReadTimeout")
         else:
             waits = self._break_off(asked)
         yield from ((instant, None) for instant in waits)

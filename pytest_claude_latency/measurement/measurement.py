@@ -7,10 +7,11 @@ the test a time of its own, and keeps each miss, which must fail the test even i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Final, NoReturn, Protocol, final
 
 import pytest
@@ -227,6 +228,14 @@ class Measurement:
     def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
         """Suspend the calling task until `instant`."""
         return self._worlds[-1].async_sleep_until(instant)
+
+    def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        """Return what lets the clock read an instant, without a wait, where only the calling thread could go on."""
+        return self._worlds[-1].skipping()
+
+    def async_skipping(self, player: FrameType) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        """Return the same for the running task."""
+        return self._worlds[-1].async_skipping(player)
 
     # ── its requests ──
 

@@ -34,11 +34,12 @@ class VirtualClock:
     """A clock that stands still until a replay moves it."""
 
     def __init__(self, start: Nanoseconds = 0) -> None:
-        self._now = start
+        self.instant = start
+        """What it reads; a value, since each replayed chunk asks."""
 
     def now(self) -> Nanoseconds:
         """Return the instant the clock was last moved to."""
-        return self._now
+        return self.instant
 
     def advance_to(self, instant: Nanoseconds) -> None:
         """Move the clock to `instant`.
@@ -46,6 +47,6 @@ class VirtualClock:
         Raises:
             ValueError: `instant` lies in the past.
         """
-        if instant < self._now:
-            raise ValueError(f"a clock only moves forward: it reads {self._now} ns, got {instant} ns")
-        self._now = instant
+        if instant < self.instant:
+            raise ValueError(f"a clock only moves forward: it reads {self.instant} ns, got {instant} ns")
+        self.instant = instant

@@ -32,6 +32,7 @@ from pytest_claude_latency.virtual_time.watch.watchdog import WatchDog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from types import FrameType
 
     from pytest_claude_latency.virtual_time.scheduling.wait import Wait
     from pytest_claude_latency.virtual_time.watch.real_waits import RealWait
@@ -180,9 +181,28 @@ class World(WorldState):
             _Process.task_sleep = task_sleep
         return _Process.task_sleep.sleep_until(self, instant)  # type: ignore[no-any-return] # a module's function
 
+    def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        """Return what lets the clock read an instant if only the calling thread could go on until then.
+
+        It returns what the clock reads, or None if the thread has to wait.
+        """
+        # Where a wait looks who waits, nothing may go past it.
+        if self.schedule is None or "sleep_until" in self.__dict__:
+            return _never
+        return waiting.Shortcut(self, self.schedule).skip_to
+
+    def async_skipping(self, player: FrameType) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        """Return the same for the running task; `player` is the frame of the coroutine or generator that will ask."""
+        module = _Process.task_sleep
+        return (None if module is None else module.skipping(self, player)) or _never
+
     def real_waits(self) -> Sequence[RealWait]:
         """Return the waits that cost the test real seconds, the longest first; none in a world of real time."""
         return () if self._watchdog is None else self._watchdog.real_waits()
+
+
+def _never(_: Nanoseconds) -> None:
+    """Return None: there is no way to an instant but a wait."""
 
 
 def _nanoseconds(date: datetime) -> Nanoseconds:

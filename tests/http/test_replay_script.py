@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from types import FrameType
 from typing import NoReturn
 
 import pytest
@@ -41,6 +42,12 @@ class Player:
         self.clock.advance_to(max(instant, self.clock.now()))
 
     def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
+        raise NotImplementedError
+
+    def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        raise NotImplementedError
+
+    def async_skipping(self, player: FrameType) -> Callable[[Nanoseconds], Nanoseconds | None]:
         raise NotImplementedError
 
     def script(self, recorded: Exchange, timeouts: Timeouts | None = None) -> ReplayScript:

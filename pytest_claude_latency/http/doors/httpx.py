@@ -67,10 +67,10 @@ def transport_of(serving: Serving, real: Any, url: Any, door: HTTPXDoor) -> Tran
         attempt.pool = door.pools.number_of(real)
         connections, carrier = door.pools.connections_of(real, url), real if is_over_aiohttp(real) else None
         replay = ReplayTransport(serving.playback, library, attempt, connections, carrier=carrier)
-        observed, recorded = ObservedTransport(replay, attempt, library), serving.playback.recorded.response
+        recorded = serving.playback.recorded.response
         if recorded is None or recorded.encoding is None:
-            return observed
-        return CompressingTransport(observed, recorded, library, serving.playback.warn)
+            return replay
+        return CompressingTransport(replay, recorded, library, serving.playback.warn)
     if door.pools.is_full(real, url):
         attempt.has_queued = True
     # Outside in: the connection is opened, what passes is noted, the body is changed, and the client's own sends it.

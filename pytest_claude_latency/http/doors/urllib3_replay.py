@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from socket import getdefaulttimeout
+from types import FrameType
 from typing import Any, Final, NoReturn, final
 
 from urllib3 import exceptions
@@ -83,6 +85,14 @@ class _NoWait:
 
     async def async_sleep_until(self, instant: Nanoseconds) -> None:
         """Wait for nothing."""
+
+    def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        """Return what says that nothing has to be waited for."""
+        return int
+
+    def async_skipping(self, player: FrameType) -> Callable[[Nanoseconds], Nanoseconds | None]:
+        """Return the same."""
+        return int
 
 
 def _reads_on(exchange: Exchange) -> NoReturn:

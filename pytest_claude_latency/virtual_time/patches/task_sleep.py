@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import Handle, _get_running_loop, current_task, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
@@ -14,12 +14,16 @@ from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
     join_world,
     state_of,
 )
-from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
+from pytest_claude_latency.virtual_time.patches.awaiting import LAST, Chain
 from pytest_claude_latency.virtual_time.patches.loops import unsupported_loops
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import current
+from pytest_claude_latency.virtual_time.scheduling.waiting import Shortcut
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
 _RUN = Handle._run.__code__  # from where a loop runs its tasks
@@ -34,22 +38,21 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     loop: Any = _get_running_loop()
     state: LoopState | None = getattr(loop, STATE, None)
     if state is not None and state.world is world:
-        # The short way, which most waits for a recorded chunk take. If this task is the only thing in the world that
-        # could run until `instant`, a turn of the loop would run nothing but this task again. All of it is asked under
-        # one lock, so nobody can change the answer before the clock moves.
+        # The short way. If this task is the only thing in the world that could run until `instant`, a turn of the loop
+        # would run nothing but this task again. All of it is asked under one lock, so nobody can change the answer
+        # before the clock moves.
         schedule = state.schedule
         with LOCK:
             if schedule.running == 1 and not world.ended:  # asked first, since it is most often what fails
-                if instant <= schedule.clock.now():
+                if instant <= schedule.clock.instant:
                     return
+                waiting = sys._getframe()
                 if (
                     schedule.free_until(instant)
-                    and state.idle_until(instant)
                     and current() is world
-                    and _waits_alone(loop)
+                    and _InLoop(state, waiting, LAST).is_alone(instant)
                 ):
                     schedule.move_to(instant)
-                    state.awake = instant  # the loop had nothing else to do: nobody held it
                     return
     task = None if loop is None else current_task()
     if task is None and "trio" in sys.modules:  # also a trio run in guest mode, where asyncio's loop is the host
@@ -67,13 +70,39 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
             await alarm
 
 
-def _waits_alone(loop: Any) -> bool:
-    """Return whether nothing but the running task goes on where that task would be suspended."""
-    task: Any = current_task(loop)  # the loop is given, since `current_task` would have to search for it
-    # A task that was cancelled must meet a suspension, where asyncio raises.
-    if getattr(task, "_must_cancel", True):
-        return False
-    return reaches_loop(getattr(task.get_coro(), "cr_frame", None), _RUN)
+def skipping(world: WorldState, player: FrameType) -> Callable[[Nanoseconds], Nanoseconds | None] | None:
+    """Return the shortcut of a stream that the running task reads, through the generator whose frame is `player`.
+
+    None if its loop is not, or not yet, in the world.
+    """
+    state: LoopState | None = getattr(_get_running_loop(), STATE, None)
+    if state is None or state.world is not world:
+        return None
+    return Shortcut(world, state.schedule, _InLoop(state, player, Chain()).is_alone).skip_to
+
+
+@final
+class _InLoop:
+    """A task of a loop that is about to wait; `waiting` is the frame that would be suspended."""
+
+    __slots__ = ("_chain", "_state", "_waiting")
+
+    def __init__(self, state: LoopState, waiting: FrameType, chain: Chain) -> None:
+        self._state = state
+        self._waiting = waiting
+        self._chain = chain
+
+    def is_alone(self, instant: Nanoseconds) -> bool:
+        """Return whether a wait until `instant` would run nothing else in the loop. Then the clock is about to move."""
+        state = self._state
+        if not state.idle_until(instant):
+            return False
+        task: Any = current_task(state.loop)  # the loop is given, since `current_task` would have to search for it
+        # A task that was cancelled must meet a suspension, where asyncio raises.
+        if getattr(task, "_must_cancel", True) or not self._chain.reaches_loop(self._waiting, task.get_coro(), _RUN):
+            return False
+        state.awake = instant  # the loop has nothing else to do: nobody holds it
+        return True
 
 
 def _state_in(world: WorldState, loop: Any) -> LoopState:

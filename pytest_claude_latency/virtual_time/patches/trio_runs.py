@@ -7,6 +7,7 @@ socket pairs. In guest mode a thread of trio's cache asks in its place, which co
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 from weakref import WeakKeyDictionary, WeakSet
@@ -16,7 +17,7 @@ from trio._core import _run
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches.alarms import Alarms
-from pytest_claude_latency.virtual_time.patches.awaiting import reaches_loop
+from pytest_claude_latency.virtual_time.patches.awaiting import LAST
 from pytest_claude_latency.virtual_time.patches.blocking import file_waits
 from pytest_claude_latency.virtual_time.patches.loops import unsupported_loops
 from pytest_claude_latency.virtual_time.patches.patching import Patches
@@ -205,7 +206,7 @@ def _idle_until(runner: Any, instant: Nanoseconds) -> bool:
     # of this very batch whose turn is still to come.
     if any(task._next_send_fn is not None for task in runner.tasks):
         return False
-    return reaches_loop(getattr(trio.lowlevel.current_task().coro, "cr_frame", None), _run.unrolled_run.__code__)
+    return LAST.reaches_loop(sys._getframe(1), trio.lowlevel.current_task().coro, _run.unrolled_run.__code__)
 
 
 def _alarms_of(events: Any) -> Alarms[SleepingTask]:

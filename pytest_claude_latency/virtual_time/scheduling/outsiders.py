@@ -68,6 +68,7 @@ class Outsiders:
     def serve(self, ident: int, source: object) -> None:
         """Note that a member wakes a thread that never works in the member's time, where it waits in `source`."""
         self.serving[ident] = (source, monotonic_ns())
+        self.changed()
 
     def served(self, ident: int, source: object) -> None:
         """Note that a thread waits in `source`, again perhaps: then it has done what it was woken for."""

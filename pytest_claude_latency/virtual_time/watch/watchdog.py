@@ -139,6 +139,7 @@ class WatchDog:
         self._schedule = schedule
         self._standstill = Standstill(world, schedule, bystanders)
         self._watches: dict[int, Watch] = {}
+        self._moves = 0  # of the clock, when this last looked
         self._log = RealWaitLog()
         # When outsiders were first seen awake while members are blocked
         self._stirring_since: Nanoseconds | None = None
@@ -184,7 +185,7 @@ class WatchDog:
                     if self._world.ended:
                         break
                     try:
-                        self._look_around()
+                        self._look_around(fully=False)
                     except Exception:
                         # A failure of ours must not leave the world without a watch. pytest shows it as a warning.
                         sys.excepthook(*sys.exc_info())
@@ -195,7 +196,21 @@ class WatchDog:
                     except Exception:
                         sys.excepthook(*sys.exc_info())
 
-    def _look_around(self) -> None:
+    def _goes_on_alone(self) -> bool:
+        """Return whether one thread runs, and has moved the clock since this was last asked; nobody else is there."""
+        # Then it is not blocked, and to look at it would cost more than it does with a stream in the meantime.
+        schedule, before = self._schedule, self._moves
+        self._moves = schedule.times_moved
+        if before == self._moves or schedule.running != 1 or schedule.parked or schedule.real_work.pending:
+            return False
+        if not all(watch.idle for watch in self._watches.values()):
+            return False  # a real wait has ended, which has to be noted
+        self._watches.clear()
+        return True
+
+    def _look_around(self, *, fully: bool = True) -> None:
+        if not fully and self._goes_on_alone():
+            return
         schedule, now = self._schedule, monotonic_ns()
         # Borrowed threads that are gone are members no more. Where a thread was not started through Python's patched
         # functions, nothing else tells of its end, and the clock would wait for it for ever.
