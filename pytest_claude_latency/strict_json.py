@@ -36,6 +36,7 @@ _PLACE = re.compile(r"(?P<message>.*) - at `\$\.?(?P<path>.*)`", re.DOTALL)
 _MOST_BYTES = 1_000_000_000
 """A recording of a million chunks has a quarter of that."""
 _PIECE = 2**26
+_LITTLE = 2**16
 _SPACE = re.compile(r"[ \t\r\n]*")
 _LONGEST_SHOWN = 40  # characters of a value in a message
 
@@ -102,8 +103,9 @@ def read_text(path: Path, error: type[FileError]) -> str:
     try:
         with path.open("rb") as file:
             size, pieces = os.fstat(file.fileno()).st_size, [b""]
-            # piece by piece: a pipe or a device does not say beforehand how much it has
-            while size <= _MOST_BYTES and (piece := file.read(_PIECE)):
+            # Piece by piece: a pipe or a device does not say beforehand how much it has. Python takes as much memory as
+            # is asked for, which costs more than to read a small file.
+            while size <= _MOST_BYTES and (piece := file.read(min(_PIECE, size + _LITTLE))):
                 pieces.append(piece)
                 size = max(size, sum(map(len, pieces)))
         if size > _MOST_BYTES:

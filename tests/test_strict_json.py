@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -124,3 +125,17 @@ def test_what_never_ends_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(CassetteError, match="it is larger than"):
         strict_json.read_text(Path("/dev/zero"), CassetteError)
+
+
+def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    file = tmp_path / "test_label.1.jsonl"
+    file.write_text("{}")
+    tracemalloc.start()
+    try:
+        text = strict_json.read_text(file, CassetteError)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert text == "{}"
+    assert most < 2**20

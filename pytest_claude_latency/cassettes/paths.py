@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import final
@@ -48,6 +49,9 @@ def fixture_id(scope: str, fixture: str, param: str | None = None) -> str:
 
 def shown(path: Path, root: Path) -> str:
     """Return a path as messages show it: relative to rootdir, with slashes on every system."""
+    text, start = str(path), f"{root}{os.sep}"
+    if text.startswith(start) and ".." not in text:  # what `relpath` finds too, but for each test anew
+        return text.removeprefix(start).replace(os.sep, "/")
     return Path(os.path.relpath(path, root)).as_posix()
 
 
@@ -88,6 +92,7 @@ def _listed(folder: Path) -> dict[str, list[int]]:
     return numbers
 
 
+@lru_cache(maxsize=256)  # it is asked for with each test of a module
 def _module_folder(test_file: Path, folder: str) -> Path:
     return test_file.parent / folder / _safe(test_file.name.removesuffix(".py"))
 

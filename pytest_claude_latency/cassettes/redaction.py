@@ -107,6 +107,9 @@ def redact(recording: RecordedT, patterns: Sequence[re.Pattern[str]]) -> Recorde
 
 def redact_request(request: Request, patterns: Sequence[re.Pattern[str]]) -> Request:
     """Return the request as it would be recorded, for matching."""
+    if not patterns:  # as in most projects
+        content = canonical(request.content)
+        return replace(request, content=content) if content != request.content else request
     try:
         value = json.loads(request.content)
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_claude_latency.cassettes.credential_forms import FORMS, PARAMETER, PLACEHOLDER, SECRET_NAME
@@ -78,6 +79,7 @@ def conceal(text: str) -> str:
     return PARAMETER.sub(r"\1[credential]", text)
 
 
+@lru_cache(maxsize=256)
 def conceal_url(url: str) -> str:
     """Return the URL without user name, password and whatever else looks like a credential, for messages."""
     parts = urlsplit(url)

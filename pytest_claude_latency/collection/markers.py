@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +82,13 @@ def cassette_marker_of(item: pytest.Item) -> CassetteMarker:
     Raises:
         LimitError: a marker has an argument it does not know, or of the wrong type.
     """
-    names = {field.name for field in fields(CassetteMarker)}
     arguments: dict[str, Any] = {}
     for mark, place in marks_of(item, CASSETTE):
         origin = f"@{CASSETTE} on {place}"
         if mark.args:
             raise LimitError(f"it takes no positional argument; {ACCEPTED_ARGUMENTS}", origin)
         for name, value in mark.kwargs.items():
-            if name not in names:
+            if name not in CassetteMarker.__dataclass_fields__:
                 raise LimitError(f"unknown argument {name!r}; {ACCEPTED_ARGUMENTS}", origin)
             if not _is_argument(name, value):
                 raise LimitError(f"{name}={value!r} is not understood; {ACCEPTED_VALUES}", origin)
@@ -132,17 +131,19 @@ def variants_of(item: pytest.Item) -> tuple[Variant, ...]:
 
 def marks_of(item: pytest.Item, name: str) -> Iterator[tuple[pytest.Mark, str]]:
     """Yield the item's marks called `name` and where each stands, the closest first."""
-    callspec = getattr(item, "callspec", None)
-    identity = identity_of(item)
-    nodeid = identity.nodeid if identity.fault is None else identity.original_nodeid
-    own_marks = [mark for mark in item.own_markers if mark.name == name]
-    # pytest puts the marks of `pytest.param` behind those of the function. By identity, since equal marks may stand on
-    # both.
-    of_parameters = {id(mark) for mark in callspec.marks} if callspec is not None else set()
-    yield from ((mark, nodeid) for mark in own_marks if id(mark) in of_parameters)
-    yield from ((mark, nodeid) for mark in own_marks if id(mark) not in of_parameters)
+    if own_marks := [mark for mark in item.own_markers if mark.name == name]:
+        callspec = getattr(item, "callspec", None)
+        identity = identity_of(item)
+        nodeid = identity.nodeid if identity.fault is None else identity.original_nodeid
+        # pytest puts the marks of `pytest.param` behind those of the function. By identity, since equal marks may stand
+        # on both.
+        of_parameters = {id(mark) for mark in callspec.marks} if callspec is not None else set()
+        yield from ((mark, nodeid) for mark in own_marks if id(mark) in of_parameters)
+        yield from ((mark, nodeid) for mark in own_marks if id(mark) not in of_parameters)
     # A class before its module, the module before its packages.
     for node in reversed(item.listchain()[:-1]):
+        if not node.own_markers:  # what a class has from its bases is among them
+            continue
         marks: list[tuple[pytest.Mark, str]] = [(mark, node.nodeid or "the session") for mark in node.own_markers]
         if isinstance(node, pytest.Class):
             inherited = _inherited_marks(node)

@@ -48,7 +48,8 @@ def notes_of(measurement: Measurement) -> list[str]:
 def failure_of(measurement: Measurement) -> str | None:
     """Return how a test fails all of whose calls went past its measurement; `None` for any other."""
     unseen = measurement.unseen
-    if measurement.log.of(*Phase).calls:
+    went_past = unseen.connections or unseen.child_calls or unseen.child_connections
+    if not went_past or measurement.log.of(*Phase).calls:
         return None
     for connection in unseen.connections:
         return connection.instead_of_calls()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import get_ident
 from typing import Final, final
@@ -50,14 +50,19 @@ class CassetteFile:
     """What is recorded: the node id of the test, without its sample, or a fixture's own name."""
     shown: str
     """The file as messages name it, relative to rootdir."""
-    command: str
-    """What a user types to record it."""
+    tell_command: Callable[[], str]
+    """Returns `command`: only messages need it."""
     save: Callable[[Sequence[Recording]], None]
     """Writes the recording. An empty sequence says that the test sent nothing: no recording is to stay."""
     settings: Settings
     sample: int = 1
     recorded_by: str = ""
     """The test that writes it; empty for a fixture, which each test that uses it records, and for a variant."""
+
+    @cached_property
+    def command(self) -> str:
+        """What a user types to record it."""
+        return self.tell_command()
 
     @property
     def exists(self) -> bool:
@@ -214,7 +219,7 @@ def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session
             raise LatencyError(messages.not_one_owner(marker.name, owners))
     if identity.fault is not None and path.exists():
         nodeid = identity.nodeid  # what is asked for and not recorded is what only the fault makes the program ask
-    command = session.record_command(nodeid, variants=identity.variant is not None)
+    command = partial(session.record_command, nodeid, variants=identity.variant is not None)
     recorded_by = nodeid if identity.variant is None else ""
     return CassetteFile(
         path, nodeid, shown(path, session.config.rootpath), command, save, settings, identity.sample, recorded_by
@@ -234,7 +239,7 @@ def own_file_of(item: pytest.Item, session: Session) -> CassetteFile:
         path,
         f"{identity.original_nodeid}~{identity.fault.id}",
         shown(path, session.config.rootpath),
-        session.record_command(identity.nodeid),
+        partial(session.record_command, identity.nodeid),
         partial(save_set, test_file=item.path, folder=folder, test_id=test_id),
         session.settings,
     )

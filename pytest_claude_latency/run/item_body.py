@@ -31,6 +31,8 @@ class ItemBody:
         self._item: Any = item
         self._measurement = measurement
         self._undo: Callable[[], None] | None = None
+        owner = getattr(item, "cls", None)
+        self._is_test_case = isinstance(owner, type) and issubclass(owner, TestCase)
 
     def prepare(self) -> None:
         """Wrap what the item is about to run, after its fixtures are set up."""
@@ -63,11 +65,6 @@ class ItemBody:
     def failed(self) -> bool:
         """Whether a `TestCase` keeps a failure, or a skip, that it did not raise."""
         return bool(getattr(self._item, "_excinfo", None))
-
-    @property
-    def _is_test_case(self) -> bool:
-        owner = getattr(self._item, "cls", None)
-        return isinstance(owner, type) and issubclass(owner, TestCase)
 
     def _report_method(self) -> None:
         """Let the method of a `TestCase` tell when it runs."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,8 +41,9 @@ def result_of(outcome: ItemOutcome, latency: Latency) -> TestResult:
     # What was spent on connections ahead of the calls is in no call's time, so it is told apart.
     durations = measurement.warmup.durations if measurement.warmup is not None else []
     test_readings = readings(body, test.budget.of_whole_test(percentiles=True), measurement.prices)
-    return replace(
-        _unmeasured(test.identity, outcome.outcome),
+    return _result(
+        test.identity,
+        outcome.outcome,
         test_readings={metric: reading.value for metric, reading in test_readings.items()}
         | test.budget.readings_of_some(body.calls, body.requests),
         mode="replay" if measurement.replays else "live",
@@ -132,12 +132,17 @@ def _verdicts_on_client(test: LatencyTest, diagnosis: Diagnosis | None) -> Itera
 
 def result_of_unmeasured(item: pytest.Item, report: pytest.TestReport) -> TestResult:
     """Return the result of a test that was skipped by its marks, or whose marker or recording was not understood."""
-    result = _unmeasured(identity_of(item), outcome_of(report) or "error")
-    # what kept it from being measured is a message of the plugin's own, without a traceback
-    return replace(result, failure=report.longreprtext if report.failed else "", place=_place_of(item))
+    return _result(
+        identity_of(item),
+        outcome_of(report) or "error",
+        incomplete=True,
+        # what kept it from being measured is a message of the plugin's own, without a traceback
+        failure=report.longreprtext if report.failed else "",
+        place=_place_of(item),
+    )
 
 
-def _unmeasured(identity: Identity, outcome: str) -> TestResult:
+def _result(identity: Identity, outcome: str, **measured: Any) -> TestResult:
     return TestResult(
         nodeid=identity.nodeid,
         sample=identity.sample,
@@ -147,7 +152,7 @@ def _unmeasured(identity: Identity, outcome: str) -> TestResult:
         fault_option=identity.fault.option if identity.fault else "",
         original_nodeid=identity.original_nodeid,
         outcome=outcome,
-        incomplete=True,
+        **measured,
     )
 
 
@@ -157,15 +162,16 @@ def add_properties(item: pytest.Item, measurement: Measurement, *, simulated: bo
     `simulated` says that its answers were made up.
     """
     body = measurement.log.of(Phase.BODY)
-    properties: list[tuple[str, object]] = []
+    calls = body.calls
+    counted, properties = times_that_count(calls), list[tuple[str, object]]()
     # the worst call of each, since a property holds one value
     for metric in ("ttft", "total"):
-        values = [value for call in times_that_count(body.calls) if (value := getattr(call, metric)) is not None]
+        values = [value for call in counted if (value := getattr(call, metric)) is not None]
         if values:
             properties.append((f"{_OWN_PREFIX}{metric}", max(values)))
-    if body.elapsed is not None:
-        properties.append((f"{_OWN_PREFIX}elapsed", body.elapsed))
-    properties.append((f"{_OWN_PREFIX}calls", len(body.calls)))
+    if (elapsed := body.elapsed) is not None:
+        properties.append((f"{_OWN_PREFIX}elapsed", elapsed))
+    properties.append((f"{_OWN_PREFIX}calls", len(calls)))
     if simulated:
         properties.append((f"{_OWN_PREFIX}simulated", True))
     if (fault := identity_of(item).fault) is not None:

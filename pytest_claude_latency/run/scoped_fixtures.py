@@ -197,7 +197,7 @@ def _cassette_file(session: Session, file: Path, definition: Any, request: Any) 
             path.unlink(missing_ok=True)
 
     subject = f"{shown(file, root)}::{fixture_id(scope, name, param)}"
-    command = session.record_command(request.node.nodeid)
+    command = partial(session.record_command, request.node.nodeid)
     return CassetteFile(path, subject, shown(path, root), command, save, session.settings)
 
 

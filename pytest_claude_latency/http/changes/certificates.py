@@ -8,11 +8,12 @@ has not changed since, is left for later, so a file that is missing or damaged r
 
 from __future__ import annotations
 
+import os
 import ssl
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 from weakref import WeakKeyDictionary
@@ -67,14 +68,21 @@ def _unchanging(cafile: Any, capath: Any) -> _Files | None:
     """Return what tells this file from any other and from itself after a change; None if it may be gone later."""
     if not isinstance(cafile, str):
         return None
-    file = Path(cafile).absolute()
-    if file.is_relative_to(tempfile.gettempdir()):
+    file = _place_of(cafile, None if os.path.isabs(cafile) else os.getcwd(), tempfile.gettempdir())  # noqa: PTH109, PTH117
+    if file is None:
         return None
     try:
         status = file.stat()
     except OSError:
         return None  # loading it raises the error that a program expects
     return file, capath, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=64)  # each client asks for the same file
+def _place_of(cafile: str, folder: str | None, temporary: str) -> Path | None:
+    """Return a file as an absolute path, from `folder` if it is a relative one; `None` if it lies in `temporary`."""
+    file = Path(folder or "", cafile)
+    return None if file.is_relative_to(temporary) else file
 
 
 def _loading_first(original: Callable[..., Any]) -> Callable[..., Any]:

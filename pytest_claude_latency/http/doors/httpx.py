@@ -135,7 +135,8 @@ class _Meeting:
         self._raw = raw
         self._is_at_client = is_at_client
         self._around = AROUND.get()
-        self._is_claudes = door.recognition.by_head(head_of(raw))
+        self._head = head_of(raw)
+        self._is_claudes = door.recognition.by_head(self._head)
         self._passage: Passage | None = None
 
     @property
@@ -151,7 +152,9 @@ class _Meeting:
 
     def transport(self, real: Any) -> Any:
         """Return the transport that answers the request: `real`, or what answers or observes in its place."""
-        sent, around = (as_request(self._raw) if self.needs_body else None), self._around
+        # The library reads the headers anew each time that somebody asks, which costs more than all else here.
+        sent = replace(self._head, content=canonical(self._raw.content)) if self.needs_body else None
+        around = self._around
         # What a program's transport sends on for Claude's request is Claude's, whatever it changed of it.
         is_claudes = sent is not None and (
             (around is not None and around.carries(sent)) or self._is_claudes or self._door.recognition.is_claudes(sent)
@@ -167,7 +170,7 @@ class _Meeting:
             return real
         if self._is_at_client and self._door.meets_below(real):
             return ProgramsTransport(real, request, self._serve, replays=self._responder.replays)
-        return self._serve(real)
+        return self._serve(real, request)
 
     def __enter__(self) -> None:
         """Begin: a request that is sent is on its way until the end of the block."""
@@ -176,9 +179,12 @@ class _Meeting:
         if self._passage is not None:
             self._passage.__exit__(*error)
 
-    def _serve(self, real: Any) -> Transport:
-        """Return what answers the request, or observes it on its way through `real`."""
-        request = as_request(self._raw)
+    def _serve(self, real: Any, sent: Request | None = None) -> Transport:
+        """Return what answers the request, or observes it on its way through `real`.
+
+        `sent` is the request, where no transport of the program's can have changed it.
+        """
+        request = as_request(self._raw) if sent is None else sent
         if self._around is not None:
             self._around.is_met = True
             request = replace(request, invocation=self._around.mark)

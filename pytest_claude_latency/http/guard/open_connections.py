@@ -20,7 +20,7 @@ from pytest_claude_latency.http.door import note_carrier, uncarried
 from pytest_claude_latency.http.guard import judging, seen_sockets
 from pytest_claude_latency.http.guard.connection import Connection
 from pytest_claude_latency.http.guard.hosts import are_same
-from pytest_claude_latency.http.guard.listening import internet_sockets, sockets
+from pytest_claude_latency.http.guard.listening import is_internet, sockets
 from pytest_claude_latency.http.guard.short_connections import ShortConnections
 from pytest_claude_latency.virtual_time.patches.patching import wrap
 
@@ -94,13 +94,10 @@ class OpenConnections:
 
     def look(self, *, replays: bool) -> None:
         """List those that are open as the test begins. A replay also closes what it sees C code open in it."""
-        numbers = set()
-        for file, _ in sockets():
-            with suppress(OSError):  # another thread has closed it since it was listed
-                numbers.add(seen_sockets.number_of(file))
+        numbers: set[int] = set()
+        opened = list(_to_claude(numbers))
         seen_sockets.forget_closed(numbers)
         self._short = ShortConnections(frozenset(numbers), closes=replays)
-        opened = list(_to_claude())
         self._began, self._uncarried = seen_sockets.time_now(), uncarried()
         self._before = {connection.number: connection for connection in opened}
         _OLDER.clear()
@@ -153,9 +150,17 @@ def leave_to_door(connection: socket.socket | None) -> None:
         seen_sockets.note_use(connection.fileno())
 
 
-def _to_claude() -> Iterator[_Open]:
-    """Yield the connections of this process to a Claude API that another process serves."""
-    for file, opened in internet_sockets():
+def _to_claude(numbers: set[int] | None = None) -> Iterator[_Open]:
+    """Yield the connections of this process to a Claude API that another process serves.
+
+    The numbers of all its sockets are added to `numbers`, if that is given.
+    """
+    for file, opened in sockets():
+        if numbers is not None:
+            with suppress(OSError):  # another thread has closed it since it was listed
+                numbers.add(seen_sockets.number_of(file))
+        if not is_internet(opened):
+            continue
         try:
             peer = opened.getpeername()
         except OSError:  # not connected

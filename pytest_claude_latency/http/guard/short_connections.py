@@ -57,7 +57,7 @@ class ShortConnections:
         self._left_alone = set(older)
         self._closes = closes
         self._next = 0
-        self._has_tables = Path(_FILES).exists() and any(table.exists() for table in _TABLES)
+        self._list: Callable[[Callable[[int, int], bool]], Iterator[tuple[int, int, str, int]]] | None = None
         self.found: dict[Remote, None] = {}
         self._taken = 0
 
@@ -66,8 +66,11 @@ class ShortConnections:
         began = monotonic_ns()
         if began < self._next:
             return
+        if self._list is None:  # only now: most tests are over before anybody looks
+            has_tables = Path(_FILES).exists() and any(table.exists() for table in _TABLES)
+            self._list = _in_tables if has_tables else _in_files
         with suppress(OSError):  # no file is free to look with
-            for file, number, address, port in (_in_tables if self._has_tables else _in_files)(self._is_unknown):
+            for file, number, address, port in self._list(self._is_unknown):
                 # Asked again: an event may have told of it since it was listed.
                 if seen_sockets.is_connecting_in_c() or not self._is_unknown(number, file):
                     continue

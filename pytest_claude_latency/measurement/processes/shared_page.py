@@ -31,6 +31,10 @@ class Shown(NamedTuple):
     replays: bool
 
 
+TOLD: Final = mmap.mmap(-1, 1)
+"""A byte that this process shares with all that are forked from it: whether one of them ever told something."""
+
+
 @final
 class SharedPage:
     """The page. Only the process that made it writes to it."""

@@ -82,7 +82,6 @@ def test_a_connection_that_is_closed_while_it_is_listed_is_no_error(monkeypatch:
             yield file, copy
 
     monkeypatch.setattr(open_connections, "sockets", closed_at_once)
-    monkeypatch.setattr(open_connections, "internet_sockets", closed_at_once)
     monkeypatch.setattr(open_connections, "_watch_sends", lambda: None)
     monkeypatch.setattr(judging, "claudes_at", lambda *_: "api.anthropic.com")
     with socket.create_server(("127.0.0.1", 0)) as server:
