@@ -21,7 +21,7 @@ MICROSECOND: Nanoseconds = 1_000
 
 _UNITS = {"us": MICROSECOND, "µs": MICROSECOND, "ms": MILLISECOND, "s": SECOND}
 _UNITS |= {"m": 60 * SECOND, "min": 60 * SECOND, "h": 3600 * SECOND}
-_TEXT = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>us|µs|ms|s|min|m|h)\s*")
+_TEXT = r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>us|µs|ms|s|min|m|h)\s*"
 _MOST_M = 10
 """How many minutes `m` may stand for. More is taken for a slip of the keyboard: in `800m` an `s` is missing."""
 ACCEPTED = 'a string with a unit ("800ms", "1.5s", "2min", "1h"), a number of seconds, or a datetime.timedelta'
@@ -34,7 +34,7 @@ def parse(value: object) -> Nanoseconds:
         LimitError: it is not one of these, or it is negative, infinite or NaN.
     """
     # Decimals, not floats: 0.1 s is exactly 100,000,000 ns, and 1.001 s exactly 1,001,000,000 ns.
-    if isinstance(value, str) and (match := _TEXT.fullmatch(value)):
+    if isinstance(value, str) and (match := re.fullmatch(_TEXT, value)):
         number, unit = Decimal(match["number"]), match["unit"]
         if unit == "m" and number > _MOST_M:
             meant = f'"{number}ms" or "{number}min"'

@@ -15,7 +15,7 @@ from zlib import crc32
 
 _MACHINE = f"{crc32((os.environ.get('COMPUTERNAME') or getattr(os, 'uname', lambda: ('', ''))()[1]).encode()):08x}"
 """Two machines or containers that share a folder do not see each other's processes."""
-_NAME = re.compile(
+_NAME = (  # as text: most runs look at no folder
     r"(?:\.|claude-latency-)(?:(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-)?[0-9a-f]{16}(?:\.(?:new|old|jsonl|staging))"
 )
 _DAY = 24 * 60 * 60
@@ -37,7 +37,7 @@ def sweep(folder: Path) -> None:
         # When something last came or went here: clocks may be days ahead after tests in virtual time
         changed = folder.stat().st_mtime
         for entry in list(os.scandir(folder)):
-            found = _NAME.fullmatch(entry.name)
+            found = re.fullmatch(_NAME, entry.name)
             if found is None or not _is_left(entry, found, changed - _DAY):
                 continue
             if entry.is_dir(follow_symlinks=False):

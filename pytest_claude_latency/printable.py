@@ -13,30 +13,33 @@ import unicodedata
 
 # Control characters but tab and line feed, marks of direction, separators of lines, and halves of surrogate pairs.
 _UNSEEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
-_UNSEEN_CHAR = re.compile(f"[{_UNSEEN}]")
-_UNSEEN_OR_LINE = re.compile(f"[{_UNSEEN}\n]")
+# As text: to compile them takes a millisecond, and a run without latency tests uses none.
+_UNSEEN_CHAR = f"[{_UNSEEN}]"
+_UNSEEN_OR_LINE = f"[{_UNSEEN}\n]"
 # Services cut white space off before they look for a command.
-_COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
-_ADVICE = re.compile(r"^(?=.{81})  (?:do|why|fix|instead) (?!.*pytest -).*$", re.MULTILINE)
-_OTHER_COMMAND = re.compile(r"##(?=\w*\[)")
+_COMMAND = r"(?m)^(\s*):(?=:)"
+_ADVICE = r"(?m)^(?=.{81})  (?:do|why|fix|instead) (?!.*pytest -).*$"
+_OTHER_COMMAND = r"##(?=\w*\[)"
 
 
 def printable(text: str) -> str:
     """Return the text in one line, with visible escapes in place of what would not show itself or is a command."""
-    return printable_lines(_UNSEEN_OR_LINE.sub(_escape, text)) if text else text
+    if text.isprintable() and ":" not in text and "#" not in text:  # as most texts are
+        return text
+    return printable_lines(re.sub(_UNSEEN_OR_LINE, _escape, text))
 
 
 def printable_lines(text: str) -> str:
     """Return the same for a text whose lines are meant to be lines."""
-    text = _UNSEEN_CHAR.sub(_escape, text)
-    return _OTHER_COMMAND.sub(r"#\\x23", _COMMAND.sub(r"\1\\x3a", text))
+    text = re.sub(_UNSEEN_CHAR, _escape, text)
+    return re.sub(_OTHER_COMMAND, r"#\\x23", re.sub(_COMMAND, r"\1\\x3a", text))
 
 
 def printable_json(text: str) -> str:
     """Return a JSON text that says the same, with the escapes of JSON in place of such characters and commands."""
     # no line of JSON begins with the mark of a command, and in a string every line feed is an escape already
-    text = _UNSEEN_CHAR.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    return _OTHER_COMMAND.sub(r"#\\u0023", text)
+    text = re.sub(_UNSEEN_CHAR, lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(_OTHER_COMMAND, r"#\\u0023", text)
 
 
 def wrapped(text: str, width: int = 79, first: str = "", following: str = "  ") -> list[str]:
@@ -53,7 +56,7 @@ def wrapped(text: str, width: int = 79, first: str = "", following: str = "  ") 
 
 def folded(message: str) -> str:
     """Return a message whose advice fits 80 columns. A command is there to be copied, so its line stays whole."""
-    return _ADVICE.sub(lambda line: "\n".join(wrapped(line[0], 80, following=" " * 12)), message)
+    return re.sub(_ADVICE, lambda line: "\n".join(wrapped(line[0], 80, following=" " * 12)), message)
 
 
 def columns_of(text: str) -> int:

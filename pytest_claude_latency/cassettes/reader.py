@@ -5,7 +5,6 @@ What the version of a file does not know is an error that names the line. Versio
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from pytest_claude_latency.messages_api.exchange import (
     Headers,
     Request,
     Response,
-    canonical,
+    compact,
 )
 from pytest_claude_latency.strict_json import (
     JSONFaultError,
@@ -332,7 +331,7 @@ def _content(line: RequestLine) -> bytes:
         return b""
     try:
         # In the one form in which doors note a request too, so that saving and loading a recording changes nothing.
-        return canonical(json.dumps(line.json, allow_nan=False).encode())
+        return compact(line.json, allow_nan=False)
     except ValueError:
         raise JSONFaultError('"json" holds a number that is too large') from None
 

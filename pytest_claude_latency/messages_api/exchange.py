@@ -173,5 +173,15 @@ def canonical(content: bytes) -> bytes:
         value = json.loads(content)
     except (ValueError, RecursionError):
         return content
+    return compact(value)
+
+
+def compact(value: Any, *, allow_nan: bool = True) -> bytes:
+    """Return a JSON value in that form.
+
+    Raises:
+        ValueError: it holds a number that JSON has not, and none is allowed.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan)
     # Half a surrogate pair, which JSON can hold, has no UTF-8; a prompt that holds it must still be recorded.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+    return text.encode(errors="surrogatepass")

@@ -247,6 +247,8 @@ _REAL = EXEMPT | {"time", __name__.partition(".")[0]}
 
 def replace_copies() -> None:
     """Replace the copies that modules made by `from time import …` before `install`. Looking for them takes a while."""
+    if not _EARLIER:
+        return
     functions = {value.machine: value for value in vars(time).values() if isinstance(value, TimeFunction)}
     earlier = [name for name in _EARLIER if name in sys.modules and name.partition(".")[0] not in _REAL]
     _EARLIER.clear()
