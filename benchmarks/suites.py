@@ -27,28 +27,38 @@ ANSWER = {
     "usage": {"input_tokens": 12, "output_tokens": 6},
 }
 _HEAD = f"import anthropic, pytest\n\nASK = {ASK!r}\n"
+_RECORDED_HEAD = """
+def new_client():
+    return anthropic.Anthropic(api_key="none")
+"""
 _RECORDED = """
 @pytest.mark.latency_budget(total="3s")
 def test_{0}():
-    client = anthropic.Anthropic(api_key="none")
+    client = CLIENT or new_client()
     assert client.messages.create(**ASK).content[0].text == "1, 2, 3"
 """
 _MOCKED_HEAD = f"""
 import {HTTPLibrary.of_sdk().name} as library
 
 TRANSPORT = library.MockTransport(lambda request: library.Response(200, json={ANSWER!r}))
+
+def new_client():
+    return anthropic.Anthropic(api_key="none", http_client=anthropic.DefaultHttpxClient(transport=TRANSPORT))
 """
 _MOCKED = """
 def test_{0}():
-    client = anthropic.Anthropic(api_key="none", http_client=anthropic.DefaultHttpxClient(transport=TRANSPORT))
+    client = CLIENT or new_client()
     assert client.messages.create(**ASK).content[0].text == "1, 2, 3"
 """
 
 
-def write_recorded(folder: Path, tests: int, name: str = "") -> Path:
-    """Write a module of so many latency tests with their recordings; return it."""
-    module = folder / f"test_recorded_{name or tests}.py"
-    module.write_text(_HEAD + "".join(_RECORDED.format(number) for number in range(tests)))
+def write_recorded(folder: Path, tests: int, name: str = "", *, one_client: bool = False) -> Path:
+    """Write a module of so many latency tests with their recordings; return it.
+
+    Each test makes a client of its own, unless there is `one_client` for all.
+    """
+    module = folder / f"test_recorded_{name or tests}{'_by_one' * one_client}.py"
+    module.write_text(_text(_RECORDED_HEAD, _RECORDED, tests, one_client=one_client))
     made = recording([_exchange()])
     for number in range(tests):
         path = folder / "cassettes" / module.stem / f"test_{number}.1.jsonl"
@@ -56,11 +66,16 @@ def write_recorded(folder: Path, tests: int, name: str = "") -> Path:
     return module
 
 
-def write_mocked(folder: Path, tests: int) -> Path:
+def write_mocked(folder: Path, tests: int, *, one_client: bool = False) -> Path:
     """Write a module of so many tests that make the same call on a mock transport; return it."""
-    module = folder / f"test_mocked_{tests}.py"
-    module.write_text(_HEAD + _MOCKED_HEAD + "".join(_MOCKED.format(number) for number in range(tests)))
+    module = folder / f"test_mocked_{tests}{'_by_one' * one_client}.py"
+    module.write_text(_text(_MOCKED_HEAD, _MOCKED, tests, one_client=one_client))
     return module
+
+
+def _text(head: str, test: str, tests: int, *, one_client: bool) -> str:
+    client = f"\nCLIENT = {'new_client()' if one_client else None}\n"
+    return _HEAD + head + client + "".join(test.format(number) for number in range(tests))
 
 
 def _exchange() -> Exchange:
