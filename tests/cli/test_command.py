@@ -21,6 +21,7 @@ from pytest_claude_latency.cli import recordings_in_use
 from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.virtual_time.scheduling import real_clock
 from tests.support.some_recording import answering, recording
 
 Record: TypeAlias = Callable[..., Path]
@@ -79,7 +80,9 @@ def record(suite: Path) -> Record:
     ) -> Path:
         file, _, test_id = nodeid.partition("::")
         place = Path(path) if path else path_of(Path(file), "cassettes", test_id, sample)
-        recorded = timestamp(datetime.now(UTC) - timedelta(days=days, hours=1))
+        # as the command reads it: after tests in virtual time, the date of a program may be hours ahead
+        today = datetime.fromtimestamp(real_clock.time_ns() / 1e9, UTC)
+        recorded = timestamp(today - timedelta(days=days, hours=1))
         replace(recording(*exchanges), test=nodeid, sample=sample, recorded=recorded, anthropic=anthropic).save(place)
         return place
 
