@@ -26,7 +26,7 @@ from pytest_claude_latency.duration import MICROSECOND, MILLISECOND
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 STEPS = ("save", "load", "replay", "measure")
-CHUNKS_AT_LEAST = 50_000
+CHUNKS_AT_LEAST = 10_000
 """How many chunks a step takes together: small recordings are saved, loaded and replayed so often. The least counts."""
 TARGET = 1.3
 
@@ -93,7 +93,7 @@ def main(largest: int) -> None:
 if __name__ == "__main__":
     if "--one" in sys.argv:
         with tempfile.TemporaryDirectory() as folder:
-            costs(100, Path(folder))  # pays for imports and caches
+            costs(CHUNKS_AT_LEAST, Path(folder))  # pays for imports and caches
             print(json.dumps(costs(int(sys.argv[-1]), Path(folder))))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else SIZES[-1])
