@@ -72,6 +72,21 @@ def show(span: Nanoseconds) -> str:
     return f"{span / MILLISECOND:.3f}".rstrip("0").rstrip(".") + "ms"
 
 
+def told_apart(span: Nanoseconds, other: Nanoseconds) -> tuple[str, str]:
+    """Return both as `show` does, with as many more digits as it takes to see that they differ, if they do."""
+    texts = show(span), show(other)
+    for digits in (3, 6, 9):
+        if span == other or texts[0] != texts[1]:
+            break
+        texts = _to_digits(span, digits), _to_digits(other, digits)
+    return texts
+
+
+def _to_digits(span: Nanoseconds, digits: int) -> str:
+    unit, size = ("s", SECOND) if span >= SECOND else ("ms", MILLISECOND)
+    return f"{Decimal(span) / size:.{digits}f}".rstrip("0").rstrip(".") + unit
+
+
 def exact(span: Nanoseconds) -> str:
     """Return the shortest text that `parse` reads back as this span: `"800ms"`, `"1.5s"`, `"2min"`."""
     unit, size = ("s", SECOND) if span >= SECOND else ("ms", MILLISECOND)

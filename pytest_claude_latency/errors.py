@@ -7,10 +7,9 @@ name files relative to pytest's rootdir and never hold the credentials of a requ
 from __future__ import annotations
 
 import os
-import textwrap
 from pathlib import Path
 
-from pytest_claude_latency.printable import printable_lines
+from pytest_claude_latency.printable import fitted, printable_lines
 
 
 class LatencyError(Exception):
@@ -28,34 +27,21 @@ class NotUnderstoodError(LatencyError, ValueError):
     def __str__(self) -> str:
         return f"{self.origin}: {self.problem}" if self.origin else self.problem
 
-    def in_lines(self) -> str:
-        """Return the message as a terminal shows it: first what is wrong, then where, then what is accepted."""
+    def labelled(self) -> str:
+        """Return the message in lines with labels: first what is wrong, then where, then what is accepted."""
         problem, _, accepted = self.problem.partition("; accepted: ")
         head, *more = problem.split("\n")
-        first, *further = accepted.split("\n")
-        lines = _headed(head)
-        if self.origin:
-            lines.append(f"  {'marker' if self.origin.startswith('@') else 'at':<10}{self.origin}")
-        lines += [*more, *(_wrapped(first, "  accepted  ", " " * 12) if first else []), *further]
-        return printable_lines("\n".join(lines))
+        where = [f"  {'marker' if self.origin.startswith('@') else 'at':<10}{self.origin}"] if self.origin else []
+        return printable_lines("\n".join([head, *where, *more, *([f"  accepted  {accepted}"] if accepted else [])]))
+
+    def in_lines(self) -> str:
+        """Return the same as a terminal shows it, with room for what pytest puts in front of a usage error."""
+        return as_usage_error(self.labelled())
 
 
-def _headed(text: str) -> list[str]:
-    """Return the lines of what is wrong, the first of which has room for what pytest puts in front of a usage error."""
-    first, *more = _wrapped(text, "ERROR: ", "  ")
-    return [first.removeprefix("ERROR: "), *more]
-
-
-def _wrapped(text: str, first_indent: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        80,
-        initial_indent=first_indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        replace_whitespace=False,
-    )
+def as_usage_error(text: str) -> str:
+    """Return the text in lines that fit, the first of which has room for what pytest puts in front of it."""
+    return fitted(f"ERROR: {text}").removeprefix("ERROR: ")
 
 
 class LimitError(NotUnderstoodError):
@@ -96,7 +82,7 @@ class FileError(LatencyError):
         """Return the message as a terminal shows it: first what is wrong, then the file relative to `root`."""
         file = Path(os.path.relpath(self.path, root)).as_posix()
         place = file if self.line is None else f"{file}, line {self.line}"
-        return printable_lines("\n".join([*_headed(f"{self.what}: {self.reason}"), f"  file      {place}"]))
+        return as_usage_error(printable_lines(f"{self.what}: {self.reason}\n  file      {place}"))
 
     # a message is made late: only the reader knows from which folder the file is to be named
     def _naming(self, file: str) -> str:
@@ -157,3 +143,8 @@ class InterceptionError(LatencyError):
 
 class BudgetExceeded(AssertionError):  # noqa: N818 - tests read "raises BudgetExceeded"
     """Calls broke a latency budget. Raised by `claude_latency.budget(...)` and for a marker that is judged."""
+
+
+def is_ours(error: BaseException) -> bool:
+    """Return whether an error is of a kind of this package, so that its text says all that its reader needs."""
+    return type(error).__module__.startswith(f"{__package__}.")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 # A public name comes first: looking it up finds the modules again that pytester has made Python forget.
-from pytest_claude_latency import LatencyError, virtual_time
+from pytest_claude_latency import virtual_time
 from pytest_claude_latency.collection import selection
+from pytest_claude_latency.errors import is_ours
 from pytest_claude_latency.options import reading
 from pytest_claude_latency.options.table import MARKERS
 from pytest_claude_latency.run.fixtures import async_claude_client, claude_client, claude_latency
@@ -90,6 +91,12 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
         from pytest_claude_latency.collection import sampling
 
         sampling.expand(report, collector, session.settings)
+    call = getattr(report, "call", None)
+    if report.failed and call is not None and call.excinfo is not None and is_ours(call.excinfo.value):
+        from pytest_claude_latency.report import failures
+
+        failures.lead_with(report.longrepr, str(call.excinfo.value))
+        failures.fit(report.longrepr, call.excinfo.value)
     return report
 
 
@@ -218,10 +225,12 @@ def pytest_runtest_makereport(
     """
     report = yield
     current = item.stash.get(MEASURED_ITEM, None)
-    if call.excinfo is not None and isinstance(call.excinfo.value, Failure | LatencyError):
-        from pytest_claude_latency.report.misses import lead_with
+    error = None if call.excinfo is None else call.excinfo.value
+    if error is not None and is_ours(error):
+        from pytest_claude_latency.report import failures
 
-        lead_with(report.longrepr, str(call.excinfo.value))
+        failures.lead_with(report.longrepr, error.text if isinstance(error, Failure) else str(error))
+        failures.fit(report.longrepr, error)
     if current is not None:
         current.note(report, call.excinfo)
         if report.when == "teardown":
@@ -230,9 +239,10 @@ def pytest_runtest_makereport(
                 item.stash[LACKS_ANSWERS] = current.ran_for
             del item.stash[MEASURED_ITEM]
     elif call.excinfo is not None and selection.lacks_key(item, call.excinfo.value):
+        from pytest_claude_latency.printable import fitted
         from pytest_claude_latency.run import messages
 
-        report.sections.append(("claude latency", messages.NOT_MEASURED))
+        report.sections.append(("claude latency", fitted(messages.NOT_MEASURED)))
     elif report.when == "setup" and not report.passed and selection.is_marked(item) and SETTLED not in item.stash:
         from pytest_claude_latency.run import item_result
 

@@ -111,3 +111,26 @@ def test_durations_are_shown_as_people_read_them(span: int, text: str) -> None:
 )
 def test_an_exact_duration_has_no_digit_too_many(span: int, text: str) -> None:
     assert duration.exact(span) == text
+
+
+@pytest.mark.parametrize(
+    ("spans", "shown"),
+    [
+        ((25_926_236, 26_901_000), ("26ms", "27ms")),
+        ((25_926_236, 25_931_999), ("25.926ms", "25.932ms")),
+        ((25_926_236, 25_926_237), ("25.926236ms", "25.926237ms")),
+        ((1_000_500_000, 1_000_000_000), ("1.0005s", "1s")),
+        ((999_600_000, 1_000_000_000), ("999.6ms", "1s")),
+        ((1_000_000_001, 1_000_000_000), ("1.000000001s", "1s")),
+        ((412_000_001, 412_000_001), ("412ms", "412ms")),
+    ],
+)
+def test_two_durations_get_as_many_digits_as_tell_them_apart(spans: tuple[int, int], shown: tuple[str, str]) -> None:
+    assert duration.told_apart(*spans) == shown
+
+
+@given(st.integers(0, 2**60), st.integers(-1000, 1000))
+def test_durations_that_differ_never_look_the_same(span: int, change: int) -> None:
+    texts = duration.told_apart(span, max(span + change, 0))
+
+    assert (texts[0] == texts[1]) == (span == max(span + change, 0))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -20,7 +19,7 @@ from pytest_claude_latency.metrics.other_requests import OtherRequests
 from pytest_claude_latency.metrics.prices import ADD
 from pytest_claude_latency.metrics.timeline import Call
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import columns_of
+from pytest_claude_latency.printable import WIDTH, columns_of
 
 Verdict: TypeAlias = Literal["kept", "broken", "no calls", "not measured", "not judged"]
 
@@ -156,13 +155,13 @@ def _block(
         advice = (judgement.reason or "").partition(ADD)[2]
         lines.append(_line("measured", measured, "" if advice else together))
         if advice:
-            lines += wrap(advice, 79, initial_indent="  add       ", subsequent_indent=" " * 12)
+            lines.append(_line("add", advice))
         overview = _overview(calls, others, with_first_tokens=judgement.metric == "first_token")
         for place, (fact, source) in enumerate(overview[:_MOST_CALLS]):
             label = "" if place else "timeline"
             line = _line(label, fact, source)
             # names of models may be long: what does not fit goes below
-            lines += [line] if columns_of(line) <= 80 else [_line(label, fact), _line("", f"  {source}")]
+            lines += [line] if columns_of(line) <= WIDTH else [_line(label, fact), _line("", f"  {source}")]
         if len(overview) > _MOST_CALLS:
             lines.append(_line("", f"and {len(overview) - _MOST_CALLS} more"))
         if len(locations := {call.location for call in calls} - {None}) == 1:
@@ -210,14 +209,14 @@ def _line(label: str, fact: str, source: str = "") -> str:
 
 
 def _measured(judgement: Judgement) -> str:
-    """Return the measurement as text, with all its digits if rounding would make it look like its limit."""
+    """Return the measurement as text, with more digits if rounding would make it look like its limit."""
     metric, measured = METRICS[judgement.metric], judgement.measured
     if measured is None:
         return str(judgement.reason).partition(ADD)[0]
-    text = show(metric, measured)
     # "800ms is over 800ms" would look like a mistake of ours
+    if metric.kind == "duration":
+        return duration.told_apart(int(measured), int(judgement.limit.value))[0]
+    text = show(metric, measured)
     if text != show(metric, judgement.limit.value):
         return text
-    if metric.kind == "money":
-        return f"${measured}"
-    return duration.exact(int(measured)) if metric.kind == "duration" else f"{measured}{RATE_UNIT}"
+    return f"${measured}" if metric.kind == "money" else f"{measured}{RATE_UNIT}"

@@ -21,7 +21,6 @@ from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.request_pattern import Expected, fits
 from pytest_claude_latency.metrics.metric import METRICS, Metric
 from pytest_claude_latency.metrics.percentiles import PERCENTILES
-from pytest_claude_latency.printable import wrapped
 
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "retries": ("refused", "back_off"),
@@ -244,8 +243,7 @@ def _metric(name: str, origin: str) -> Metric:
     # in lower case, so that TTFT is taken for a slip too
     near = difflib.get_close_matches(name.lower(), METRICS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    known = wrapped(", ".join(METRICS), first="  metrics   ", following=" " * 12)
-    raise LimitError("\n".join([f"unknown metric {name!r}{hint}", *known]), origin)
+    raise LimitError(f"unknown metric {name!r}{hint}\n  metrics   {', '.join(METRICS)}", origin)
 
 
 def _statistic(metric: Metric, statistic: object, origin: str) -> str:

@@ -89,8 +89,7 @@ class PercentileJudgement:
         if self.measured is None or self.measured == NEVER:
             return str(METRICS[self.limit.metric].absent or "not measured")
         # a percentile that reads like its limit would make "over" look like a mistake
-        text = duration.show(int(self.measured))
-        return duration.exact(int(self.measured)) if text == duration.show(int(self.limit.value)) else text
+        return duration.told_apart(int(self.measured), int(self.limit.value))[0]
 
 
 def judge(limit: Limit, samples: Sequence[Sample], most: int | None = None) -> PercentileJudgement:

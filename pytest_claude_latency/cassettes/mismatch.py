@@ -21,14 +21,13 @@ from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.forms import messages_body
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import columns_of, printable, wrapped
+from pytest_claude_latency.printable import WIDTH, columns_of, fitted, printable
 
 NOTHING_RECORDED: Final = "nothing is recorded that could answer this {request}"
 NOTHING_FITS: Final = "no recorded answer fits this {request}"
 SENT_TOO_OFTEN: Final = "this {request} was sent more often than it was recorded"
 
-_COLUMNS, _INDENT = 79, 12  # of a line, and in front of its text
-_ARGUMENT = re.compile(r"""(?:'[^']*'|"[^"]*"|\S)+""")  # of a command, in which a space stands between quotes only
+_INDENT = 12  # in front of the text of a line
 _WIDTH, _LEAST_WIDTH = 64, 34  # columns of a value that is shown, its quotes among them
 _BEFORE = 20  # how many characters are shown before the first one that differs
 _PLACES = 5  # differences that are shown
@@ -147,9 +146,9 @@ class Explanation:
         """Return the whole message. `record` is the command that records the tests, of which so many meet this."""
         met_by = [_fact("tests", f"{tests} tests meet this, and one command records them all")] if tests > 1 else []
         if self.is_fault:
-            lines = [_fact("do", self.unmeant), _command("", "if this was meant:", record)]
+            lines = [_fact("do", self.unmeant), _fact("", f"if this was meant: {record}")]
         else:
-            lines = [_command("record", "", record)]
+            lines = [_fact("record", record)]
             lines += [_fact("no key?", self.without_key)] if self.without_key else []
             lines += [_fact("", f"if this was not meant: {self.unmeant}")] if self.unmeant else []
         return "\n".join([self.body, *met_by, *lines])
@@ -248,30 +247,11 @@ def _is_another_call(recorded: Request, sent: Request, changed: set[str]) -> boo
 
 
 def _fact(label: str, *pieces: str) -> str:
-    """Return a line of a message, or a line for each of its pieces where they have no room in one.
-
-    A piece that is too long is wrapped, but no path or id is broken: it is there to be copied.
-    """
-    width = _COLUMNS - _INDENT
-    lines = [" ".join(pieces)] if len(" ".join(pieces)) <= width else list(pieces)
-    if len(pieces) == 1:
-        lines = wrapped(pieces[0], width, following="")
-    return "\n".join(f"{f'  {label}' if place == 0 else '':<{_INDENT}}{line}" for place, line in enumerate(lines))
-
-
-def _command(label: str, condition: str, command: str) -> str:
-    """Return the lines of a command, which a user can copy as they are: a shell takes them for one."""
-    parts = [condition] if condition and len(condition) + 1 + len(command) > _COLUMNS - _INDENT else []
-    lines = [" ".join([condition, command]).strip()] if not parts else [*parts, command]
-    if len(lines[-1]) > _COLUMNS - _INDENT:
-        *before, whole = lines
-        packed = [""]
-        for word in _ARGUMENT.findall(whole):
-            if packed[-1] and len(packed[-1]) + 1 + len(word) > _COLUMNS - _INDENT - 2:
-                packed.append("")
-            packed[-1] = f"{packed[-1]} {word}".strip()
-        lines = [*before, *(f"{line} \\" for line in packed[:-1]), packed[-1]]
-    return "\n".join(f"{f'  {label}' if place == 0 else '':<{_INDENT}}{line}" for place, line in enumerate(lines))
+    """Return a line of a message, or a line for each of its pieces where they have no room in one."""
+    line = f"{f'  {label}':<{_INDENT}}{' '.join(pieces)}"
+    if columns_of(line) >= WIDTH:
+        line = f"{f'  {label}':<{_INDENT}}" + f"\n{'':<{_INDENT}}".join(pieces)
+    return fitted(line)
 
 
 def _nearest_lines(places: list[Difference], exchange: str, *, is_used: bool) -> list[str]:
@@ -279,12 +259,18 @@ def _nearest_lines(places: list[Difference], exchange: str, *, is_used: bool) ->
     count = number_of(len(places), "place", one="one")
     lines = [_fact("nearest", f"{exchange}{used}", f"differs in {count}:")]
     # so that the two values of each place stand under each other
-    width = max(len(printable(difference.path)) for difference in places[:_PLACES])
-    room = max(_COLUMNS - _INDENT - width - len("   recorded  "), _LEAST_WIDTH)
-    for difference in places[:_PLACES]:
-        recorded, now = _shortened(difference.recorded, difference.sent, room)
-        lines.append(f"{'':12}{printable(difference.path):<{width}}   recorded  {recorded}")
-        lines.append(f"{'':12}{'':<{width}}   sent      {now}")
+    width = max(columns_of(printable(difference.path)) for difference in places[:_PLACES])
+    room = WIDTH - 1 - _INDENT - width - len("   recorded  ")
+    values = [_shortened(place.recorded, place.sent, max(room, _LEAST_WIDTH)) for place in places[:_PLACES]]
+    has_room = all(columns_of(value) <= room for pair in values for value in pair)
+    if not has_room:  # the values stand below their place
+        room, width = WIDTH - 1 - _INDENT - len("  recorded  "), -1
+        values = [_shortened(place.recorded, place.sent, room) for place in places[:_PLACES]]
+    for difference, (recorded, now) in zip(places, values, strict=False):
+        path = printable(difference.path)
+        lines += [] if has_room else [f"{'':12}{path}"]
+        lines.append(f"{'':12}{path if has_room else '':<{width + 3}}recorded  {recorded}")
+        lines.append(f"{'':12}{'':<{width + 3}}sent      {now}")
     if len(places) > _PLACES:
         lines.append(f"{'':12}… and {len(places) - _PLACES} more")
     return lines

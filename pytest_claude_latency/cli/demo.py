@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pytest_claude_latency.cli.output import STANDARD_OUTPUT, say
 from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.printable import printable_lines
 
 _APP: Final = '''"""A help desk that asks Claude. It is ordinary code: nothing in it knows of tests."""
 
@@ -96,7 +97,7 @@ def run(chosen: argparse.Namespace) -> int:
     # and what it prints goes straight to the terminal, unless it is to go to a file
     pipe = None if chosen.print_to == STANDARD_OUTPUT else subprocess.PIPE
     ran = subprocess.run(command, cwd=folder, check=False, stdout=pipe, encoding="utf-8", errors="replace")
-    say(*ran.stdout.splitlines()) if ran.stdout else None
+    print(printable_lines(ran.stdout or ""), end="")  # whose lines are pytest's
     if ran.returncode != 1:
         return 1
     say(*_NEXT.format(model="claude-haiku-4-5", folder=folder).rstrip().split("\n"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import re
 import sys
 from contextlib import redirect_stdout
@@ -17,15 +18,22 @@ from typing import Any, Final, NoReturn
 
 from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.errors import LatencyError
-from pytest_claude_latency.printable import printable
+from pytest_claude_latency.printable import fitted, printable
 
 STANDARD_OUTPUT: Final = Path("-")
 
 
 def say(*lines: str, error: bool = False) -> None:
-    """Print lines, to standard error if they are about what went wrong."""
+    """Print lines that fit the terminal, to standard error if they are about what went wrong."""
+    stream = sys.stderr if error else sys.stdout
+    # A file or a program gets whole lines: there nobody reads, but something looks for words in them.
+    width = sys.maxsize
+    if (wished := os.environ.get("COLUMNS", "")).isdecimal():
+        width = max(int(wished), 40)
+    elif stream.isatty():
+        width = max(os.get_terminal_size(stream.fileno()).columns, 40)
     # flushed, since what a child process prints is to stand behind it
-    print(*map(printable, lines), sep="\n", file=sys.stderr if error else sys.stdout, flush=True)
+    print(*(fitted(printable(line), width) for line in lines), sep="\n", file=stream, flush=True)
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,7 +44,10 @@ class Parser(argparse.ArgumentParser):
         wrong, _, accepted = message.partition(" (choose from ")
         typed = wrong.rpartition("invalid choice: ")[2].strip("'")
         near = get_close_matches(typed, re.findall(r"[\w-]+", accepted), 1)
-        super().error(printable(f"{message}; did you mean {near[0]}?" if near else message))
+        text = printable(f"{message}; did you mean {near[0]}?" if near else message)
+        self.print_usage(sys.stderr)
+        say(f"{self.prog}: error: {text}", error=True)
+        raise SystemExit(2)
 
 
 class CommandParser(Parser):

@@ -100,13 +100,11 @@ class Comparison:
 
     @property
     def shown(self) -> tuple[str, str]:
-        """`typical` as text: `("410ms", "520ms")`; with all digits where rounding would make the two look the same."""
+        """`typical` as text: `("410ms", "520ms")`; with more digits where rounding would make the two look the same."""
         metric, (before, after) = METRICS[self.metric], self.typical
-        texts = _show(metric, before), _show(metric, after)
-        # two times that look the same and are not: all digits
-        if before == after or texts[0] != texts[1] or metric.kind != "duration":
-            return texts
-        return duration.exact(int(before)), duration.exact(int(after))
+        if metric.kind == "duration" and NEVER not in (before, after):
+            return duration.told_apart(int(before), int(after))
+        return _show(metric, before), _show(metric, after)
 
     def grounds(self) -> str:
         """Return what the verdict rests on: `"exact"`, or the evidence and the numbers of samples."""

@@ -19,6 +19,7 @@ from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import read
 from pytest_claude_latency.messages_api.answers.content import Delta
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
+from pytest_claude_latency.messages_api.exchange import Exchange
 from pytest_claude_latency.messages_api.polling import Poll, may_begin, poll_of, polled
 from pytest_claude_latency.messages_api.retries import Attempts, ended, failure
 from pytest_claude_latency.metrics.given_up import given_up
@@ -133,18 +134,31 @@ def usual_gap(deltas: Sequence[Delta]) -> Nanoseconds | None:
     return sum(short) // len(short) if len(short) >= _FEWEST_GAPS else None
 
 
-def stalls(deltas: Sequence[Delta]) -> list[int]:
-    """Return the places of the pieces of content after which nothing came for far longer than usual."""
+def stalls(deltas: Sequence[Delta], latest: Sequence[Delta] = ()) -> dict[int, Nanoseconds]:
+    """Return after which pieces of content nothing came for far longer than usual, by their place, and for how long.
+
+    `latest` are the same pieces when they came at the latest, where that is not known.
+    """
     usual = usual_gap(deltas)
-    return [] if usual is None else [place for place, gap in _gaps(deltas) if _is_stall(gap, usual)]
+    return {} if usual is None else {place: gap for place, gap in _gaps(deltas, latest) if _is_stall(gap, usual)}
 
 
-def _gaps(deltas: Sequence[Delta]) -> Iterator[tuple[int, Nanoseconds]]:
+def latest(taken: Sequence[Delta], exchange: Exchange) -> Sequence[Delta]:
+    """Return when pieces that were `taken` came at the latest; empty where it is known when each came.
+
+    In a run that calls the API, what a program takes late may have come at any time before. A recording of such a run
+    does not know it either.
+    """
+    recorded = exchange.recorded
+    return taken if recorded is None or any(chunk.late for chunk in recorded.chunks) else ()
+
+
+def _gaps(deltas: Sequence[Delta], latest: Sequence[Delta] = ()) -> Iterator[tuple[int, Nanoseconds]]:
     """Yield the gaps within one kind of text, each with the place of the piece before it."""
     for place, (earlier, later) in enumerate(pairwise(deltas)):
         # the API holds back a tool's input until a value is complete: such a gap is no stall
         if earlier.kind == later.kind != "input_json":
-            yield place, later.at - earlier.at
+            yield place, max(later.at - (latest[place] if latest else earlier).at, 0)
 
 
 def _is_stall(gap: Nanoseconds, usual: Nanoseconds) -> bool:
@@ -205,18 +219,18 @@ def _last_attempt(
     if not timeline.streamed:
         yield Segment(Part.WHOLE if timeline.deltas else Part.WAITING, opened, total)
         return
-    begins = _begins(timeline, pieces)
+    begins = _begins(timeline, pieces, last)
     yield Segment(Part.WAITING, opened, begins[0][0] if begins else total)
     # what a piece of content begins lasts until the next piece
     for (at, part), (following_at, _) in pairwise([*begins, (total, Part.ANSWERING)]):
         yield Segment(part, at, following_at)
 
 
-def _begins(timeline: Timeline, pieces: Sequence[Delta]) -> list[tuple[Nanoseconds, Part]]:
+def _begins(timeline: Timeline, pieces: Sequence[Delta], last: Exchange) -> list[tuple[Nanoseconds, Part]]:
     """Return the instants when a part of a streamed answer began, in order, each with that part."""
     deltas = timeline.deltas
     # A program that took a piece late made no stall of the API's.
-    stalled = set(stalls(pieces))
+    stalled = set(stalls(pieces, latest(deltas, last)))
     usual = usual_gap(pieces)
     # an error after a long silence: the answer stalled after its last piece
     silence = 0 if timeline.error is None or not deltas else (timeline.total or 0) - deltas[-1].at

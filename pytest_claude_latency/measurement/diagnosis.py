@@ -18,7 +18,6 @@ from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
 from pytest_claude_latency.duration import MILLISECOND
 from pytest_claude_latency.measurement.call_log import CallsInPhases
 from pytest_claude_latency.messages_api.exchange import Exchange
-from pytest_claude_latency.printable import wrapped
 from pytest_claude_latency.virtual_time import Hold, place_of_hold
 
 _MOST: Final = 3
@@ -159,5 +158,4 @@ def _section(title: str, trace: Trace, findings: Sequence[Finding], calls: Itera
     lines += listing(findings[:_MOST])
     if len(findings) > _MOST:
         lines.append(_MORE.format(number=len(findings) - _MOST))
-    parts = (part for line in lines for part in wrapped(line, first="  ", following=" " * 12))
-    return "\n\n" + "\n".join([title, *parts])
+    return "\n\n" + "\n".join([title, *(f"  {line}" for line in lines)])

@@ -84,7 +84,7 @@ class Latency:
             if not limits:
                 raise LimitError(_NO_LIMIT, _BLOCK)
         except LimitError as error:
-            raise LimitError(error.in_lines()) from None  # raised here, so that the failure shows the user's own line
+            raise LimitError(error.labelled()) from None  # raised here, so that the failure shows the user's own line
         place, _, _ = source_location.line_of(sys._getframe(1), self._measurement.root).partition(" in ")
         return _Block(self._measurement, self._blocks, partial(self._judge, budget, place))
 
@@ -109,7 +109,7 @@ class Latency:
                 if limit.metric not in LIMITED or (isinstance(limit, Limit) and (limit.statistic or limit.some)):
                     raise LimitError(_NOT_WATCHED.format(metric=limit.metric), origin)
         except LimitError as error:
-            raise LimitError(error.in_lines()) from None
+            raise LimitError(error.labelled()) from None
         judged = [limit for limit in parsed if isinstance(limit, Limit)] if self._measurement.is_fair else []
 
         def make() -> Output:

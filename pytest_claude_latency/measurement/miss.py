@@ -8,7 +8,7 @@ from typing import Any, final
 import pytest
 
 from pytest_claude_latency.cassettes.mismatch import Explanation
-from pytest_claude_latency.printable import folded
+from pytest_claude_latency.printable import fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Miss(pytest.fail.Exception):  # type: ignore[misc, name-defined]  # pytest
 
     def __init__(self, message: str | MissText) -> None:
         self.told = MissText(message) if isinstance(message, str) else message
-        super().__init__(folded(self.told.text), pytrace=False)
+        super().__init__(fitted(self.told.text), pytrace=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _missed, (self.msg,)

@@ -1,14 +1,29 @@
-"""Columns: a table in a terminal, its cells padded to the columns that they take up there."""
+"""Columns: a table in a terminal, its cells padded to the columns that they take up there, and lines that fit it."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 
-from pytest_claude_latency.printable import columns_of
+import pytest
+
+from pytest_claude_latency.printable import columns_of, fitted, printable_lines
 
 GAP = "  "
 _NARROWEST = 16
 """What is left of the first column in the narrowest terminal."""
+
+
+def width_of(reporter: pytest.TerminalReporter) -> int:
+    """Return the columns of a line without the last: some terminals wrap a line that fills it."""
+    return max(reporter.config.get_terminal_writer().fullwidth - 1, 40)
+
+
+def write(reporter: pytest.TerminalReporter, text: str, indent: int = 0, **markup: bool) -> None:
+    """Write a text in lines that fit the terminal: all that is not a row of a table gets there through this."""
+    # a text may have lines of its own: they are wrapped one by one, or their indentation would be lost
+    for line in filter(None, printable_lines(text).split("\n")):
+        for part in fitted(" " * indent + line, width_of(reporter) + 1).split("\n"):
+            reporter.write_line(part, **markup)
 
 
 def column_widths(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_claude_latency.cassettes.mismatch import Explanation
+from pytest_claude_latency.report.failures import failure_of
 
 MISSED = "claude_latency_missed"
 """The attribute of a test report that holds the explanation of its miss, and what records it."""
@@ -49,24 +50,3 @@ def _say(report: Any, text: str) -> None:
     if (crash := getattr(report.longrepr, "reprcrash", None)) is not None and failure.reprcrash is not None:
         failure.reprcrash.path, failure.reprcrash.lineno = crash.path, crash.lineno
     report.longrepr = failure
-
-
-def failure_of(text: str) -> Any:
-    """Return a failure as pytest shows it: the text, and no traceback."""
-    try:
-        # Raised, since pytest makes such a text of nothing but an exception that was caught.
-        raise pytest.fail.Exception(text, pytrace=False)
-    except pytest.fail.Exception:
-        failure = pytest.ExceptionInfo.from_current().getrepr(style="value")
-    lead_with(failure, text)
-    return failure
-
-
-def lead_with(failure: Any, text: str) -> None:
-    """Let pytest's short summary, and JUnit's message, begin with this text in place of the exception's class.
-
-    The line has room for little: of `Failed: ttft was 912ms, 112ms over…` the first word says what `FAILED` said.
-    """
-    # a text without a place, as of a failed collection, has no such line
-    if (crash := getattr(failure, "reprcrash", None)) is not None:
-        crash.message = text

@@ -11,6 +11,7 @@ from pytest_claude_latency.cassettes.changes import size_text
 from pytest_claude_latency.metrics.series import by_test
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import columns_of, printable
+from pytest_claude_latency.report import columns
 from pytest_claude_latency.report.columns import column_widths, line_of
 from pytest_claude_latency.results.result import TestResult
 
@@ -52,8 +53,7 @@ def write(
         rows.append(_row(nodeid, len(samples), calls, seconds, sum(sample.recorded_bytes or 0 for sample in samples)))
     rows += [_row(name, 1, *facts) for name, facts in fixtures.items()]
     if rows and (len(rows) <= _MOST or reporter.verbosity > 0):
-        # without the last column: some terminals wrap a line that fills it
-        widths = column_widths([_HEADERS, *rows], max(reporter.config.get_terminal_writer().fullwidth - 1, 40))
+        widths = column_widths([_HEADERS, *rows], columns.width_of(reporter))
         for name, *figures in [_HEADERS, *rows]:
             # an id is there to be copied: one that has no room next to its figures gets a line of its own
             has_room = columns_of(name) <= widths[0]
@@ -63,18 +63,18 @@ def write(
             reporter.write_line(line_of(cells, widths, range(1, len(_HEADERS))))
     # never shortened: what was not written will be missed in the next replay
     for text in failed:
-        reporter.write_line(printable(f"not written: {text}"), yellow=True)
+        columns.write(reporter, f"not written: {printable(text)}", yellow=True)
     if silent:
         named = ", ".join(silent) if len(silent) <= _MOST_SILENT else number_of(len(silent), "test")
-        reporter.write_line(printable(f"nothing to write: {named} made no call"))
+        columns.write(reporter, f"nothing to write: {printable(named)} made no call")
     count = number_of(sum(map(len, written.values())) + len(fixtures), "recording")
-    reporter.write_line(f"{count} written{f', {len(failed)} not' if failed else ''}")
+    columns.write(reporter, f"{count} written{f', {len(failed)} not' if failed else ''}")
     if rows:
         variants = " --latency-variants" if any(sample.variant for kept in written.values() for sample in kept) else ""
         # A fixture is replayed with the tests that use it, wherever it is defined.
         tests = [result.nodeid for result in results] if fixtures else list(written)
         files = arguments(dict.fromkeys(nodeid.partition("::")[0] for nodeid in tests))
-        reporter.write_line(f"replay them: pytest --latency-budget{variants} {files}")
+        columns.write(reporter, f"replay them: pytest --latency-budget{variants} {files}")
 
 
 def _row(name: str, samples: int, calls: int, seconds: float, size: int) -> tuple[str, ...]:

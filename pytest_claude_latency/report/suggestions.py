@@ -17,6 +17,7 @@ _PERCENTILES = "# A limit on p95 is the lowest value that these samples show p95
 _EXISTING = "# An existing limit is never loosened."
 _CACHES = "# Cold and warm prompt caches are kept apart; a limit covers both. A fixture can warm the cache for a test."
 _FLAKY = "#   flaky    {}"
+_HANG = "#" + " " * 12  # below the value of a fact
 _LOOSE = 10
 """How many times what was measured a limit is that hardly any slowdown breaks, so that it may not mean what it says."""
 _EXACT = "# A replay in virtual time measures the same every time: there the margin is room for the next recording."
@@ -59,10 +60,10 @@ def lines(suggestions: Suggestions) -> list[str]:
             texts += [_FLAKY.format(flaky.text()) for flaky in suggestions.flaky.get(nodeid, ())]
     folded: list[str] = []
     for text in map(printable, texts):
-        # a marker is there to be pasted, an id to be copied
-        is_whole = not text.startswith("#") or "::" in text
-        hang = "#            " if text.startswith("#   ") else "#   "
-        folded += [text] if is_whole else wrapped(text, following=hang)
+        comment = text.lstrip("# ")
+        mark = text.removesuffix(comment)
+        # a marker is there to be pasted
+        folded += wrapped(comment, first=mark, following=_HANG if len(mark) > 2 else "#   ") if mark else [text]
     return folded
 
 

@@ -13,9 +13,9 @@ import pytest
 from pytest_claude_latency.budgets.judgement import fact, headline
 from pytest_claude_latency.metrics.call_text import describe, moments, names_of
 from pytest_claude_latency.plurals import number_of
-from pytest_claude_latency.printable import columns_of, printable, printable_lines, wrapped
-from pytest_claude_latency.report import variants
-from pytest_claude_latency.report.columns import GAP, by_file, column_widths, line_of, padded, shorten
+from pytest_claude_latency.printable import columns_of, printable
+from pytest_claude_latency.report import columns, variants
+from pytest_claude_latency.report.columns import GAP, by_file, column_widths, line_of, padded, shorten, width_of
 from pytest_claude_latency.report.summary import Row, Summary
 from pytest_claude_latency.report.table import counts, elsewhere, not_judged, samples_text, spreads_of, table
 from pytest_claude_latency.results.simulation import ASSUMPTIONS
@@ -46,7 +46,7 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
         if summary.rows:
             _write_tests(summary, reporter)
     elif line := not_judged(summary):
-        reporter.write_line(line)
+        columns.write(reporter, line)
     if summary.simulations or summary.what_if:
         _write_simulations(summary, reporter)
     if summary.variant_rankings:
@@ -56,13 +56,13 @@ def write(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     if summary.run.explained:
         _write_explanations(summary, reporter)
     for warning in summary.warnings_once:
-        _wrapped(f"warning: {warning}", reporter, yellow=True)
+        columns.write(reporter, f"warning: {warning}", yellow=True)
     # a warning says that a number misleads, so all are shown; notes only explain numbers
     notes = summary.notes if reporter.verbosity > 0 else summary.notes[:_NOTES]
     for note in notes:
-        _wrapped(f"note: {note}", reporter)
+        columns.write(reporter, f"note: {note}")
     if hidden := len(summary.notes) - len(notes):
-        reporter.write_line(f"note: {number_of(hidden, 'more note')}, shown with -v")
+        columns.write(reporter, f"note: {number_of(hidden, 'more note')}, shown with -v")
 
 
 def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
@@ -78,14 +78,14 @@ def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     }
     # The first cell of a row is the whole node id. Under the line of its file the name is enough.
     lines = [content.headers, *((name, *cells[nodeid][1:]) for nodeid, name in names.items())]
-    widths = column_widths(lines, _width(reporter), narrowest=columns_of(content.headers[0]))
+    widths = column_widths(lines, width_of(reporter), narrowest=columns_of(content.headers[0]))
     numbers = range(1, len(widths) - 1)  # the last column is the verdict, a word
     reporter.write_sep("=", "claude latency")
     reporter.write_line(line_of(content.headers, widths, numbers), bold=True)
     for file, tests in files.items():
-        reporter.write_line(shorten(printable(file), _width(reporter)))
+        reporter.write_line(shorten(printable(file), width_of(reporter)))
         for nodeid in tests:
-            name, row = shorten(names[nodeid], _width(reporter)), rows[nodeid]
+            name, row = shorten(names[nodeid], width_of(reporter)), rows[nodeid]
             if columns_of(name) > widths[0]:
                 reporter.write_line(name)
                 name = ""
@@ -95,8 +95,8 @@ def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
             reporter.write_line(verdict.rstrip(), **_markup(row.verdict))
             _write_details(row, reporter)
     for footnote in content.footnotes:
-        reporter.write_line(footnote)
-    _wrapped(counts(summary), reporter, **_markup("broken" if summary.verdicts.get("broken") else "kept"))
+        columns.write(reporter, footnote)
+    columns.write(reporter, counts(summary), **_markup("broken" if summary.verdicts.get("broken") else "kept"))
 
 
 def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
@@ -104,15 +104,15 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
     judgements = elsewhere(row)
     for judgement in judgements:
         if judgement.broken:
-            _wrapped(headline(judgement), reporter, indent=4)
+            columns.write(reporter, headline(judgement), indent=4)
     _listed([fact(judgement) for judgement in judgements if not judgement.broken], reporter)
     _listed(spreads_of(row), reporter)
     for run_verdict in row.run_verdicts:
         if run_verdict.shown:
-            _wrapped(run_verdict.headline, reporter, indent=4)
+            columns.write(reporter, run_verdict.headline, indent=4)
         word = "apart" if run_verdict.kind == "percentile" else "changed"
         for note in run_verdict.notes:
-            _wrapped(f"{word}: {note}", reporter, indent=6)
+            columns.write(reporter, f"{word}: {note}", indent=6)
     if reporter.verbosity <= 0:
         return
     for sample in row.samples:
@@ -123,23 +123,23 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
             tokens = ""
             if call.prompt_tokens is not None and call.output_tokens is not None:
                 tokens = f", {call.prompt_tokens} + {call.output_tokens} tokens"
-            _wrapped(f"{place}{name}: {describe(call)}{tokens}", reporter, indent=4)
+            columns.write(reporter, f"{place}{name}: {describe(call)}{tokens}", indent=4)
             made_at = "" if call.location is None else f" · {call.location}"
             # on the test's own clock: only there it shows which calls ran side by side, and what lay between them
-            _wrapped(f"{moments(call, since=call.sent)}{made_at}", reporter, indent=6)
+            columns.write(reporter, f"{moments(call, since=call.sent)}{made_at}", indent=6)
 
 
 def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) -> None:
     """Write the table of a test's variants, and what to make of it."""
     content = variants.table(ranking)
-    widths = column_widths([content.headers, *content.cells], _width(reporter))
+    widths = column_widths([content.headers, *content.cells], width_of(reporter))
     numbers = range(1, len(widths) - 1)
     # a variant's name is there to be read in full: where it has no room, it gets a line of its own above its figures
     has_room = widths[0] >= max(columns_of(cells[0]) for cells in content.cells)
     if not has_room:
         widths[0] = columns_of(content.headers[0])
     fastest = ranking.fastest.name if ranking.fastest else ""
-    _wrapped(ranking.nodeid, reporter, bold=True)
+    columns.write(reporter, ranking.nodeid, bold=True)
     reporter.write_line(line_of(content.headers, widths, numbers))
     for name, *facts in content.cells:
         markup = _markup("kept") if name == fastest else {}
@@ -147,27 +147,27 @@ def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) 
             reporter.write_line(name, **markup)
         reporter.write_line(line_of((name if has_room else "", *facts), widths, numbers), **markup)
     for footnote in content.footnotes:
-        reporter.write_line(f"  {footnote}")
-    _wrapped(ranking.recommendation(), reporter, indent=2)
+        columns.write(reporter, footnote, indent=2)
+    columns.write(reporter, ranking.recommendation(), indent=2)
 
 
 def _write_simulations(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     if summary.simulations:
         reporter.write_sep("=", "claude latency: simulated worlds")
     for nodeid, simulation in summary.simulations.items():
-        _wrapped(nodeid, reporter, bold=True)
+        columns.write(reporter, nodeid, bold=True)
         for text in simulation.lines():
-            _wrapped(text, reporter, indent=2)
+            columns.write(reporter, text, indent=2)
     if summary.simulations:
-        _wrapped(ASSUMPTIONS, reporter)
+        columns.write(reporter, ASSUMPTIONS)
     if summary.what_if:
         reporter.write_sep("=", "claude latency: what if (simulated)")
     for nodeid, what_if in summary.what_if.items():
-        _wrapped(nodeid, reporter, bold=True)
+        columns.write(reporter, nodeid, bold=True)
         cells = [HEADERS, *what_if.cells()]
         # The questions are shortened before the bars are: a bar of a few characters shows nothing.
-        widths = column_widths(cells, _width(reporter) - len(GAP) - _SHORTEST_BAR)
-        room = _width(reporter) - sum(widths) - len(GAP) * len(widths)
+        widths = column_widths(cells, width_of(reporter) - len(GAP) - _SHORTEST_BAR)
+        room = width_of(reporter) - sum(widths) - len(GAP) * len(widths)
         for row, bar in zip(cells, ["", *what_if.bars(min(room, _LONGEST_BAR))], strict=True):
             line = line_of((shorten(printable(row[0]), widths[0]), *row[1:]), widths, range(1, 4))
             reporter.write_line(f"{line}{GAP}{bar}".rstrip())
@@ -180,21 +180,13 @@ def _write_explanations(summary: Summary, reporter: pytest.TerminalReporter) -> 
     if explained:
         reporter.write_sep("-", "where the time went")
     for nodeid, lines in explained.items():
-        _wrapped(nodeid, reporter)
+        columns.write(reporter, nodeid)
         for line in lines:
-            _wrapped(line, reporter, indent=2, hang=10)
+            columns.write(reporter, line, indent=2)
 
 
 def _markup(verdict: str) -> dict[str, bool]:
     return {_COLOURS[verdict]: True} if verdict in _COLOURS else {}
-
-
-def _wrapped(text: str, reporter: pytest.TerminalReporter, indent: int = 0, hang: int = 2, **markup: bool) -> None:
-    margin = " " * indent
-    # a warning may have lines of its own: they are wrapped one by one, or their indentation would be lost
-    for line in printable_lines(text).split("\n"):
-        for part in wrapped(line, _width(reporter), margin, margin + " " * hang):
-            reporter.write_line(part, **markup)
 
 
 def _listed(facts: Sequence[str], reporter: pytest.TerminalReporter) -> None:
@@ -202,14 +194,9 @@ def _listed(facts: Sequence[str], reporter: pytest.TerminalReporter) -> None:
     lines: list[str] = []
     for text in map(printable, facts):
         longer = f"{lines[-1]}, {text}" if lines else ""
-        if longer and columns_of(longer) <= _width(reporter):
+        if longer and columns_of(longer) <= width_of(reporter):
             lines[-1] = longer
         else:
             lines.append(f"    {text}")
     for line in lines:
         reporter.write_line(line)
-
-
-def _width(reporter: pytest.TerminalReporter) -> int:
-    """Return the columns of a line without the last: some terminals wrap a line that fills it."""
-    return max(reporter.config.get_terminal_writer().fullwidth - 1, 40)

@@ -35,7 +35,7 @@ SIMULATED: Final = "its answers are made up"
 MIXED: Final = "some of its samples were replayed and some were not"
 _SHARE: Final = share_of(STATISTIC)
 _PASSED: Final = ("passed", "xpassed")
-_LONGEST_LINE: Final = 100  # a longer marker is written over several lines
+_LONGEST_LINE: Final = 80  # a longer marker is written over several lines
 
 
 @dataclass(frozen=True, slots=True)

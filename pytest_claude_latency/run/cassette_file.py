@@ -159,7 +159,7 @@ class CassetteFile:
             [exchange.response.at] if exchange.response else [0]
         )
         if end is None or end.at - arrivals[-1] < _SILENCE:
-            stopped = f"{end.at / 1e6:.0f}ms after it was sent" if end else "when its test ended"
+            stopped = f"{duration.show(end.at)} after it was sent" if end else "when its test ended"
             found = messages.end_of_recording(request, stopped, self.shown, line)
         elif (winner := _winner(matcher, exchange)) is not None:
             number, after = matcher.place_of(winner) + 1, winner.sent - exchange.sent

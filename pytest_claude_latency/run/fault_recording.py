@@ -12,6 +12,7 @@ import pytest
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.collection.identity import identity_of
+from pytest_claude_latency.report import columns
 from pytest_claude_latency.run.session import CALLS_API, LACKS_ANSWERS, RAN_AGAIN
 
 RUNS_AGAIN: Final = (
@@ -40,7 +41,7 @@ def run(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         facts = {"nodeid": item.nodeid, "waited": duration.show(waited)}
         if terminal is not None:  # `-p no:terminal` takes it away, and a worker has none
             terminal.ensure_newline()
-            terminal.write_line(RUNS_AGAIN.format(**facts))
+            columns.write(terminal, RUNS_AGAIN.format(**facts))
         item.stash[CALLS_API] = True
         try:
             reports = runtestprotocol(item, log=False, nextitem=nextitem)

@@ -12,8 +12,9 @@ from pytest_claude_latency.errors import BudgetExceeded
 from pytest_claude_latency.measurement.call_log import Phase
 from pytest_claude_latency.measurement.miss import Miss
 from pytest_claude_latency.messages_api.answer import REFUSALS
-from pytest_claude_latency.printable import printable, printable_lines
-from pytest_claude_latency.report.misses import MISSED, lead_with
+from pytest_claude_latency.printable import fitted, printable, printable_lines
+from pytest_claude_latency.report.failures import lead_with
+from pytest_claude_latency.report.misses import MISSED
 from pytest_claude_latency.results.ab_pairs import ABSample
 from pytest_claude_latency.results.simulation import Simulation
 from pytest_claude_latency.results.what_if import WhatIf
@@ -110,7 +111,7 @@ class ItemOutcome:
         self.outcome = outcome_of(report) or self.outcome
         told = excinfo.value.told if excinfo is not None and isinstance(excinfo.value, Miss) else None
         if told is not None:
-            self.failure = told.text
+            self.failure = fitted(told.text)
             lead_with(report.longrepr, told.text)
         # A variant is recorded by a command of its own.
         if told is not None and told.explanation is not None and self.test.identity.variant is None:
@@ -119,8 +120,9 @@ class ItemOutcome:
         # The recording of a test that is only too slow is a good one: it shows what to make faster.
         if excinfo is not None and self._is_about_budgets(excinfo.value):
             setattr(report, OVER_BUDGET, True)
-            self.failure = _first_text(excinfo.value)
-            lead_with(report.longrepr, self.failure)
+            broken = _first_text(excinfo.value)
+            self.failure = fitted(broken)
+            lead_with(report.longrepr, broken)
         elif not report.passed:
             self.is_incomplete = True
             if report.failed and not self.failure:
@@ -128,7 +130,7 @@ class ItemOutcome:
                     self.test.item, report, excinfo, content=self.test.settings.report_content
                 )
             if report.failed and (text := self._what_failed(is_call=report.when == "call")):
-                report.sections.append(("claude latency", text))
+                report.sections.append(("claude latency", fitted(text)))
 
     def _what_failed(self, *, is_call: bool) -> str | None:
         """Return what a reader of the failure should know beside it."""

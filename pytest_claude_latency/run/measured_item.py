@@ -164,7 +164,7 @@ class MeasuredItem:
             texts = (item_checks.unused_exchanges(test), None if limited else item_checks.separate_clients(test))
             for text in filter(None, texts):
                 if test.settings.strict:
-                    raise Failure(f"{text} ({messages.STRICTLY})")
+                    raise Failure(messages.failing_strictly(text))
                 outcome.warn(text)
         if mixed := item_checks.mixed_set(test):
             outcome.warn(mixed)

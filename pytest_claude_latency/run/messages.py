@@ -30,8 +30,8 @@ NO_KEY = (
 NOT_MEASURED = (
     "this test called Claude without an API key; it is no latency test, so that it is\n"
     "neither recorded nor replayed\n"
-    f'  do        mark it, for example with @pytest.mark.{BUDGET}(ttft="2s"): recorded\n'
-    "            once with a key, it runs without one\n"
+    f'  do        mark it, for example with @pytest.mark.{BUDGET}(ttft="2s"): recorded '
+    "once with a key, it runs without one\n"
     f"  no key?   {WITHOUT_KEY}"
 )
 ANOTHER_LOOP = (
@@ -72,6 +72,11 @@ def late_fixture(name: str) -> str:
     )
 
 
+def failing_strictly(warning: str) -> str:
+    """Return a warning as what fails a strict run: its last line may be a command, which nothing may follow."""
+    return f"{warning}\n  why       with {STRICTLY} this warning fails"
+
+
 def bare_marker(nodeid: str) -> str:
     """Return the message about a marker without limits, where no limit comes from anywhere else."""
     return (
@@ -100,8 +105,8 @@ def missing_fallback(failed: int, reason: str, following: int, asked: str, recor
     """Return what is said of a program that gave up after a failure, where the recorded one sent another request."""
     return (
         f"a request that followed a failure while recording was not sent\n"
-        f"  recorded  exchange {failed} ended with {reason}, and the program went on with\n"
-        f"            exchange {following}: {asked}\n"
+        f"  recorded  exchange {failed} ended with {reason}, and the program went on with "
+        f"exchange {following}: {asked}\n"
         f"  now       the program gave up after the failure\n"
         f"  recording {recording}\n"
         f"  do        put the fallback or the retry back"
@@ -113,8 +118,8 @@ def separate_clients(calls: int, line: str, were_open: int, command: str) -> str
     return (
         f"each of {calls} calls was sent by a client of its own\n"
         f"  made at   {line}\n"
-        f"  recorded  {were_open} of them used a connection that was open already, so what opening\n"
-        f"            one takes is not in this recording\n"
+        f"  recorded  {were_open} of them used a connection that was open already, so what opening one takes is not "
+        f"in this recording\n"
         f"  do        share one client between the calls\n"
         f"            if this was meant:\n"
         f"            {command}"
@@ -195,8 +200,8 @@ def hedge_gone(
     return Explanation(
         f"{head}\n"
         f"{_made_at(line)}"
-        f"  recorded  the program asked the same again after {duration.show(after)} (exchange {number}), took that\n"
-        f"            answer, and closed this request, to which nothing had come\n"
+        f"  recorded  the program asked the same again after {duration.show(after)} (exchange {number}), took that "
+        f"answer, and closed this request, to which nothing had come\n"
         f"  now       it still waits after {duration.show(waited)}, for this one alone\n"
         f"  recording {recording}",
         f"{head} {line}",

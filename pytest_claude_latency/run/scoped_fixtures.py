@@ -147,7 +147,7 @@ class _MeasuredFixture:
             self._keep_recording()
         if unused := self._file.unused(measurement.source):
             if settings.strict:
-                raise Failure(f"{unused} ({messages.STRICTLY})")
+                raise Failure(messages.failing_strictly(unused))
             self._session.warn(unused)
 
     def _keep_recording(self) -> None:

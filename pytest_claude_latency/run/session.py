@@ -17,7 +17,7 @@ import pytest
 from pytest_claude_latency import litter
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.errors import FileError, LatencyError, NotUnderstoodError
-from pytest_claude_latency.printable import folded
+from pytest_claude_latency.printable import fitted
 from pytest_claude_latency.run.current_measurement import CurrentMeasurement
 from pytest_claude_latency.settings import Settings
 
@@ -47,7 +47,8 @@ class Failure(pytest.fail.Exception):  # type: ignore[misc, name-defined]  # pyt
     """pytest's own failure, with a text that says all: it is shown without a traceback and without its class."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(folded(text), pytrace=False)
+        super().__init__(fitted(text), pytrace=False)
+        self.text = text
 
 
 @final
@@ -155,7 +156,7 @@ class Session:
         except FileError as error:
             raise Failure(error.in_lines(self.config.rootpath)) from None
         except NotUnderstoodError as error:
-            raise Failure(error.in_lines()) from None
+            raise Failure(error.labelled()) from None
         except LatencyError as error:
             raise Failure(str(error)) from None
 

@@ -17,6 +17,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.errors import CassetteError
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.printable import printable
+from pytest_claude_latency.report import columns
 from pytest_claude_latency.results.simulation import Lenders, Simulation, simulate
 from pytest_claude_latency.results.what_if import WhatIf, WouldBe
 from pytest_claude_latency.run.latency_test import LatencyTest
@@ -83,7 +84,7 @@ class SimulatedTest:
             if terminal is not None and (is_watched() if callable(is_watched) else is_watched):
                 nodeid = printable(self._test.identity.nodeid)
                 terminal.ensure_newline()
-                terminal.write_line(f"claude latency: {number:,} of {self._count:,} worlds of {nodeid}")
+                columns.write(terminal, f"claude latency: {number:,} of {self._count:,} worlds of {nodeid}")
         return simulate(
             [world.sample for world in passed],
             [world.judgements for world in passed],

@@ -27,7 +27,7 @@ SLOW = [0.6 + number / 1000 for number in range(20)]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project in the current folder, and a terminal that is wide enough for whole lines."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "300")
     return tmp_path
 
 

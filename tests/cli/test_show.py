@@ -58,7 +58,7 @@ def test_all_recordings_of_a_folder_are_drawn_and_a_damaged_one_is_told(capsys: 
 
     output = capsys.readouterr()
     assert "test_it.py::test_a" in output.out
-    assert "test_b.1.jsonl, line 1" in output.err
+    assert "test_b.1.jsonl,\n  line 1" in output.err
 
 
 def test_a_folder_without_recordings_is_told(capsys: Capture) -> None:
@@ -86,7 +86,7 @@ def test_two_recordings_differ_in_requests_and_in_phases(capsys: Capture) -> Non
     assert main(["diff", before, after]) == 1
 
     output = capsys.readouterr().out
-    assert "  request   messages[0].content: 'Where is it?' → 'Where was it?'\n" in output
+    assert "  request   messages[0].content: 'Where is it?' → 'Where was\n            it?'\n" in output
     rows = [line.split() for line in output.splitlines()]
     assert ["waiting", "1.000s", "1.500s", "+500ms"] in rows
     assert ["answering", "1.000s", "500ms", "-500ms"] in rows

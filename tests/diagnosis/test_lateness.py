@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_claude_latency.diagnosis.attribution import of_call
 from pytest_claude_latency.diagnosis.lateness import as_due, with_lateness
 from pytest_claude_latency.diagnosis.rules import Trace, find
 from pytest_claude_latency.messages_api.exchange import Exchange
@@ -47,6 +48,24 @@ def test_a_time_in_which_no_thread_ran_is_named_as_no_wait() -> None:
     ]
 
     assert finding.fact.endswith("of it between call 1 and call 2")
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_a_gap_behind_parts_that_were_taken_late_is_no_stall(is_recorded: bool) -> None:
+    """They may have come at any time of the hold, also at its end."""
+    before = [(400 + 50 * place, "text", "a") for place in range(4)]
+    late = [(1400, "text", "b"), (1401, "text", "c")]
+    taken = replace(streamed(pieces=[*before, *late, (1480, "text", "d")]), thread=7)
+    holds = [Hold(7, ns(560), ns(1395))]
+    call = replace(taken, recorded=with_lateness(taken, holds)) if is_recorded else taken
+
+    breakdown = of_call((call,), holds=holds)
+
+    assert {str(part): span / 1e6 for part, span in breakdown.parts.items()} == {
+        "waiting": 400,
+        "answering": 239,
+        "application": 841,
+    }
 
 
 def test_a_recording_keeps_what_the_program_took_late_and_a_replay_knows_when_that_was_due() -> None:

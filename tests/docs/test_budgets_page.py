@@ -13,6 +13,7 @@ from pytest_claude_latency.budgets.judgement import message
 from pytest_claude_latency.budgets.limit import parse_expression, parse_marker
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.printable import fitted
 from pytest_claude_latency.report.summary import Run, summarize
 from pytest_claude_latency.report.table import not_judged
 from tests.report.test_terminal import shown
@@ -40,7 +41,7 @@ def test_the_failure_shown_is_the_failure_a_test_gives() -> None:
 
     text = message(budget.judge(calls, 2.875, direct=True), calls, "tests/cassettes/test_triage/test_label.1.jsonl")
 
-    assert f"{text}\n" in blocks("text")
+    assert f"{fitted(text)}\n" in blocks("text")
 
 
 def test_the_misspelt_marker_shown_is_refused_in_those_words() -> None:

@@ -22,7 +22,7 @@ TWO_DRAFTS = "tests/test_drafts.py::test_drafts_are_written_side_by_side"
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "300")
     return tmp_path
 
 

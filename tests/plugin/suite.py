@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -16,6 +17,7 @@ from tests.support.claude_answers import Answer
 from tests.support.claude_messages import text
 from tests.support.claude_server import ClaudeServer
 from tests.support.report_schema import assert_fits
+from tests.support.wide_lines import too_wide_in_sections
 
 APP = """
 import json, pathlib
@@ -85,6 +87,24 @@ class _Run(NamedTuple):
 _RUNS: dict[object, _Run] = {}
 
 
+def whole_lines(result: pytest.RunResult) -> pytest.LineMatcher:
+    """Return what a run printed, with texts that were wrapped in one line again."""
+    wholes: list[str] = []
+    before = ""
+    for line in result.outlines:
+        text = line.lstrip()
+        has_no_room = len(before) + 1 + len(text.partition(" ")[0]) > 79
+        is_column = before.startswith(("  budget ", "  measured ")) and line[:12].isspace()
+        is_typed = before.endswith(":") and text.startswith("pytest -")
+        is_labelled = re.match(r"  \S.{7}  \S|  called by |  recording \S*/", line)
+        if line.startswith(" ") and text and not is_labelled and (has_no_room or is_column or is_typed):
+            wholes[-1] = " ".join([wholes[-1].removesuffix(" \\"), text])
+        else:
+            wholes.append(line)
+        before = line
+    return pytest.LineMatcher(wholes)
+
+
 @final
 class Suite:
     """The files of a user, and runs of pytest on them. `record` uses `server`; `replay` has no key and no server."""
@@ -120,7 +140,9 @@ class Suite:
                 if value is not None:
                     patch.setenv(name, value)
             reports = [] if report is None else [f"--latency-report={report}"]
-            return self.pytester.runpytest("-p", "no:cacheprovider", *reports, *args)
+            result = self.pytester.runpytest("-p", "no:cacheprovider", *reports, *args)
+        assert too_wide_in_sections(result.outlines) == []
+        return result
 
     def record(self, *args: str, mode: str = "record", report: str | None = "report.json") -> pytest.RunResult:
         """Record from the test server."""

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_claude_latency.baselines.verdicts import NEW, OTHER_KIND
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_messages import text
 
 TWO = """
@@ -106,7 +106,7 @@ def test_a_run_that_got_slower_does_not_become_the_baseline_it_was_compared_with
     result = saved_suite.replay("--latency-compare=main", "--latency-save=main")
 
     assert baseline(saved_suite).read_bytes() == before
-    result.stdout.fnmatch_lines(["--latency-save: *not saved*latency[[]elapsed against main[]]"])
+    whole_lines(result).fnmatch_lines(["--latency-save: *not saved*latency[[]elapsed against main[]]"])
 
 
 def test_nothing_is_saved_of_a_run_in_which_a_latency_test_failed(saved_suite: Suite) -> None:
@@ -176,7 +176,7 @@ def test_a_missing_baseline_is_a_warning_and_fails_only_a_strict_run(saved_suite
     strict = saved_suite.replay("--latency-compare=release", "--latency-strict")
 
     assert lenient.ret == 0
-    lenient.stdout.fnmatch_lines(["warning: there is no baseline release yet; pytest --latency-save=release *"])
+    whole_lines(lenient).fnmatch_lines(["warning: there is no baseline release yet; pytest --latency-save=release *"])
     assert strict.ret == pytest.ExitCode.TESTS_FAILED
 
 
@@ -207,10 +207,10 @@ def test_what_was_measured_in_another_way_is_never_compared_nor_replaced(saved_s
     saved = saved_suite.record("--latency-save=main", mode="live")
 
     compared.assert_outcomes(passed=2, failed=2)
-    compared.stdout.fnmatch_lines(
+    whole_lines(compared).fnmatch_lines(
         [OTHER_KIND.format(name="main", ways="was replayed on the virtual clock then and measured live now")]
     )
-    saved.stdout.fnmatch_lines(["--latency-save: *these are never compared*"])
+    whole_lines(saved).fnmatch_lines(["--latency-save: *these are never compared*"])
     assert baseline(saved_suite).read_bytes() == before
 
 
@@ -268,8 +268,8 @@ def test_a_baseline_in_the_old_form_is_saved_again_and_left_alone(saved_suite: S
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     refused.stderr.fnmatch_lines(
         [
-            "ERROR: baseline main is in the old form; save it again with --latency-save=main, "
-            "then delete .latency/main.json"
+            "ERROR: baseline main is in the old form; save it again with",
+            "  --latency-save=main, then delete .latency/main.json",
         ]
     )
     assert old.read_bytes() == written
@@ -332,7 +332,7 @@ def test_a_baseline_that_cannot_be_written_is_named_and_fails_the_run(suite: Sui
 
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
-    result.stdout.fnmatch_lines(["--latency-save: *.latency/main.jsonl*could not be written*"])
+    whole_lines(result).fnmatch_lines(["--latency-save: *.latency/main.jsonl*could not be written*"])
 
 
 def test_a_test_whose_samples_did_not_all_run_keeps_what_was_kept(suite: Suite) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from pytest_claude_latency.http.guard.connection import REFUSED
 from pytest_claude_latency.measurement.unmeasured_calls import ONLY_CHILDREN
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.far_server import FarServer, far_server
 
 FORKING = """
@@ -315,7 +315,7 @@ def test_last():
     result = suite.run(key="a-key", base_url=far.url)
 
     result.assert_outcomes(passed=3, failed=2)
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         [
             "a child process that is older than the test asked Claude; nothing was sent",
             "*request   POST /v1/messages",

@@ -9,7 +9,7 @@ import anthropic
 import pytest
 
 from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.aws_frames import chunk
 from tests.support.claude_answers import Answer
 from tests.support.claude_messages import text
@@ -173,6 +173,6 @@ def test_a_project_that_the_credentials_of_the_machine_would_name_is_not_needed(
     result = suite.replay()
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*" + NOTHING_FITS.format(request="POST */workspaces/w/invoke/v1/messages*")])
+    whole_lines(result).fnmatch_lines(["*" + NOTHING_FITS.format(request="POST */workspaces/w/invoke/v1/messages*")])
     result.stdout.no_fnmatch_line("*project-of-a-replay*")
     assert len(suite.server.log) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_answers import Answer, Timetable, hang_up, status
 from tests.support.claude_messages import Text, Thinking, Usage, message, text
 
@@ -86,7 +86,7 @@ def test_a_call_that_does_not_stream_breaks_a_budget_for_its_first_token(suite: 
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*not streamed (its first token came with its last)*"])
+    whole_lines(result).fnmatch_lines(["*not streamed (its first token came with its last)*"])
 
 
 @pytest.mark.parametrize(

@@ -166,8 +166,8 @@ def test_block(claude_latency):
         [
             "*where the time went",
             "*  call      of 900ms: 900ms for 96 tokens not streamed",
-            "*  finding   not streamed: the first token of the call came with the last, after",
-            "*            900ms",
+            "E * finding   not streamed: the first token of the call came with the",
+            "E                   last, after 900ms",
         ]
     )
 

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_answers import Answer, hang_up
 from tests.support.claude_messages import text
 
@@ -139,7 +139,7 @@ def test_a_set_that_lost_a_sample_is_noticed(suite: Suite) -> None:
     result.assert_outcomes(passed=2)
     lines = [line for line in result.outlines if "mixed or incomplete set" in line]
     assert len(lines) == 1
-    result.stdout.fnmatch_lines(["*of a set of 3 is among them, and there are 2; record them again: pytest*"])
+    whole_lines(result).fnmatch_lines(["*of a set of 3 is among them, and there are 2; record them again: pytest*"])
 
 
 def test_two_sets_of_equal_size_that_were_mixed_are_noticed(suite: Suite) -> None:

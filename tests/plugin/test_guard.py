@@ -9,7 +9,7 @@ import pytest
 from pytest_claude_latency.http.guard.connection import REFUSED
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.run.messages import STRAY
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.far_server import FarServer, far_server
 
 LIBRARY = HTTPLibrary.of_sdk().name
@@ -169,13 +169,13 @@ def test_the_message_names_the_library_the_line_and_the_host(
 
     result = suite.run(f"test_it.py::test_it[{way}]", base_url=far.url)
 
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         [
             f"{library}{CONNECTS}",
             f"  library   {library}",
             f"  program   *test_it.py:* in {function}",
             f"  host      *:{far.port}",
-            "  do        call Claude through a client that is recorded and replayed, for",
+            "  do        call Claude through a client that is recorded and replayed, for*",
         ]
     )
 

@@ -10,7 +10,7 @@ import pytest
 from pytest_claude_latency.http.guard import listening, seen_sockets, short_connections
 from pytest_claude_latency.http.guard.connection import ALL_UNMEASURED
 from pytest_claude_latency.virtual_time.watch import thread_state
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.plugin.test_guard import CLIENTS, CONNECTS
 from tests.support.far_server import FarServer, far_server
 
@@ -78,7 +78,7 @@ def test_what_is_sent_on_an_older_connection_is_refused_or_noticed(suite: Suite,
     refused = suite.run("-k", "not its", base_url=far.url)
 
     refused.assert_outcomes(failed=5, deselected=1)
-    assert refused.stdout.str().count(f"{CONNECTS}\n") == 5
+    assert whole_lines(refused).str().count(f"{CONNECTS}\n") == 5
     assert far.served == before
     noticed = suite.run("-k", "its", base_url=far.url)
 
@@ -299,7 +299,7 @@ def test_other_runs_tell_of_such_a_connection(suite: Suite, far: FarServer) -> N
         result = suite.run(f"--latency-mode={mode}", base_url=far.url)
 
         result.assert_outcomes(failed=1)
-        result.stdout.fnmatch_lines(
+        whole_lines(result).fnmatch_lines(
             ["no call of this test was measured, but it talked to a Claude API through code in C"]
         )
         assert (suite.path / "sent.txt").read_text() == "True"

@@ -18,7 +18,7 @@ from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, header
 from pytest_claude_latency.options.reading import AB_NEEDS_LIVE
 from pytest_claude_latency.results.verdict import STRICTLY
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_answers import Answer, status
 from tests.support.claude_messages import text
 
@@ -81,7 +81,7 @@ def test_a_slower_request_fails_the_run_by_name(quick: Suite) -> None:
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=4, failed=2)
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         [
             "*_ test_one::latency[[]ab ttft[]] _*",
             "ttft slowed from *ms to 3*ms: ratio *, 4 samples before, 4 now",

@@ -93,7 +93,8 @@ def test_one_call_too_many_names_the_marker(suite: Suite) -> None:
             "*this POST /v1/messages is one more than the 1 answer of its marker",
             "*made at   *in stream",
             "*marker    @latency_answers on test_it.py::test_one",
-            "*do        add an answer, or record the test: pytest --latency-mode=record test_it.py::test_one",
+            "*do        add an answer, or record the test:",
+            "            pytest --latency-mode=record test_it.py::test_one",
         ]
     )
 
@@ -118,7 +119,7 @@ def test_unknown():
     result = suite.replay()
 
     result.assert_outcomes(failed=3)
-    result.stdout.fnmatch_lines(["*no marker with answers fits this POST /v1/messages", "*when={'model': *"])
+    result.stdout.fnmatch_lines(["*no marker with answers fits this POST /v1/messages", "*when={'model':*"])
     result.stdout.fnmatch_lines(["*made-up answers are for prompt calls"])
     result.stdout.fnmatch_lines(["*claude-haiku-9 has no profile; give both, ttft= and tokens_per_second="])
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_claude_latency.cassettes.mismatch import NOTHING_FITS
 from pytest_claude_latency.messages_api.exchange import Request
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.aws_frames import exception
 from tests.support.claude_answers import Answer, Part
 from tests.support.other_forms import AWS_STREAM, CHAT_USAGE, DONE, STOPPED, USAGE, chunk, delta
@@ -95,7 +95,7 @@ def test_a_changed_prompt_is_a_miss(suite: Suite, form: str) -> None:
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([NOTHING_FITS.format(request=f"POST {path}"), "*messages[[]0].content*"])
+    whole_lines(result).fnmatch_lines([NOTHING_FITS.format(request=f"POST {path}"), "*messages[[]0].content*"])
 
 
 def test_an_exception_in_a_stream_of_converse_is_the_error_of_the_call(suite: Suite) -> None:

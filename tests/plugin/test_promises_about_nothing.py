@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_claude_latency.budgets.judgement import NO_CALL
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 
 DIRECT = """
 @pytest.mark.latency_budget(ttft="1s", calls=3)
@@ -114,7 +114,7 @@ def test_an_inherited_budget_without_a_call_fails_under_strict(suite: Suite) -> 
     result = suite.replay("--latency-strict")
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         [f"{NO_CALL}: ttft<1s promises nothing (@latency_budget on test_it.py::TestIt; --latency-strict)"]
     )
 

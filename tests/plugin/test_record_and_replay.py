@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_claude_latency.report.table import SOME_NOT_JUDGED
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_messages import text
 
 STREAMED = """
@@ -65,7 +65,7 @@ def test_a_broken_budget_fails_its_test_with_budget_measurement_and_evidence(sui
     result = suite.replay()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         [
             "ttft was *ms, *ms over the budget of 5ms",
             "  budget    ttft<5ms *@latency_budget on test_it.py::test_stream",

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_answers import silence
 
 
@@ -53,8 +53,8 @@ def test_a_recording_that_is_not_written_is_told_with_its_reason(
     second = suite.record()
 
     first.assert_outcomes(**{outcome: 1})
-    first.stdout.fnmatch_lines([f"not written: test_it.py::test_it: {reason}", "0 recordings written, 1 not"])
-    second.stdout.fnmatch_lines([f"not written: test_it.py::test_it: {reason}; the previous recording stays"])
+    whole_lines(first).fnmatch_lines([f"not written: test_it.py::test_it: {reason}", "0 recordings written, 1 not"])
+    whole_lines(second).fnmatch_lines([f"not written: test_it.py::test_it: {reason}; the previous recording stays"])
     if outcome == "failed":
         first.stdout.fnmatch_lines(["*- claude latency -*", "not recorded: the test itself failed"])
 

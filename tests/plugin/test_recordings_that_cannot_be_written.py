@@ -11,7 +11,7 @@ import pytest
 
 from pytest_claude_latency.errors import CassetteWriteError
 from pytest_claude_latency.run.messages import NO_KEY, NOT_MEASURED
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_messages import text
 
 KEY = "sk-ant-api03-Zm9vYmFyYmF6cXV4" * 2
@@ -97,7 +97,7 @@ def test_budgets_are_judged_even_if_the_recording_cannot_be_written(suite: Suite
     result = suite.record("--latency-budget")
 
     result.assert_outcomes(failed=1, errors=1)
-    result.stdout.fnmatch_lines(["ttft was * over the budget of 1ms", "  test_it * broken"])
+    whole_lines(result).fnmatch_lines(["ttft was * over the budget of 1ms", "  test_it * broken"])
 
 
 PLACES = {
@@ -133,7 +133,7 @@ def test_a_credential_stops_the_write_and_only_its_place_is_named(suite: Suite, 
     result = suite.record("-rA", "-vv", "--tb=long", "--latency-report=all.html", "--junitxml=junit.xml")
 
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         ["the recording of test_it.py::test_it was not written: something in it looks like a credential", says]
     )
     assert _files(suite) == before
@@ -219,8 +219,8 @@ def test_a_test_that_is_no_latency_test_and_has_no_key_is_told_how_to_become_one
     result = suite.run()
 
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(NOT_MEASURED.splitlines())
-    assert str(result.stdout).count(NOT_MEASURED.splitlines()[0]) == 1
+    whole_lines(result).fnmatch_lines(NOT_MEASURED.splitlines())
+    assert whole_lines(result).str().count(NOT_MEASURED.splitlines()[0]) == 1
 
 
 def test_a_client_with_another_credential_gets_no_hint(suite: Suite) -> None:

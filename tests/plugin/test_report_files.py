@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 
 TEST = "def test_it(claude_latency):\n    stream()\n"
 
@@ -69,7 +69,7 @@ def test_a_report_that_cannot_be_written_is_an_error_and_the_others_are_written(
 
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
-    result.stdout.fnmatch_lines(["--latency-report: cannot write *file/report.json: *"])
+    whole_lines(result).fnmatch_lines(["--latency-report: cannot write *file/report.json: *"])
     result.stdout.no_fnmatch_line("*Traceback*")
     assert (recorded.path / "other.json").exists()
 
@@ -85,7 +85,7 @@ def test_a_report_that_cannot_be_written_leaves_the_last_one(recorded: Suite, mo
     monkeypatch.setattr("pathlib.Path.replace", full)
     result = recorded.replay("--latency-report=kept.json")
 
-    result.stdout.fnmatch_lines(["--latency-report: cannot write *kept.json: No space left on device"])
+    whole_lines(result).fnmatch_lines(["--latency-report: cannot write *kept.json: No space left on device"])
     assert (recorded.path / "kept.json").read_bytes() == before
     assert not list(recorded.path.glob(".kept*"))
 

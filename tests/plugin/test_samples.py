@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_claude_latency.run.reporting import cost_estimate
-from tests.plugin.suite import Suite, as_shown
+from tests.plugin.suite import Suite, as_shown, whole_lines
 from tests.support.claude_messages import text
 
 LABELS = """
@@ -290,7 +290,7 @@ def test_word(word):
     result = suite.replay()
 
     result.assert_outcomes(passed=2, failed=2, skipped=1)
-    result.stdout.fnmatch_lines(["*budget    total<0.001ms *@latency_budget on test_it.py::test_word[[]a]"])
+    whole_lines(result).fnmatch_lines(["*budget    total<0.001ms *@latency_budget on test_it.py::test_word[[]a]"])
 
 
 def test_higher_scoped_fixtures_are_shared_by_the_samples(suite: Suite) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_answers import status
 from tests.support.claude_messages import text
 
@@ -148,7 +148,7 @@ def test_it(claude_latency):
         assert _leaks(suite, result) == []
         if "errors" in outcomes:
             refused = "*was not written: something in it looks like a credential"
-            result.stdout.fnmatch_lines([refused, "*request URL: *"])
+            whole_lines(result).fnmatch_lines([refused, "*request URL: *"])
 
 
 def test_a_key_in_a_prompt_is_not_shown_by_a_miss(suite: Suite) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_messages import text
 
 SHARED = """
@@ -134,7 +134,7 @@ def test_a_reader_of_a_missing_recording_names_the_owner(suite: Suite, mode: str
     result = suite.run(f"--latency-mode={mode}", "test_it.py::test_reader", key="key", base_url=suite.server.url)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(['@latency_cassette(name="greeting"): no test that was collected owns it*'])
+    whole_lines(result).fnmatch_lines(['@latency_cassette(name="greeting"): no test that was collected owns it*'])
     assert suite.server.log == ()
 
 
@@ -163,7 +163,7 @@ def test_second_owner(claude_latency):
     result = suite.record()
 
     result.assert_outcomes(errors=4)
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         [
             '@latency_cassette(name="greeting"): 2 tests own it: test_it.py::test_owner, '
             "test_it.py::test_second_owner; expected one test with owner=True*"

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_claude_latency.cassettes.mismatch import NOTHING_RECORDED
 from pytest_claude_latency.http.library import HTTPLibrary
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 
 LIBRARY = HTTPLibrary.of_sdk().name
 
@@ -432,7 +432,7 @@ def test_no_recording_is_replaced_by_nothing_where_a_mock_above_may_have_answere
     result = suite.record()
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         ["not written: test_it.py::test_it: no call was seen, and responses is loaded*the previous recording stays*"]
     )
     assert (suite.path / recording).read_text() == before

@@ -13,7 +13,7 @@ from pytest_claude_latency.cassettes.mismatch import NOTHING_RECORDED
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request, header
 from pytest_claude_latency.run.messages import NOTHING_VARIED
-from tests.plugin.suite import Suite, as_shown
+from tests.plugin.suite import Suite, as_shown, whole_lines
 from tests.support.claude_answers import Answer, status
 from tests.support.claude_messages import text
 
@@ -303,7 +303,7 @@ def test_it():
     result = suite.record("--latency-variants")
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         [
             "*~max_tokens=50 cannot be tried on this POST /v1/messages: it is signed (AWS Signature Version 4)*",
             "*test      test_it.py::test_it[[]~max_tokens=50]",

@@ -107,7 +107,8 @@ def test_prices_come_from_a_file_too_and_a_model_without_one_breaks_the_limit(su
 
     suite.replay().stdout.fnmatch_lines(
         [
-            "cost has no value, claude-haiku-4-5 has no price for input, output: it breaks the budget of $1",
+            "cost has no value, claude-haiku-4-5 has no price for input, output: it breaks",
+            "  the budget of $1",
             '  add       {"claude-haiku-4-5": {"input": "...", "output": "..."}} to the file',
             "            of latency_prices (the prices in use are of 2026-12-01)",
         ]

@@ -158,6 +158,28 @@ async def test_it():
     assert "application" not in entry["calls"][0]["breakdown"]
 
 
+def test_two_tasks_that_hold_the_loop_in_one_turn_are_told_apart(suite: Suite) -> None:
+    holds = """
+@pytest.mark.asyncio
+@pytest.mark.latency_budget(total="9s")
+async def test_it():
+    async def save(seconds):
+        await asyncio.sleep(0.9)
+        time.sleep(seconds)
+
+    async def log(seconds):
+        await asyncio.sleep(0.9)
+        time.sleep(seconds)
+
+    await asyncio.gather(astream(), save(0.8), log(0.6))
+"""
+
+    fact = findings(replayed(suite, holds))["blocked-loop"]
+
+    assert "stood still for 800ms in time.sleep at test_it.py:11 in save; due meanwhile" in fact
+    assert fact.endswith("; time.sleep at test_it.py:15 in log held it for 600ms too")
+
+
 def test_live_a_gap_that_a_busy_loop_explains_is_not_blamed_on_the_api(suite: Suite) -> None:
     suite.write(
         """

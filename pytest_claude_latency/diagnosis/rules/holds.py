@@ -6,7 +6,7 @@ event loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from pytest_claude_latency import duration
@@ -59,21 +59,30 @@ def blocked_loop(trace: Trace) -> Finding | None:
     cost = sum(block.cost for block in blocks)
     if cost < _LEAST_BLOCK:
         return None
-    span = duration.show(sum(block.hold.length for block in blocks))
     times = f", {len(blocks)} times" if len(blocks) > 1 else ""
     place = f" at {where}" if where else ""
     names = list(dict.fromkeys(name for block in blocks for name in block.due))
     shown = ", ".join(names[:_MOST_NAMES])
     more = f", and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    others = number_of(len(culprits) - 1, "other place", one="one")
-    also = f"; {others} held it too" if len(culprits) > 1 else ""
+    del culprits[what, where]
+    also = ""
+    if len(culprits) == 1:
+        (other, line), same = culprits.popitem()
+        also = f"; {other}{f' at {line}' if line else ''} held it for {_span(same)} too"
+    elif culprits:
+        also = f"; {len(culprits)} other places held it too"
     return Finding(
         rule="blocked-loop",
-        fact=f"the event loop stood still for {span}{times} in {what}{place}; due meanwhile: {shown}{more}{also}",
+        fact=f"the event loop stood still for {_span(blocks)}{times} in {what}{place}; "
+        f"due meanwhile: {shown}{more}{also}",
         remedy=_REMEDIES.get(what, _OTHER_REMEDY),
         cost=cost,
         calls=tuple(sorted({call.number for block in blocks for call in block.calls})),
     )
+
+
+def _span(blocks: Iterable[_Block]) -> str:
+    return duration.show(sum(block.hold.length for block in blocks))
 
 
 def slow_consumer(trace: Trace) -> Finding | None:
@@ -137,11 +146,12 @@ def _blocks(trace: Trace) -> Iterator[_Block]:
                 named.append((min(starts), f"the next part of {trace.name(call)}"))
                 calls.append(call)
         named += [(due, f"{trace.name(call)}, which is sent only then") for due, call in _sent_late(trace, hold)]
-        if named:
-            what, where = _culprit(trace, hold)
-            due = tuple(name for _, name in sorted(named))
-            # nothing was lost before the first of these was due, however long the hold had lasted by then
-            yield _Block(hold, what, where, hold.end - max(min(named)[0], hold.start), due, tuple(calls))
+        for piece, (what, where) in _pieces(trace, hold):
+            due = sorted(item for item in named if item[0] < piece.end)
+            if due:
+                # nothing was lost before the first of these was due, however long the hold had lasted by then
+                cost = piece.end - max(due[0][0], piece.start)
+                yield _Block(piece, what, where, cost, tuple(name for _, name in due), tuple(calls))
 
 
 def _sent_late(trace: Trace, hold: Hold) -> Iterator[tuple[Nanoseconds, PromptCall]]:
@@ -161,11 +171,32 @@ def _sent_late(trace: Trace, hold: Hold) -> Iterator[tuple[Nanoseconds, PromptCa
                 break
 
 
-def _culprit(trace: Trace, hold: Hold) -> tuple[str, str]:
-    """Return what held a loop, and where: the longest wait in it, else a call of a sync client."""
-    waits = [hold] if not hold.is_loop else [wait for wait in trace.holds if not wait.is_loop and _within(wait, hold)]
-    if waits:
-        return place_of_hold(max(waits, key=lambda wait: wait.length))
+def _pieces(trace: Trace, hold: Hold) -> Iterator[tuple[Hold, tuple[str, str]]]:
+    """Yield what held a loop one after the other, and where: in one turn it may run several tasks that hold it."""
+    if not hold.is_loop:
+        yield hold, place_of_hold(hold)
+        return
+    waits = [wait for wait in trace.holds if not wait.is_loop and _within(wait, hold)]
+    held: list[tuple[Nanoseconds, tuple[str, str]]] = []  # until when, and by what
+    reached = hold.start
+    for wait in sorted(waits, key=lambda wait: wait.start):
+        if wait.start - reached >= _LEAST_BLOCK:
+            held.append((wait.start, _without_wait(trace, hold._replace(start=reached, end=wait.start))))
+        if held and held[-1][1] == place_of_hold(wait):
+            held.pop()
+        reached = max(wait.end, reached)
+        held.append((reached, place_of_hold(wait)))
+    if hold.end - reached >= _LEAST_BLOCK or not held:
+        held.append((hold.end, _without_wait(trace, hold._replace(start=reached))))
+    start = hold.start
+    for place, (end, culprit) in enumerate(held, start=1):
+        piece = hold._replace(start=start, end=hold.end if place == len(held) else end)
+        yield piece, culprit
+        start = piece.end
+
+
+def _without_wait(trace: Trace, hold: Hold) -> tuple[str, str]:
+    """Return what held a loop where no wait was noted: a call of a sync client, or else the program's computing."""
     for call in trace.calls:
         # Only a client that blocks the thread can get something in a time in which the loop takes no turn.
         for attempt in call.attempts:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from pytest_claude_latency import duration
-from pytest_claude_latency.diagnosis.attribution import stalls, usual_gap
+from pytest_claude_latency.diagnosis.attribution import latest, stalls, usual_gap
 from pytest_claude_latency.diagnosis.breakdown import Part
 from pytest_claude_latency.diagnosis.finding import Finding, Saving
 from pytest_claude_latency.diagnosis.trace import PromptCall, Trace, numbers
@@ -172,7 +172,7 @@ def _longest_stall(call: PromptCall) -> tuple[Nanoseconds, int]:
     It is counted from when the pieces were due: what a program takes late is no stall of the API's.
     """
     deltas = call.pieces
-    gaps = [(deltas[place + 1].at - deltas[place].at, place) for place in stalls(deltas)]
+    gaps = [(gap, place) for place, gap in stalls(deltas, latest(call.timeline.deltas, call.attempts[-1])).items()]
     if call.timeline.error is not None:  # the silence before an error is a stall too
         gaps.append(((call.timeline.total or 0) - deltas[-1].at, len(deltas) - 1))
     return max(gaps, key=lambda stall: stall[0])

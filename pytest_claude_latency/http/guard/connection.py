@@ -10,7 +10,7 @@ from typing import Final, final
 
 from pytest_claude_latency.virtual_time.watch import source_location
 
-REFUSED: Final = "{library} connects to a Claude API, and no recording can answer it; nothing was sent"
+REFUSED: Final = "{library} calls a Claude API past this plugin; nothing was sent"
 UNMEASURED: Final = (
     "{library} called a Claude API past this plugin: the call is neither measured nor recorded, and a replay refuses it"
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS
-from pytest_claude_latency.errors import FileError, LatencyError
+from pytest_claude_latency.errors import FileError, LatencyError, as_usage_error
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class EndOfRun:
             try:
                 self._baselines = RunBaselines(settings.compare, settings.save, settings.rules)
             except FileError as error:
-                raise pytest.UsageError(error.seen_from(session.config.rootpath)) from None
+                raise pytest.UsageError(as_usage_error(error.seen_from(session.config.rootpath))) from None
 
     @property
     def results(self) -> Collection[TestResult]:

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS, is_marked
 from pytest_claude_latency.printable import wrapped
+from pytest_claude_latency.report import columns
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
 from pytest_claude_latency.run.reporting.termination import Termination
 from pytest_claude_latency.run.session import BEGAN, RAN_AGAIN, REPORTED, SETTLED, STAGING, Session
@@ -96,8 +97,8 @@ class Reporter:
         if (settings.judged or settings.mode.measures_live) and any(map(is_marked, items)):
             from pytest_claude_latency.collection.sampling import unsettled
 
-            lines += [part for line in unsettled(items, settings) for part in wrapped(f"claude latency: {line}")]
-        return lines
+            lines += [f"claude latency: {line}" for line in unsettled(items, settings)]
+        return [part for line in lines for part in wrapped(line)]
 
     # ── while tests run ──
 
@@ -203,11 +204,11 @@ class Reporter:
         from pytest_claude_latency.run.reporting import cost_estimate
 
         line = cost_estimate.announcement(list(identities(nodeids)), self._session.config.rootpath, settings)
-        return [] if line is None else wrapped(line)
+        return [] if line is None else [line]
 
     def _write_line(self, line: str) -> None:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:  # `-p no:terminal` takes it away
             # pytest may stand in the middle of a line of dots.
             terminal.ensure_newline()
-            terminal.write_line(line)
+            columns.write(terminal, line)

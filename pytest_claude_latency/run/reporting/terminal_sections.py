@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from pytest_claude_latency.report import columns
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
 from pytest_claude_latency.run.reporting.written_files import WrittenFiles
 from pytest_claude_latency.run.session import Session
@@ -20,9 +21,9 @@ def write_sections(
     """Write the section of latencies, or the one line that says what was not judged, and all that goes with it."""
     if written is not None:
         for line in written.unwritten:
-            terminalreporter.write_line(line, red=True)
+            columns.write(terminalreporter, line, red=True)
         for line in filter(None, (written.sent, written.saved)):
-            terminalreporter.write_line(line)
+            columns.write(terminalreporter, line)
     if end.results or session.warnings:
         from pytest_claude_latency.report import terminal
 
@@ -34,7 +35,7 @@ def write_sections(
             for line in github_annotations.lines(summary, session.config.rootpath):
                 terminalreporter.write_line(line)
     for line in end.fault_lines:
-        terminalreporter.write_line(line)
+        columns.write(terminalreporter, line)
     if session.settings.mode.records and end.results:
         from pytest_claude_latency.report import recorded
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_claude_latency.report.misses import failure_of
+from pytest_claude_latency.report.failures import failure_of
 from pytest_claude_latency.results.verdict import RunVerdict
 from pytest_claude_latency.run import messages
 

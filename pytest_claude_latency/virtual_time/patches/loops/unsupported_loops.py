@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_claude_latency import duration
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.errors import UnsupportedLoop
 
@@ -26,7 +27,7 @@ a replayed answer is awaited in a trio run with {clock}, which does not follow v
 _OWN_CLOCK = """\
 the event loop {loop} has a clock of its own, which virtual time does not move
   test      {test}
-  why       its tasks waited for {waited:g} s, and its time() went on by {went_on:g} s: its timers would never fire
+  why       its tasks waited for {waited}, and its time() went on by {went_on}: its timers would never fire
   fix       use a loop with asyncio's own time() in this test, or pass --latency-clock=real"""
 
 _UNKNOWN_FILES = """\
@@ -62,7 +63,8 @@ def refuse_own_clock(state: State, waited: Nanoseconds, went_on: float) -> None:
     """
     if went_on < (waited - MILLISECOND) / SECOND:
         name, test = _name(state.loop), state.world.name
-        raise UnsupportedLoop(_OWN_CLOCK.format(loop=name, test=test, waited=waited / SECOND, went_on=went_on))
+        spans = {"waited": duration.show(waited), "went_on": duration.show(duration.nanoseconds(max(went_on, 0.0)))}
+        raise UnsupportedLoop(_OWN_CLOCK.format(loop=name, test=test, **spans))
 
 
 def refuse_unknown_files(state: State, selector: Any) -> None:
