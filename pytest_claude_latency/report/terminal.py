@@ -132,7 +132,7 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
 def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) -> None:
     """Write the table of a test's variants, and what to make of it."""
     content = variants.table(ranking)
-    widths = column_widths([content.headers, *content.cells], width_of(reporter))
+    widths = column_widths([content.headers, *content.cells], width_of(reporter), narrowest=len(content.headers[0]))
     numbers = range(1, len(widths) - 1)
     # a variant's name is there to be read in full: where it has no room, it gets a line of its own above its figures
     has_room = widths[0] >= max(columns_of(cells[0]) for cells in content.cells)

@@ -87,11 +87,11 @@ class _Run(NamedTuple):
 _RUNS: dict[object, _Run] = {}
 
 
-def whole_lines(result: pytest.RunResult) -> pytest.LineMatcher:
-    """Return what a run printed, with texts that were wrapped in one line again."""
+def whole_lines(result: pytest.RunResult, *, of_errors: bool = False) -> pytest.LineMatcher:
+    """Return what a run printed, or what it said of errors, with texts that were wrapped in one line again."""
     wholes: list[str] = []
     before = ""
-    for line in result.outlines:
+    for line in result.errlines if of_errors else result.outlines:
         text = line.lstrip()
         has_no_room = len(before) + 1 + len(text.partition(" ")[0]) > 79
         is_column = before.startswith(("  budget ", "  measured ")) and line[:12].isspace()

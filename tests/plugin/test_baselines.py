@@ -117,7 +117,7 @@ def test_nothing_is_saved_of_a_run_in_which_a_latency_test_failed(saved_suite: S
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert baseline(saved_suite).read_bytes() == before
-    result.stdout.fnmatch_lines(["--latency-save: *test_it.py::test_other*"])
+    whole_lines(result).fnmatch_lines(["--latency-save: *test_it.py::test_other*"])
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_baseline_that_cannot_be_read_ends_the_run_before_any_test(
     result = suite.replay(option)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*.latency/main.jsonl{reason}"])
+    whole_lines(result, of_errors=True).fnmatch_lines([f"*.latency/main.jsonl{reason}"])
     assert baseline(suite).read_text() == damaged
 
 

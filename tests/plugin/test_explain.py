@@ -117,7 +117,7 @@ def test_a_replay_finds_what_its_recording_holds(slow: Suite, capsys: pytest.Cap
     capsys.readouterr()
 
     assert main(["explain", str(path)]) == 0
-    explained = capsys.readouterr().out
+    explained = " ".join(capsys.readouterr().out.split())
     assert all(finding["fact"] in explained for finding in slow.test("test_slow")["findings"])
     assert main(["explain", str(slow.path / "report.json")]) == 0
     assert "of 10.31s: 6.60s generating 583 tokens" in capsys.readouterr().out

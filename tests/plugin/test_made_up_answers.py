@@ -9,7 +9,7 @@ import pytest
 
 from pytest_claude_latency import Answer, play
 from pytest_claude_latency.errors import LimitError
-from tests.plugin.suite import Suite, as_shown
+from tests.plugin.suite import Suite, as_shown, whole_lines
 
 ONE = """
 @pytest.mark.latency_budget(ttft="500ms", total="3s")
@@ -120,8 +120,8 @@ def test_unknown():
 
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(["*no marker with answers fits this POST /v1/messages", "*when={'model':*"])
-    result.stdout.fnmatch_lines(["*made-up answers are for prompt calls"])
-    result.stdout.fnmatch_lines(["*claude-haiku-9 has no profile; give both, ttft= and tokens_per_second="])
+    whole_lines(result).fnmatch_lines(["*made-up answers are for prompt calls"])
+    whole_lines(result).fnmatch_lines(["*claude-haiku-9 has no profile; give both, ttft= and tokens_per_second="])
 
 
 def test_an_answer_that_is_left_over_is_a_warning(suite: Suite) -> None:

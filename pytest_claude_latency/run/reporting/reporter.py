@@ -11,7 +11,6 @@ import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS, is_marked
 from pytest_claude_latency.printable import wrapped
-from pytest_claude_latency.report import columns
 from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
 from pytest_claude_latency.run.reporting.termination import Termination
 from pytest_claude_latency.run.session import BEGAN, RAN_AGAIN, REPORTED, SETTLED, STAGING, Session
@@ -210,5 +209,7 @@ class Reporter:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:  # `-p no:terminal` takes it away
             # pytest may stand in the middle of a line of dots.
+            from pytest_claude_latency.report import columns
+
             terminal.ensure_newline()
             columns.write(terminal, line)
