@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugin.suite import Suite
+from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_messages import text
 
 pytest.importorskip("jsonschema")
@@ -185,7 +185,8 @@ def test_an_endpoint_that_is_down_is_one_line_and_fails_nothing(
     assert time.monotonic() - before < 5  # exporters repeat a refused connection for ten seconds
     result.assert_outcomes(passed=1)
     assert result.ret == 0
-    lines = [line for line in [*result.outlines, *result.errlines] if "otel" in line.lower() or "refused" in line]
+    whole = [*whole_lines(result).lines, *whole_lines(result, of_errors=True).lines]
+    lines = [line for line in whole if "otel" in line.lower() or "refused" in line]
     assert lines == [f"--latency-otel: cannot send traces and metrics to http://127.0.0.1:{port}: Connection refused"]
 
 
@@ -198,7 +199,7 @@ def test_an_endpoint_that_is_no_address_is_told_without_its_login(
     result = recorded.replay("--latency-otel")
 
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["--latency-otel: cannot send traces*the endpoint*"])
+    whole_lines(result).fnmatch_lines(["--latency-otel: cannot send traces*the endpoint*"])
     assert "s3cret" not in result.stdout.str() + result.stderr.str()
 
 
@@ -207,7 +208,7 @@ def test_an_endpoint_that_refuses_is_told_by_its_status(recorded: Suite, endpoin
 
     result = recorded.replay("--latency-otel")
 
-    result.stdout.fnmatch_lines(
+    whole_lines(result).fnmatch_lines(
         [
             f"--latency-otel: cannot send traces to {endpoint.url}/v1/traces: 401 Unauthorized",
             f"--latency-otel: cannot send metrics to {endpoint.url}/v1/metrics: 401 Unauthorized",
@@ -234,7 +235,7 @@ def test_variables_that_keep_it_from_sending_are_told(
     result = recorded.replay("--latency-otel")
 
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines([line])
+    whole_lines(result).fnmatch_lines([line])
     assert endpoint.requests == []
 
 
