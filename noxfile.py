@@ -100,7 +100,7 @@ def tests(session: nox.Session, sdk: str) -> None:
     session.run("python", "-m", "pip", "list", "--format=freeze")
     # fewer examples of each property: what differs here is the software, which any example meets
     session.env["PROPERTY_TESTS"] = "again"
-    session.run("python", "-m", "pytest", "-n", "2", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session(python=INSTALLED[-1])
@@ -108,7 +108,7 @@ def slow(session: nox.Session) -> None:
     """Run the slow tests, and each property with all of its examples, with the newest SDK."""
     session.install("--editable", ".[test]", SDK_LINES["newest"])
     session.env["PROPERTY_TESTS"] = "thorough"
-    session.run("python", "-m", "pytest", "-n", "2", "-m", "slow or hypothesis", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "slow or hypothesis", *session.posargs)
 
 
 @nox.session
@@ -170,7 +170,7 @@ def prereleases(session: nox.Session) -> None:
     session.install("--upgrade", "--pre", *PATCHED)
     session.run("python", "-m", "pip", "list", "--format=freeze")
     session.env["PROPERTY_TESTS"] = "again"
-    session.run("python", "-m", "pytest", "-n", "2", "-m", "", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "", *session.posargs)
 
 
 @nox.session

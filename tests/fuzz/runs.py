@@ -53,13 +53,13 @@ def told(record_property):
 
 def test_create(number, told):
     with told:
-        with anthropic.Anthropic(max_retries=0, timeout=0.3) as client:
+        with anthropic.Anthropic(max_retries=0, timeout=3) as client:
             client.messages.create(**ASKED)
 
 
 def test_stream(number, told):
     with told:
-        with anthropic.Anthropic(max_retries=0, timeout=0.3) as client:
+        with anthropic.Anthropic(max_retries=0, timeout=3) as client:
             with client.messages.stream(**ASKED) as answer:
                 "".join(answer.text_stream)
 
@@ -67,7 +67,7 @@ def test_stream(number, told):
 def test_async_stream(number, told):
     with told:
         async def ask():
-            async with anthropic.AsyncAnthropic(max_retries=0, timeout=0.3) as client:
+            async with anthropic.AsyncAnthropic(max_retries=0, timeout=3) as client:
                 async with client.messages.stream(**ASKED) as answer:
                     async for event in answer:
                         pass
@@ -77,7 +77,7 @@ def test_async_stream(number, told):
 
 def test_httpx(number, told):
     with told:
-        with httpx.Client(timeout=0.3) as client:
+        with httpx.Client(timeout=3) as client:
             with client.stream("POST", URL, headers=HEADERS, json={**ASKED, "stream": True}) as response:
                 b"".join(response.iter_bytes())
 
@@ -85,7 +85,7 @@ def test_httpx(number, told):
 def test_aiohttp(number, told):
     with told:
         async def ask():
-            limits = aiohttp.ClientTimeout(total=0.3)
+            limits = aiohttp.ClientTimeout(total=3)
             async with aiohttp.ClientSession(timeout=limits) as session:
                 async with session.post(URL, headers=HEADERS, json={**ASKED, "stream": True}) as response:
                     await response.read()
@@ -95,7 +95,7 @@ def test_aiohttp(number, told):
 
 def test_urllib3(number, told):
     with told:
-        with urllib3.PoolManager(retries=False, timeout=0.3) as pool:
+        with urllib3.PoolManager(retries=False, timeout=3) as pool:
             asked = {"headers": HEADERS, "json": {**ASKED, "stream": True}}
             b"".join(pool.request("POST", URL, preload_content=False, **asked).stream())
 

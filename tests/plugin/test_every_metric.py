@@ -60,12 +60,12 @@ def test_it(side):
 def test_the_worst_call_decides_and_is_named(suite: Suite) -> None:
     suite.write(
         """
-@pytest.mark.latency_budget(ttft="30ms", output_tokens=50)
+@pytest.mark.latency_budget(ttft="150ms", output_tokens=50)
 def test_it():
     [stream(word) for word in "abc"]
 """
     )
-    slow = text("slow", ttfb="80ms", usage=Usage(output_tokens=9))
+    slow = text("slow", ttfb="400ms", usage=Usage(output_tokens=9))
     long = text("long", usage=Usage(output_tokens=60))
     suite.server.answer(text("quick"), slow, long)
     suite.record()
