@@ -62,10 +62,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _without_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the key, gateway, proxy and CI variable of the machine: they must not decide what a test does."""
+    """Remove the key, gateway, proxy, CI and width of the machine: they must not decide what a test does."""
     for name in os.environ:
         if name.startswith("ANTHROPIC_") or name.lower().endswith("_proxy") or name in ("CI", "GITHUB_ACTIONS"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")  # as xdist sets it for its workers
 
 
 @pytest.fixture(autouse=True)
