@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 # A public name comes first: looking it up finds the modules again that pytester has made Python forget.
-from pytest_claude_latency import virtual_time
+from pytest_claude_latency import LatencyError, virtual_time  # noqa: F401 - it is looked up, not used
 from pytest_claude_latency.collection import selection
 from pytest_claude_latency.errors import is_ours
 from pytest_claude_latency.options import reading

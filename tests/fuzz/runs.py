@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, final
@@ -167,6 +168,7 @@ class Runs:
         within = (chdir(self._folder), mock.patch.dict(os.environ, self._environment))
         with within[0], within[1], redirect_stdout(out), redirect_stderr(out):
             status = pytest.main([*plain, *arguments, "test_it.py"], plugins=[seen])
+        sys.modules.pop("test_it", None)  # other runs of this process have a module of that name
         faults, told = list(seen.faults), out.getvalue()
         if status not in (0, 1) or "INTERNALERROR" in told:
             faults.append(f"status {status}: {told[-9_000:]}")

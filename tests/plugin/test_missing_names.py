@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_claude_latency import required_names
+from tests.plugin.suite import whole_lines
 
 # Loaded before the plugin, as a version of the package would be that has no such name.
 EARLY = """
@@ -60,7 +61,7 @@ def test_each_latency_test_tells_it_in_one_line(
     run = pytester.runpytest_subprocess("-p", "early", "-q", "--latency-mode=live", "--latency-samples=2")
 
     run.assert_outcomes(passed=1, errors=2 if package == "pytest" else 4)
-    lines = {line for line in run.outlines if "has no" in line and not line.startswith("ERROR")}
+    lines = {line for line in whole_lines(run).lines if "has no" in line and not line.startswith("ERROR")}
     (line,) = lines
     supported, _ = required_names._REQUIRED[package]
     assert told in line
