@@ -26,8 +26,12 @@ from pytest_claude_latency.results.result import TestResult
 
 SCHEMA = 1
 _SHARES: Final = {"p50": Fraction(1, 2), "p95": Fraction(19, 20)}
-_QUOTED: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-"""What messages quote: parts of prompts and answers stand in double quotes."""
+_QUOTED: Final = re.compile(r'"((?:(?!…(?:$| → ))[^"\\\n]|\\.|(?<!…)\n {12,}(?=\S))*)(?:"|\\?…(?=$| → ))', re.MULTILINE)
+"""What messages quote: parts of prompts and answers stand in double quotes.
+
+A quote that was cut ends in `…`, and one that was wrapped goes on in the column of values.
+"""
+_WRAP: Final = re.compile(r"\n +")
 
 
 def build(summary: Summary, environment: Mapping[str, str] | None = None, *, content: bool = False) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def render(report: Mapping[str, Any]) -> str:
 
 def without_content(text: str) -> str:
     """Return a message with the length of each quoted text in its place."""
-    return _QUOTED.sub(lambda found: f'"({len(found[0]) - 2} characters)"', text)
+    return _QUOTED.sub(lambda found: f'"({len(_WRAP.sub(" ", found[1]))} characters)"', text)
 
 
 def _test(result: TestResult, *, content: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +101,20 @@ def test_any_result_is_written_as_strict_json_that_ends_a_line(made: list[TestRe
 
     assert len(json.loads(text)["tests"]) == len(made)
     assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ('  recorded  {"text": "SECRET and mo…', '  recorded  {"(4 characters)": "(13 characters)"'),
+        ('  system    "SECRET a… → "SECRET b…', '  system    "(8 characters)" → "(8 characters)"'),
+        (
+            '  finding   asks ("SECRET in 100\n            words") for more',
+            '  finding   asks ("(19 characters)") for more',
+        ),
+        ('  sent      "SECRET \\" inside"', '  sent      "(16 characters)"'),
+    ],
+    ids=["cut", "two that are cut", "wrapped", "with a quote inside"],
+)
+def test_no_quote_is_left_in_a_report_without_content(message: str, shown: str) -> None:
+    assert data.without_content(message) == shown
