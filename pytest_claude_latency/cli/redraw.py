@@ -45,8 +45,10 @@ def run(chosen: argparse.Namespace) -> int:
         report = parse(read_report(chosen.report, ReportError))
     except JSONFaultError as fault:
         raise ReportError(chosen.report, None, str(fault)) from None
-    if not isinstance(report, dict) or not report.keys() >= {"schema", "tests", "summary"}:
-        raise ReportError(chosen.report, None, "it has no `summary`: it is no report, or an earlier version wrote it")
+    if not isinstance(report, dict) or "schema" not in report or "verdict" not in report.get("summary", ()):
+        raise ReportError(
+            chosen.report, None, "it has no `summary` with a verdict: it is no report, or an earlier version wrote it"
+        )
     for form, path in targets:
         try:
             text = formats.render(report, form)

@@ -1,7 +1,8 @@
 """The data of a report, schema 1: what the JSON report holds, and what all other faces show.
 
 Two replays of the same recordings give the same data: results stand in the order of their ids, times are rounded to
-the microsecond that recordings keep, and nothing says when or where the run took place.
+the microsecond that recordings keep, and nothing says when or where the run took place. Only a run that measures the
+API, which no two do alike, has its date.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ from pytest_claude_latency.metrics.series import sample_of
 from pytest_claude_latency.printable import printable, printable_json, printable_lines
 from pytest_claude_latency.report import variants
 from pytest_claude_latency.report.summary import Row, Summary
-from pytest_claude_latency.report.table import counts, not_judged, run_verdict_lines, simulation_lines, table
+from pytest_claude_latency.report.table import (
+    counts,
+    not_judged,
+    run_verdict_lines,
+    simulation_lines,
+    table,
+    verdict_of,
+)
 from pytest_claude_latency.results.result import TestResult
 
 SCHEMA = 1
@@ -34,16 +42,19 @@ A quote that was cut ends in `…`, and one that was wrapped goes on in the colu
 _WRAP: Final = re.compile(r"\n +")
 
 
-def build(summary: Summary, environment: Mapping[str, str] | None = None, *, content: bool = False) -> dict[str, Any]:
+def build(
+    summary: Summary, environment: Mapping[str, str] | None = None, *, date: str | None = None, content: bool = False
+) -> dict[str, Any]:
     """Return the data in JSON types.
 
-    `environment` says which code was measured. `content` says that failures may quote prompts and answers.
+    `environment` says which code was measured, and `date` when a run measured the API. `content` says that failures
+    may quote prompts and answers.
     """
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "mode": summary.run.mode,
         "clock": summary.run.clock,
-        # no date and no host: they would make two equal runs differ
+        **({"date": date} if date else {}),
         **({"environment": dict(environment)} if environment else {}),
         "tests": [_test(result, content=content) for result in summary.results],
         "verdicts": [run_verdict.as_json() for run_verdict in summary.run.verdicts],
@@ -170,10 +181,15 @@ def _summary(summary: Summary) -> dict[str, Any]:
     cells = dict(zip((row.nodeid for row in summary.rows), table(summary).cells, strict=True))
     content = table(summary)
     return {
+        "verdict": verdict_of(summary),
+        "fails": summary.fails,
         "counts": counts(summary),
         "not_judged": not_judged(summary),
         "tests": len(rows),
-        "failing": sum(map(_fails, rows)),
+        "failing": sum(row.fails for row in rows),
+        "also_failed": [
+            {"kind": failure.kind, "name": failure.name, "text": failure.text()} for failure in summary.also_failed
+        ],
         "table": {
             "headers": list(content.headers),
             "cells": [list(cells[row.nodeid]) for row in rows],
@@ -191,12 +207,12 @@ def _summary(summary: Summary) -> dict[str, Any]:
 
 def _row(row: Row) -> dict[str, Any]:
     share, metric = -row.urgency[1], METRICS["elapsed"]
-    shown = min(row.samples, key=lambda result: (not result.broken, -(result.elapsed or 0.0)))
+    shown = min(row.samples, key=lambda result: (not result.fails, not result.broken, -(result.elapsed or 0.0)))
     calls = [call for sample in row.samples for call in sample.calls]
     return {
         "nodeid": row.nodeid,
         "verdict": row.verdict,
-        "fails": _fails(row),
+        "fails": row.fails,
         "samples": len(row.samples),
         # the sample that a reader is to see first
         "shown": shown.sample,
@@ -214,15 +230,6 @@ def _row(row: Row) -> dict[str, Any]:
         },
         **({"spreads": spreads} if (spreads := _spreads(row)) else {}),
     }
-
-
-def _fails(row: Row) -> bool:
-    """Return whether a test broke its budget, failed by itself or against a baseline."""
-    return (
-        row.verdict == "broken"
-        or any(sample.outcome in ("failed", "error") for sample in row.samples)
-        or any(verdict.fails for verdict in row.run_verdicts)
-    )
 
 
 def _spreads(row: Row) -> list[dict[str, Any]]:

@@ -19,8 +19,9 @@ MOST: Final = 9
 def lines(summary: Summary, root: Path) -> list[str]:
     """Return the commands that annotate each broken budget, the worst first; `root` is where places count from."""
     broken: list[tuple[Row, str]] = []
-    for row in sorted(summary.rows, key=lambda row: row.urgency):
+    for row in sorted((row for row in summary.rows if row.fails), key=lambda row: row.urgency):
         texts = [headline(judgement) for judgement in row.broken]
+        texts += [inner.headline() for inner in row.inner if inner.judgement.broken]
         texts += [verdict.headline for verdict in row.run_verdicts if verdict.fails]
         broken += [(row, text) for text in dict.fromkeys(texts)]
     commands = []

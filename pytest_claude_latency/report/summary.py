@@ -18,6 +18,8 @@ from pytest_claude_latency.comparison.rules import Rules
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.metrics.given_up import times_that_count
 from pytest_claude_latency.metrics.series import by_test
+from pytest_claude_latency.results.also_failed import AlsoFailed
+from pytest_claude_latency.results.inner_limits import InnerLimit, inner_limits
 from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.results.simulation import Simulation
 from pytest_claude_latency.results.variant_ranking import VariantRanking, rank_variants
@@ -59,6 +61,8 @@ class Run:
     """How much variants must differ to count; None where the defaults do."""
     faults: tuple[str, ...] = ()
     """How many tests survived each fault of the option, and which faults did not run."""
+    also_failed: tuple[AlsoFailed, ...] = ()
+    """What made the run fail and is no result of a latency test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +109,22 @@ class Row:
 
         A limit that one sample could measure counts as measured.
         """
-
-        def goodness(judgement: Judgement) -> tuple[int, float]:
-            # among samples with the same verdict, the one closest to the limit, or furthest beyond it, is shown
-            rank, measured = _WORST_FIRST.index(judgement.verdict), judgement.measured
-            if measured is None:
-                return rank, -math.inf
-            return rank, judgement.limit.value - measured if judgement.at_most else measured
-
         # samples may have measured different limits, so each limit is looked for in all of them
         worst: dict[str, Judgement] = {}
         for sample in self.samples:
             for judgement in sample.judgements:
                 judged = judgement if sample.judged else Judgement(judgement.limit, None, None, 0, "not judged")
                 key = judged.limit.text()
-                worst[key] = min(worst.get(key, judged), judged, key=goodness)
+                worst[key] = min(worst.get(key, judged), judged, key=_goodness)
+        return tuple(worst.values())
+
+    @cached_property
+    def inner(self) -> tuple[InnerLimit, ...]:
+        """The limits of its blocks and watched outputs, each as it came out worst."""
+        worst: dict[tuple[str, str], InnerLimit] = {}
+        for inner in inner_limits(self.samples):
+            key = inner.place, inner.judgement.limit.text()
+            worst[key] = min(worst.get(key, inner), inner, key=lambda found: _goodness(found.judgement))
         return tuple(worst.values())
 
     @property
@@ -159,9 +164,14 @@ class Row:
 
     @property
     def limit_verdicts(self) -> list[str]:
-        """The verdict on each limit, percentiles included."""
-        plain = [judgement.verdict for judgement in self.judgements]
+        """The verdict on each limit, percentiles and those of blocks and watched outputs included."""
+        plain = [judgement.verdict for judgement in (*self.judgements, *(inner.judgement for inner in self.inner))]
         return plain + [verdict.verdict for verdict in self.run_verdicts if verdict.kind == "percentile"]
+
+    @property
+    def fails(self) -> bool:
+        """Whether it makes the run fail: by a budget, by itself, or against a baseline."""
+        return any(sample.fails for sample in self.samples) or any(verdict.fails for verdict in self.run_verdicts)
 
     @property
     def verdict(self) -> str:
@@ -171,8 +181,9 @@ class Row:
         """
         # a broken budget comes first: it is the reason why the test failed, and also makes its outcome "failed"
         verdicts = set(self.limit_verdicts)
-        if "broken" in verdicts:
+        if "broken" in verdicts and self.fails:
             return "broken"
+        verdicts.discard("broken")  # the test expects it: with xfail, or around a block
         outcome = next((sample.outcome for sample in self.samples if sample.outcome != "passed"), None)
         if outcome is not None:
             return outcome
@@ -183,16 +194,18 @@ class Row:
         if not verdicts:
             return min((verdict.verdict for verdict in compared), key=_CHANGED_FIRST.index, default="no budget")
         # an open question is shown even if other limits are kept
-        if "inconclusive" in verdicts:
-            return "inconclusive"
+        for question in ("inconclusive", "not judged"):
+            if question in verdicts:
+                return question
         return "kept" if "kept" in verdicts else min(verdicts, key=_WORST_FIRST.index)
 
     @property
     def urgency(self) -> tuple[int, float, str]:
         """A key that sorts the worst test first: by its verdict, then by how much of its tightest limit was used."""
         verdict = self.verdict
-        rank = 0 if verdict == "broken" else 2 + _CALM.index(verdict) if verdict in _CALM else 1
-        share = max((judgement.share for judgement in self.judgements), default=0.0)
+        rank = 3 + _CALM.index(verdict) if verdict in _CALM else 0 if verdict == "broken" else 1 if self.fails else 2
+        limited = [*self.judgements, *(inner.judgement for inner in self.inner)]
+        share = max((judgement.share for judgement in limited), default=0.0)
         # percentiles are broken at the end of the run, with all other facts about them in numbers for programs
         for facts in (verdict.facts for verdict in self.run_verdicts if verdict.kind == "percentile"):
             if facts.get("measured") is not None and facts["limit"]:
@@ -266,6 +279,17 @@ class Summary:
         return sum(len(sample.setup_calls) for row in self.rows for sample in row.samples)
 
     @property
+    def also_failed(self) -> tuple[AlsoFailed, ...]:
+        """What made the run fail and has no row."""
+        variants = dict.fromkeys(result.nodeid for result in self.results if result.variant and result.fails)
+        return (*(AlsoFailed("variant", nodeid) for nodeid in variants), *self.run.also_failed)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the run failed."""
+        return bool(self.also_failed) or any(row.fails for row in self.rows)
+
+    @property
     def verdicts(self) -> Counter[str]:
         """How many limits got each verdict. A limit counts once for all samples of its test."""
         return Counter(verdict for row in self.rows for verdict in row.limit_verdicts)
@@ -280,6 +304,15 @@ class Summary:
     def budgets(self) -> int:
         """The number of limits."""
         return self.verdicts.total()
+
+
+def _goodness(judgement: Judgement) -> tuple[int, float]:
+    """Return a key that sorts the judgements of one limit, the worst first."""
+    # among samples with the same verdict, the one closest to the limit, or furthest beyond it, is shown
+    rank, measured = _WORST_FIRST.index(judgement.verdict), judgement.measured
+    if measured is None:
+        return rank, -math.inf
+    return rank, judgement.limit.value - measured if judgement.at_most else measured
 
 
 def summarize(results: Iterable[TestResult], run: Run) -> Summary:

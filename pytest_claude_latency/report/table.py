@@ -20,6 +20,7 @@ from pytest_claude_latency.metrics.series import sample_of
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.summary import Figure, Row, Summary
+from pytest_claude_latency.results.also_failed import counted
 from pytest_claude_latency.results.simulation import ASSUMPTIONS
 
 HEADERS = ("test", "calls", "TTFT", "total", "elapsed", "tokens", "verdict")
@@ -163,6 +164,16 @@ def simulation_lines(summary: Summary) -> tuple[str, ...]:
     """Return what tests measured in their simulated worlds, a line for each fact, and what that assumes."""
     lines = [f"{nodeid}: {line}" for nodeid, found in summary.simulations.items() for line in found.lines()]
     return (*lines, ASSUMPTIONS) if lines else ()
+
+
+def verdict_of(summary: Summary) -> str:
+    """Return the verdict on a run in a line: which of its tests failed, and what else did."""
+    failing, tests = sum(row.fails for row in summary.rows), number_of(len(summary.rows), "test")
+    others = counted(summary.also_failed)
+    first = (
+        f"{failing} of {tests} failed" if failing else f"none of {tests} failed" if others else f"{tests}, none failed"
+    )
+    return ", ".join([first if summary.rows else "no latency tests", *others])
 
 
 def counts(summary: Summary) -> str:

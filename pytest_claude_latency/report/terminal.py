@@ -96,7 +96,7 @@ def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
             _write_details(row, reporter)
     for footnote in content.footnotes:
         columns.write(reporter, footnote)
-    columns.write(reporter, counts(summary), **_markup("broken" if summary.verdicts.get("broken") else "kept"))
+    columns.write(reporter, counts(summary), **_markup("broken" if any(row.fails for row in rows.values()) else "kept"))
 
 
 def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
@@ -105,6 +105,9 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
     for judgement in judgements:
         if judgement.broken:
             columns.write(reporter, headline(judgement), indent=4)
+    for inner in row.inner:
+        if inner.judgement.broken and row.fails:
+            columns.write(reporter, f"{inner.headline()} ({inner.place})", indent=4)
     _listed([fact(judgement) for judgement in judgements if not judgement.broken], reporter)
     _listed(spreads_of(row), reporter)
     for run_verdict in row.run_verdicts:

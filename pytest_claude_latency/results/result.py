@@ -108,6 +108,11 @@ class TestResult(Measured):
         return None if self.outcome == "skipped" else not self.incomplete
 
     @property
+    def fails(self) -> bool:
+        """Whether it makes the run fail. A failure that is expected does not."""
+        return self.outcome in ("failed", "error")
+
+    @property
     def broken(self) -> tuple[Judgement, ...]:
         """The limits that were judged and not kept."""
         return tuple(judgement for judgement in self.judgements if self.judged and judgement.broken)

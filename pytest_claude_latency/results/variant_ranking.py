@@ -198,7 +198,7 @@ def _candidate(results: Sequence[TestResult]) -> Candidate:
         samples=len(ran),
         passed=len(passed),
         # of the test as it is written, other reports say so
-        stopped=sum(bool(result.variant) and result.outcome in ("failed", "error") for result in ran),
+        stopped=sum(bool(result.variant) and result.fails for result in ran),
         cut_off=sum(any(call.stop_reason in _CUT_OFF for call in result.calls) for result in ran),
         refused=sum(bool(result.refusal) for result in ran),
         refusal=next((result.refusal for result in ran if result.refusal), ""),

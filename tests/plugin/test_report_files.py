@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -96,6 +96,37 @@ def test_a_run_without_latency_tests_reports_none(suite: Suite) -> None:
     suite.replay().assert_outcomes(passed=1)
 
     assert suite.report["tests"] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "verdict"),
+    [
+        ("def test_it():\n    assert False\n", "1 other test failed"),
+        ("import nothing_of_this_name\n", "1 file could not be collected"),
+        ("def test_it():\n    pytest.exit('enough')\n", "the run was interrupted"),
+        ("def test_it():\n    pytest.exit('enough', returncode=9)\n", "the run ended with status 9"),
+    ],
+)
+def test_no_report_calls_a_run_good_that_failed(suite: Suite, source: str, verdict: str) -> None:
+    suite.write(source)
+
+    suite.replay("--latency-report=a.html", "--latency-report=a.md")
+
+    assert suite.report["summary"]["verdict"] == f"no latency tests, {verdict}"
+    assert suite.report["summary"]["fails"]
+    assert "<title>Failed: Claude latency</title>" in (suite.path / "a.html").read_text("utf-8")
+    assert f"## Claude latency: no latency tests, {verdict}" in (suite.path / "a.md").read_text("utf-8")
+
+
+def test_a_run_that_asked_the_api_has_its_date_and_a_replay_has_none(suite: Suite) -> None:
+    suite.write(TEST)
+    suite.record()
+    measured = suite.report
+
+    suite.replay()
+
+    assert datetime.now(UTC) - datetime.fromisoformat(measured["date"]) < timedelta(days=1)
+    assert "date" not in suite.report
 
 
 def test_every_test_has_its_row_whatever_became_of_it(suite: Suite) -> None:

@@ -282,6 +282,7 @@ def test_a_variant_without_a_recording_fails_and_says_how_to_record_it(suite: Su
     )
     # a long command goes on in the next line, as a shell reads it
     assert f"record {command}" in " ".join(" ".join(result.outlines).replace("\\", " ").split())
+    assert suite.report["summary"]["verdict"] == "none of 1 test failed, 1 variant failed"
     assert variants(suite)[BY_SONNET]["passed"] == 0
     arguments = [command.split()[2], command.split()[3].strip("'")]
     suite.record(*arguments).assert_outcomes(passed=1)

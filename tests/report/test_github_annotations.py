@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.report import github_annotations
+from tests.support.some_pages import BLOCK, SLOW_OUTPUT
 from tests.support.some_results import some_result, summary_of
 
 
@@ -22,6 +24,23 @@ def test_a_broken_budget_is_shown_at_the_line_of_its_test(tmp_path: Path) -> Non
         "::error file=service/tests/test_it.py,line=12,title=latency budget of tests/test_it.py%3A%3Atest_a"
         "::ttft was 412ms, 12ms over the budget of 400ms"
     )
+
+
+def test_limits_of_blocks_and_watched_outputs_are_shown_too(tmp_path: Path) -> None:
+    output = Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9, budgets=(SLOW_OUTPUT,))
+    result = some_result("a.py::t", place="a.py:12", blocks=(BLOCK,), watched=(output,), outcome="failed")
+
+    commands = github_annotations.lines(summary_of(result), tmp_path)
+
+    assert [command.partition("a.py%3A%3At::")[2] for command in commands] == [
+        "ttft was 612ms, 212ms over the budget of 400ms",
+        "elapsed was 2.875s, 875ms over the budget of 2s",
+        "watched output: ttft was 1.200s, 200ms over the budget of 1s",
+    ]
+
+
+def test_an_expected_failure_is_no_annotation(tmp_path: Path) -> None:
+    assert github_annotations.lines(summary_of(some_result(limits={"ttft": "1ms"}, outcome="xfailed")), tmp_path) == []
 
 
 def test_the_worst_nine_are_shown_and_the_rest_counted(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from pytest_claude_latency.budgets.judgement import DECIDED_ELSEWHERE, NO_CALL, NO_VALUE, Judgement
 from pytest_claude_latency.budgets.limit import Limit
+from pytest_claude_latency.metrics.watched import Watched
 from pytest_claude_latency.report.summary import Figure
 from tests.support.some_call import some_call
+from tests.support.some_pages import BLOCK, SLOW_OUTPUT
 from tests.support.some_results import some_result, summary_of
 
 MS = 1_000_000
+OUTPUT = Watched(items=3, ttft=1.2, longest_gap=0.1, total=3.9, budgets=(SLOW_OUTPUT,))
 
 
 def test_a_row_shows_the_worst_call_of_the_worst_sample() -> None:
@@ -67,6 +70,10 @@ def test_one_broken_sample_breaks_the_row(broken: int) -> None:
         ({"ttft": "1s"}, {"calls": [], "direct": False}, "no calls"),
         ({"ttft": "1s"}, {"judged": False}, "not judged"),
         ({"ttft": "1s"}, {"outcome": "failed"}, "failed"),
+        ({"ttft": "1ms"}, {"outcome": "xfailed"}, "xfailed"),
+        ({}, {"blocks": (BLOCK,), "outcome": "failed"}, "broken"),
+        ({}, {"blocks": (BLOCK,), "outcome": "passed"}, "no budget"),
+        ({}, {"watched": (OUTPUT,), "outcome": "failed"}, "broken"),
         ({"ttft": "1s"}, {"outcome": "skipped"}, "skipped"),
         ({"tpot": "1s"}, {"calls": [some_call(tpot=None)]}, "not measured"),
         ({"tpot": "1s", "total": "9s"}, {"calls": [some_call(tpot=None)]}, "kept"),
@@ -77,6 +84,35 @@ def test_the_verdict_of_a_row(limits: dict[str, Any], facts: dict[str, Any], ver
     (row,) = summary_of(some_result(limits=limits, **facts)).rows
 
     assert row.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("facts", "fails"), [({"outcome": "error"}, True), ({"outcome": "xfailed"}, False), ({"judged": False}, False)]
+)
+def test_a_run_fails_as_its_tests_do(facts: dict[str, Any], fails: bool) -> None:
+    assert summary_of(some_result(limits={"ttft": "1ms"}, **({"outcome": "passed"} | facts))).fails is fails
+
+
+def test_a_variant_that_could_not_be_tried_fails_the_run_without_a_row() -> None:
+    variant = some_result(
+        "a.py::t[~max_tokens=9]", variant="~max_tokens=9", original_nodeid="a.py::t", outcome="failed"
+    )
+
+    summary = summary_of(some_result("a.py::t"), variant)
+
+    assert summary.fails
+    assert [failure.text() for failure in summary.also_failed] == ["a.py::t[~max_tokens=9] failed"]
+
+
+def test_limits_of_blocks_and_watched_outputs_count_each_once() -> None:
+    samples = [some_result(blocks=(BLOCK, BLOCK), watched=(OUTPUT,), sample=number) for number in (1, 2)]
+
+    summary = summary_of(*samples)
+
+    assert summary.verdicts == {"broken": 3}
+    assert [inner.headline() for inner in summary.rows[0].inner][-1] == (
+        "watched output: ttft was 1.200s, 200ms over the budget of 1s"
+    )
 
 
 def test_a_missing_first_token_is_worse_than_any_number_in_the_row() -> None:

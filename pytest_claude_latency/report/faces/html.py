@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.metrics.metric import METRICS, show
-from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report.faces import strips
 from pytest_claude_latency.report.faces.drawing import detail
@@ -51,19 +50,14 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     bars = [sample["p"] for sample in samples]
     bars += [call[10] for sample in samples for call in (*sample["c"], *sample.get("u", ()), *sample.get("z", ()))]
     shown = sorted({part for bar in bars for part in bar[::2]})
-    verdict = f"{number_of(summary['tests'], 'test')}, none failed" if summary["tests"] else "no latency tests"
-    if failing:
-        verdict = f"{failing} of {number_of(len(rows), 'test')} failed"
     text: str = _template().render(
-        title=f"{'Failed' if failing else 'Passed'}: Claude latency",
+        title=f"{'Failed' if summary['fails'] else 'Passed'}: Claude latency",
         hatching=_markup(_HATCHING),
         style=styles,
         style_hash=_hash(styles),
         script=script,
         script_hash=_hash(script),
         summary=summary,
-        failing=failing,
-        verdict=verdict,
         facts=_facts(report, drawn_at or datetime.now(UTC)),
         rows=rows,
         verdicts=sorted(Counter(row["verdict"] for row in summary["rows"]).items()),
@@ -148,13 +142,15 @@ def _hash(text: str) -> str:
 
 
 def _facts(report: Mapping[str, Any], drawn_at: datetime) -> list[tuple[str, str]]:
+    moment = datetime.fromisoformat(report["date"]) if "date" in report else drawn_at
     environment = dict(report.get("environment", {}))
     commit, _, changed = environment.pop("commit", "").partition(",")
     return [
         ("mode", f"{report['mode']}, {report['clock']} clock"),
         *([("commit", commit[:12] + changed)] if commit else []),
         *environment.items(),
-        ("drawn", drawn_at.strftime("%Y-%m-%d %H:%M UTC")),
+        # a replay has no date of its own: it says the same on any day
+        ("measured" if "date" in report else "drawn", moment.strftime("%Y-%m-%d %H:%M UTC")),
     ]
 
 
@@ -188,11 +184,21 @@ def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, 
     summary = report["summary"]
     by_test = {row["nodeid"]: row for row in summary["rows"]}
     faulty = {test["nodeid"]: test for test in report["tests"] if "fault" in test}
+    others = {failure["name"]: failure["text"] for failure in summary["also_failed"]}
     faults: list[list[str]] = []
     for nodeid, test in faulty.items():
         took = "" if test["elapsed"] is None else duration.show(duration.nanoseconds(test["elapsed"]))
         faults.append([test["written"], test["fault"], str(test["injected"]), took, by_test[nodeid]["verdict"]])
     named: list[tuple[str, list[tuple[str, Any]], Sequence[str]]] = [
+        (
+            "Also failed",
+            [
+                (test["nodeid"], _markup(f"<pre>{escape(told)}</pre>"))
+                for test in report["tests"]
+                if test["nodeid"] in others and (told := test.get("failure") or test.get("traceback"))
+            ],
+            list(others.values()),
+        ),
         ("Over all samples", [], summary["percentiles"]),
         ("Against the baseline", list(_against_baseline(report)), summary["comparisons"]),
         (

@@ -42,7 +42,7 @@ def render(report: Mapping[str, Any]) -> str:
 def _sections(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the blocks of the page, the most important first."""
     summary = report["summary"]
-    yield f"## Claude latency: {verdict_of(summary)}"
+    yield f"## Claude latency: {_escaped(summary['verdict'])}"
     yield _escaped(summary["counts"])
     if summary["not_judged"]:
         yield _escaped(summary["not_judged"])
@@ -54,6 +54,10 @@ def _sections(report: Mapping[str, Any]) -> Iterator[str]:
         if len(cells) > _MOST_ROWS:
             yield f"and {len(cells) - _MOST_ROWS} more tests"
     yield from _failures(report)
+    others = [failure["text"] for failure in summary["also_failed"] if failure["kind"] != "variant"]
+    yield from _list("Also failed", others[:_MOST_FAILURES])
+    if len(others) > _MOST_FAILURES:
+        yield f"and {len(others) - _MOST_FAILURES} more"
     for title, lines in (("Over all samples", "percentiles"), ("Against the baseline", "comparisons")):
         yield from _list(title, summary[lines])
     if "variants" in report:
@@ -74,19 +78,12 @@ def _sections(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _list("Notes", summary["notes"])
 
 
-def verdict_of(summary: Mapping[str, Any]) -> str:
-    """Return the verdict on a run in a few words."""
-    failing = summary["failing"]
-    if not summary["tests"]:
-        return "no latency tests"
-    return f"{failing} of {number_of(summary['tests'], 'test')} failed" if failing else "passed"
-
-
 def _failures(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield why tests failed, the worst test first, each with its findings."""
     failed: dict[str, list[Mapping[str, Any]]] = {}
     for test in report["tests"]:
-        if "failure" in test:
+        # an expected failure is none, whatever it says
+        if test["outcome"] in ("failed", "error"):
             failed.setdefault(test["nodeid"], []).append(test)
     ordered = [row for row in report["summary"]["rows"] if row["nodeid"] in failed]
     # variants have no row of their own
@@ -97,7 +94,7 @@ def _failures(report: Mapping[str, Any]) -> Iterator[str]:
         samples = failed[nodeid]
         yield code(nodeid)
         # of several samples the first tells why: others fail for the same reason, or it is told above
-        text = samples[0]["failure"]
+        text = samples[0].get("failure") or samples[0].get("traceback") or samples[0]["outcome"]
         fence = "`" * max(3, _longest_run(text) + 1)
         yield f"{fence}text\n{text}\n{fence}"
         if len(samples) > 1:

@@ -7,12 +7,13 @@ reach it through test reports in both cases, so that a run under xdist shows wha
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS
 from pytest_claude_latency.errors import FileError, LatencyError, as_usage_error
+from pytest_claude_latency.run.reporting.other_failures import OtherFailures
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class EndOfRun:
         self.ended_at: dict[tuple[str, int], float] = {}
         """When each sample of each test ended, in seconds since 1970, by the machine's clock."""
         self._reruns_over_budget: dict[str, None] = {}
+        self.other_failures = OtherFailures()
         self._run_verdicts: tuple[RunVerdict, ...] = ()
         self._baselines: RunBaselines | None = None
         # Read before any test runs: a live run costs, and must not end with "cannot read the baseline".
@@ -67,6 +69,7 @@ class EndOfRun:
 
     def note(self, report: pytest.TestReport) -> None:
         """Take a result out of a test report. A rerun replaces what the first run measured."""
+        self.other_failures.note(report)
         outcome: str = report.outcome  # plugins have outcomes of their own: "rerun" is pytest-rerunfailures'
         if outcome == "rerun" and hasattr(report, OVER_BUDGET):
             self._reruns_over_budget[report.nodeid] = None
@@ -164,8 +167,8 @@ class EndOfRun:
 
         return faults.of_run(self._session.settings, counts, self.results)
 
-    def summary(self) -> Summary:
-        """Return what reports show of the run."""
+    def summary(self, exit_status: int = pytest.ExitCode.OK) -> Summary:
+        """Return what reports show of the run, which ends with this exit status."""
         from pytest_claude_latency.report.summary import Run, summarize
         from pytest_claude_latency.run import messages
 
@@ -185,8 +188,16 @@ class EndOfRun:
             warnings=tuple(dict.fromkeys([*warnings, *self._session.warnings])),
             rules=settings.rules,
             faults=tuple(self.fault_lines),
+            also_failed=self.other_failures.besides(self._told, exit_status),
         )
         return summarize(self._results.values(), run)
+
+    @property
+    def _told(self) -> set[Any]:
+        """The items and the names of verdicts whose failure the results and verdicts tell."""
+        failing = {result.nodeid for result in self._results.values() if result.fails}
+        items = {key for nodeid, ran in self._ran.items() if nodeid in failing for key in ran.items}
+        return items | {verdict.name for verdict in self._run_verdicts if verdict.fails}
 
     def _missing_tests(self, nodeids: Collection[str]) -> list[str]:
         """Return which tests of a baseline no longer exist, as far as this run looked for them."""

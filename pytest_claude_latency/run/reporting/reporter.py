@@ -99,6 +99,10 @@ class Reporter:
             lines += [f"claude latency: {line}" for line in unsettled(items, settings)]
         return [part for line in lines for part in wrapped(line)]
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note what could not be collected."""
+        self._end.other_failures.note(report)
+
     # ── while tests run ──
 
     @pytest.hookimpl(tryfirst=True)
@@ -168,7 +172,7 @@ class Reporter:
             if (settings.reports or settings.save or settings.otel) and not session.config.option.collectonly:
                 from pytest_claude_latency.run.reporting.written_files import write_files
 
-                self._written = write_files(self._session, self._end)
+                self._written = write_files(self._session, self._end, session.exitstatus)
                 session.exitstatus = self._written.exit_status or session.exitstatus
 
     # Outermost, since pytest shows the failures in a wrapper of this hook. All other readers have had the reports.

@@ -180,6 +180,29 @@ def test_each_kind_of_fact_has_its_section() -> None:
     assert page.texts_in("summary")[:7] == titles
 
 
+def test_what_has_no_row_and_failed_makes_the_page_say_so() -> None:
+    variant: dict[str, Any] = {
+        "variant": "~max_tokens=9",
+        "original_nodeid": "a.py::t",
+        "outcome": "failed",
+        "failure": "no recording",
+    }
+
+    page = Page(report_of(some_result("a.py::t"), some_result("a.py::t[~max_tokens=9]", **variant)))
+
+    assert page.texts_in("title")[0] == "Failed: Claude latency"
+    assert page.all("p", "verdict fails")
+    assert "none of 1 test failed, 1 variant failed" in page.texts_in("p")
+    assert page.texts_in("summary")[0] == "Also failed"
+    assert ("pre", "no recording") in page.texts
+
+
+def test_a_page_that_is_drawn_again_has_the_date_of_the_run_that_asked_the_api() -> None:
+    page = Page(report_of(some_result("a.py::t")) | {"date": "2026-11-02T10:20:30+00:00"})
+
+    assert "2026-11-02 10:20 UTC" in page.texts_in("dd")
+
+
 def test_the_page_loads_nothing_and_runs_only_its_own_script() -> None:
     page = Page(report_with_everything())
 

@@ -8,6 +8,7 @@ from pytest_claude_latency.known_files import REPORT_MARKER
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.report.faces import markdown
 from pytest_claude_latency.report.table import ONE_NOT_JUDGED
+from pytest_claude_latency.results.also_failed import AlsoFailed
 from tests.support.some_call import some_call
 from tests.support.some_results import node_ids, report_of, some_finding, some_result
 
@@ -18,7 +19,7 @@ def test_the_page_is_a_table_and_the_counts() -> None:
     assert text.splitlines() == [
         "<!-- pytest-claude-latency -->",
         "",
-        "## Claude latency: passed",
+        "## Claude latency: 1 test, none failed",
         "",
         "1 test, 1 call, 1 budget: 1 kept (replay, virtual clock)",
         "",
@@ -33,6 +34,27 @@ def test_a_broken_budget_is_explained_in_a_code_block() -> None:
 
     assert "| **broken** |" in text
     assert "\n`a.py::t`\n\n```text\nttft was 412ms, 12ms over the budget of 400ms\n" in text
+
+
+def test_a_test_that_failed_by_itself_stands_among_the_failures_and_an_expected_one_does_not() -> None:
+    failed = some_result("a.py::t", outcome="failed", traceback="a.py:9 in t\nAssertionError")
+    expected = some_result("a.py::x", limits={"ttft": "1ms"}, outcome="xfailed")
+
+    text = markdown.render(report_of(failed, expected))
+
+    assert "## Claude latency: 1 of 2 tests failed" in text
+    assert "### Failures\n\n`a.py::t`\n\n```text\na.py:9 in t\nAssertionError\n```\n" in text
+    assert text.count("a.py::x") == 1
+
+
+def test_what_failed_besides_latency_tests_is_named_and_of_many_the_rest_counted() -> None:
+    others = (AlsoFailed("file", "b_c.py"), *(AlsoFailed("other test", f"a.py::t{place}") for place in range(20)))
+
+    text = markdown.render(report_of(some_result("a.py::t"), also_failed=others))
+
+    assert "## Claude latency: none of 1 test failed, 20 other tests failed, 1 file could not be collected\n" in text
+    assert "### Also failed\n\n- b\\_c.py could not be collected\n- a.py::t0 failed\n" in text
+    assert "\n\nand 1 more\n" in text
 
 
 def test_a_code_block_outlasts_the_backticks_of_an_id() -> None:
@@ -95,7 +117,9 @@ def test_a_finding_that_the_failure_tells_is_not_told_twice() -> None:
     finding = some_finding(fact="call 1 waited 312ms")
 
     text = markdown.render(
-        report_of(some_result(failure="too late\n  finding   call 1 waited\n  312ms", findings=(finding,)))
+        report_of(
+            some_result(failure="too late\n  finding   call 1 waited\n  312ms", outcome="failed", findings=(finding,))
+        )
     )
 
     assert text.count("312ms") == 1
