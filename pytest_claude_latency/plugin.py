@@ -117,6 +117,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Watch the higher-scoped fixtures that the selected latency tests request, and order what is recorded."""
     selected = [item for item in session.items if selection.is_marked(item)]
+    if (counts := session.config.stash.get(selection.FAULT_COUNTS, None)) is not None:
+        from pytest_claude_latency.collection.identity import identity_of
+
+        identities = map(identity_of, selected)
+        counts.keep({identity.original_nodeid or identity.nodeid for identity in identities})
     if selected:
         from pytest_claude_latency.collection import markers, sampling
         from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures

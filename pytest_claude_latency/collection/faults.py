@@ -22,7 +22,7 @@ from pytest_claude_latency.collection.fault_counts import FaultCounts
 from pytest_claude_latency.collection.identity import FaultOfTest, Identity, give, identity_of
 from pytest_claude_latency.collection.item_clone import clone
 from pytest_claude_latency.collection.markers import marks_of, place_of
-from pytest_claude_latency.collection.selection import ANSWERS, FAULT, is_latency_test
+from pytest_claude_latency.collection.selection import ANSWERS, FAULT
 from pytest_claude_latency.errors import FaultError, LatencyError
 from pytest_claude_latency.settings import Settings
 from pytest_claude_latency.simulation.fault import Fault
@@ -51,7 +51,7 @@ def faults_of(item: pytest.Item) -> tuple[FaultOfTest, ...]:
     for place, marks in groupby(marks_of(item, FAULT), key=lambda marked: marked[1]):
         origin = f"@{FAULT} on {place}"
         declared += [_declared(mark, origin) for mark, _ in reversed(list(marks))]
-    return _named(declared)
+    return _named(declared, f"@{FAULT} on {item.nodeid}")
 
 
 def _declared(mark: pytest.Mark, origin: str) -> FaultOfTest:
@@ -76,8 +76,8 @@ def _declared(mark: pytest.Mark, origin: str) -> FaultOfTest:
     return FaultOfTest(name, fault, budget, has_own_id=given_id is not None)
 
 
-def _named(faults: Sequence[FaultOfTest]) -> tuple[FaultOfTest, ...]:
-    """Return the faults under ids of their own: where two have one name, with their arguments."""
+def _named(faults: Sequence[FaultOfTest], origin: str) -> tuple[FaultOfTest, ...]:
+    """Return the faults of `origin` under ids of their own: where two have one name, with their arguments."""
     names = [fault.id for fault in faults]
     named = [
         replace(fault, id=fault.fault.id) if names.count(fault.id) > 1 and not fault.has_own_id else fault
@@ -86,7 +86,7 @@ def _named(faults: Sequence[FaultOfTest]) -> tuple[FaultOfTest, ...]:
     ids = [fault.id for fault in named]
     for fault in named:
         if ids.count(fault.id) > 1:
-            raise FaultError(TWICE.format(id=fault.id), f"@{FAULT}")
+            raise FaultError(TWICE.format(id=fault.id), origin)
     return tuple(named)
 
 
@@ -96,12 +96,16 @@ def fault_items(item: pytest.Function, settings: Settings, counts: FaultCounts) 
     if identity.variant is not None or identity.fault is not None:
         return []
     faults: tuple[FaultOfTest, ...] = ()
-    with suppress(LatencyError):  # a marker that is not understood is reported when the test is set up
+    try:
         faults = faults_of(item)
         # Named once more: a fault of the option may be of a kind that is declared too, with other arguments.
-        faults = _named([*faults, *_of_option(item, settings, faults, counts)])
+        faults = _named([*faults, *_of_option(item, settings, faults, counts)], item.nodeid)
+    except LatencyError:  # a marker that is not understood is reported when the test is set up
+        for given in settings.faults:
+            counts.not_applying.setdefault(given.text(), set()).add(item.nodeid)
     if not settings.runs_faults:
-        counts.left_out |= {f"{item.nodeid}[{fault.id}]" for fault in faults}
+        for fault in faults:
+            counts.left_out.setdefault(fault.id, set()).add(item.nodeid)
         return []
     clones = []
     for fault in faults:
@@ -119,12 +123,16 @@ def _of_option(
     made up shows what it is: there the item shows whether the fault fits.
     """
     found: list[FaultOfTest] = []
-    others = [fault for fault in settings.faults if all(fault != known.fault for known in declared)]
-    # A test under `@given` has no one recording: its examples would share one set of calls.
-    is_property_test = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    if not others or not is_latency_test(item) or is_property_test:
-        return found
-    if settings.mode.records:
+    others = []
+    for fault in settings.faults:
+        if any(fault == known.fault for known in declared):
+            counts.declared.setdefault(fault.text(), set()).add(item.nodeid)
+        # A test under `@given` has no one recording: its examples would share one set of calls.
+        elif getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            counts.not_applying.setdefault(fault.text(), set()).add(item.nodeid)
+        else:
+            others.append(fault)
+    if settings.mode.records or not others:
         return [FaultOfTest(fault.name, fault, Budget(), option=fault.text()) for fault in others]
     recording: Recording | None = None
     with suppress(LatencyError):  # of a recording that cannot be read, its own test says so

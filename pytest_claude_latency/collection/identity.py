@@ -7,12 +7,17 @@ the commands in messages name the test. A variant counts as a test of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from pytest_claude_latency.budgets.budget import Budget
+from pytest_claude_latency.cassettes.recording import Recording
+from pytest_claude_latency.collection.selection import FAULT
+from pytest_claude_latency.errors import FaultError
 from pytest_claude_latency.measurement.variant import Variant
+
+NO_RECORDING: Final = "the fault {id} returned {returned!r}; accepted: a function from a Recording to a Recording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,17 @@ class FaultOfTest:
     """Whether the marker says what the id is."""
     option: str = ""
     """What `--latency-fault` says, where the fault comes from there; otherwise empty."""
+
+    def put_into(self, recording: Recording) -> Recording:
+        """Return the recording with the fault in it.
+
+        Raises:
+            FaultError: it fits no call, or is a function of the user's own that returns something else.
+        """
+        changed = self.fault(recording)
+        if not isinstance(changed, Recording):
+            raise FaultError(NO_RECORDING.format(id=self.id, returned=changed), f"@{FAULT}")
+        return changed
 
 
 @dataclass(frozen=True, slots=True)

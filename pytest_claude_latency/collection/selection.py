@@ -18,6 +18,8 @@ CASSETTE = "latency_cassette"
 VARIANTS = "latency_variants"
 ANSWERS = "latency_answers"
 FAULT = "latency_fault"
+MARKERS = (BUDGET, VARIANTS, ANSWERS, FAULT)
+"""Each makes a latency test."""
 SELECTED = "latency"
 FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
 
@@ -29,10 +31,16 @@ FAULT_COUNTS: pytest.StashKey[FaultCounts] = pytest.StashKey()
 
 def is_latency_test(item: pytest.Item) -> bool:
     """Return whether the test carries a budget, variants, answers or a fault, or uses one of the fixtures."""
-    if any(item.get_closest_marker(name) is not None for name in (BUDGET, VARIANTS, ANSWERS, FAULT)):
+    if any(item.get_closest_marker(name) is not None for name in MARKERS):
         return True
     # Items of other collectors, such as those of a YAML file, know no fixtures.
     return not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def what_marks(item: pytest.Item) -> list[str]:
+    """Return the markers and fixtures that make a latency test of an item."""
+    markers = [name for name in MARKERS if item.get_closest_marker(name) is not None]
+    return markers + sorted(FIXTURES.intersection(getattr(item, "fixturenames", ())))
 
 
 def mark(items: Iterable[pytest.Item]) -> list[pytest.Item]:

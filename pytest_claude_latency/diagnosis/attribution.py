@@ -30,6 +30,8 @@ from pytest_claude_latency.virtual_time import Hold
 # gaps throughout, so a fixed length alone would call each of them a stall.
 _LEAST_STALL: Nanoseconds = 500 * MILLISECOND
 _STALL_FACTOR = 5
+# with too few pieces to know the pace, only what no model takes for a piece of text
+_STALL_OF_ANY_PACE: Nanoseconds = 10 * SECOND
 _LEAST_HELD_BACK: Nanoseconds = SECOND  # of a tool's input, which usually begins at once
 # with fewer gaps there is no pace to compare with
 _FEWEST_GAPS = 3
@@ -134,13 +136,18 @@ def usual_gap(deltas: Sequence[Delta]) -> Nanoseconds | None:
     return sum(short) // len(short) if len(short) >= _FEWEST_GAPS else None
 
 
-def stalls(deltas: Sequence[Delta], latest: Sequence[Delta] = ()) -> dict[int, Nanoseconds]:
+def stalls(deltas: Sequence[Delta], attempt: Exchange, latest: Sequence[Delta] = ()) -> dict[int, Nanoseconds]:
     """Return after which pieces of content nothing came for far longer than usual, by their place, and for how long.
 
     `latest` are the same pieces when they came at the latest, where that is not known.
     """
-    usual = usual_gap(deltas)
-    return {} if usual is None else {place: gap for place, gap in _gaps(deltas, latest) if _is_stall(gap, usual)}
+    least, is_pace_known = _least_stall(deltas, attempt), usual_gap(deltas) is not None
+    # thinking that is summed up comes in a few large pieces
+    return {
+        place: gap
+        for place, gap in _gaps(deltas, latest)
+        if gap >= least and (is_pace_known or deltas[place].kind == "text")
+    }
 
 
 def latest(taken: Sequence[Delta], exchange: Exchange) -> Sequence[Delta]:
@@ -161,8 +168,15 @@ def _gaps(deltas: Sequence[Delta], latest: Sequence[Delta] = ()) -> Iterator[tup
             yield place, max(later.at - (latest[place] if latest else earlier).at, 0)
 
 
-def _is_stall(gap: Nanoseconds, usual: Nanoseconds) -> bool:
-    return gap >= max(_LEAST_STALL, _STALL_FACTOR * usual)
+def _least_stall(deltas: Sequence[Delta], attempt: Exchange) -> Nanoseconds:
+    """Return how long nothing must come in the answer of an attempt, for that to be a stall."""
+    usual = usual_gap(deltas)
+    if usual is not None:
+        return max(_LEAST_STALL, _STALL_FACTOR * usual)
+    # That of a fault is known: no pace has to tell it.
+    fault = None if attempt.recorded is None else attempt.recorded.fault
+    injected = 0 if fault is None else fault.pause
+    return min(injected, _STALL_OF_ANY_PACE) if injected >= _LEAST_STALL else _STALL_OF_ANY_PACE
 
 
 # ── one call ──
@@ -230,11 +244,10 @@ def _begins(timeline: Timeline, pieces: Sequence[Delta], last: Exchange) -> list
     """Return the instants when a part of a streamed answer began, in order, each with that part."""
     deltas = timeline.deltas
     # A program that took a piece late made no stall of the API's.
-    stalled = set(stalls(pieces, latest(deltas, last)))
-    usual = usual_gap(pieces)
+    stalled = set(stalls(pieces, last, latest(deltas, last)))
     # an error after a long silence: the answer stalled after its last piece
     silence = 0 if timeline.error is None or not deltas else (timeline.total or 0) - deltas[-1].at
-    if usual is not None and _is_stall(silence, usual):
+    if deltas and silence >= _least_stall(pieces, last):
         stalled.add(len(deltas) - 1)
     begins = []
     for place, delta in enumerate(deltas):

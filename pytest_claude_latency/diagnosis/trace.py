@@ -181,6 +181,8 @@ class Trace:
     broken: frozenset[str] = frozenset()
     replaced: Trace | None = None
     """The recording that this run replaces, or would; None for a replay."""
+    has_fault: bool = False
+    """Whether a fault was put into the run: its times are not the API's."""
 
     @classmethod
     def of(

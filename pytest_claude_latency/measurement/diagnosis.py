@@ -7,7 +7,7 @@ test. A test that keeps its budget pays nothing for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from pytest_claude_latency import duration
@@ -50,10 +50,11 @@ class Diagnosis:
         replaced: Trace | None = None,
         nodeid: str = "",
         sample: int = 1,
+        has_fault: bool = False,
     ) -> Diagnosis:
         """Return the diagnosis of these calls. `related` are the traces of other recordings, to compare with.
 
-        `replaced` is the trace of the recording that a run which calls the API replaces.
+        `replaced` is the trace of the recording that a run which calls the API replaces. `has_fault` is as in a trace.
         """
         trace = Trace.of(
             sent.attempts, nodeid=nodeid, sample=sample, now=sent.now, holds=sent.find_holds(), lines=sent.lines
@@ -64,6 +65,7 @@ class Diagnosis:
             {judgement.metric for judgement in judgements if judgement.broken and not judgement.limit.endpoint},
             replaced,
         )
+        trace = replace(trace, has_fault=has_fault)
         return cls(trace, find(trace), judgements)
 
     def text(self) -> str:

@@ -123,6 +123,8 @@ class FaultMark:
     """Whether it is the fault, which no API sent."""
     is_endless: bool = False
     """Whether each further asking meets it too."""
+    pause: Nanoseconds = 0
+    """How long the stall is that it put into the answer; 0 if it is another fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,11 @@ class Exchange:
     def is_injected(self) -> bool:
         """Whether a fault put it there, so that no recording has it."""
         return self.fault is not None and self.fault.is_injected
+
+    @property
+    def meets_fault(self) -> bool:
+        """Whether a fault answered it, in a replay."""
+        return self.recorded is not None and self.recorded.is_injected
 
     @property
     def is_redirect(self) -> bool:

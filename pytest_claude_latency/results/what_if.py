@@ -47,11 +47,14 @@ class WhatIf:
     def bars(self, width: int = 20) -> list[str]:
         """Return a bar for each row: how much of the time it saves, all of it as `width` characters.
 
-        What would take longer has `+` signs. Where something would take more than twice as long, all bars are shorter.
+        What would take longer has `+` signs. That of something that would take more than twice as long is cut, and ends
+        in `…`: drawn to its end, it would leave the others no width.
         """
         shares = [0.0, *((self._saved(answer) or 0.0) if answer.ending == "passed" else 0.0 for answer in self.answers)]
-        longest = max(1.0, *map(abs, shares))
-        return [("█" if share > 0 else "+") * round(width * abs(share) / longest) for share in shares]
+        return [
+            ("█" if share > 0 else "+") * round(width * abs(share)) if share >= -1 else "+" * (width - 1) + "…"
+            for share in shares
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Return it in JSON types, durations in seconds to the microsecond."""

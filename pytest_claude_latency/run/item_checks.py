@@ -157,7 +157,7 @@ def unmet_fault(test: LatencyTest) -> str | None:
     source, fault = test.measurement.source, test.identity.fault
     if fault is None or not isinstance(source, MadeUpAnswers) or source.unmet is None:
         return None
-    return str(source.unmet)
+    return source.unmet.labelled()
 
 
 def unused_exchanges(test: LatencyTest) -> str | None:

@@ -54,9 +54,7 @@ def result_of(outcome: ItemOutcome, latency: Latency) -> TestResult:
         calls=body.calls,
         refusal=printable(measurement.log.of(*Phase).refusal),
         session_calls=body.sessions,
-        injected=sum(
-            exchange.recorded is not None and exchange.recorded.is_injected for exchange in measurement.log.exchanges
-        ),
+        injected=sum(exchange.meets_fault for exchange in measurement.log.exchanges),
         replayed_calls=sum(
             call.is_prompt and all(exchange.recorded is not None for exchange in call.exchanges)
             for call in measurement.log.of(*Phase).sent

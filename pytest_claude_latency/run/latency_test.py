@@ -17,6 +17,7 @@ from pytest_claude_latency.collection.answers_marker import answers_of
 from pytest_claude_latency.collection.faults import faults_of
 from pytest_claude_latency.collection.identity import FaultOfTest, Identity, identity_of
 from pytest_claude_latency.collection.markers import CassetteMarker, budget_of, cassette_marker_of, variants_of
+from pytest_claude_latency.collection.selection import what_marks
 from pytest_claude_latency.errors import FaultError, LatencyError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.measurement.call_log import Phase
@@ -63,7 +64,7 @@ class LatencyTest:
             LatencyError: a marker or the recording is not understood, or interception is not live.
         """
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-            raise LatencyError(messages.ON_GIVEN)
+            raise LatencyError(messages.on_given(what_marks(item)))
         identity = identity_of(item)
         budget = budget_of(item, session.settings.limits)
         # a marker that is not understood is an error in every run, with variants and faults or without
@@ -119,7 +120,7 @@ class LatencyTest:
         try:
             if recording is not None:
                 # before the dates are moved: a refusal names the moment at which its limits are filled again
-                recording = fault.fault(recording)
+                recording = fault.put_into(recording)
             elif answers:
                 must_be_able_to_fit(fault.fault, answers)
         except FaultError as error:
@@ -137,7 +138,7 @@ class LatencyTest:
             session.current.warm_up_sdk()
         source: Source = file.source(recording, marker.rules, sends=calls_api)
         if recording is None and answers:
-            source = MadeUpAnswers(answers, settings.profiles or shipped(), file.command, fault.fault)
+            source = MadeUpAnswers(answers, settings.profiles or shipped(), file.command, fault.put_into)
         # A replay is virtual whatever the run says: the waits of a fault would take minutes, and say nothing more.
         measurement = Measurement(
             item.nodeid,
@@ -197,4 +198,5 @@ class LatencyTest:
             replaced=None if self.measurement.replays else self.session.recorded_traces.at(self.file.path),
             nodeid=self.identity.nodeid,
             sample=self.identity.sample,
+            has_fault=self.identity.fault is not None,
         )

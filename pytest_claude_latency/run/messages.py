@@ -8,19 +8,23 @@ from pathlib import Path
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.cassettes.mismatch import WITHOUT_KEY, Explanation
-from pytest_claude_latency.collection.selection import ANSWERS, BUDGET
+from pytest_claude_latency.collection.selection import ANSWERS, BUDGET, FAULT
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.plurals import number_of
 
 STRICTLY = "--latency-strict"
 
-ON_GIVEN = (
-    "a latency budget cannot stand on a @given test: its examples would share one set\n"
-    "of calls\n"
+ON_GIVEN = "a @given test cannot have {names}: its examples would share one set of calls"
+_PLAY_BUDGET = (
     "  do        measure each example by itself:\n"
     "            with play(recording) as measured, measured.budget(ttft=...):\n"
     "            with play from pytest_claude_latency, and recording drawn from\n"
     "            pytest_claude_latency.strategies.recordings()"
+)
+_PLAY_FAULT = (
+    "  do        give each example a fault of its own: with play(fault(recording)):\n"
+    "            with play from pytest_claude_latency, and recording and fault drawn\n"
+    "            from recordings() and faults() of pytest_claude_latency.strategies"
 )
 NO_KEY = (
     "a client had no API key to call the API with\n"
@@ -50,6 +54,11 @@ STRAY = "a thread called the API after its test had ended; nothing was sent"
 NOTHING_TO_SIMULATE = "not simulated: it has no recording whose times could be redrawn or changed"
 NOT_SIMULATED = "not simulated: it did not run to its end with the times that were recorded"
 INTERRUPTED = "the run was interrupted"
+
+
+def on_given(names: Sequence[str]) -> str:
+    """Return why a property test is no latency test, by the `names` of the markers and fixtures that make it one."""
+    return f"{ON_GIVEN.format(names=' and '.join(names))}\n{_PLAY_FAULT if list(names) == [FAULT] else _PLAY_BUDGET}"
 
 
 def stray_call(thread: str, test: str, request: str) -> str:

@@ -71,9 +71,16 @@ class Answer:
             if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
                 raise LimitError(f"Answer: the input of {name} is {value!r}; accepted: a mapping with texts as keys")
             try:
-                json.dumps(value, allow_nan=False)  # Python would write NaN and infinity, which are no JSON
+                # As it is sent. Python would write NaN and infinity, which are no JSON.
+                json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                raise LimitError(f"Answer: the input of {name} {_half_a_pair(error)}") from None
             except (TypeError, ValueError, RecursionError) as error:
                 raise LimitError(f"Answer: the input of {name} cannot be JSON: {error}") from None
+        try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            raise LimitError(f"Answer: its text {_half_a_pair(error)}") from None
         if not self.text and not tools:
             raise LimitError(f"Answer: it is empty; accepted: Answer(text), Answer({_TOOLS})")
         # The value is frozen, and what was given may be an iterator, which can be read only once.
@@ -122,6 +129,14 @@ class Pace:
 
 
 UNSAID: Final = Pace()
+
+
+def _half_a_pair(error: UnicodeEncodeError) -> str:
+    """Return what is wrong with a text that has no UTF-8, and what is accepted."""
+    return (
+        f"has {error.object[error.start]!r}, half of a pair of surrogates, which no API can send; accepted: whole "
+        "characters"
+    )
 
 
 def tokens_in(text: str) -> int:

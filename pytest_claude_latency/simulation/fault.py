@@ -227,7 +227,8 @@ class InjectedFault(FaultOfCalls):
             # Its recorded attempts are marked as well: what is left of them answers nobody else's request.
             mark = FaultMark(numbers[places])
             marks |= dict.fromkeys(places, mark)
-            fault = replace(mark, is_injected=True, is_endless=self.times == "always")
+            pause = instead.fault.pause if instead.fault is not None else 0
+            fault = replace(mark, is_injected=True, is_endless=self.times == "always", pause=pause)
             injected[places[0]] = replace(instead, sent=first.sent, fault=fault)
         if not injected:
             raise FaultError(f"{self.text()} fits no call: {'; '.join(reasons)}")

@@ -13,7 +13,7 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.errors import FaultError, LimitError
 from pytest_claude_latency.messages_api.answer import read
-from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Response
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, FaultMark, Response
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.simulation import refusals
 from pytest_claude_latency.simulation.answer_times import Change, Part, cut_behind
@@ -218,7 +218,8 @@ class stalled(_Cut):  # noqa: N801
         pause = durations.parse(self.duration)
         later = tuple(Chunk(chunk.at + pause, chunk.data) for chunk in behind)
         end = answered.end and replace(answered.end, at=answered.end.at + pause)
-        return replace(answered, chunks=(*before, *later), end=end)
+        # Which call it is in is said where it is put into the recording.
+        return replace(answered, chunks=(*before, *later), end=end, fault=FaultMark(0, pause=pause))
 
 
 @final

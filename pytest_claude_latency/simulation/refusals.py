@@ -72,6 +72,8 @@ _GOOGLE: Final[dict[int, tuple[str, str]]] = {
 }
 """What Vertex itself says. All other errors it hands on as Anthropic's API has them."""
 
+_WORDS_IN_CHAT_FORM: Final = {"authentication_error": "Invalid Anthropic API Key"}
+"""Where the endpoint in OpenAI's form has words of its own for an error."""
 _USUAL_WAIT: Nanoseconds = 30 * SECOND
 _LIMITS: Final = (
     ("input-tokens", 50_000, 50_000),
@@ -243,7 +245,12 @@ def _named(status: int) -> tuple[str, str]:
 
 
 def _in_chat_form(name: str, text: str) -> dict[str, Any]:
-    return {"error": {"message": text, "type": name, "param": None, "code": None}}
+    """Return an error as Anthropic's endpoint in OpenAI's form has it: the name of each is its code.
+
+    All have one type: so users' logs have it of 400, 401, 404 and 429. Of a 5xx no log was found.
+    """
+    text = _WORDS_IN_CHAT_FORM.get(name, text)
+    return {"error": {"code": name, "message": text, "type": "invalid_request_error", "param": None}}
 
 
 def _json(value: object) -> bytes:

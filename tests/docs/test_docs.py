@@ -222,6 +222,15 @@ def test_the_fallback_of_the_readme_takes_as_long_as_it_says_and_passes_when_men
     quick.stdout.fnmatch_lines(["*1.000s/5s*kept, simulated"])
 
 
+def test_the_fallback_of_the_readme_is_shown_alike_on_the_page_of_faults_and_in_chinese() -> None:
+    pages = {"README.md", "docs/faults.md", "docs/zh-CN/faults.md"}
+    code = {block.page: block.code for block in blocks("python") if "def test_rate_limit" in block.code}
+    shown = {block.page: block.code for block in blocks("text") if "elapsed was 61.000s" in block.code}
+
+    assert set(code) == set(shown) == pages
+    assert len(set(code.values())) == len(set(shown.values())) == 1
+
+
 @pytest.mark.parametrize(
     ("page", "translation"),
     [

@@ -218,6 +218,14 @@ def test_an_error_in_a_stream_ends_the_answer(exchange: Exchange, error: str) ->
         (converse((400, b"<html>"), status=502), "HTTP 502"),
         (chat((400, b'{"error": {"type": "invalid_request_error"}}'), status=400), "invalid_request_error"),
         (chat((400, b'{"error": {"type": "None", "code": "429"}}'), status=429), "429"),
+        (
+            chat((400, b'{"error": {"code": "overloaded_error", "type": "invalid_request_error"}}'), status=529),
+            "overloaded_error",
+        ),
+        (
+            chat((400, b'{"error": {"type": "invalid_request_error", "code": "400"}}'), status=400),
+            "invalid_request_error",
+        ),
         (chat((400, b'{"error": "no such model"}'), status=404), "no such model"),
         (chat((400, b""), status=500), "HTTP 500"),
     ],

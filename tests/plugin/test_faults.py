@@ -80,9 +80,10 @@ def test_items_are_selected_by_their_ids_and_by_last_failed(patient: Suite) -> N
 
 @pytest.mark.slow
 def test_workers_run_the_same_items(patient: Suite) -> None:
-    result = patient.replay("-n2", "--latency-budget")
+    result = patient.replay("-n2", "--latency-budget", "--latency-fault=rate_limited(retry_after=40s)")
 
     result.assert_outcomes(passed=2, failed=1)
+    assert "rate_limited(retry_after=40s): a marker declares it in 1 test" in result.outlines
     assert [budget["verdict"] for budget in patient.test("[rate_limited]")["budgets"]] == ["kept"]
 
 
@@ -173,6 +174,18 @@ def test_a_fault_is_met_in_the_first_sample_only(suite: Suite) -> None:
     suite.record("--latency-samples=3").assert_outcomes(passed=4)
 
     suite.replay("--latency-strict").assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize("answers", ["", "@pytest.mark.latency_answers('Hello world')\n"], ids=["recorded", "made up"])
+def test_a_function_that_returns_no_recording_is_told_as_that(suite: Suite, answers: str) -> None:
+    suite.write(f"{answers}@pytest.mark.latency_fault(lambda recording: 3, id='own')\ndef test_it():\n    ask()\n")
+    if not answers:
+        suite.record()
+
+    result = suite.replay()
+
+    assert "the fault own returned 3\n" in result.stdout.str()
+    assert "accepted  a function from a Recording to a Recording" in result.stdout.str()
 
 
 def test_a_function_of_ones_own_is_a_fault(suite: Suite) -> None:
@@ -277,7 +290,9 @@ def test_it(number):
 
     result = suite.replay()
 
-    assert "play" in result.stdout.str()
+    assert "a @given test cannot have latency_fault:" in result.stdout.str()
+    assert "with play(fault(recording)):" in result.stdout.str()
+    assert "measured.budget" not in result.stdout.str()
     assert result.parseoutcomes()["errors"] == 2
 
 
@@ -329,6 +344,47 @@ def test_no_latency_test():
         "dropped(after=1): 0 of 1 test survived it; it does not apply to 1 test",
         f"  did not survive it: {TEST}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("selection", "lines"),
+    [
+        (
+            ("-k", "not plain"),
+            [
+                "rate_limited(retry_after=40s): a marker declares it in 1 test",
+                "dropped(after=2): 0 of 1 test survived it",
+                f"  did not survive it: {TEST}",
+            ],
+        ),
+        (
+            ("test_it.py::test_plain",),
+            [
+                "rate_limited(retry_after=40s): 1 of 1 test survived it",
+                "dropped(after=2): it does not apply to 1 test",
+            ],
+        ),
+        (
+            ("-k", "no_such_test"),
+            [
+                "rate_limited(retry_after=40s): no latency test is selected",
+                "dropped(after=2): no latency test is selected",
+            ],
+        ),
+    ],
+    ids=["-k", "an id", "none"],
+)
+def test_the_lines_of_the_option_count_selected_tests_only(
+    patient: Suite, selection: tuple[str, ...], lines: list[str]
+) -> None:
+    patient.write(PATIENT + "\n\ndef test_plain(claude_latency):\n    ask()\n")
+    patient.run("--latency-mode=record-missing", "-k", "plain", key="a-key", base_url=patient.server.url)
+
+    result = patient.replay(
+        "--latency-fault=rate_limited(retry_after=40s)", "--latency-fault=dropped(after=2)", *selection
+    )
+
+    assert [line for line in result.outlines if re.match(r"rate_limited\(|dropped\(|  did not", line)] == lines
 
 
 def test_the_ini_key_names_faults_and_is_idle_in_a_live_run(patient: Suite) -> None:

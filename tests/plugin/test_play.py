@@ -17,7 +17,7 @@ from pytest_claude_latency import BudgetExceeded, Recording, play
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
-from pytest_claude_latency.run.messages import ON_GIVEN
+from pytest_claude_latency.run.messages import on_given
 from pytest_claude_latency.strategies import recordings
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
@@ -267,7 +267,7 @@ def test_hypothesis_times_its_examples_by_the_machine(suite: Suite) -> None:
     result.stdout.fnmatch_lines_random(
         [
             "*DeadlineExceeded*",
-            f"{ON_GIVEN[:60]}*",
+            f"{on_given(['latency_budget'])[:45]}*",
             "E * ttft was 2.000s, 1.000s over the budget of 1s",
         ]
     )

@@ -111,6 +111,12 @@ def test_a_model_without_a_profile_needs_both_times() -> None:
         ({"tool_use": {"look_up": {1: 2}}}, "accepted: a mapping with texts as keys"),
         ({"tool_use": {"look_up": {"at": {1, 2}}}}, "the input of look_up cannot be JSON"),
         ({"tool_use": {"look_up": {"at": float("nan")}}}, "the input of look_up cannot be JSON"),
+        (
+            {"tool_use": {"look_up": {"at": ["\ud83d"]}}},
+            r"the input of look_up has '\\ud83d', half of a pair of surrogates, .* accepted: whole characters",
+        ),
+        ({"tool_use": {"look_up": {"\udc4d": 1}}}, r"the input of look_up has '\\udc4d', half of a pair"),
+        ({"text": "Yes \ud83d!"}, r"its text has '\\ud83d', half of a pair of surrogates"),
         ({"tool_use": {"look up": {}}}, "'look up' cannot be the name of a tool"),
         ({"tool_use": "look_up"}, "tool_use='look_up' is not understood"),
         ({"text": "a", "ttft": "-1s"}, "Answer: ttft"),

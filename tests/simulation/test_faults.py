@@ -227,15 +227,24 @@ def test_vertex_says_in_googles_words_that_its_resources_are_exhausted() -> None
     )
 
 
-def test_a_gateway_in_openais_form_has_the_error_in_that_form() -> None:
-    refusal = refusals.refusal(Request("POST", other_forms.CHAT), 429, moment=MOMENT, retry_after=ns(5000))
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (400, "invalid_request_error", "Your request could not be processed."),
+        (401, "authentication_error", "Invalid Anthropic API Key"),
+        (404, "not_found_error", "The requested resource"),
+        (429, "rate_limit_error", "This request would exceed your organization's rate limit"),
+        (529, "overloaded_error", "Overloaded"),
+    ],
+)
+def test_a_gateway_in_openais_form_has_the_name_of_the_error_as_its_code(status: int, code: str, message: str) -> None:
+    refusal = refusals.refusal(Request("POST", other_forms.CHAT), status, moment=MOMENT, retry_after=ns(5000))
 
-    assert json.loads(refusal.body)["error"] == {
-        "message": json.loads(refusal.body)["error"]["message"],
-        "type": "rate_limit_error",
-        "param": None,
-        "code": None,
-    }
+    error = json.loads(refusal.body)["error"]
+    # In this order, with one type for all, users' logs have it.
+    assert list(error) == ["code", "message", "type", "param"]
+    assert error == {"code": code, "message": error["message"], "type": "invalid_request_error", "param": None}
+    assert error["message"].startswith(message)
     assert header(refusal.headers, "retry-after") == "5"
 
 

@@ -88,6 +88,20 @@ def test_bars_are_as_long_as_what_is_saved(now: int, answers: list[int]) -> None
     bars = WhatIf(now=WouldBe(question="now", elapsed=now), answers=tuple(would_be)).bars()
 
     assert bars[0] == ""
-    longest = max(1.0, *(abs(1 - elapsed / now) for elapsed in answers), 0.0)
-    assert [len(bar) for bar in bars[1:]] == [round(20 * abs(1 - elapsed / now) / longest) for elapsed in answers]
-    assert all(set(bar) <= ({"█"} if elapsed < now else {"+"}) for bar, elapsed in zip(bars[1:], answers, strict=True))
+    assert [len(bar) for bar in bars[1:]] == [round(20 * min(abs(1 - elapsed / now), 1)) for elapsed in answers]
+    assert [bar.endswith("…") for bar in bars[1:]] == [1 - elapsed / now < -1 for elapsed in answers]
+    assert all(
+        set(bar.removesuffix("…")) <= ({"█"} if elapsed < now else {"+"})
+        for bar, elapsed in zip(bars[1:], answers, strict=True)
+    )
+
+
+def test_a_question_about_far_more_time_leaves_the_other_bars_as_they_are() -> None:
+    answers = [WouldBe(question="?", elapsed=elapsed, ending="passed") for elapsed in (500, 21_000, 1_500)]
+
+    assert WhatIf(now=WouldBe(question="now", elapsed=1_000), answers=tuple(answers)).bars(width=10) == [
+        "",
+        "█████",
+        "+++++++++…",
+        "+++++",
+    ]

@@ -104,7 +104,7 @@ _EXCEEDED = (
     "https://docs.claude.com/en/api/rate-limits. You can see the response headers for current usage."
 )
 _MESSAGES_ERROR = '{"type":"error","error":{"type":"%s","message":"%s"},"request_id":"{id}"}'
-_CHAT_ERROR = '{"error":{"message":"%s","type":"%s","param":null,"code":null}}'
+_CHAT_ERROR = '{"error":{"code":"%s","message":"%s","type":"invalid_request_error","param":null}}'
 _GOOGLES_ERROR = """\
 {
   "error": {
@@ -230,16 +230,16 @@ CASES: dict[str, Case] = {
             "429": Documented(
                 "429 Too Many Requests",
                 _SHOULD + _LIMITS_OF_OPENAI + _OF_OPENAI,
-                _CHAT_ERROR % (_EXCEEDED, "rate_limit_error"),
+                _CHAT_ERROR % ("rate_limit_error", _EXCEEDED),
             ),
-            "529": Documented("529 ", _SHOULD + _OF_OPENAI, _CHAT_ERROR % ("Overloaded", "overloaded_error")),
+            "529": Documented("529 ", _SHOULD + _OF_OPENAI, _CHAT_ERROR % ("overloaded_error", "Overloaded")),
             "401": Documented(
                 "401 Unauthorized",
                 _SHOULD_NOT + _OF_OPENAI,
-                _CHAT_ERROR % ("invalid x-api-key", "authentication_error"),
+                _CHAT_ERROR % ("authentication_error", "Invalid Anthropic API Key"),
             ),
         },
-        b'data: {"error":{"message":"Overloaded","type":"overloaded_error","param":null,"code":null}}\n\n',
+        b"data: " + (_CHAT_ERROR % ("overloaded_error", "Overloaded")).encode() + b"\n\n",
         b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"del\n\n',
     ),
     **_cases(

@@ -86,9 +86,9 @@ def _refusals(count: int, text: str = "Hi", since: int = 0) -> list[Exchange]:
     return [refused(request, at=80, sent=since + 1000 * place) for place in range(count)]
 
 
-def injected(exchange: Exchange) -> Exchange:
-    """An attempt that a fault answered."""
-    return replace(exchange, recorded=replace(exchange, fault=FaultMark(1, is_injected=True)))
+def injected(exchange: Exchange, pause: float = 0) -> Exchange:
+    """An attempt that a fault answered, with a stall of so many milliseconds in it."""
+    return replace(exchange, recorded=replace(exchange, fault=FaultMark(1, is_injected=True, pause=ns(pause))))
 
 
 def cut(sent: float = 0, prompt: str = "Where is my order?", **more: Any) -> Exchange:
@@ -1014,6 +1014,10 @@ CORPUS: Mapping[str, Entry] = {
         speaks={
             "a gap in mid-answer": one(streamed(pieces=[*STALLED, (3750, "text", "at last")])),
             "silence before it broke off": one(streamed(pieces=STALLED, stop=10_750, error="ReadTimeout")),
+            "half a minute in a short answer": one(streamed(pieces=LATE)),
+            "injected into a short answer": one(
+                injected(streamed(pieces=[(400, "text", "a"), (4000, "text", "b")]), pause=3500)
+            ),
         },
         silent={
             "steady": one(steady()),
@@ -1023,6 +1027,12 @@ CORPUS: Mapping[str, Entry] = {
             ),
             "a gap hardly above the usual": one(streamed(pieces=[*STALLED, (1150, "text", "soon")])),
             "too few pieces to know the usual": one(streamed(pieces=[(400, "text", "a"), (4000, "text", "b")])),
+            "another fault in a short answer": one(
+                injected(streamed(pieces=[(400, "text", "a"), (4000, "text", "b")]))
+            ),
+            "thinking in two long parts": one(
+                streamed(pieces=[(400, "thinking", "hm "), (30_000, "thinking", "so "), (30_100, "text", "a")])
+            ),
             "a wait for the input of a tool": one(
                 streamed(asked(**TOOL), [*STALLED, (4000, "json", '{"number": "A-1042"}')], stop_reason="tool_use")
             ),

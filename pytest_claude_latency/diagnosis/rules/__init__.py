@@ -114,13 +114,20 @@ VERDICTS: Final = frozenset(
 """The findings that tell how a program takes a fault. They are shown of each run with one."""
 
 
+_OF_FAIR_WEATHER: Final = frozenset({slower_model, schema_compilation})
+"""Rules that tell from its times what the API does. They are silent where a fault made the times."""
+
+
 def find(trace: Trace) -> tuple[Finding, ...]:
     """Return what the rules find, the costliest first."""
-    findings = [finding for rule in RULES if (finding := rule(trace)) is not None]
+    rules = [rule for rule in RULES if not (trace.has_fault and rule in _OF_FAIR_WEATHER)]
+    findings = [finding for rule in rules if (finding := rule(trace)) is not None]
     # calls that ran at the same time may add up to more than the test took
     total = trace.breakdown.total
     capped = [replace(finding, cost=min(finding.cost, total), fact=printable(finding.fact)) for finding in findings]
-    if trace.is_made_up:
+    if trace.has_fault:  # what a remedy would save is told of times that the API had
+        capped = [replace(finding, saving=None) for finding in capped]
+    elif trace.is_made_up:
         capped = [
             finding if finding.saving is None else replace(finding, saving=replace(finding.saving, made_up=True))
             for finding in capped

@@ -17,6 +17,7 @@ from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.messages_api.answer import REFUSALS
 from pytest_claude_latency.messages_api.exchange import Exchange, header
 from pytest_claude_latency.messages_api.retries import failure, may_succeed_later
+from pytest_claude_latency.plurals import number_of
 
 _BARELY: Final[Nanoseconds] = 50 * MILLISECOND
 """A pause that no one chose: what a program computes between two requests may take so long."""
@@ -170,7 +171,7 @@ def _finding(rule: str, askings: list[_Asking], fact: str, remedy: str) -> Findi
     more = len(askings) - 1
     return Finding(
         rule=rule,
-        fact=f"{fact}, and {more} more times" if more else fact,
+        fact=f"{fact}, and {number_of(more, 'more time')}" if more else fact,
         remedy=remedy,
         cost=sum(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls.values()),
         calls=numbers(calls.values()),

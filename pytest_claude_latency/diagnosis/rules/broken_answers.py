@@ -56,7 +56,7 @@ def no_read_timeout(trace: Trace) -> Finding | None:
         (max(_silences(attempt)), call)
         for call in trace.calls
         for attempt in call.attempts
-        if attempt.end is not None and (_is_injected(attempt) or "Timeout" in (attempt.end.error or ""))
+        if attempt.end is not None and (attempt.meets_fault or "Timeout" in (attempt.end.error or ""))
     ]
     silence, worst = max(found, key=lambda pair: pair[0], default=(0, None))
     usual = [
@@ -64,7 +64,7 @@ def no_read_timeout(trace: Trace) -> Finding | None:
         for run in (trace, *trace.related)
         for call in run.calls
         for attempt in call.attempts[-1:]
-        if call.answered and not _is_injected(attempt) and worst is not None
+        if call.answered and not attempt.meets_fault and worst is not None
     ]
     if worst is None or not usual or silence < max(_LONG, _FAR_ABOVE * max(usual)):
         return None
@@ -137,10 +137,6 @@ def _silences(attempt: Exchange) -> list[Nanoseconds]:
     over = 0 if attempt.end is None else attempt.end.at
     instants = [0, *(delta.at for delta in read(attempt).deltas), over]
     return [later - earlier for earlier, later in pairwise(instants)]
-
-
-def _is_injected(attempt: Exchange) -> bool:
-    return attempt.recorded is not None and attempt.recorded.is_injected
 
 
 def _may_pass(attempt: Exchange) -> bool:

@@ -20,6 +20,7 @@ _LIMITS = ("requests", "input-tokens", "output-tokens", "tokens")
 _LITTLE = 0.1  # of a rate limit: what is left then is less than many a request needs
 _LONG_PAUSE = 2 * SECOND  # longer than the SDK pauses of itself before both its retries: the API asked for it
 # The time-out of a client is for one attempt and ends no pause.
+_GIVE_UP = "give the whole call a time-out that users can accept"
 _WAIT_LESS = "do not wait so long: max_retries=0, or a time-out around the whole call, and then another model"
 _PIECES = {"text": "text", "thinking": "thinking", "input_json": "a tool's input"}
 
@@ -39,23 +40,24 @@ def retries(trace: Trace) -> Finding | None:
             # only a number is shown: a header may hold anything
             is_number = after is not None and after[:6].replace(".", "").isdigit()
             text = f"{reason}, retry-after {after}" if is_number else reason
-            is_injected = attempt.recorded is not None and attempt.recorded.is_injected
-            failures.append(f"{text}, injected" if is_injected else text)
+            failures.append(f"{text}, injected" if attempt.meets_fault else text)
     where = trace.name(calls[0]) if len(calls) == 1 else f"{len(calls)} calls"
     segments = [segment for call in calls for segment in call.breakdown.segments]
     waits_long = any(segment.part is Part.BACK_OFF and segment.length >= _LONG_PAUSE for segment in segments)
     # A 429 is the limit of the account and no fault of the API. It is asked for first, since it is the one kind that
     # the program can end by itself.
-    if any(text.startswith("429") for text in failures):
+    if any(text.endswith("injected") for text in failures):
+        # What the test itself put there says nothing about limits and networks, and is in no recording.
+        remedy = _WAIT_LESS if waits_long else _GIVE_UP
+    elif any(text.startswith("429") for text in failures):
         limits = " and ".join(dict.fromkeys(name for call in calls for name in _limits_used_up(trace, call)))
         remedy = "spread the requests, or raise the rate limit" + (f" of {limits}" if limits else "")
         remedy = f"{_WAIT_LESS}; {remedy}" if waits_long else remedy
     elif any(text[:1] in "45" for text in failures):
-        remedy = _WAIT_LESS if waits_long else "the API was busy: give the whole call a time-out that users can accept"
+        remedy = _WAIT_LESS if waits_long else f"the API was busy: {_GIVE_UP}"
     else:
         remedy = "check the network between the program and the API"
-    # a fault is in no recording, so a new one would change nothing
-    if not any(text.endswith("injected") for text in failures):
+    if not trace.has_fault and not any(text.endswith("injected") for text in failures):
         remedy += "; record again for a measurement without retries"
     return Finding(
         rule="retries",
@@ -150,18 +152,26 @@ def stall(trace: Trace) -> Finding | None:
         return None
     worst = max(calls, key=lambda call: _longest_stall(call)[0])
     gap, place = _longest_stall(worst)
-    # a stall was measured against the usual gap, so there is one; only the types do not know it
-    deltas, usual = worst.pieces, usual_gap(worst.pieces) or 0
+    deltas, usual = worst.pieces, usual_gap(worst.pieces)
+    if any(call.attempts[-1].meets_fault for call in calls) or trace.has_fault:
+        # The test itself put it there, or made it longer: neither the API nor a new recording changes that.
+        remedy = "show readers that the answer goes on, and end what takes too long with a read time-out"
+    else:
+        remedy = (
+            "record again: if it comes back, and that run warns of nothing, give the request id to the API's support; "
+            "show readers that the answer goes on"
+        )
     return Finding(
         rule="stall",
         fact=f"{trace.name(worst)} stalled for {duration.show(gap)}, {duration.show(deltas[place].at)} after it was "
-        f"sent, after piece {place + 1} of {len(deltas)} ({_PIECES[deltas[place].kind]}); the usual gap is "
-        f"{duration.show(usual)}" + trace.and_others(calls),
-        remedy="record again: if it comes back, and that run warns of nothing, give the request id to the API's "
-        "support; show readers that the answer goes on",
+        f"sent, after piece {place + 1} of {len(deltas)} ({_PIECES[deltas[place].kind]})"
+        + (", injected" if worst.attempts[-1].meets_fault else "")
+        + (f"; the usual gap is {duration.show(usual)}" if usual is not None else "")
+        + trace.and_others(calls),
+        remedy=remedy,
         cost=cost,
         costs=costs,
-        saving=Saving(span=max(gap - usual, 0), how="without it", calls=1),
+        saving=Saving(span=max(gap - (usual or 0), 0), how="without it", calls=1),
         calls=numbers(calls),
     )
 
@@ -171,8 +181,8 @@ def _longest_stall(call: PromptCall) -> tuple[Nanoseconds, int]:
 
     It is counted from when the pieces were due: what a program takes late is no stall of the API's.
     """
-    deltas = call.pieces
-    gaps = [(gap, place) for place, gap in stalls(deltas, latest(call.timeline.deltas, call.attempts[-1])).items()]
+    deltas, last = call.pieces, call.attempts[-1]
+    gaps = [(gap, place) for place, gap in stalls(deltas, last, latest(call.timeline.deltas, last)).items()]
     if call.timeline.error is not None:  # the silence before an error is a stall too
         gaps.append(((call.timeline.total or 0) - deltas[-1].at, len(deltas) - 1))
     return max(gaps, key=lambda stall: stall[0])

@@ -106,6 +106,9 @@ class ChatAnswer(Answer):
 def _error_in(data: object) -> str | None:
     """Return the name of the error that a body or an event reports; None if it reports none."""
     error = get(data, "error")
-    named = (text_at(error, key) for key in ("type", "code"))
-    name = next((name for name in named if name not in (None, "None")), None)  # litellm's proxy writes "None"
+    kind, code = (text_at(error, key) for key in ("type", "code"))
+    # Anthropic's endpoint gives all errors one type, and their names as codes. A gateway's code may be the status.
+    if kind == "invalid_request_error" and code and not code.isdigit():
+        kind = code
+    name = next((name for name in (kind, code) if name not in (None, "None")), None)  # litellm's proxy writes "None"
     return name or (error if isinstance(error, str) and error else None)

@@ -15,7 +15,7 @@ from pytest_claude_latency.duration import MILLISECOND, SECOND
 from pytest_claude_latency.messages_api.exchange import Exchange, Headers
 from pytest_claude_latency.messages_api.retries import calls_of
 from pytest_claude_latency.strategies import recordings
-from tests.support.findings_corpus import CORPUS, Case, Entry, one
+from tests.support.findings_corpus import CORPUS, Case, Entry, injected, one
 from tests.support.some_recording import recordings as any_recordings
 from tests.support.written_calls import asked, refused, streamed, unanswered, whole
 
@@ -207,6 +207,37 @@ def test_a_stall_says_when_and_after_what() -> None:
     fact = speaking("stall", "a gap in mid-answer").fact
 
     assert in_order(fact, "the call", "3.000s", "750ms", "piece 8 of 9", "text", "50ms")
+
+
+def test_a_stall_that_was_injected_is_told_as_that_and_asks_nothing_of_the_api() -> None:
+    finding = speaking("stall", "injected into a short answer")
+
+    assert in_order(finding.fact, "stalled for 3.600s", "after piece 1 of 2 (text), injected")
+    assert finding.remedy == "show readers that the answer goes on, and end what takes too long with a read time-out"
+
+
+@pytest.mark.parametrize(("rule", "case"), SPEAKS)
+def test_in_a_run_with_a_fault_nobody_is_told_to_record_again_or_to_write_to_support(rule: str, case: Case) -> None:
+    findings = find(replace(case.trace, has_fault=True))
+
+    assert [finding for finding in findings if finding.saving is not None] == []
+    assert [finding for finding in findings if re.search("record again|support", finding.remedy)] == []
+
+
+@pytest.mark.parametrize("status", [429, 529, None])
+def test_the_remedy_for_an_injected_refusal_is_about_the_program(status: int | None) -> None:
+    request = asked(stream=True)
+    failed = unanswered(request) if status is None else refused(request, status)
+    finding = found(one(injected(failed), streamed(sent=2000)))["retries"]
+
+    assert finding.remedy == "give the whole call a time-out that users can accept"
+
+
+@pytest.mark.parametrize(("retries", "times"), [(3, "and 1 more time"), (4, "and 2 more times")])
+def test_what_came_several_times_is_counted(retries: int, times: str) -> None:
+    refusals = [refused(asked(), 400, sent=200 * place) for place in range(retries)]
+
+    assert found(one(*refusals))["retried-in-vain"].fact.endswith(f", {times}")
 
 
 def test_time_in_the_application_says_between_which_calls() -> None:
