@@ -13,7 +13,6 @@ import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS
 from pytest_claude_latency.errors import FileError, LatencyError, as_usage_error
-from pytest_claude_latency.run.reporting.other_failures import OtherFailures
 from pytest_claude_latency.run.session import OVER_BUDGET, REPORTED, Session
 
 if TYPE_CHECKING:
@@ -39,7 +38,8 @@ class EndOfRun:
         self.ended_at: dict[tuple[str, int], float] = {}
         """When each sample of each test ended, in seconds since 1970, by the machine's clock."""
         self._reruns_over_budget: dict[str, None] = {}
-        self.other_failures = OtherFailures()
+        self.failed: list[pytest.TestReport | pytest.CollectReport] = []
+        """What pytest reported as failed."""
         self._run_verdicts: tuple[RunVerdict, ...] = ()
         self._baselines: RunBaselines | None = None
         # Read before any test runs: a live run costs, and must not end with "cannot read the baseline".
@@ -69,7 +69,8 @@ class EndOfRun:
 
     def note(self, report: pytest.TestReport) -> None:
         """Take a result out of a test report. A rerun replaces what the first run measured."""
-        self.other_failures.note(report)
+        if report.failed:
+            self.failed.append(report)
         outcome: str = report.outcome  # plugins have outcomes of their own: "rerun" is pytest-rerunfailures'
         if outcome == "rerun" and hasattr(report, OVER_BUDGET):
             self._reruns_over_budget[report.nodeid] = None
@@ -171,6 +172,7 @@ class EndOfRun:
         """Return what reports show of the run, which ends with this exit status."""
         from pytest_claude_latency.report.summary import Run, summarize
         from pytest_claude_latency.run import messages
+        from pytest_claude_latency.run.reporting.other_failures import besides
 
         config, settings = self._session.config, self._session.settings
         warnings = []
@@ -188,7 +190,7 @@ class EndOfRun:
             warnings=tuple(dict.fromkeys([*warnings, *self._session.warnings])),
             rules=settings.rules,
             faults=tuple(self.fault_lines),
-            also_failed=self.other_failures.besides(self._told, exit_status),
+            also_failed=besides(self._told, self.failed, exit_status),
         )
         return summarize(self._results.values(), run)
 

@@ -101,7 +101,8 @@ class Reporter:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note what could not be collected."""
-        self._end.other_failures.note(report)
+        if report.failed:
+            self._end.failed.append(report)
 
     # ── while tests run ──
 
