@@ -18,6 +18,7 @@ from tests.support.claude_server import ClaudeServer
 pytest.importorskip("pytest_html", reason="no pytest-html: its page is not tested")
 
 TESTS = """
+@pytest.mark.latency_variants(max_tokens=[50])
 @pytest.mark.latency_budget(ttft="5s")
 def test_is_in_time(claude_latency):
     stream("a <b>secret</b> question")
@@ -37,7 +38,7 @@ def test_is_none_of_ours():
 def recorded(pytester: pytest.Pytester, claude_server: ClaudeServer, monkeypatch: pytest.MonkeyPatch) -> Suite:
     suite = Suite(pytester, claude_server, monkeypatch)
     suite.write(TESTS)
-    suite.record("-p", "no:html").assert_outcomes(passed=3)
+    suite.record("-p", "no:html", "--latency-variants").assert_outcomes(passed=4)
     return suite
 
 
@@ -51,11 +52,14 @@ def rows(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)])
 def test_each_latency_test_has_its_figures_and_its_drawing(recorded: Suite, workers: tuple[str, ...]) -> None:
-    recorded.replay("--html=page.html", "--self-contained-html", *workers).assert_outcomes(passed=2, failed=1)
+    recorded.replay("--html=page.html", "--self-contained-html", "--latency-variants", *workers).assert_outcomes(
+        passed=3, failed=1
+    )
 
     shown = rows(recorded.path / "page.html")
     cells = {name: row["resultsTableRow"][-2] for name, row in shown.items()}
     assert re.fullmatch(r'<td class="col-latency">kept, TTFT \d.*s/5s, total .*s</td>', cells["test_is_in_time"])
+    assert cells["test_is_in_time[~max_tokens=50]"].startswith('<td class="col-latency">no budget, TTFT ')
     assert cells["test_is_late"].startswith('<td class="col-latency">broken, TTFT ')
     assert cells["test_is_none_of_ours"] == '<td class="col-latency"></td>'
     assert '<svg role="img"' in shown["test_is_late"]["extras"][0]["content"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, final
 
 import pytest
@@ -33,7 +34,9 @@ class PytestHtml:
 
         settings = self._session.settings
         run = Run(mode=str(settings.mode), clock=str(settings.clock), judged=settings.judged)
-        shown = data.build(summarize([TestResult.from_dict(values)], run), content=settings.report_content)
+        # a variant is no row beside the test as it is written, but here it stands alone
+        result = replace(TestResult.from_dict(values), variant="")
+        shown = data.build(summarize([result], run), content=settings.report_content)
         self._lines[report.nodeid], drawing = html.fragment(shown)
         if drawing:
             # as pytest_html.extras.html makes it
