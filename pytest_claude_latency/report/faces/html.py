@@ -73,6 +73,7 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
             for row in summary["rows"]
             if row.get("spreads")
         ],
+        also_failed=_also_failed(report),
         sections=list(_sections(report)),
         # so that no text in it can end the element that holds it
         data=_markup(
@@ -179,26 +180,27 @@ def _rows(summary: Mapping[str, Any], payload: Payload) -> Iterator[dict[str, An
         }
 
 
+def _also_failed(report: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], list[str]]:
+    """Return why each failed that has no row, under its name, and a line for those that do not tell why."""
+    lines = {failure["name"]: failure["text"] for failure in report["summary"]["also_failed"]}
+    reasons = {
+        test["nodeid"]: _markup(f"<pre>{escape(reason)}</pre>")
+        for test in report["tests"]
+        if test["nodeid"] in lines and (reason := test.get("failure") or test.get("traceback"))
+    }
+    return list(reasons.items()), [text for name, text in lines.items() if name not in reasons]
+
+
 def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any]], Sequence[str]]]:
     """Yield a title, tables under their headings, and lines."""
     summary = report["summary"]
     by_test = {row["nodeid"]: row for row in summary["rows"]}
     faulty = {test["nodeid"]: test for test in report["tests"] if "fault" in test}
-    others = {failure["name"]: failure["text"] for failure in summary["also_failed"]}
     faults: list[list[str]] = []
     for nodeid, test in faulty.items():
         took = "" if test["elapsed"] is None else duration.show(duration.nanoseconds(test["elapsed"]))
         faults.append([test["written"], test["fault"], str(test["injected"]), took, by_test[nodeid]["verdict"]])
     named: list[tuple[str, list[tuple[str, Any]], Sequence[str]]] = [
-        (
-            "Also failed",
-            [
-                (test["nodeid"], _markup(f"<pre>{escape(told)}</pre>"))
-                for test in report["tests"]
-                if test["nodeid"] in others and (told := test.get("failure") or test.get("traceback"))
-            ],
-            list(others.values()),
-        ),
         ("Over all samples", [], summary["percentiles"]),
         ("Against the baseline", list(_against_baseline(report)), summary["comparisons"]),
         (
