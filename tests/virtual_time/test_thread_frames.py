@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -65,3 +66,19 @@ def test_no_garbage_is_collected_while_the_interpreter_lists_its_threads(
 
     assert frames == {1: [False]}
     assert asked == ([False, True] if enabled else [False])
+
+
+def test_a_look_at_the_threads_keeps_nothing_alive() -> None:
+    class Thing:
+        """What a function has at hand while somebody looks."""
+
+    def look() -> weakref.ref[Thing]:
+        thing = Thing()
+        _frames = thread_frames.frames()
+        return weakref.ref(thing)
+
+    gc.disable()
+    try:
+        assert look()() is None
+    finally:
+        gc.enable()

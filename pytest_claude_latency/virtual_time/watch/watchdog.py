@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, final
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, Member, as_ours, dismiss
-from pytest_claude_latency.virtual_time.scheduling.real_clock import allocate_lock, monotonic_ns, start_new_thread
+from pytest_claude_latency.virtual_time.scheduling.real_clock import (
+    allocate_lock,
+    get_ident,
+    monotonic_ns,
+    start_new_thread,
+)
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.watch import (
     blocked_threads,
@@ -217,7 +222,8 @@ class WatchDog:
         borrowed = [ident for ident, member in tuple(MEMBERS.items()) if member.borrowed_through is not None]
         alive = thread_frames.frames() if borrowed else None
         for ident in borrowed:
-            if alive is not None and ident not in alive and MEMBERS[ident].world is self._world:
+            has_ended = alive is not None and ident not in alive and ident != get_ident()
+            if has_ended and MEMBERS[ident].world is self._world:
                 dismiss(ident)
         counted = [member for member in tuple(MEMBERS.values()) if member.world is self._world and member.wait is None]
         self._look_at(counted, now)
