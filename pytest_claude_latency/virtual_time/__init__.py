@@ -97,6 +97,7 @@ _PATCHES = {
     "trio": "trio_runs.install",
     "uvloop": "loops.uvloop_loops.install",
     "uuid": "dates.uuids.install",
+    "ddtrace._trace.span": "dates.datadog_spans.install",
     "_time_machine": "dates.time_travel.install_c_code",
     "time_machine": "dates.time_travel.install",
     "freezegun.api": "dates.frozen_time.install",

@@ -15,7 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.pool import ThreadPool
+from types import FunctionType
 
 import pytest
 
@@ -23,7 +25,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import Deadlock, World
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.scheduling import real_clock
-from pytest_claude_latency.virtual_time.scheduling.members import mark_background
+from pytest_claude_latency.virtual_time.scheduling.members import is_background, mark_background
 from pytest_claude_latency.virtual_time.watch import bystanders
 
 Hand = Callable[[Callable[[], object]], None]
@@ -175,6 +177,51 @@ def test_a_limit_does_not_end_a_wait_for_the_last_step_of_a_library(world: World
     assert world.clock.now() == 0
 
 
+def test_a_limit_does_not_pass_while_a_library_starts_a_thread(world: World) -> None:
+    class Late(threading.Thread):
+        def _bootstrap(self) -> None:  # no table of Python's has it yet, and who starts it waits for its first step
+            real_clock.sleep(0.05)
+            super()._bootstrap()  # type: ignore[misc] # not public
+
+    done = threading.Event()
+    thread = start_as_library(lambda: Late(target=done.set).start())
+    in_time = done.wait(30)
+    thread.join()
+
+    assert in_time
+    assert world.clock.now() == 0
+
+
+def test_a_limit_does_not_pass_before_a_pool_begins_what_a_library_gives_it(world: World) -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
+            self.put = self._items.put
+
+        def get(self, block: bool = True) -> object:
+            item = self._items.get(block)
+            real_clock.sleep(0.05)  # the worker has been woken, but has not come to run the job
+            return item
+
+        def get_nowait(self) -> object:
+            return self.get(block=False)
+
+    done = threading.Event()
+
+    def work() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool._work_queue = Slow()  # type: ignore[assignment] # what a worker takes its jobs from
+            pool.submit(int).result()
+            pool.submit(done.set).result()
+
+    thread = start_as_library(work)
+    in_time = done.wait(30)
+    thread.join()
+
+    assert in_time
+    assert world.clock.now() == 0
+
+
 def test_a_limit_does_not_pass_while_a_library_may_wait_for_the_interpreter(world: World) -> None:
     done = threading.Event()
 
@@ -250,6 +297,37 @@ def start_as_library(target: Callable[[], object]) -> threading.Thread:
     thread = scope["thread"]
     assert isinstance(thread, threading.Thread)
     return thread
+
+
+class InCCode:
+    """Calls a function with a thread, as a wrapper written in C does: without a frame of its own."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+
+    def __get__(self, thread: object, _: object) -> Callable[..., object]:
+        return self._function if thread is None else partial(self._function, thread)
+
+
+@pytest.mark.parametrize("by", [lambda function: function, InCCode], ids=["Python", "C"])
+def test_a_library_that_wraps_the_start_of_threads_leaves_the_programs_to_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, by: Callable[[Callable[..., object]], object]
+) -> None:
+    scope = {"__name__": "sentry_sdk.integrations.threading", "start": threading.Thread.start}
+    exec("def wrapper(thread): start(thread)", scope)
+    wrapper = scope["wrapper"]
+    assert isinstance(wrapper, FunctionType)
+    monkeypatch.setattr(threading.Thread, "start", by(wrapper))
+    thread = threading.Thread(target=time.sleep, args=(3,))
+    thread.start()
+    thread.join()
+    with ThreadPool(1) as pool:
+        pool.apply(time.sleep, (2,))
+    of_library = start_as_library(int)
+    of_library.join()
+
+    assert world.clock.now() == 5 * SECOND
+    assert is_background(of_library)
 
 
 def test_a_server_of_a_library_that_looks_now_and_then_whether_it_should_end_is_no_deadlock(world: World) -> None:

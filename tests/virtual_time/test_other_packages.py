@@ -129,11 +129,27 @@ from pytest_claude_latency.virtual_time.clock import VirtualClock
 virtual_time.install()
 world = virtual_time.World(VirtualClock(), name="monitored")
 """
+SENTRY = """
+import threading, sentry_sdk
+from concurrent.futures import ThreadPoolExecutor
+sentry_sdk.init("http://key@127.0.0.1:9/1")  # with all that it puts into other libraries; sends nothing
+world.enter()
+thread = threading.Thread(target=time.sleep, args=(60,))
+thread.start()
+thread.join()
+with ThreadPoolExecutor() as pool:
+    pool.submit(time.sleep, 60).result()
+asyncio.run(asyncio.sleep(60))
+assert world.clock.now() == 180 * 10**9, world.clock.now()
+world.leave()
+"""
 NEW_RELIC = """
 import newrelic.agent as agent
 agent.initialize()
-application = agent.register_application(timeout=60)  # as programs do when they start
 world.enter()
+application = agent.register_application(timeout=60)
+assert application.active
+assert world.clock.now() == 0, world.clock.now()  # its thread answers before the limit
 with agent.BackgroundTask(application, "work"), agent.FunctionTrace("part") as part:
     time.sleep(3600)
 asyncio.run(asyncio.sleep(60))
@@ -145,11 +161,12 @@ world.leave()
 DATADOG = """
 from ddtrace.trace import tracer
 world.enter()
-with tracer.trace("work") as span:
+time.sleep(60)
+with tracer.trace("work") as span, tracer.trace("part") as part:
     time.sleep(3600)
 asyncio.run(asyncio.sleep(60))
-assert world.clock.now() == 3660 * 10**9, world.clock.now()
-assert span.duration >= 3600, span.duration
+assert world.clock.now() == 3720 * 10**9, world.clock.now()
+assert span.duration_ns == part.duration_ns == 3600 * 10**9, (span.duration_ns, part.duration_ns)
 tracer.shutdown(timeout=60)
 world.leave()
 """
@@ -160,6 +177,11 @@ def run_in_a_world(source: str, **environment: str) -> None:
     command = [sys.executable, "-c", IN_A_WORLD + source]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | environment)
     assert done.returncode == 0, done.stderr
+
+
+def test_threads_pools_and_tasks_that_sentry_watches_live_in_virtual_time() -> None:
+    pytest.importorskip("sentry_sdk")
+    run_in_a_world(SENTRY)
 
 
 def test_new_relic_watches_functions_in_virtual_time() -> None:

@@ -41,6 +41,7 @@ class PoolState:
         self._workers = workers  # the executor's own set, so it grows as the executor does
         self._world: WorldState | None = None
         self._queue: list[Job] = []  # those of `_world`; jobs of other worlds need no reservation any more
+        self._of_outsiders: set[Job] = set()  # that wait in the same queue
         self._busy: dict[int, Job] = {}  # by the identifier of the worker
         self.joiners: list[Wait] = []  # of threads that join a worker
         self.closing = False
@@ -51,7 +52,10 @@ class PoolState:
         return None if self._world is None or self._world.ended else self._world
 
     def expect(self, job: Job) -> None:
-        """Queue a job that a member is submitting."""
+        """Queue a job that the calling thread is submitting."""
+        if job.world is None or job.world.ended:
+            self._of_outsiders.add(job)
+            return  # before the pool has it, which may start a thread for it, nobody waits for it
         if self._world is not job.world:
             self._world, self._queue = job.world, []
         self._queue.append(job)
@@ -62,6 +66,7 @@ class PoolState:
         if job in self._queue:
             self._queue.remove(job)
             self._withdraw(job)
+        self._of_outsiders.discard(job)
         self.recount()
 
     def begin(self, job: Job) -> Wait | None:
@@ -75,6 +80,7 @@ class PoolState:
         LEADS.catch_up(get_ident())
         if job in self._queue:
             self._queue.remove(job)
+        self._of_outsiders.discard(job)
         becomes_member = job.world is not None and get_ident() not in MEMBERS
         if not becomes_member:
             self._withdraw(job)
@@ -94,7 +100,7 @@ class PoolState:
 
     def abandon(self) -> None:
         """Forget all queued jobs: the pool is broken."""
-        for job in tuple(self._queue):
+        for job in (*self._queue, *self._of_outsiders):
             self.forget(job)
 
     def occupies(self, ident: int | None) -> bool:
@@ -105,10 +111,10 @@ class PoolState:
         """Reserve for the jobs that free workers are about to take, in their order, and for no others."""
         # With one reservation too few the clock could move although a worker is about to begin. With one too many it
         # would stand still for ever.
-        schedule = _schedule_of(self._world)
-        if schedule is None:
-            return
         free = len(self._workers) - sum(job.occupies_worker for job in self._busy.values())
+        OUTSIDERS.expect(self, comes=bool(self._of_outsiders) and free > 0)
+        if _schedule_of(self._world) is None:
+            return
         for place, job in enumerate(self._queue):
             if place >= free:
                 self._withdraw(job)
@@ -187,9 +193,8 @@ def _submit(original: Callable[..., Any], executor: Any, /, *args: Any, **kwargs
     member = MEMBERS.get(ident)
     job = _SUBMITTING[ident] = Job(_state_of(executor), None if member is None else member.world)
     try:
-        if member is not None:
-            with TRACKED_LOCK:
-                job.pool.expect(job)
+        with TRACKED_LOCK:
+            job.pool.expect(job)
         return original(executor, *args, **kwargs)
     except BaseException:
         with TRACKED_LOCK:

@@ -36,6 +36,8 @@ from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pytest_claude_latency.virtual_time.patches.thread_pools import PoolState
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 
@@ -68,20 +70,22 @@ def lifetime_of(thread: Thread) -> Lifetime | None:
 def _start(original: Callable[[Thread], None], thread: Thread) -> None:
     """Do what `Thread.start` does; a thread that a member starts counts as running from here on."""
     parent = MEMBERS.get(get_ident())
-    lifetime = _new_lifetime(thread, parent, starter=sys._getframe(2))
-    if parent is None or lifetime_of(thread) is not None:  # if it started before, the original raises
+    lifetime = _new_lifetime(thread, parent, starter=_starter(thread, sys._getframe(2)))
+    schedule = None if parent is None else parent.schedule
+    has_begun = lifetime_of(thread) is not None  # then the original raises
+    if parent is None or schedule is None or has_begun:
         thread.__dict__.setdefault(_LIFETIME, lifetime)
-        original(thread)
+        try:
+            OUTSIDERS.expect(thread, comes=True)
+            original(thread)
+        finally:
+            OUTSIDERS.expect(thread, comes=False)
         return
     thread.__dict__[_LIFETIME] = lifetime
     if lifetime.world is None:
         # Nobody counts the new thread, so a virtual wait for its start could let the clock move on meanwhile.
         with wait_for_interpreter(parent):
             original(thread)
-        return
-    schedule = parent.schedule
-    if schedule is None:
-        original(thread)
         return
     # `Thread.start` waits until the thread runs. The reservation counts it in this wait: without it everybody would
     # seem to wait, and the clock would move before the thread has executed a line. The thread itself takes the
@@ -97,6 +101,21 @@ def _start(original: Callable[[Thread], None], thread: Thread) -> None:
             if reservation.member is None:
                 schedule.withdraw(reservation)
         raise
+
+
+def _starter(thread: Thread, caller: FrameType) -> FrameType:
+    """Return the frame of the code that starts the thread, where `caller` calls `Thread.start`."""
+    # Sentry and OpenTelemetry put functions of theirs in its place, to hand their context on to the threads of the
+    # program. Such a function is given the thread, and is no method of the thread's own class.
+    frame = caller
+    while package(frame) in BACKGROUND and frame.f_back is not None:
+        code = frame.f_code
+        method = getattr(type(thread), code.co_name, None)
+        is_own = method is not getattr(Thread, code.co_name, None) and getattr(method, "__code__", None) is code
+        if is_own or not any(frame.f_locals.get(name) is thread for name in code.co_varnames[: code.co_argcount]):
+            break
+        frame = frame.f_back
+    return frame
 
 
 @contextmanager

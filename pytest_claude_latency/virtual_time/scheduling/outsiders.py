@@ -39,6 +39,9 @@ class Outsiders:
         # Threads of libraries that a member has woken, each with what it was waiting in and when it was woken, in the
         # machine's time: they do something that a member may wait for, until they wait there again.
         self.serving: dict[int, tuple[object, Nanoseconds]] = {}
+        # Threads that outsiders are starting, and pools with a job of an outsider and a free worker: somebody is about
+        # to run whom no table lists yet, while whoever waits for that may rest.
+        self.coming: set[object] = set()
         # Those whose end a member waits for, until they have ended. They leave the table of `threading` just before.
         self.joined: set[int] = set()
         # Changes with each of these sets, and with the table of members: what was derived from them is out of date.
@@ -75,6 +78,16 @@ class Outsiders:
         if ident in self.serving and self.serving[ident][0] is source:
             del self.serving[ident]
 
+    def expect(self, source: object, *, comes: bool) -> None:
+        """Note whether a thread is about to run that `source` starts, or wakes, for an outsider."""
+        if comes is (source in self.coming):
+            return
+        if comes:
+            self.coming.add(source)
+        else:
+            self.coming.discard(source)
+        self.changed()
+
     def join(self, ident: int) -> None:
         """Note that a member waits for the end of a thread."""
         self.joined.add(ident)
@@ -100,6 +113,7 @@ class Outsiders:
         """Forget every thread, in the child after a fork."""
         for idents in (self.resting, self.sleeping, self.dormant, self.busy_workers, self.joined):
             idents.clear()
+        self.coming.clear()
         self.serving.clear()
         self.changed()
 

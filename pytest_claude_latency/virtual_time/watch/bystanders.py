@@ -97,7 +97,7 @@ class Bystanders:
 
     def quiet(self, limits: bool) -> bool:
         """Return whether nobody could hold the clock; `limits` says that a limit is due next."""
-        if OUTSIDERS.serving:
+        if OUTSIDERS.serving or OUTSIDERS.coming:
             return False
         awake, asleep, _ = bystanders()
         if not awake:
@@ -109,6 +109,8 @@ class Bystanders:
 
         `parked` are all waits. A thread of a library that a member has woken may do something for any of them.
         """
+        if OUTSIDERS.coming:
+            return True
         listed = bystanders()
         limits = wait is not None and wait.limits
         serving = _serving() if any(other.limits for other in parked) else set()
