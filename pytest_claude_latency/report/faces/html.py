@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _MOST_DRAWN: Final = 200
 """How many failing tests are drawn in the file; the script draws the others."""
+_MOST_CHARACTERS: Final = 1_420_000
+"""What drawings may fill of a page: one of a thousand tests is to weigh less than 1.5 MB, however many of them fail."""
+_CHARACTERS_OF_A_ROW: Final = 300
 _UNDRAWN: Final = "{number} more failing tests are drawn by a script when they are opened"
 _HATCHING: Final = (
     '<svg class="defs" aria-hidden="true"><defs><pattern id="over" width="6" height="6" patternUnits="userSpaceOnUse" '
@@ -43,8 +46,13 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
     """Return the page of a report's data."""
     summary, payload = report["summary"], payload_of(report, report["summary"]["rows"])
     pieces, texts = in_pieces(payload["t"])
-    rows, compared = list(_rows(summary, payload)), _comparisons(report)
-    failing = summary["failing"]
+    # so that no text in it can end the element that holds it
+    data = json.dumps(payload | {"i": pieces, "t": texts}, ensure_ascii=False, separators=(",", ":")).replace(
+        "<", "\\u003c"
+    )
+    room = _MOST_CHARACTERS - len(data) - _CHARACTERS_OF_A_ROW * len(payload["r"])
+    rows, compared = list(_rows(summary, payload, room)), _comparisons(report)
+    undrawn = sum(row["kind"] == "broken" and not row["detail"] for row in rows)
     styles, script = _file("drawing.css") + _file("page.css"), _file("page.js")
     samples = [sample for row in payload["r"] for sample in row["s"]]
     bars = [sample["p"] for sample in samples]
@@ -64,7 +72,7 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
         models=sorted({model for row in summary["rows"] for model in row["models"]}),
         parts_shown=[(part, NAMES[part]) for part in shown],
         columns=[("verdict", "l"), ("test", "l"), *((name, "") for name in _COLUMNS)],
-        undrawn=_UNDRAWN.format(number=failing - _MOST_DRAWN) if failing > _MOST_DRAWN else "",
+        undrawn=_UNDRAWN.format(number=undrawn) if undrawn else "",
         spreads=[
             {
                 "nodeid": printable(row["nodeid"]),
@@ -75,12 +83,7 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
         ],
         also_failed=_also_failed(report),
         sections=list(_sections(report)),
-        # so that no text in it can end the element that holds it
-        data=_markup(
-            json.dumps(payload | {"i": pieces, "t": texts}, ensure_ascii=False, separators=(",", ":")).replace(
-                "<", "\\u003c"
-            )
-        ),
+        data=_markup(data),
     )
     return printable_lines(text) + "\n"
 
@@ -155,7 +158,8 @@ def _facts(report: Mapping[str, Any], drawn_at: datetime) -> list[tuple[str, str
     ]
 
 
-def _rows(summary: Mapping[str, Any], payload: Payload) -> Iterator[dict[str, Any]]:
+def _rows(summary: Mapping[str, Any], payload: Payload, room: int) -> Iterator[dict[str, Any]]:
+    """Yield what the table shows of each test, and the drawings that fit into `room`, a number of characters."""
     drawn = 0
     cells_of = {name: place for place, name in enumerate(summary["table"]["headers"])}
     for row, cells, short in zip(summary["rows"], summary["table"]["cells"], payload["r"], strict=True):
@@ -166,8 +170,10 @@ def _rows(summary: Mapping[str, Any], payload: Payload) -> Iterator[dict[str, An
             shown, _, limit = (cells[cells_of[name]] if name in cells_of else "").partition("/")
             broken = name.lower() in row and row[name.lower()]["broken"] if name in ("TTFT", "total", "elapsed") else 0
             values.append((shown, limit, broken))
-        is_drawn = row["fails"] and drawn < _MOST_DRAWN
-        drawn += is_drawn
+        drawing = ""
+        if row["fails"] and drawn < _MOST_DRAWN and room > 0:
+            drawing = f"<div>{detail(short['s'][short['n']], payload['t'])}</div>"
+        drawn, room = drawn + bool(drawing), room - len(drawing)
         yield {
             "kind": "broken" if row["fails"] else "kept" if good else "open",
             # a sign as well as a colour
@@ -176,7 +182,7 @@ def _rows(summary: Mapping[str, Any], payload: Payload) -> Iterator[dict[str, An
             "file": file + colons if rest else "",
             "name": rest or file,
             "cells": values,
-            "detail": _markup(f"<div>{detail(short['s'][short['n']], payload['t'])}</div>") if is_drawn else "",
+            "detail": _markup(drawing),
         }
 
 

@@ -243,10 +243,17 @@ def test_no_text_ends_the_element_that_holds_the_data() -> None:
     assert not page.all("b")
 
 
-def test_a_thousand_tests_of_five_calls_weigh_less_than_a_megabyte_and_a_half() -> None:
-    page = html.render(report_with_everything(tests=1000, calls=5))
+def test_a_thousand_tests_of_five_calls_weigh_less_than_a_megabyte_and_a_half_also_if_all_fail() -> None:
+    report = report_with_everything(tests=1000, calls=5)
+    for row in report["summary"]["rows"]:
+        row["fails"] = True
+
+    page = html.render(report)
 
     assert len(page.encode()) < 1_500_000
+    drawn = page.count('<td class="detail"')
+    assert drawn > 5
+    assert f"{1003 - drawn} more failing tests are drawn by a script" in page
 
 
 @pytest.mark.slow
