@@ -181,7 +181,7 @@ def explanation(
     """
     if matcher is not None and matcher.exchanges and not matcher.fitting(sent):
         return _unlike_all(sent, matcher, recording, origin)
-    request, unmeant, is_fault = sent.title, "", False
+    request, unmeant, is_fault, causes = sent.title, "", False, [origin.line]
     made_at = [_fact("made at", origin.line)] if origin.line else []
     called_by = [_fact("called by", origin.caller)] if origin.caller else []
     without_key = WITHOUT_KEY if matcher is None and is_prompt_call(sent) else ""
@@ -196,9 +196,10 @@ def explanation(
         facts = [*called_by, _fact("recorded", f"{times} of {recording},", "already used")]
         facts += [_fact("let by", origin.let_by)] if origin.let_by else []
         unmeant, is_fault = origin.remedy, True
+        causes += [origin.caller, origin.remedy]  # two callers may ask again for two reasons
     else:
         head, facts = NOTHING_FITS.format(request=request), [_fact("recording", f"{recording} holds no exchange")]
-    return Explanation("\n".join([head, *made_at, *facts]), f"{head} {origin.line}", unmeant, is_fault, without_key)
+    return Explanation("\n".join([head, *made_at, *facts]), " ".join([head, *causes]), unmeant, is_fault, without_key)
 
 
 def _unlike_all(sent: Request, matcher: Matcher, recording: str, origin: Origin) -> Explanation:
@@ -241,7 +242,8 @@ def _is_another_call(recorded: Request, sent: Request, changed: set[str]) -> boo
     if not _SETTINGS.intersection(changed):
         return False
     bodies = [messages_body(request) for request in (recorded, sent)]
-    name = "system" if any(body.get("system") for body in bodies) else "messages"
+    # What only one of them has says nothing: a prompt that moves into or out of `system` is the same prompt.
+    name = "system" if all(body.get("system") for body in bodies) else "messages"
     before, after = (set(_WORD.findall(_text(body.get(name)))) - _FORM for body in bodies)
     return len(before & after) < _ALIKE * len(before | after)
 

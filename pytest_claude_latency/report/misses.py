@@ -6,7 +6,7 @@ made shorter: the first test tells the cause, with one command for all, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -19,24 +19,26 @@ MISSED = "claude_latency_missed"
 
 
 def tell_once(
-    reports: Iterable[pytest.TestReport], command: Callable[[Sequence[pytest.TestReport], Sequence[str]], str]
+    reports: Iterable[pytest.TestReport],
+    command: Callable[[Sequence[pytest.TestReport], Mapping[str, str]], str],
 ) -> None:
     """Let the first of several reports of one cause tell it for all.
 
-    `command` returns what a user types to record the tests with these node ids, which these reports ask for.
+    `command` returns what a user types to record the tests with these node ids, which these reports ask for. With each
+    comes the test that it is a variant of, or nothing.
     """
-    causes: dict[str, list[tuple[pytest.TestReport, Explanation, str]]] = {}
+    causes: dict[str, list[tuple[pytest.TestReport, Explanation, tuple[str, str]]]] = {}
     for report in reports:
         if (values := getattr(report, MISSED, None)) is not None:
-            # Next to the fields of the explanation the report has one more, the test to record.
-            recorded_by, facts = values["recorded_by"], {name: values[name] for name in values if name != "recorded_by"}
-            causes.setdefault(values["cause"], []).append((report, Explanation(**facts), recorded_by))
+            # Next to the fields of the explanation the report has two more, about the test to record.
+            facts = dict(values)
+            to_record = facts.pop("recorded_by"), facts.pop("variant_of")
+            causes.setdefault(values["cause"], []).append((report, Explanation(**facts), to_record))
     for (first, explanation, _), *others in causes.values():
         if not others:
             continue
         alike = causes[explanation.cause]
-        recorded_by_each = list(dict.fromkeys(recorded_by for _, _, recorded_by in alike))
-        record = command([report for report, _, _ in alike], recorded_by_each)
+        record = command([report for report, _, _ in alike], dict(to_record for _, _, to_record in alike))
         _say(first, explanation.text(record, tests=len(alike)))
         for report, other, _ in others:
             head, *lines = other.body.split("\n")

@@ -57,7 +57,7 @@ class CassetteFile:
     settings: Settings
     sample: int = 1
     recorded_by: str = ""
-    """The test that writes it; empty for a fixture, which each test that uses it records, and for a variant."""
+    """The test that writes it; empty for a fixture, which each test that uses it records."""
 
     @cached_property
     def command(self) -> str:
@@ -220,9 +220,8 @@ def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session
     if identity.fault is not None and path.exists():
         nodeid = identity.nodeid  # what is asked for and not recorded is what only the fault makes the program ask
     command = partial(session.record_command, nodeid, variants=identity.variant is not None)
-    recorded_by = nodeid if identity.variant is None else ""
     return CassetteFile(
-        path, nodeid, shown(path, session.config.rootpath), command, save, settings, identity.sample, recorded_by
+        path, nodeid, shown(path, session.config.rootpath), command, save, settings, identity.sample, recorded_by=nodeid
     )
 
 
@@ -250,30 +249,53 @@ def _let_by(measurement: Measurement, request: Request, origin: Origin) -> Origi
 
     A timer fires before an answer is read if something held the event loop until just now.
     """
-    now = measurement.now()
-    held = [hold for hold in measurement.holds() if hold.in_loop and not hold.is_loop and hold.thread == get_ident()]
+    now, holds = measurement.now(), [hold for hold in measurement.holds() if hold.thread == get_ident()]
+    held = [hold for hold in holds if hold.in_loop and not hold.is_loop]
     if held and held[-1].length >= _SILENCE and now - held[-1].end <= _JUST_NOW:
         what, where = source_location.place_of_hold(held[-1])
         let_by = (
-            f"{what} at {where} "
-            f"held the event loop for {duration.show(held[-1].length)}; a timer that was due meanwhile fired "
-            "before the program read what had come"
+            f"{what} at {where} held the event loop for {duration.show(held[-1].length)}; {_timer_of(holds, held[-1])} "
+            "was due meanwhile and fired before the program read what had come"
         )
         return replace(origin, let_by=let_by, remedy=f"mend what holds the event loop at {where}")
     alike = [exchange for exchange in measurement.log.exchanges if exchange.request.content == request.content]
     # after a time-out the program may also ask for something else
     last = next(reversed(alike or measurement.log.exchanges), None)
-    ended = None if last is None else last.end
-    if last is None or ended is None or (reason := failure(last)) is None:
-        return origin
-    recorded = last.recorded
-    if "Timeout" in reason and recorded is not None and not recorded.is_injected and failure(recorded) is None:
-        came = recorded.response if last.response is None else recorded.end
-        recorded_at = f", before the recorded answer ({duration.show(came.at)})" if came is not None else ""
-        let_by = f"a time-out that fired {duration.show(ended.at)} after the request was sent{recorded_at}"
+    return origin if last is None else _asked_again(last, now, origin, is_same=bool(alike))
+
+
+def _asked_again(last: Exchange, now: Nanoseconds, origin: Origin, *, is_same: bool) -> Origin:
+    """Add what became of the request before, which asked the same or not, where that let the program ask again."""
+    reason, ended, recorded, sent_ago = failure(last), last.end, last.recorded, now - last.sent
+    if recorded is not None and (recorded.is_injected or failure(recorded) is not None):
+        recorded = None  # it brought no answer while recording either
+    came = None if recorded is None else recorded.response if last.response is None else recorded.end
+    which = "the same request" if is_same else "the request before"
+    if ended is None:
+        if not is_same or came is None or sent_ago < _SILENCE:  # calls that are made together wait for none
+            return origin
+        let_by = f"{which}, sent {duration.show(sent_ago)} ago, is not answered yet; the program asks beside it"
+        return replace(origin, let_by=let_by)
+    ends = "" if last.response is None else "ended "
+    before = f", before the recorded answer {ends}({duration.show(came.at)})" if came is not None else ""
+    if recorded is not None and reason is not None and "Timeout" in reason:
+        let_by = f"a time-out that fired {duration.show(ended.at)} after the request was sent{before}"
         return replace(origin, let_by=f"{let_by}; the program asks again", remedy="give the call its time-out again")
-    if not alike:
+    was_read = recorded is not None and recorded.end is not None and recorded.end.closed is None
+    if reason is None and ended.closed is not None and came is not None and was_read and (is_same or not ends):
+        let_by = f"the program gave {which} up {duration.show(ended.at)} after it was sent{before}, and asks again"
+        return replace(origin, let_by=let_by, remedy="wait for the answer as long as before")
+    if reason is None or not is_same:
         return origin
-    ago = duration.show(now - last.sent - ended.at)
-    let_by = f"a failure: the same request ended with {reason} {ago} ago, and the program asks again"
+    let_by = (
+        f"a failure: {which} ended with {reason} {duration.show(sent_ago - ended.at)} ago, and the program asks again"
+    )
     return replace(origin, let_by=let_by, remedy="limit how often the program asks again after a failure")
+
+
+def _timer_of(holds: Sequence[Hold], held: Hold) -> str:
+    """Return which timers were due while the loop was held; "a timer" where that is not known."""
+    around = [hold for hold in holds if hold.is_loop and hold.start <= held.start and held.end <= hold.end]
+    names = [due.name for hold in around for due in hold.due if due.instant < held.end]
+    timers = [name if name.startswith("the timer of ") else f"the timer of {name}" for name in dict.fromkeys(names)]
+    return " or ".join(timers[:2]) or "a timer"

@@ -113,10 +113,15 @@ class ItemOutcome:
         if told is not None:
             self.failure = fitted(told.text)
             lead_with(report.longrepr, told.text)
-        # A variant is recorded by a command of its own.
-        if told is not None and told.explanation is not None and self.test.identity.variant is None:
-            recorded_by = told.recorded_by or self.test.identity.nodeid
-            setattr(report, MISSED, asdict(told.explanation) | {"recorded_by": recorded_by})
+        if told is not None and told.explanation is not None:
+            identity, original = self.test.identity, ""
+            if identity.variant is not None:
+                original = identity.original_nodeid  # which records what a fixture asks
+            recorded_by = {
+                "recorded_by": told.recorded_by or original or identity.nodeid,
+                "variant_of": original if told.recorded_by else "",
+            }
+            setattr(report, MISSED, asdict(told.explanation) | recorded_by)
         # The recording of a test that is only too slow is a good one: it shows what to make faster.
         if excinfo is not None and self._is_about_budgets(excinfo.value):
             setattr(report, OVER_BUDGET, True)

@@ -269,6 +269,14 @@ def test_a_call_that_was_changed_is_not_taken_for_a_new_one(changed: dict[str, o
     assert told.startswith("no recorded answer fits this")
 
 
+@pytest.mark.parametrize("adds", [True, False])
+def test_a_system_prompt_that_comes_or_goes_makes_no_other_call_of_the_same_question(adds: bool) -> None:
+    requests = [ticket("Hi", max_tokens=50), ticket("Hi", system="Be kind.", max_tokens=51)]
+    before, now = requests if adds else reversed(requests)
+
+    assert explained(now, recorded(before)).startswith("no recorded answer fits this")
+
+
 def test_a_change_that_slows_is_to_be_undone_first_and_recorded_only_if_it_was_meant() -> None:
     told = explained(ticket("Hi"), recorded(ticket("Hi", stream=True)))
 

@@ -357,6 +357,9 @@ def test_the_command_for_all_is_the_shortest_that_selects_exactly_these(suite: S
     result = suite.pytester.runpytest("--latency-budget")
     result.stdout.fnmatch_lines(["  do        ask claude-haiku-4-5 again", "*meant: pytest --latency-mode=record --lf"])
 
+    result = suite.pytester.runpytest("--latency-budget", "test_it.py")
+    result.stdout.fnmatch_lines(["*: pytest --latency-mode=record --lf test_it.py"])
+
     suite.write(THREE + "\n\ndef test_other():\n    assert False\n")
     result = suite.pytester.runpytest("--latency-budget")
 
@@ -421,29 +424,34 @@ def test_tests_of_two_causes_are_told_apart(suite: Suite) -> None:
 
 
 def test_a_call_too_many_names_what_held_the_loop_until_a_timer_fired(suite: Suite) -> None:
-    hedged = """
+    suite.write(
+        """
 import store
 
-async def hedged(client):
-    first = asyncio.ensure_future(aask("hi", client))
-    await asyncio.sleep(0)
+async def answer(client):
+    try:
+        async with asyncio.timeout(60):
+            return await aask("hi", client)
+    except TimeoutError:
+        return await aask("hi", client)
+
+
+async def note():
+    await asyncio.sleep(0.1)
     store.keep()
-    done, _ = await asyncio.wait([first], timeout=0.1)
-    return first.result() if done else await aask("hi", client)
 
 
 def test_it(claude_latency):
     async def main():
         async with anthropic.AsyncAnthropic() as client:
-            await hedged(client)
+            await asyncio.gather(answer(client), note())
     asyncio.run(main())
 """
+    )
     suite.pytester.makepyfile(store="import time\n\n\ndef keep():\n    pass\n")
-    suite.write(hedged.replace("timeout=0.1", "timeout=5"))
     suite.server.answer(text("Hello", ttfb="300ms"))
     suite.record().assert_outcomes(passed=1)
-    suite.pytester.makepyfile(store="import time\n\n\ndef keep():\n    time.sleep(1.2)\n")
-    suite.write(hedged.replace("done, _ = await asyncio.wait([first], timeout=0.1)", "done = ()"))
+    suite.pytester.makepyfile(store="import time\n\n\ndef keep():\n    time.sleep(61)\n")
 
     result = suite.replay()
 
@@ -452,8 +460,9 @@ def test_it(claude_latency):
         [
             SENT_TOO_OFTEN.format(request="POST /v1/messages"),
             "  made at   app.py:30 in aask",
-            "  called by test_it.py:13 in hedged",
-            "  let by    time.sleep at store.py:5 in keep held the event loop for 1.200s; *",
+            "  called by test_it.py:13 in answer",
+            "  let by    time.sleep at store.py:5 in keep held the event loop for 61.000s;",
+            "            the timer of the task *answer at test_it.py:1? in answer was due",
             "  do        mend what holds the event loop at store.py:5 in keep",
         ]
     )
@@ -480,6 +489,51 @@ def test_a_call_too_many_after_a_shorter_time_out_is_told_as_that(suite: Suite) 
             "  let by    a time-out that fired 1??ms after the request was sent, before the",
             "            recorded answer (3??ms); the program asks again",
             "  do        give the call its time-out again",
+        ]
+    )
+
+
+GIVEN_UP = """
+async def patient(client):
+    try:
+        async with asyncio.timeout(60):
+            return await aask("hi", client)
+    except TimeoutError:
+        return await aask("hi", client)
+
+
+async def hedged(client):
+    first = asyncio.ensure_future(aask("hi", client))
+    done, _ = await asyncio.wait([first], timeout=60)
+    return first.result() if done else await aask("hi", client)
+
+
+@pytest.mark.parametrize("ask", [patient, hedged])
+def test_it(claude_latency, ask):
+    async def main():
+        async with anthropic.AsyncAnthropic() as client:
+            await ask(client)
+    asyncio.run(main())
+"""
+
+
+def test_a_call_too_many_tells_that_the_program_no_longer_waits_for_the_answer(suite: Suite) -> None:
+    suite.write(GIVEN_UP)
+    for _ in range(2):
+        suite.server.answer(text("Hello", ttfb="300ms"))
+    suite.record().assert_outcomes(passed=2)
+    suite.write(GIVEN_UP.replace("60", "0.2"))
+
+    result = suite.replay()
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "  let by    the program gave the same request up 200ms after it was sent,",
+            "            before the recorded answer (*), and asks again",
+            "  do        wait for the answer as long as before",
+            "  let by    the same request, sent 200ms ago, is not answered yet; the program",
+            "            asks beside it",
         ]
     )
 

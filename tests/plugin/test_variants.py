@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -287,6 +288,27 @@ def test_a_variant_without_a_recording_fails_and_says_how_to_record_it(suite: Su
     arguments = [command.split()[2], command.split()[3].strip("'")]
     suite.record(*arguments).assert_outcomes(passed=1)
     suite.replay("--latency-variants", "-k", "not opus").assert_outcomes(passed=2, deselected=1)
+
+
+def test_variants_without_recordings_are_told_once_with_one_command_for_all(suite: Suite) -> None:
+    suite.write(TRIED)
+    suite.server.answers(by_model)
+    suite.record()
+
+    result = suite.replay("--latency-variants")
+
+    result.assert_outcomes(passed=1, failed=2)
+    ids = " ".join(f"'{TEST}[{variant}]'" for variant in (BY_SONNET, BY_OPUS))
+    command = f"pytest --latency-mode=record --latency-variants {ids}"
+    assert f"record {command}" in " ".join(" ".join(result.outlines).replace("\\", " ").split())
+    result.stdout.fnmatch_lines(["  tests     2 tests meet this, and one command records them all"])
+    result.stdout.fnmatch_lines(["  cause     the same as that of", f"            {TEST}?{BY_SONNET}?"])
+
+    shutil.rmtree(suite.path / "cassettes")
+    result = suite.replay("--latency-variants")
+
+    # the name of the test selects its variants too
+    result.stdout.fnmatch_lines([f"  record    pytest --latency-mode=record --latency-variants {TEST}"])
 
 
 def test_a_request_that_cannot_be_rewritten_fails_its_item(suite: Suite) -> None:

@@ -7,7 +7,8 @@ counts in the terminal and every other reader of reports get them right.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,22 @@ def key_of(report: pytest.TestReport) -> Any:
     return getattr(report, "id", report.nodeid)
 
 
-def command_that_records(session: Session, reports: Collection[pytest.TestReport], nodeids: Sequence[str]) -> str:
-    """Return the command that records these tests and no other; `--lf` where it selects exactly these."""
+def command_that_records(session: Session, reports: Collection[pytest.TestReport], tests: Mapping[str, str]) -> str:
+    """Return the command that records these tests and no other; `--lf` where it selects exactly these.
+
+    With each test comes the one that it is a variant of, or nothing.
+    """
+    has_variants = any(tests.values())
     last_failed = getattr(session.config.pluginmanager.get_plugin("lfplugin"), "lastfailed", None)
-    is_exact = {report.nodeid for report in reports} == set(nodeids)
+    is_exact = {report.nodeid for report in reports} == set(tests)
     if is_exact and last_failed and set(last_failed) == set(map(key_of, reports)):
-        return "pytest --latency-mode=record --lf"
-    return session.record_command(*nodeids)
+        # Without the arguments of this run pytest would collect other files, perhaps without any of these tests.
+        is_chosen = session.config.args_source is pytest.Config.ArgsSource.ARGS
+        options = ["--latency-mode=record", *(["--latency-variants"] if has_variants else ()), "--lf"]
+        return shlex.join(["pytest", *options, *(session.config.args if is_chosen else ())])
+    # the name of a test selects its variants as well
+    chosen = [nodeid for nodeid, original in tests.items() if original not in tests]
+    return session.record_command(*chosen, variants=has_variants)
 
 
 def fail(run_verdicts: Iterable[RunVerdict], session: pytest.Session, ran: Mapping[str, Ran]) -> Iterator[RunVerdict]:

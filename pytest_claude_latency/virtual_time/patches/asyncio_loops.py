@@ -57,7 +57,9 @@ class LoopState:
         self.world = world
         self.readings = world.readings
         self.schedule = world.schedule
-        self.alarms: Alarms[Future[None]] = Alarms(wake=lambda future: future.set_result(None))
+        # One turn of the loop later, as a file's reader hands on what it got. A timer that was due while the program
+        # held the loop runs before the task that waits for the answer, so a time-out cancels it, as in reality.
+        self.alarms: Alarms[Future[None]] = Alarms(wake=lambda future: loop.call_soon(_end, future))
         self.writes = 0  # to the loop's self-pipe
         self.awake: Nanoseconds = self.schedule.clock.now()  # when it last came back from its selector
         self.wait: LoopWait | None = None
@@ -139,6 +141,12 @@ class LoopWait(Wait):
         super().wake()
         if self.in_selector:
             self._state.loop._write_to_self()  # type: ignore[attr-defined] # how asyncio wakes itself
+
+
+def _end(future: Future[None]) -> None:
+    """End the wait of a task, unless it was cancelled meanwhile."""
+    if not future.done():
+        future.set_result(None)
 
 
 def enter_world(loop: Any, world: WorldState) -> LoopState:
