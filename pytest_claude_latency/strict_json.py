@@ -79,7 +79,7 @@ class JSONLines:
             if not line.strip():
                 raise JSONFaultError("the line is empty")
             if line.startswith(_CONFLICT):
-                raise JSONFaultError("it is a mark of a merge conflict: keep the lines of one side only")
+                raise JSONFaultError("the line marks a merge conflict: keep the lines of one side only")
             try:
                 value = parse(line)
             except NotJSONError:

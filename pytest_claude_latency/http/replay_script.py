@@ -93,8 +93,8 @@ class Playback:
 
     recorded: Exchange
     waiter: Waiter
-    overrun: Callable[[Exchange], NoReturn]
-    """Fails the test of a program that reads on where the recorded one stopped."""
+    overrun: Callable[[Exchange, Nanoseconds | None], NoReturn]
+    """Fails the test of a program that reads on where the recorded one stopped, and would for so long, if known."""
     place: int = 0
     """The place of the exchange in its recording."""
     slack: Nanoseconds = _LEAST_SLACK
@@ -251,7 +251,7 @@ class ReplayScript:
             yield since + allowed
             raise self._failure(timeout)
         yield latest  # whoever is still waiting then has left what was recorded
-        self._overrun(self._recorded)
+        self._overrun(self._recorded, allowed)
 
     def _failure(self, name: str) -> Exception:
         """Return the error called `name`, with the text it had on the wire."""

@@ -155,7 +155,9 @@ def late_program(exchanges: Iterable[Exchange], holds: Sequence[Hold]) -> str | 
 
 
 def _section(title: str, trace: Trace, findings: Sequence[Finding], calls: Iterable[int] = ()) -> str:
-    lines = [f"{'test' if len(trace.order) > 1 else 'call':<10}{trace.breakdown.text()}"]
+    # a program that reads on after the answer was complete takes longer than its only call
+    is_call = len(trace.order) == 1 and all(call.breakdown.total >= trace.breakdown.total for call in trace.calls)
+    lines = [f"{'call' if is_call else 'test':<10}{trace.breakdown.text()}"]
     lines += [f"{f'call {number}':<10}{trace.calls[number - 1].breakdown.text()}" for number in calls]
     lines += listing(findings[:_MOST])
     if len(findings) > _MOST:

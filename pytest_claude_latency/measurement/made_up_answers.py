@@ -129,7 +129,7 @@ class MadeUpAnswers:
         if exchange is None:
             measurement.misses.stop(_TAKEN_AWAY.format(request=request.title))
 
-        def stop(exchange: Exchange) -> NoReturn:
+        def stop(exchange: Exchange, patience: Nanoseconds | None) -> NoReturn:
             measurement.misses.stop(hangs(exchange, measurement.now() - sent) or _CUT_OFF.format(request=request.title))
 
         return Playback(exchange, measurement, stop)

@@ -49,8 +49,10 @@ class CassetteSource:
     redact: tuple[re.Pattern[str], ...]
     explain: Callable[[Request, str | None, Measurement], MissText]
     """Makes the message for a request that no recording fits, and that this line of the program sends."""
-    overrun: Callable[[Exchange, str | None, Nanoseconds], MissText]
-    """Makes the message for a program that reads on where the recorded one stopped: who sent it, and since when."""
+    overrun: Callable[[Exchange, str | None, Nanoseconds, Nanoseconds | None], MissText]
+    """Makes the message for a program that reads on where the recorded one stopped: who sent it, how long it has
+    waited, and how long it would, if that is known.
+    """
     sends: bool = False
     """Whether what no recording fits is sent to the API."""
     _lacking: list[Request] = field(default_factory=list)
@@ -77,9 +79,9 @@ class CassetteSource:
             measurement.misses.stop(self.explain(shown, line, measurement))
         sent = measurement.now()
 
-        def stop(exchange: Exchange) -> NoReturn:
+        def stop(exchange: Exchange, patience: Nanoseconds | None) -> NoReturn:
             waited = measurement.now() - sent
-            measurement.misses.stop(hangs(exchange, waited) or self.overrun(exchange, line, waited))
+            measurement.misses.stop(hangs(exchange, waited) or self.overrun(exchange, line, waited, patience))
 
         slack = slack_of(recorded, sent)
         return Playback(recorded, measurement, stop, self.matcher.place_of(recorded), slack, measurement.warn)
@@ -116,7 +118,7 @@ class SequentialSource:
         if recorded is None:
             measurement.misses.stop(_ONE_TOO_MANY.format(request=request.title, total=self._total))
 
-        def stop(exchange: Exchange) -> NoReturn:
+        def stop(exchange: Exchange, patience: Nanoseconds | None) -> NoReturn:
             measurement.misses.stop(hangs(exchange, measurement.now() - sent) or _READS_ON)
 
         return Playback(recorded, measurement, stop, warn=measurement.warn)

@@ -26,6 +26,14 @@ def write(reporter: pytest.TerminalReporter, text: str, indent: int = 0, **marku
             reporter.write_line(part, **markup)
 
 
+def write_between_tests(reporter: pytest.TerminalReporter, text: str) -> None:
+    """Write a text while tests run, when pytest may stand in the middle of a line of dots."""
+    reporter.ensure_newline()
+    if reporter.config.get_terminal_writer().width_of_current_line:  # with -q pytest itself forgets its dots
+        reporter.write("\n")
+    write(reporter, text)
+
+
 def column_widths(
     rows: Iterable[Sequence[str]], available: int | None = None, narrowest: int = _NARROWEST
 ) -> list[int]:

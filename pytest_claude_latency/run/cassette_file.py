@@ -152,7 +152,9 @@ class CassetteFile:
             return None
         return messages.fewer_calls(now, before, mocks) if now else messages.recording_removed(self.shown)
 
-    def _overrun(self, matcher: Matcher, exchange: Exchange, line: str | None, waited: Nanoseconds) -> MissText:
+    def _overrun(
+        self, matcher: Matcher, exchange: Exchange, line: str | None, waited: Nanoseconds, patience: Nanoseconds | None
+    ) -> MissText:
         # Nobody knows what came after the point where the recorded program stopped reading, so nothing is made up.
         request, end = exchange.request.title, exchange.end
         arrivals = [chunk.at for chunk in exchange.chunks[-1:]] or (
@@ -166,8 +168,10 @@ class CassetteFile:
             found = messages.hedge_gone(request, self.shown, line, number=number, after=after, waited=waited)
         else:
             # It did not stop because of what it read: nothing had come for a while.
-            silent = end.at - arrivals[-1]
-            found = messages.time_out_gone(request, self.shown, line, stopped=end.at, silent=silent, waited=waited)
+            gave_up = end.at, end.at - arrivals[-1]
+            # the client's own limit was not what stopped a program that closed the request itself
+            now = waited, None if end.error is None else patience
+            found = messages.time_out_gone(request, self.shown, line, gave_up=gave_up, now=now)
         return self._told(found)
 
 

@@ -40,8 +40,7 @@ def run(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         terminal: Any = item.config.pluginmanager.get_plugin("terminalreporter")
         facts = {"nodeid": item.nodeid, "waited": duration.show(waited)}
         if terminal is not None:  # `-p no:terminal` takes it away, and a worker has none
-            terminal.ensure_newline()
-            columns.write(terminal, RUNS_AGAIN.format(**facts))
+            columns.write_between_tests(terminal, RUNS_AGAIN.format(**facts))
         item.stash[CALLS_API] = True
         try:
             reports = runtestprotocol(item, log=False, nextitem=nextitem)

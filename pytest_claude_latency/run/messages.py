@@ -177,20 +177,27 @@ def end_of_recording(request: str, stopped: str, recording: str, line: str | Non
 
 
 def time_out_gone(
-    request: str, recording: str, line: str | None, *, stopped: Nanoseconds, silent: Nanoseconds, waited: Nanoseconds
+    request: str,
+    recording: str,
+    line: str | None,
+    *,
+    gave_up: tuple[Nanoseconds, Nanoseconds],
+    now: tuple[Nanoseconds, Nanoseconds | None],
 ) -> Explanation:
     """Return the message about a program that still waits where the recorded one gave up: its time-out did not fire.
 
-    The recorded program `stopped` so long after the request was sent, after it had been `silent` for so long. This one
-    `waited` until now.
+    The recorded program `gave_up` so long after the request was sent, and after the last thing that came. This one has
+    waited for so long `now`, and its time-out is as given, if that is known.
     """
+    (stopped, silent), (waited, time_out) = gave_up, now
+    its = "longer, or gone" if time_out is None else duration.show(time_out)
     nothing = "nothing had come" if silent == stopped else f"nothing had come for {duration.show(silent)}"
     head = f"the time-out that ended this {request} while recording did not fire"
     return Explanation(
         f"{head}\n"
         f"{_made_at(line)}"
         f"  recorded  the program gave up after {duration.show(stopped)}, when {nothing}\n"
-        f"  now       it still waits after {duration.show(waited)}: its time-out is longer, or gone\n"
+        f"  now       it still waits after {duration.show(waited)}: its time-out is {its}\n"
         f"  recording {recording}",
         f"{head} {line}",
         "give the call its time-out again",

@@ -83,8 +83,8 @@ class SimulatedTest:
             is_watched = getattr(terminal, "isatty", False)
             if terminal is not None and (is_watched() if callable(is_watched) else is_watched):
                 nodeid = printable(self._test.identity.nodeid)
-                terminal.ensure_newline()
-                columns.write(terminal, f"claude latency: {number:,} of {self._count:,} worlds of {nodeid}")
+                text = f"claude latency: {number:,} of {self._count:,} worlds of {nodeid}"
+                columns.write_between_tests(terminal, text)
         return simulate(
             [world.sample for world in passed],
             [world.judgements for world in passed],

@@ -200,7 +200,7 @@ NOT_READ = {
     "a merge conflict": (
         TEXT.replace("\n", "\n<<<<<<< HEAD\n", 1),
         2,
-        "it is a mark of a merge conflict: keep the lines of one side only",
+        "the line marks a merge conflict: keep the lines of one side only",
     ),
     "an empty line": (TEXT.replace("\n", "\n\n", 1), 2, "the line is empty"),
     "a line twice": (f"{TEXT}{LINES[-1]}\n", 8, 'a line "end" cannot follow a line "end"'),

@@ -51,7 +51,7 @@ class Player:
         raise NotImplementedError
 
     def script(self, recorded: Exchange, timeouts: Timeouts | None = None) -> ReplayScript:
-        def overrun(exchange: Exchange) -> NoReturn:
+        def overrun(exchange: Exchange, patience: int | None) -> NoReturn:
             raise OverrunError
 
         playback = Playback(recorded, self, overrun)

@@ -130,12 +130,14 @@ def test_the_worst_test_stands_first_and_its_file_too() -> None:
         some_result("d.py::unlimited"),
         some_result("d.py::far_over", limits={"calls": 0}),
         some_result("e.py::silent", [], {"ttft": "1s"}, direct=False),
+        some_result("f.py::failing", outcome="failed"),
     ]
 
     rows = re.findall(r"^(?:  \w+|\w\.py$)", shown(summary_of(*results)).text, re.MULTILINE)
 
     assert [row.strip() for row in rows if not row.startswith(("  virtual", "  call"))] == [
         *("d.py", "far_over", "broken", "unlimited"),
+        *("f.py", "failing"),  # before what nobody can tell yet
         *("e.py", "silent"),
         *("b.py", "kept_closely", "kept_by_far"),
         *("c.py", "unlimited"),

@@ -62,7 +62,8 @@ def retries(trace: Trace) -> Finding | None:
     return Finding(
         rule="retries",
         fact=f"{duration.show(cost)} of {where} went into {number_of(len(failures), 'attempt')} without an answer "
-        f"({', '.join(dict.fromkeys(failures))}), {duration.show(pauses)} of it into pauses between them",
+        f"({', '.join(dict.fromkeys(failures))})"
+        + (f", {duration.show(pauses)} of it into pauses between them" if pauses else ""),
         remedy=remedy,
         cost=cost,
         costs=costs,

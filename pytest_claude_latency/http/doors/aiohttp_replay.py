@@ -24,6 +24,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import ceil_timeout
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.http.doors.aiohttp_answers import answer_at
 from pytest_claude_latency.http.http1_wire import Framing
 from pytest_claude_latency.http.recorder import Attempt
@@ -48,7 +49,7 @@ class _OverrunError(Exception):
     """The end of what was recorded is reached, where the recorded program stopped reading."""
 
 
-def _stop(recorded: Exchange) -> NoReturn:
+def _stop(recorded: Exchange, patience: Nanoseconds | None) -> NoReturn:
     raise _OverrunError
 
 
@@ -89,7 +90,7 @@ class ReplayConnector(BaseConnector):
             error = connect_error(req.connection_key, str(failure))
             raise error from error.os_error
         except _OverrunError:
-            self._playback.overrun(self._playback.recorded)
+            self._playback.overrun(self._playback.recorded, None)
         handler = ResponseHandler(self._loop)
         handler._should_close = True  # the pool must not keep it for a request that goes to a real server
         handler.connection_made(_ReplayedSocket(self._loop, handler, self._playback, self._script, req))
@@ -135,10 +136,10 @@ class _ReplayedSocket(asyncio.Transport):
             # A program that reads on fails. One that holds the answer and does not read did not go further.
             answer = answer_at(self._handler)
             if answer is not None and answer.is_idle:
-                answer.reads_on = lambda: self._playback.overrun(self._playback.recorded)
+                answer.reads_on = lambda: self._playback.overrun(self._playback.recorded, None)
                 return
             try:
-                self._playback.overrun(self._playback.recorded)
+                self._playback.overrun(self._playback.recorded, None)
             except BaseException as miss:  # this task is nobody's, so the reader raises it
                 self._raise_in_reader(miss)
         if failure is not None:

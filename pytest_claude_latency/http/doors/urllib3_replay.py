@@ -95,7 +95,7 @@ class _NoWait:
         return int
 
 
-def _reads_on(exchange: Exchange) -> NoReturn:
+def _reads_on(exchange: Exchange, patience: Nanoseconds | None) -> NoReturn:
     raise AssertionError(exchange)
 
 

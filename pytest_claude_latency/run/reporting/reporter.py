@@ -213,8 +213,6 @@ class Reporter:
     def _write_line(self, line: str) -> None:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:  # `-p no:terminal` takes it away
-            # pytest may stand in the middle of a line of dots.
             from pytest_claude_latency.report import columns
 
-            terminal.ensure_newline()
-            columns.write(terminal, line)
+            columns.write_between_tests(terminal, line)

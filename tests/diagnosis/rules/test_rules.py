@@ -313,3 +313,9 @@ def test_a_missed_cache_is_told_with_the_reason_that_the_api_gives() -> None:
     again = found(replace(case, exchanges=[*rest, last]))["cache-reset"]
 
     assert again.fact == f"{finding.fact} (the API says: tools changed)"
+
+
+def test_numbers_have_their_nouns_and_nothing_is_said_of_no_time() -> None:
+    assert speaking("no-back-off", "twice").fact.endswith(", and 1 more time")
+    at_once = found(one(refused(asked(), 529, at=100), whole(asked(), sent=100)))["retries"]
+    assert at_once.fact.endswith("without an answer (529)")
