@@ -34,6 +34,25 @@ def write_between_tests(reporter: pytest.TerminalReporter, text: str) -> None:
     write(reporter, text)
 
 
+def narrowed(
+    rows: Iterable[tuple[str, ...]], available: int, expendable: Iterable[str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the headers and the other rows without columns that have no room: of the `expendable` ones, the first.
+
+    The first column counts with its header only, since its cells may stand on lines of their own.
+    """
+    columns = list(zip(*rows, strict=True))
+    for header in expendable:
+        if (
+            columns_of(columns[0][0]) + sum(len(GAP) + max(map(columns_of, column)) for column in columns[1:])
+            <= available
+        ):
+            break
+        columns = [column for column in columns if column[0] != header]
+    headers, *others = zip(*columns, strict=True)
+    return headers, others
+
+
 def column_widths(
     rows: Iterable[Sequence[str]], available: int | None = None, narrowest: int = _NARROWEST
 ) -> list[int]:

@@ -35,6 +35,8 @@ _COLOURS = {
     "too few runs": "yellow",
 }
 _SHORTEST_BAR, _LONGEST_BAR = 8, 20
+_LEFT_OUT_OF_TESTS = ("tokens",)  # where a terminal has no room for all columns
+_LEFT_OUT_OF_VARIANTS = ("TTFA", "prompt", "TTFT")
 _NOTES = 10
 """How many notes are shown without `-v`."""
 
@@ -78,10 +80,12 @@ def _write_tests(summary: Summary, reporter: pytest.TerminalReporter) -> None:
     }
     # The first cell of a row is the whole node id. Under the line of its file the name is enough.
     lines = [content.headers, *((name, *cells[nodeid][1:]) for nodeid, name in names.items())]
-    widths = column_widths(lines, width_of(reporter), narrowest=columns_of(content.headers[0]))
+    headers, others = columns.narrowed(lines, width_of(reporter), _LEFT_OUT_OF_TESTS)
+    cells = dict(zip(names, others, strict=True))
+    widths = column_widths([headers, *others], width_of(reporter), narrowest=columns_of(headers[0]))
     numbers = range(1, len(widths) - 1)  # the last column is the verdict, a word
     reporter.write_sep("=", "claude latency")
-    reporter.write_line(line_of(content.headers, widths, numbers), bold=True)
+    reporter.write_line(line_of(headers, widths, numbers), bold=True)
     for file, tests in files.items():
         reporter.write_line(shorten(printable(file), width_of(reporter)))
         for nodeid in tests:
@@ -135,16 +139,17 @@ def _write_details(row: Row, reporter: pytest.TerminalReporter) -> None:
 def _write_variants(ranking: VariantRanking, reporter: pytest.TerminalReporter) -> None:
     """Write the table of a test's variants, and what to make of it."""
     content = variants.table(ranking)
-    widths = column_widths([content.headers, *content.cells], width_of(reporter), narrowest=len(content.headers[0]))
+    headers, rows = columns.narrowed([content.headers, *content.cells], width_of(reporter), _LEFT_OUT_OF_VARIANTS)
+    widths = column_widths([headers, *rows], width_of(reporter), narrowest=len(headers[0]))
     numbers = range(1, len(widths) - 1)
     # a variant's name is there to be read in full: where it has no room, it gets a line of its own above its figures
-    has_room = widths[0] >= max(columns_of(cells[0]) for cells in content.cells)
+    has_room = widths[0] >= max(columns_of(cells[0]) for cells in rows)
     if not has_room:
-        widths[0] = columns_of(content.headers[0])
+        widths[0] = columns_of(headers[0])
     fastest = ranking.fastest.name if ranking.fastest else ""
     columns.write(reporter, ranking.nodeid, bold=True)
-    reporter.write_line(line_of(content.headers, widths, numbers))
-    for name, *facts in content.cells:
+    reporter.write_line(line_of(headers, widths, numbers))
+    for name, *facts in rows:
         markup = _markup("kept") if name == fastest else {}
         if not has_room:
             reporter.write_line(name, **markup)

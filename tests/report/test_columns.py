@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_claude_latency.printable import columns_of
-from pytest_claude_latency.report.columns import column_widths, line_of, shorten
+from pytest_claude_latency.report.columns import column_widths, line_of, narrowed, shorten
 from tests.support.some_results import node_ids
 
 
@@ -34,3 +34,11 @@ def test_any_id_is_cut_to_the_columns_there_are(text: str, width: int) -> None:
 def test_chinese_characters_take_two_columns_each() -> None:
     assert columns_of("测试.py::test") == len("测试.py::test") + 2
     assert columns_of("e\u0301") == 1
+
+
+def test_columns_without_room_are_left_out_in_their_order_and_names_count_for_nothing() -> None:
+    rows = [("test", "TTFT", "TTFA", "total"), ("a" * 40, "1.234s", "12ms", "9.876s")]
+
+    assert narrowed(rows, 26, ("TTFA", "TTFT")) == (rows[0], rows[1:])
+    assert narrowed(rows, 25, ("TTFA", "TTFT")) == (("test", "TTFT", "total"), [("a" * 40, "1.234s", "9.876s")])
+    assert narrowed(rows, 5, ("TTFA", "TTFT")) == (("test", "total"), [("a" * 40, "9.876s")])
