@@ -156,7 +156,8 @@ def late_program(exchanges: Iterable[Exchange], holds: Sequence[Hold]) -> str | 
 
 def _section(title: str, trace: Trace, findings: Sequence[Finding], calls: Iterable[int] = ()) -> str:
     # a program that reads on after the answer was complete takes longer than its only call
-    is_call = len(trace.order) == 1 and all(call.breakdown.total >= trace.breakdown.total for call in trace.calls)
+    longest = max((call.breakdown.total for call in trace.calls), default=trace.breakdown.total)
+    is_call = len(trace.order) == 1 and trace.breakdown.total - longest < _LEAST_LATE
     lines = [f"{'call' if is_call else 'test':<10}{trace.breakdown.text()}"]
     lines += [f"{f'call {number}':<10}{trace.calls[number - 1].breakdown.text()}" for number in calls]
     lines += listing(findings[:_MOST])
