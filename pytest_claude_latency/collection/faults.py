@@ -73,7 +73,7 @@ def _declared(mark: pytest.Mark, origin: str) -> FaultOfTest:
     for limit in budget.percentiles:
         raise FaultError(PERCENTILE.format(limit=limit.text()), origin)
     name = given_id if given_id is not None else fault.name
-    return FaultOfTest(name, fault, budget, has_own_id=given_id is not None)
+    return FaultOfTest(name, fault, budget, has_own_id=given_id is not None, origin=origin)
 
 
 def _named(faults: Sequence[FaultOfTest], origin: str) -> tuple[FaultOfTest, ...]:

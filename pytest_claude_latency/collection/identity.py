@@ -13,7 +13,6 @@ import pytest
 
 from pytest_claude_latency.budgets.budget import Budget
 from pytest_claude_latency.cassettes.recording import Recording
-from pytest_claude_latency.collection.selection import FAULT
 from pytest_claude_latency.errors import FaultError
 from pytest_claude_latency.measurement.variant import Variant
 
@@ -33,6 +32,8 @@ class FaultOfTest:
     """Whether the marker says what the id is."""
     option: str = ""
     """What `--latency-fault` says, where the fault comes from there; otherwise empty."""
+    origin: str = ""
+    """Its marker and where that stands; empty for one of the option."""
 
     def put_into(self, recording: Recording) -> Recording:
         """Return the recording with the fault in it.
@@ -40,9 +41,12 @@ class FaultOfTest:
         Raises:
             FaultError: it fits no call, or is a function of the user's own that returns something else.
         """
-        changed = self.fault(recording)
+        try:
+            changed = self.fault(recording)
+        except FaultError as error:
+            raise FaultError(error.problem, self.origin) from None
         if not isinstance(changed, Recording):
-            raise FaultError(NO_RECORDING.format(id=self.id, returned=changed), f"@{FAULT}")
+            raise FaultError(NO_RECORDING.format(id=self.id, returned=changed), self.origin)
         return changed
 
 

@@ -21,7 +21,7 @@ from pytest_claude_latency.collection.selection import what_marks
 from pytest_claude_latency.errors import FaultError, LatencyError
 from pytest_claude_latency.http.connection_warmup import ConnectionWarmup
 from pytest_claude_latency.measurement.call_log import Phase
-from pytest_claude_latency.measurement.made_up_answers import MadeUpAnswers, must_be_able_to_fit
+from pytest_claude_latency.measurement.made_up_answers import AnswersMarker, MadeUpAnswers, must_be_able_to_fit
 from pytest_claude_latency.measurement.measurement import Measurement, Source
 from pytest_claude_latency.measurement.sources import LiveSource
 from pytest_claude_latency.results.result import MADE_UP
@@ -68,7 +68,7 @@ class LatencyTest:
         identity = identity_of(item)
         budget = budget_of(item, session.settings.limits)
         # a marker that is not understood is an error in every run, with variants and faults or without
-        faults_of(item)
+        faults = faults_of(item)
         if identity.variant is not None:
             budget = Budget()
         else:
@@ -86,6 +86,9 @@ class LatencyTest:
             # Without a recording the test is replayed all the same: its first request misses, and the message names the
             # command that records it.
             recording, date = file.load(), None
+            if identity.is_fair and identity.sample == 1 and session.settings.runs_faults:
+                for fault in faults:  # only to see whether it fits: what is wrong is told before anything of it runs
+                    _with_fault_in_it(recording, answers, fault)
             if recording is not None:
                 if session.settings.date is Date.RECORDED:
                     date = datetime.fromisoformat(recording.recorded)
@@ -118,11 +121,8 @@ class LatencyTest:
         if recording is not None and settings.date is Date.RECORDED:
             date = datetime.fromisoformat(recording.recorded)
         try:
-            if recording is not None:
-                # before the dates are moved: a refusal names the moment at which its limits are filled again
-                recording = fault.put_into(recording)
-            elif answers:
-                must_be_able_to_fit(fault.fault, answers)
+            # before the dates are moved: a refusal names the moment at which its limits are filled again
+            recording = _with_fault_in_it(recording, answers, fault)
         except FaultError as error:
             if not fault.option:
                 raise
@@ -200,3 +200,21 @@ class LatencyTest:
             sample=self.identity.sample,
             has_fault=self.identity.fault is not None,
         )
+
+
+def _with_fault_in_it(
+    recording: Recording | None, answers: Sequence[AnswersMarker], fault: FaultOfTest
+) -> Recording | None:
+    """Return a recording with the fault in it. Without one, see whether the fault may fit the answers of a marker.
+
+    Raises:
+        FaultError: it does not.
+    """
+    if recording is not None:
+        return fault.put_into(recording)
+    if answers:
+        try:
+            must_be_able_to_fit(fault.fault, answers)
+        except FaultError as error:
+            raise FaultError(error.problem, fault.origin) from None
+    return None

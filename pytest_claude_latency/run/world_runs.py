@@ -42,6 +42,7 @@ class WorldRun:
     sample: Sample
     judgements: tuple[Judgement, ...] = ()
     first_token: Nanoseconds | None = None
+    """None where the run asks no what-if question."""
 
 
 @final
@@ -114,7 +115,9 @@ class WorldItem:
             | test.budget.readings_of_some(calls, body.requests),
         )
         judgements = item_checks.judgements_of(test) if ending == "passed" else ()
-        value = readings(body, ("first_token",), test.measurement.prices)["first_token"].value if calls else None
+        value = None
+        if calls and test.settings.what_if:  # a simulation has no use for it, and it reads each answer once more
+            value = readings(body, ("first_token",), test.measurement.prices)["first_token"].value
         return WorldRun(ending, sample, judgements, None if value is None else int(value))
 
 

@@ -255,14 +255,24 @@ def test_two_equal_faults_are_an_error(suite: Suite) -> None:
     assert "the fault overloaded is declared twice; give one of them an id=" in result.stdout.str()
 
 
-def test_a_fault_that_fits_no_call_is_an_error_of_its_item(suite: Suite) -> None:
+def test_a_fault_that_fits_no_call_is_told_before_anything_of_its_test_runs(suite: Suite) -> None:
+    marker = "@pytest.mark.latency_fault(dropped(after=1))\n@pytest.mark.latency_fault(overloaded())\n"
+    suite.write(f"{FAULTS}{marker}def test_it():\n    ask()\n    print('it ran')\n")
+    suite.record().assert_outcomes(passed=2, errors=1)
+
+    result = suite.replay("-s", "-v")
+
+    result.assert_outcomes(errors=2, passed=1)
+    told = as_shown("dropped(after=1) fits no call: call 1 does not stream", f"@latency_fault on {TEST}")
+    result.stdout.fnmatch_lines(told)
+    assert result.stdout.str().count("it ran") == 1
+
+
+def test_a_run_without_faults_does_not_ask_whether_they_fit(suite: Suite) -> None:
     suite.write(FAULTS + "@pytest.mark.latency_fault(dropped(after=1))\ndef test_it():\n    ask()\n")
-    suite.record().assert_outcomes(passed=1, errors=1)
+    suite.record()
 
-    result = suite.replay()
-
-    result.assert_outcomes(passed=1, errors=1)
-    assert "dropped(after=1) fits no call: call 1 does not stream" in result.stdout.str()
+    suite.replay("--latency-save=main").assert_outcomes(passed=1)
 
 
 def test_a_test_that_is_not_recorded_says_how_to_record_it(suite: Suite) -> None:

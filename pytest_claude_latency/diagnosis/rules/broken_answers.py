@@ -53,12 +53,12 @@ def no_read_timeout(trace: Trace) -> Finding | None:
     """
     # What the API itself paused for may have been thinking. That the program gave up shows that nothing came of it.
     found = [
-        (max(_silences(attempt)), call)
+        (max(_silences(attempt)), call, attempt)
         for call in trace.calls
         for attempt in call.attempts
         if attempt.end is not None and (attempt.meets_fault or "Timeout" in (attempt.end.error or ""))
     ]
-    silence, worst = max(found, key=lambda pair: pair[0], default=(0, None))
+    silence, worst, attempt = max(found, key=lambda silent: silent[0], default=(0, None, None))
     usual = [
         max(_silences(attempt))
         for run in (trace, *trace.related)
@@ -66,10 +66,11 @@ def no_read_timeout(trace: Trace) -> Finding | None:
         for attempt in call.attempts[-1:]
         if call.answered and not attempt.meets_fault and worst is not None
     ]
-    if worst is None or not usual or silence < max(_LONG, _FAR_ABOVE * max(usual)):
+    if worst is None or attempt is None or not usual or silence < max(_LONG, _FAR_ABOVE * max(usual)):
         return None
-    ended = worst.attempts[-1].end
-    by = "gave up only then" if ended is not None and (ended.error or ended.closed) else "had no time-out that ended it"
+    ended, by = attempt.end, "had no time-out that ended it"
+    if ended is not None and (ended.error or ended.closed):
+        by = "gave up only then" if attempt is worst.attempts[-1] else "tried again only then"
     return Finding(
         rule="no-read-timeout",
         fact=f"{trace.name(worst)} brought nothing for {duration.show(silence)}, and its program {by}; in "

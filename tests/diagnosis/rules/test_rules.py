@@ -224,6 +224,18 @@ def test_in_a_run_with_a_fault_nobody_is_told_to_record_again_or_to_write_to_sup
     assert [finding for finding in findings if re.search("record again|support", finding.remedy)] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("a stall was waited out", "had no time-out that ended it;"),
+        ("it hung for an hour", "gave up only then;"),
+        ("the client gave up after ten minutes", "tried again only then;"),
+    ],
+)
+def test_a_long_silence_says_what_ended_it(name: str, ending: str) -> None:
+    assert f"and its program {ending}" in speaking("no-read-timeout", name).fact
+
+
 @pytest.mark.parametrize("status", [429, 529, None])
 def test_the_remedy_for_an_injected_refusal_is_about_the_program(status: int | None) -> None:
     request = asked(stream=True)
