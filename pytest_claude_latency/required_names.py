@@ -96,6 +96,15 @@ _AIOBOTOCORE = {
     "aiobotocore.signers": ("AioRequestSigner.sign", "AioRequestSigner._choose_signer"),
 }
 
+# A transport over aiohttp says in a table what it calls aiohttp's errors, and a replay raises them by it.
+TRANSPORTS_OVER_AIOHTTP: Final = {
+    "anthropic._vendor.httpx_aiohttp.transport": "anthropic 2.14, over aiohttp",
+    "httpx_aiohttp.transport": "httpx-aiohttp 0.1.9",
+    "litellm.llms.custom_httpx.aiohttp_transport": "litellm 1.110, over aiohttp",
+    "openai._vendor.httpx_aiohttp.transport": "openai 3.57, over aiohttp",
+}
+"""The modules that have such a table, with the versions that were tried."""
+
 _ASYNCIO = tuple(
     f"BaseEventLoop.{name}"
     for name in ("__init__", "time", "call_soon_threadsafe", "_ready", "_stopping", "_scheduled", "_thread_id")
@@ -140,6 +149,7 @@ _REQUIRED: Final[dict[str, tuple[str, _Modules]]] = {
     "urllib3": ("urllib3 1.26 to 2.8", _URLLIB3),
     "botocore": ("botocore 1.34 to 1.44", _BOTOCORE),
     "aiobotocore": ("aiobotocore 2.25 to 3.10", _AIOBOTOCORE),
+    **{module: (versions, {module: ("AIOHTTP_EXC_MAP",)}) for module, versions in TRANSPORTS_OVER_AIOHTTP.items()},
 }
 """For each package, or part of one: the versions that were tried, and the names by module."""
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import anthropic._base_client
 import botocore.signers
@@ -81,6 +82,21 @@ def test_a_client_library_without_its_seam_is_told_when_interception_is_proved(m
 
     try:
         with pytest.raises(InterceptionError, match=f"{LIBRARY.name} .* has no {LIBRARY.name}.Client._send_single"):
+            interception.prove()
+    finally:
+        interception.stop()
+
+
+@pytest.mark.parametrize("name", required_names.TRANSPORTS_OVER_AIOHTTP)
+def test_a_transport_over_aiohttp_without_its_table_of_errors_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    interception = Interception(lambda: None)
+    interception.start()
+
+    try:
+        with pytest.raises(InterceptionError, match=rf"has no {name}\.AIOHTTP_EXC_MAP, which this plugin needs"):
             interception.prove()
     finally:
         interception.stop()

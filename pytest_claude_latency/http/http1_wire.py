@@ -22,7 +22,6 @@ from pytest_claude_latency.http.compression import Compression
 from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript
-from pytest_claude_latency.messages_api.exchange import header
 
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
 """Headers that say how the body travelled. It travels in another way now."""
@@ -340,7 +339,8 @@ class Framing:
         assert response is not None
         self._compression = Compression(response, accepted, playback.warn)
         lengths = [str(len(chunk.data)) for chunk in playback.recorded.chunks if chunk.data]
-        self._is_whole = [header(response.headers, "content-length")] == lengths
+        # More than one length would be an error in some libraries, and in others the end of the body.
+        self._is_whole = [value for name, value in response.headers if name.lower() == "content-length"] == lengths
         lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
         dropped = frozenset[str]() if self._is_whole else _FRAMING
         lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in dropped]

@@ -51,7 +51,8 @@ class Interception:
             required_names.check("anthropic.lib.google_cloud")
         required_names.check("respx")  # loads it, and with it httpx, whose door must not open yet
         HTTPLibrary.of_sdk()  # loads the library that the SDK uses
-        self._watcher = on_import(dict.fromkeys(_LIBRARIES, self._open))
+        transports = dict.fromkeys(required_names.TRANSPORTS_OVER_AIOHTTP, self._check)
+        self._watcher = on_import({**transports, **dict.fromkeys(_LIBRARIES, self._open)})
 
     def stop(self) -> None:
         """Uninstall all doors, the last one first."""
@@ -86,6 +87,13 @@ class Interception:
         """
         if self._unsupported:
             raise InterceptionError(self._unsupported[0])
+
+    def _check(self, module: ModuleType) -> None:
+        """Note a transport over one of the libraries that lacks what its replays need."""
+        try:
+            required_names.check(module.__name__)
+        except InterceptionError as error:
+            self._unsupported.append(str(error))
 
     def _open(self, module: ModuleType) -> None:
         if any(door.name == module.__name__ for door in self._doors):

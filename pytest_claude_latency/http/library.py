@@ -225,9 +225,10 @@ def error_over_aiohttp(transport: Any, error: str, *, in_body: bool) -> str:
     lost = aiohttp.ClientPayloadError if in_body else aiohttp.ServerDisconnectedError
     raised = {"ConnectError": aiohttp.ClientConnectorError, "RemoteProtocolError": lost}.get(error)
     modules = [sys.modules.get(base.__module__) for base in type(transport).__mro__]
-    tables = (getattr(module, "AIOHTTP_EXC_MAP", None) for module in modules)
+    # Those that are known have one (`required_names`); a program's own transport has to call errors as httpx does.
+    tables = (getattr(module, "AIOHTTP_EXC_MAP", {}) for module in modules)
     called: type | None = None
-    for kind, name in (next(filter(None, tables), None) or {}).items():
+    for kind, name in next(filter(None, tables), {}).items():
         # As the transport itself goes through it: a later and narrower name counts more.
         if raised is not None and issubclass(raised, kind) and (called is None or issubclass(name, called)):
             called = name

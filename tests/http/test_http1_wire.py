@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.client import HTTPException, HTTPResponse
 from itertools import pairwise
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_claude_latency.http.http1_wire import observed
+from pytest_claude_latency.http.doors.urllib3_replay import PROBE
+from pytest_claude_latency.http.http1_wire import Framing, observed
 from pytest_claude_latency.http.recorder import Attempt
-from pytest_claude_latency.messages_api.exchange import Exchange, Request
+from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 
 MILLISECOND = 1_000_000
@@ -148,3 +150,14 @@ def test_nothing_is_noted_of_an_answer_that_reads_no_socket() -> None:
 
     assert response.read() == b"hi"
     assert attempt.exchange().response is None
+
+
+@pytest.mark.parametrize("lengths", [("2", "5"), ("2", "2")], ids="/".join)
+def test_an_answer_that_says_two_lengths_says_none_of_them(lengths: tuple[str, str]) -> None:
+    headers = tuple(("content-length", length) for length in lengths)
+    exchange = Exchange(0, Request("POST", "http://host/"), None, Response(0, 200, headers), (Chunk(0, b"{}"),), End(0))
+
+    framing = Framing(replace(PROBE, recorded=exchange), None, has_body=True)
+
+    assert "content-length" not in framing.head
+    assert framing.chunk(b"{}") + framing.end() == b"2\r\n{}\r\n0\r\n\r\n"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +22,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    HTTPError,
     MaxRetryError,
     NewConnectionError,
     ProtocolError,
@@ -259,6 +263,46 @@ def test_no_connection_is_no_connection() -> None:
     assert call.error == "ConnectError"
     assert exchanges[0].end is not None
     assert exchanges[0].end.message == "[Errno 111] Connection refused"
+
+
+IN_THE_WAY = {
+    "no name": ("socket.getaddrinfo", socket.gaierror(socket.EAI_NONAME, "Name or service not known")),
+    "no certificate": (
+        "urllib3.connection.ssl_wrap_socket",
+        ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1006)"),
+    ),
+    "no TLS": ("urllib3.connection.ssl_wrap_socket", ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version")),
+    "no route": ("socket.getaddrinfo", OSError(errno.EHOSTUNREACH, "No route to host")),
+}
+
+
+@pytest.mark.parametrize("reason", IN_THE_WAY)
+def test_what_was_in_the_way_of_a_connection_is_told_in_the_same_words(
+    monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    told: list[list[str]] = []
+    place, raised = IN_THE_WAY[reason]
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise raised
+
+    def program(url: str) -> None:
+        with pytest.raises(HTTPError) as caught:
+            post(url.replace("http:", "https:"), retries=False)
+        error: BaseException | None = caught.value
+        told.append([])
+        while error is not None:
+            words = f"{type(error).__name__} {getattr(error, 'errno', '')} {error}"
+            told[-1].append(re.sub(r"port=\d+", "port", words))
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, fail)
+        exchanges = recorded(program)
+    (call,) = replayed(program, exchanges)
+
+    assert call.error == "ConnectError"
+    assert told[1] == told[0]
 
 
 def test_a_connection_that_took_too_long_does_so_again(monkeypatch: pytest.MonkeyPatch) -> None:

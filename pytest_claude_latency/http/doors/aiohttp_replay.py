@@ -26,6 +26,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.http.doors.aiohttp_answers import answer_at
+from pytest_claude_latency.http.error_texts import why_no_connection
 from pytest_claude_latency.http.http1_wire import Framing
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
@@ -251,35 +252,15 @@ def exact(ceil: Callable[[float], int], is_virtual: Callable[[], bool]) -> Calla
     return instant
 
 
-_NUMBERED: Final = re.compile(r"\[Errno (-?\d+)\] (.*)", re.DOTALL)
-_LOOKUP_FAILED: Final = re.compile(
-    r"name or service not known|temporary failure in name resolution|no address associated|non-recoverable"
-    r"|name does not resolve|nodename nor servname|getaddrinfo failed|domain name not found|dns ",
-    re.IGNORECASE,
-)
-"""How systems and resolvers say that a name could not be looked up. A recording keeps the text alone."""
-_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
-
-
 def connect_error(key: Any, text: str) -> Any:
-    """Return the error by which aiohttp tells that there was no connection: its class follows from what happened.
-
-    `text` is that of the recorded error, of aiohttp or of another library. aiohttp's own has the reason in brackets,
-    behind host and port.
-    """
-    match = re.fullmatch(r"Cannot connect to host .*? \[(.*)\]", text, re.DOTALL)
-    reason = match[1] if match else text
-    number = _NUMBERED.search(reason)
-    if number is not None and reason.startswith("[Errno"):
-        reason = number[2]
-    if _LOOKUP_FAILED.search(reason) or (number is not None and int(number[1]) < 0):
-        kind = getattr(aiohttp, "ClientConnectorDNSError", ClientConnectorError)  # aiohttp before 3.11 has none
-        return kind(key, socket.gaierror(int(number[1]) if number else socket.EAI_NONAME, reason))
-    if _CERTIFICATE in reason:
-        shown = re.fullmatch(r"SSLCertVerificationError: \(1, (['\"])(.*)\1\)", reason, re.DOTALL)
-        return aiohttp.ClientConnectorCertificateError(
-            key, ssl.SSLCertVerificationError(1, shown[2] if shown else reason)
-        )
-    if "[SSL" in reason:
-        return aiohttp.ClientConnectorSSLError(key, ssl.SSLError(1, reason))
-    return ClientConnectorError(key, OSError(int(number[1]) if number else errno.ECONNREFUSED, reason))
+    """Return the error by which aiohttp tells that there was no connection: its class follows from what happened."""
+    match why_no_connection(text):
+        case socket.gaierror() as reason:
+            # aiohttp before 3.11 has no class for it
+            return getattr(aiohttp, "ClientConnectorDNSError", ClientConnectorError)(key, reason)
+        case ssl.SSLCertVerificationError() as reason:
+            return aiohttp.ClientConnectorCertificateError(key, reason)
+        case ssl.SSLError() as reason:
+            return aiohttp.ClientConnectorSSLError(key, reason)
+        case reason:
+            return ClientConnectorError(key, reason)

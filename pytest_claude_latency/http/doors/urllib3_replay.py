@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from http import HTTPStatus
-from socket import getdefaulttimeout
+from socket import gaierror, getdefaulttimeout
 from types import FrameType
 from typing import Any, Final, NoReturn, final
 
@@ -12,7 +13,8 @@ from urllib3 import exceptions
 from urllib3.connection import HTTPConnection
 
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
-from pytest_claude_latency.http.http1_wire import RecordedError, ReplayedSocket, error_of_a_socket, played
+from pytest_claude_latency.http.error_texts import why_no_connection
+from pytest_claude_latency.http.http1_wire import RecordedError, ReplayedSocket, played
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript
 from pytest_claude_latency.messages_api.exchange import End, Exchange, Request, Response, header
 from pytest_claude_latency.virtual_time.clock import WallClock
@@ -53,9 +55,13 @@ class StandIn(HTTPConnection):
                     text = "Pool reached maximum size and no more connections are allowed."
                     failure = exceptions.EmptyPoolError(self._pool, text)
                 case _:
-                    text = f"Failed to establish a new connection: {error.message}"
+                    cause = why_no_connection(error.message)
+                    text = f"Failed to establish a new connection: {cause}"
                     failure = exceptions.NewConnectionError(self._replaced, text)
-                    cause = error_of_a_socket(error)
+                    if isinstance(cause, ssl.SSLError):
+                        raise cause from None  # the pool makes its own error of it
+                    if isinstance(cause, gaierror) and hasattr(exceptions, "NameResolutionError"):  # 1.26 has none
+                        failure = exceptions.NameResolutionError(self.host, self._replaced, cause)
             raise failure from cause
         # By this flag of the pool's own connection urllib3 tells errors of a proxy from errors behind it.
         self._replaced._has_connected_to_proxy = True

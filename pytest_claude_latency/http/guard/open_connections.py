@@ -11,7 +11,6 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -94,8 +93,7 @@ class OpenConnections:
 
     def look(self, *, replays: bool) -> None:
         """List those that are open as the test begins. A replay also closes what it sees C code open in it."""
-        numbers: set[int] = set()
-        opened = list(_to_claude(numbers))
+        opened, numbers = _listed()
         seen_sockets.forget_closed(numbers)
         self._short = ShortConnections(frozenset(numbers), closes=replays)
         self._began, self._uncarried = seen_sockets.time_now(), uncarried()
@@ -113,9 +111,10 @@ class OpenConnections:
         """Return each that code in C has used in the test, once."""
         # In this order: whoever looks again and again notes a connection before it is shut down, so that one which is
         # not open any more has been noted.
+        connections, _ = _listed()
         found = {
             connection.number: UnseenConnection(connection.name, connection.port, connection.number in self._before)
-            for connection in _to_claude()
+            for connection in connections
             if self._is_unseen(connection)
         }
         for remote in self._short.take():
@@ -150,15 +149,16 @@ def leave_to_door(connection: socket.socket | None) -> None:
         seen_sockets.note_use(connection.fileno())
 
 
-def _to_claude(numbers: set[int] | None = None) -> Iterator[_Open]:
-    """Yield the connections of this process to a Claude API that another process serves.
+def _listed() -> tuple[list[_Open], set[int]]:
+    """Return the connections of this process to a Claude API that another process serves.
 
-    The numbers of all its sockets are added to `numbers`, if that is given.
+    Beside them are the numbers of all its sockets.
     """
+    connections: list[_Open] = []
+    numbers: set[int] = set()
     for file, opened in sockets():
-        if numbers is not None:
-            with suppress(OSError):  # another thread has closed it since it was listed
-                numbers.add(seen_sockets.number_of(file))
+        with suppress(OSError):  # another thread has closed it since it was listed
+            numbers.add(seen_sockets.number_of(file))
         if not is_internet(opened):
             continue
         try:
@@ -172,7 +172,8 @@ def _to_claude(numbers: set[int] | None = None) -> Iterator[_Open]:
                     info = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD)
             sent = struct.unpack_from("@Q", info, _BYTES_SENT)[0] if len(info) == _TOLD else 0
             # Asked of the copy: another thread may have closed the program's file since.
-            yield _Open(seen_sockets.number_of(opened.fileno()), file, name, peer[1], sent)
+            connections.append(_Open(seen_sockets.number_of(opened.fileno()), file, name, peer[1], sent))
+    return connections, numbers
 
 
 def _watch_sends(watched: list[bool] = []) -> None:  # noqa: B006 - once per process
