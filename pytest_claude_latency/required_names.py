@@ -85,6 +85,7 @@ _URLLIB3 = {
 _BOTOCORE = {
     # Missing credentials end a call before it is sent, so what a replay answers is not signed.
     "botocore": ("UNSIGNED",),
+    "botocore.auth": ("SigV4Auth.add_auth",),
     "botocore.credentials": ("DeferredRefreshableCredentials", "InstanceMetadataProvider.load"),
     "botocore.retries.standard": ("ExponentialBackoff.delay_amount",),
     "botocore.session": ("Session.create_client",),

@@ -31,9 +31,12 @@ ASKED = {"model": "anthropic/claude-haiku-4-5", "api_base": BASE, "max_tokens": 
 if LIVE:
     ASKED |= {"api_key": "x"}  # a replay needs none
 BEDROCK = {"model": "bedrock/converse/anthropic.claude-3-haiku-20240307-v1:0", "aws_region_name": "us-east-1"}
-BEDROCK |= {"aws_access_key_id": "a", "aws_secret_access_key": "b"}  # litellm signs by itself
 if LIVE:
-    BEDROCK |= {"aws_bedrock_runtime_endpoint": LIVE}
+    BEDROCK |= {"aws_bedrock_runtime_endpoint": LIVE, "aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    BY_PROFILE = BEDROCK
+else:  # a machine that has neither credentials nor the profile
+    os.environ |= {"AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none"}
+    BY_PROFILE = BEDROCK | {"aws_profile_name": "production"}
 GATEWAY = {"model": "openai/claude-haiku-4-5", "api_key": "x", "api_base": BASE + "/v1", "max_tokens": 9}
 TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}]
 
@@ -70,7 +73,7 @@ WAYS = {
     "tools": Way(USE, [TOOL], '{"order": 7}', stop_reasons=["tool_use"]),
     "bedrock": Way(SYNC.replace("ask_sync(prompt)", "ask_sync(prompt, BEDROCK)"), [CONVERSE_HELLO]),
     "bedrock_async_streamed": Way(
-        ASYNC_STREAMED.replace("(prompt))", "(prompt, BEDROCK))"), [CONVERSE_STREAM_HELLO], streamed=True
+        ASYNC_STREAMED.replace("(prompt))", "(prompt, BY_PROFILE))"), [CONVERSE_STREAM_HELLO], streamed=True
     ),
     "gateway_async_streamed": Way(
         ASYNC_STREAMED.replace("(prompt))", "(prompt, GATEWAY))"), [CHAT_HELLO], streamed=True, stop_reasons=["stop"]

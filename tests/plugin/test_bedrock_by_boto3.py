@@ -284,6 +284,35 @@ def test_it(monkeypatch):
     assert "AWS4-HMAC-SHA256" in str(served.request.headers)
 
 
+def test_who_calls_the_signer_itself_needs_no_credentials_for_what_is_recorded(bedrock: Suite) -> None:
+    bedrock.write("""
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import NoCredentialsError
+import cloud
+
+def signed(url, body):
+    request = AWSRequest("POST", url, data=body)
+    SigV4Auth(Credentials("a", "b") if cloud.LIVE else None, "bedrock", "us-east-1").add_auth(request)
+    return dict(request.headers)
+
+@pytest.mark.latency_budget(total="5s")
+def test_it():
+    url = f"{cloud.LIVE or 'https://bedrock-runtime.us-east-1.amazonaws.com'}/model/{cloud.MODEL}/invoke"
+    headers = signed(url, cloud.body())
+    assert ("Authorization" in headers) == bool(cloud.LIVE)
+    assert urllib3.PoolManager().request("POST", url, body=cloud.body(), headers=headers).status == 200
+    if not cloud.LIVE:
+        with pytest.raises(NoCredentialsError):
+            signed("https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.titan-embed-text-v2:0/invoke", "{}")
+""")
+
+    bedrock.record().assert_outcomes(passed=1)
+    replayed_offline(bedrock).assert_outcomes(passed=1)
+
+
 @pytest.mark.slow
 def test_a_program_that_imports_boto3_only_inside_the_test_is_met_as_well(
     bedrock: Suite, monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,8 @@
 """What a replay changes inside `botocore`: nothing is signed, and no credentials are looked up.
 
 - A request that a recording answers is not signed, so that no credentials are needed. All others are: a replay may run
-  beside calls to other services, and to other models of the same one.
+  beside calls to other services, and to other models of the same one. Some libraries, such as litellm, call botocore's
+  signer themselves.
 - A client that finds no credentials asks the machine for its role over the network. A client of Bedrock's that is made
   in a replay asks only when it has to sign.
 - The jitter of its back-offs is pinned.
@@ -12,8 +13,8 @@ made without it. So a version that lacks a name is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from importlib import import_module
@@ -33,7 +34,7 @@ _UNSIGNED: ContextVar[bool] = ContextVar("claude_latency_unsigned", default=Fals
 """Whether the request that is being signed in this context needs no signature."""
 
 _LAZY: ContextVar[bool] = ContextVar("claude_latency_lazy_credentials", default=False)
-"""Whether the client that is being made in this context can do without credentials."""
+"""Whether what looks for credentials in this context can do without them."""
 
 
 @final
@@ -80,12 +81,11 @@ class BotocorePatches:
 
         def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
             had_credentials = session._credentials is not None
-            # Only while a client is made that may call Claude: all others look their login up as they always do.
-            token = _LAZY.set(service_name in _SERVICES and self._replaying())
             try:
-                return original(session, service_name, *args, **kwargs)
+                # Only while a client is made that may call Claude: all others look their login up as they always do.
+                with lazy_credentials(service_name in _SERVICES and self._replaying()):
+                    return original(session, service_name, *args, **kwargs)
             finally:
-                _LAZY.reset(token)
                 if not had_credentials and isinstance(session._credentials, _lazy_kind()):
                     session._credentials = None  # another client, or the program, asks for itself
 
@@ -95,7 +95,12 @@ class BotocorePatches:
                 return original(provider)
             return _lazy_kind()(provider._role_fetcher.retrieve_iam_role_credentials, provider.METHOD)
 
+        def add_auth(original: Any, auth: Any, request: Any) -> None:
+            if not (self._replaying() and self._is_claudes(_as_request(request))):
+                original(auth, request)
+
         self._sign_nothing(import_module("botocore.signers"))
+        self._wrap(import_module("botocore.auth").SigV4Auth, "add_auth", add_auth)
         self._wrap(import_module("botocore.credentials").InstanceMetadataProvider, "load", load)
         self._wrap(session.Session, "create_client", create_client)
         self._chance.pin_botocore(self._patches)
@@ -107,11 +112,10 @@ class BotocorePatches:
 
         async def create_client(original: Any, session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
             had_credentials = session._credentials is not None
-            token = _LAZY.set(service_name in _SERVICES and self._replaying())
             try:
-                return await original(session, service_name, *args, **kwargs)
+                with lazy_credentials(service_name in _SERVICES and self._replaying()):
+                    return await original(session, service_name, *args, **kwargs)
             finally:
-                _LAZY.reset(token)
                 if not had_credentials and isinstance(session._credentials, _lazy_kind()):
                     session._credentials = None
 
@@ -179,6 +183,16 @@ class BotocorePatches:
 
         self._wrap(module.AioRequestSigner, "_choose_signer", choose_signer)
         self._wrap(module.AioRequestSigner, "sign", sign)
+
+
+@contextmanager
+def lazy_credentials(are_lazy: bool = True) -> Iterator[None]:
+    """Surround code that looks for credentials and, if `are_lazy`, can do without those of the machine."""
+    token = _LAZY.set(are_lazy)
+    try:
+        yield
+    finally:
+        _LAZY.reset(token)
 
 
 def _lazy_kind() -> Any:

@@ -22,7 +22,7 @@ from unittest import mock
 from pytest_claude_latency.http.changes.botocore import BotocorePatches
 from pytest_claude_latency.http.changes.certificates import LateCertificates
 from pytest_claude_latency.http.changes.chance import PinnedChance
-from pytest_claude_latency.http.changes.litellm import LitellmKey
+from pytest_claude_latency.http.changes.litellm import LitellmKeys
 from pytest_claude_latency.messages_api.endpoints import UNKNOWN_PROJECT
 from pytest_claude_latency.messages_api.recognition import Recognition
 
@@ -58,7 +58,7 @@ class SDKPatches:
         self._replaying = replaying
         self._chance = PinnedChance(replaying)
         self._botocore = BotocorePatches(replaying, (recognition or Recognition()).is_claudes, self._chance)
-        self._litellm = LitellmKey(replaying, PLACEHOLDER_KEY)
+        self._litellm = LitellmKeys(replaying, PLACEHOLDER_KEY)
         self._certificates = LateCertificates(replaying)
         self._keyless = keyless
         self._patches = ExitStack()
