@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import FunctionType
 from typing import Any, final
 
 import pytest
@@ -104,3 +106,58 @@ def test_patches_that_are_taken_away_after_a_proof_are_noticed_by_the_next(inter
 
     mocker().start()
     interception.prove()
+
+
+class Wrapped:
+    """What Datadog and OpenTelemetry put in the place of a method, in the form of `wrapt`.
+
+    It passes for a function, and knows by its binding alone what the owner is.
+    """
+
+    def __init__(self, function: FunctionType, calls: list[tuple[str, tuple[object, ...]]]) -> None:
+        self.__name__, self.__code__, self._function, self._calls = (
+            function.__name__,
+            function.__code__,
+            function,
+            calls,
+        )
+
+    @property  # type: ignore[misc] # what `isinstance` asks
+    def __class__(self) -> type:
+        return FunctionType
+
+    def __get__(self, owner: object, kind: type) -> Any:
+        return self if owner is None else partial(self._call, self._function.__get__(owner, kind))
+
+    def __call__(self, *arguments: object) -> Any:
+        return self._call(self._function, *arguments)
+
+    def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        self._calls.append((self.__name__, arguments))
+        return function(*arguments)
+
+
+def test_methods_that_a_monitor_has_wrapped_before_are_called_as_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, tuple[object, ...]]] = []
+
+    def handle_request(transport: object, request: Any) -> Any:
+        return answer(transport, request)
+
+    monkeypatch.setattr(MODULE.HTTPTransport, "handle_request", handle_request)
+    for kind, name in [
+        (MODULE.Client, "_send_single_request"),
+        (MODULE.AsyncClient, "_send_single_request"),
+        (MODULE.HTTPTransport, "handle_request"),
+    ]:
+        monkeypatch.setattr(kind, name, Wrapped(vars(kind)[name], calls))
+    interception = Interception(lambda: None)
+    interception.start()
+    try:
+        interception.prove()
+        with MODULE.Client() as client:
+            client.get("http://127.0.0.1:9")
+    finally:
+        interception.stop()
+
+    assert {name for name, _ in calls} == {"_send_single_request", "handle_request"}
+    assert all([type(argument) for argument in arguments] == [MODULE.Request] for _, arguments in calls)

@@ -14,6 +14,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
+from types import FunctionType
 from typing import Any, ClassVar, Final, final
 from unittest import mock
 
@@ -214,29 +215,34 @@ class _ClientMocker(Mocker):
         a client sends through a transport was met at the client, unless something of the program's own lies in between.
         """
         is_at_client = spec.__name__ == "_send_single_request"
+        # What a monitor has put in the place of the method (Datadog, OpenTelemetry) may not be a function: it has to be
+        # bound as a method is, to know which argument is the owner.
+        send: Callable[..., Any] = (
+            spec if type(spec) is FunctionType else lambda owner, raw: spec.__get__(owner, type(owner))(raw)
+        )
 
         async def meet_async(owner: Any, request: Any) -> Any:
             meeting = cls.meeting(request, is_at_client=is_at_client)
             if meeting is None:
-                return await spec(owner, request)
+                return await send(owner, request)
             # An iterator can be read once: the library, too, sends what was read here.
             if meeting.needs_body:
                 await request.aread()
             with meeting:
                 if is_at_client:
-                    return await spec(meeting.client(owner), request)
-                return await meeting.transport(_Below(owner, spec)).handle_async_request(request)
+                    return await send(meeting.client(owner), request)
+                return await meeting.transport(_Below(owner, send)).handle_async_request(request)
 
         def meet(owner: Any, request: Any) -> Any:
             meeting = cls.meeting(request, is_at_client=is_at_client)
             if meeting is None:
-                return spec(owner, request)
+                return send(owner, request)
             if meeting.needs_body:
                 request.read()
             with meeting:
                 if is_at_client:
-                    return spec(meeting.client(owner), request)
-                return meeting.transport(_Below(owner, spec)).handle_request(request)
+                    return send(meeting.client(owner), request)
+                return meeting.transport(_Below(owner, send)).handle_request(request)
 
         function = meet_async if inspect.iscoroutinefunction(spec) else meet
         cls.own.append(function)
