@@ -45,7 +45,8 @@ def run(chosen: argparse.Namespace) -> int:
         report = parse(read_report(chosen.report, ReportError))
     except JSONFaultError as fault:
         raise ReportError(chosen.report, None, str(fault)) from None
-    if not isinstance(report, dict) or "schema" not in report or "verdict" not in report.get("summary", ()):
+    summary = report.get("summary") if isinstance(report, dict) else None
+    if not isinstance(summary, dict) or "verdict" not in summary:
         raise ReportError(
             chosen.report, None, "it has no `summary` with a verdict: it is no report, or an earlier version wrote it"
         )

@@ -59,7 +59,9 @@ def test_a_damaged_report_is_one_message_and_no_file(damage: Any, capsys: Captur
     assert capsys.readouterr().err.startswith("claude-latency: run.json is damaged: ")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema": 1, "tests": []}', '{"of": "something else"}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"summary": 5}', '{"schema": 1, "tests": []}', '{"of": "something else"}']
+)
 def test_what_is_no_report_is_told(text: str, capsys: Capture) -> None:
     Path("run.json").write_text(text)
 
