@@ -42,7 +42,15 @@ CLIENTS = {
 }
 """What the environment of each client library needs; the tests are in `tests/clients/test_NAME.py`."""
 
-MONITORS = ("prometheus-client", "sentry-sdk", "newrelic", "ddtrace", "pytest-freezer", "pytest-mock")
+MONITORS = (
+    "prometheus-client",
+    "sentry-sdk",
+    "newrelic",
+    "ddtrace",
+    "opentelemetry-instrumentation-threading",
+    "pytest-freezer",
+    "pytest-mock",
+)
 PATCHED = ("anthropic", "httpx", "respx", "aiohttp", "urllib3", "botocore", "pytest", "pytest-asyncio", "trio", "anyio")
 """The packages whose private names are used, or whose hooks are."""
 LICENCES = ("Apache", "BSD", "MIT", "MPL", "Mozilla Public License 2.0", "PSF", "Python Software Foundation", "ISC")

@@ -130,9 +130,16 @@ virtual_time.install()
 world = virtual_time.World(VirtualClock(), name="monitored")
 """
 SENTRY = """
-import threading, sentry_sdk
-from concurrent.futures import ThreadPoolExecutor
+import sentry_sdk
 sentry_sdk.init("http://key@127.0.0.1:9/1")  # with all that it puts into other libraries; sends nothing
+"""
+OPEN_TELEMETRY = """
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+ThreadingInstrumentor().instrument()
+"""
+WATCHED = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
 world.enter()
 thread = threading.Thread(target=time.sleep, args=(60,))
 thread.start()
@@ -179,9 +186,12 @@ def run_in_a_world(source: str, **environment: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_threads_pools_and_tasks_that_sentry_watches_live_in_virtual_time() -> None:
-    pytest.importorskip("sentry_sdk")
-    run_in_a_world(SENTRY)
+@pytest.mark.parametrize(
+    ("module", "source"), [("sentry_sdk", SENTRY), ("opentelemetry.instrumentation.threading", OPEN_TELEMETRY)]
+)
+def test_threads_pools_and_tasks_that_a_monitor_watches_live_in_virtual_time(module: str, source: str) -> None:
+    pytest.importorskip(module)
+    run_in_a_world(source + WATCHED)
 
 
 def test_new_relic_watches_functions_in_virtual_time() -> None:
