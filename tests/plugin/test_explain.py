@@ -174,7 +174,7 @@ def test_block(claude_latency):
 
 def test_a_recorded_run_is_broken_down_as_its_replay_is(suite: Suite) -> None:
     suite.write("def test_it(claude_latency):\n    stream()\n    ask('two')\n")
-    suite.server.answers(lambda request: text("Hello |world", ttfb="30ms", gaps=["5ms", "30ms"]))
+    suite.server.answers(lambda request: text("Hello |world", ttfb="30ms", gaps=["5ms", "200ms"]))
     suite.record()
     calls = suite.test("test_it")["calls"]
     recorded = Recording.load(suite.path / "cassettes" / "test_it" / "test_it.1.jsonl")

@@ -124,7 +124,7 @@ def test_a_thread_that_only_polls_does_not_hold_the_clock() -> None:
     thread.join()
 
     assert passed == 600 * SECOND
-    assert took < 20
+    assert took < 200  # it would take 600 seconds; a busy machine takes its time for each look
 
 
 def test_stopping_a_queue_listener_is_no_deadlock(world: World) -> None:
