@@ -108,6 +108,10 @@ class ItemOutcome:
             refusal = printable(self.test.measurement.log.of(*Phase).refusal)
             reason = messages.VARIANT_REFUSED.format(refusal) if refusal else messages.VARIANT_FAILED
             report.outcome, report.wasxfail = "skipped", reason  # as pytest's own do
+        if excinfo is not None and isinstance(excinfo.value, Miss) and hasattr(report, "wasxfail"):
+            # What the marker expects is a failure of the test. Behind a miss it would never be looked for again.
+            report.outcome = "failed"
+            del report.wasxfail
         self.outcome = outcome_of(report) or self.outcome
         told = excinfo.value.told if excinfo is not None and isinstance(excinfo.value, Miss) else None
         if told is not None:

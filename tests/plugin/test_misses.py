@@ -105,6 +105,41 @@ def test_a_miss_fails_the_test_even_if_the_application_handles_it(suite: Suite, 
     assert suite.test("test_it")["outcome"] == "failed"
 
 
+def test_a_miss_is_no_failure_that_a_marker_expects(suite: Suite) -> None:
+    suite.write(
+        """
+@pytest.fixture
+def asked():
+    ask('new')
+
+@pytest.fixture
+def asked_at_last():
+    yield
+    ask('new')
+
+@pytest.mark.xfail(reason="known")
+def test_body(claude_latency):
+    ask('new')
+
+@pytest.mark.xfail
+def test_set_up(claude_latency, asked):
+    pass
+
+@pytest.mark.xfail
+def test_teardown(claude_latency, asked_at_last):
+    assert False
+
+@pytest.mark.xfail
+def test_without_a_call(claude_latency):
+    assert False
+"""
+    )
+
+    suite.replay().assert_outcomes(failed=1, errors=2, xfailed=2)
+
+    assert suite.test("test_body")["outcome"] == "failed"
+
+
 def test_a_miss_causes_neither_retries_nor_waiting(suite: Suite) -> None:
     suite.write(
         """

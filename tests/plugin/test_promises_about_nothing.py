@@ -6,6 +6,7 @@ import pytest
 
 from pytest_claude_latency.budgets.judgement import NO_CALL
 from tests.plugin.suite import Suite, whole_lines
+from tests.support.claude_messages import text
 
 DIRECT = """
 @pytest.mark.latency_budget(ttft="1s", calls=3)
@@ -197,7 +198,8 @@ def test_that_fails():
 
 def test_tests_that_fail_or_are_skipped_are_not_judged(suite: Suite) -> None:
     suite.write(OUTCOMES)
-    suite.record()
+    suite.server.answers(lambda request: text("Hello", ttfb="20ms"))
+    suite.record("--latency-budget")
 
     result = suite.replay()
 
