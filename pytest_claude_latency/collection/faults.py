@@ -83,6 +83,12 @@ def _named(faults: Sequence[FaultOfTest], origin: str) -> tuple[FaultOfTest, ...
         replace(fault, id=fault.fault.id) if names.count(fault.id) > 1 and not fault.has_own_id else fault
         for fault in faults
     ]
+    # a marker may give another fault the name of the option's, which has no arguments to tell it by
+    ids = [fault.id for fault in named]
+    named = [
+        replace(fault, id=f"{fault.id}-option") if fault.option and ids.count(fault.id) > 1 else fault
+        for fault in named
+    ]
     ids = [fault.id for fault in named]
     for fault in named:
         if ids.count(fault.id) > 1:

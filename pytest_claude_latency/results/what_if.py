@@ -37,8 +37,11 @@ class WhatIf:
         rows = [("as recorded", _show(self.now.elapsed), _show(self.now.first_token), "")]
         for answer in self.answers:
             if answer.ending == "passed":
-                saved = self._saved(answer)
-                share = "" if saved is None else f"{round(100 * saved, 1):g} %"
+                saved, share = self._saved(answer), ""
+                if saved is not None:
+                    share = f"{round(100 * saved, 1):g} %"
+                    if saved < -1:  # beyond the bars, a percentage is no figure to picture
+                        share = f"{round(1 - saved, 0 if saved < -9 else 1):,.10g} times as long"
                 rows.append((answer.question, _show(answer.elapsed), _show(answer.first_token), share))
             else:
                 rows.append((answer.question, answer.ending or "no call fits", "", ""))

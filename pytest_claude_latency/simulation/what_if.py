@@ -66,7 +66,8 @@ class Question:
         fields: list[tuple[str, Expected]] = []
         for piece in (match["when"] or "").split():
             field, equals, pattern = piece.partition("=")
-            if not (field and equals):
+            # an empty pattern is a slip, most often an empty variable of a shell: it would fit no call of any test
+            if not (field and equals and pattern):
                 raise LimitError(f"{text!r}: {piece!r} is not FIELD=PATTERN; accepted: {ACCEPTED}")
             fields.append((field, _JSON_WORDS.get(pattern.lower(), pattern)))
         chosen = EVERY if match["when"] is None else ChosenCalls(when=tuple(fields))

@@ -356,6 +356,16 @@ def test_no_latency_test():
     ]
 
 
+def test_the_options_fault_runs_where_a_marker_gives_its_name_to_another(suite: Suite) -> None:
+    suite.write(f"{FAULTS}@pytest.mark.latency_fault(rate_limited(), id='overloaded')\ndef test_it():\n    ask()\n")
+    suite.record()
+
+    result = suite.replay("--latency-fault=overloaded()", "--latency-fault=refused()", "-v")
+
+    assert list(ran(result)) == [TEST, *(f"{TEST}[{name}]" for name in ("overloaded", "overloaded-option", "refused"))]
+    assert "overloaded(): 1 of 1 test survived it" in result.outlines
+
+
 @pytest.mark.parametrize(
     ("selection", "lines"),
     [

@@ -51,6 +51,7 @@ def test_a_question_is_read(text: str, part: str, change: Change, chosen: Chosen
         ("ttft+2", "is not a duration"),
         ("ttft+-2s", "is not a duration"),
         ("opus: ttft*2", "'opus' is not FIELD=PATTERN"),
+        ("model=: ttft*2", "'model=' is not FIELD=PATTERN"),
     ],
 )
 def test_a_question_that_is_not_understood_is_refused(text: str, problem: str) -> None:
@@ -94,6 +95,14 @@ def test_bars_are_as_long_as_what_is_saved(now: int, answers: list[int]) -> None
         set(bar.removesuffix("…")) <= ({"█"} if elapsed < now else {"+"})
         for bar, elapsed in zip(bars[1:], answers, strict=True)
     )
+
+
+def test_what_takes_more_than_twice_as_long_is_told_as_a_multiple() -> None:
+    answers = [WouldBe(question="?", elapsed=elapsed, ending="passed") for elapsed in (750, 2_000, 3_640, 1_379_460)]
+
+    rows = WhatIf(now=WouldBe(question="now", elapsed=1_000), answers=tuple(answers)).cells()
+
+    assert [row[-1] for row in rows] == ["", "25 %", "-100 %", "3.6 times as long", "1,379 times as long"]
 
 
 def test_a_question_about_far_more_time_leaves_the_other_bars_as_they_are() -> None:
