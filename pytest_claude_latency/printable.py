@@ -30,8 +30,9 @@ _WORD = r"(?a)\s*\S+"  # a space that does not break is part of its word
 _TYPED = r"(?:^|(?<=: ))pytest -.*$"
 _ARGUMENT = r"""(?:'[^']*'|"[^"]*"|\S)+"""
 _CONTINUED = r" \\\n *"
-# A label as in "  budget    ttft<800ms"; one that fills its column is followed by a single space.
-_LABEL = r" *[a-z]+(?: [a-z0-9]+)*\??(?: {2,}(?=\S)|(?<=^  .{9}) (?=\S))"
+# A label as in "  budget    ttft<800ms"; one that fills its column is followed by a single space. A text that is
+# further in has no label.
+_LABEL = r" *[a-z]+(?: [a-z0-9]+)*\??(?: {2,}(?=\S)|(?<=^  \S.{7}\S) (?=\S))"
 
 
 def printable(text: str) -> str:

@@ -99,6 +99,11 @@ def test_a_json_text_says_the_same_with_its_own_escapes(text: str) -> None:
             ["note: " + "退款" * 12, "  " + "请求" * 12],
             id="characters of two columns",
         ),
+        pytest.param(
+            "    elapsed slowed from 622ms to 1.602s: ratio 2.58, 8 samples before and 8 samples now",
+            ["    elapsed slowed from 622ms to 1.602s: ratio 2.58, 8 samples before and 8", "      samples now"],
+            id="further in than a label",
+        ),
     ],
 )
 def test_a_line_goes_on_below_its_value(line: str, shown: list[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable, printable_json
 from pytest_claude_latency.report.faces.markdown import code
 
@@ -92,7 +93,8 @@ def render(entries: Sequence[Entry], form: str) -> str:
     if not ordered:
         parts.append("No recordings or reports were found.")
     if left_out:
-        parts.append(f"{left_out} more tests are left out; name their files to see them.")
+        are = "is" if left_out == 1 else "are"
+        parts.append(f"{number_of(left_out, 'more test')} {are} left out; name fewer files to see all.")
     return "\n\n".join(parts)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import Judgement, headline
 from pytest_claude_latency.budgets.limit import Limit
-from pytest_claude_latency.metrics.watched import WatchedBudget
 from pytest_claude_latency.results.result import TestResult
 
 
@@ -34,12 +33,9 @@ def inner_limits(samples: Iterable[TestResult]) -> Iterator[InnerLimit]:
             yield from (InnerLimit(block.place, judgement) for judgement in block.judgements)
         for output in sample.watched:
             for budget in output.budgets:
-                if budget.verdict != "not judged":  # a test that fails on its way there has not watched it
-                    yield InnerLimit(budget.origin, _judgement_of(budget), "watched output: ")
-
-
-def _judgement_of(budget: WatchedBudget) -> Judgement:
-    """Return what came of the limit of a watched output as that of any other limit."""
-    limit = Limit(budget.metric, None, duration.nanoseconds(budget.limit), budget.origin)
-    measured = None if budget.measured is None else duration.nanoseconds(budget.measured)
-    return Judgement(limit, measured, None, 0, budget.verdict, budget.reason)
+                if budget.verdict == "not judged":
+                    continue  # a test that fails on its way there has not watched it
+                limit = Limit(budget.metric, None, duration.nanoseconds(budget.limit), budget.origin)
+                measured = None if budget.measured is None else duration.nanoseconds(budget.measured)
+                judgement = Judgement(limit, measured, None, 0, budget.verdict, budget.reason)
+                yield InnerLimit(budget.origin, judgement, "watched output: ")

@@ -303,6 +303,18 @@ def test_a_document_for_agents_fits_their_context_whatever_names_tests_have(form
     assert "left_out" in text or "more tests are left out" in text
 
 
+def test_a_document_counts_one_test_that_is_left_out(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("test_0", "test_1"):
+        record(name, streamed(pieces=[(1200, "text", "a"), (7300, "text", "b")]))
+    monkeypatch.setattr("pytest_claude_latency.cli.explained_documents._MOST", 600)
+
+    main(["explain", "--format=markdown", "."])
+
+    text = capsys.readouterr().out
+    assert text.count("\n## ") == 1
+    assert "1 more test is left out; name fewer files to see all." in text
+
+
 @pytest.mark.parametrize("form", ["markdown", "json"])
 @pytest.mark.parametrize(
     "letter", ["x", pytest.param("慢", marks=pytest.mark.slow), pytest.param("🐢", marks=pytest.mark.slow)]

@@ -11,6 +11,7 @@ from html import escape
 from itertools import chain, pairwise
 from typing import Final
 
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.report.faces.payload import NAMES, Payload
 
 _BAR: Final = 12
@@ -89,7 +90,7 @@ def _waterfall(sample: Payload, texts: Sequence[str]) -> str:
     for place, call in enumerate(sample.get("z", ()), 1):
         drawing.lane(f"session stream {place}", call[2], call[10], limits.get(-below - place, ()))
     drawing.overlap([(call[2], call[2] + (call[6] or 0)) for call in sample["c"]])
-    label = f"{len(sample['c'])} calls in {span(drawing.end)}; the table below has their times"
+    label = f"{number_of(len(sample['c']), 'call')} in {span(drawing.end)}; the table below has the times"
     return drawing.svg(label)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.metrics.metric import METRICS, show
+from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable, printable_lines
 from pytest_claude_latency.report.faces import strips
 from pytest_claude_latency.report.faces.drawing import detail
@@ -33,7 +34,7 @@ _MOST_DRAWN: Final = 200
 _MOST_CHARACTERS: Final = 1_420_000
 """What drawings may fill of a page: one of a thousand tests is to weigh less than 1.5 MB, however many of them fail."""
 _CHARACTERS_OF_A_ROW: Final = 300
-_UNDRAWN: Final = "{number} more failing tests are drawn by a script when they are opened"
+_UNDRAWN: Final = "{tests} {are} drawn by a script when opened"
 _HATCHING: Final = (
     '<svg class="defs" aria-hidden="true"><defs><pattern id="over" width="6" height="6" patternUnits="userSpaceOnUse" '
     'patternTransform="rotate(45)"><path class="h" d="M0 0V6"/></pattern></defs></svg>'
@@ -72,7 +73,9 @@ def render(report: Mapping[str, Any], drawn_at: datetime | None = None) -> str:
         models=sorted({model for row in summary["rows"] for model in row["models"]}),
         parts_shown=[(part, NAMES[part]) for part in shown],
         columns=[("verdict", "l"), ("test", "l"), *((name, "") for name in _COLUMNS)],
-        undrawn=_UNDRAWN.format(number=undrawn) if undrawn else "",
+        undrawn=_UNDRAWN.format(tests=number_of(undrawn, "more failing test"), are="is" if undrawn == 1 else "are")
+        if undrawn
+        else "",
         spreads=[
             {
                 "nodeid": printable(row["nodeid"]),

@@ -21,21 +21,21 @@ MOST: Final = 60_000
 """Characters of a report. GitHub takes 65,536 in a comment; what encloses the report needs some of them."""
 _MOST_ROWS: Final = 100
 _MOST_FAILURES: Final = 20
-_LEFT_OUT: Final = "*{number} more sections did not fit into a comment; the JSON and HTML reports have them.*"
+_LEFT_OUT: Final = "*{sections} did not fit into a comment; the JSON and HTML reports have all.*"
 
 
 def render(report: Mapping[str, Any]) -> str:
     """Return the file."""
     sections = [printable_lines(section) for section in _sections(report)]
     kept: list[str] = []
-    room = MOST - len(_LEFT_OUT)
+    room = MOST - len(_LEFT_OUT.format(sections="9999 more sections"))
     for section in sections:
         room -= len(section) + 2
         if room < 0:
             break
         kept.append(section)
     if len(kept) < len(sections):
-        kept.append(_LEFT_OUT.format(number=len(sections) - len(kept)))
+        kept.append(_LEFT_OUT.format(sections=number_of(len(sections) - len(kept), "more section")))
     return "\n\n".join([REPORT_MARKER, *kept]) + "\n"
 
 

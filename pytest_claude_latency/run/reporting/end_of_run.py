@@ -7,7 +7,7 @@ reach it through test reports in both cases, so that a run under xdist shows wha
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import pytest
 
@@ -180,6 +180,10 @@ class EndOfRun:
             warnings.append(messages.live_under_workers(settings.mode))
         if settings.mode.measures_live and self._reruns_over_budget:
             warnings.append(messages.reruns_over_budget(list(self._reruns_over_budget)))
+        # the items and the names of verdicts whose failure the results and verdicts tell
+        failing = {result.nodeid for result in self._results.values() if result.fails}
+        told = {key for nodeid, ran in self._ran.items() if nodeid in failing for key in ran.items}
+        told |= {verdict.name for verdict in self._run_verdicts if verdict.fails}
         run = Run(
             mode=str(settings.mode),
             clock=str(settings.clock),
@@ -190,16 +194,9 @@ class EndOfRun:
             warnings=tuple(dict.fromkeys([*warnings, *self._session.warnings])),
             rules=settings.rules,
             faults=tuple(self.fault_lines),
-            also_failed=besides(self._told, self.failed, exit_status),
+            also_failed=besides(told, self.failed, exit_status),
         )
         return summarize(self._results.values(), run)
-
-    @property
-    def _told(self) -> set[Any]:
-        """The items and the names of verdicts whose failure the results and verdicts tell."""
-        failing = {result.nodeid for result in self._results.values() if result.fails}
-        items = {key for nodeid, ran in self._ran.items() if nodeid in failing for key in ran.items}
-        return items | {verdict.name for verdict in self._run_verdicts if verdict.fails}
 
     def _missing_tests(self, nodeids: Collection[str]) -> list[str]:
         """Return which tests of a baseline no longer exist, as far as this run looked for them."""

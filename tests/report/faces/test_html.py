@@ -106,6 +106,13 @@ def test_a_budget_is_a_line_on_what_it_limits_and_the_part_over_it_is_marked() -
     assert "ttft 1.000s, +1.000s" in page.texts_in("text")
 
 
+def test_a_drawing_is_named_by_its_calls_and_its_time() -> None:
+    one, two = (drawn(*[some_call(total=2.0)] * number, limits={}) for number in (1, 2))
+
+    assert "1 call in 2.000s; the table below has the times" in [svg.get("aria-label") for svg in one.all("svg")]
+    assert "2 calls in 2.000s; the table below has the times" in [svg.get("aria-label") for svg in two.all("svg")]
+
+
 def test_the_limit_of_elapsed_is_a_line_on_the_whole_test() -> None:
     calls = [some_call(total=2.0), some_call(sent=2.0, total=2.0)]
     whole = {

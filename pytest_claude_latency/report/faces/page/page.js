@@ -105,7 +105,7 @@ function waterfall(sample) {
     return `<line class="g" x1="${x}%" x2="${x}%" y1="14" y2="${y}"/>` +
       `<text class="t" x="${x}%" y="11"${anchor(at, end)}>${tick(at)}</text>`;
   }).join("");
-  const label = `${sample.c.length} calls in ${span(end)}; the table below has their times`;
+  const label = `${sample.c.length} call${sample.c.length === 1 ? "" : "s"} in ${span(end)}; the table below has the times`;
   return `<svg role="img" aria-label="${label}" height="${y}">${ticks}${shapes.join("")}</svg>`;
 }
 const table = (heads, rows) => '<div class="scroll"><table class="small"><thead><tr>' +

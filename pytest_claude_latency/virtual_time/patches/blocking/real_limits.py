@@ -163,10 +163,6 @@ def _writes(write: Callable[..., Any]) -> Callable[..., Any]:
     return writing
 
 
-def _limit_of_wait(process: Any, timeout: float | None = None) -> float | None:
-    return timeout
-
-
 def _limit_of_communicate(process: Any, input: Any = None, timeout: float | None = None) -> float | None:  # noqa: A002 - its name
     return timeout
 
@@ -286,7 +282,7 @@ def _patch_os(module: Any) -> None:
 
 def _patch_subprocess(module: Any) -> None:
     module.Popen.poll = _looks(module.Popen.poll, lambda code: code is None, lambda process: process.pid)
-    module.Popen.wait = _raises(module.Popen.wait, _limit_of_wait, module.TimeoutExpired)
+    module.Popen.wait = _raises(module.Popen.wait, lambda process, timeout=None: timeout, module.TimeoutExpired)
     module.Popen.communicate = _raises(module.Popen.communicate, _limit_of_communicate, module.TimeoutExpired)
 
 
