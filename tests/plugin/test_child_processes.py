@@ -348,6 +348,7 @@ del test_end
 
 SPAWNING = """
 import multiprocessing, os, subprocess, sys
+from unittest import mock
 import child
 
 PYTHON = [sys.executable, "-S"]  # without site-packages it starts faster
@@ -381,12 +382,16 @@ def by_system():
     return Ended(os.system(f'{sys.executable} -S -c "{CODE}" 2> {os.devnull}'))
 
 
-def by_posix_spawn(start=os.posix_spawn, environ=os.environ):
-    return Ended(os.waitpid(start(sys.executable, [*PYTHON, "-c", CODE], environ), 0)[1])
+def by_popen(command=f'{sys.executable} -S -c "{CODE}" 2> {os.devnull}'):
+    return Ended(os.popen(command).close() or 0)
+
+
+def by_posix_spawn(start="posix_spawn", environ=os.environ):
+    return Ended(os.waitpid(getattr(os, start)(sys.executable, [*PYTHON, "-c", CODE], environ), 0)[1])
 
 
 def by_bytes():
-    return by_posix_spawn(os.posix_spawn, dict(os.environb))
+    return by_posix_spawn("posix_spawn", dict(os.environb))
 
 
 def by_os_spawn():
@@ -400,8 +405,10 @@ WAYS = {
     "spawn": lambda: by_multiprocessing("spawn"),
     "forkserver": lambda: by_multiprocessing("forkserver"),
     "system": by_system,
+    "popen": by_popen,
+    "a mock around it": lambda: mock.Mock(wraps=subprocess.run)([*PYTHON, "-c", CODE], stderr=subprocess.PIPE),
     "posix_spawn": by_posix_spawn,
-    "posix_spawnp": lambda: by_posix_spawn(os.posix_spawnp),
+    "posix_spawnp": lambda: by_posix_spawn("posix_spawnp"),
     "posix_spawn in bytes": by_bytes,
     "os.spawnv": by_os_spawn,
 }
@@ -449,12 +456,12 @@ def test_ordinary():
 
     result = suite.run("-v", key="a-key", base_url=far.url)
 
-    result.assert_outcomes(passed=11)
+    result.assert_outcomes(passed=13)
     assert far.served == before + 1
     told = " ".join(result.stdout.str().split())
     for library in ("subprocess", "asyncio.subprocess", "multiprocessing.process", "os"):
         assert f": {library} started a process at test_it.py:" in told
-    assert told.count("recorded; ANTHROPIC_BASE_URL and similar variables refuse there") == 10
+    assert told.count("recorded; ANTHROPIC_BASE_URL and similar variables refuse there") == 12
     assert " neither measured nor recorded " not in told
 
 

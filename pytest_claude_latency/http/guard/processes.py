@@ -20,8 +20,8 @@ from pytest_claude_latency.virtual_time.patches.patching import wrap
 
 _PLACE_OF_ENV = 10  # among the arguments of `Popen`, where hardly anybody gives it by its place
 _OF_THE_SERVER = "_claude_latency_environment"
-_PYTHONS_OWN = sys.stdlib_module_names - {"asyncio", "concurrent", "multiprocessing", "threading"}
-"""Modules that need processes for themselves, as `platform` and `ctypes` ask the machine what it is."""
+_PYTHONS_OWN = frozenset({"_aix_support", "_osx_support", "ctypes", "platform", "uuid"})
+"""Modules that need processes for themselves: they ask the machine what it is. Others start what the program names."""
 _SERVERS = frozenset({"multiprocessing.forkserver", "multiprocessing.resource_tracker"})
 """Modules whose processes serve the whole run. The children of a fork server are met one by one."""
 
@@ -45,7 +45,7 @@ def in_subprocess(module: Any) -> None:
 
     def init(original: Any, popen: Any, *args: Any, **kwargs: Any) -> None:
         frame, watcher = sys._getframe(2), judging.watcher_now()
-        caller = _module_above(frame, "subprocess").partition(".")[0]
+        caller = _module_above(frame, "subprocess", "os").partition(".")[0]  # `os.popen` rests on `Popen`
         if watcher is not None and caller not in _PYTHONS_OWN:
             is_refused = watcher.replays and len(args) <= _PLACE_OF_ENV
             if is_refused:
@@ -118,9 +118,9 @@ def _refused(given: Any) -> Any:
     return [os.fsencode(f"{name}={value}") for name, value in child_environment.refusing(named).items()]
 
 
-def _module_above(frame: FrameType | None, module: str) -> str:
-    """Return the name of the module that calls `module`, or of the caller itself."""
-    while frame is not None and frame.f_globals.get("__name__") == module:
+def _module_above(frame: FrameType | None, *modules: str) -> str:
+    """Return the name of the module that calls one of `modules`, or of the caller itself."""
+    while frame is not None and frame.f_globals.get("__name__") in modules:
         frame = frame.f_back
     return "" if frame is None else str(frame.f_globals.get("__name__"))
 
