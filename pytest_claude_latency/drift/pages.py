@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.duration import SECOND
+from pytest_claude_latency.metrics.metric import dollars
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.printable import printable_lines, wrapped
 from pytest_claude_latency.report.columns import column_widths, line_of, shorten
@@ -165,6 +166,6 @@ def ages_of(least: float, middle: float, most: float) -> str:
 
 def cost_text(tokens: Sequence[int], cost: float, unpriced: int) -> str:
     """Return what calls take: tokens of prompts and of answers, and dollars as far as prices are known."""
-    price = f", about ${cost:.4f}" if cost else ""
+    price = f", about {dollars(cost)}" if cost else ""
     without = f", {number_of(unpriced, 'call')} without a known price" if unpriced else ""
     return f"{tokens[0]:,} tokens of prompts, {tokens[1]:,} of answers{price}{without}"

@@ -114,12 +114,18 @@ def json_number(metric: Metric, measured: float | None) -> float | None:
 
 
 def show(metric: Metric, measured: int | float) -> str:
-    """Return a measurement for people: `1.240s`, `310`, `31.2 tokens/s`."""
+    """Return a measurement for people: `1.240s`, `310`, `31.2 tokens/s`, `$0.0123`."""
     if metric.kind == "duration":
         return duration.show(int(measured))
     if metric.kind == "count":
         return f"{measured}"
     if metric.kind == "money":
-        return f"${measured:.4f}"
+        return dollars(measured)
     # Below 1 token per second, one decimal would round away what differs.
     return (f"{measured:.1f}" if measured >= 1 else f"{measured:.2g}") + RATE_UNIT
+
+
+def dollars(amount: float) -> str:
+    """Return an amount as `$0.0123`, and a smaller one with two digits that count: `$0.0000` would say nothing."""
+    is_small = 0 < amount < 0.001
+    return f"${amount:.{1 - math.floor(math.log10(amount)) if is_small else 4}f}"

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.messages_api.exchange import Chunk
+from pytest_claude_latency.metrics.metric import dollars
 from pytest_claude_latency.metrics.prices import SHIPPED, NoPriceError, Prices
 from tests.support.written_calls import asked, refused, streamed, usage, whole
 
@@ -104,3 +105,18 @@ def test_what_is_wrong_with_a_table_is_named_by_its_line(text: str, said: str) -
 
 def test_a_table_is_read() -> None:
     assert Prices.parse(json.dumps({"dated": "d", "models": {"claude-*": ROW}})) == Prices("d", {"claude-*": ROW})
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (1.5, "$1.5000"),
+        (0.02, "$0.0200"),
+        (0.001, "$0.0010"),
+        (0.000052, "$0.000052"),
+        (4e-6, "$0.0000040"),
+        (0, "$0.0000"),
+    ],
+)
+def test_a_small_amount_is_shown_with_digits_that_count(amount: float, text: str) -> None:
+    assert dollars(amount) == text
