@@ -52,11 +52,11 @@ def run(chosen: argparse.Namespace) -> int:
     paths = find(chosen.places, folder_of(chosen))
     fits, too_few = fits_of(map(Recording.load, paths))
     # beside a document that another program reads
-    beside = chosen.output == STANDARD_OUTPUT
+    as_error = chosen.output == STANDARD_OUTPUT
     for model, fit in fits.items():
-        say(*_lines(model, fit), error=beside)
+        say(*_lines(model, fit), error=as_error)
     for model, count in too_few.items():
-        say(f"{model}: {number_of(count, 'call')}, too few: a profile needs {FEWEST} that stream", error=beside)
+        say(f"{model}: {number_of(count, 'call')}, too few: a profile needs {FEWEST} that stream", error=as_error)
     if not fits:
         say(f"no profile: no model has {FEWEST} streamed calls in {number_of(len(paths), 'recording')}")
         return 1
@@ -94,8 +94,8 @@ def _lines(model: str, fit: Fit) -> list[str]:
         f"  tokens/s      {speed.low:g} to {speed.high:g}, usually {speed.median:g}",
     ]
     if profile.unstreamed is not None:
-        whole = profile.unstreamed
-        lines.append(f"  not streamed  {_show(whole.base)} + {_show(whole.per_token)} for each token")
+        unstreamed = profile.unstreamed
+        lines.append(f"  not streamed  {_show(unstreamed.base)} + {_show(unstreamed.per_token)} for each token")
     return lines
 
 

@@ -77,8 +77,8 @@ def note_misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> No
 def lacks_key(item: pytest.Item, error: BaseException) -> bool:
     """Return whether a test that is no latency test failed since Anthropic's SDK has no key for it."""
     # In these words each version of the SDK says so.
-    said = isinstance(error, TypeError) and "Could not resolve authentication method" in str(error)
-    return said and not is_marked(item)
+    lacks_credential = isinstance(error, TypeError) and "Could not resolve authentication method" in str(error)
+    return lacks_credential and not is_marked(item)
 
 
 def is_marked(item: pytest.Item) -> bool:

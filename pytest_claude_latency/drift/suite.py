@@ -89,16 +89,16 @@ def drift_of(
 def speed_of(calls: Iterable[SentAgain], rules: Rules) -> tuple[Comparison, ...]:
     """Return for each metric whether the calls became slower: only whole answers are compared, each with its own."""
     answered = [call for call in calls if call.is_whole and call.before.streamed == call.after.streamed]
-    whole = [call for call in answered if cache_of([call.before]) == cache_of([call.after])]
-    old, new = _sums(whole, "output_tokens")
+    alike = [call for call in answered if cache_of([call.before]) == cache_of([call.after])]
+    old, new = _sums(alike, "output_tokens")
     notes: tuple[str, ...] = (f"the answers have {new:,} tokens, was {old:,}",) if old != new else ()
-    if len(whole) < len(answered):
-        left_out = number_of(len(answered) - len(whole), "call")
+    if len(alike) < len(answered):
+        left_out = number_of(len(answered) - len(alike), "call")
         notes += (f"{left_out} left out: only one side read its prompt from the cache",)
     pairs = []
     for metric in _ASKED:
         # the first token of an answer that does not stream comes with its last
-        judged = [call for call in whole if metric == "total" or call.before.streamed]
+        judged = [call for call in alike if metric == "total" or call.before.streamed]
         times = [(getattr(call.before, metric), getattr(call.after, metric)) for call in judged]
         known = [(old * SECOND, new * SECOND) for old, new in times if old is not None and new is not None]
         if known:

@@ -185,8 +185,8 @@ def of_results(results: Iterable[TestResult]) -> Suggestions:
             # Where only a budget broke, what was measured was measured: it may have been chance.
             if all(sample.succeeded for sample in samples):
                 with suppress(LatencyError):
-                    whole = series_of(replace(sample, outcome="passed") for sample in samples)
-                    flaky[nodeid] = flaky_limits(whole[nodeid], limits[nodeid])
+                    unfailed = series_of(replace(sample, outcome="passed") for sample in samples)
+                    flaky[nodeid] = flaky_limits(unfailed[nodeid], limits[nodeid])
             continue
         if any(sample.simulated for sample in samples):
             left_out[nodeid] = SIMULATED

@@ -90,11 +90,11 @@ class CassetteFile:
         def explain(request: Request, line: str | None, measurement: Measurement) -> MissText:
             caller = call_location.caller_of_this_call(measurement.root)
             origin = _let_by(measurement, request, Origin(line or "", caller))
-            return self._told(explanation(request, known, recording=self.shown, origin=origin))
+            return self._miss_text(explanation(request, known, recording=self.shown, origin=origin))
 
         return CassetteSource(matcher, self.settings.redact, explain, partial(self._overrun, matcher), sends)
 
-    def _told(self, found: Explanation) -> MissText:
+    def _miss_text(self, found: Explanation) -> MissText:
         return MissText(found.text(self.command), found, self.recorded_by)
 
     def unused(self, source: object) -> str | None:
@@ -172,7 +172,7 @@ class CassetteFile:
             # the client's own limit was not what stopped a program that closed the request itself
             now = waited, None if end.error is None else patience
             found = messages.time_out_gone(request, self.shown, line, gave_up=gave_up, now=now)
-        return self._told(found)
+        return self._miss_text(found)
 
 
 def _winner(matcher: Matcher, closed: Exchange) -> Exchange | None:

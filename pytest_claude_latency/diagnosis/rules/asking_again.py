@@ -45,8 +45,8 @@ def retry_after_ignored(trace: Trace) -> Finding | None:
     """
 
     def is_early(asking: _Asking) -> bool:
-        told = _told(asking)
-        return told is not None and asking.pause < told - _BARELY
+        asked_wait = _asked_wait(asking)
+        return asked_wait is not None and asking.pause < asked_wait - _BARELY
 
     asking, others = _first(trace, is_early)
     if asking is None:
@@ -55,7 +55,7 @@ def retry_after_ignored(trace: Trace) -> Finding | None:
         "retry-after-ignored",
         [asking, *others],
         f"{trace.name(asking.call)} was sent again {duration.show(asking.pause)} after a {asking.status} that asked "
-        f"for {duration.show(_told(asking) or 0)}",
+        f"for {duration.show(_asked_wait(asking) or 0)}",
         "wait as long as retry-after says, or go on without this answer: who comes early is refused again",
     )
 
@@ -156,7 +156,7 @@ def _first(trace: Trace, fits: Callable[[_Asking], bool]) -> tuple[_Asking | Non
     return (askings[0], askings[1:]) if askings else (None, [])
 
 
-def _told(asking: _Asking) -> Nanoseconds | None:
+def _asked_wait(asking: _Asking) -> Nanoseconds | None:
     """Return how long the refusal asked to wait; None if it does not say, or names a date."""
     after = _header(asking.refused, "retry-after") or ""
     return int(after) * SECOND if after.isdecimal() and len(after) < 7 else None

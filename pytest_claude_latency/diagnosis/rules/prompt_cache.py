@@ -186,7 +186,7 @@ def cache_reset(trace: Trace) -> Finding | None:
                 return Finding(
                     rule="cache-reset",
                     fact=f"{trace.name(later)} goes on with the conversation of call {earlier.number} and read nothing "
-                    f"of its {cached} cached tokens: {', '.join(changed)} changed in between{_told(later)}",
+                    f"of its {cached} cached tokens: {', '.join(changed)} changed in between{_reason_of_api(later)}",
                     remedy="keep the model, the tools and these settings the same during a conversation",
                     cost=later.breakdown.time_in(Part.WAITING),
                     calls=(later.number,),
@@ -244,7 +244,7 @@ def cache_lost(trace: Trace) -> Finding | None:
             "nothing in it changed, so it had expired"
             if place is None
             else f"the first change in the prompt is {place}"
-        ) + _told(call)
+        ) + _reason_of_api(call)
         return Finding(
             rule="cache-lost",
             fact=f"{trace.name(call)} read {before.cache_read} tokens of its prompt from the cache before, and reads "
@@ -282,10 +282,10 @@ def _change(before: PromptCall, now: PromptCall, what: str) -> str:
     """Return what a fact adds about two prompts: `"; the first change in it is system[0].text"`; empty if none."""
     place = first_difference(before.body, now.body)
     change = "" if place is None else f"; the first change in {what} is {place}"
-    return change + _told(now)
+    return change + _reason_of_api(now)
 
 
-def _told(call: PromptCall) -> str:
+def _reason_of_api(call: PromptCall) -> str:
     """Return what the API itself says of a cache that was missed; empty if it was not asked, or does not know."""
     reason = call.answer.cache_miss
     return "" if reason in (None, "unavailable") else f" (the API says: {str(reason).replace('_', ' ')})"

@@ -59,9 +59,9 @@ def send(report: Mapping[str, Any], ended_at: Mapping[tuple[str, int], float]) -
             continue
         reason = ""
         try:
-            with silenced() as told:
+            with silenced() as logged:
                 counts[signal] = export(wire, report, tests, ended_at)
-            reason = wire.problem or (told[-1] if told else "")
+            reason = wire.problem or (logged[-1] if logged else "")
         except Exception as error:  # a run must not fail because of what watches it
             reason = wire.problem or without_urls(f"{type(error).__name__}: {error}")
         if reason:
@@ -239,9 +239,9 @@ def _readings(tests: Iterable[Mapping[str, Any]]) -> Readings:
         for call in test["calls"]:
             known = _of_call(call)
             for instrument in OF_CALLS:
-                told = known | {"test.case.name": name} if instrument.is_ours else known
+                attributes = known | {"test.case.name": name} if instrument.is_ours else known
                 if values := list(_values(call, instrument.field)):
-                    readings[instrument][tuple(told.items())] += values
+                    readings[instrument][tuple(attributes.items())] += values
     return readings
 
 
@@ -276,7 +276,7 @@ def _metric(
         data = Histogram(
             [
                 HistogramDataPoint(
-                    attributes=dict(told),
+                    attributes=dict(attributes),
                     start_time_unix_nano=first,
                     time_unix_nano=last,
                     count=len(values),
@@ -286,12 +286,14 @@ def _metric(
                     min=min(values),
                     max=max(values),
                 )
-                for told, values in readings.items()
+                for attributes, values in readings.items()
             ],
             temporality,
         )
     else:
-        points = [NumberDataPoint(dict(told), first, last, sum(values)) for told, values in readings.items()]
+        points = [
+            NumberDataPoint(dict(attributes), first, last, sum(values)) for attributes, values in readings.items()
+        ]
         data = Sum(points, temporality, is_monotonic=True)
     return Metric(instrument.name, instrument.text, instrument.unit, data)
 

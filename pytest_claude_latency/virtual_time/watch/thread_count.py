@@ -30,8 +30,8 @@ if hasattr(os, "register_at_fork"):
 
 def end(life: Life) -> None:
     """Note that a thread has taken its last step. Caller must hold LOCK."""
-    for gone in [other for other in _ended if other() is None]:
-        _ended.discard(gone)
+    for reference in [other for other in _ended if other() is None]:
+        _ended.discard(reference)
     _ended.add(weakref.ref(life))
 
 
