@@ -67,7 +67,7 @@ async def outcome_of(awaitable):
 FILES_KEEP = 2e-6
 """Seconds: recordings keep offsets to the microsecond."""
 
-COMPUTING = 0.05
+COMPUTING = 0.3
 """Seconds: what the program itself computes between two requests takes time in a recording and none in a replay."""
 
 LONG = text("Grüße aus |Köln, |schöne Stadt", ttfb="5ms", gaps=["4ms", "6ms", "8ms"])
