@@ -3,6 +3,7 @@
 Two requests fit if method, path, query and the whole body are the same. A JSON body is
 compared as a value: neither the order of keys nor the spelling of a number counts, so 1 fits
 1.0, but `true` does not. The host does not count: a recording made through a gateway fits the API.
+Nor does `beta=true` in the query, which the SDK's `beta` clients add or not, by their version.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from threading import Lock
 from typing import Any, Final, TypeAlias, cast, final
+from urllib.parse import urlsplit
 
 from pytest_claude_latency.messages_api.endpoints import PROJECT, UNKNOWN_PROJECT
 from pytest_claude_latency.messages_api.exchange import Exchange, Request, header
@@ -44,7 +46,13 @@ EXACT: Final = Rules()
 def key_of(request: Request, rules: Rules = EXACT) -> Key:
     """Return a value that two requests share if, and only if, the answer to one is the answer to the other."""
     kind, value = body_of(request, rules)
-    return request.method.upper(), request.path, kind, json.dumps(value, sort_keys=True)
+    return request.method.upper(), *address_of(request), kind, json.dumps(value, sort_keys=True)
+
+
+def address_of(request: Request) -> tuple[str, str]:
+    """Return path and query of a request as they are compared."""
+    parts = urlsplit(request.url)
+    return parts.path, "&".join(pair for pair in parts.query.split("&") if pair != "beta=true")
 
 
 def body_of(request: Request, rules: Rules = EXACT) -> tuple[str, Any]:

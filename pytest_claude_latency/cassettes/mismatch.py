@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, final
-from urllib.parse import urlsplit
 
 from pytest_claude_latency.cassettes.changes import changes
-from pytest_claude_latency.cassettes.matching import EXACT, Matcher, Rules, body_of
+from pytest_claude_latency.cassettes.matching import EXACT, Matcher, Rules, address_of, body_of
 from pytest_claude_latency.cassettes.secrets import conceal
 from pytest_claude_latency.messages_api.endpoints import is_prompt_call
 from pytest_claude_latency.messages_api.exchange import Request
@@ -70,11 +69,11 @@ class Difference:
 
 def differences(recorded: Request, sent: Request, rules: Rules = EXACT) -> list[Difference]:
     """Return every place in which two requests differ, as far as the rules care. Empty if they fit."""
-    recorded_url, sent_url = urlsplit(recorded.url), urlsplit(sent.url)
+    (recorded_path, recorded_query), (sent_path, sent_query) = address_of(recorded), address_of(sent)
     heads = [
         Difference("method", recorded.method.upper(), sent.method.upper()),
-        Difference("path", recorded_url.path, sent_url.path),
-        Difference("query", recorded_url.query, sent_url.query),
+        Difference("path", recorded_path, sent_path),
+        Difference("query", recorded_query, sent_query),
     ]
     result = [difference for difference in heads if difference.recorded != difference.sent]
     (recorded_kind, recorded_body), (sent_kind, sent_body) = body_of(recorded, rules), body_of(sent, rules)

@@ -80,7 +80,9 @@ def test_requests_fit_exactly_if_they_differ_nowhere(first: Any, second: Any) ->
     [
         ("https://gateway.example/v1/messages", True),
         ("http://127.0.0.1:8080/v1/messages", True),
-        (f"{MESSAGES}?beta=true", False),
+        (f"{MESSAGES}?beta=true", True),  # what an older SDK asks
+        (f"{MESSAGES}?limit=5", False),
+        (f"{MESSAGES}?limit=5&beta=true", False),
         (f"{MESSAGES}/count_tokens", False),
         ("https://api.anthropic.com/v1/messages/", False),
     ],

@@ -225,12 +225,12 @@ def test_an_empty_recording_is_called_so() -> None:
 
 
 def test_no_credential_is_shown() -> None:
-    sent = saying({"a": "sk-ant-api03-hunter2-1", "b": ["AKIAHUNTER2222222222"]}, f"{MESSAGES}?key=hunter2&beta=true")
+    sent = saying({"a": "sk-ant-api03-hunter2-1", "b": ["AKIAHUNTER2222222222"]}, f"{MESSAGES}?key=hunter2&limit=5")
 
     text = explained(sent, recorded(saying({"a": "sk-ant-api03-hunter2-2"})))
 
     assert "hunter2" not in text.lower()
-    assert 'sent      "key=[credential]&beta=true"' in text
+    assert 'sent      "key=[credential]&limit=5"' in text
 
 
 def test_a_call_with_other_work_and_other_settings_is_told_as_a_new_one() -> None:
