@@ -210,16 +210,7 @@ class Attempt:
             headers = response.headers if response else ()
             # A copy of the parts: another thread may be reading the answer right now, also after the test has ended it.
             parts = [part for part in tuple(self._parts) if end is None or part[0] <= end.at]
-            data = [part for _, part in parts]
-            if (header(headers, "content-encoding") or "identity") != "identity":
-                try:
-                    data = self.decoded(headers, data)
-                except UndecodableError as error:
-                    # Some libraries decode above what is intercepted, so that the end does not tell their error. A
-                    # program that read the bytes as they came gets it too: without them it must not replay well.
-                    data = list(error.readable)
-                    if end is not None and end.error is None:
-                        end = End.of(end.at, error, None, "DecodingError")
+            data, end = _as_decoded([part for _, part in parts], headers, end, self.decoded)
             # not strict: what follows bytes that cannot be decoded is left out
             chunks = tuple(Chunk(at, piece) for (at, _), piece in zip(parts, data, strict=False))
             self._exchange = Exchange(
@@ -234,3 +225,19 @@ class Attempt:
                 pauses=tuple(self._pauses),
             )
         return self._exchange
+
+
+def _as_decoded(
+    parts: list[bytes], headers: Headers, end: End | None, decoded: Decoder
+) -> tuple[list[bytes], End | None]:
+    """Return the parts of a body as the program reads them, and the end that it meets then."""
+    if (header(headers, "content-encoding") or "identity") == "identity":
+        return parts, end
+    try:
+        return decoded(headers, parts), end
+    except UndecodableError as error:
+        # Some libraries decode above what is intercepted, so that the end does not tell their error. A program that
+        # read the bytes as they came gets it too: without them it must not replay well.
+        if end is not None and end.error is None:
+            end = End.of(end.at, error, None, "DecodingError")
+        return list(error.readable), end

@@ -8,7 +8,7 @@ the test a time of its own, and keeps each miss, which must fail the test even i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -159,11 +159,6 @@ class Measurement:
         """Whether answers come from a recording."""
         return self.source.replays
 
-    @property
-    def missed(self) -> bool:
-        """Whether the program asked for something that nothing may answer."""
-        return bool(self.misses)
-
     # ── its time ──
 
     def now(self) -> Nanoseconds:
@@ -290,7 +285,3 @@ class Measurement:
     def warn(self, message: str) -> None:
         """Add a warning, which the summary shows once."""
         self.warnings[message] = None
-
-    def failing_on_misses(self) -> AbstractContextManager[None]:
-        """Fail with the first miss in this block, even if the program swallowed it."""
-        return self.misses.failing()

@@ -76,7 +76,7 @@ def play(recording: Recording | Sequence[Answer | str]) -> Iterator[Latency]:
         cleanup.callback(current.clear)
         cleanup.callback(measurement.close)
         latency = Latency(measurement)
-        with measurement.failing_on_misses():
+        with measurement.misses.failing():
             yield latency
         judge_outputs(latency)
 

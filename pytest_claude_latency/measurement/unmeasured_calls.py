@@ -20,7 +20,7 @@ def warnings_of(measurement: Measurement) -> list[str]:
     warnings = [*measurement.warnings, *(connection.unmeasured() for connection in unseen.connections)]
     warnings += unseen.child_connections
     # After a miss the test has failed with it, which says more.
-    if unseen.child_calls and not measurement.missed:
+    if unseen.child_calls and not measurement.misses:
         replayed, sent = "answered from the recording, but not measured", "sent, but neither measured nor recorded"
         warnings.append(
             f"{number_of(unseen.child_calls, 'call')} of child processes: {replayed if measurement.replays else sent}; "

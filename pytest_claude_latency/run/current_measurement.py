@@ -201,7 +201,7 @@ class CurrentMeasurement:
         measurement.leave()
         self._measurement = None
         self._page.clear()
-        is_silent = not (measurement.log.exchanges or measurement.missed)
+        is_silent = not (measurement.log.exchanges or measurement.misses)
         if self._interceptors.has_doors and is_silent and not (self._has_told_of_unseen or listening.are_listed()):
             self._has_told_of_unseen = True
             self._warn(_UNSEEN.format(name=measurement.name))

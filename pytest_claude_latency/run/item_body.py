@@ -53,11 +53,11 @@ class ItemBody:
         if not self._is_test_case:
             self._measurement.log.begin(Phase.BODY)
         try:
-            with self._measurement.failing_on_misses():
+            with self._measurement.misses.failing():
                 yield
         finally:
             self._measurement.log.begin(Phase.TEARDOWN)
-            if self._is_test_case and self._measurement.missed:
+            if self._is_test_case and self._measurement.misses:
                 # A failure or skip that a TestCase kept would be reported in place of the miss.
                 self._item._excinfo = None
 

@@ -174,7 +174,7 @@ def missing_fallback(test: LatencyTest) -> str | None:
     The program gave up where it went on while recording: to ask again, or another model.
     """
     source = test.measurement.source
-    if not isinstance(source, CassetteSource) or test.marker.name is not None or test.measurement.missed:
+    if not isinstance(source, CassetteSource) or test.marker.name is not None or test.measurement.misses:
         return None
     unused, earlier = source.matcher.unused, [place for place in source.matcher.exchanges if place.end is not None]
     for exchange in unused:

@@ -161,7 +161,7 @@ class ItemOutcome:
         if self.test.identity.variant is None or not report.failed or report.when == "teardown":
             return False
         measurement = self.test.measurement
-        if measurement.missed:  # the recording lacks a call, which says nothing about the variant
+        if measurement.misses:  # the recording lacks a call, which says nothing about the variant
             return False
         if not measurement.replays:
             # A time-out may be the variant's doing: a larger model answers later than the program waits.

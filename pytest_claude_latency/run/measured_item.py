@@ -67,7 +67,7 @@ class MeasuredItem:
     def setting_up(self) -> Iterator[None]:
         """Surround the set-up of the test's fixtures."""
         __tracebackhide__ = True
-        with self._test.measurement.failing_on_misses():
+        with self._test.measurement.misses.failing():
             yield
         # Only now, since it looks for the client that a fixture made.
         self._body.prepare()
@@ -107,7 +107,7 @@ class MeasuredItem:
         """
         __tracebackhide__ = True
         try:
-            with self._test.measurement.failing_on_misses():
+            with self._test.measurement.misses.failing():
                 yield
         except BaseException as error:
             # The report of the teardown is made after this, too late to keep a recording from being written.

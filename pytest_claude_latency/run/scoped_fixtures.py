@@ -119,7 +119,7 @@ class _MeasuredFixture:
         __tracebackhide__ = True
         try:
             # The test that triggers the fixture must not pay for it: neither in time nor in calls.
-            with self._session.current.during(self._measurement), self._measurement.failing_on_misses():
+            with self._session.current.during(self._measurement), self._measurement.misses.failing():
                 yield
         except BaseException:
             self._is_incomplete = True

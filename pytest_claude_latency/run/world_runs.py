@@ -66,7 +66,7 @@ class WorldItem:
     @contextmanager
     def setting_up(self) -> Iterator[None]:
         """Surround the set-up of the test's fixtures."""
-        with self.test.measurement.failing_on_misses():
+        with self.test.measurement.misses.failing():
             yield
         self._body.prepare()
 
@@ -82,7 +82,7 @@ class WorldItem:
     def tearing_down(self) -> Iterator[None]:
         """Surround the teardown of the test's fixtures. Then its world ends."""
         try:
-            with self.test.measurement.failing_on_misses():
+            with self.test.measurement.misses.failing():
                 yield
         finally:
             self._body.restore()
@@ -155,7 +155,7 @@ class WorldRuns:
                     item.ihook.pytest_runtest_teardown(item=item, nextitem=self.sibling)
                 except BaseException as error:
                     ending = _ending_of(error, "error") if ending == "passed" else ending
-            if world.test.measurement.missed:
+            if world.test.measurement.misses:
                 ending = "missed"
             return world.measured(ending)
         finally:

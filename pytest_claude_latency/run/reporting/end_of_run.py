@@ -125,7 +125,7 @@ class EndOfRun:
             from pytest_claude_latency.baselines import verdicts as baseline_verdicts
 
             live = [result.nodeid for result in results if result.mode == "live"]
-            name, missing = baselines.compared.stem, self._missing_tests(baselines.compared_tests)
+            name, missing = baselines.compared.stem, _missing_tests(self._session, baselines.compared_tests)
             run_verdicts += baseline_verdicts.on_baseline(
                 baselines.differences(self._fair_results), name, live=live, strict=strict
             )
@@ -154,7 +154,7 @@ class EndOfRun:
         # A baseline stands for a good run. One of a failed run would make the next failure look like no change.
         if failed := [verdict for verdict in self._run_verdicts if verdict.fails]:
             raise LatencyError(messages.baseline_not_saved(failed[0].name))
-        missing, root = self._missing_tests(self._baselines.saved_tests), self._session.config.rootpath
+        missing, root = _missing_tests(self._session, self._baselines.saved_tests), self._session.config.rootpath
         count = self._baselines.save(self._fair_results, missing, root)
         return messages.baseline_saved(count, self._baselines.saved.stem)
 
@@ -171,19 +171,14 @@ class EndOfRun:
     def summary(self, exit_status: int = pytest.ExitCode.OK) -> Summary:
         """Return what reports show of the run, which ends with this exit status."""
         from pytest_claude_latency.report.summary import Run, summarize
-        from pytest_claude_latency.run import messages
         from pytest_claude_latency.run.reporting.other_failures import besides
 
-        config, settings = self._session.config, self._session.settings
-        warnings = []
-        if settings.mode.measures_live and config.getoption("dist", "no") != "no":
-            warnings.append(messages.live_under_workers(settings.mode))
-        if settings.mode.measures_live and self._reruns_over_budget:
-            warnings.append(messages.reruns_over_budget(list(self._reruns_over_budget)))
+        settings = self._session.settings
         # the items and the names of verdicts whose failure the results and verdicts tell
         failing = {result.nodeid for result in self._results.values() if result.fails}
         told = {key for nodeid, ran in self._ran.items() if nodeid in failing for key in ran.items}
         told |= {verdict.name for verdict in self._run_verdicts if verdict.fails}
+        warnings = _of_live_runs(self._session, self._reruns_over_budget)
         run = Run(
             mode=str(settings.mode),
             clock=str(settings.clock),
@@ -198,7 +193,20 @@ class EndOfRun:
         )
         return summarize(self._results.values(), run)
 
-    def _missing_tests(self, nodeids: Collection[str]) -> list[str]:
-        """Return which tests of a baseline no longer exist, as far as this run looked for them."""
-        collected = self._session.collected_tests
-        return [] if collected is None else collected.missing_of(nodeids, self._session.config)
+
+def _of_live_runs(session: Session, reruns: Collection[str]) -> list[str]:
+    """Return the warnings about how a live run was made; `reruns` are the tests that another run made keep a budget."""
+    from pytest_claude_latency.run import messages
+
+    warnings, mode = [], session.settings.mode
+    if mode.measures_live and session.config.getoption("dist", "no") != "no":
+        warnings.append(messages.live_under_workers(mode))
+    if mode.measures_live and reruns:
+        warnings.append(messages.reruns_over_budget(list(reruns)))
+    return warnings
+
+
+def _missing_tests(session: Session, nodeids: Collection[str]) -> list[str]:
+    """Return which tests of a baseline no longer exist, as far as this run looked for them."""
+    collected = session.collected_tests
+    return [] if collected is None else collected.missing_of(nodeids, session.config)

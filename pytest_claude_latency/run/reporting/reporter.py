@@ -84,14 +84,14 @@ class Reporter:
         self._termination.watch()
         if not self._is_announced:
             self._is_announced = True
-            for line in self._announcement(ids):
+            for line in _announcement(self._session, ids):
                 self._write_line(line)
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Say what the run will cost, and for which percentiles it has too few samples."""
         if any(map(is_marked, items)):
             self._termination.watch()
-        lines = self._announcement([item.nodeid for item in items])
+        lines = _announcement(self._session, [item.nodeid for item in items])
         settings = self._session.settings
         if (settings.judged or settings.mode.measures_live) and any(map(is_marked, items)):
             from pytest_claude_latency.collection.sampling import unsettled
@@ -199,20 +199,21 @@ class Reporter:
 
         write_sections(self._session, self._end, self._written, terminalreporter)
 
-    def _announcement(self, nodeids: Sequence[str]) -> list[str]:
-        """Return what a run of these items will cost; nothing where it costs nothing or has one sample of each."""
-        settings = self._session.settings
-        if (settings.samples or 1) == 1 or not settings.mode.measures_live:
-            return []
-        from pytest_claude_latency.collection.sampling import identities
-        from pytest_claude_latency.run.reporting import cost_estimate
-
-        line = cost_estimate.announcement(list(identities(nodeids)), self._session.config.rootpath, settings)
-        return [] if line is None else [line]
-
     def _write_line(self, line: str) -> None:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:  # `-p no:terminal` takes it away
             from pytest_claude_latency.report import columns
 
             columns.write_between_tests(terminal, line)
+
+
+def _announcement(session: Session, nodeids: Sequence[str]) -> list[str]:
+    """Return what a run of these items will cost; nothing where it costs nothing or has one sample of each."""
+    settings = session.settings
+    if (settings.samples or 1) == 1 or not settings.mode.measures_live:
+        return []
+    from pytest_claude_latency.collection.sampling import identities
+    from pytest_claude_latency.run.reporting import cost_estimate
+
+    line = cost_estimate.announcement(list(identities(nodeids)), session.config.rootpath, settings)
+    return [] if line is None else [line]
