@@ -373,17 +373,20 @@ def test_a_thread_pool_that_is_given_sleep_itself_sleeps_in_the_world(world: Wor
 
 def test_calls_in_threads_of_joblib_live_in_the_world(world: World) -> None:
     joblib = pytest.importorskip("joblib")
-    ends: list[int] = []
+    spans: list[tuple[int, int]] = []
 
     def work() -> None:
+        began = world.clock.now()
         time.sleep(0.1)
-        ends.append(world.clock.now())
+        spans.append((began, world.clock.now()))
 
     joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(work)() for _ in range(3))
 
-    assert ends == [SECOND // 10, SECOND // 10, SECOND // 5]
-    # joblib looks every 10 ms whether a thread of the pool, which is a library's and real, has noted the last result.
-    assert world.clock.now() in (SECOND // 5, SECOND // 5 + SECOND // 100)
+    assert [end - began for began, end in spans] == [SECOND // 10] * 3
+    assert spans[2][0] >= min(spans[0][1], spans[1][1])
+    # joblib looks every 10 ms whether a thread of the pool, which is a library's and real, has handed a job on, or has
+    # noted the last result. On a busy machine it looks several times.
+    assert SECOND // 5 <= world.clock.now() < SECOND
 
 
 def test_the_initializer_of_a_pool_runs_in_the_world(world: World) -> None:
