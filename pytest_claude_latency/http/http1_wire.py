@@ -339,8 +339,9 @@ class Framing:
         assert response is not None
         self._compression = Compression(response, accepted, playback.warn)
         lengths = [str(len(chunk.data)) for chunk in playback.recorded.chunks if chunk.data]
+        told = [value for name, value in response.headers if name.lower() == "content-length"]
         # More than one length would be an error in some libraries, and in others the end of the body.
-        self._is_whole = [value for name, value in response.headers if name.lower() == "content-length"] == lengths
+        self._is_whole = told == lengths != []
         lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
         dropped = frozenset[str]() if self._is_whole else _FRAMING
         lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in dropped]

@@ -161,3 +161,12 @@ def test_an_answer_that_says_two_lengths_says_none_of_them(lengths: tuple[str, s
 
     assert "content-length" not in framing.head
     assert framing.chunk(b"{}") + framing.end() == b"2\r\n{}\r\n0\r\n\r\n"
+
+
+def test_an_answer_without_a_body_or_a_length_ends() -> None:
+    exchange = Exchange(0, Request("POST", "http://host/"), None, Response(0, 413, ()), (), End(0))
+
+    framing = Framing(replace(PROBE, recorded=exchange), None, has_body=True)
+
+    assert "transfer-encoding: chunked" in framing.head
+    assert framing.end() == b"0\r\n\r\n"

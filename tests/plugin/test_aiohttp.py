@@ -168,6 +168,7 @@ WIRES: dict[str, Answer] = {
     "a reset in mid-stream": LONG.dropped(2, wait="3ms", reset=True),
     "an HTTP error": status(400),
     "an overload": status(529),
+    "an empty body": Answer(413, chunked=True),
     "a connection closed before any answer": hang_up("3ms"),
     "a connection reset before any answer": hang_up("3ms", reset=True),
 }
