@@ -219,7 +219,7 @@ def test_it(claude_latency):
     began = time.monotonic()
     took = asyncio.run(main()) - began
     ends = sorted(call.total for call in claude_latency.calls if call.closed is None)
-    assert not IS_REPLAY or took == pytest.approx(ends[-1], abs=0.001)
+    assert not IS_REPLAY or took == pytest.approx(ends[-1], abs=0.05)  # behind the second it would take 0.3
     assert not IS_REPLAY or took >= 0.2
 """
     )
