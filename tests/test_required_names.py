@@ -6,6 +6,8 @@ import importlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -75,16 +77,25 @@ def test_many_missing_names_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch
         required_names.check(LIBRARY.name)
 
 
-def test_a_client_library_without_its_seam_is_told_when_interception_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(LIBRARY.module.Client, "_send_single_request")
+@contextmanager
+def intercepting() -> Iterator[Interception]:
+    """Intercept requests in this block."""
     interception = Interception(lambda: None)
     interception.start()
-
     try:
-        with pytest.raises(InterceptionError, match=f"{LIBRARY.name} .* has no {LIBRARY.name}.Client._send_single"):
-            interception.prove()
+        yield interception
     finally:
         interception.stop()
+
+
+def test_a_client_library_without_its_seam_is_told_when_interception_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(LIBRARY.module.Client, "_send_single_request")
+
+    with (
+        intercepting() as interception,
+        pytest.raises(InterceptionError, match=f"{LIBRARY.name} .* has no {LIBRARY.name}.Client._send_single"),
+    ):
+        interception.prove()
 
 
 @pytest.mark.parametrize("name", required_names.TRANSPORTS_OVER_AIOHTTP)
@@ -92,14 +103,12 @@ def test_a_transport_over_aiohttp_without_its_table_of_errors_is_told(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    interception = Interception(lambda: None)
-    interception.start()
 
-    try:
-        with pytest.raises(InterceptionError, match=rf"has no {name}\.AIOHTTP_EXC_MAP, which this plugin needs"):
-            interception.prove()
-    finally:
-        interception.stop()
+    with (
+        intercepting() as interception,
+        pytest.raises(InterceptionError, match=rf"has no {name}\.AIOHTTP_EXC_MAP, which this plugin needs"),
+    ):
+        interception.prove()
 
 
 def test_a_botocore_without_its_seam_is_told_when_it_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,15 +188,11 @@ def test_what_was_patched_before_an_installation_failed_is_taken_back(monkeypatc
     before = vars(HTTPConnectionPool)["urlopen"]
 
     monkeypatch.setattr("pytest_claude_latency.http.doors.urllib3.HTTPSConnectionPool", object())
-    interception = Interception(lambda: None)
-    interception.start()
 
-    try:
+    with intercepting() as interception:
         with pytest.raises(InterceptionError, match="requests of this version of urllib3 cannot be intercepted"):
             interception.prove()
         assert vars(HTTPConnectionPool)["urlopen"] is before
-    finally:
-        interception.stop()
 
 
 @pytest.mark.parametrize("package", required_names._REQUIRED)
