@@ -22,6 +22,7 @@ from pytest_claude_latency.http.compression import Compression
 from pytest_claude_latency.http.error_texts import text_of
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript
+from pytest_claude_latency.messages_api.exchange import Exchange
 
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
 """Headers that say how the body travelled. It travels in another way now."""
@@ -30,6 +31,14 @@ _ERROR_NUMBER: Final = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
 """The text of an `OSError`."""
 
 _BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+def has_body(method: str, recorded: Exchange) -> bool:
+    """Return whether an answer has a body by its status, or had one that was read all the same, or broke off."""
+    response, end = recorded.response, recorded.end
+    if method == "HEAD" or response is None:
+        return False
+    return response.status not in _BODILESS or bool(recorded.chunks) or (end is not None and end.error is not None)
 
 
 # ── what arrives ──
@@ -144,7 +153,10 @@ class _ObservedInput(io.RawIOBase):
     def answered(self, response: HTTPResponse) -> None:
         """Note that the head is here. What was read beyond it is the beginning of the body."""
         self._attempt.answered(response.status, tuple(response.getheaders()))
-        self._body = _Chunked() if response.chunked else _Counted(response.length)
+        # `http.client` sees chunks only where no other coding is named; urllib3 reads them wherever they are.
+        codings = ",".join(value for name, value in response.getheaders() if name.lower() == "transfer-encoding")
+        is_chunked = "chunked" in (coding.strip() for coding in codings.lower().split(","))
+        self._body = _Chunked() if is_chunked else _Counted(response.length)
         rest = _after_the_head(bytes(self._head))
         self._head.clear()
         if rest:
@@ -312,12 +324,11 @@ def played(script: ReplayScript, playback: Playback, method: str, accepted: str 
     clock, wait = playback.waiter.clock, playback.waiter.sleep_until
     for instant in script.headers():
         wait(instant)
-    response = script.response
-    has_body = method != "HEAD" and response.status not in _BODILESS
-    framing = Framing(playback, accepted, has_body=has_body)
+    is_bodiless = not has_body(method, playback.recorded)
+    framing = Framing(playback, accepted, has_body=not is_bodiless)
     # `http.client` reads heads as latin-1, whatever the body is written in.
     yield framing.head.encode("latin-1", "replace")
-    if not has_body:
+    if is_bodiless:
         return
     for due, data in script.body():
         if due > clock.now():

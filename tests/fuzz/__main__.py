@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.fuzz.attack import Attack
+from tests.fuzz.attack import LOADING, SLOWEST, Attack
 from tests.fuzz.runs import Runs
 from tests.support.claude_server import ClaudeServer
 
@@ -38,9 +38,10 @@ def main() -> None:
     keep = options.keep.resolve() if options.keep else None
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # a command without a place would read this one
-        attack = Attack(keep or Path(folder), random.Random(seed))
+        attack = Attack(keep or Path(folder), random.Random(seed), slowest=LOADING)
         for number in range(200):  # until everything is loaded
             (attack.command if number % 2 else attack.file)()
+        attack.slowest = SLOWEST
         before = _most_memory()
         for kind, count in (("file", options.files), ("command", options.commands)):
             told = time.monotonic()

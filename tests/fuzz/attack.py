@@ -28,7 +28,8 @@ from tests.fuzz import samples
 from tests.fuzz.damage import ODD_VALUES, damaged
 
 SLOWEST = 2.0
-"""How many seconds of processor time a file may take; more for one that is large."""
+LOADING = 60.0
+"""How many seconds it may take while libraries are still being imported."""
 BYTES_A_SECOND = 1_000_000
 HANGS = 30
 """After how many seconds a run is ended: most likely it would never end."""
@@ -41,6 +42,8 @@ class Attack:
     folder: Path
     chance: random.Random
     faults: list[str] = field(default_factory=list)
+    slowest: float = SLOWEST
+    """How many seconds of processor time a file may take; more for one that is large."""
 
     def __post_init__(self) -> None:
         """Make the sound files that are damaged."""
@@ -120,7 +123,7 @@ class Attack:
     @contextmanager
     def _watched(self, what: str, *files: Path) -> Iterator[None]:
         """Note whatever ends otherwise than it should: with an exception that is not ours, or late, or never."""
-        allowed = SLOWEST + sum(file.stat().st_size for file in files) / BYTES_A_SECOND
+        allowed = self.slowest + sum(file.stat().st_size for file in files) / BYTES_A_SECOND
         handler = signal.signal(signal.SIGALRM, _interrupt)
         signal.setitimer(signal.ITIMER_REAL, HANGS)
         began = time.process_time()

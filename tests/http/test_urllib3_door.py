@@ -252,6 +252,37 @@ def test_a_broken_connection_is_broken_in_the_same_way(answer: Answer, error: st
     assert exchanges[0].end.error == call.error == error
 
 
+@pytest.mark.parametrize("ending", ["complete", "close"])
+@pytest.mark.parametrize("code", [204, 304])
+def test_a_status_without_a_body_whose_head_promises_chunks_is_read_as_it_was(code: int, ending: Any) -> None:
+    seen: list[object] = []
+
+    def program(url: str) -> None:
+        try:
+            seen.append(b"".join(post(url).stream()))
+        except HTTPError as error:
+            seen.append(type(error))
+
+    exchanges = recorded(program, Answer(code, ending=ending, chunked=True))
+    replayed(program, exchanges)
+
+    assert seen[1] == seen[0] == (b"" if ending == "complete" else ProtocolError)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, x"])
+def test_chunks_are_noted_without_their_lengths_where_the_head_names_another_coding_too(coding: str) -> None:
+    bodies: list[bytes] = []
+
+    def program(url: str) -> None:
+        bodies.append(b"".join(post(url).stream()))
+
+    exchanges = recorded(program, STREAM.with_headers(transfer_encoding=coding))
+    (call,) = replayed(program, exchanges)
+
+    assert bodies[0] == bodies[1] == b"".join(chunk.data for chunk in exchanges[0].chunks) == STREAM.body
+    assert call.closed is None
+
+
 def test_no_connection_is_no_connection() -> None:
     def program(url: str) -> None:
         with pytest.raises(NewConnectionError, match="Connection refused"):

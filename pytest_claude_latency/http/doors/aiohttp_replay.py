@@ -15,7 +15,6 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any, Final, NoReturn, final
 
 import aiohttp
@@ -27,12 +26,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.http.doors.aiohttp_answers import answer_at
 from pytest_claude_latency.http.error_texts import why_no_connection
-from pytest_claude_latency.http.http1_wire import Framing
+from pytest_claude_latency.http.http1_wire import Framing, has_body
 from pytest_claude_latency.http.recorder import Attempt
 from pytest_claude_latency.http.replay_script import Playback, ReplayScript, Timeouts
 from pytest_claude_latency.messages_api.exchange import Exchange
 
-_BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _REFUSED: Final = re.compile(r"(\d{1,9}), message:\n(.*)", re.DOTALL)
 """What aiohttp's errors of HTTP say."""
 _NO_BYTE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -170,11 +168,11 @@ class _ReplayedSocket(asyncio.Transport):
             receive(b"HTTP/1.1 100 Continue\r\n\r\n")
         for instant in script.headers():
             await wait(instant)
-        has_body = self._request.method != "HEAD" and script.response.status not in _BODILESS
-        framing = Framing(self._playback, self._request.headers.get("Accept-Encoding"), has_body=has_body)
+        is_bodiless = not has_body(self._request.method, self._playback.recorded)
+        framing = Framing(self._playback, self._request.headers.get("Accept-Encoding"), has_body=not is_bodiless)
         # aiohttp reads bytes that are no UTF-8 as some halves of surrogate pairs; the other halves came from no wire
         receive(_NO_BYTE.sub("?", framing.head).encode("utf-8", "surrogateescape"))
-        if not has_body:
+        if is_bodiless:
             return
         for due, data in script.body():
             if due > now():
