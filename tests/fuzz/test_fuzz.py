@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_claude_latency.cassettes.recording import Recording
-from tests.fuzz.attack import Attack
+from tests.fuzz.attack import LOADING, Attack
 from tests.fuzz.runs import Runs
 from tests.support.claude_server import ClaudeServer
 
@@ -17,7 +17,7 @@ from tests.support.claude_server import ClaudeServer
 def attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attack:
     """Return attacks that are the same in every run."""
     monkeypatch.chdir(tmp_path)
-    return Attack(tmp_path, random.Random(13))
+    return Attack(tmp_path, random.Random(13), slowest=LOADING)
 
 
 def test_damaged_files_and_odd_commands_end_in_errors_of_our_own(attack: Attack) -> None:
@@ -51,3 +51,11 @@ def test_an_error_that_is_not_ours_is_found_and_its_file_is_kept(
 
     assert "KeyError" in attack.faults[0]
     assert (attack.folder / "faults" / "1" / "a.1.jsonl").exists()
+
+
+def test_what_takes_too_long_is_found_once_everything_is_loaded(attack: Attack) -> None:
+    attack.slowest = -1.0
+
+    attack.file()
+
+    assert "s of the processor" in attack.faults[0]
