@@ -25,6 +25,16 @@ FIXTURES = frozenset({"claude_latency", "claude_client", "async_claude_client"})
 
 MISSPELT: pytest.StashKey[str] = pytest.StashKey()
 """Why a test cannot run: one of its markers is nearly one of this plugin's. It is there only for such a test."""
+_NAMES = (BUDGET, CASSETTE, VARIANTS, ANSWERS, FAULT, *sorted(FIXTURES))
+_FIRST_LETTERS = frozenset(name[0] for name in _NAMES)
+_MISSPELT = """\
+@{name}: did you mean @{meant}?
+  marker    {name} {why}
+  do        correct it, or register a marker of your own with the ini key markers"""
+_FIXTURE = """\
+@{name}: a fixture, not a marker
+  marker    {name} {why}; {meant} is a fixture
+  do        make {meant} an argument of the test, or set limits with @latency_budget"""
 FAULT_COUNTS: pytest.StashKey[FaultCounts] = pytest.StashKey()
 """Which faults do not run, in the stash of the config. It is there if the run has latency tests."""
 
@@ -53,25 +63,24 @@ def mark(items: Iterable[pytest.Item]) -> list[pytest.Item]:
 
 
 def note_misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> None:
-    """Note which tests carry a marker that is nearly one of this plugin's, and that nobody registered.
+    """Note which tests carry a marker that promises nothing, but nearly has a name of this plugin's.
 
-    pytest only warns of it: a promise that is misspelt would be kept for ever. `registered` are the lines of pytest's
-    ini key `markers`.
+    pytest only warns of it, or not even that: a promise that is misspelt would be kept for ever. `registered` are the
+    lines of pytest's ini key `markers`: what a user registers there is the user's own.
     """
-    known = {line.partition(":")[0].partition("(")[0].strip() for line in registered}
+    names = [line.partition(":")[0].partition("(")[0].strip() for line in registered]
+    known = set(names)
     for item in items:
         for mark in item.iter_markers():
+            if mark.name == SELECTED and (mark.args or mark.kwargs) and names.count(SELECTED) == 1:
+                item.stash[MISSPELT] = _MISSPELT.format(name=SELECTED, meant=BUDGET, why="takes no arguments")
             # Most names are told apart by their first letter: comparing them costs more.
-            if mark.name in known or not mark.name.startswith("l"):
-                continue
-            import difflib  # hardly any run needs it
+            elif mark.name not in known and mark.name[:1] in _FIRST_LETTERS:
+                import difflib  # hardly any run needs it
 
-            if near := difflib.get_close_matches(mark.name, (BUDGET, CASSETTE, VARIANTS, ANSWERS, FAULT), 1, 0.85):
-                item.stash[MISSPELT] = (
-                    f"@{mark.name}: did you mean @{near[0]}?\n"
-                    f"  marker    {mark.name} is unknown\n"
-                    "  do        correct it, or register a marker of your own with the ini key markers"
-                )
+                if near := difflib.get_close_matches(mark.name, _NAMES, 1, 0.85):
+                    text = _FIXTURE if near[0] in FIXTURES else _MISSPELT
+                    item.stash[MISSPELT] = text.format(name=mark.name, meant=near[0], why="is unknown")
 
 
 def lacks_key(item: pytest.Item, error: BaseException) -> bool:

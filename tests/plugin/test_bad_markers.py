@@ -8,7 +8,7 @@ from pytest_claude_latency.budgets import limit
 from pytest_claude_latency.collection.markers import ACCEPTED_ARGUMENTS
 from pytest_claude_latency.duration import ACCEPTED as ACCEPTED_DURATIONS
 from pytest_claude_latency.run.messages import bare_marker
-from tests.plugin.suite import Suite, as_shown
+from tests.plugin.suite import Suite, as_shown, whole_lines
 
 DURATIONS = f"accepted: {ACCEPTED_DURATIONS}"
 BY_NAME = f"accepted: {limit.BY_NAME}"
@@ -230,6 +230,53 @@ def test_good():
         ]
     )
     result.stdout.no_fnmatch_line("*traceback entries are hidden*")  # pytest says it where it finds no frame to show
+
+
+@pytest.mark.parametrize("fixture", ["claude_latency", "claude_client", "async_claude_client"])
+@pytest.mark.parametrize("misspelt", [False, True])
+def test_a_fixture_that_is_used_as_a_marker_is_an_error_of_its_test(suite: Suite, fixture: str, misspelt: bool) -> None:
+    name = fixture.replace("claude", "claud") if misspelt else fixture
+    suite.write(
+        f"""
+@pytest.mark.{name}
+def test_bad():
+    raise SystemExit("the body must not run")
+
+
+@pytest.mark.claude
+@pytest.mark.asynchronous
+def test_good():
+    pass
+"""
+    )
+
+    result = suite.replay()
+
+    result.assert_outcomes(errors=1, passed=1)
+    whole_lines(result).fnmatch_lines(
+        [
+            f"@{name}: a fixture, not a marker",
+            f"  marker    {name} is unknown; {fixture} is a fixture",
+            f"  do        make {fixture} an argument of the test, or set limits with @latency_budget",
+            f"ERROR test_it.py::test_bad - @{name}: a fixture, not a marker",
+        ]
+    )
+
+
+def test_limits_on_the_marker_that_only_selects_are_an_error_of_their_test(suite: Suite) -> None:
+    suite.write("@pytest.mark.latency(ttft='1s')\ndef test_bad():\n    pass\n")
+
+    result = suite.replay()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["@latency: did you mean @latency_budget?", "  marker    latency takes no arguments"])
+
+
+def test_a_marker_of_ones_own_with_that_name_may_have_arguments(suite: Suite) -> None:
+    suite.ini("markers = latency(team): tests of our own")
+    suite.write("@pytest.mark.latency('search')\ndef test_it():\n    pass\n")
+
+    suite.replay().assert_outcomes(passed=1)
 
 
 def test_a_marker_of_ones_own_with_a_name_like_that_is_left_alone(suite: Suite) -> None:
