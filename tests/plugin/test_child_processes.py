@@ -398,6 +398,14 @@ def by_os_spawn():
     return Ended(os.spawnv(os.P_WAIT, sys.executable, [*PYTHON, "-c", CODE]) << 8)
 
 
+def by_execve():
+    process = os.fork()
+    if process == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os.execve(path=sys.executable, argv=[*PYTHON, "-c", CODE], env=dict(os.environ))
+    return Ended(os.waitpid(process, 0)[1])
+
+
 WAYS = {
     "subprocess": by_subprocess,
     "with an environment": lambda: by_subprocess(env=dict(os.environ)),
@@ -411,6 +419,7 @@ WAYS = {
     "posix_spawnp": lambda: by_posix_spawn("posix_spawnp"),
     "posix_spawn in bytes": by_bytes,
     "os.spawnv": by_os_spawn,
+    "execve by names": by_execve,
 }
 """
 
@@ -456,13 +465,50 @@ def test_ordinary():
 
     result = suite.run("-v", key="a-key", base_url=far.url)
 
-    result.assert_outcomes(passed=13)
+    result.assert_outcomes(passed=14)
     assert far.served == before + 1
     told = " ".join(result.stdout.str().split())
     for library in ("subprocess", "asyncio.subprocess", "multiprocessing.process", "os"):
         assert f": {library} started a process at test_it.py:" in told
-    assert told.count("recorded; ANTHROPIC_BASE_URL and similar variables refuse there") == 12
+    assert told.count("recorded; ANTHROPIC_BASE_URL and similar variables refuse there") == 13
     assert " neither measured nor recorded " not in told
+
+
+BOUND = """
+import functools, os, sys
+from os import posix_spawn, system as run
+
+PYTHON = [sys.executable, "-S", "-c", "import child; child.call()"]
+kept_elsewhere = functools.partial(posix_spawn, sys.executable, PYTHON, os.environ)
+
+
+def test_copies(claude_latency):
+    started = posix_spawn(sys.executable, PYTHON, os.environ)
+    assert os.waitstatus_to_exitcode(os.waitpid(started, 0)[1]) == 1
+    assert run(" ".join([*PYTHON[:3], f"'{PYTHON[3]}'"])) >> 8 == 1
+
+
+def test_kept_elsewhere(claude_latency):
+    assert os.waitstatus_to_exitcode(os.waitpid(kept_elsewhere(), 0)[1]) == 0
+"""
+
+
+@pytest.mark.usefixtures("child")
+def test_a_function_that_starts_processes_is_met_where_a_module_bound_it_before_the_first_latency_test(
+    suite: Suite, far: FarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite.write(BOUND)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", far.url)
+    before = far.served
+
+    result = suite.pytester.runpytest_subprocess("-p", "no:cacheprovider")  # another process, in which nothing is met
+
+    result.assert_outcomes(passed=2)
+    assert far.served == before + 1
+    told = " ".join(result.stdout.str().split())
+    assert told.count("recorded; ANTHROPIC_BASE_URL and similar variables refuse there") == 2
+    assert "test_kept_elsewhere: os started a process at test_it.py:" in told
+    assert told.count(" neither measured nor recorded") == 3
 
 
 @pytest.mark.usefixtures("child")

@@ -3,12 +3,12 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pytest_claude_latency.virtual_time.patches.patching import Patches
+from pytest_claude_latency.virtual_time.patches.patching import Patches, replace_copies
 
 
 @pytest.fixture
@@ -68,3 +68,23 @@ def test_a_wrapper_finds_its_caller_two_frames_up(library: Any, patches: Patches
     patches.install(library)
 
     assert library.Greeter().greet() == "test_a_wrapper_finds_its_caller_two_frames_up"
+
+
+def test_copies_are_replaced_under_any_name_and_a_lazy_module_is_left_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lazy(ModuleType):
+        def __getattribute__(self, name: str) -> Any:
+            raise AssertionError("it would be imported")
+
+    def old() -> None: ...
+
+    def new() -> None: ...
+
+    modules: dict[str, Any] = {name: ModuleType(name) for name in ("holder", "other")}
+    modules["holder"].bound, modules["holder"].unhashable, modules["other"].kept = old, [], [old]
+    for name, module in {**modules, "lazy": Lazy("lazy")}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+    replace_copies({old: new})
+
+    assert modules["holder"].bound is new
+    assert modules["other"].kept == [old]

@@ -10,12 +10,11 @@ import functools
 import re
 import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, Final
 
 from pytest_claude_latency.http.guard import judging
 from pytest_claude_latency.http.guard.hosts import destination_of
-from pytest_claude_latency.virtual_time.patches.patching import wrap
+from pytest_claude_latency.virtual_time.patches.patching import replace_copies, wrap
 
 _TARGET: Final = re.compile(r"(?:dns:(?://[^/]*/)?|ipv[46]:)?/*(?P<host>\[.+\]|[^:]+)(?::(?P<port>\d+))?")
 """The name of a server as gRPC takes it."""
@@ -54,11 +53,7 @@ def _pycurl(module: Any) -> None:
         for name, methods in _OF_PYCURL.items()
         if isinstance(kind := getattr(module, name, None), type)
     }
-    # A module that has run `from pycurl import Curl` keeps the class, so each one that has it gets ours.
-    for holder in [holder for holder in list(sys.modules.values()) if isinstance(holder, ModuleType)]:
-        for name, value in list(vars(holder).items()):
-            if isinstance(value, type) and value in replaced:
-                setattr(holder, name, replaced[value])
+    replace_copies(replaced)  # a module that has run `from pycurl import Curl` keeps the class
 
 
 _OF_PYCURL: Final = {

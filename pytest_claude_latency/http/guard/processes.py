@@ -11,12 +11,11 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from types import FrameType
 from typing import Any, final
 
 from pytest_claude_latency.http.guard import child_environment, judging
-from pytest_claude_latency.virtual_time.patches.patching import wrap
+from pytest_claude_latency.virtual_time.patches.patching import replace_copies, wrap
 
 _PLACE_OF_ENV = 10  # among the arguments of `Popen`, where hardly anybody gives it by its place
 _OF_THE_SERVER = "_claude_latency_environment"
@@ -28,16 +27,17 @@ _SERVERS = frozenset({"multiprocessing.forkserver", "multiprocessing.resource_tr
 
 def in_os(module: Any) -> None:
     """Meet `os.system`, `posix_spawn` and `exec`, on which `os.spawn` and `pty` rest."""
-    for name in ("system", "execv"):  # they take the environment of this process
-        _meet(module, name, None)
-    for name in ("execve", "posix_spawn", "posix_spawnp"):
-        _meet(module, name, 2)
+    places_of_env = {"system": None, "execv": None, "execve": 2, "posix_spawn": 2, "posix_spawnp": 2}
+    starts = {getattr(module, name, None): place for name, place in places_of_env.items()}
+    starts.pop(None, None)  # not on this system
+    # Test modules are imported before the first latency test, with `from os import system` in them.
+    replace_copies({start: _met(start, place) for start, place in starts.items()})
 
 
 def in_posixsubprocess(module: Any) -> None:
     """Meet what `multiprocessing` and loky spawn."""
     # Written in C, it takes its arguments by place alone: the sixth is the environment.
-    _meet(module, "fork_exec", 5)
+    module.fork_exec = _met(module.fork_exec, 5)
 
 
 def in_subprocess(module: Any) -> None:
@@ -85,11 +85,11 @@ class _Environment:
         return exec, (f"import os; os.environ.update({child_environment.refused_addresses()!r})",)
 
 
-def _meet(module: Any, name: str, place_of_env: int | None) -> None:
-    """Replace a function that starts a process. Its environment is at `place_of_env`, or that of this process."""
-    start = getattr(module, name, None)
-    if start is None:  # not on this system
-        return
+def _met(start: Any, place_of_env: int | None) -> Callable[..., Any]:
+    """Return what meets the process that `start` starts.
+
+    The environment of the process is the argument at that place; with `None` it is that of this process.
+    """
 
     @functools.wraps(start)
     def starting(*args: Any, **kwargs: Any) -> Any:
@@ -101,13 +101,16 @@ def _meet(module: Any, name: str, place_of_env: int | None) -> None:
             judging.met_process(frame, is_refused=watcher.replays)
         if not watcher.replays:
             return start(*args, **kwargs)
-        given = None if place_of_env is None or len(args) <= place_of_env else args[place_of_env]
-        if given is not None:
-            args = (*args[:place_of_env], _refused(given), *args[place_of_env + 1 :])  # type: ignore[operator]
-        with nullcontext() if given is not None else child_environment.refusing_here():
-            return start(*args, **kwargs)
+        if place_of_env is not None and kwargs.get("env") is not None:
+            kwargs["env"] = _refused(kwargs["env"])
+        elif place_of_env is not None and len(args) > place_of_env and args[place_of_env] is not None:
+            args = (*args[:place_of_env], _refused(args[place_of_env]), *args[place_of_env + 1 :])
+        else:
+            with child_environment.refusing_here():
+                return start(*args, **kwargs)
+        return start(*args, **kwargs)
 
-    setattr(module, name, starting)
+    return starting
 
 
 def _refused(given: Any) -> Any:

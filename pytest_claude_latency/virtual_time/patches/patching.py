@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from operator import attrgetter
+from types import ModuleType
 from typing import Any, TypeVar, final
 
 WrapperT = TypeVar("WrapperT", bound=Callable[..., Any])
@@ -45,3 +47,18 @@ def wrap(cls: Any, name: str, wrapper: Callable[..., Any]) -> None:
         return wrapper(original, self, *args, **kwargs)
 
     setattr(cls, name, wrapped)
+
+
+def replace_copies(replaced: Mapping[Any, Any]) -> None:
+    """Put the values of a mapping in the place of its keys in all modules: `from os import system` made a copy there.
+
+    What a module keeps elsewhere, for example in a class, stays as it is.
+    """
+    # By identity: what a module holds may not hash, or may equal anything.
+    new = {id(old): value for old, value in replaced.items()}
+    for module in [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]:
+        # Past what a lazy module does when it is asked for an attribute: it would be imported.
+        names: dict[str, Any] = object.__getattribute__(module, "__dict__")
+        if not new.keys().isdisjoint(map(id, list(names.values()))):
+            for name in [name for name, value in list(names.items()) if id(value) in new]:
+                names[name] = new[id(names[name])]
