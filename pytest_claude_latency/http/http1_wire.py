@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from errno import ECONNRESET
 from http import HTTPStatus
-from http.client import HTTPResponse, responses
+from http.client import BadStatusLine, HTTPException, HTTPResponse, LineTooLong, responses
 from os import strerror
 from socket import SocketIO
 from typing import Any, Final, Protocol, final
@@ -141,6 +141,8 @@ class _ObservedInput(io.RawIOBase):
             # A recording has httpx's names whoever made it, so that another client can replay it.
             self._attempt.finish(error, called="ReadTimeout")
             raise
+        except HTTPException:
+            raise  # recorded, of an answer that is not understood: noted as live, by whoever asked for the answer
         except BaseException as error:  # a miss, too, ends the attempt
             self._attempt.finish(error, called="ReadError")
             raise
@@ -166,9 +168,7 @@ class _ObservedInput(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            if self._body is None:  # `http.client` closes what it does not understand
-                self._hung_up()
-            else:
+            if self._body is not None:  # `http.client` closes what it does not understand, and raises its error
                 self._attempt.finish(closed="client")  # counts only if the answer was not read to its end
             self._raw.close()
         super().close()
@@ -185,6 +185,8 @@ class _ObservedInput(io.RawIOBase):
 
     def _hung_up(self) -> None:
         """Note that the server closed the connection, which ends some bodies and breaks off the others."""
+        if self._body is None and self._head:
+            return  # `http.client` tries to understand what came
         if isinstance(self._body, _Counted) and self._body.ends_with_the_connection:
             self._attempt.finish()
         else:
@@ -316,14 +318,33 @@ def error_of_a_socket(error: RecordedError) -> OSError:
     return OSError(f"{error.name}: {error.message}")
 
 
+_CLOSED: Final = frozenset(
+    {"Remote end closed connection without response", text_of("RemoteProtocolError", ""), "Server disconnected"}
+)
+"""The texts of a server that closed the connection in place of an answer."""
+_TOO_LONG: Final = re.compile(r"got more than \d+ bytes when reading (.*)")
+
+
+def _error_of_a_head(error: RecordedError) -> Exception:
+    """Return the error of `http.client` for an answer that it could not understand, and any other one as it is."""
+    if error.name != "RemoteProtocolError" or error.message in _CLOSED:
+        return error
+    if (too_long := _TOO_LONG.fullmatch(error.message)) is not None:
+        return LineTooLong(too_long[1])
+    return HTTPException(error.message) if error.message.startswith("got more than") else BadStatusLine(error.message)
+
+
 def played(script: ReplayScript, playback: Playback, method: str, accepted: str | None = None) -> Iterator[bytes]:
     """Yield the bytes of a recorded answer as they arrive; the body in chunks, since its length is not known.
 
     `accepted` names the encodings that the request accepts.
     """
     clock, wait = playback.waiter.clock, playback.waiter.sleep_until
-    for instant in script.headers():
-        wait(instant)
+    try:
+        for instant in script.headers():
+            wait(instant)
+    except RecordedError as error:
+        raise _error_of_a_head(error) from None
     is_bodiless = not has_body(method, playback.recorded)
     framing = Framing(playback, accepted, has_body=not is_bodiless)
     # `http.client` reads heads as latin-1, whatever the body is written in.

@@ -83,7 +83,8 @@ class Timeouts:
 
 
 _TIMEOUTS = frozenset({"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout"})
-_NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
+"""The errors of a program that got no connection."""
 
 
 @final
@@ -168,7 +169,7 @@ class ReplayScript:
         if (connect := self._recorded.connect) is not None:
             opened = self._start + connect.at  # a wait for a free connection of the pool lies before it
             yield from self._in_time(opened, opened + connect.duration, "ConnectTimeout")
-        if self._recorded.response is None and self._end.error in _NO_CONNECTION:
+        if self._recorded.response is None and self._end.error in NO_CONNECTION:
             yield from self._break_off(self._connected)
 
     def headers(self) -> Iterator[Nanoseconds]:

@@ -35,7 +35,7 @@ from pytest_claude_latency.http.door import (
     note_let_pass,
     reached_network,
 )
-from pytest_claude_latency.http.doors.urllib3_replay import PROBE, PROBE_HOST, StandIn, Unmet
+from pytest_claude_latency.http.doors.urllib3_replay import NO_TUNNEL, PROBE, PROBE_HOST, StandIn, Unmet
 from pytest_claude_latency.http.http1_wire import RecordedError, observed
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.http.recorder import Attempt
@@ -199,11 +199,7 @@ class URLLib3Door:
                 note_let_pass(host, port)
             with self._passage(pool, url):
                 return original(pool, conn, method, url, *args, **kwargs)
-        serving, carrier = service.serving, conn
-        if service.script is not None and serving.playback is not None:
-            if serving.attempt.has_queued:
-                serving.attempt.connected_as(service.script.postpone(serving.attempt.now()))
-            carrier = StandIn(pool, conn, serving.request, service.script, serving.playback)
+        serving, carrier = service.serving, _stand_in(service, conn) or conn
         try:
             with self._passage(pool, url, serving.attempt):
                 if service.script is None and getattr(conn, "sock", None) is not None:
@@ -223,11 +219,17 @@ class URLLib3Door:
     def _prepare_proxy(self, original: Any, pool: Any, conn: Any) -> Any:
         """Open a tunnel, unless a recording answers the request."""
         service = _SERVICE.get()
-        is_ours = service is not None and service.pool is pool
-        if service is not None and is_ours and service.script is not None:
-            return None
-        with self._passage(pool, "/", service.serving.attempt if service is not None and is_ours else None):
-            return original(pool, conn)
+        if service is None or service.pool is not pool:
+            with self._passage(pool, "/"):
+                return original(pool, conn)
+        try:
+            if (stand_in := _stand_in(service, conn)) is not None:
+                return stand_in.open_tunnel()
+            with self._passage(pool, "/", service.serving.attempt):
+                return original(pool, conn)
+        except BaseException as error:  # here, as in `_make_request`
+            _finish(service.serving.attempt, error)
+            raise
 
     @contextmanager
     def _passage(self, pool: Any, url: str, attempt: Attempt | None = None) -> Iterator[None]:
@@ -272,6 +274,18 @@ def _served(pool: Any, serving: Serving) -> Iterator[None]:
         raise
     finally:
         _SERVICE.reset(token)
+
+
+def _stand_in(service: _Service, conn: Any) -> StandIn | None:
+    """Return what connects to the recorded answer in the place of `conn`; `None` if the request is sent."""
+    serving = service.serving
+    if service.script is None or serving.playback is None:
+        return None
+    # A tunnel and the request in it wait for one connection.
+    if serving.attempt.has_queued:
+        serving.attempt.has_queued = False
+        serving.attempt.connected_as(service.script.postpone(serving.attempt.now()))
+    return StandIn(service.pool, conn, serving.request, service.script, serving.playback)
 
 
 def _connect(original: Any, conn: Any) -> Any:
@@ -329,7 +343,6 @@ _NAMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (exceptions.ReadTimeoutError, "ReadTimeout"),
     (TimeoutError, "ReadTimeout"),
     (exceptions.EmptyPoolError, "PoolTimeout"),
-    (exceptions.ProxyError, "ProxyError"),
     (exceptions.SSLError, "ConnectError"),
     (ssl.SSLError, "ConnectError"),
     (exceptions.DecodeError, "DecodingError"),
@@ -342,7 +355,11 @@ _NAMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 def _finish(attempt: Attempt, error: BaseException) -> None:
     """Note the error that ended an attempt, by the name and with the text that it has for every client library."""
+    if isinstance(error, exceptions.ProxyError):
+        error = error.original_error  # what was wrong; a replay lets urllib3 make its own error of it again
     name = next((name for kind, name in _NAMES if isinstance(error, kind)), None)
+    if isinstance(error, OSError) and str(error).startswith(NO_TUNNEL):
+        name = "ProxyError"
     if isinstance(error, exceptions.HTTPError):
         # urllib3 wraps the error of the socket, and its own text names an object by its address.
         error = error.__cause__ or error.__context__ or error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
+from http.client import HTTPResponse
 from socket import gaierror, getdefaulttimeout
 from types import FrameType
 from typing import Any, Final, NoReturn, final
@@ -15,11 +16,18 @@ from urllib3.connection import HTTPConnection
 from pytest_claude_latency.duration import Nanoseconds, nanoseconds
 from pytest_claude_latency.http.error_texts import why_no_connection
 from pytest_claude_latency.http.http1_wire import RecordedError, ReplayedSocket, played
-from pytest_claude_latency.http.replay_script import Playback, ReplayScript
+from pytest_claude_latency.http.replay_script import NO_CONNECTION, Playback, ReplayScript
 from pytest_claude_latency.messages_api.exchange import End, Exchange, Request, Response, header
 from pytest_claude_latency.virtual_time.clock import WallClock
 
 PROBE_HOST: Final = "interception-probe.invalid"
+
+
+NO_TUNNEL: Final = "Tunnel connection failed: "
+"""How `http.client` begins to tell what a proxy answered that opens no tunnel."""
+
+_SAYS_TO_WHAT: Final = hasattr(exceptions, "NameResolutionError")
+"""Whether this is urllib3 2, whose errors name the connection and not an object."""
 
 
 @final
@@ -33,6 +41,7 @@ class StandIn(HTTPConnection):
         self._pool = pool
         self._replaced = replaced
         self._script = script
+        self._recorded = playback.recorded
         self._wait = playback.waiter.sleep_until
         self._pieces = played(script, playback, request.method, header(request.headers, "accept-encoding"))
 
@@ -48,6 +57,13 @@ class StandIn(HTTPConnection):
             failure: Exception
             cause: OSError | None = None
             match error.name:
+                case "ProxyError":
+                    cause = OSError(NO_TUNNEL + error.message.removeprefix(NO_TUNNEL))
+                    if self._pool.proxy is not None:
+                        raise cause from None  # the pool makes its own error of it
+                    # A proxy that the environment names may be missing in a replay.
+                    text = "Unable to connect to proxy" if _SAYS_TO_WHAT else "Cannot connect to proxy."
+                    failure = exceptions.ProxyError(text, cause)
                 case "ConnectTimeout":
                     text = f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
                     failure = exceptions.ConnectTimeoutError(self._replaced, text)
@@ -59,14 +75,33 @@ class StandIn(HTTPConnection):
                     text = f"Failed to establish a new connection: {cause}"
                     failure = exceptions.NewConnectionError(self._replaced, text)
                     if isinstance(cause, ssl.SSLError):
+                        # Only a proxy that is itself reached by TLS can fail so. Else it was what lies behind it.
+                        proxy = self._pool.proxy
+                        self._replaced._has_connected_to_proxy = proxy is not None and proxy.scheme == "http"
                         raise cause from None  # the pool makes its own error of it
-                    if isinstance(cause, gaierror) and hasattr(exceptions, "NameResolutionError"):  # 1.26 has none
+                    if isinstance(cause, gaierror) and _SAYS_TO_WHAT:
                         failure = exceptions.NameResolutionError(self.host, self._replaced, cause)
             raise failure from cause
         # By this flag of the pool's own connection urllib3 tells errors of a proxy from errors behind it.
         self._replaced._has_connected_to_proxy = True
         self.sock = ReplayedSocket(self._script, self._pieces)
         self.sock.settimeout(limit)
+
+    def close(self) -> None:
+        """Close it. The pool's own connection forgets then, too, that it had reached its proxy."""
+        super().close()
+        self._replaced._has_connected_to_proxy = False
+
+    def open_tunnel(self) -> None:
+        """Fail where the recorded program did not get through its proxy. Otherwise do nothing yet."""
+        recorded = self._recorded
+        error = None if recorded.response is not None or recorded.end is None else recorded.end.error
+        # A pool's first request is on no connection that was kept. What broke it before there was one broke the tunnel.
+        is_first = recorded.connect is None and not self._pool.num_requests
+        if error in NO_CONNECTION - {"PoolTimeout"} or (is_first and error in ("RemoteProtocolError", "ReadError")):
+            self.timeout = self._replaced.timeout
+            self.connect()
+            HTTPResponse(self.sock).begin()  # the answer to `CONNECT`, as `http.client` reads it
 
 
 @final
