@@ -154,9 +154,11 @@ _REQUIRED: Final[dict[str, tuple[str, _Modules]]] = {
 }
 """For each package, or part of one: the versions that were tried, and the names by module."""
 
-_MISSING: Final = (
-    "{package} {version} has no {names}, which this plugin needs; supported: {supported}. Nothing was patched; "
-    "install a supported version, or a newer pytest-claude-latency"
+_MISSING: Final = "has no {names}, which this plugin needs"
+_BROKEN: Final = "cannot be imported ({error})"
+_REMEDY: Final = (
+    "{package} {version} {wrong}; supported: {supported}. Nothing was patched; install a supported version, or a newer "
+    "pytest-claude-latency"
 )
 
 
@@ -164,25 +166,34 @@ def check(package: str) -> None:
     """Make sure that a package has all names that are needed. One that is not listed needs none here.
 
     Raises:
-        InterceptionError: it lacks a name; the message has its version and what is supported.
+        InterceptionError: it lacks a name, or cannot be imported; the message has its version and what is supported.
     """
     supported, modules = _REQUIRED.get(package, ("", {}))
+    try:
+        for module in modules:
+            importlib.import_module(module)
+    except Exception as error:  # a package may meet anything in a version of another one that it was not made for
+        if not (isinstance(error, ModuleNotFoundError) and error.name in modules):
+            raise _unsupported(package, _BROKEN.format(error=error), supported) from error
     missing = [f"{module}.{name}" for module, names in modules.items() for name in names if not _has(module, name)]
     if missing:
-        from importlib.metadata import PackageNotFoundError, version  # it imports much, such as sockets
-
-        distribution = package.partition(".")[0]
-        try:
-            installed = version(distribution)
-        except PackageNotFoundError:
-            is_pythons = distribution in sys.stdlib_module_names
-            installed = f"of Python {sys.version.split()[0]}" if is_pythons else "of an unknown version"
         names = ", ".join(missing[:2])
         if len(missing) > 2:
             names += f" and {len(missing) - 2} more names"
-        raise InterceptionError(
-            _MISSING.format(package=distribution, version=installed, names=names, supported=supported)
-        )
+        raise _unsupported(package, _MISSING.format(names=names), supported)
+
+
+def _unsupported(package: str, wrong: str, supported: str) -> InterceptionError:
+    from importlib.metadata import PackageNotFoundError, version  # it imports much, such as sockets
+
+    distribution = package.partition(".")[0]
+    try:
+        installed = version(distribution)
+    except PackageNotFoundError:
+        is_pythons = distribution in sys.stdlib_module_names
+        installed = f"of Python {sys.version.split()[0]}" if is_pythons else "of an unknown version"
+    text = _REMEDY.format(package=distribution, version=installed, wrong=wrong, supported=supported)
+    return InterceptionError(text)
 
 
 def are_there(package: str) -> bool:
@@ -194,7 +205,7 @@ def _has(module: str, name: str) -> bool:
     """Return whether a module has a name. An attribute that a class gives its objects when it makes them counts."""
     try:
         value: object = importlib.import_module(module)
-    except ImportError:
+    except Exception:  # as in `check`
         return False
     for step in name.split("."):
         if not hasattr(value, step):

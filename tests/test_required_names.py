@@ -50,6 +50,25 @@ def test_an_attribute_that_a_class_no_longer_gives_its_objects_is_missing(monkey
         required_names.check(LIBRARY.name)
 
 
+def test_a_package_that_cannot_be_imported_is_told_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # as respx with httpx 1.0
+    (tmp_path / "broken_by_another.py").write_text("import httpx\nhttpx.NoSuchTransport\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = {"broken_by_another": ("Name",)}
+    monkeypatch.setitem(required_names._REQUIRED, "broken_by_another", ("versions", modules))
+
+    with pytest.raises(InterceptionError) as told:
+        required_names.check("broken_by_another")
+
+    assert not required_names.are_there("broken_by_another")
+    assert "broken_by_another of an unknown version cannot be imported (module 'httpx' has no attribute" in str(
+        told.value
+    )
+    assert "supported: versions. Nothing was patched" in str(told.value)
+
+
 def test_nothing_is_patched_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     before = vars(LIBRARY.module.Client)["_send_single_request"]
     monkeypatch.delattr(anthropic._base_client, "random")
