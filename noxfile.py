@@ -51,7 +51,18 @@ MONITORS = (
     "pytest-freezer",
     "pytest-mock",
 )
-PATCHED = ("anthropic", "httpx<1", "respx", "aiohttp", "urllib3", "botocore", "pytest", "pytest-asyncio", "trio", "anyio")
+PATCHED = (
+    "anthropic",
+    "httpx<1",
+    "respx",
+    "aiohttp",
+    "urllib3",
+    "botocore",
+    "pytest",
+    "pytest-asyncio",
+    "trio",
+    "anyio",
+)
 """The packages whose private names are used, or whose hooks are."""
 LICENCES = ("Apache", "BSD", "MIT", "MPL", "Mozilla Public License 2.0", "PSF", "Python Software Foundation", "ISC")
 """What a dependency may be licensed under: none of these asks anything of the programs that use it."""

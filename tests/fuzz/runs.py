@@ -98,7 +98,7 @@ def test_urllib3(number, told):
     with told:
         with urllib3.PoolManager(retries=False, timeout=3) as pool:
             asked = {"headers": HEADERS, "json": {**ASKED, "stream": True}}
-            b"".join(pool.request("POST", URL, preload_content=False, **asked).stream())
+            b"".join(pool.request("POST", URL, preload_content=False, **asked).stream(decode_content=True))
 
 
 def test_sound():

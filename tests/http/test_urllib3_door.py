@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPResponse
 from importlib.metadata import version
 from threading import Thread
@@ -22,6 +23,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    DecodeError,
     HTTPError,
     MaxRetryError,
     NewConnectionError,
@@ -267,6 +269,22 @@ def test_a_status_without_a_body_whose_head_promises_chunks_is_read_as_it_was(co
     replayed(program, exchanges)
 
     assert seen[1] == seen[0] == (b"" if ending == "complete" else ProtocolError)
+
+
+@pytest.mark.parametrize("reader", ["data", "read", "stream", "chunks"])
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_what_cannot_be_decoded_is_no_broken_connection(reader: str, is_chunked: bool) -> None:
+    seen: list[object] = []
+
+    def program(url: str) -> None:
+        with pytest.raises(HTTPError) as failure:
+            seen.append(READERS[reader](post(url, headers={**HEADERS, "accept-encoding": "gzip"})))
+        seen.append(type(failure.value))
+
+    answer = replace(STREAM.with_headers(content_encoding="gzip"), chunked=is_chunked or reader == "chunks")
+    replayed(program, recorded(program, answer))
+
+    assert seen == [DecodeError, DecodeError]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "identity, x"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.client import HTTPResponse
 from socket import gaierror, getdefaulttimeout
@@ -43,7 +43,7 @@ class StandIn(HTTPConnection):
         self._script = script
         self._recorded = playback.recorded
         self._wait = playback.waiter.sleep_until
-        self._pieces = played(script, playback, request.method, header(request.headers, "accept-encoding"))
+        self._pieces = _decodable(played(script, playback, request.method, header(request.headers, "accept-encoding")))
 
     def connect(self) -> None:
         """Wait as the recorded program waited for its connection."""
@@ -102,6 +102,16 @@ class StandIn(HTTPConnection):
             self.timeout = self._replaced.timeout
             self.connect()
             HTTPResponse(self.sock).begin()  # the answer to `CONNECT`, as `http.client` reads it
+
+
+def _decodable(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the pieces of an answer. What cannot be decoded is no broken connection, and is told in urllib3's way."""
+    try:
+        yield from pieces
+    except RecordedError as error:
+        if error.name != "DecodingError":
+            raise
+        raise exceptions.DecodeError(error.message) from None
 
 
 @final
