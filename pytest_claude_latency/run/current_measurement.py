@@ -119,8 +119,9 @@ class _Interceptors:
         from pytest_claude_latency.http.guard.guard import Guard
 
         added = [line.pattern.pattern for line in self._settings.endpoints if not line.excludes]
-        self._guard = Guard(self._responder, added)
-        self._guard.start()
+        guard = Guard(self._responder, added)
+        guard.start()
+        self._guard = guard
 
     def stop(self) -> None:
         """Leave HTTP and the SDK as they were."""

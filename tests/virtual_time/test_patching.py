@@ -70,10 +70,18 @@ def test_a_wrapper_finds_its_caller_two_frames_up(library: Any, patches: Patches
     assert library.Greeter().greet() == "test_a_wrapper_finds_its_caller_two_frames_up"
 
 
-def test_copies_are_replaced_under_any_name_and_a_lazy_module_is_left_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_are_replaced_under_any_name_in_modules_and_a_lazy_one_is_left_asleep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Lazy(ModuleType):
         def __getattribute__(self, name: str) -> Any:
             raise AssertionError("it would be imported")
+
+    class Library:
+        """As those of cffi are."""
+
+        __slots__ = ()
+        __class__ = ModuleType  # type: ignore[assignment]
 
     def old() -> None: ...
 
@@ -81,7 +89,7 @@ def test_copies_are_replaced_under_any_name_and_a_lazy_module_is_left_asleep(mon
 
     modules: dict[str, Any] = {name: ModuleType(name) for name in ("holder", "other")}
     modules["holder"].bound, modules["holder"].unhashable, modules["other"].kept = old, [], [old]
-    for name, module in {**modules, "lazy": Lazy("lazy")}.items():
+    for name, module in {**modules, "lazy": Lazy("lazy"), "library": Library()}.items():
         monkeypatch.setitem(sys.modules, name, module)
 
     replace_copies({old: new})

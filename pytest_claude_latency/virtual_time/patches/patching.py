@@ -56,7 +56,8 @@ def replace_copies(replaced: Mapping[Any, Any]) -> None:
     """
     # By identity: what a module holds may not hash, or may equal anything.
     new = {id(old): value for old, value in replaced.items()}
-    for module in [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]:
+    # By the type, too: libraries of cffi say that they are modules, and have no names of this kind.
+    for module in [module for module in list(sys.modules.values()) if issubclass(type(module), ModuleType)]:
         # Past what a lazy module does when it is asked for an attribute: it would be imported.
         names: dict[str, Any] = object.__getattribute__(module, "__dict__")
         if not new.keys().isdisjoint(map(id, list(names.values()))):
