@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import TypeAlias
 
 from pytest_claude_latency.errors import LimitError
@@ -34,12 +35,8 @@ def parse(value: object) -> Nanoseconds:
         LimitError: it is not one of these, or it is negative, infinite or NaN.
     """
     # Decimals, not floats: 0.1 s is exactly 100,000,000 ns, and 1.001 s exactly 1,001,000,000 ns.
-    if isinstance(value, str) and (match := re.fullmatch(_TEXT, value)):
-        number, unit = Decimal(match["number"]), match["unit"]
-        if unit == "m" and number > _MOST_M:
-            meant = f'"{number}ms" or "{number}min"'
-            raise LimitError(f"{value!r} is {number} minutes: write {meant}; accepted: {ACCEPTED}")
-        span = int((number * _UNITS[unit]).to_integral_value())
+    if isinstance(value, str) and (of_text := _of_text(value)) is not None:
+        span = of_text
     elif isinstance(value, timedelta):
         span = (value.days * 86_400 + value.seconds) * SECOND + value.microseconds * MICROSECOND
     elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -51,6 +48,18 @@ def parse(value: object) -> Nanoseconds:
     if span < 0:
         raise LimitError(f"{value!r} is negative: a duration is at least 0; accepted: {ACCEPTED}")
     return span
+
+
+@lru_cache(maxsize=256)  # the tests of a suite share a few limits
+def _of_text(text: str) -> Nanoseconds | None:
+    match = re.fullmatch(_TEXT, text)
+    if match is None:
+        return None
+    number, unit = Decimal(match["number"]), match["unit"]
+    if unit == "m" and number > _MOST_M:
+        meant = f'"{number}ms" or "{number}min"'
+        raise LimitError(f"{text!r} is {number} minutes: write {meant}; accepted: {ACCEPTED}")
+    return int((number * _UNITS[unit]).to_integral_value())
 
 
 def seconds(span: Nanoseconds) -> float:

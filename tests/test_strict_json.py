@@ -139,3 +139,14 @@ def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
 
     assert text == "{}"
     assert most < 2**20
+
+
+@pytest.mark.parametrize("text", ["[1]", " [1]", "[1] \n", "[1] 2", "[1]]", "[1", "", " ", "nul", '{"a": 1}'])
+def test_a_text_means_what_it_means_to_the_json_module(text: str) -> None:
+    try:
+        expected = json.loads(text)
+    except ValueError as error:
+        with pytest.raises(NotJSONError, match=re.escape(str(error).partition(" (")[0].partition(":")[0])):
+            parse(text)
+    else:
+        assert parse(text) == expected

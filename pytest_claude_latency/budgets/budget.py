@@ -32,6 +32,7 @@ Layer: TypeAlias = "Sequence[Limit | NoLimit]"
 
 
 _KNOWN = frozenset({"elapsed", "calls"})
+_PLACES = {metric: place for place, metric in enumerate(METRICS)}
 _WITHOUT_CALL = frozenset({"elapsed", *PARTS})  # what can be measured of a test that waits for batches only
 
 
@@ -139,6 +140,8 @@ class Budget:
         None where what was awaited did not come; a limit for which nothing was measured is left out.
         """
         found: dict[str, float | None] = {}
+        if not self.percentiles:
+            return found
         sent, split = _Sent(calls, given_up(calls), requests), {metric for metric, _ in self.precedence}
         for limit in self.percentiles:
             if limit.some is not None:
@@ -177,7 +180,8 @@ def combine(layers: Sequence[Layer]) -> Budget:
     some.sort(key=lambda item: item[1].call is None)  # a number comes before a pattern, whoever set it
     # one order, whichever place set a limit, so that reports of two runs can be compared
     kinds: list[Endpoint | SomeCalls | None] = [None, *dict.fromkeys(kind for _, kind in some), "session"]
-    limits = [limit for kind in kinds for metric in METRICS for limit in decided.get((kind, metric), ())]
+    keys = sorted(decided, key=lambda key: (kinds.index(key[0]), _PLACES[key[1]]))
+    limits = [limit for key in keys for limit in decided[key]]
     return Budget(tuple(limits), tuple(some))
 
 

@@ -45,8 +45,11 @@ EXACT: Final = Rules()
 
 def key_of(request: Request, rules: Rules = EXACT) -> Key:
     """Return a value that two requests share if, and only if, the answer to one is the answer to the other."""
-    kind, value = body_of(request, rules)
-    return request.method.upper(), *address_of(request), kind, json.dumps(value, sort_keys=True)
+    return _key(request, *body_of(request, rules))
+
+
+def _key(request: Request, kind: str, value: Any) -> Key:
+    return request.method.upper(), *address_of(request), kind, _SORTED.encode(value)
 
 
 def address_of(request: Request) -> tuple[str, str]:
@@ -59,7 +62,8 @@ def body_of(request: Request, rules: Rules = EXACT) -> tuple[str, Any]:
     """Return the kind of a body, and a JSON value that stands for it where bodies are compared."""
     try:
         # As numbers, 1 and 1.0 are the same; as texts they are not.
-        value = json.loads(request.content, parse_float=_number)
+        content = request.content
+        value = _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))
     except (ValueError, RecursionError):
         parts = _parts(request)
         return ("other", _bytes(request.content)) if parts is None else ("multipart", parts)
@@ -71,6 +75,11 @@ def body_of(request: Request, rules: Rules = EXACT) -> tuple[str, Any]:
 def _number(text: str) -> int | float:
     number = float(text)
     return int(number) if number.is_integer() else number
+
+
+# Made once: `json.loads` and `json.dumps` with arguments make a new one each time.
+_DECODER = json.JSONDecoder(parse_float=_number)
+_SORTED = json.JSONEncoder(sort_keys=True)
 
 
 def _leave_out(value: Any, path: list[str]) -> None:
@@ -132,8 +141,15 @@ class Matcher:
         self._fitting: dict[Key, list[int]] = {}
         # By identity: two exchanges of a recording may be equal.
         self._places = {id(exchange): place for place, exchange in enumerate(self.exchanges)}
+        self._keys: dict[tuple[str, str, bytes], Key] = {}
+        """The keys of the recorded JSON bodies, by their requests as they are: most are sent again to the byte."""
         for place, exchange in enumerate(self.exchanges):
-            self._fitting.setdefault(key_of(exchange.request, rules), []).append(place)
+            request = exchange.request
+            kind, value = body_of(request, rules)
+            key = _key(request, kind, value)
+            self._fitting.setdefault(key, []).append(place)
+            if kind == "json":  # others are told apart by their headers too
+                self._keys[request.method, request.url, request.content] = key
         # messages name an exchange as its file numbers it, which knows nothing of faults
         self._recorded = [place for place, exchange in enumerate(self.exchanges) if not exchange.is_injected]
         self._endless = {
@@ -159,7 +175,7 @@ class Matcher:
 
         Where the rules let answers repeat, those that fit are served again in their order.
         """
-        key = key_of(sent, self.rules)
+        key = self._keys.get((sent.method, sent.url, sent.content)) or key_of(sent, self.rules)
         fitting = self._fitting.get(key)
         if fitting is None:
             return None

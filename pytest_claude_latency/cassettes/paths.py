@@ -16,6 +16,8 @@ from typing import final
 
 _LONGEST = 100  # bytes: the narrowest file systems hold 143, and ".<sample>.jsonl" and a temporary suffix follow
 _SAMPLE = re.compile(r"(.*)\.([1-9]\d*)\.jsonl", re.DOTALL)
+_PLAIN = re.compile(rf"test_[a-z0-9_]{{0,{_LONGEST - 5}}}")
+"""What most tests are called: nothing in such a name has to be replaced, and no other name is mistaken for it."""
 _HASH_LIKE = re.compile(r"-[0-9a-f]{8}\Z")
 # Windows opens a device instead of a file with such a name.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.IGNORECASE)
@@ -107,6 +109,8 @@ def _safe(identity: str, altered: bool = False) -> str:
 
     `altered` says that the name needs a hash in any case.
     """
+    if not altered and _PLAIN.fullmatch(identity):
+        return identity
     names = re.split(r"[\[~]", identity, maxsplit=1)[0]  # "~" opens the name of a variant
     parameters = identity[len(names) :]
     name = ".".join(names.split("::")) + parameters

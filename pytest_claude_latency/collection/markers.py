@@ -176,13 +176,15 @@ def shared_file(item: pytest.Item) -> Path:
     return item.path.with_name("@shared.py")
 
 
-def place_of(item: pytest.Item, nodeid: str) -> tuple[Path, str]:
+def place_of(item: pytest.Item, nodeid: str, marker: CassetteMarker | None = None) -> tuple[Path, str]:
     """Return the file next to which the recording of the test `nodeid` lies, and what it is called there.
+
+    `marker` is what `cassette_marker_of` says of the item, where that is known.
 
     Raises:
         LimitError: a `latency_cassette` is not understood.
     """
-    name, identity = cassette_marker_of(item).name, identity_of(item)
+    name, identity = (marker or cassette_marker_of(item)).name, identity_of(item)
     if identity.variant is not None:
         return item.path, identity.test_id
     return (item.path, nodeid.partition("::")[2]) if name is None else (shared_file(item), name)

@@ -177,6 +177,8 @@ def judge_outputs(latency: Latency) -> None:
 
 def judged_blocks(latency: Latency) -> tuple[JudgedBlock, ...]:
     """Return the `budget` blocks that were judged, in the order in which they ended."""
+    if not latency._judged:
+        return ()
     in_body = latency._measurement.log.of(Phase.BODY).numbers
     blocks = []
     for place, sent, judgements in latency._judged:

@@ -17,7 +17,7 @@ _RECORDED: Final = (
 
 def warning_of(measurement: Measurement, *, is_recorded: bool) -> str | None:
     """Return that the machine stalled while requests were under way or between them; `None` if it did not."""
-    exchanges = measurement.log.exchanges
+    exchanges = measurement.log.exchanges if measurement.stalls else ()
     if not exchanges:
         return None
     first = min(exchange.sent for exchange in exchanges)

@@ -69,6 +69,8 @@ class Misses:
         self._replays = replays
         self._found: list[str | MissText] = []
         self._reported = 0
+        self._is_settled = False
+        """Whether a block of the program ended just now, and with a look at what it left."""
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -98,6 +100,7 @@ class Misses:
         """Fail with the first miss since this was last asked, even if the program swallowed it."""
         __tracebackhide__ = True
         self.take_over()
+        self._is_settled = True
         new, self._reported = self._found[self._reported :], len(self._found)
         if new:
             raise Miss(new[0]) from None
@@ -106,6 +109,7 @@ class Misses:
     def failing(self) -> Iterator[None]:
         """Fail with the first miss in this block, even if the program swallowed it."""
         __tracebackhide__ = True
+        self._is_settled = False
         try:
             yield
         except (KeyboardInterrupt, pytest.exit.Exception):
@@ -114,6 +118,11 @@ class Misses:
             self.fail_if_new()  # what the program raised then is most likely a consequence of the miss
             raise
         self.fail_if_new()
+
+    def end(self) -> None:
+        """Take over what is new at the end, unless the last block did: nothing of the program ran since."""
+        if not self._is_settled:
+            self.take_over()
 
 
 @final
@@ -191,7 +200,7 @@ class Measurement:
     def close(self) -> None:
         """End what is under way: nothing follows."""
         self.log.close()
-        self.misses.take_over()
+        self.misses.end()
         self.unseen.children.forget()
 
     def lives_in(self, world: WorldState) -> bool:

@@ -10,6 +10,7 @@ if its body is that of a message: a gateway may have paths of its own.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -75,7 +76,12 @@ def provider_of(request: Request) -> str | None:
 
 def match_of(request: Request) -> re.Match[str] | None:
     """Return what the path of a prompt call says: `before`, and `bedrock`, `vertex` (the model) or `openai`."""
-    return _PROMPT_PATH.fullmatch(urlsplit(request.url).path)
+    return _match_of_url(request.url)
+
+
+@lru_cache(maxsize=256)  # each part of a test asks, and a program has few URLs
+def _match_of_url(url: str) -> re.Match[str] | None:
+    return _PROMPT_PATH.fullmatch(urlsplit(url).path)
 
 
 def body_fields(request: Request) -> dict[str, Any]:

@@ -171,7 +171,15 @@ def redirects(status: int) -> bool:
 
 def header(headers: Headers, name: str) -> str | None:
     """Return the first value of the header `name` (lower case), or None."""
-    return next((value for key, value in headers if key.lower() == name), None)
+    for key, value in headers:  # no generator: each request of a test is asked for several
+        if key.lower() == name:
+            return value
+    return None
+
+
+# Made once: `json.dumps` makes one for each call that is not a plain one.
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_COMPACT_NUMBERS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def canonical(content: bytes) -> bytes:
@@ -189,6 +197,6 @@ def compact(value: Any, *, allow_nan: bool = True) -> bytes:
     Raises:
         ValueError: it holds a number that JSON has not, and none is allowed.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan)
+    text = (_COMPACT if allow_nan else _COMPACT_NUMBERS).encode(value)
     # Half a surrogate pair, which JSON can hold, has no UTF-8; a prompt that holds it must still be recorded.
     return text.encode(errors="surrogatepass")

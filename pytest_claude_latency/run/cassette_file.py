@@ -196,7 +196,7 @@ def cassette_file_of(item: pytest.Item, marker: CassetteMarker, session: Session
     """
     identity, settings = identity_of(item), session.settings
     nodeid = identity.nodeid if identity.fault is None else identity.original_nodeid
-    file, test_id = place_of(item, nodeid)
+    file, test_id = place_of(item, nodeid, marker)
     path = path_of(file, settings.cassettes, test_id, identity.sample)
     if identity.fault is not None:
         # one sample is enough: a fault is met in the first one that there is

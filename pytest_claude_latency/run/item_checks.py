@@ -193,6 +193,8 @@ def separate_clients(test: LatencyTest) -> str | None:
     A call that was recorded on an open connection does not say what opening one takes. Two clients of one line may
     be two that the program keeps, and were open before the test; more are made for the calls.
     """
+    if test.measurement.log.count <= _FEWEST_OPEN:  # at least one more was recorded on a connection that it opened
+        return None
     by_line: dict[str, list[Attempt]] = {}
     for call in test.measurement.log.of(Phase.BODY).sent:
         if call.is_prompt and (line := call.attempts[0].line) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,12 @@ def result_of(outcome: ItemOutcome, latency: Latency) -> TestResult:
 def _place_of(item: pytest.Item) -> str:
     """Return the file and line of a test, as pytest shows places: from rootdir, counted from 1."""
     path, line, _ = item.location
-    return f"{Path(path).as_posix()}:{(line or 0) + 1}"
+    return f"{_with_slashes(path)}:{(line or 0) + 1}"
+
+
+@lru_cache(maxsize=256)  # for each test of a file
+def _with_slashes(path: str) -> str:
+    return Path(path).as_posix()
 
 
 def _warnings_of(test: LatencyTest) -> Iterator[str]:

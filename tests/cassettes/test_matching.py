@@ -272,3 +272,12 @@ def test_a_fault_without_end_answers_every_further_asking() -> None:
 
     assert [matcher.take(request) for _ in range(4)] == [fault] * 4
     assert not matcher.is_used(1)
+
+
+def test_the_same_bytes_under_another_content_type_are_another_body() -> None:
+    recorded = uploading("a", FILE)
+    of_one_part = Request(recorded.method, recorded.url, (("content-type", "text/plain"),), recorded.content)
+    matcher = Matcher([answering(request=recorded)])
+
+    assert matcher.take(of_one_part) is None
+    assert matcher.take(recorded) is not None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from pytest_claude_latency.cassettes import paths
 from pytest_claude_latency.cassettes.paths import fixture_id, fixture_path, path_of, samples
 
 FILE = Path("tests/test_triage.py")
@@ -136,3 +137,14 @@ def test_samples_come_in_the_order_of_their_numbers_and_of_one_test_only(tmp_pat
 
 def test_a_test_without_recordings_has_no_samples(tmp_path: Path) -> None:
     assert samples(tmp_path / "test_x.py", "cassettes", "test_a") == []
+
+
+@given(
+    st.text("tes_a09-.:[~A", max_size=12).map("test_{}".format) | st.integers(90, 110).map(lambda n: "test_" + n * "a")
+)
+def test_a_plain_name_is_what_the_full_rule_makes_of_it(test_id: str) -> None:
+    quick = path_of(FILE, "cassettes", test_id, 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "_PLAIN", re.compile("(?!)"))
+        assert path_of(FILE, "cassettes", test_id, 1) == quick

@@ -13,7 +13,6 @@ import inspect
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain
 from types import FunctionType
 from typing import Any, ClassVar, Final, final
 from unittest import mock
@@ -82,12 +81,18 @@ def transport_of(serving: Serving, real: Any, url: Any, door: HTTPXDoor) -> Tran
 
 def head_of(raw: Any) -> Request:
     """Return the library's request as a plain value, without its body."""
-    return Request(raw.method, str(raw.url), tuple(raw.headers.multi_items()))
+    return Request(raw.method, str(raw.url), _headers_of(raw))
+
+
+def _headers_of(raw: Any) -> Headers:
+    """Return what `headers.multi_items()` does, which asks for the encoding at each name and value."""
+    encoding = raw.headers.encoding
+    return tuple([(name.lower().decode(encoding), value.decode(encoding)) for name, value in raw.headers.raw])
 
 
 def as_request(raw: Any) -> Request:
     """Return the library's request as a plain value. Its body must have been read."""
-    return Request(raw.method, str(raw.url), tuple(raw.headers.multi_items()), canonical(raw.content))
+    return Request(raw.method, str(raw.url), _headers_of(raw), canonical(raw.content))
 
 
 def passage_of(raw: Any, attempt: Attempt | None) -> Passage:
@@ -394,7 +399,10 @@ class HTTPXDoor:
         """Return all that a request of the library comes through until it is met here."""
         clients = (self.library.module.Client, self.library.module.AsyncClient)
         kinds = [kind for owner in (*clients, self._mocker) for kind in owner.__mro__[:-1]]
-        return [*clients, self in self._mocker.routers, *chain.from_iterable(vars(kind).values() for kind in kinds)]
+        path: list[Any] = [*clients, self in self._mocker.routers]
+        for kind in kinds:
+            path += vars(kind).values()
+        return path
 
     def replying(self, status: int) -> Any:
         """Return a transport that answers each request with this status."""

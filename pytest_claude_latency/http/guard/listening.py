@@ -29,10 +29,8 @@ def sockets() -> Iterator[tuple[int, socket.socket]]:
 
     Those of C libraries are among them.
     """
-    for file in _open_files():
+    for file in _socket_files():
         try:
-            if not stat.S_ISSOCK(os.fstat(file).st_mode):
-                continue
             copy = copy_of(file)
         except OSError:  # closed meanwhile, or of a kind that Python does not know
             continue
@@ -77,9 +75,21 @@ def copy_of(file: int) -> socket.socket:
     return opened
 
 
+def _socket_files() -> list[int]:
+    """Return the files of this process that are sockets. Each test asks some times, and most have none."""
+    fstat, is_socket, files = os.fstat, stat.S_ISSOCK, []
+    for file in _open_files():
+        try:
+            if is_socket(fstat(file).st_mode):
+                files.append(file)
+        except OSError:  # closed meanwhile
+            continue
+    return files
+
+
 def _open_files() -> list[int]:
     try:
-        return [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208 - names, not paths
+        return list(map(int, os.listdir("/dev/fd")))  # noqa: PTH208 - names, not paths
     except OSError:  # a system that does not list them
         files: list[int] = []
     # A new file gets the lowest free number, so behind many free ones there are no more.
