@@ -7,12 +7,13 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from streams import ASK, URL, recording
 
-from pytest_claude_latency.duration import MILLISECOND, SECOND
+from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.http.library import HTTPLibrary
 from pytest_claude_latency.messages_api.exchange import Chunk, End, Exchange, Request, Response
 
@@ -27,55 +28,115 @@ ANSWER = {
     "usage": {"input_tokens": 12, "output_tokens": 6},
 }
 _HEAD = f"import anthropic, pytest\n\nASK = {ASK!r}\n"
-_RECORDED_HEAD = """
-def new_client():
+_TRANSPORT = f"""
+import {HTTPLibrary.of_sdk().name} as library
+
+TRANSPORT = library.MockTransport(lambda request: library.Response(200, json={ANSWER!r}))
+"""
+_CLIENTS = {
+    "one": """
+OF_MOCK = anthropic.Anthropic(api_key="none", http_client=anthropic.DefaultHttpxClient(transport=TRANSPORT))
+OF_TEST = anthropic.Anthropic(api_key="none")
+
+def mocked_client():
+    return OF_MOCK
+
+def recorded_client():
+    return OF_TEST
+""",
+    "own": """
+def mocked_client():
+    return anthropic.Anthropic(api_key="none", http_client=anthropic.DefaultHttpxClient(transport=TRANSPORT))
+
+def recorded_client():
     return anthropic.Anthropic(api_key="none")
+""",
+    "programs": """
+def mocked_client():
+    client = recorded_client()
+    client._client._transport = TRANSPORT
+    client._client._mounts = {}
+    return client
+
+def recorded_client():
+    return anthropic.Anthropic(api_key="none")
+""",
+}
+_PAIR = """
+def test_mocked_{0}():
+    client = mocked_client()
+    assert client.messages.create(**ASK).content[0].text == "1, 2, 3"
+
+
+@pytest.mark.latency_budget(total="3s")
+def test_recorded_{0}():
+    client = recorded_client()
+    assert client.messages.create(**ASK).content[0].text == "1, 2, 3"
+"""
+_NOTING_COSTS = """
+import json
+from pathlib import Path
+from time import process_time_ns  # a test's virtual time does not change it
+
+import pytest
+
+COSTS = {"mocked": [], "recorded": []}
+
+
+class Costs:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        before = process_time_ns()
+        try:
+            return (yield)
+        finally:
+            COSTS[item.name.split("_")[1]].append(process_time_ns() - before)
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(Costs())
+
+
+def pytest_unconfigure():
+    Path("costs.json").write_text(json.dumps(COSTS))
 """
 _RECORDED = """
 @pytest.mark.latency_budget(total="3s")
 def test_{0}():
-    client = CLIENT or new_client()
-    assert client.messages.create(**ASK).content[0].text == "1, 2, 3"
-"""
-_MOCKED_HEAD = f"""
-import {HTTPLibrary.of_sdk().name} as library
-
-TRANSPORT = library.MockTransport(lambda request: library.Response(200, json={ANSWER!r}))
-
-def new_client():
-    return anthropic.Anthropic(api_key="none", http_client=anthropic.DefaultHttpxClient(transport=TRANSPORT))
-"""
-_MOCKED = """
-def test_{0}():
-    client = CLIENT or new_client()
+    client = anthropic.Anthropic(api_key="none")
     assert client.messages.create(**ASK).content[0].text == "1, 2, 3"
 """
 
 
-def write_recorded(folder: Path, tests: int, name: str = "", *, one_client: bool = False) -> Path:
-    """Write a module of so many latency tests with their recordings; return it.
+def write_recorded(folder: Path, tests: int, name: str = "") -> Path:
+    """Write a module of so many latency tests with their recordings; return it."""
+    module = folder / f"test_recorded_{name or tests}.py"
+    module.write_text(_HEAD + "".join(_RECORDED.format(number) for number in range(tests)))
+    _save_recordings(module, [f"test_{number}" for number in range(tests)])
+    return module
 
-    Each test makes a client of its own, unless there is `one_client` for all.
-    """
-    module = folder / f"test_recorded_{name or tests}{'_by_one' * one_client}.py"
-    module.write_text(_text(_RECORDED_HEAD, _RECORDED, tests, one_client=one_client))
+
+def _save_recordings(module: Path, tests: Sequence[str]) -> None:
     made = recording([_exchange()])
-    for number in range(tests):
-        path = folder / "cassettes" / module.stem / f"test_{number}.1.jsonl"
-        replace(made, test=f"{module.name}::test_{number}").save(path)
-    return module
+    for test in tests:
+        path = module.parent / "cassettes" / module.stem / f"{test}.1.jsonl"
+        replace(made, test=f"{module.name}::{test}").save(path)
 
 
-def write_mocked(folder: Path, tests: int, *, one_client: bool = False) -> Path:
-    """Write a module of so many tests that make the same call on a mock transport; return it."""
-    module = folder / f"test_mocked_{tests}{'_by_one' * one_client}.py"
-    module.write_text(_text(_MOCKED_HEAD, _MOCKED, tests, one_client=one_client))
-    return module
+def costs_of_pairs(folder: Path, pairs: int, clients: str) -> dict[str, list[Nanoseconds]]:
+    """Run so many pairs of tests, in turn on a mock transport and replayed; return what each cost, by its kind.
 
-
-def _text(head: str, test: str, tests: int, *, one_client: bool) -> str:
-    client = f"\nCLIENT = {'new_client()' if one_client else None}\n"
-    return _HEAD + head + client + "".join(test.format(number) for number in range(tests))
+    `clients` says which client they use: `one` for all tests of a kind; their `own`, which on the mock transport has
+    no context of `ssl`; or that which the program makes (`programs`), in which the mock is put afterwards.
+    """
+    module = folder / f"test_pairs_{clients}.py"
+    pair = "".join(_PAIR.format(number) for number in range(pairs))
+    module.write_text(_HEAD + _TRANSPORT + _CLIENTS[clients] + pair)
+    (folder / "conftest.py").write_text(_NOTING_COSTS)
+    _save_recordings(module, [f"test_recorded_{number}" for number in range(pairs)])
+    pytest_seconds(module)
+    costs: dict[str, list[Nanoseconds]] = json.loads((folder / "costs.json").read_text())
+    return costs
 
 
 def _exchange() -> Exchange:

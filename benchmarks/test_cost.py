@@ -1,7 +1,7 @@
 """What a latency test costs: a replayed call of one test, beside the same test on the SDK with a mock transport.
 
-Also whether collecting a test costs more where a module has many. Processor time of whole runs, in turn, of which the
-least counts: other work of the machine can only add time.
+Also whether collecting a test costs more where a module has many. All is processor time, of which the least counts, or
+the lowest tenth where there are hundreds: other work of the machine can only add time.
 
     python benchmarks/test_cost.py             # a test beside a mock transport
     python benchmarks/test_cost.py --collect   # to collect 10,000 tests, beside 100
@@ -14,35 +14,38 @@ import resource
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
-from suites import pytest_seconds, write_mocked, write_recorded
+from suites import costs_of_pairs, pytest_seconds, write_recorded
 
-FEW, MANY = 20, 220
-ROUNDS = 5
+from pytest_claude_latency.duration import MILLISECOND
+
+PAIRS = 400
+FIRST = 20
+"""So many tests of each kind come first and do not count: they import, and fill caches."""
 TARGET = 1.5
 
 
-def cost_of_a_test(*, one_client: bool) -> None:
-    """Compare what each further test costs: the start of a run, and the imports of the SDK, are in both.
+CLIENTS = {
+    "one": "one client for all tests",
+    "own": "a client for each test, on the mock transport without a context of ssl",
+    "programs": "a client for each test, made as the program does",
+}
 
-    A client that a latency test makes has a transport of its own too, with a context of `ssl`, and that on the mock
-    transport has none. With one client for all tests both sides are alike.
+
+def cost_of_a_test(clients: str) -> None:
+    """Compare what pytest spends on a test of each kind, from its set-up to the reports of its teardown.
+
+    Both kinds take turns in one run, so that what else the machine does falls on both alike.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        modules = [
-            write(folder, tests, one_client=one_client)
-            for write in (write_mocked, write_recorded)
-            for tests in (FEW, MANY)
-        ]
-        rounds = [[pytest_seconds(module) for module in modules] for _ in range(ROUNDS)]
-    least = [min(column) * 1000 for column in zip(*rounds, strict=True)]
-    mocked, recorded = ((many - few) / (MANY - FEW) for few, many in (least[:2], least[2:]))
+        costs = costs_of_pairs(Path(name), PAIRS, clients)
+    kinds = [sorted(costs[kind][FIRST:]) for kind in ("mocked", "recorded")]
+    mocked, recorded = (kind[len(kind) // 10] / MILLISECOND for kind in kinds)
     verdict = "within" if recorded / mocked <= TARGET else "OVER"
-    clients = "one client for all" if one_client else "a client for each test"
     print(
-        f"{clients}: a test on a mock transport {mocked:.2f} ms, a latency test {recorded:.2f} ms: "
-        f"ratio {recorded / mocked:.2f}, {verdict} {TARGET}"
+        f"{CLIENTS[clients]}: a test on a mock transport {mocked:.2f} ms, a latency test {recorded:.2f} ms: "
+        f"ratio {recorded / mocked:.2f} (of the medians {median(kinds[1]) / median(kinds[0]):.2f}), {verdict} {TARGET}"
     )
 
 
@@ -76,5 +79,5 @@ if __name__ == "__main__":
     elif "--memory" in sys.argv:
         memory()
     else:
-        cost_of_a_test(one_client=False)
-        cost_of_a_test(one_client=True)
+        for clients in CLIENTS:
+            cost_of_a_test(clients)
