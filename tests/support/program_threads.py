@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 import select
 import selectors
@@ -15,13 +14,10 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from itertools import chain
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
 from pytest_claude_latency.virtual_time import World
-from pytest_claude_latency.virtual_time.scheduling import real_clock
-from pytest_claude_latency.virtual_time.scheduling.members import mark_background
 
 Run = Callable[[Any], object]
 
@@ -170,131 +166,3 @@ POOLS: dict[str, Callable[[int, Run, Iterable[object]], None]] = {
     "thread pool": _thread_pool,
     "workers": _workers,
 }
-
-
-# ── older threads ──
-
-CHANNELS = ("event", "queue", "simple queue", "pipe", "socket")
-_LONG = 10**6  # seconds: a limit that must never pass
-
-
-class _Pipe:
-    """A queue whose other side is told through a pipe."""
-
-    def __init__(self) -> None:
-        self._items: list[Any] = []
-        self._out, self._in = os.pipe()
-
-    def put(self, item: Any) -> None:
-        self._items.append(item)
-        os.write(self._in, b"1")
-
-    def get(self, timeout: float | None = None) -> Any:
-        os.read(self._out, 1)
-        return self._items.pop(0)
-
-    def close(self) -> None:
-        os.close(self._out)
-        os.close(self._in)
-
-
-class _Pair:
-    """A queue whose other side is told through a pair of sockets."""
-
-    def __init__(self) -> None:
-        self._items: list[Any] = []
-        self._out, self._in = socket.socketpair()
-
-    def put(self, item: Any) -> None:
-        self._items.append(item)
-        self._in.send(b"1")
-
-    def get(self, timeout: float | None = None) -> Any:
-        self._out.settimeout(timeout)
-        self._out.recv(1)
-        return self._items.pop(0)
-
-    def close(self) -> None:
-        self._out.close()
-        self._in.close()
-
-
-class _Told:
-    """A queue of one item, with an event."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._item: Any = None
-
-    def put(self, item: Any) -> None:
-        self._item = item
-        self._event.set()
-
-    def get(self, timeout: float | None = None) -> Any:
-        assert self._event.wait(timeout)
-        self._event.clear()
-        return self._item
-
-
-_MAKERS: dict[str, Callable[[], Any]] = {
-    "event": _Told,
-    "queue": queue.Queue,
-    "simple queue": queue.SimpleQueue,
-    "pipe": _Pipe,
-    "socket": _Pair,
-}
-
-
-class _Elder:
-    """A thread that does what it is handed until it is handed None."""
-
-    def __init__(self, how: str, *, library: bool = False) -> None:
-        self._jobs, self._answers = _MAKERS[how](), _MAKERS[how]()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        if library:
-            mark_background(self._thread)
-        self._thread.start()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()
-            self._answers.put("done")
-
-    def do(self, job: Callable[[], object]) -> None:
-        """Let the thread do the job, and wait for it, with a limit that must not pass."""
-        self._jobs.put(job)
-        assert self._answers.get(timeout=_LONG) == "done"
-
-    def stop(self) -> None:
-        """Let the thread end."""
-        self._jobs.put(None)
-        self._thread.join()
-        for channel in (self._jobs, self._answers):
-            if isinstance(channel, _Pipe | _Pair):
-                channel.close()
-
-
-class Elders:
-    """Threads that were there before the world: some of the program, and one of a library."""
-
-    def __init__(self, number: int) -> None:
-        self._free = {how: [_Elder(how) for _ in range(number)] for how in CHANNELS} if number else {}
-        self._busy: list[_Elder] = []
-        self._library = _Elder("event", library=True)
-        self._turn = threading.Lock()
-
-    def hand(self, how: str, run: Run, part: object) -> None:
-        """Let one that is free do this part, and wait until it is done."""
-        elder = self._free[how].pop()
-        self._busy.append(elder)
-        elder.do(lambda: run(part))
-
-    def send(self) -> None:
-        """Let the thread of a library work for a moment, and wait until it is done."""
-        with self._turn:
-            self._library.do(lambda: real_clock.sleep(0.002))
-
-    def stop(self) -> None:
-        """Let them all end."""
-        for elder in [*chain.from_iterable(self._free.values()), *self._busy, self._library]:
-            elder.stop()

@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from heapq import heapreplace
+from itertools import chain
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
 from pytest_claude_latency.virtual_time import World
-from tests.support.program_threads import CHANNELS, POOLS, REAL_WAITS, WAITS, Elders, Outside
+from tests.support.program_elders import CHANNELS, LOOP, OLDER_POOLS, Elders, Need
+from tests.support.program_threads import POOLS, REAL_WAITS, WAITS, Outside
 
 Span: TypeAlias = tuple[int, int]  # begin and end of one call, in milliseconds
 FOREVER = 10**9
@@ -81,9 +83,10 @@ class Late:
 
 @dataclass(frozen=True)
 class Aside:
-    """A part that tasks give to a thread, or that a thread runs in a loop of its own."""
+    """A part that tasks give to a thread, or that a thread runs in a loop; `older` if one older than the world."""
 
     part: Tree
+    older: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def end_of(tree: Tree, begin: int = 0) -> int:  # noqa: PLR0911  # one return fo
             return begin
         case Pool(_, parts):
             return max(end_of(part, at) for part, at in zip(parts, _dealt(tree, begin), strict=True))
-        case Late(_, part) | Aside(part) | Handed(part):
+        case Late(_, part) | Aside(part, _) | Handed(part, _):
             return end_of(part, begin)
 
 
@@ -150,7 +153,7 @@ def spans_of(tree: Tree, begin: int = 0, cut: int = FOREVER) -> list[Span]:
             begins = _dealt(tree, begin)
         case Together(parts) | Race(parts):
             begins = [begin] * len(parts)
-        case Limit(_, part) | Late(_, part) | Aside(part) | Handed(part):
+        case Limit(_, part) | Late(_, part) | Aside(part, _) | Handed(part, _):
             parts, begins = (part,), [begin]
         case Errand():
             return []
@@ -213,8 +216,11 @@ class Runner:
                         await self.in_tasks(part)
                 except TimeoutError:
                     pass
-            case Aside(part):
+            case Aside(part, older=False):
                 await asyncio.to_thread(self.in_threads, part)
+            case Aside(part):
+                with self._others.one("older executor") as pool:
+                    await asyncio.get_running_loop().run_in_executor(pool.executor, self.in_threads, part)
             case Late() | Handed() | Errand() | Real():
                 raise TypeError("tasks have other means")
 
@@ -235,18 +241,30 @@ class Runner:
                     self.in_threads(part)
             case Together(parts):
                 _joined(self.in_threads, parts)
-            case Pool(size, parts, how):
+            case Pool(size, parts, how) if how in POOLS:
                 POOLS[how](size, self.in_threads, parts)
-            case Handed(part, how):
-                self._others.hand(how, self.in_threads, part)
-            case Errand():
-                self._others.send()
             case Late(ms, part):
                 self._ask_early(ms, part)
-            case Aside(part):
+            case Aside(part, older=False):
                 self.in_loop(part)
             case Race() | Limit():
                 raise TypeError("threads cannot be cancelled")
+            case Pool() | Handed() | Errand() | Aside():
+                self._with_help(tree)
+
+    def _with_help(self, tree: Pool | Handed | Errand | Aside) -> None:
+        match tree:
+            case Pool(size, parts, how):
+                with self._others.one(how, size) as pool:
+                    pool.map(self.in_threads, parts)
+            case Handed(part, how):
+                with self._others.one(how) as elder:
+                    elder.do(lambda: self.in_threads(part))
+            case Errand():
+                self._others.send()
+            case Aside(part):
+                with self._others.one(LOOP) as loop:
+                    loop.run(self.in_tasks(part))
 
     async def _acall(self, ms: int) -> None:
         begin = self._now
@@ -317,8 +335,11 @@ def _parts(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[tuple[Tree, ...]
 
 def _common(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     parts = _parts(trees)
-    pools = st.builds(Pool, st.integers(1, 3), parts, st.sampled_from(sorted(POOLS)))
-    return st.builds(Sequence, parts) | st.builds(Together, parts) | pools
+    return st.builds(Sequence, parts) | st.builds(Together, parts) | _pools(trees, POOLS)
+
+
+def _pools(trees: st.SearchStrategy[Tree], kinds: Iterable[str]) -> st.SearchStrategy[Tree]:
+    return st.builds(Pool, st.integers(1, 3), _parts(trees), st.sampled_from(sorted(kinds)))
 
 
 def _of_tasks(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
@@ -330,7 +351,7 @@ def _of_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
 
 
 def _of_many_threads(trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
-    return _of_threads(trees) | st.builds(Handed, trees, st.sampled_from(CHANNELS))
+    return _of_threads(trees) | st.builds(Handed, trees, st.sampled_from(CHANNELS)) | _pools(trees, OLDER_POOLS)
 
 
 def task_trees() -> st.SearchStrategy[Tree]:
@@ -345,8 +366,8 @@ def thread_trees() -> st.SearchStrategy[Tree]:
 
 
 def elder_trees() -> st.SearchStrategy[Tree]:
-    """Return programs of threads that hand parts to older threads, and wait for the thread of a library."""
-    loops = st.builds(Aside, st.recursive(_CALLS, _of_tasks, max_leaves=4))
+    """Return programs of threads that hand parts to older threads, pools and loops, and wait for a library's thread."""
+    loops = st.builds(Aside, st.recursive(_CALLS, _of_tasks, max_leaves=4), st.booleans())
     return st.recursive(_WAITS | loops | st.builds(Errand), _of_many_threads, max_leaves=8)
 
 
@@ -356,15 +377,22 @@ def mixed_trees() -> st.SearchStrategy[Tree]:
     return st.recursive(leaves, _common, max_leaves=6)
 
 
+def elder_task_trees() -> st.SearchStrategy[Tree]:
+    """Return programs of one loop that give work to threads, of older pools too, which hand it on to older threads."""
+    asides = st.builds(Aside, st.recursive(_WAITS | st.builds(Errand), _of_many_threads, max_leaves=4), st.booleans())
+    return st.recursive(_CALLS | asides, _common, max_leaves=6)
+
+
 def real_trees() -> st.SearchStrategy[Tree]:
     """Return programs of threads that wait in reality too, beside older threads and loops."""
-    leaves = _WAITS | _REAL_WAITS | st.builds(Errand) | st.builds(Aside, real_task_trees())
+    leaves = _WAITS | _REAL_WAITS | st.builds(Errand) | st.builds(Aside, real_task_trees(), st.booleans())
     return st.recursive(leaves, _of_many_threads, max_leaves=8)
 
 
 def real_task_trees() -> st.SearchStrategy[Tree]:
     """Return programs of one loop whose threads wait in reality too."""
-    return st.recursive(_CALLS | st.builds(Aside, _WAITS | _REAL_WAITS), _common, max_leaves=6)
+    asides = st.builds(Aside, _WAITS | _REAL_WAITS, st.booleans())
+    return st.recursive(_CALLS | asides, _common, max_leaves=6)
 
 
 def scaled(tree: Tree, factor: int) -> Tree:
@@ -379,10 +407,19 @@ def scaled(tree: Tree, factor: int) -> Tree:
     return replace(tree, **changes)
 
 
-def elders_in(tree: Tree) -> int:
-    """Return how many parts a program hands to older threads."""
-    if isinstance(tree, Sequence | Together | Pool | Race):
-        return sum(map(elders_in, tree.parts))
-    if isinstance(tree, Late | Limit | Aside | Handed):
-        return elders_in(tree.part) + isinstance(tree, Handed)
-    return 0
+def needs_of(tree: Tree) -> list[Need]:
+    """Return what a program needs that is older than its world."""
+    match tree:
+        case Sequence(parts) | Together(parts) | Race(parts):
+            needs: list[Need] = []
+        case Pool(size, parts, how):
+            needs = [] if how in POOLS else [(how, size)]
+        case Handed(part, how):
+            parts, needs = (part,), [(how, 1)]
+        case Aside(part, older):
+            parts, needs = (part,), [(LOOP, 1), ("older executor", 1)] if older else []
+        case Late(_, part) | Limit(_, part):
+            parts, needs = (part,), []
+        case _:
+            return []
+    return [*needs, *chain.from_iterable(map(needs_of, parts))]

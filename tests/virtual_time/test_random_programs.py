@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from pytest_claude_latency import virtual_time
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.scheduling import real_clock
-from tests.support.program_threads import Elders, Outside
+from tests.support.program_elders import Elders
+from tests.support.program_threads import Outside
 from tests.support.program_trees import (
     Aside,
     Call,
@@ -27,10 +28,11 @@ from tests.support.program_trees import (
     Span,
     Together,
     Tree,
+    elder_task_trees,
     elder_trees,
-    elders_in,
     end_of,
     mixed_trees,
+    needs_of,
     real_task_trees,
     real_trees,
     scaled,
@@ -102,11 +104,25 @@ def test_any_program_of_tasks_and_threads_takes_the_time_it_would_take(tree: Tre
 @given(elder_trees())
 @example(Together((Handed(Call(50), "simple queue"), Errand(), Call(100))))
 @example(Sequence((Handed(Handed(Call(50), "pipe"), "event"), Errand(), Late(50, Call(100, "lock")))))
+@example(Sequence((Pool(2, (Call(50), Call(100)), "older executor"), Pool(2, (Call(50),) * 3, "older executor"))))
+@example(Together((Pool(2, (Call(50), Call(100)), "older thread pool"), Aside(Call(50), older=True))))
 def test_any_program_that_is_helped_by_older_threads_takes_the_time_it_would_take(tree: Tree) -> None:
+    check_helped(tree, Runner.in_threads)
+
+
+@examples(40 * MORE)
+@given(elder_task_trees())
+@example(Together((Aside(Pool(2, (Call(50), Call(100)), "older thread pool"), older=True), Call(50))))
+def test_any_program_of_tasks_that_is_helped_by_older_threads_takes_the_time_it_would_take(tree: Tree) -> None:
+    check_helped(tree, Runner.in_loop)
+
+
+def check_helped(tree: Tree, run: Callable[[Runner, Tree], object]) -> None:
+    """Run a program that hands parts to threads, pools and loops that are older than its world."""
     long = scaled(tree, 100)
-    elders = Elders(elders_in(long))
+    elders = Elders(needs_of(long))
     try:
-        assert lived(lambda runner: runner.in_threads(long), elders=elders) == expected(long)
+        assert lived(lambda runner: run(runner, long), elders=elders) == expected(long)
     finally:
         elders.stop()
 
@@ -117,7 +133,7 @@ def check_real_limits(tree: Tree, run: Callable[[Runner, Tree], object], *, eage
     While one thread waits so, another may be late by what it computes meanwhile: by less than the machine was busy.
     """
     long = scaled(tree, 100)
-    elders, outside = Elders(elders_in(long)), Outside()
+    elders, outside = Elders(needs_of(long)), Outside()
     began = real_clock.monotonic_ns()
     try:
         outcome = lived(lambda runner: run(runner, long), eager=eager, elders=elders, outside=outside)
