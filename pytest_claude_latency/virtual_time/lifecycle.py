@@ -52,6 +52,10 @@ def forget_all() -> None:
     # The child has only the thread that forked. Another thread may have held the lock at that moment, and nobody would
     # release it here. Threads that are counted but do not exist would keep the clock from moving for ever.
     LOCK._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` does to its own locks
+    member = MEMBERS.get(real_clock.get_ident())
+    if member is not None and member.schedule is not None and member.world.readings is not None:
+        # What the program computed from the clocks before it forked must not lie in the future of the child.
+        LEADS.grow(Lead(*member.world.readings.lead()), {member.ident})
     MEMBERS.clear()
     NATIVE_IDS.clear()
     OUTSIDERS.forget_all()
