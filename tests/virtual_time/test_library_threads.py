@@ -371,6 +371,57 @@ def test_a_thread_pool_that_is_given_sleep_itself_sleeps_in_the_world(world: Wor
     assert world.clock.now() == 110 * SECOND
 
 
+@pytest.mark.parametrize("busy_before", [False, True])
+def test_workers_of_an_older_multiprocessing_thread_pool_live_in_the_world(
+    busy_before: bool, request: pytest.FixtureRequest
+) -> None:
+    world = World(VirtualClock(), name=request.node.name)
+
+    def work(seconds: float) -> float:
+        time.sleep(seconds)
+        return world.clock.now() / SECOND
+
+    with ThreadPool(2) as pool:
+        if busy_before:
+            pool.map(len, ["a", "b", "c"], chunksize=1)
+        world.enter()
+        try:
+            ends = [pool.map(work, [3, 1, 1, 4], chunksize=1), pool.map(work, [1, 1], chunksize=1)]
+        finally:
+            world.leave()
+
+    assert ends == [[3, 1, 2, 6], [7, 7]]
+
+
+def test_an_older_thread_that_a_thread_of_a_library_notifies_for_the_test_lives_in_the_world(
+    request: pytest.FixtureRequest,
+) -> None:
+    world, asked, told, done = World(VirtualClock(), name=request.node.name), *(threading.Event() for _ in range(3))
+
+    def hand_on() -> None:
+        asked.wait()
+        told.set()
+
+    def work() -> None:
+        told.wait()
+        time.sleep(5)
+        done.set()
+
+    threads = [threading.Thread(target=hand_on, daemon=True), threading.Thread(target=work, daemon=True)]
+    mark_background(threads[0])
+    for thread in threads:
+        thread.start()
+    world.enter()
+    try:
+        asked.set()
+        done.wait()
+        ended = world.clock.now()
+    finally:
+        world.leave()
+
+    assert ended == 5 * SECOND
+
+
 def test_calls_in_threads_of_joblib_live_in_the_world(world: World) -> None:
     joblib = pytest.importorskip("joblib")
     spans: list[tuple[int, int]] = []

@@ -25,6 +25,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import (
     adoptable,
     dismiss,
     scheduled,
+    served,
 )
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
@@ -77,20 +78,20 @@ class Waiter(Wait):
             if self.member is not None and self.member.schedule is not None:
                 self.member.schedule.unpark(self)
                 return
-            notifier = MEMBERS.get(get_ident())
-            if notifier is None or notifier.world.ended:
+            world = served()
+            if world is None:
                 self.wake()
                 return
             if not adoptable(self._ident):
-                OUTSIDERS.serve(self._ident, self._condition)
+                OUTSIDERS.serve(self._ident, self._condition, world)
                 self.wake()
                 return
             # An outsider waits here. It is still blocked, so it is made a member that is about to come.
-            self.member = admit(notifier.world, self._ident, borrowed_through=self._condition, counted=True)
-            if notifier.schedule is None:
+            self.member = admit(world, self._ident, borrowed_through=self._condition, counted=True)
+            if world.schedule is None:
                 self.wake()
             else:
-                notifier.schedule.reserve(self)  # wakes it when its turn comes
+                world.schedule.reserve(self)  # wakes it when its turn comes
 
     def wake(self) -> None:
         """Let the thread go on. A second call does nothing: the end of the world and `notify` may both call."""

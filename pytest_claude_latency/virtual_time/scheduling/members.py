@@ -179,6 +179,18 @@ def scheduled() -> Member | None:
     return None if member is None or member.really or member.schedule is None else member
 
 
+def served() -> WorldState | None:
+    """Return the active world for which the calling thread does something; None if there is none.
+
+    It is that of a member, or the one whose member has woken the thread of a library. What such a thread hands on, as
+    those do with which a pool manages its workers, comes from that member.
+    """
+    ident = get_ident()
+    member, service = MEMBERS.get(ident), OUTSIDERS.serving.get(ident)
+    world = member.world if member is not None else None if service is None else service.world
+    return None if world is None or world.ended else world
+
+
 def adoptable(ident: int) -> bool:
     """Return whether a member that wakes this thread makes it work for the member's world; not background threads."""
     # A member of an ended world may be borrowed again: a thread that an earlier test started can serve this test too.

@@ -10,12 +10,21 @@ the others have to be looked at.
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from pytest_claude_latency.virtual_time.scheduling.real_clock import monotonic_ns
 
 if TYPE_CHECKING:
     from pytest_claude_latency.duration import Nanoseconds
+    from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+
+
+class Service(NamedTuple):
+    """What a thread of a library waited in when a member woke it, when that was, and the member's world."""
+
+    source: object
+    woken: Nanoseconds  # in the machine's time
+    world: WorldState
 
 
 @final
@@ -36,9 +45,9 @@ class Outsiders:
         self.dormant: set[int] = set()
         # Workers of pools and caches that are doing a job of an outsider. An idle worker can do nothing for a member.
         self.busy_workers: set[int] = set()
-        # Threads of libraries that a member has woken, each with what it was waiting in and when it was woken, in the
-        # machine's time: they do something that a member may wait for, until they wait there again.
-        self.serving: dict[int, tuple[object, Nanoseconds]] = {}
+        # Threads of libraries that a member has woken: they do something that a member may wait for, until they wait
+        # again where they were.
+        self.serving: dict[int, Service] = {}
         # Threads that outsiders are starting, and pools with a job of an outsider and a free worker: somebody is about
         # to run whom no table lists yet, while whoever waits for that may rest.
         self.coming: set[object] = set()
@@ -68,14 +77,14 @@ class Outsiders:
         self.dormant.discard(ident)
         self.changed()
 
-    def serve(self, ident: int, source: object) -> None:
-        """Note that a member wakes a thread that never works in the member's time, where it waits in `source`."""
-        self.serving[ident] = (source, monotonic_ns())
+    def serve(self, ident: int, source: object, world: WorldState) -> None:
+        """Note that a member of `world` wakes a thread that never works in its time, where it waits in `source`."""
+        self.serving[ident] = Service(source, monotonic_ns(), world)
         self.changed()
 
     def served(self, ident: int, source: object) -> None:
         """Note that a thread waits in `source`, again perhaps: then it has done what it was woken for."""
-        if ident in self.serving and self.serving[ident][0] is source:
+        if ident in self.serving and self.serving[ident].source is source:
             del self.serving[ident]
 
     def expect(self, source: object, *, comes: bool) -> None:

@@ -54,7 +54,7 @@ def _serving() -> set[int]:
     """Return the threads of libraries that a member has woken of late, and that have not come back since."""
     # One that never comes back may have begun to poll, and must not make a whole replay real.
     latest = real_clock.monotonic_ns() - _SERVICE
-    for ident in [ident for ident, (_, woken) in tuple(OUTSIDERS.serving.items()) if woken < latest]:
+    for ident in [ident for ident, service in tuple(OUTSIDERS.serving.items()) if service.woken < latest]:
         OUTSIDERS.serving.pop(ident, None)
     return set(OUTSIDERS.serving)
 

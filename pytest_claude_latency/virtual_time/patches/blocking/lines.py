@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, final
@@ -10,7 +11,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable, scheduled
+from pytest_claude_latency.virtual_time.scheduling.members import admit, adoptable, scheduled, served
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
@@ -32,6 +33,7 @@ class Place(Wait):
     def __init__(self, instant: Nanoseconds | None, what: str) -> None:
         super().__init__(instant, what)
         self.granted = False
+        self.process = os.getpid()
         self.ident: int | None = None  # of the outsider that waits here; None for a member
 
     def block_for(self, seconds: float | None) -> None:
@@ -41,7 +43,7 @@ class Place(Wait):
             self.block()
 
     def call(self, source: object) -> None:
-        """Let the thread go on. An outsider works for the world of the calling member from here on.
+        """Let the thread go on. An outsider works from here on for the world for which the calling thread does this.
 
         It does so until it waits for something from `source` again. Caller must hold LOCK.
         """
@@ -49,16 +51,16 @@ class Place(Wait):
             self.unpark()
             return
         OUTSIDERS.wake(self.ident)
-        caller = MEMBERS.get(get_ident())
-        if caller is None or caller.schedule is None:
+        world = served()
+        if world is None or world.schedule is None:
             self.wake()
         elif adoptable(self.ident):
             # It still stands here, so it is made a member that is about to come.
-            self.member = admit(caller.world, self.ident, borrowed_through=source, counted=True)
+            self.member = admit(world, self.ident, borrowed_through=source, counted=True)
             self.member.visiting = True
-            caller.schedule.reserve(self)  # wakes it when its turn comes
+            world.schedule.reserve(self)  # wakes it when its turn comes
         else:
-            OUTSIDERS.serve(self.ident, source)
+            OUTSIDERS.serve(self.ident, source, world)
             self.wake()
 
 
@@ -79,9 +81,9 @@ class Line:
         """Take the first who still waits out of the line, and return its place. Caller must hold LOCK."""
         while self._places:
             place = self._places.popleft()
-            if (
-                not place.over or place.interrupted
-            ):  # else its limit has passed, or its world has ended: it is about to leave
+            # It is over if its limit has passed, or its world has ended: it is about to leave. And a forked child has
+            # none of the threads that waited when it was forked.
+            if (not place.over or place.interrupted) and place.process == os.getpid():
                 return place
         return None
 

@@ -23,6 +23,7 @@ from pytest_claude_latency.virtual_time.scheduling.members import (
     dismiss,
     line_up,
     scheduled,
+    served,
 )
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic
@@ -48,13 +49,13 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
 
     def __init__(self) -> None:
         self._line = Line()
-        self._giver: WorldState | None = None  # the world of the member that put something in last
+        self._giver: WorldState | None = None  # the world for which something was put in last
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put the item into the queue; it never blocks, so the other arguments are ignored."""
-        giver = MEMBERS.get(get_ident())
-        if giver is not None:
-            self._giver = giver.world
+        world = served()
+        if world is not None:
+            self._giver = world
         _put(self, item)  # `super()` costs more than the call
         if self._line:
             with TRACKED_LOCK:
@@ -81,6 +82,8 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
             with TRACKED_LOCK:
                 if not world.ended and adoptable(ident):
                     admit(world, ident, borrowed_through=self).visiting = True
+                elif not world.ended:
+                    OUTSIDERS.serve(ident, self, world)
             line_up()
         return item
 
