@@ -28,7 +28,7 @@ CLIENTS = {
     "instructor": ["instructor[anthropic]"],
     "langchain_anthropic": ["langchain-anthropic"],
     "langchain_aws": ["langchain-aws"],
-    "litellm": ["litellm"],
+    "litellm": ["litellm", "google-auth"],
     "openai": ["openai"],
     "openai_agents": ["openai-agents[litellm]"],
     "pydantic_ai": ["pydantic-ai-slim[anthropic,bedrock]"],

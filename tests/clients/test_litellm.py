@@ -24,7 +24,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or litellm fetc
 litellm = pytest.importorskip("litellm", reason='nox -s "clients(litellm)" installs it')
 
 BEGIN = """
-import litellm
+import google.auth, litellm
 
 BASE = LIVE or "https://api.anthropic.com"
 ASKED = {"model": "anthropic/claude-haiku-4-5", "api_base": BASE, "max_tokens": 9}
@@ -37,6 +37,26 @@ if LIVE:
 else:  # a machine that has neither credentials nor the profile
     os.environ |= {"AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none"}
     BY_PROFILE = BEDROCK | {"aws_profile_name": "production"}
+VERTEX = {"model": "vertex_ai/claude-haiku-4-5", "vertex_location": "us-east5", "max_tokens": 9}
+# Of any address that it is given, litellm asks for another query than of Google's own.
+VERTEX |= {"api_base": LIVE or "https://us-east5-aiplatform.googleapis.com"}
+
+
+class Known:
+    # what Google's library finds on a machine that may call Vertex AI
+    token, quota_project_id, expired = "x", None, False
+
+    def refresh(self, request):
+        pass
+
+
+def default(scopes=None):
+    if not LIVE:
+        raise google.auth.exceptions.DefaultCredentialsError("a replay has no credentials")
+    return Known(), "shop"
+
+
+google.auth.default = default
 GATEWAY = {"model": "openai/claude-haiku-4-5", "api_key": "x", "api_base": BASE + "/v1", "max_tokens": 9}
 TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}]
 
@@ -63,6 +83,12 @@ SYNC = "\ndef ask(prompt):\n    return ask_sync(prompt).content\n"
 STREAMED = "\nask = ask_streamed\n"
 ASYNC = "\ndef ask(prompt):\n    return asyncio.run(ask_async(prompt))\n"
 ASYNC_STREAMED = "\ndef ask(prompt):\n    return asyncio.run(ask_async_streamed(prompt))\n"
+VERTEX_STREAMED = "\ndef ask(prompt):\n    return ask_streamed(prompt, VERTEX)\n"
+MESSAGES = """
+def ask(prompt):
+    asked = litellm.anthropic_messages(messages=messages(prompt), **VERTEX)
+    return asyncio.run(asked)["content"][0]["text"]
+"""
 USE = "\ndef ask(prompt):\n    return ask_sync(prompt, tools=TOOLS).tool_calls[0].function.arguments\n"
 
 WAYS = {
@@ -75,6 +101,11 @@ WAYS = {
     "bedrock_async_streamed": Way(
         ASYNC_STREAMED.replace("(prompt))", "(prompt, BY_PROFILE))"), [CONVERSE_STREAM_HELLO], streamed=True
     ),
+    "vertex": Way(SYNC.replace("ask_sync(prompt)", "ask_sync(prompt, VERTEX)"), [HELLO]),
+    "vertex_streamed": Way(VERTEX_STREAMED, [HELLO], streamed=True),
+    "vertex_async": Way(ASYNC.replace("(prompt))", "(prompt, VERTEX))"), [HELLO]),
+    "vertex_async_streamed": Way(ASYNC_STREAMED.replace("(prompt))", "(prompt, VERTEX))"), [HELLO], streamed=True),
+    "vertex_messages": Way(MESSAGES, [HELLO]),
     "gateway_async_streamed": Way(
         ASYNC_STREAMED.replace("(prompt))", "(prompt, GATEWAY))"), [CHAT_HELLO], streamed=True, stop_reasons=["stop"]
     ),
@@ -151,3 +182,33 @@ def test_a_program_cannot_tell_a_fault_from_the_api(ask: Ask, name: str) -> None
 
     assert seen.injected == seen.sent
     assert seen.sent.errors or seen.sent.status is not None
+
+
+def test_other_models_on_vertex_ask_for_credentials_in_a_replay_too(clients: ClientSuite) -> None:
+    clients.suite.write(
+        """
+import google.auth, litellm
+
+asked = []
+
+
+def default(scopes=None):
+    asked.append(scopes)
+    raise google.auth.exceptions.DefaultCredentialsError("none here")
+
+
+def test_it(claude_latency, monkeypatch):
+    monkeypatch.setattr(google.auth, "default", default)
+    given = {"messages": messages("hi"), "vertex_location": "us-east5", "num_retries": 0}
+    with pytest.raises(pytest.fail.Exception):
+        litellm.completion(model="vertex_ai/claude-haiku-4-5", **given)
+    for_claude = len(asked)
+    with pytest.raises(litellm.APIConnectionError, match='none here'):
+        litellm.completion(model="vertex_ai/gemini-2.5-flash", **given)
+    save_result([for_claude, len(asked)])
+"""
+    )
+
+    clients.suite.replay().assert_outcomes(failed=1)  # by the miss
+
+    assert clients.suite.saved_result == [0, 1]
