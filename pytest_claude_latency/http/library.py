@@ -223,7 +223,13 @@ def error_over_aiohttp(transport: Any, error: str, *, in_body: bool) -> str:
     import aiohttp
 
     lost = aiohttp.ClientPayloadError if in_body else aiohttp.ServerDisconnectedError
-    raised = {"ConnectError": aiohttp.ClientConnectorError, "RemoteProtocolError": lost}.get(error)
+    broken = aiohttp.ClientPayloadError if in_body else aiohttp.ClientOSError
+    raised = {
+        "ConnectError": aiohttp.ClientConnectorError,
+        "RemoteProtocolError": lost,
+        "ReadError": broken,
+        "WriteError": broken,
+    }.get(error)
     modules = [sys.modules.get(base.__module__) for base in type(transport).__mro__]
     # Those that are known have one (`required_names`); a program's own transport has to call errors as httpx does.
     tables = (getattr(module, "AIOHTTP_EXC_MAP", {}) for module in modules)
@@ -233,6 +239,23 @@ def error_over_aiohttp(transport: Any, error: str, *, in_body: bool) -> str:
         if raised is not None and issubclass(raised, kind) and (called is None or issubclass(name, called)):
             called = name
     return error if called is None else called.__name__
+
+
+def name_over_aiohttp(error: BaseException) -> str | None:
+    """Return what a recording calls an error that is called a time-out by such a transport, and is none.
+
+    `None`: it has its right name. httpx-aiohttp 0.1.9 says `ConnectTimeout` where a connection was refused. A recording
+    with that name would let the program wait.
+    """
+    aiohttp, cause = sys.modules.get("aiohttp"), error.__cause__
+    if aiohttp is None or "Timeout" not in type(error).__name__ or isinstance(cause, TimeoutError):
+        return None
+    names = {
+        aiohttp.ClientConnectorError: "ConnectError",
+        aiohttp.ServerDisconnectedError: "RemoteProtocolError",
+        aiohttp.ClientOSError: "ReadError",
+    }
+    return next((name for kind, name in names.items() if isinstance(cause, kind)), None)
 
 
 class _SyncBody:

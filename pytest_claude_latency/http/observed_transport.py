@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, final
 
-from pytest_claude_latency.http.library import HTTPLibrary, Transport
+from pytest_claude_latency.http.library import HTTPLibrary, Transport, name_over_aiohttp
 from pytest_claude_latency.http.recorder import Attempt
 
 # Only httpcore traces. Of a transport over aiohttp, the door of aiohttp tells when a connection was opened.
@@ -111,7 +111,7 @@ class ObservedTransport:
         # says nothing about who would have answered.
         if self._library.is_failure_of_the_wire(error):
             self._attempt.answer_origin.judge()
-        self._attempt.finish(error)
+        self._attempt.finish(error, called=name_over_aiohttp(error))
 
     def _pass_on(self, stream: Any) -> Iterator[bytes]:
         attempt, arrived, asked = self._attempt, self._attempt.arrivals(), self._attempt.asking()
@@ -143,6 +143,6 @@ class ObservedTransport:
         except GeneratorExit:
             raise
         except BaseException as error:
-            attempt.finish(error)
+            attempt.finish(error, called=name_over_aiohttp(error))
             raise
         attempt.finish()

@@ -40,6 +40,8 @@ class ReplayTransport:
         self._attempt = attempt
         self._connections = connections
         self._carrier = carrier
+        self._called: str | None = None
+        """What the recording calls the error that was raised: some transports give it another name."""
 
     def handle_request(self, request: Any) -> Any:
         """Answer a sync client's request."""
@@ -53,7 +55,7 @@ class ReplayTransport:
                 self._waiter.sleep_until(instant)
         except BaseException as error:  # a miss or a cancellation, too, gives the connection back, or the next hangs
             leave()
-            self._attempt.finish(error)
+            self._attempt.finish(error, called=self._called)
             raise
 
         def close() -> None:
@@ -74,7 +76,7 @@ class ReplayTransport:
                 await self._waiter.async_sleep_until(instant)
         except BaseException as error:
             leave()
-            self._attempt.finish(error)
+            self._attempt.finish(error, called=self._called)
             raise
 
         async def close() -> None:
@@ -100,6 +102,7 @@ class ReplayTransport:
 
     def _script(self, request: Any, wire: Wire = "sync") -> ReplayScript:
         def error(name: str, message: str) -> Exception:
+            self._called = name
             if self._carrier is not None:
                 in_body = self._playback.recorded.response is not None
                 name = error_over_aiohttp(self._carrier, name, in_body=in_body)
@@ -130,7 +133,7 @@ class ReplayTransport:
         except GeneratorExit:
             raise  # the reader went away; closing the response notes when
         except BaseException as error:
-            self._attempt.finish(error)
+            self._attempt.finish(error, called=self._called)
             raise
         else:
             self._attempt.finish()
@@ -152,7 +155,7 @@ class ReplayTransport:
         except GeneratorExit:
             raise
         except BaseException as error:
-            self._attempt.finish(error)
+            self._attempt.finish(error, called=self._called)
             raise
         else:
             self._attempt.finish()

@@ -6,8 +6,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import anthropic
 import pytest
 
+from pytest_claude_latency.http.library import HTTPLibrary
 from tests.plugin.suite import Suite, whole_lines
 from tests.support.claude_answers import Answer, hang_up
 from tests.support.claude_messages import text
@@ -58,6 +60,70 @@ def test_a_replayed_error_reads_as_that_of_the_wire(suite: Suite, source: str, a
     _in_version_1(suite)
     suite.replay().assert_outcomes(passed=1)
     assert suite.saved_result == recorded
+
+
+OVER_AIOHTTP = """
+import sys, aiohttp
+
+CALLED = TABLE
+
+
+@pytest.fixture
+def table(monkeypatch):
+    http_client = anthropic.DefaultAioHttpClient()
+    module = sys.modules[type(http_client._transport).__module__]
+    if CALLED:
+        table = {getattr(aiohttp, kind): getattr(sdk_http, name) for kind, name in CALLED.items()}
+        monkeypatch.setattr(module, "AIOHTTP_EXC_MAP", table)
+    return http_client
+
+
+def test_it(table, claude_latency):
+    async def main():
+        async with anthropic.AsyncAnthropic(http_client=table, max_retries=0, **GIVEN) as client:
+            await aask(client=client)
+
+    with pytest.raises(Exception) as caught:
+        asyncio.run(main())
+    cause = caught.value.__cause__
+    save_result([type(caught.value).__name__, str(caught.value), type(cause).__name__, str(cause)])
+"""
+TABLES: dict[str, dict[str, str]] = {
+    "the SDK's own": {},
+    # httpx-aiohttp 0.1.9
+    "one that says time-out": {"ClientConnectionError": "ConnectTimeout", "ClientConnectorError": "ConnectError"},
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [(None, "ConnectError"), (hang_up("3ms"), "RemoteProtocolError"), (Answer(None, ending="reset"), "ReadError")],
+    ids=["refused", "closed", "reset"],
+)
+def test_an_error_that_a_transport_over_aiohttp_calls_otherwise_is_raised_as_live(
+    suite: Suite, table: str, answer: Answer | None, error: str
+) -> None:
+    try:
+        anthropic.DefaultAioHttpClient()
+    except (RuntimeError, AttributeError):
+        pytest.skip("the SDK's aiohttp extra is not installed")
+    given = "{'base_url': 'http://127.0.0.1:9'}" if answer is None else "{}"
+    program = f"import {HTTPLibrary.of_sdk().name} as sdk_http\n" + OVER_AIOHTTP
+    suite.write(program.replace("TABLE", str(TABLES[table])).replace("GIVEN", given))
+    if answer is not None:
+        suite.server.answer(answer)
+
+    suite.record().assert_outcomes(passed=1)
+    live = suite.saved_result
+    (name,) = suite.recordings()
+    *_, end = (suite.path / name).read_text().splitlines()
+    suite.replay().assert_outcomes(passed=1)
+
+    assert suite.saved_result == live
+    if TABLES[table]:
+        assert live[2] == "ConnectTimeout"
+        assert json.loads(end)["error"] == error == suite.calls("test_it")[0]["error"]
 
 
 def _in_version_1(suite: Suite) -> None:
