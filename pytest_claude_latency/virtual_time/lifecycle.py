@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.clock import Clock, VirtualClock
-from pytest_claude_latency.virtual_time.patches import time_module
+from pytest_claude_latency.virtual_time.patches import stand_ins, time_functions
 from pytest_claude_latency.virtual_time.patches.blocking import greenlets, real_limits
 from pytest_claude_latency.virtual_time.patches.blocking.loans import LOANS
 from pytest_claude_latency.virtual_time.patches.dates import datetime_type, uuids
@@ -20,11 +20,12 @@ from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, NATIVE_IDS, admit, line_up, offer_turn
+from pytest_claude_latency.virtual_time.scheduling.members import NATIVE_IDS, admit, line_up, offer_turn
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
 from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 from pytest_claude_latency.virtual_time.watch import blocked_threads, main_thread_signal
 from pytest_claude_latency.virtual_time.watch.bystanders import Bystanders
@@ -92,6 +93,7 @@ class World(WorldState):
         Raises:
             RuntimeError: another world is active, or this one was entered before.
         """
+        stand_ins.load()
         with LOCK:
             if _Process.active is not None:
                 raise RuntimeError(f"{self.name}: the world of {_Process.active.name} is still active")
@@ -101,7 +103,7 @@ class World(WorldState):
             # All that a member needs must be there before the first one is admitted: from then on every patched
             # function that this thread calls looks for its schedule and its readings.
             if isinstance(self.clock, VirtualClock):
-                time_module.replace_copies()
+                time_functions.replace_copies()
                 datetime_type.install()
                 real_limits.install()
                 surroundings = Bystanders()

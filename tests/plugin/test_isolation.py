@@ -16,7 +16,7 @@ import pytest
 from respx.mocks import Mocker
 
 from pytest_claude_latency.http.library import HTTPLibrary
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from tests.plugin.suite import Suite
 
 ENDINGS = {

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_claude_latency.virtual_time import World
 from pytest_claude_latency.virtual_time.patches.blocking.lines import Line, Place
-from pytest_claude_latency.virtual_time.scheduling.members import scheduled
+from pytest_claude_latency.virtual_time.scheduling.table import scheduled
 
 
 @pytest.mark.parametrize("outside", [False, True], ids=["a member", "an outsider"])

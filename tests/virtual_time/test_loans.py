@@ -21,7 +21,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import Deadlock, World
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.scheduling import real_clock
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 
 Job = Callable[[], object]
 

@@ -27,7 +27,7 @@ from pytest_claude_latency.virtual_time import RealWait, World
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.patches import threads
 from pytest_claude_latency.virtual_time.scheduling import real_clock
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from pytest_claude_latency.virtual_time.watch import open_files, thread_state
 
 CHILD = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]

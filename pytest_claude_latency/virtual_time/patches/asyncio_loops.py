@@ -24,9 +24,10 @@ from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, admit, adoptable, line_up
+from pytest_claude_latency.virtual_time.scheduling.members import admit, adoptable, line_up
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:

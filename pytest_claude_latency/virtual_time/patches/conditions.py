@@ -17,19 +17,11 @@ from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import (
-    ANYTHING,
-    MEMBERS,
-    Member,
-    admit,
-    adoptable,
-    dismiss,
-    scheduled,
-    served,
-)
+from pytest_claude_latency.virtual_time.scheduling.members import ANYTHING, admit, adoptable, dismiss, served
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, Member, scheduled
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
@@ -173,7 +165,8 @@ class Waiter(Wait):
             OUTSIDERS.wake(self._ident)
 
 
-def _wait(condition: Any, timeout: float | None = None) -> bool:
+@_PATCHES.wraps("Condition.wait")
+def _wait(_: Callable[..., bool], condition: Any, timeout: float | None = None) -> bool:
     """Do what `Condition.wait` does, with a waiter that a member can find, whether a member or an outsider waits."""
     if not condition._is_owned():
         raise RuntimeError("cannot wait on un-acquired lock")
@@ -231,5 +224,4 @@ def install(monotonic: Callable[[], float]) -> None:
     """Patch `threading.Condition`; `monotonic` is the patched function, which replaces the copy made at import."""
     module: Any = threading
     module._time = monotonic  # `wait_for` and `Semaphore.acquire` measure their time-outs with it
-    module.Condition.wait = _wait
     _PATCHES.install(module)

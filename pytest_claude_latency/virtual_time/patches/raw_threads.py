@@ -7,24 +7,25 @@ the function, which stays the machine's.
 from __future__ import annotations
 
 import _thread
-import contextlib
-import functools
-import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.patches.exempt_callers import BACKGROUND, package
+from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, NATIVE_IDS, OURS, arrive, dismiss
+from pytest_claude_latency.virtual_time.scheduling.members import NATIVE_IDS, OURS, arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 from pytest_claude_latency.virtual_time.watch.thread_count import Life, end
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+
+_PATCHES = Patches()
 
 
 @final
@@ -76,36 +77,30 @@ def _is_call(function: Any = None, arguments: Any = None, keywords: Any = None, 
     )
 
 
-def install() -> None:
-    """Patch the two names of the function.
-
-    Threads that began below `threading` before this are nobody's in any world. The one by which pytest-xdist sends a
-    worker its orders waits for another process all the time, and would look like work that a replay must wait for.
-    """
-    # Eventlet lists threads of its own, which have no such identifier.
-    listed = {threading.get_native_id(), *(getattr(thread, "native_id", None) for thread in threading.enumerate())}
-    with contextlib.suppress(OSError):  # Linux only: elsewhere they cannot be listed, and nobody looks at them
-        tasks = os.listdir("/proc/self/task")  # noqa: PTH208 - `pathlib` costs more than all the rest of this
-        OURS.update(ident for ident in map(int, tasks) if ident not in listed)
-    module: Any = _thread
-    original: Callable[..., int] = module.start_new_thread
-
-    @functools.wraps(original)
-    def start_new_thread(*args: Any) -> int:
-        parent = MEMBERS.get(get_ident())
-        if parent is None or not _is_call(*args) or package(sys._getframe(1)) in BACKGROUND:
-            return original(*args)
-        # the new thread counts as running from here on
-        schedule, run = parent.schedule, _Run(parent.world, *args)
+@_PATCHES.wraps("start_new_thread")
+def _start_new_thread(original: Callable[..., int], *args: Any) -> int:
+    """Do what the function does; a thread that a member starts counts as running from here on."""
+    parent = MEMBERS.get(get_ident())
+    if parent is None or not _is_call(*args) or package(sys._getframe(2)) in BACKGROUND:
+        return original(*args)
+    schedule, run = parent.schedule, _Run(parent.world, *args)
+    if schedule is not None:
+        with TRACKED_LOCK:
+            schedule.reserve(run.reservation)
+    try:
+        return original(run, (Life(),))
+    except BaseException:
         if schedule is not None:
             with TRACKED_LOCK:
-                schedule.reserve(run.reservation)
-        try:
-            return original(run, (Life(),))
-        except BaseException:
-            if schedule is not None:
-                with TRACKED_LOCK:
-                    schedule.withdraw(run.reservation)
-            raise
+                schedule.withdraw(run.reservation)
+        raise
 
-    module.start_new_thread = module.start_new = start_new_thread
+
+def install(older: Iterable[int]) -> None:
+    """Patch the function. `older` are the kernel's identifiers of threads that are nobody's in any world.
+
+    The one by which pytest-xdist sends a worker its orders waits for another process all the time, and would look like
+    work that a replay must wait for.
+    """
+    OURS.update(older)
+    _PATCHES.install(_thread)

@@ -17,7 +17,7 @@ from pytest_claude_latency.virtual_time.patches.asyncio_loops import (
 from pytest_claude_latency.virtual_time.patches.awaiting import LAST, Chain
 from pytest_claude_latency.virtual_time.patches.loops import unsupported_loops
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import current
+from pytest_claude_latency.virtual_time.scheduling.table import current
 from pytest_claude_latency.virtual_time.scheduling.waiting import Shortcut
 
 if TYPE_CHECKING:

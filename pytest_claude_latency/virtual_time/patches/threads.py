@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING, Any, final
@@ -20,19 +20,17 @@ from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import (
-    MEMBERS,
-    Member,
     arrive,
     dismiss,
     is_background,
     mark_background,
     mark_tool,
     mark_worker,
-    scheduled,
 )
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, Member, scheduled
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
@@ -251,9 +249,9 @@ def _repr(original: Callable[[Thread], str], thread: Thread) -> str:
     return text.replace(f"({thread.name}, started", f"({thread.name}, stopped", 1)
 
 
-def install() -> None:
-    """Patch `threading.Thread`. Threads that run already may be pytest's own, or a plugin's: they are never members."""
-    for thread in threading.enumerate():
+def install(older: Iterable[Thread]) -> None:
+    """Patch `threading.Thread`. `older` threads may be pytest's own, or a plugin's: they are never members."""
+    for thread in older:
         if thread is not threading.main_thread():
-            _mark_library(thread, thread._target)  # type: ignore[attr-defined] # what it runs
+            _mark_library(thread, getattr(thread, "_target", None))  # what it runs; one that has ended has none
     _PATCHES.install(threading)

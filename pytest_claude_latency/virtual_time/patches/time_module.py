@@ -1,8 +1,6 @@
 """The `time` module for members of a world; the machine's for everybody else.
 
-Its functions are replaced once, by objects. `from time import sleep` keeps the replacement for good, so it decides at
-each call who asks. And `class A: clock = time.monotonic` must not make a method of it, which a Python function in the
-place of one written in C would become.
+What stands in the places of its functions (`time_functions`) gets these classes when the first world begins.
 """
 
 from __future__ import annotations
@@ -10,58 +8,24 @@ from __future__ import annotations
 import operator
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import BuiltinFunctionType, ModuleType
+from collections.abc import Callable
 from typing import Any
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT, exempt
+from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
+from pytest_claude_latency.virtual_time.patches.time_functions import FUNCTIONS, TimeFunction
 from pytest_claude_latency.virtual_time.scheduling import waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import TRAVELS, get_ident, monotonic_ns, time_ns
-
-_PACKAGE = sys.modules[__name__.partition(".")[0]]
-
-
-def _below(package: ModuleType) -> Iterator[tuple[str, ModuleType]]:
-    """Return a module, and those below it that were imported, by their names."""
-    yield package.__name__, package
-    for name, value in tuple(vars(package).items()):
-        if isinstance(value, ModuleType) and value.__name__ == f"{package.__name__}.{name}":
-            yield from _below(value)
-
-
-class TimeFunction:
-    """Stands in place of one function of the `time` module, which it keeps as `machine`."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.machine = function
-        self.__name__ = self.__qualname__ = function.__name__
-        self.__doc__ = function.__doc__
-        self.__module__ = "time"
-
-    @property
-    def modules(self) -> dict[str, ModuleType]:
-        """The modules of this package, also where `sys.modules` has forgotten them."""
-        return dict(_below(_PACKAGE))
-
-    def __reduce__(self) -> str:
-        return self.__name__  # pickled by name, as the function is
-
-    def __repr__(self) -> str:
-        return f"<time.{self.__name__}, virtual in latency tests>"
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 
 
 class ClockReading(TimeFunction):
     """A function that reads a clock without a date."""
 
-    def __init__(self, function: Callable[..., Any], read: Callable[[ClockReadings], Any]) -> None:
-        super().__init__(function)
-        self._read = read
+    _read: Callable[[ClockReadings], Any]
 
     def __call__(self) -> Any:
         """Return the time in the caller's world."""
@@ -77,15 +41,11 @@ class ClockReading(TimeFunction):
 class DateReading(TimeFunction):
     """A function that reads the date, which a world of real time may set too.
 
-    `shift` turns `WorldState.offset`, which is in nanoseconds, into the unit of the function.
+    `_shift` turns `WorldState.offset`, which is in nanoseconds, into the unit of the function.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], read: Callable[[ClockReadings], Any], shift: Callable[[int], Any]
-    ) -> None:
-        super().__init__(function)
-        self._read = read
-        self._shift = shift
+    _read: Callable[[ClockReadings], Any]
+    _shift: Callable[[int], Any]
 
     def __call__(self) -> Any:
         """Return the date in the caller's world, or the one to which it travels."""
@@ -137,13 +97,11 @@ class Sleep(TimeFunction):
 class CalendarFunction(TimeFunction):
     """A function that takes a time as its last argument, and uses now if it is left out.
 
-    `to_argument` turns whole seconds since the epoch into that argument, and `leading` is how many come before it.
+    `_to_argument` turns whole seconds since the epoch into that argument, and `_leading` is how many come before it.
     """
 
-    def __init__(self, function: Callable[..., Any], to_argument: Callable[[int], Any], leading: int) -> None:
-        super().__init__(function)
-        self._to_argument = to_argument
-        self._leading = leading
+    _to_argument: Callable[[int], Any]
+    _leading: int
 
     def __call__(self, *args: Any) -> Any:
         """Call the function, with now in the caller's world if no time is given."""
@@ -175,18 +133,15 @@ if sys.platform == "linux":
 class AnyClock(TimeFunction):
     """The functions `time.clock_gettime` and `time.clock_gettime_ns`.
 
-    A clock keeps its distance from the one that it resembles: `date`, or `stopwatch`. Clocks that measure the work of a
-    processor, and those that are not known, stay the machine's. `unit` is how many nanoseconds the function counts by.
+    A clock keeps its distance from the one that it resembles: `_date`, or `_stopwatch`. Clocks that measure the work of
+    a processor, and those that are not known, stay the machine's. `_unit` is how many nanoseconds the function counts
+    by.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], date: DateReading, stopwatch: ClockReading, unit: Nanoseconds
-    ) -> None:
-        super().__init__(function)
-        self._date = date
-        self._stopwatch = stopwatch
-        self._unit = unit
-        self._distances: dict[int, Nanoseconds] = {}  # as first seen
+    _date: TimeFunction
+    _stopwatch: TimeFunction
+    _unit: Nanoseconds
+    _distances: dict[int, Nanoseconds]  # as first seen
 
     def __call__(self, clock: int, /) -> Any:
         """Return the time of that clock in the caller's world.
@@ -209,67 +164,26 @@ class AnyClock(TimeFunction):
         return similar() + (distance if self._unit == 1 else distance / self._unit)
 
 
-def install() -> bool:
-    """Replace the functions of the `time` module; return False if they were replaced before."""
-    if hasattr(time.monotonic, "machine"):
-        return False
-    to_local_time = time.localtime  # the machine's: it will be called with a time
-    functions: list[TimeFunction] = [
-        monotonic := ClockReading(time.monotonic, ClockReadings.monotonic),
-        monotonic_ns := ClockReading(time.monotonic_ns, ClockReadings.monotonic_ns),
-        ClockReading(time.perf_counter, ClockReadings.monotonic),
-        ClockReading(time.perf_counter_ns, ClockReadings.monotonic_ns),
-        date := DateReading(time.time, ClockReadings.time, shift=lambda offset: offset / SECOND),
-        date_ns := DateReading(time.time_ns, ClockReadings.time_ns, shift=int),
-        CalendarFunction(time.localtime, int, leading=0),
-        CalendarFunction(time.gmtime, int, leading=0),
-        CalendarFunction(time.ctime, int, leading=0),
-        CalendarFunction(time.asctime, to_local_time, leading=0),
-        CalendarFunction(time.strftime, to_local_time, leading=1),
-    ]
-    # gevent's own and eventlet's let other greenlets go on, which a world does not know.
-    if isinstance(time.sleep, BuiltinFunctionType):
-        functions.append(Sleep(time.sleep))
-    if hasattr(time, "clock_gettime"):
-        functions.append(AnyClock(time.clock_gettime, date, monotonic, unit=SECOND))
-        functions.append(AnyClock(time.clock_gettime_ns, date_ns, monotonic_ns, unit=1))
-    for function in functions:
-        setattr(time, function.__name__, function)
-    _EARLIER.extend(sys.modules)
-    return True
+def install() -> None:
+    """Let the replaced functions ask in which world their caller lives."""
+    functions = FUNCTIONS
+    for name in ("monotonic", "perf_counter"):
+        _become(functions[name], ClockReading, _read=ClockReadings.monotonic)
+        _become(functions[f"{name}_ns"], ClockReading, _read=ClockReadings.monotonic_ns)
+    _become(functions["time"], DateReading, _read=ClockReadings.time, _shift=lambda offset: offset / SECOND)
+    _become(functions["time_ns"], DateReading, _read=ClockReadings.time_ns, _shift=int)
+    to_local_time = functions["localtime"].machine  # it will be called with a time
+    for name, to_argument in {"localtime": int, "gmtime": int, "ctime": int, "asctime": to_local_time}.items():
+        _become(functions[name], CalendarFunction, _to_argument=to_argument, _leading=0)
+    _become(functions["strftime"], CalendarFunction, _to_argument=to_local_time, _leading=1)
+    if "sleep" in functions:
+        _become(functions["sleep"], Sleep)
+    for suffix, unit in {"": SECOND, "_ns": 1}.items():
+        if (function := functions.get(f"clock_gettime{suffix}")) is not None:
+            similar = {"_date": functions[f"time{suffix}"], "_stopwatch": functions[f"monotonic{suffix}"]}
+            _become(function, AnyClock, **similar, _unit=unit, _distances={})
 
 
-# Modules that were imported before, and may have copies of the machine's functions; empty once these are replaced.
-_EARLIER: list[str] = []
-# Test tools are told apart by their names anyway, and this package needs the machine's functions.
-_REAL = EXEMPT | {"time", __name__.partition(".")[0]}
-
-
-def replace_copies() -> None:
-    """Replace the copies that modules made by `from time import …` before `install`. Looking for them takes a while."""
-    if not _EARLIER:
-        return
-    functions = {value.machine: value for value in vars(time).values() if isinstance(value, TimeFunction)}
-    earlier = [name for name in _EARLIER if name in sys.modules and name.partition(".")[0] not in _REAL]
-    _EARLIER.clear()
-    for module in [sys.modules[name] for name in earlier]:
-        # A module that is loaded when it is used first stays unloaded.
-        names: dict[str, Any] = (
-            ModuleType.__getattribute__(module, "__dict__") if isinstance(module, ModuleType) else {}
-        )
-        copies = [copy for copy, value in names.items() if type(value) is BuiltinFunctionType and value in functions]
-        for copy in copies:
-            names[copy] = functions[names[copy]]
-
-
-@contextmanager
-def left_to_the_machine() -> Iterator[None]:
-    """Give the module its own functions back for so long, but for those that somebody else has replaced."""
-    replaced = {name: function for name, function in vars(time).items() if isinstance(function, TimeFunction)}
-    for name, function in replaced.items():
-        setattr(time, name, function.machine)
-    try:
-        yield
-    finally:
-        for name, function in replaced.items():
-            setattr(time, name, function)
+def _become(function: TimeFunction, kind: type[TimeFunction], **attributes: Any) -> None:
+    vars(function).update(attributes)  # first: another thread may call it at any moment
+    function.__class__ = kind

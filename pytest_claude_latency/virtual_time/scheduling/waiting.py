@@ -13,17 +13,11 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import (
-    ANYTHING,
-    MEMBERS,
-    admit,
-    bystanders,
-    current,
-    offer_turn,
-)
+from pytest_claude_latency.virtual_time.scheduling.members import ANYTHING, admit, bystanders, offer_turn
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, current
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:

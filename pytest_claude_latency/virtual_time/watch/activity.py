@@ -13,9 +13,10 @@ import threading
 from typing import Any, NamedTuple, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, NATIVE_IDS, OURS
+from pytest_claude_latency.virtual_time.scheduling.members import NATIVE_IDS, OURS
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from pytest_claude_latency.virtual_time.watch import thread_state
 
 try:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, OURS, adoptable, is_background, is_worker
+from pytest_claude_latency.virtual_time.scheduling.members import OURS, adoptable, is_background, is_worker
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from pytest_claude_latency.virtual_time.watch import children, open_files, thread_state
 from pytest_claude_latency.virtual_time.watch.bystanders import MOMENT
 from pytest_claude_latency.virtual_time.watch.thread_state import ThreadState, Waiting

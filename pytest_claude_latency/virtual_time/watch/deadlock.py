@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from pytest_claude_latency.virtual_time.watch import main_thread_signal, source_location
 from pytest_claude_latency.virtual_time.watch.real_waits import thread_name
 

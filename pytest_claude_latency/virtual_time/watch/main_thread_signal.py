@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 
 if TYPE_CHECKING:
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState

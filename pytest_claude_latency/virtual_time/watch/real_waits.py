@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.scheduling.members import Member
+from pytest_claude_latency.virtual_time.scheduling.table import Member
 from pytest_claude_latency.virtual_time.watch import source_location, thread_state
 from pytest_claude_latency.virtual_time.watch.thread_state import Blockage
 

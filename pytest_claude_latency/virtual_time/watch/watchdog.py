@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 
 from pytest_claude_latency.duration import MILLISECOND, SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, Member, as_ours, dismiss
+from pytest_claude_latency.virtual_time.scheduling.members import as_ours, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import (
     allocate_lock,
     get_ident,
@@ -21,6 +21,7 @@ from pytest_claude_latency.virtual_time.scheduling.real_clock import (
     start_new_thread,
 )
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, Member
 from pytest_claude_latency.virtual_time.watch import (
     blocked_threads,
     children,

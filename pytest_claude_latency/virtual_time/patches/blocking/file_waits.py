@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from selectors import SelectorKey
 
     from pytest_claude_latency.duration import Nanoseconds
-    from pytest_claude_latency.virtual_time.scheduling.members import Member
+    from pytest_claude_latency.virtual_time.scheduling.table import Member
 
 _MOST_IN_VAIN = 100  # waits of one member, one after the other
 

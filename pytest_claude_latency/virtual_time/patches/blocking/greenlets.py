@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_claude_latency.virtual_time.scheduling.errors import UnsupportedLoop
-from pytest_claude_latency.virtual_time.scheduling.members import scheduled
+from pytest_claude_latency.virtual_time.scheduling.table import scheduled
 
 _REFUSED = """\
 {library} waits for its greenlets, and virtual time cannot follow it

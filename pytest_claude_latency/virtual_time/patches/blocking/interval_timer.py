@@ -6,7 +6,6 @@ signal would come much later, perhaps when its handler is gone, and end the proc
 
 from __future__ import annotations
 
-import functools
 import math
 import signal
 import threading
@@ -16,15 +15,19 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_claude_latency.duration import SECOND, Nanoseconds
 from pytest_claude_latency.virtual_time.patches import raw_threads
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
+from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import as_ours, scheduled
+from pytest_claude_latency.virtual_time.scheduling.members import as_ours
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
+from pytest_claude_latency.virtual_time.scheduling.table import scheduled
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
 
 if TYPE_CHECKING:
-    from pytest_claude_latency.virtual_time.scheduling.members import Member
+    from pytest_claude_latency.virtual_time.scheduling.table import Member
     from pytest_claude_latency.virtual_time.scheduling.world import WorldState
+
+_PATCHES = Patches()
 
 
 @final
@@ -108,6 +111,7 @@ def _get() -> tuple[float, float]:
     return (0.0, 0.0) if timer is None else (timer.left(), timer.interval)
 
 
+@_PATCHES.wraps("setitimer")
 def _setitimer(machine: Callable[..., Any], which: int, seconds: float, interval: float = 0.0, /) -> Any:
     # The two other timers count what the processor works, which is the machine's in a world too.
     member = None if which != signal.ITIMER_REAL or exempt(2) else scheduled()
@@ -117,11 +121,13 @@ def _setitimer(machine: Callable[..., Any], which: int, seconds: float, interval
     return _set(member, seconds, interval)
 
 
+@_PATCHES.wraps("getitimer")
 def _getitimer(machine: Callable[[int], Any], which: int, /) -> Any:
     member = None if which != signal.ITIMER_REAL or exempt(2) else scheduled()
     return machine(which) if member is None else _get()
 
 
+@_PATCHES.wraps("alarm")
 def _alarm(machine: Callable[[int], int], seconds: int, /) -> int:
     member = None if exempt(2) else scheduled()
     if member is None or not isinstance(seconds, int) or seconds < 0:
@@ -131,17 +137,6 @@ def _alarm(machine: Callable[[int], int], seconds: int, /) -> int:
 
 def install(module: Any) -> None:
     """Patch the three functions of the module `signal`, where the system has them."""
-    patches: dict[str, Callable[..., Any]] = {"setitimer": _setitimer, "getitimer": _getitimer, "alarm": _alarm}
-    for name, function in patches.items():
-        # Windows has none of these. Without `pthread_kill`, any thread might get the signal, and the system call of the
-        # main thread would go on.
-        if hasattr(module, name) and hasattr(module, "pthread_kill"):
-            setattr(module, name, _instead_of(getattr(module, name), function))
-
-
-def _instead_of(machine: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(machine)
-    def patched(*args: Any) -> Any:
-        return function(machine, *args)
-
-    return patched
+    # Without `pthread_kill`, any thread might get the signal, and the system call of the main thread would go on.
+    if hasattr(module, "pthread_kill"):
+        _PATCHES.install(module)

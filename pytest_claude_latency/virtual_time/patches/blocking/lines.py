@@ -11,7 +11,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import admit, adoptable, scheduled, served
+from pytest_claude_latency.virtual_time.scheduling.members import admit, adoptable, served
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_claude_latency.duration import Nanoseconds
-    from pytest_claude_latency.virtual_time.scheduling.members import Member
+    from pytest_claude_latency.virtual_time.scheduling.table import Member
 
 
 @final
@@ -153,10 +153,3 @@ def seconds_left(member: Member, instant: Nanoseconds | None) -> float | None:
     readings = member.world.readings
     assert readings is not None
     return None if instant is None else max(0.0, (instant - readings.now()) / SECOND)
-
-
-def spin() -> None:
-    """Count an attempt that a member makes without a wait: if it repeats it for ever, time must pass."""
-    member = scheduled()
-    if member is not None and member.world.readings is not None:
-        member.world.readings.spin()

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.virtual_time.patches.blocking import greenlets
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import Member, admit, adoptable, dismiss, line_up
+from pytest_claude_latency.virtual_time.scheduling.members import admit, adoptable, dismiss, line_up
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
+from pytest_claude_latency.virtual_time.scheduling.table import Member
 from pytest_claude_latency.virtual_time.watch import open_files, thread_state
 from pytest_claude_latency.virtual_time.watch.socket_pairs import peer_of
 

@@ -3,6 +3,9 @@
 A lock that a member holds is released by a member, at an instant of the world. So whoever waits for it can be parked,
 and a limit of the wait is virtual. A lock that an outsider holds is waited for in reality, as is a lock that the
 standard library made for itself.
+
+Programs make locks when they are imported, so this module is too, in every run. It imports what a wait of a member
+needs only in such a wait.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
-from pytest_claude_latency.virtual_time.patches.blocking.lines import Line, Place, instant_after, seconds_left, spin
 from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT, package
-from pytest_claude_latency.virtual_time.scheduling import waiting
-from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, Member, scheduled
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, scheduled, spin
+
+if TYPE_CHECKING:
+    from pytest_claude_latency.duration import Nanoseconds
+    from pytest_claude_latency.virtual_time.patches.blocking.lines import Line
+    from pytest_claude_latency.virtual_time.scheduling.table import Member
 from pytest_claude_latency.virtual_time.scheduling.real_clock import LockType, allocate_lock, get_ident
 
 # Whose locks stay the machine's. trio relies on what only locks written in C can do: a signal handler may interrupt
@@ -65,12 +70,12 @@ class Lock(metaclass=_Like):
         lock = object.__new__(cls)
         lock._lock = allocate_lock()
         lock._holder = None
-        lock._line = Line()
+        lock._line = None
         return lock
 
     _lock: LockType
     _holder: int | None  # the identifier of a thread
-    _line: Line
+    _line: Line | None  # None until a member waits
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock, if need be after a wait; return whether it was taken."""
@@ -99,6 +104,8 @@ class Lock(metaclass=_Like):
         # The member that waits first gets it, unless somebody else has just taken it. It is handed over while it is
         # held. If it were free meanwhile, a thread that takes it again and again without a wait in between would always
         # be first, and the others would wait for ever.
+        from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
+
         with TRACKED_LOCK:
             if not self._lock.acquire(False):
                 return
@@ -135,6 +142,11 @@ class Lock(metaclass=_Like):
         holder = None if member is None else MEMBERS.get(self._holder or 0)
         if member is None or holder is None or holder.world is not member.world:
             return self._really_wait(member, seconds)
+        from pytest_claude_latency.virtual_time.patches.blocking.lines import Line, Place, instant_after, seconds_left
+        from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
+
+        with TRACKED_LOCK:  # one line, whoever comes first
+            line = self._line = Line() if self._line is None else self._line
         place = Place(instant_after(member, seconds), "Lock.acquire")
 
         def take() -> bool:
@@ -142,7 +154,7 @@ class Lock(metaclass=_Like):
             return place.granted
 
         try:
-            self._line.wait(member, place, take)
+            line.wait(member, place, take)
         except BaseException:
             if place.granted:
                 self.release()
@@ -155,18 +167,24 @@ class Lock(metaclass=_Like):
 
     def _really_wait(self, member: Member | None, seconds: float | None) -> bool:
         """Wait in reality. If the limit passes, the clock of the member's world has moved as far."""
-        instant = None if member is None else instant_after(member, seconds)
+        instant: Nanoseconds | None = None
+        if member is not None:
+            from pytest_claude_latency.virtual_time.patches.blocking.lines import instant_after
+
+            instant = instant_after(member, seconds)
         if self._lock.acquire(True, -1 if seconds is None else min(seconds, threading.TIMEOUT_MAX)):
             self._holder = get_ident()
             return True
         if member is not None and instant is not None:
+            from pytest_claude_latency.virtual_time.scheduling import waiting
+
             waiting.sleep_until(member.world, instant)
         return False
 
     def _at_fork_reinit(self) -> None:
         self._lock._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` does to its own locks
         self._holder = None
-        self._line.clear()
+        self._line = None
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied or pickled, as the machine's locks do."""

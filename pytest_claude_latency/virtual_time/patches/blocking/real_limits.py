@@ -21,12 +21,12 @@ from pytest_claude_latency.virtual_time.patches.blocking.loans import LOAN, LOAN
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
 from pytest_claude_latency.virtual_time.scheduling import waiting
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import scheduled
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
+from pytest_claude_latency.virtual_time.scheduling.table import scheduled
 
 if TYPE_CHECKING:
     from pytest_claude_latency.duration import Nanoseconds
-    from pytest_claude_latency.virtual_time.scheduling.members import Member
+    from pytest_claude_latency.virtual_time.scheduling.table import Member
 
 
 def _reach(member: Member, instant: Nanoseconds) -> None:

@@ -15,9 +15,12 @@ from typing import Any
 
 from pytest_claude_latency.virtual_time.patches.blocking.lines import instant_after
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt
+from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling import waiting
 from pytest_claude_latency.virtual_time.scheduling.lock import TRACKED_LOCK
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS, scheduled
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, scheduled
+
+_OF_OS, _PATCHES = Patches(), Patches()
 
 
 def _raise_in_wait(number: int) -> bool:
@@ -40,47 +43,40 @@ def _raise(number: int) -> None:
     signal.raise_signal(number)
 
 
-def _sends(function: Callable[[int, int], None], reaches_main: Callable[[int], bool]) -> Callable[[int, int], None]:
-    @functools.wraps(function)
-    def send(receiver: int, number: int, /) -> None:
+def _declare_sending(patches: Patches, name: str, reaches_main: Callable[[int], bool]) -> None:
+    """Let the function of this name raise a signal in the main thread, where that is parked in the caller's world."""
+
+    @patches.wraps(name)
+    def send(original: Callable[[int, int], None], receiver: int, number: int, /) -> None:
         if not (reaches_main(receiver) and _raise_in_wait(number)):
-            function(receiver, number)
-
-    return send
+            original(receiver, number)
 
 
-def _waits(sigtimedwait: Callable[[Any, float], Any]) -> Callable[[Any, float], Any]:
-    @functools.wraps(sigtimedwait)
-    def wait(signals: Any, timeout: float, /) -> Any:
-        """Wait in reality; if no signal comes, the clock of the caller's world has moved by the limit."""
-        member = None if exempt(1) else scheduled()
-        instant = None if member is None or timeout < 0 else instant_after(member, timeout)
-        received = sigtimedwait(signals, timeout)
-        if received is None and member is not None and instant is not None:
-            waiting.sleep_until(member.world, instant)
-        return received
+# Sent to the process or its group, it is the main thread's to handle, whichever thread the kernel picks.
+_declare_sending(_OF_OS, "kill", lambda process: process in {os.getpid(), 0})
+_declare_sending(_OF_OS, "killpg", lambda group: group in {os.getpgrp(), 0})
+_declare_sending(_PATCHES, "pthread_kill", lambda ident: ident == threading.main_thread().ident)
 
-    return wait
+
+@_PATCHES.wraps("sigtimedwait")
+def _wait(original: Callable[[Any, float], Any], signals: Any, timeout: float, /) -> Any:
+    """Wait in reality; if no signal comes, the clock of the caller's world has moved by the limit."""
+    member = None if exempt(2) else scheduled()
+    instant = None if member is None or timeout < 0 else instant_after(member, timeout)
+    received = original(signals, timeout)
+    if received is None and member is not None and instant is not None:
+        waiting.sleep_until(member.world, instant)
+    return received
 
 
 def install_kill() -> None:
     """Patch how the module `os` sends signals."""
-    module: Any = os
-    # Sent to the process or its group, it is the main thread's to handle, whichever thread the kernel picks.
-    module.kill = _sends(os.kill, lambda process: process in {os.getpid(), 0})
-    if hasattr(os, "killpg"):
-        module.killpg = _sends(os.killpg, lambda group: group in {os.getpgrp(), 0})
+    _OF_OS.install(os)
 
 
 def install(module: Any) -> None:
     """Patch the module `signal`."""
-    if hasattr(module, "pthread_kill"):
-        module.pthread_kill = _sends(module.pthread_kill, lambda ident: ident == threading.main_thread().ident)
-    if hasattr(module, "sigtimedwait"):
-        module.sigtimedwait = _waits(module.sigtimedwait)
+    _PATCHES.install(module)
     from pytest_claude_latency.virtual_time.patches.blocking import interval_timer  # it imports `signal`
 
     interval_timer.install(module)
-    for name in ("pthread_kill", "sigtimedwait", "setitimer", "getitimer", "alarm"):
-        if hasattr(module, name):
-            getattr(module, name).__module__ = module.__name__  # and not `_signal`, where the machine's come from

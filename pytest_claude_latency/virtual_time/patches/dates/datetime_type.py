@@ -18,8 +18,8 @@ from typing import Any, Final
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.patches.exempt_callers import exempt, reports
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import TRAVELS, get_ident, time_ns
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 
 
 def _seconds_and_microseconds() -> tuple[int, int]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from pytest_claude_latency.virtual_time.patches.time_module import TimeFunction, replace_copies
+from pytest_claude_latency.virtual_time.patches.time_functions import FUNCTIONS, replace_copies
 
 
 def install(module: Any) -> None:
@@ -13,7 +12,5 @@ def install(module: Any) -> None:
     # If it was imported first, it has copies of the machine's functions too. It looks for the functions in other
     # modules by their identities, and keeps what it has found.
     replace_copies()
-    module._real_time_object_ids.update(
-        id(function) for function in vars(time).values() if isinstance(function, TimeFunction)
-    )
+    module._real_time_object_ids.update(map(id, FUNCTIONS.values()))
     module._GLOBAL_MODULES_CACHE.clear()

@@ -16,10 +16,10 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from pytest_claude_latency.duration import Nanoseconds
-from pytest_claude_latency.virtual_time.patches import time_module
+from pytest_claude_latency.virtual_time.patches import time_functions
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import TRAVELS, get_ident, monotonic_ns
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 
 _LOOKING = ("patch", "patch_if_needed", "unpatch")
 
@@ -29,7 +29,7 @@ def machines_functions() -> Iterator[None]:
     """Give `time` and `datetime` the machine's functions back for so long."""
     # Before the first latency test nothing is patched in the type, and its module of ours is not imported.
     datetime_type = sys.modules.get(f"{__package__}.datetime_type")
-    with time_module.left_to_the_machine():
+    with time_functions.left_to_the_machine():
         if datetime_type is None:
             yield
         else:

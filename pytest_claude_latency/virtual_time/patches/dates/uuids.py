@@ -6,33 +6,37 @@ Python takes it from a library written in C, which reads the machine's clock. If
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pytest_claude_latency.virtual_time.patches.patching import Patches
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS
-from pytest_claude_latency.virtual_time.scheduling.members import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident
+from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
+
+
+_PATCHES = Patches()
+
+# Not from `random`, whose numbers the program may have fixed: a recording was made without asking it for one.
+_SEQUENCE = int.from_bytes(os.urandom(2)) % 2**14
+
+
+@_PATCHES.wraps("uuid1")
+def _uuid1(original: Callable[..., UUID], node: int | None = None, clock_seq: int | None = None) -> UUID:
+    """Generate a UUID from the host, a sequence number and the present date."""
+    if node is None and clock_seq is None and (MEMBERS.get(get_ident()) or LEADS.latest.date):
+        node, clock_seq = sys.modules["uuid"].getnode(), _SEQUENCE
+    return original(node, clock_seq)
 
 
 def install(module: Any) -> None:
     """Patch the module `uuid`."""
-    machine = module.uuid1
-    # Not from `random`, whose numbers the program may have fixed: a recording was made without asking it for one.
-    sequence = int.from_bytes(os.urandom(2)) % 2**14
-
-    @functools.wraps(machine)
-    def uuid1(node: int | None = None, clock_seq: int | None = None) -> UUID:
-        """Generate a UUID from the host, a sequence number and the present date."""
-        if node is None and clock_seq is None and (MEMBERS.get(get_ident()) or LEADS.latest.date):
-            node, clock_seq = module.getnode(), sequence
-        return machine(node, clock_seq)  # type: ignore[no-any-return] # what `uuid1` returns
-
-    module.uuid1 = uuid1
+    _PATCHES.install(module)
 
 
 def forget_dates() -> None:

@@ -11,7 +11,7 @@ import asyncio
 import functools
 from typing import Any
 
-from pytest_claude_latency.virtual_time.scheduling.members import scheduled
+from pytest_claude_latency.virtual_time.scheduling.table import scheduled
 
 
 def install(module: Any) -> None:
