@@ -12,24 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# A public name comes first: looking it up finds the modules again that pytester has made Python forget.
-from pytest_claude_latency import LatencyError, virtual_time  # noqa: F401 - it is looked up, not used
+# This comes first: looking it up finds the modules again that pytester has made Python forget.
+from pytest_claude_latency import found_again  # noqa: F401 - it is looked up, not used
 from pytest_claude_latency.collection import selection
-from pytest_claude_latency.errors import is_ours
-from pytest_claude_latency.options import reading
+from pytest_claude_latency.http.guard import names
+from pytest_claude_latency.options import declaring
 from pytest_claude_latency.options.table import MARKERS
+from pytest_claude_latency.run import beginning
 from pytest_claude_latency.run.fixtures import async_claude_client, claude_client, claude_latency
 from pytest_claude_latency.run.reporting.reporter import Reporter, WorkerReporter
-from pytest_claude_latency.run.session import (
-    IN_WORLD,
-    LACKS_ANSWERS,
-    MEASURED_ITEM,
-    REPORTED,
-    SESSION,
-    SETTLED,
-    Failure,
-    Session,
-)
+from pytest_claude_latency.run.stash_keys import IN_WORLD, LACKS_ANSWERS, MEASURED_ITEM, SESSION, SETTLED
+from pytest_claude_latency.virtual_time.patches import stand_ins
 
 if TYPE_CHECKING:
     from pytest_claude_latency.run.scoped_fixtures import ScopedFixtures
@@ -42,15 +35,15 @@ SETUP: pytest.StashKey[ExitStack] = pytest.StashKey()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options, and patch time before any code under test can bind its functions."""
-    reading.declare(parser)
+    declaring.declare(parser)
     # `from time import sleep` in a conftest or an application must bind what follows a virtual clock.
-    virtual_time.install()
+    stand_ins.install()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Set the placeholder key, where the ini file asks for it, before conftests read the environment."""
-    if reading.wants_placeholder_key(early_config):
+    if declaring.wants_placeholder_key(early_config):
         from pytest_claude_latency.http.changes import sdk
 
         sdk.set_placeholder_key()
@@ -58,21 +51,32 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings. A value that is not understood ends the run here."""
-    session = Session(config, reading.read(config))
-    config.stash[SESSION] = session
-    reporter = WorkerReporter(session) if session.is_worker else Reporter(session)
-    config.pluginmanager.register(reporter, "claude-latency-reporter")
-    if session.settings.pytest_html and not session.is_worker:
-        from pytest_claude_latency.run.reporting.pytest_html import PytestHtml
+    """Begin the run, if the user asks for something; else its first latency test does.
 
-        config.pluginmanager.register(PytestHtml(session), "claude-latency-pytest-html")
+    A value that is not understood ends the run here.
+    """
+    names.install()
+    # The controller of xdist collects nothing, so it does not know what its workers find.
+    is_distributed = hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
+    if is_distributed or config.getoption("htmlpath", None) or declaring.is_anything_given(config):
+        session = beginning.session_of(config)
+        if session.settings.pytest_html and not session.is_worker:
+            from pytest_claude_latency.run.reporting.pytest_html import PytestHtml
+
+            config.pluginmanager.register(PytestHtml(session), "claude-latency-pytest-html")
+    else:
+        beginning.begin_before_a_fork(config)
+    # Now, whatever the run has: its hooks have their places among those of other plugins.
+    reporter = WorkerReporter(config) if hasattr(config, "workerinput") else Reporter(config)
+    config.pluginmanager.register(reporter, "claude-latency-reporter")
     for line in MARKERS:
         config.addinivalue_line("markers", line)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say where answers come from, unless the run replays in virtual time."""
+    if SESSION not in config.stash:
+        return None
     settings = config.stash[SESSION].settings
     if settings.simulate is not None:
         return f"claude latency: {settings.simulate:,} simulated worlds of each test, seed {settings.seed}"
@@ -84,19 +88,22 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, Any]:
     """Put the variants and samples of a latency test in its place."""
     report = yield
-    session = collector.config.stash[SESSION]
+    has_latency_tests = any(
+        isinstance(node, pytest.Function) and selection.is_latency_test(node) for node in report.result
+    )
+    # A run that began later would not know what could not be collected.
+    if not (has_latency_tests or report.failed or SESSION in collector.config.stash):
+        return report
+    session = beginning.session_of(collector.config)
     if session.collected_tests is not None:
         session.collected_tests.add(collector, report)
-    if any(isinstance(node, pytest.Function) and selection.is_latency_test(node) for node in report.result):
+    if has_latency_tests:
         from pytest_claude_latency.collection import sampling
 
         sampling.expand(report, collector, session.settings)
     call = getattr(report, "call", None)
-    if report.failed and call is not None and call.excinfo is not None and is_ours(call.excinfo.value):
-        from pytest_claude_latency.report import failures
-
-        failures.lead_with(report.longrepr, str(call.excinfo.value))
-        failures.fit(report.longrepr, call.excinfo.value)
+    if report.failed and call is not None and call.excinfo is not None:
+        _lead_with_own_words(report, call.excinfo.value)
     return report
 
 
@@ -107,7 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if any(map(selection.is_latency_test, items)):
         from pytest_claude_latency.collection import markers, sampling
 
-        session = config.stash[SESSION]
+        session = beginning.session_of(config)
         sampling.settle(items, session.settings)
         config.stash[markers.OWNERS] = markers.owners(selection.mark(items))
 
@@ -157,6 +164,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin the test's world before its first fixture, and after the marks that skip a test."""
     if selection.MISSPELT in item.stash:
+        from pytest_claude_latency.run.session import Failure
+
         raise Failure(item.stash[selection.MISSPELT])
     if selection.is_marked(item):
         from pytest_claude_latency.run.measured_item import MeasuredItem
@@ -230,15 +239,13 @@ def pytest_runtest_makereport(
     """
     report = yield
     current = item.stash.get(MEASURED_ITEM, None)
-    error = None if call.excinfo is None else call.excinfo.value
-    if error is not None and is_ours(error):
-        from pytest_claude_latency.report import failures
-
-        failures.lead_with(report.longrepr, error.text if isinstance(error, Failure) else str(error))
-        failures.fit(report.longrepr, error)
+    if call.excinfo is not None:
+        _lead_with_own_words(report, call.excinfo.value)
     if current is not None:
         current.note(report, call.excinfo)
         if report.when == "teardown":
+            from pytest_claude_latency.run.session import REPORTED
+
             setattr(report, REPORTED, current.result().as_dict())
             if current.lacks_answers and item.config.stash[SESSION].settings.mode.records:
                 item.stash[LACKS_ANSWERS] = current.ran_for
@@ -250,6 +257,18 @@ def pytest_runtest_makereport(
         report.sections.append(("claude latency", fitted(messages.NOT_MEASURED)))
     elif report.when == "setup" and not report.passed and selection.is_marked(item) and SETTLED not in item.stash:
         from pytest_claude_latency.run import item_result
+        from pytest_claude_latency.run.session import REPORTED
 
         setattr(report, REPORTED, item_result.result_of_unmeasured(item, report).as_dict())
     return report
+
+
+def _lead_with_own_words(report: pytest.TestReport | pytest.CollectReport, error: BaseException) -> None:
+    """Let the report of an error of this package begin with the error's text."""
+    from pytest_claude_latency.errors import is_ours
+
+    if is_ours(error):
+        from pytest_claude_latency.report import failures
+
+        failures.lead_with(report.longrepr, getattr(error, "text", str(error)))
+        failures.fit(report.longrepr, error)

@@ -129,10 +129,10 @@ class Collector:
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Take tests that the `-m` or `-k` of an ini file leaves out: they use their recordings all the same."""
         from pytest_claude_latency.collection import markers, selection  # only the process that collects needs them
-        from pytest_claude_latency.run.session import SESSION
+        from pytest_claude_latency.run.beginning import session_of
 
         for item in items:
-            identity, folder = identity_of(item), item.config.stash[SESSION].settings.cassettes
+            identity, folder = identity_of(item), session_of(item.config).settings.cassettes
             if identity.fault is not None:
                 # what the test asks only with the fault lies beside its own recording
                 self._used.add(path_of(item.path, folder, f"{identity.test_id}~{identity.fault.id}", 1))

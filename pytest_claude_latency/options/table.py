@@ -1,18 +1,13 @@
 """The table of options, ini keys and markers.
 
 To add an option, add it to `OPTIONS`, a field to `Settings`, and the field's value to `reading.read`. How its value is
-understood is a function of `values`.
+understood is a function of `values`, which is named here: a run in which nothing is given does not import it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
-
-from pytest_claude_latency.options import values
-from pytest_claude_latency.options.values import Given
-from pytest_claude_latency.settings import Date, Mode, Pace
 
 MARKERS = (
     "latency_budget(**limits): how fast the test's Claude calls must be, "
@@ -37,8 +32,8 @@ class Option(NamedTuple):
     metavar: str | None
     """What stands for the value in `--help`; `None` for a switch, which takes no value."""
     help: str
-    parse: Callable[[Any, Given], Any] = values.as_it_is
-    """Returns the value of a setting; raises `ValueError` or `LatencyError` with what is accepted."""
+    parse: str = "as_it_is"
+    """The function of `values` that returns the value of a setting."""
     default: Any = None
     ini: Literal["string", "bool", "linelist", "args"] | None = "string"
     """The type of the ini key; `None` where there is none."""
@@ -58,7 +53,7 @@ class Option(NamedTuple):
 
 
 RULES = tuple(
-    Option(name, metavar, text, partial(values.rule, name.replace("-", "_")))
+    Option(name, metavar, text, name.replace("-", "_"))
     for name, metavar, text in (
         ("tolerance", "X", "comparing two replays: ignore changes up to this share (default: 0)"),
         ("min-ratio", "R", "comparing two live runs: the smallest ratio that counts (default: 1.10)"),
@@ -81,45 +76,41 @@ OPTIONS = (
         "MODE",
         "replay: recordings only, never the network (default); record: call the API and write recordings; "
         "record-missing: record the tests that have no recording; live: call the API, write nothing",
-        partial(values.choice, Mode),
-        Mode.REPLAY,
+        "mode",
+        "replay",
     ),
     Option(
         "samples",
         "N",
         "run each latency test N times (default: 1); in a replay, at most N of the recorded samples (default: all); "
         "auto:N, live: until its limits are settled, at most N times",
-        values.samples,
+        "samples",
         (None, False),  # not 1: a replay runs as many samples as are recorded
     ),
-    Option("clock", "CLOCK", "pace of a replay: virtual (default) or real", partial(values.choice, Pace), Pace.VIRTUAL),
+    Option("clock", "CLOCK", "pace of a replay: virtual (default) or real", "clock", "virtual"),
     Option(
         "cassettes",
         "DIR",
         "name of the folder of recordings next to each test file (default: cassettes)",
-        values.folder_name,
+        "folder_name",
         "cassettes",
     ),
     Option(
         "limits",
         "EXPR",
         'limits for metrics that no marker names, for example "ttft<800ms total<3s"',
-        values.limits,
+        "limits",
         (),
     ),
     *RULES,
     # No ini keys for these three: what to keep, to compare and to report belongs to one run.
-    Option(
-        "save", "NAME", "keep this run's samples as a baseline: .latency/NAME.jsonl", values.baseline_to_save, ini=None
-    ),
-    Option(
-        "compare", "NAME", "compare this run with a baseline: its name, or a path", values.baseline_to_compare, ini=None
-    ),
+    Option("save", "NAME", "keep this run's samples as a baseline: .latency/NAME.jsonl", "baseline_to_save", ini=None),
+    Option("compare", "NAME", "compare this run with a baseline: its name, or a path", "baseline_to_compare", ini=None),
     Option(
         "report",
         "FILE",
         "write a report: .html, .md, .json, trace.json, or FORMAT:FILE; may be given more than once",
-        values.reports,
+        "reports",
         (),
         ini=None,
         kind="repeatable option",
@@ -129,7 +120,7 @@ OPTIONS = (
         "otel",
         help="send the spans and metrics of the run to the OpenTelemetry endpoint that OTEL_EXPORTER_OTLP_ENDPOINT "
         "names (default: http://localhost:4318); needs the extra otel",
-        parse=values.otel,
+        parse="otel",
     ),
     _switch(
         "strict",
@@ -152,7 +143,7 @@ OPTIONS = (
         "FAULT",
         'run each latency test with a fault too, for example "rate_limited(retry_after=60s)"; may be given more than '
         "once",
-        values.faults,
+        "faults",
         (),
         ini="linelist",
         kind="repeatable option",
@@ -162,7 +153,7 @@ OPTIONS = (
         "N",
         "in a replay, run each latency test in N more worlds with redrawn times, and judge percentiles by them where "
         "there are too few recordings",
-        values.worlds,
+        "worlds",
     ),
     _switch(
         "what-if",
@@ -173,26 +164,26 @@ OPTIONS = (
         "EXPR",
         'in a replay, run each latency test again with other times, for example "model=claude-opus-*: ttft*0.5"; may '
         "be given more than once",
-        values.questions,
+        "questions",
         (),
         ini="linelist",
         kind="repeatable option",
     ),
-    Option("seed", "S", "what the times of the simulated worlds follow from (default: 1)", values.seed, 1),
+    Option("seed", "S", "what the times of the simulated worlds follow from (default: 1)", "seed", 1),
     # From here on ini keys only: they belong to the suite, and a recording must not depend on who makes it.
     Option(
         "date",
         None,
         "calendar of a replay: now (default) or recorded",
-        partial(values.choice, Date),
-        Date.NOW,
+        "date",
+        "now",
         kind="ini key only",
     ),
     Option(
         "redact",
         None,
         "regular expressions: what they match in bodies is not recorded",
-        values.patterns,
+        "patterns",
         ini="linelist",
         kind="ini key only",
     ),
@@ -200,19 +191,17 @@ OPTIONS = (
         "endpoints",
         None,
         "regular expressions over URLs of further requests that are Claude's; a line that begins with ! excludes",
-        values.endpoints,
+        "endpoints",
         ini="linelist",
         kind="ini key only",
     ),
-    Option(
-        "keep-headers", None, "names of further headers to record", values.header_names, ini="args", kind="ini key only"
-    ),
-    Option("prices", None, "a JSON file of prices for the limit cost", values.prices, kind="ini key only"),
+    Option("keep-headers", None, "names of further headers to record", "header_names", ini="args", kind="ini key only"),
+    Option("prices", None, "a JSON file of prices for the limit cost", "prices", kind="ini key only"),
     Option(
         "profiles",
         None,
         "a JSON file of profiles, as claude-latency profile writes it: how long models take where nothing is recorded",
-        values.profiles,
+        "profiles",
         kind="ini key only",
     ),
     _switch(

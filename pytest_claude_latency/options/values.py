@@ -10,9 +10,10 @@ import re
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.settings import Date, Mode, Pace
 
 if TYPE_CHECKING:
     from pytest_claude_latency.budgets.limit import Limit
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_claude_latency.simulation.fault import Fault
     from pytest_claude_latency.simulation.profiles import Profiles
     from pytest_claude_latency.simulation.what_if import Question
+
+KindT = TypeVar("KindT", bound=StrEnum)
 
 MOST_SEQUENTIAL = 10_000
 """How many samples `auto:N` may ask for: what makes its verdicts sure takes seconds to compute for more."""
@@ -49,12 +52,27 @@ def as_it_is(value: Any, given: Given) -> Any:
     return value
 
 
-def choice(kind: type[StrEnum], value: str, given: Given) -> StrEnum:
+def _choice(kind: type[KindT], value: str) -> KindT:
     """Return the member of `kind` that is written like this."""
     # a list: before Python 3.12 an enum raises TypeError if it is asked whether it contains a text
     if value not in list(kind):
         raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=", ".join(kind)))
     return kind(value)
+
+
+def mode(value: str, given: Given) -> Mode:
+    """Return where answers come from."""
+    return _choice(Mode, value)
+
+
+def clock(value: str, given: Given) -> Pace:
+    """Return the pace of a replay."""
+    return _choice(Pace, value)
+
+
+def date(value: str, given: Given) -> Date:
+    """Return where the calendar of a replay starts."""
+    return _choice(Date, value)
 
 
 def samples(value: str, given: Given) -> tuple[int, bool]:
@@ -110,7 +128,22 @@ def limits(value: str, given: Given) -> tuple[Limit, ...]:
         raise ValueError(str(error).removeprefix(f"{given.place}: ")) from None
 
 
-def rule(name: str, value: str, given: Given) -> int | float:
+def tolerance(value: str, given: Given) -> int | float:
+    """Return the share up to which changes between two replays are ignored."""
+    return _rule("tolerance", value)
+
+
+def min_ratio(value: str, given: Given) -> int | float:
+    """Return the smallest ratio between two live runs that counts."""
+    return _rule("min_ratio", value)
+
+
+def min_shift(value: str, given: Given) -> int | float:
+    """Return the smallest shift between two live runs that counts."""
+    return _rule("min_shift", value)
+
+
+def _rule(name: str, value: str) -> int | float:
     """Return how much must change to count, by the rule of this name."""
     from pytest_claude_latency.comparison.rules import Rules
 

@@ -13,7 +13,8 @@ import pytest
 from pytest_claude_latency import duration
 from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.report import columns
-from pytest_claude_latency.run.session import CALLS_API, LACKS_ANSWERS, RAN_AGAIN
+from pytest_claude_latency.run.session import RAN_AGAIN
+from pytest_claude_latency.run.stash_keys import CALLS_API, LACKS_ANSWERS
 
 RUNS_AGAIN: Final = (
     "claude latency: {nodeid} asks for what is in no recording: it runs again, with the API and on the real clock; the "

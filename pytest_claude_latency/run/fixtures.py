@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_claude_latency.run.session import MEASURED_ITEM, Failure
+from pytest_claude_latency.run.stash_keys import MEASURED_ITEM
 
 if TYPE_CHECKING:
     import anthropic
@@ -56,6 +56,7 @@ def _measured_item(request: pytest.FixtureRequest) -> MeasuredItem | WorldItem:
     current: MeasuredItem | WorldItem | None = request.node.stash.get(MEASURED_ITEM, None)
     if current is None:
         from pytest_claude_latency.run import messages
+        from pytest_claude_latency.run.session import Failure
 
         raise Failure(messages.late_fixture(str(request.fixturename)))
     return current

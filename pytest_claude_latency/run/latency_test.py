@@ -28,7 +28,8 @@ from pytest_claude_latency.results.result import MADE_UP
 from pytest_claude_latency.run import messages
 from pytest_claude_latency.run.cassette_file import CassetteFile, cassette_file_of, own_file_of
 from pytest_claude_latency.run.current_measurement import replay_clock
-from pytest_claude_latency.run.session import CALLS_API, Session
+from pytest_claude_latency.run.session import Session
+from pytest_claude_latency.run.stash_keys import CALLS_API
 from pytest_claude_latency.settings import Date, Mode, Settings
 from pytest_claude_latency.simulation.profiles import shipped
 from pytest_claude_latency.virtual_time.clock import VirtualClock, WallClock

@@ -10,12 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import pytest
 
 from pytest_claude_latency import litter
-from pytest_claude_latency.duration import Nanoseconds
 from pytest_claude_latency.errors import FileError, LatencyError, NotUnderstoodError
 from pytest_claude_latency.printable import fitted
 from pytest_claude_latency.run.current_measurement import CurrentMeasurement
@@ -177,22 +176,3 @@ class Session:
             there = Path(os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)).as_posix()
             arguments.append(shlex.quote(there + separator + test))
         return " ".join(arguments)
-
-
-SETTLED: pytest.StashKey[bool] = pytest.StashKey()
-"""In the stash of an item: it was not run, since the samples before it settled the limits of its test."""
-
-LACKS_ANSWERS: pytest.StashKey[Nanoseconds] = pytest.StashKey()
-"""In the stash of an item with a fault whose replay asked for what no recording fits: how long it had run by then."""
-
-CALLS_API: pytest.StashKey[bool] = pytest.StashKey()
-"""In the stash of such an item while it runs again, with the API."""
-
-SESSION: pytest.StashKey[Session] = pytest.StashKey()
-"""The run, in the stash of its config."""
-
-MEASURED_ITEM: pytest.StashKey[Any] = pytest.StashKey()
-"""The latency test that an item is running as: a `MeasuredItem`, or a `WorldItem` in one of its simulated worlds."""
-
-IN_WORLD: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether the item runs in one of its simulated worlds."""

@@ -27,7 +27,7 @@ from pytest_claude_latency.results.result import TestResult
 from pytest_claude_latency.run import item_checks
 from pytest_claude_latency.run.item_body import ItemBody
 from pytest_claude_latency.run.latency_test import LatencyTest
-from pytest_claude_latency.run.session import IN_WORLD, MEASURED_ITEM
+from pytest_claude_latency.run.stash_keys import IN_WORLD, MEASURED_ITEM
 from pytest_claude_latency.virtual_time.clock import VirtualClock
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
 

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 @final
 class EndOfRun:
-    """The results of a run, the verdicts on all samples of its tests, and the baseline it becomes.
-
-    Raises:
-        pytest.UsageError: a baseline that the run is compared with or changes cannot be read.
-    """
+    """The results of a run, the verdicts on all samples of its tests, and the baseline it becomes."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -42,15 +38,21 @@ class EndOfRun:
         """What pytest reported as failed."""
         self._run_verdicts: tuple[RunVerdict, ...] = ()
         self._baselines: RunBaselines | None = None
-        # Read before any test runs: a live run costs, and must not end with "cannot read the baseline".
-        if session.settings.uses_baselines:
+
+    def read_baselines(self) -> None:
+        """Read the baselines before any test runs: a live run costs, and must not end with "cannot read the baseline".
+
+        Raises:
+            pytest.UsageError: a baseline that the run is compared with or changes cannot be read.
+        """
+        settings = self._session.settings
+        if settings.uses_baselines:
             from pytest_claude_latency.baselines.history import RunBaselines
 
-            settings = session.settings
             try:
                 self._baselines = RunBaselines(settings.compare, settings.save, settings.rules)
             except FileError as error:
-                raise pytest.UsageError(as_usage_error(error.seen_from(session.config.rootpath))) from None
+                raise pytest.UsageError(as_usage_error(error.seen_from(self._session.config.rootpath))) from None
 
     @property
     def results(self) -> Collection[TestResult]:

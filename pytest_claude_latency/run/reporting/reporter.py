@@ -1,32 +1,34 @@
-"""The hooks of a whole run: one class for the process that shows it, one for a worker of xdist."""
+"""The hooks of a whole run: one class for the process that shows it, one for a worker of xdist.
+
+Every run of every suite has one of them. As long as a run has no session, it has nothing to say, and nothing is
+imported for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
 from pytest_claude_latency.collection.selection import FAULT_COUNTS, is_marked
-from pytest_claude_latency.printable import wrapped
-from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
-from pytest_claude_latency.run.reporting.termination import Termination
-from pytest_claude_latency.run.session import BEGAN, RAN_AGAIN, REPORTED, SETTLED, STAGING, Session
-from pytest_claude_latency.virtual_time.clock import WallClock
+from pytest_claude_latency.run.stash_keys import SESSION, SETTLED
 
 if TYPE_CHECKING:
     from pytest_claude_latency.run.reporting.cost_estimate import Progress
+    from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
+    from pytest_claude_latency.run.reporting.termination import Termination
     from pytest_claude_latency.run.reporting.written_files import WrittenFiles
+    from pytest_claude_latency.run.session import Session
 
 
 @final
 class WorkerReporter:
     """The hooks of a worker, whose results travel with test reports."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, config: pytest.Config) -> None:
+        self._session = config.stash[SESSION]
 
     # Innermost: xdist sends the output at the end of a wrapper of its own, which is registered earlier.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -36,6 +38,7 @@ class WorkerReporter:
             return (yield)
         finally:
             from pytest_claude_latency.run.reporting.worker_output import output_of
+            from pytest_claude_latency.run.session import REPORTED
 
             # Fixtures of the session are torn down by now.
             self._session.current.close()
@@ -50,19 +53,44 @@ class Reporter:
         pytest.UsageError: a baseline that the run is compared with or changes cannot be read.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._end = EndOfRun(session)
-        self._termination = Termination()
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._is_announced = False
         self._progress: Progress | None = None
         self._written: WrittenFiles | None = None
+        if not self._has_nothing_to_say:
+            self._end.read_baselines()
+
+    @property
+    def _has_nothing_to_say(self) -> bool:
+        """Whether the run has no session: no latency test, and nothing that the user asks for."""
+        return SESSION not in self._config.stash
+
+    @cached_property
+    def _end(self) -> EndOfRun:
+        from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
+
+        return EndOfRun(self._session)
+
+    @cached_property
+    def _termination(self) -> Termination:
+        from pytest_claude_latency.run.reporting.termination import Termination
+
+        return Termination()
+
+    @property
+    def _session(self) -> Session:
+        return self._config.stash[SESSION]
 
     # ── before the first test ──
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker when the run began, and where samples wait."""
+        from datetime import UTC, datetime
+
+        from pytest_claude_latency.run.session import BEGAN, STAGING
+
         if self._session.settings.mode.records:
             node.workerinput[STAGING] = str(self._session.staging_folder())
         node.workerinput[BEGAN] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -89,6 +117,10 @@ class Reporter:
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Say what the run will cost, and for which percentiles it has too few samples."""
+        if self._has_nothing_to_say:
+            return []
+        from pytest_claude_latency.printable import wrapped
+
         if any(map(is_marked, items)):
             self._termination.watch()
         lines = _announcement(self._session, [item.nodeid for item in items])
@@ -101,7 +133,7 @@ class Reporter:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note what could not be collected."""
-        if report.failed:
+        if report.failed and not self._has_nothing_to_say:
             self._end.failed.append(report)
 
     # ── while tests run ──
@@ -109,7 +141,7 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip a sample that cannot change the verdict on its test. Sequential runs have no workers."""
-        if not self._session.settings.is_sequential or not is_marked(item):
+        if not is_marked(item) or not self._session.settings.is_sequential:
             return
         from pytest_claude_latency.collection.identity import identity_of
 
@@ -120,6 +152,10 @@ class Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect what was measured."""
+        if self._has_nothing_to_say:
+            return
+        from pytest_claude_latency.run.session import RAN_AGAIN, REPORTED
+
         self._end.note(report)
         if line := getattr(report, RAN_AGAIN, None):
             self._write_line(line)
@@ -129,6 +165,8 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take over what a worker has to say besides its results."""
+        from pytest_claude_latency.run.session import REPORTED
+
         output = getattr(node, "workeroutput", {}).get(REPORTED)  # a worker that crashed sends none
         if output is not None:
             from pytest_claude_latency.run.reporting.worker_output import take_over
@@ -142,8 +180,11 @@ class Reporter:
         A failure that is reported here counts for the exit status, JUnit and `--maxfail`; one that is raised in the
         terminal summary would count for none of them.
         """
+        if self._has_nothing_to_say:
+            return (yield)
         if self._session.settings.mode.measures_live:
             from pytest_claude_latency.run.reporting import cost_estimate
+            from pytest_claude_latency.virtual_time.clock import WallClock
 
             terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
             if cost_estimate.is_watched(terminal):
@@ -161,6 +202,8 @@ class Reporter:
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:
         """Write the reports, after the last fixture is torn down, and leave everything as it was."""
+        if self._has_nothing_to_say:
+            return (yield)
         try:
             return (yield)
         finally:
@@ -182,7 +225,7 @@ class Reporter:
         """Let misses of one cause tell it once, before pytest shows the failures."""
         # in the order in which pytest shows them, so that the first one tells the cause
         reports = [report for kind in ("error", "failed") for report in terminalreporter.stats.get(kind, ())]
-        if reports and self._end.results:
+        if reports and not self._has_nothing_to_say and self._end.results:
             from pytest_claude_latency.report import misses
             from pytest_claude_latency.run.reporting.verdict_reports import command_that_records
 
@@ -191,7 +234,8 @@ class Reporter:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the section, or the one line that says what was not judged."""
-        # A run without latency tests has nothing to say, and imports nothing for it.
+        if self._has_nothing_to_say:
+            return
         is_counted = FAULT_COUNTS in self._session.config.stash
         if not (self._written or self._end.results or self._session.warnings or is_counted):
             return
