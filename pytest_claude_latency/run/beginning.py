@@ -7,6 +7,7 @@ imported. A fork needs one, since the child must find what its parent will measu
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -39,6 +40,7 @@ _RUNS: WeakSet[pytest.Config] = WeakSet()
 def begin_before_a_fork(config: pytest.Config, registered: list[bool] = []) -> None:  # noqa: B006 - once per process
     """Let the session of this run be there before the process is forked."""
     _RUNS.add(config)
+    config.add_cleanup(partial(_RUNS.discard, config))
     if not registered and hasattr(os, "register_at_fork"):
         registered.append(True)
         os.register_at_fork(before=_before_fork)
