@@ -74,6 +74,7 @@ IN_EVERY_RUN = {
     "run.fixtures",
     "run.reporting.reporter",
     "run.stash_keys",
+    "virtual_time.clock",
     "virtual_time.patches.blocking.plain_locks",
     "virtual_time.patches.exempt_callers",
     "virtual_time.patches.import_hook",

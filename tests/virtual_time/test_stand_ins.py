@@ -63,6 +63,22 @@ def test_copies_of_the_time_functions_that_were_made_early_follow_the_world() ->
     assert printed == f"{10**9} 86401 True True"
 
 
+def test_the_machines_clock_reads_the_machine_whenever_it_is_imported() -> None:
+    program = """
+        from pytest_claude_latency import virtual_time
+        virtual_time.install()
+        from pytest_claude_latency.virtual_time.clock import VirtualClock, WallClock
+        import time
+        virtual_time.World(VirtualClock(), name="the first").enter()
+        before = WallClock().now()
+        time.sleep(86400)
+        print(WallClock().now() - before < 3600 * 10**9)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True\n"
+
+
 @pytest.mark.parametrize("kind", ["Lock", "RLock"])
 def test_a_lock_that_was_made_early_is_waited_for_in_virtual_time(kind: str) -> None:
     printed = python(f"""

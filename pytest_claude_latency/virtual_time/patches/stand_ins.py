@@ -17,6 +17,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, final
 
+# The clock binds the machine's function as it is imported, so it comes before anything stands in its place.
+from pytest_claude_latency.virtual_time import clock  # noqa: F401
 from pytest_claude_latency.virtual_time.patches import import_hook, time_functions
 from pytest_claude_latency.virtual_time.patches.blocking import plain_locks
 from pytest_claude_latency.virtual_time.patches.patching import stand_in
