@@ -8,9 +8,10 @@ Instants are whole nanoseconds: float seconds drift as they are added up.
 from __future__ import annotations
 
 from time import perf_counter_ns  # bound here, before anything is patched, so it always reads the machine
-from typing import Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
-from pytest_claude_latency.duration import Nanoseconds
+if TYPE_CHECKING:
+    from pytest_claude_latency.duration import Nanoseconds
 
 
 class Clock(Protocol):
