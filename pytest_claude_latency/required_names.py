@@ -41,7 +41,10 @@ _POOLS = tuple(
 )
 
 _SDK = {
-    "anthropic": ("Anthropic.auth_headers", "AsyncAnthropic.auth_headers", "DefaultHttpxClient"),
+    "anthropic": (
+        *("Anthropic.auth_headers", "AsyncAnthropic.auth_headers", "DefaultHttpxClient"),
+        *("Anthropic._custom_headers", "AsyncAnthropic._custom_headers"),
+    ),
     "anthropic._base_client": ("random",),  # the jitter of its back-off, which a replay pins
 }
 _GOOGLE_CLOUD: Final[_Modules] = {
@@ -49,6 +52,7 @@ _GOOGLE_CLOUD: Final[_Modules] = {
     "anthropic.lib.google_cloud._client": (
         "BaseGoogleCloudClient._resolve_deferred_base_url",
         "BaseGoogleCloudClient._prepare_url",
+        *("AnthropicGoogleCloud._base_url_deferred", "AnthropicGoogleCloud._project"),
         "_GoogleCredentialsState.token",
     ),
 }
@@ -63,9 +67,11 @@ _AIOHTTP = {
     "aiohttp": ("ClientSession._request", "BaseConnector.connect", "BaseConnector._create_connection"),
     "aiohttp.helpers": ("ceil",),  # it rounds long time-outs up to a second of the loop's clock, which begins by chance
     "aiohttp.client_proto": tuple(
-        f"ResponseHandler.{name}" for name in ("data_received", "feed_data", "set_exception", "close")
+        f"ResponseHandler.{name}" for name in ("data_received", "feed_data", "set_exception", "close", "_should_close")
     ),
-    "aiohttp.streams": ("StreamReader._wait",),
+    "aiohttp.client_reqrep": ("ClientRequest._continue",),
+    "aiohttp.connector": ("BaseConnector._conns", "Connection._connector"),
+    "aiohttp.streams": ("StreamReader._wait", "StreamReader._protocol"),
 }
 _URLLIB3 = {
     "urllib3.connection": (
@@ -86,9 +92,11 @@ _BOTOCORE = {
     # Missing credentials end a call before it is sent, so what a replay answers is not signed.
     "botocore": ("UNSIGNED",),
     "botocore.auth": ("SigV4Auth.add_auth",),
-    "botocore.credentials": ("DeferredRefreshableCredentials", "InstanceMetadataProvider.load"),
+    "botocore.credentials": (
+        *("DeferredRefreshableCredentials", "InstanceMetadataProvider.load", "InstanceMetadataProvider._role_fetcher"),
+    ),
     "botocore.retries.standard": ("ExponentialBackoff.delay_amount",),
-    "botocore.session": ("Session.create_client",),
+    "botocore.session": ("Session.create_client", "Session._credentials"),
     "botocore.signers": ("RequestSigner.sign", "RequestSigner._choose_signer"),
 }
 _AIOBOTOCORE = {
@@ -106,14 +114,40 @@ TRANSPORTS_OVER_AIOHTTP: Final = {
 }
 """The modules that have such a table, with the versions that were tried."""
 
-_ASYNCIO = tuple(
-    f"BaseEventLoop.{name}"
-    for name in ("__init__", "time", "call_soon_threadsafe", "_ready", "_stopping", "_scheduled", "_thread_id")
-)
+_THREADS: Final[_Modules] = {
+    "threading": (
+        *("_active", "_RLock", "Thread._bootstrap_inner", "Thread._started", "Thread._target"),
+        *("Condition._waiters", "Condition._is_owned", "Condition._release_save", "Condition._acquire_restore"),
+    ),
+}
+_POOLS_OF_THREADS: Final[_Modules] = {
+    "concurrent.futures.thread": (
+        *("_worker", "_WorkItem"),
+        *(
+            f"ThreadPoolExecutor.{name}"
+            for name in ("_threads", "_work_queue", "_shutdown", "_shutdown_lock", "_initializer_failed")
+        ),
+    ),
+}
+_ASYNCIO: Final[_Modules] = {
+    "asyncio.base_events": tuple(
+        f"BaseEventLoop.{name}"
+        for name in (
+            *("__init__", "time", "call_soon_threadsafe"),
+            *("_ready", "_stopping", "_scheduled", "_thread_id", "_clock_resolution"),
+        )
+    ),
+    "asyncio.events": (
+        *("_get_running_loop", "_set_running_loop", "TimerHandle._when"),
+        *("Handle._callback", "Handle._args", "Handle._cancelled", "Handle._source_traceback"),
+    ),
+}
 _TRIO = {
     "trio._core._run": (
         *("SystemClock", "GLOBAL_RUN_CONTEXT", "_MAX_TIMEOUT", "_r", "unrolled_run"),
         *("TheIOManager.get_events", "TheIOManager.process_events", "TheIOManager.force_wakeup"),
+        # Windows has neither: there a run waits otherwise.
+        *(() if sys.platform == "win32" else ("TheIOManager._registered", "TheIOManager._force_wakeup")),
         *("Task._abort_func", "Task._attempt_abort", "Task._next_send_fn"),
         *("Runner.runq", "Runner.is_guest", "Runner.ki_pending", "Runner.entry_queue", "Runner.io_manager"),
     ),
@@ -131,14 +165,37 @@ _PYTEST = {
 _REQUIRED: Final[dict[str, tuple[str, _Modules]]] = {
     "pytest": ("pytest 8.2 to 9.2", _PYTEST),
     # The modules of asyncio are checked one by one, each when it is imported.
-    "asyncio.base_events": ("Python 3.11 to 3.14", {"asyncio.base_events": _ASYNCIO}),
+    "asyncio.base_events": ("Python 3.11 to 3.14", _ASYNCIO),
     "asyncio.selector_events": (
         "Python 3.11 to 3.14, selectors",
-        {"asyncio.selector_events": ("BaseSelectorEventLoop._write_to_self",)},
+        {
+            "asyncio.selector_events": tuple(
+                f"BaseSelectorEventLoop.{name}" for name in ("_write_to_self", "_selector", "_ssock")
+            )
+        },
     ),
     "asyncio.proactor_events": (
         "Python 3.11 to 3.14, proactors",
         {"asyncio.proactor_events": ("BaseProactorEventLoop._write_to_self",)},
+    ),
+    "threading": ("Python 3.11 to 3.14, threads", _THREADS),
+    "concurrent.futures.thread": ("Python 3.11 to 3.14, pools", _POOLS_OF_THREADS),
+    "multiprocessing.connection": (
+        "Python 3.11 to 3.14, connections of processes",
+        {"multiprocessing.connection": ("_ConnectionBase",)},
+    ),
+    "multiprocessing.synchronize": (
+        "Python 3.11 to 3.14, locks of processes",
+        {"multiprocessing.synchronize": ("SemLock._make_methods",)},
+    ),
+    "http.client": (
+        "Python 3.11 to 3.14, HTTP",
+        {"http.client": tuple(f"HTTPConnection.{name}" for name in ("_get_hostport", "_tunnel_host", "_tunnel_port"))},
+    ),
+    "ssl": ("Python 3.11 to 3.14, certificates", {"ssl": ("SSLContext._wrap_bio", "SSLContext._wrap_socket")}),
+    "freezegun.api": (
+        "freezegun 1.5",
+        {"freezegun.api": ("_real_time_object_ids", "_GLOBAL_MODULES_CACHE")},
     ),
     "trio": ("trio 0.27 to 0.35", _TRIO),
     "anthropic": ("anthropic 0.93 to 2.14", _SDK),
@@ -209,8 +266,22 @@ def _has(module: str, name: str) -> bool:
         return False
     for step in name.split("."):
         if not hasattr(value, step):
-            # Its code names what it assigns, so no object is made only to look at it.
-            make = getattr(value, "__init__", None)
-            return isinstance(value, type) and step in getattr(getattr(make, "__code__", None), "co_names", ())
+            return isinstance(value, type) and _gives(value, step)
         value = getattr(value, step)
     return True
+
+
+def _gives(cls: type, name: str) -> bool:
+    """Return whether a class gives its objects an attribute: in a constructor, or in a method that one calls."""
+    # Its code names what it assigns, so no object is made only to look at it.
+    constructors = [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]
+    named = {step for constructor in constructors for step in _names_in(constructor)}
+    return name in named or any(name in _names_in(getattr(cls, step, None)) for step in named)
+
+
+def _names_in(function: object) -> tuple[str, ...]:
+    """Return what the code of a function names; of one that wraps another, what that one names."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    names: tuple[str, ...] = getattr(getattr(function, "__code__", None), "co_names", ())
+    return names

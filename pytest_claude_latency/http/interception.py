@@ -42,9 +42,10 @@ class Interception:
         """Install the doors of the libraries that are loaded, and of others as soon as they are.
 
         Raises:
-            InterceptionError: pytest, the SDK or respx lacks a name that is needed; nothing is patched.
+            InterceptionError: pytest, Python, the SDK or respx lacks a name that is needed; nothing is patched.
         """
-        required_names.check("pytest")
+        for package in ("pytest", "http.client", "ssl"):
+            required_names.check(package)
         required_names.check("anthropic")
         # Of older versions the SDK has no such client.
         if hasattr(importlib.import_module("anthropic"), "AnthropicGoogleCloud"):

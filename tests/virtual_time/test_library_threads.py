@@ -11,19 +11,21 @@ import logging.handlers
 import os
 import queue
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.pool import ThreadPool
-from types import FunctionType
+from types import FunctionType, ModuleType, SimpleNamespace
 
 import pytest
 
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import Deadlock, World
 from pytest_claude_latency.virtual_time.clock import VirtualClock
+from pytest_claude_latency.virtual_time.patches import thread_pools
 from pytest_claude_latency.virtual_time.scheduling import real_clock
 from pytest_claude_latency.virtual_time.scheduling.members import is_background, mark_background
 from pytest_claude_latency.virtual_time.watch import bystanders
@@ -457,6 +459,37 @@ def test_the_initializer_of_a_pool_runs_in_the_world(world: World) -> None:
 
     assert ages == [0, 0, SECOND, SECOND]
     assert world.clock.now() == 4 * SECOND
+
+
+def test_a_pool_of_interpreters_gets_what_it_hands_to_them_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class InterpreterPoolExecutor(ThreadPoolExecutor):
+        """As Python 3.14 has one: it pickles the initializer, and each job."""
+
+    module = ModuleType("concurrent.futures.interpreter")
+    monkeypatch.setattr(module, "InterpreterPoolExecutor", InterpreterPoolExecutor, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    wrapped: list[object] = []
+    monkeypatch.setattr(thread_pools, "_Initializer", wrapped.append)
+
+    InterpreterPoolExecutor(1, initializer=print)
+
+    assert wrapped == []
+
+
+@pytest.mark.parametrize("is_of_interpreters", [False, True])
+def test_a_job_of_python_3_14_says_when_it_returns_unless_it_goes_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, is_of_interpreters: bool
+) -> None:
+    job = thread_pools.Job(thread_pools.PoolState(set(), is_of_interpreters=is_of_interpreters), None)
+    monkeypatch.setitem(thread_pools._SUBMITTING, threading.get_ident(), job)
+    item = SimpleNamespace()
+
+    thread_pools._new_item(lambda item: item.__dict__.update(task=(len, ("abc",), {})), item)
+
+    function, arguments, named = item.task
+    assert (function is len) is is_of_interpreters
+    assert function(*arguments, **named) == 3
+    assert job.returned is not is_of_interpreters
 
 
 @pytest.fixture

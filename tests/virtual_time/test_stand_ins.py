@@ -227,8 +227,49 @@ def test_a_missing_name_of_a_library_that_was_imported_early_is_told() -> None:
     assert "has no trio._core._run.unrolled_run, which this plugin needs" in printed
 
 
-def test_no_module_that_is_patched_early_has_names_that_are_to_be_checked() -> None:
-    assert not stand_ins._WATCHER._patches.keys() & required_names._REQUIRED.keys()
+def test_what_is_patched_early_has_no_names_that_are_to_be_checked_or_is_checked() -> None:
+    early = stand_ins._WATCHER._patches.keys() & required_names._REQUIRED.keys()
+
+    # of the first only the constructor is replaced early, by what does the same; freezegun is checked
+    assert early == {"concurrent.futures.thread", "freezegun.api"}
+
+
+def test_a_missing_name_of_freezegun_is_told_and_freezegun_stays_as_it_was() -> None:
+    printed = python("""
+        import sys, types
+        api = types.ModuleType("freezegun.api")
+        sys.modules["freezegun"], sys.modules["freezegun.api"] = types.ModuleType("freezegun"), api
+        before = dict(vars(api))
+        virtual_time.install()
+        try:
+            virtual_time.require_supported()
+        except Exception as error:
+            print(error)
+        print(vars(api) == before)
+    """)
+
+    told, is_as_it_was = printed.splitlines()
+    assert "has no freezegun.api._real_time_object_ids, " in told
+    assert is_as_it_was == "True"
+
+
+def test_a_missing_name_of_threads_is_told_and_threads_run_as_they_did() -> None:
+    printed = python("""
+        import threading
+        from pytest_claude_latency import required_names
+        required_names._REQUIRED["threading"] = ("Python 3.11 to 3.14", {"threading": ("Thread.no_such_name",)})
+        thread = threading.Thread(target=print, args=("it ran",))
+        thread.start()
+        thread.join()
+        try:
+            virtual_time.require_supported()
+        except Exception as error:
+            print(error)
+    """)
+
+    ran, told = printed.splitlines()
+    assert ran == "it ran"
+    assert "has no threading.Thread.no_such_name, which this plugin needs" in told
 
 
 def test_a_stand_in_looks_like_the_machines_function() -> None:

@@ -10,9 +10,14 @@ from importlib import import_module
 from threading import Thread
 from types import ModuleType
 
-from pytest_claude_latency import required_names
-from pytest_claude_latency.errors import InterceptionError
-from pytest_claude_latency.virtual_time.patches import conditions, import_hook, raw_threads, threads, time_module
+from pytest_claude_latency.virtual_time.patches import (
+    conditions,
+    import_hook,
+    raw_threads,
+    threads,
+    time_module,
+    unsupported,
+)
 from pytest_claude_latency.virtual_time.patches.blocking import signals
 from pytest_claude_latency.virtual_time.patches.time_functions import FUNCTIONS
 
@@ -32,16 +37,18 @@ _PATCHES = {
     "eventlet.hubs.kqueue": "blocking.greenlets.install_eventlet",
 }
 
-
-_UNSUPPORTED: list[InterceptionError] = []
+_PATCHED_IN_WORLDS = ("multiprocessing.connection", "multiprocessing.synchronize")
+"""Modules that the first world patches (`blocking/real_limits.py`): their names are only checked."""
 
 
 def install(older: Iterable[Thread], unlisted: Iterable[int]) -> None:
     """Give the stand-ins what they do in a world, and patch the rest.
 
     `older` are the threads that ran when the stand-ins were put in place, and `unlisted` the kernel's identifiers of
-    those that `threading` did not list.
+    those that `threading` did not list. If `threading` lacks a name that is needed, nothing is patched.
     """
+    if unsupported.lacks("threading"):
+        return
     time_module.install()
     conditions.install(FUNCTIONS["monotonic"])
     threads.install(older)
@@ -55,26 +62,12 @@ def watch() -> None:
     _WATCHER.watch()
 
 
-def require_supported() -> None:
-    """Make sure that each module that is loaded could be patched.
-
-    Raises:
-        InterceptionError: one lacks a name that is needed, and stayed as it was.
-    """
-    if _UNSUPPORTED:
-        raise _UNSUPPORTED[0]
-
-
 def _patch(module: ModuleType) -> None:
     """Patch a module that has just been imported."""
-    # An error here would come in the midst of the program's import: each latency test tells it.
-    try:
-        required_names.check(module.__name__)
-    except InterceptionError as error:
-        _UNSUPPORTED.append(error)
+    if unsupported.lacks(module.__name__) or module.__name__ in _PATCHED_IN_WORLDS:
         return
     path, _, function = _PATCHES[module.__name__].rpartition(".")
     getattr(import_module(f"{__package__}.{path}"), function)(module)
 
 
-_WATCHER = import_hook.Watcher(dict.fromkeys(_PATCHES, _patch))
+_WATCHER = import_hook.Watcher(dict.fromkeys((*_PATCHES, *_PATCHED_IN_WORLDS), _patch))

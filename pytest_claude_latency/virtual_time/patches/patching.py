@@ -58,10 +58,13 @@ class Patches:
 def stand_in(module: Any, path: str, before: Callable[[], object] | None = None) -> None:
     """Let what is at this path in the module do what the machine does until `Patches.install` has a wrapper for it.
 
-    `before` is called before each call until then.
+    `before` is called before each call until then. What is missing has no stand-in: not every system has each
+    function, and a method that is needed is missed when it is wrapped.
     """
     owner, name = _owner(module, path)
-    original = getattr(owner, name)
+    original = getattr(owner, name, None)
+    if original is None:
+        return
     place = vars(module).setdefault(_STAND_INS, {})[path] = _StandIn()
 
     # As in `wrap`: one frame above the wrapper.

@@ -56,7 +56,8 @@ def install() -> None:
         below: Any = _thread
         below.start_new = below.start_new_thread
         plain_locks.install()
-        _let_functions_stand_in(os, ("kill", "killpg"))
+        for name in ("kill", "killpg"):
+            stand_in(os, name)
     # Each time: pytester takes the hooks out again at the end of a run in its own process that has put them in.
     _WATCHER.watch()
     if _Process.machinery is not None:
@@ -79,10 +80,10 @@ def require_supported() -> None:
     Raises:
         InterceptionError: one lacks a name that is needed, and stayed as it was.
     """
-    from pytest_claude_latency.virtual_time.patches import machinery
+    from pytest_claude_latency.virtual_time.patches import unsupported
 
     load()
-    machinery.require_supported()
+    unsupported.require_supported()
 
 
 def _unlisted_threads() -> set[int]:
@@ -103,16 +104,10 @@ def _forget_worlds() -> None:
         lifecycle.forget_all()
 
 
-def _let_functions_stand_in(module: Any, names: tuple[str, ...]) -> None:
-    for name in names:
+def _patch_signal(module: Any) -> None:
+    for name in _SIGNAL:
         if hasattr(module, name):  # not every system has each
             stand_in(module, name)
-
-
-def _patch_signal(module: Any) -> None:
-    _let_functions_stand_in(module, _SIGNAL)
-    for name in _SIGNAL:
-        if hasattr(module, name):
             getattr(module, name).__module__ = module.__name__  # and not `_signal`, where the machine's come from
 
 
@@ -126,13 +121,20 @@ def _imported(function: str) -> Callable[[ModuleType], None]:
     return patch
 
 
+def _patch_freezegun(module: ModuleType) -> None:
+    from pytest_claude_latency.virtual_time.patches import unsupported
+
+    if not unsupported.lacks(module.__name__):
+        _imported("dates.frozen_time.install")(module)
+
+
 def _machines_functions() -> Any:
     from pytest_claude_latency.virtual_time.patches.dates import time_travel
 
     return time_travel.machines_functions()
 
 
-# None of these modules has names that must be checked: those are patched with the machinery.
+# Names that must be checked before are patched with the machinery, but for those of freezegun.
 _WATCHER = import_hook.Watcher(
     {
         "signal": _patch_signal,
@@ -143,7 +145,7 @@ _WATCHER = import_hook.Watcher(
         "ddtrace._trace.span": _imported("dates.datadog_spans.install"),
         "_time_machine": _imported("dates.time_travel.install_c_code"),
         "time_machine": _imported("dates.time_travel.install"),
-        "freezegun.api": _imported("dates.frozen_time.install"),
+        "freezegun.api": _patch_freezegun,
     },
     surroundings={"_time_machine": _machines_functions},
 )

@@ -9,6 +9,7 @@ job is submitted, begins or ends.
 from __future__ import annotations
 
 import queue
+import sys
 from collections.abc import Callable
 from inspect import signature
 from typing import TYPE_CHECKING, Any, final
@@ -38,8 +39,10 @@ class PoolState:
     The caller of each method must hold LOCK.
     """
 
-    def __init__(self, workers: set[Any]) -> None:
+    def __init__(self, workers: set[Any], *, is_of_interpreters: bool) -> None:
         self._workers = workers  # the executor's own set, so it grows as the executor does
+        self.is_of_interpreters = is_of_interpreters
+        """Whether its jobs run in interpreters of their own: nothing of this package can be handed to them."""
         self._world: WorldState | None = None
         self._queue: list[Job] = []  # those of `_world`; jobs of other worlds need no reservation any more
         self._of_outsiders: set[Job] = set()  # that wait in the same queue
@@ -183,8 +186,13 @@ def submitted_to() -> PoolState | None:
 def _state_of(executor: Any) -> PoolState:
     pool: PoolState | None = executor.__dict__.get(_POOL)
     if pool is None:
-        pool = executor.__dict__[_POOL] = PoolState(executor._threads)
+        pool = executor.__dict__[_POOL] = PoolState(executor._threads, is_of_interpreters=_is_of_interpreters(executor))
     return pool
+
+
+def _is_of_interpreters(executor: Any) -> bool:
+    module: Any = sys.modules.get("concurrent.futures.interpreter")  # since Python 3.14
+    return module is not None and isinstance(executor, module.InterpreterPoolExecutor)
 
 
 @_PATCHES.wraps("ThreadPoolExecutor.submit")
@@ -214,8 +222,10 @@ def _new_item(original: Callable[..., None], item: Any, /, *args: Any, **kwargs:
     job = _SUBMITTING.get(get_ident())
     if job is not None:
         item.__dict__[_JOB] = job
-        if hasattr(item, "fn"):  # Python 3.14 keeps the function in another attribute
+        if hasattr(item, "fn"):
             item.fn = job.marking_return(item.fn)
+        elif not job.pool.is_of_interpreters:  # Python 3.14 keeps the function with its arguments
+            item.task = (job.marking_return(item.task[0]), *item.task[1:])
 
 
 @_PATCHES.wraps("_WorkItem.run")
@@ -273,7 +283,7 @@ def _new_pool(original: Callable[..., None], executor: Any, /, *args: Any, **kwa
     """Do what the constructor of a pool does; its initializer runs in the time of whoever submits."""
     parameters = signature(original).bind(executor, *args, **kwargs).arguments
     initializer = parameters.get("initializer")
-    if not callable(initializer):
+    if not callable(initializer) or _is_of_interpreters(executor):
         original(executor, *args, **kwargs)
         return
     started = _Initializer(initializer)

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pytest_claude_latency import required_names
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time.patches import import_hook
 from pytest_claude_latency.virtual_time.patches.blocking import file_waits
@@ -243,6 +244,8 @@ class _Polling:
 
 
 def _patch_connections(module: Any) -> None:
+    if not required_names.are_there(module.__name__):
+        return  # as each latency test tells
     module.wait = returns_nothing(module.wait, lambda _, timeout=None: timeout)
     base = module._ConnectionBase
     base.poll = returns_nothing(base.poll, lambda _, timeout=0.0: timeout)
@@ -256,6 +259,8 @@ def _patch_queues(module: Any) -> None:
 
 
 def _patch_semaphores(module: Any) -> None:
+    if not required_names.are_there(module.__name__):
+        return  # as each latency test tells
     make = module.SemLock._make_methods
 
     @functools.wraps(make)
