@@ -10,6 +10,8 @@ from html import unescape
 import pytest
 
 from pytest_claude_latency.cli.command import main
+from pytest_claude_latency.options.table import OPTIONS as TABLE
+from pytest_claude_latency.report import exports
 from tests.plugin.suite import Suite
 from tests.support.claude_answers import json_answer, status
 from tests.support.some_baseline import live, replayed, save
@@ -150,7 +152,9 @@ RUNS = {
     "in workers": pytest.param(["-n", "1", "-v"], marks=pytest.mark.slow),
     "simulated": ["--latency-simulate=2"],
     "what if": ["--latency-what-if"],
+    "with other times": ["--latency-what-if-change=ttft*0.5", "--latency-seed=2"],
     "with a fault": ["--latency-fault=overloaded()"],
+    "with variants": ["--latency-variants", "--latency-budget", "--latency-report-content", "--latency-report=r.md"],
     "suggested": ["--latency-suggest", "--latency-limits=total<1us"],
     "saved": ["--latency-save=main"],
     "in real time": ["--latency-clock=real"],
@@ -168,6 +172,24 @@ def test_each_kind_of_run_shows_escapes(evil: Suite, options: list[str]) -> None
     texts += [path.read_text("utf-8") for path in evil.path.glob("*.xml")]
     for text in texts:
         assert UNSEEN.findall(text) == []
+
+
+def test_variants_show_escapes(suite: Suite) -> None:
+    suite.write(
+        f"""
+@pytest.mark.latency_variants(model=["claude-haiku-4-5", {EVIL!r}])
+@pytest.mark.latency_budget(ttft="1us")
+def test_it():
+    ask()
+"""
+    )
+
+    for run in (suite.record, suite.replay):
+        ran = run("--latency-variants", "-v", "--latency-report=r.md", "--junitxml=junit.xml")
+
+        texts = [ran.stdout.str(), *((suite.path / file).read_text("utf-8") for file in ("r.md", "junit.xml"))]
+        assert "owned" in texts[0]
+        assert UNSEEN.findall("\n".join(texts)) == []
 
 
 def test_a_run_that_records_shows_escapes(suite: Suite) -> None:
@@ -225,15 +247,15 @@ def test_what_is_wrong_with_a_recording_is_shown_with_escapes(
 
 
 COMMANDS = {
-    "list": ["baselines"],
+    "list": ["list"],
     "compare": ["compare", "before", "after"],
     "as markdown": ["compare", "before", "after", "--format=markdown", "--all"],
     "as json": ["compare", "before", "after", "--format=json"],
     "as text": ["compare", "before", "after", "--all"],
-    "export": ["export", "before", "--format=github"],
+    **{f"export for {form}": ["export", "before", f"--format={form}"] for form in exports.FORMATS},
     "merge": ["merge", "before", "live", "--output", EVIL.replace("/", "")],
     "no such baseline": ["compare", EVIL, "after"],
-    "no such folder": ["baselines", EVIL],
+    "no such folder": ["list", EVIL],
     "no such recording": ["explain", EVIL],
     "no such report": ["suggest", EVIL],
     "nothing to check": ["check", EVIL],
@@ -267,8 +289,27 @@ def test_commands_on_baselines_and_names_show_escapes(
     assert UNSEEN.findall(shown.out + shown.err) == []
 
 
+def test_each_command_and_each_of_its_formats_is_driven(capsys: pytest.CaptureFixture[str]) -> None:
+    driven = [tuple(command) for command in (*ON_THESE.values(), *COMMANDS.values())]
+    with suppress(SystemExit):
+        main(["--help"])
+    commands = re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE)
+
+    assert len(commands) > 10
+    for command in commands:
+        with suppress(SystemExit):
+            main([command, "--help"])
+        formats = re.search(r"--format \{([^}]+)\}", capsys.readouterr().out)
+        arguments = {argument for other in driven if other[0] == command for argument in other}
+        assert arguments, command
+        for form in formats[1].split(",") if formats else ():
+            assert f"--format={form}" in arguments or form == "text", (command, form)
+
+
 OPTIONS = ("mode", "samples", "clock", "cassettes", "limits", "report", "save", "compare", "tolerance", "min-ratio")
 MORE_OPTIONS = ("min-shift", "fault", "simulate", "seed", "what-if-change")
+SWITCHES_OF_LIVE_RUNS = {"ab"}
+"""Switches that no replay has: `tests/plugin/test_latency_ab.py` and the run that records show what they say."""
 
 
 @pytest.mark.parametrize("option", OPTIONS + MORE_OPTIONS)
@@ -281,13 +322,26 @@ def test_an_option_that_is_not_understood_is_shown_with_escapes(suite: Suite, op
 
 
 KEYS = ("mode", "samples", "clock", "limits", "report", "redact", "endpoints", "date", "prices", "profiles", "budget")
+KEYS += ("keep-headers", "fault", "what-if-change", "cassettes", "tolerance", "min-ratio", "min-shift", "seed")
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_an_ini_key_that_is_not_understood_is_shown_with_escapes(suite: Suite, key: str) -> None:
     suite.write("def test_it(claude_latency): pass")
-    suite.ini(f"latency_{key} = ({EVIL}")
+    suite.ini(f"latency_{key.replace('-', '_')} = ({EVIL}")
 
     ran = suite.run()
 
     assert UNSEEN.findall(ran.stdout.str() + ran.stderr.str()) == []
+
+
+def test_each_option_is_driven() -> None:
+    runs = " ".join(str(arguments) for arguments in RUNS.values())
+
+    switches = {option.name for option in TABLE if option.metavar is None and option.kind != "ini key only"}
+    valued = {option.name for option in TABLE if option.metavar is not None}
+    keys = {option.name for option in TABLE if option.metavar is None and option.kind == "ini key only"}
+
+    assert {name for name in switches if f"--latency-{name}" not in runs} == SWITCHES_OF_LIVE_RUNS | {"otel"}
+    assert valued == {*OPTIONS, *MORE_OPTIONS}
+    assert keys - {"placeholder-key"} <= set(KEYS)
