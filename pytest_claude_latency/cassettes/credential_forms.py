@@ -43,8 +43,8 @@ _ALONE = r"(?<![A-Za-z0-9])"  # not inside a longer word: "task-ant-…" is not 
 _SERVICE_NAMES = (
     "adafruit adobe airtable algolia alibaba artifactory asana atlassian beamer bintray bitbucket bittrex cloudant "
     "cloudflare co_api codecov cohere coinbase confluence confluent contentful contribsys datadog discord drone "
-    "dropbox etsy facebook fastly finicity finnhub flickr freshbooks gitter gocardless heroku hubspot intercom jfrog "
-    "jira kraken kucoin launchdarkly linear linked-in linked_in linkedin lob looker mailchimp mailgun mapbox "
+    "dropbox etsy facebook fastly finicity finnhub flickr freshbooks gitter gocardless heroku hubspot ibm intercom "
+    "jfrog jira kraken kucoin launchdarkly linear linked-in linked_in linkedin lob looker mailchimp mailgun mapbox "
     "mattermost meraki message-bird message_bird messagebird netlify new-relic new_relic newrelic nytimes okta plaid "
     "private-ai private_ai privateai rapidapi sendbird sentry snyk softlayer sonar squarespace sumo telegram travis "
     "twitch twitter typeform xray yandex zendesk"
@@ -71,6 +71,14 @@ FORMS = (
     ),
     # The secret has no form of its own; the names that AWS's tools give it do.
     _form("an AWS secret key", ["secret"], r"(?i)secret[_-]?access[_-]?key\W{1,7}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"),
+    # Elsewhere a name says whose it is, and a secret has exactly so many characters.
+    _form(
+        "an AWS secret key",
+        ["aws"],
+        r"""(?i)(?<![a-z])aws[\w.-]{0,20}(?:key|secret|token|pwd?|pass(?:word)?)["']?[ \t]{0,8}[=:>]{1,2}"""
+        r"""[ \t]{0,8}["']?"""
+        r"(?=[a-z/+]{0,39}\d)(?=[\d/+]{0,39}[a-z])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])",
+    ),
     _form(
         "an AWS session token",
         ["token"],
@@ -179,6 +187,11 @@ FORMS = (
         r"(?<![\w+-])EAAA(?=[A-Z_a-z-]{0,50}\d)(?=[\d_A-Z-]{0,50}[a-z])(?=[\d_a-z-]{0,50}[A-Z])[\w-]{22,60}(?![\w+=-])",
     ),
     _form(
+        "a service's token",
+        ["softlayer.com/"],
+        r"(?i)softlayer\.com/(?:soap|xmlrpc|rest)/v3(?:\.\d)?/[a-z0-9]{64}(?![a-z0-9])",
+    ),
+    _form(
         "a service's webhook",
         [".webhook.office.com/"],
         r"(?i)\.webhook\.office\.com/webhookb2/[a-z0-9@-]{36,80}/IncomingWebhook/[a-z0-9]{32}/[a-z0-9-]{36}",
@@ -198,10 +211,23 @@ FORMS = (
     _form("a Hugging Face token", ["hf_"], _ALONE + r"hf_[A-Za-z0-9]{34}(?![A-Za-z0-9])"),
     # RFC 7468, and OpenSSH and PGP, which follow it.
     _form("a private key", ["PRIVATE KEY"], r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"),
+    _form("a private key", ["PRIVATE KEY"], r"---- BEGIN SSH2 (?:ENCRYPTED )?PRIVATE KEY ----"),
     # RFC 7519: header and claims are JSON objects, so their base64 begins with eyJ.
     _form("a JSON web token", ["eyJ"], _ALONE + r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     # RFC 6750 and 7617; a token has a digit, prose and YOUR_TOKEN_HERE have none.
     _form("a bearer token", ["earer ", "EARER "], r"(?i)\bbearer {1,4}(?=[a-z._~+/=-]{0,99}\d)[\w.~+/=-]{20,}"),
+    _form(
+        "an authorization",
+        ["authorization"],
+        r"""(?i)authorization["']?\s{0,3}[:=]\s{0,3}["']?(?:token|api-?key)[ =:]{1,4}"""
+        r"(?=[a-z._~+/=-]{0,99}\d)[\w.~+/=-]{16,}",
+    ),
+    _form(
+        "a password for basic authentication",
+        ["curl "],
+        r"""\bcurl [^\n]{0,200}?(?:-u|--user)[ =]["']?[^\s:"'<>{}$]{1,64}:"""
+        r"""(?=[^\s"'\d]{0,64}\d)(?=[^\s"'a-zA-Z]{0,64}[a-zA-Z])[^\s"'<>{}$]{8,64}(?![^\s"'])""",
+    ),
     _form("a password for basic authentication", ["asic "], r"(?i)authorization\W{1,5}basic {1,4}[a-z0-9+/]{8,}"),
     _form(
         "an API key header",

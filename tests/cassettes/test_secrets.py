@@ -227,3 +227,34 @@ def test_a_credential_in_the_text_of_an_error_is_found() -> None:
     assert [str(finding) for finding in find_credentials(recording(broken))] == [
         "exchange 1, error message: an Anthropic key"
     ]
+
+
+DRAWN = "q7Rk2mZx9Lw4Tn8Vb3Hc"
+NAMED_BY_TOOLS = {
+    "a secret of AWS by a name of its own": f"aws_secret = '{DRAWN * 2}'",
+    "a key of ssh.com": "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----",
+    "a path of SoftLayer": "https://api.softlayer.com/soap/v3/" + (DRAWN * 4)[:64].lower(),
+    "a key of IBM": f"ibm-cos-secret-key: {DRAWN}",
+    "a header of Django": f"Authorization: Token {DRAWN}",
+    "a header in Python": f"""headers = {{"Authorization": "Token {DRAWN}"}}""",
+    "a user of curl": f"curl -s -u 'jane:{DRAWN}' https://host/",
+}
+WORDS = {
+    "a name of AWS": "aws_secret = os.environ['AWS_SECRET_ACCESS_KEY']",
+    "a hash next to AWS": "aws checks sum 0123456789abcdef0123456789abcdef01234567",
+    "a public key": "---- BEGIN SSH2 PUBLIC KEY ----",
+    "a word as a token": "Authorization: Token YOUR_TOKEN_GOES_HERE",
+    "a variable of curl": "curl -u $NAME:$PASSWORD https://host/",
+    "a word for curl": "curl -u user:password https://host/",
+    "a prompt of curl": "curl -u jane https://host:8443/v1/items",
+}
+
+
+@pytest.mark.parametrize("text", NAMED_BY_TOOLS.values(), ids=NAMED_BY_TOOLS)
+def test_what_tools_call_a_secret_is_one(text: str) -> None:
+    assert "[credential]" in conceal(f"see: {text} thanks")
+
+
+@pytest.mark.parametrize("text", WORDS.values(), ids=WORDS)
+def test_a_word_in_the_place_of_a_secret_is_none(text: str) -> None:
+    assert conceal(text) == text

@@ -321,8 +321,10 @@ def test_an_option_that_is_not_understood_is_shown_with_escapes(suite: Suite, op
     assert UNSEEN.findall(ran.stdout.str() + ran.stderr.str()) == []
 
 
-KEYS = ("mode", "samples", "clock", "limits", "report", "redact", "endpoints", "date", "prices", "profiles", "budget")
-KEYS += ("keep-headers", "fault", "what-if-change", "cassettes", "tolerance", "min-ratio", "min-shift", "seed")
+KEYS = (
+    *("mode", "samples", "clock", "limits", "report", "redact", "endpoints", "date", "prices", "profiles", "budget"),
+    *("keep-headers", "fault", "what-if-change", "cassettes", "tolerance", "min-ratio", "min-shift", "seed"),
+)
 
 
 @pytest.mark.parametrize("key", KEYS)
