@@ -6,8 +6,10 @@ every latency test, and nothing runs half patched.
 
 from __future__ import annotations
 
+import dis
 import importlib
 import sys
+from types import CodeType
 from typing import Final, TypeAlias
 
 from pytest_claude_latency.errors import InterceptionError
@@ -211,6 +213,8 @@ _REQUIRED: Final[dict[str, tuple[str, _Modules]]] = {
 }
 """For each package, or part of one: the versions that were tried, and the names by module."""
 
+_NO_CODE: Final = (lambda: None).__code__
+
 _MISSING: Final = "has no {names}, which this plugin needs"
 _BROKEN: Final = "cannot be imported ({error})"
 _REMEDY: Final = (
@@ -275,13 +279,20 @@ def _gives(cls: type, name: str) -> bool:
     """Return whether a class gives its objects an attribute: in a constructor, or in a method that one calls."""
     # Its code names what it assigns, so no object is made only to look at it.
     constructors = [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]
-    named = {step for constructor in constructors for step in _names_in(constructor)}
-    return name in named or any(name in _names_in(getattr(cls, step, None)) for step in named)
+    named = {step for constructor in constructors for step in _code_of(constructor).co_names}
+    return name in named or any(_assigns(getattr(cls, step, None), name) for step in named)
 
 
-def _names_in(function: object) -> tuple[str, ...]:
-    """Return what the code of a function names; of one that wraps another, what that one names."""
+def _assigns(function: object, name: str) -> bool:
+    code = _code_of(function)
+    if name not in code.co_names:
+        return False
+    return any(step.opname == "STORE_ATTR" and step.argval == name for step in dis.get_instructions(code))
+
+
+def _code_of(function: object) -> CodeType:
+    """Return the code of a function; of one that wraps another, the code of that one. Others have none."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
-    names: tuple[str, ...] = getattr(getattr(function, "__code__", None), "co_names", ())
-    return names
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else _NO_CODE
