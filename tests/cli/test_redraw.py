@@ -37,6 +37,18 @@ def test_every_face_is_made_from_a_saved_report(capsys: Capture) -> None:
     assert Path("c").read_text("utf-8") == Path("run.json").read_text("utf-8")
 
 
+@pytest.mark.parametrize("field", ["limit", "measured"])
+@pytest.mark.parametrize("face", ["a.html", "a.trace.json"])
+def test_a_text_in_the_place_of_a_number_does_not_fill_the_memory(face: str, field: str, capsys: Capture) -> None:
+    report = report_with_everything(tests=1)
+    # ten terabytes, if it were repeated as often as a second has microseconds
+    report["tests"][0]["budgets"][0][field] = "x" * 10_000_000
+
+    assert main(["report", written(report), "-o", face]) == 2
+
+    assert capsys.readouterr().err.startswith("claude-latency: run.json is damaged: ")
+
+
 @pytest.mark.parametrize(
     "damage",
     [

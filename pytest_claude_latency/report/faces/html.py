@@ -255,7 +255,7 @@ def _against_baseline(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         rows = []
         for verdict in found:
             metric = METRICS[verdict["metric"]]
-            scale = duration.SECOND if metric.kind == "duration" else 1
+            scale = float(duration.SECOND) if metric.kind == "duration" else 1.0
             sides = [verdict.get(side) for side in ("before", "after")]
             shown = ["never" if at is None else show(metric, round(at * scale) if scale > 1 else at) for at in sides]
             rows.append([metric.name, *shown, verdict["verdict"]])

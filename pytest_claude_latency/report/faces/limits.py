@@ -177,8 +177,8 @@ def _used_up(
 
 
 def _shown(metric: Metric, value: float) -> str:
-    return show(metric, round(value * duration.SECOND) if metric.kind == "duration" else value)
+    return show(metric, round(value * float(duration.SECOND)) if metric.kind == "duration" else value)
 
 
 def _microseconds(seconds: float) -> int:
-    return round(seconds * 1_000_000)
+    return round(seconds * 1e6)

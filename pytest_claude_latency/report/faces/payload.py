@@ -154,9 +154,9 @@ def _segments(segments: Sequence[Sequence[Any]]) -> list[int]:
 
 def _budget(budget: Mapping[str, Any], texts: Texts) -> list[int]:
     """Return its name, limit, measurement, verdict and origin, as texts."""
-    metric, scale = METRICS[budget["metric"]], 1
+    metric, scale = METRICS[budget["metric"]], 1.0
     if metric.kind == "duration":
-        scale = duration.SECOND
+        scale = float(duration.SECOND)
     shown = [
         "" if budget[name] is None else show(metric, round(budget[name] * scale) if scale > 1 else budget[name])
         for name in ("limit", "measured")
@@ -176,4 +176,4 @@ def _maybe(seconds: float | None) -> int | None:
 
 def microseconds(seconds: float) -> int:
     """Return a time of the report in whole microseconds."""
-    return round(seconds * 1_000_000)
+    return round(seconds * 1e6)  # a text, which a damaged report may have here, times a whole number fills the memory
