@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import anthropic._base_client
+import botocore.session
 import botocore.signers
 import pytest
 from urllib3.connectionpool import HTTPConnectionPool
