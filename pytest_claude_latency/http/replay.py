@@ -73,7 +73,7 @@ class ReplayTransport:
             if turn is not None and not turn.has_connection:
                 self._go_on(script, request, is_free=await turn.wait_async(self._patience(request)))
             for instant in chain(script.connection(), script.headers()):
-                await self._waiter.async_sleep_until(instant)
+                await self._waiter.async_sleep_until(instant, script.since)
         except BaseException as error:
             leave()
             self._attempt.finish(error, called=self._called)
@@ -82,6 +82,8 @@ class ReplayTransport:
         async def close() -> None:
             self._attempt.finish(closed="client")
             leave()
+            if self._carrier is None:
+                await self._library.closing()
 
         return self._response(script, self._library.async_body(self._play_async(script, leave), close))
 
@@ -148,7 +150,7 @@ class ReplayTransport:
             for due, data in script.body():
                 instant = skip(due)
                 if instant is None and due > now():
-                    await wait(due)
+                    await wait(due, script.since)
                 if data is not None:
                     note(((instant or now()) - start, data))
                     yield data

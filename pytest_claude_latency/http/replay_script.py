@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from operator import sub
+from operator import attrgetter, sub
 from types import FrameType
 from typing import NoReturn, Protocol, final
 
 from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.http.error_texts import Wire, text_of
-from pytest_claude_latency.messages_api.exchange import Connect, End, Exchange, Response
+from pytest_claude_latency.messages_api.exchange import Chunk, Connect, End, Exchange, Response
 from pytest_claude_latency.virtual_time.clock import Clock
 
 _LEAST_SLACK: Nanoseconds = 250 * MILLISECOND
+_AT_ONCE: Nanoseconds = 20 * MILLISECOND
+"""How soon after the last part of an answer a program reads its end that nothing keeps from it."""
 
 
 def slack_of(recorded: Exchange, sent: Nanoseconds) -> Nanoseconds:
@@ -44,8 +46,12 @@ class Waiter(Protocol):
         """Block the calling thread until `instant`."""
         ...
 
-    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
-        """Suspend the calling task until `instant`."""
+    def async_sleep_until(self, instant: Nanoseconds, since: Nanoseconds | None = None) -> Awaitable[None]:
+        """Suspend the calling task until `instant`.
+
+        With `since`, what it waits for may have been there since then: it was taken late. So a hold of the loop that
+        made it late ends the wait, too.
+        """
         ...
 
     def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
@@ -83,6 +89,7 @@ class Timeouts:
 
 
 _TIMEOUTS = frozenset({"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout"})
+_LATE = attrgetter("late")
 NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 """The errors of a program that got no connection."""
 
@@ -136,6 +143,8 @@ class ReplayScript:
         self._wire = wire
         self._now = playback.waiter.clock.now
         self._start = self._now()
+        self.since: Nanoseconds | None = None
+        """Since when what is being waited for may have been there, if the recorded program was late to take it."""
 
     def limit_reads(self, timeout: Nanoseconds | None) -> None:
         """Let the program wait for so long for each next part, as it says only when it is connected."""
@@ -177,7 +186,8 @@ class ReplayScript:
         if self._recorded.response is None:
             yield from self._break_off(self._connected)
         else:
-            yield from self._in_time(self._connected, self._start + self._recorded.response.at, "ReadTimeout")
+            response = self._recorded.response
+            yield from self._in_time(self._connected, self._start + response.at, "ReadTimeout", self._late(response))
 
     def body(self) -> Iterator[tuple[Nanoseconds, bytes | None]]:
         """Return the instants of the body, each with the chunk that is due then; with `None` it is only a wait.
@@ -189,25 +199,30 @@ class ReplayScript:
         wait of a socket too, so they are served like any other.
         """
         chunks, patience = self._recorded.chunks, self._timeouts.read
+        self.since = None
         instants = [self._start + chunk.at for chunk in chunks]
         # The program asks for a chunk when it has the one before, or later. So most often it can be seen beforehand
         # that it is patient enough, and no step of Python's is needed for a chunk.
-        if patience is None or max(map(sub, instants, chain([self._start], instants)), default=0) <= patience:
+        is_patient = patience is None or max(map(sub, instants, chain([self._start], instants)), default=0) <= patience
+        if is_patient and not any(map(_LATE, chunks)):
             return chain(zip(instants, [chunk.data for chunk in chunks], strict=True), self._ending())
         return self._body_in_time(patience)
 
-    def _body_in_time(self, patience: Nanoseconds) -> Iterator[tuple[Nanoseconds, bytes | None]]:
-        """Yield the body for a program that may have a read time-out."""
+    def _body_in_time(self, patience: Nanoseconds | None) -> Iterator[tuple[Nanoseconds, bytes | None]]:
+        """Yield the body for a program that may have a read time-out, or was late to read."""
         for chunk in self._recorded.chunks:
-            due, now = self._start + chunk.at, self._now()
-            if due - now > patience:
-                yield from ((instant, None) for instant in self._in_time(now, due, "ReadTimeout"))
+            due, now, late = self._start + chunk.at, self._now(), self._late(chunk)
+            if patience is not None and due - late - now > patience:
+                yield from ((instant, None) for instant in self._in_time(now, due, "ReadTimeout", late))
             yield due, chunk.data
         yield from self._ending()
 
     def _ending(self) -> Iterator[tuple[Nanoseconds, None]]:
         """Yield the instants to wait for behind the last chunk: a socket waits there too, with a new time-out."""
         asked = self._now()
+        last = self._recorded.chunks[-1] if self._recorded.chunks else self.response
+        # An end comes with the last part. A program that read it later was held in between.
+        self.since = self._start + max(last.at - (last.late if self._end.at - last.at <= _AT_ONCE else 0), 0)
         if self._end.error is None and self._end.closed is None:
             waits = self._in_time(asked, self._start + self._end.at, "ReadTimeout")
         else:
@@ -219,10 +234,21 @@ class ReplayScript:
         connect = self._recorded.connect
         return self._start if connect is None else self._start + connect.at + connect.duration
 
-    def _in_time(self, since: Nanoseconds, due: Nanoseconds, error: str) -> Iterator[Nanoseconds]:
-        """Wait for `due`, or for the program's own time-out counted from `since`, whichever comes first."""
+    def _late(self, part: Response | Chunk) -> Nanoseconds:
+        """Note since when a part may have been there, and return how much that is before it was taken."""
+        late = min(part.late, part.at)  # a fault may have put it to the beginning
+        self.since = self._start + part.at - late if late else None
+        return late
+
+    def _in_time(
+        self, since: Nanoseconds, due: Nanoseconds, error: str, late: Nanoseconds = 0
+    ) -> Iterator[Nanoseconds]:
+        """Wait for `due`, or for the program's own time-out counted from `since`, whichever comes first.
+
+        A program that was so `late` had no time-out of its own: it read what was there when it looked again.
+        """
         allowed = self._timeouts.allowed(error)
-        if allowed is not None and due - since > allowed:
+        if allowed is not None and due - late - since > allowed:
             yield since + allowed
             # In mid-stream the SDK hands this exception to the program as it is, so it has to be the library's own.
             raise self._failure(error)

@@ -229,9 +229,9 @@ class Measurement:
         """Block the calling thread until `instant`."""
         self._worlds[-1].sleep_until(instant)
 
-    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
-        """Suspend the calling task until `instant`."""
-        return self._worlds[-1].async_sleep_until(instant)
+    def async_sleep_until(self, instant: Nanoseconds, since: Nanoseconds | None = None) -> Awaitable[None]:
+        """Suspend the calling task until `instant`, or until a hold ends that made late what was there `since` then."""
+        return self._worlds[-1].async_sleep_until(instant, since)
 
     def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
         """Return what lets the clock read an instant, without a wait, where only the calling thread could go on."""

@@ -176,16 +176,17 @@ class World(WorldState):
         greenlets.refuse_greenlet()
         waiting.sleep_until(self, instant)
 
-    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
+    def async_sleep_until(self, instant: Nanoseconds, since: Nanoseconds | None = None) -> Awaitable[None]:
         """Let the running task, of asyncio or trio, wait until the clock reads `instant`.
 
-        Cancelling the task ends the wait.
+        Cancelling the task ends the wait. `since` is since when that for which it waits may have been there, where the
+        recorded program was late to take it: then the wait ends with the hold that made it late.
         """
         if _Process.task_sleep is None:
             from pytest_claude_latency.virtual_time.patches import task_sleep  # it imports asyncio
 
             _Process.task_sleep = task_sleep
-        return _Process.task_sleep.sleep_until(self, instant)  # type: ignore[no-any-return] # a module's function
+        return _Process.task_sleep.sleep_until(self, instant, since)  # type: ignore[no-any-return] # a module's function
 
     def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
         """Return what lets the clock read an instant if only the calling thread could go on until then.

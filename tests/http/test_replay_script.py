@@ -41,7 +41,7 @@ class Player:
     def sleep_until(self, instant: Nanoseconds) -> None:
         self.clock.advance_to(max(instant, self.clock.now()))
 
-    def async_sleep_until(self, instant: Nanoseconds) -> Awaitable[None]:
+    def async_sleep_until(self, instant: Nanoseconds, since: Nanoseconds | None = None) -> Awaitable[None]:
         raise NotImplementedError
 
     def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:
@@ -109,3 +109,25 @@ def test_who_waits_longer_than_the_recorded_program_has_left_the_recording() -> 
 
     with pytest.raises(OverrunError):
         player.play(due for due, _ in script.body())
+
+
+def test_what_the_recorded_program_took_late_meets_no_time_out_and_says_since_when_it_may_be_there() -> None:
+    late = Exchange(
+        0,
+        asking(b"{}"),
+        None,
+        Response(5 * SECOND, 200, late=4 * SECOND),
+        (Chunk(6 * SECOND, b"Hello"), Chunk(9 * SECOND, b"world", late=2 * SECOND)),
+        End(9 * SECOND),
+    )
+    player = Player()
+    script = player.script(late, Timeouts(read=2 * SECOND))
+
+    assert [(instant // SECOND, script.since) for instant in script.headers()] == [(5, 1 * SECOND)]
+    player.play(iter([5 * SECOND]))
+
+    assert [
+        (instant // SECOND, data, script.since and script.since // SECOND)
+        for instant, data in script.body()
+        if player.play(iter([instant]))
+    ] == [(6, b"Hello", None), (9, b"world", 7), (9, None, 7)]

@@ -60,6 +60,25 @@ def test_a_cancelled_alarm_does_not_ring_and_is_not_the_first(alarms: Alarms[Sle
     assert alarms.first() is None
 
 
+@pytest.mark.parametrize(
+    ("hold", "rings"),
+    [((10, 100), True), ((0, 99), True), ((40, 100), False), ((0, 60), False), ((10, 10), False)],
+)
+def test_a_hold_as_long_as_an_alarm_is_late_rings_it_at_its_end(
+    alarms: Alarms[Sleeper], woken: list[str], hold: tuple[int, int], rings: bool
+) -> None:
+    alarms.add(104, Sleeper("late"), since=10)
+    alarms.add(104, Sleeper("in time"))
+
+    alarms.hold(*hold)
+    alarms.ring(hold[1])
+
+    assert woken == (["late"] if rings else [])
+    assert alarms.is_there(104, 10) is rings
+    alarms.ring(104)
+    assert woken[-1] == "in time"
+
+
 @pytest.fixture
 def future() -> Iterator[Future[None]]:
     loop = new_event_loop()

@@ -167,7 +167,7 @@ class _ReplayedSocket(asyncio.Transport):
         if self._request._continue is not None:  # the program sends its body only after the server's consent
             receive(b"HTTP/1.1 100 Continue\r\n\r\n")
         for instant in script.headers():
-            await wait(instant)
+            await wait(instant, script.since)
         is_bodiless = not has_body(self._request.method, self._playback.recorded)
         framing = Framing(self._playback, self._request.headers.get("Accept-Encoding"), has_body=not is_bodiless)
         # aiohttp reads bytes that are no UTF-8 as some halves of surrogate pairs; the other halves came from no wire
@@ -176,7 +176,7 @@ class _ReplayedSocket(asyncio.Transport):
             return
         for due, data in script.body():
             if due > now():
-                await wait(due)
+                await wait(due, script.since)
             if not self._flowing.is_set():
                 await self._flowing.wait()
             if data is not None:

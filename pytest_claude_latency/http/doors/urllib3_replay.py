@@ -134,7 +134,7 @@ class _NoWait:
     def sleep_until(self, instant: Nanoseconds) -> None:
         """Wait for nothing."""
 
-    async def async_sleep_until(self, instant: Nanoseconds) -> None:
+    async def async_sleep_until(self, instant: Nanoseconds, since: Nanoseconds | None = None) -> None:
         """Wait for nothing."""
 
     def skipping(self) -> Callable[[Nanoseconds], Nanoseconds | None]:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, final
 if TYPE_CHECKING:
     from pytest_claude_latency.duration import Nanoseconds
 
+_SAME = 0.8
+"""How much of the time by which something was late a hold must cover to be the one that made it so."""
+
 
 class Alarm(Protocol):
     """What stands for a task that waits: a future of asyncio, for example."""
@@ -31,11 +34,41 @@ class Alarms(Generic[AlarmT]):
     def __init__(self, wake: Callable[[AlarmT], object]) -> None:
         self._wake = wake
         self._heap: list[tuple[Nanoseconds, int, AlarmT]] = []
+        self._late: list[tuple[Nanoseconds, Nanoseconds, AlarmT]] = []  # since when, by when, and the alarm
+        self._hold: tuple[Nanoseconds, Nanoseconds] = (0, 0)  # the last one
         self._order = count()  # of alarms at the same instant, and so that alarms themselves are never compared
 
-    def add(self, instant: Nanoseconds, alarm: AlarmT) -> None:
-        """Let the alarm ring when the clock reads `instant`."""
+    def add(self, instant: Nanoseconds, alarm: AlarmT, since: Nanoseconds | None = None) -> None:
+        """Let the alarm ring when the clock reads `instant`, or at the end of a hold that made it as late.
+
+        `since` is since when that for which the task waits may have been there.
+        """
         heappush(self._heap, (instant, next(self._order), alarm))
+        if since is not None:
+            self._late.append((since, instant, alarm))
+
+    def is_there(self, instant: Nanoseconds, since: Nanoseconds) -> bool:
+        """Return whether the last hold made late what may have been there since `since`, and else comes at `instant`.
+
+        While it was recorded, a hold lasted from one to the other. Here it begins and ends some milliseconds away from
+        them, since computing takes no time. In reality it was there when the hold ended.
+        """
+        start, end = self._hold
+        return end - max(start, since) >= _SAME * (instant - since)
+
+    def hold(self, start: Nanoseconds, end: Nanoseconds) -> None:
+        """Note that no task could run from `start` to `end`, which is now; what came meanwhile is due at once."""
+        if start >= end:
+            return
+        self._hold = start, end
+        late, self._late = self._late, []
+        for since, instant, alarm in late:
+            if alarm.done() or instant <= end:
+                continue
+            if self.is_there(instant, since):
+                heappush(self._heap, (end, next(self._order), alarm))
+            else:
+                self._late.append((since, instant, alarm))
 
     def first(self) -> Nanoseconds | None:
         """Return the earliest instant that a task still waits for; None if no task waits."""

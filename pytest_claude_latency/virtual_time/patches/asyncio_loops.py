@@ -266,7 +266,10 @@ def _select(loop: Any, select: Callable[[float | None], Any], timeout: float | N
     """Do what the loop's selector does: wait until a file is ready, or until `timeout` seconds have passed."""
     member = MEMBERS.get(get_ident())
     if member is not None:
-        loop_holds.look(loop, member.world, loop.__dict__.get(STATE))
+        state: LoopState | None = loop.__dict__.get(STATE)
+        loop_holds.look(loop, member.world, state)
+        if state is not None and state.world is member.world:
+            state.alarms.hold(state.awake, state.readings.now())
     ready = _wait_for_events(loop, select, timeout)
     # If a member called into the loop meanwhile, this thread works for the member's world now. `call_soon_threadsafe`
     # has queued it for a turn; it must not run the call before the turn comes.

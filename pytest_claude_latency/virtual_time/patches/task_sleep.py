@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 _RUN = Handle._run.__code__  # from where a loop runs its tasks
 
 
-async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
+async def sleep_until(world: WorldState, instant: Nanoseconds, since: Nanoseconds | None = None) -> None:
     """Let the running task wait until the clock of `world` reads `instant`; return at once if it does.
+
+    `since` is since when that for which it waits may have been there, where the program was late to take it while it
+    was recorded. Then the wait ends with the hold that made it late.
 
     Raises:
         UnsupportedLoop: the loop is neither asyncio's own nor trio's.
@@ -58,15 +61,15 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     if task is None and "trio" in sys.modules:  # also a trio run in guest mode, where asyncio's loop is the host
         from pytest_claude_latency.virtual_time.patches import trio_runs
 
-        await trio_runs.sleep_until(world, instant)
+        await trio_runs.sleep_until(world, instant, since)
     elif world.readings is None:
         while (rest := instant - world.clock.now()) > 0:
             await sleep(rest / SECOND)
     else:
         state = _state_in(world, loop)
-        if instant > world.readings.now():
+        if instant > world.readings.now() and (since is None or not state.alarms.is_there(instant, since)):
             alarm = loop.create_future()
-            state.alarms.add(instant, alarm)
+            state.alarms.add(instant, alarm, since)
             await alarm
 
 

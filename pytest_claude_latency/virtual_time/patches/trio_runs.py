@@ -97,7 +97,9 @@ class RunClock(trio.abc.Clock):
     def ring(self, events: Any) -> None:
         """Wake the tasks of this run that are due, if it has entered a world; `events` is its I/O manager."""
         if self._world is not None and self._world.readings is not None:
-            _alarms_of(events).ring(self._world.readings.now())
+            alarms, now = _alarms_of(events), self._world.readings.now()
+            alarms.ring(now)
+            _AWAKE[alarms] = now
 
 
 @final
@@ -118,6 +120,7 @@ class SleepingTask:
 # What belongs to one run is kept by its I/O manager, of which each run has one and which our patches are handed. It has
 # no room for attributes of ours. The tables are weak: a run that has ended leaves nothing behind.
 _ALARMS: WeakKeyDictionary[Any, Alarms[SleepingTask]] = WeakKeyDictionary()
+_AWAKE: WeakKeyDictionary[Alarms[SleepingTask], Nanoseconds] = WeakKeyDictionary()  # since when tasks run
 _DEADLOCKS: WeakKeyDictionary[Any, Deadlock] = WeakKeyDictionary()  # found while the run waited, not yet raised in it
 _PAIRS: WeakSet[Any] = WeakSet()  # the socket pairs through which runs are woken
 
@@ -158,8 +161,10 @@ class RunWait(Wait):
         return file_waits.any_ready({file: registered[file].current_flags & mask for file in self.files()})
 
 
-async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
+async def sleep_until(world: WorldState, instant: Nanoseconds, since: Nanoseconds | None = None) -> None:
     """Let the running task wait until the clock of `world` reads `instant`; cancelling the task ends the wait.
+
+    `since` is since when that for which it waits may have been there, as for a task of asyncio.
 
     Raises:
         UnsupportedLoop: the run does not live in that world, or has a clock of the program.
@@ -173,6 +178,9 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
     member = MEMBERS.get(get_ident())
     if member is None or member.world is not world or not isinstance(runner.clock, RunClock):
         raise unsupported_loops.error_of_trio(world, runner.clock)
+    alarms = _alarms_of(runner.io_manager)
+    if since is not None and alarms.is_there(instant, since):
+        return  # it came with the part before, so nothing is waited for
     await trio.lowlevel.checkpoint_if_cancelled()
     if instant <= readings.now():
         return
@@ -181,9 +189,10 @@ async def sleep_until(world: WorldState, instant: Nanoseconds) -> None:
         # under one lock, so nobody can change the answer before the clock moves.
         if not world.ended and schedule.free_until(instant) and _idle_until(runner, instant):
             schedule.move_to(instant)
+            _AWAKE[alarms] = instant  # the run has nothing else to do: nobody holds it
             return
     sleeping = SleepingTask(trio.lowlevel.current_task())
-    _alarms_of(runner.io_manager).add(instant, sleeping)
+    alarms.add(instant, sleeping, since)
 
     def abort(_: Any) -> trio.lowlevel.Abort:
         sleeping.cancelled = True
@@ -222,6 +231,9 @@ def _alarms_of(events: Any) -> Alarms[SleepingTask]:
 def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> Any:
     """Do what a run does between two batches of tasks: wait for events, at most for `timeout` seconds."""
     member = scheduled()
+    if member is not None:
+        alarms, now = _alarms_of(events), member.world.clock.now()
+        alarms.hold(_AWAKE.get(alarms, now), now)
     if member is None or timeout <= 0:
         return original(events, timeout)
     # The count is read before the files are looked at, and again under the lock. A thread that woke the run before this
@@ -230,8 +242,7 @@ def _get_events(original: Callable[..., Any], events: Any, timeout: float) -> An
     ready = original(events, 0)
     if ready:
         return ready
-    now = member.world.clock.now()
-    first = _alarms_of(events).first()
+    first = alarms.first()
     instants = ([] if timeout >= _LONGEST else [due(now, timeout)]) + ([] if first is None else [first])
     wait = RunWait(min(instants, default=None), events)
     with LOCK:
