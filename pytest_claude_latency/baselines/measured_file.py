@@ -74,6 +74,12 @@ class _Test(Struct, frozen=True, kw_only=True):
     calls: list[Any]
 
 
+class _Place(Struct, frozen=True):
+    """Where a call was made, which no baseline has: it is shown, and not compared."""
+
+    location: str | None = None
+
+
 def load(path: Path) -> MeasuredFile:
     """Return what the file holds.
 
@@ -161,7 +167,8 @@ def _result(fact: object, place: str, report: _Report) -> Measured:
                 raise JSONFaultError(f"it lacks {key_list(missing)}")
             # a report has null for what was not measured; a baseline, whose struct reads the call, leaves it out
             measured = {key: call[key] for key in CALL_KEYS if key in _CALL_ALWAYS or call[key] is not None}
-            calls.append(convert({"call": number, **measured}, CallFact).to_call())
+            location = convert(call, _Place).location
+            calls.append(replace(convert({"call": number, **measured}, CallFact).to_call(), location=location))
     except JSONFaultError as fault:
         raise JSONFaultError(f"{place}: {fault}") from None
     return Measured(

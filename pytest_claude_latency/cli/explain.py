@@ -42,7 +42,7 @@ _LACKS = (
     "explain the recordings instead, if there are any: claude-latency explain DIR",
 )
 _NO_FINDINGS = "no findings"
-_LABEL = re.compile(r" *(?:test|call|call \d+|path|finding) {2,}| {10,}")
+_LABEL = re.compile(r" *(?:test|call|call \d+|made at|path|finding) {2,}| {10,}")
 _StructT = TypeVar("_StructT", bound=Struct)
 
 
@@ -267,12 +267,15 @@ def _test_lines(test: _Test) -> Iterator[str]:
     elif not calls:
         yield "    no calls"
     # the breakdown of a test with one call is that of the call
+    if len(calls) == 1 and test.breakdown and calls[0].location:
+        yield f"    {'made at':<10}{calls[0].location}"
     if len(calls) > 1 or not test.breakdown:
         for number, call in enumerate(calls, 1):
             spans = told_by_metrics(to_builtins(call)) if call.total is not None else []
             parts = call.breakdown or {part: round(until - since, 6) for part, since, until in spans}
             text = Breakdown.from_json(parts, _answer_tokens([call]), 1).text()
-            yield f"    {f'call {number}':<10}{text}"
+            made_at = f" ({call.location})" if call.location else ""
+            yield f"    {f'call {number}':<10}{text}{made_at}"
     if test.findings is not UNSET:
         yield from (f"    {line}" for line in listing(_findings_of(test)) or [_NO_FINDINGS])
 

@@ -61,7 +61,9 @@ def call_changes(before: Sample, after: Sample, tolerance: Decimal = Decimal(0))
     )
     pairs = paired(earlier, later)
     vanished = [
-        CallChange("vanished", place + 1, f"call {place + 1} of the earlier run vanished: {_described(call)}")
+        CallChange(
+            "vanished", place + 1, f"call {place + 1} of the earlier run{_made_at(call)} vanished: {_described(call)}"
+        )
         for place, call in enumerate(before.calls)
         if place not in pairs.values()
     ]
@@ -84,22 +86,23 @@ def beyond(before: float | None, after: float | None, tolerance: Decimal) -> boo
 
 def _changes(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance: Decimal) -> Iterator[CallChange]:
     number, new = place + 1, after.calls[place]
+    name = f"call {number}{_made_at(new)}"
     # without a pair there is nothing else to compare it with
     if place not in pairs:
-        yield CallChange("appeared", number, f"call {number} appeared: {_described(new)}")
+        yield CallChange("appeared", number, f"{name} appeared: {_described(new)}")
         return
     old = before.calls[pairs[place]]
     was_asked = {"model": str(old.model), **_conditions(before, pairs[place])}
     is_asked = {"model": str(new.model), **_conditions(after, place)}
     if asked := fact_changes(was_asked, is_asked):
-        yield CallChange("asked", number, f"call {number} asked differently: {', '.join(asked)}")
+        yield CallChange("asked", number, f"{name} asked differently: {', '.join(asked)}")
     if answered := list(_answer_changes(old, new, tolerance)):
-        yield CallChange("answered", number, f"call {number} was answered differently: {', '.join(answered)}")
+        yield CallChange("answered", number, f"{name} was answered differently: {', '.join(answered)}")
     lost, won = _overlap_changes(place, before, after, pairs)
     if lost:
-        yield CallChange("no longer overlaps", number, f"call {number} no longer overlaps {_calls(lost)}")
+        yield CallChange("no longer overlaps", number, f"{name} no longer overlaps {_calls(lost)}")
     if won:
-        yield CallChange("overlaps", number, f"call {number} now overlaps {_calls(won)}")
+        yield CallChange("overlaps", number, f"{name} now overlaps {_calls(won)}")
     if lost or won:  # that says already that it was sent at another time
         return
     old_anchor, old_wait = _anchor(before.calls, pairs[place])
@@ -108,7 +111,7 @@ def _changes(place: int, before: Sample, after: Sample, pairs: Pairs, tolerance:
     same = old_anchor is None if anchor is None else pairs.get(anchor) == old_anchor
     if not same or beyond(old_wait, wait, tolerance):
         was = _where(old_anchor, old_wait, "" if same else " of the earlier run")
-        yield CallChange("moved", number, f"call {number} moved: sent {_where(anchor, wait)}, was {was}")
+        yield CallChange("moved", number, f"{name} moved: sent {_where(anchor, wait)}, was {was}")
 
 
 def _conditions(sample: Sample, place: int) -> Mapping[str, str]:
@@ -126,6 +129,10 @@ def _answer_changes(old: Call, new: Call, tolerance: Decimal) -> Iterator[str]:
 
 def _described(call: Call) -> str:
     return f"{call.model or 'model unknown'}, sent at {duration.show(_sent(call))}"
+
+
+def _made_at(call: Call) -> str:
+    return f" ({call.location})" if call.location else ""
 
 
 def _calls(numbers: Sequence[int]) -> str:

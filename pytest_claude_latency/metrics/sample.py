@@ -61,6 +61,6 @@ class Sample:
         A URL may name a machine. The rate is left out too, since `tpot` says the same.
         """
         elapsed = None if self.elapsed is None else round(self.elapsed / MICROSECOND) * MICROSECOND
-        left_out: dict[str, Any] = {"url": "", "output_tokens_per_second": None, "location": None}
+        left_out: dict[str, Any] = {"url": "", "output_tokens_per_second": None}
         calls: list[dict[str, Any]] = [call.as_json() | left_out for call in self.calls]
         return replace(self, elapsed=elapsed, calls=tuple(Call(**call) for call in calls))

@@ -190,7 +190,7 @@ class Call:
     stop_reason: str | None
     error: str | None
     closed: Closed | None
-    location: str | None = None
+    location: str | None = field(default=None, compare=False)
     """The line of the program that made it: `app/llm.py:56 in classify`. Comparisons ignore it."""
 
     def as_json(self) -> dict[str, str | int | float | bool | None]:

@@ -38,6 +38,19 @@ def test_the_same_run_again_has_no_changes() -> None:
     assert call_changes(same, same) == ()
 
 
+def test_each_call_is_named_with_the_line_that_made_it_and_another_line_is_no_change() -> None:
+    def placed(sample: Sample, line: int) -> Sample:
+        return replace(sample, calls=tuple(replace(call, location=f"app.py:{line} in ask") for call in sample.calls))
+
+    before, after = placed(run(("a", 0, 2), ("b", 2, 1)), 7), placed(run(("a", 0, 3)), 9)
+
+    assert texts(before, after) == [
+        "call 2 of the earlier run (app.py:7 in ask) vanished: claude-haiku-4-5, sent at 2.000s",
+        "call 1 (app.py:9 in ask) was answered differently: complete after 3.000s, was 2.000s",
+    ]
+    assert call_changes(before, placed(before, 9)) == ()
+
+
 def test_a_call_that_is_new_appeared() -> None:
     before = run(("a", 0, 2), ("c", 2, 1))
     after = run(("a", 0, 2), ("b", 2, 1), ("c", 3, 1))

@@ -80,7 +80,7 @@ def test_calls_that_no_longer_overlap_fail_the_run_under_names_of_their_own(save
     result.stdout.fnmatch_lines(
         [
             "elapsed slowed from * to *",
-            "  changed   call 2 no longer overlaps call 1",
+            "  changed   call 2 (app.py:15 in ask) no longer overlaps call 1",
             "  test_two *regression",
             "FAILED test_it.py::test_two::latency[[]elapsed against main[]] - *",
         ]
