@@ -6,7 +6,6 @@ misspelt is refused, never ignored: a limit that is not there is a limit that al
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -21,6 +20,7 @@ from pytest_claude_latency.messages_api.exchange import Request
 from pytest_claude_latency.messages_api.request_pattern import Expected, fits
 from pytest_claude_latency.metrics.metric import METRICS, Metric
 from pytest_claude_latency.metrics.percentiles import PERCENTILES
+from pytest_claude_latency.near_names import did_you_mean
 
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "retries": ("refused", "back_off"),
@@ -240,10 +240,7 @@ def parse_expression(text: str, origin: str) -> tuple[Limit, ...]:
 def _metric(name: str, origin: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
-    # in lower case, so that TTFT is taken for a slip too
-    near = difflib.get_close_matches(name.lower(), METRICS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise LimitError(f"unknown metric {name!r}{hint}\n  metrics   {', '.join(METRICS)}", origin)
+    raise LimitError(f"unknown metric {name!r}{did_you_mean(name, METRICS)}\n  metrics   {', '.join(METRICS)}", origin)
 
 
 def _statistic(metric: Metric, statistic: object, origin: str) -> str:

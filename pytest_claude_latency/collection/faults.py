@@ -24,8 +24,10 @@ from pytest_claude_latency.collection.item_clone import clone
 from pytest_claude_latency.collection.markers import marks_of, place_of
 from pytest_claude_latency.collection.selection import ANSWERS, FAULT
 from pytest_claude_latency.errors import FaultError, LatencyError
+from pytest_claude_latency.near_names import did_you_mean
 from pytest_claude_latency.settings import Settings
 from pytest_claude_latency.simulation.fault import Fault
+from pytest_claude_latency.simulation.faults import FAULTS
 
 ACCEPTED: Final = (
     'accepted: a fault and its limits, latency_fault(rate_limited(retry_after="60s"), elapsed="5s"), or a function '
@@ -62,7 +64,8 @@ def _declared(mark: pytest.Mark, origin: str) -> FaultOfTest:
     if isinstance(fault, type) and issubclass(fault, Fault):
         raise FaultError(f"{NO_PARENTHESES.format(name=fault.__name__)}; {ACCEPTED}", origin)
     if not callable(fault):
-        raise FaultError(f"{fault!r} is no fault; {ACCEPTED}", origin)
+        hint = did_you_mean(fault.partition("(")[0], FAULTS, form="{}()") if isinstance(fault, str) else ""
+        raise FaultError(f"{fault!r} is no fault{hint}; {ACCEPTED}\n  faults    {', '.join(FAULTS)}", origin)
     if given_id is None and not isinstance(fault, Fault):
         raise FaultError(f"{NEEDS_ID.format(name=getattr(fault, '__name__', repr(fault)))}; {ACCEPTED}", origin)
     is_id = given_id is None or (isinstance(given_id, str) and _ID.fullmatch(given_id) is not None)

@@ -56,7 +56,10 @@ def _choice(kind: type[KindT], value: str) -> KindT:
     """Return the member of `kind` that is written like this."""
     # a list: before Python 3.12 an enum raises TypeError if it is asked whether it contains a text
     if value not in list(kind):
-        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=", ".join(kind)))
+        from pytest_claude_latency.near_names import did_you_mean
+
+        problem, _, accepted = NOT_UNDERSTOOD.format(value=value, accepted=", ".join(kind)).partition("; ")
+        raise ValueError(f"{problem}{did_you_mean(value, kind)}; {accepted}")
     return kind(value)
 
 

@@ -6,11 +6,11 @@ Arguments are written as in Python, and quotes may be left out: a shell takes th
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from typing import Any, Final
 
 from pytest_claude_latency.errors import FaultError
+from pytest_claude_latency.near_names import did_you_mean
 from pytest_claude_latency.simulation.fault import Fault
 from pytest_claude_latency.simulation.faults import FAULTS
 
@@ -42,9 +42,7 @@ def _fault(text: str) -> Fault:
         raise FaultError(_UNDERSTOOD.format(text=text))
     name = match["name"]
     if name not in FAULTS:
-        near = difflib.get_close_matches(name, FAULTS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise FaultError(_UNKNOWN.format(name=name, hint=hint, names=", ".join(FAULTS)))
+        raise FaultError(_UNKNOWN.format(name=name, hint=did_you_mean(name, FAULTS), names=", ".join(FAULTS)))
     arguments: dict[str, Any] = {}
     for part in _split(match["arguments"] or "", ","):
         argument = _ARGUMENT.fullmatch(part)

@@ -224,7 +224,8 @@ def test_what_is_no_fault_raises_at_import(suite: Suite, marker: str, message: s
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('"overloaded"', "'overloaded' is no fault; accepted: a fault and its limits*"),
+        ('"overloaded"', "'overloaded' is no fault; did you mean overloaded()?; accepted: a fault and its limits*"),
+        ('"overloadd()"', "'overloadd()' is no fault; did you mean overloaded()?; accepted: a fault*"),
         ("overloaded(), dropped(after=1)", "it takes one fault, got 2; accepted: a fault and its limits*"),
         ("overloaded, 1", "it takes one fault, got 2"),
         ("len, elapsed='1s'", "len is a function of your own, so it needs id="),
@@ -243,6 +244,14 @@ def test_a_marker_that_is_not_understood_is_an_error_of_its_test(suite: Suite, m
 
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines(as_shown(message, f"@latency_fault on {TEST}"))
+
+
+def test_what_is_no_fault_is_told_with_the_names_of_all(suite: Suite) -> None:
+    suite.write('@pytest.mark.latency_fault("overload")\ndef test_it():\n    ask()\n')
+
+    result = suite.replay()
+
+    result.stdout.fnmatch_lines(["  faults    slower, stalled, rate_limited, overloaded, *"])
 
 
 def test_two_equal_faults_are_an_error(suite: Suite) -> None:

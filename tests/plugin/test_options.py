@@ -24,7 +24,7 @@ def not_understood(value: str, accepted: str) -> str:
 
 
 BAD_OPTIONS = {
-    "--latency-mode=recrod": ["*--latency-mode*recrod*; accepted: replay*record*record-missing*live*"],
+    "--latency-mode=recrod": ["*--latency-mode*recrod*'record'?; accepted: replay*record*record-missing*live*"],
     "--latency-clock=fast": ["*--latency-clock*fast*; accepted: virtual*real*"],
     "--latency-cassettes=a/b": ["*--latency-cassettes: " + not_understood("a/b", "the name of a folder*")],
     "--latency-cassettes=": ["*--latency-cassettes: " + not_understood("", "the name of a folder*")],
@@ -57,7 +57,7 @@ def test_an_option_that_is_not_understood_is_a_usage_error(suite: Suite, option:
 
 
 BAD_INI = {
-    "latency_mode = recrod": "*ini key latency_mode: " + not_understood("recrod", "replay, record, *"),
+    "latency_mode = recrod": "*ini key latency_mode: 'recrod' is not*'record'?; accepted: replay, record, *",
     "latency_samples = none": "*ini key latency_samples: " + not_understood("none", "a whole number*"),
     "latency_clock = fast": "*ini key latency_clock: " + not_understood("fast", "virtual, real*"),
     "latency_cassettes = a/b": "*ini key latency_cassettes: " + not_understood("a/b", "the name of a folder*"),
