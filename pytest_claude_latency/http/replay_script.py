@@ -220,10 +220,11 @@ class ReplayScript:
     def _ending(self) -> Iterator[tuple[Nanoseconds, None]]:
         """Yield the instants to wait for behind the last chunk: a socket waits there too, with a new time-out."""
         asked = self._now()
-        last = self._recorded.chunks[-1] if self._recorded.chunks else self.response
-        # An end comes with the last part. A program that read it later was held in between.
-        self.since = self._start + max(last.at - (last.late if self._end.at - last.at <= _AT_ONCE else 0), 0)
+        self.since = None
         if self._end.error is None and self._end.closed is None:
+            last = self._recorded.chunks[-1] if self._recorded.chunks else self.response
+            # An end comes with the last part. A program that read it later was held in between.
+            self.since = self._start + max(last.at - (last.late if self._end.at - last.at <= _AT_ONCE else 0), 0)
             waits = self._in_time(asked, self._start + self._end.at, "ReadTimeout")
         else:
             waits = self._break_off(asked)
@@ -249,6 +250,7 @@ class ReplayScript:
         """
         allowed = self._timeouts.allowed(error)
         if allowed is not None and due - late - since > allowed:
+            self.since = None  # a time-out of the program's own has its exact instant
             yield since + allowed
             # In mid-stream the SDK hands this exception to the program as it is, so it has to be the library's own.
             raise self._failure(error)
