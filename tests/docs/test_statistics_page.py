@@ -83,7 +83,10 @@ def test_the_limits_of_what_counts_are_the_defaults() -> None:
 
 def test_the_exact_regression_shown_is_what_a_run_says() -> None:
     runs = [
-        Sample(elapsed=elapsed * 10**9, calls=(some_call(total=2.0), some_call(sent=sent, total=2.0)))
+        Sample(
+            elapsed=elapsed * 10**9,
+            calls=(some_call(total=2.0), some_call(sent=sent, total=2.0, location="app/llm.py:56 in classify")),
+        )
         for elapsed, sent in ((2, 0.0), (4, 2.0))
     ]
     before, after = ({TEST: Series(nodeid=TEST, mode="replay", clock="virtual", samples=(run,))} for run in runs)
