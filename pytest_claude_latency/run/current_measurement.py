@@ -6,6 +6,7 @@ Which measurement they serve changes with every test.
 
 from __future__ import annotations
 
+import platform
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,6 +96,9 @@ class _Interceptors:
             self._sdk.start()
             self.start_guard()
             carriers.install()
+            # SDKs ask this in a thread before the first request of a client. Python starts a process to answer, once.
+            # In a test that would be real work, and what came first would depend on the machine.
+            platform.platform()
         # Proved again for every test: a fixture or plugin may have replaced the patch since the last one, and then
         # requests would leave for the network, with the key.
         self._interception.prove()

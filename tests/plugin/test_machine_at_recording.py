@@ -101,3 +101,26 @@ def test_it():
     output = " ".join(result.stdout.str().split())
     assert "test_it.py::test_it: the machine stalled for " in output
     assert advice in output
+
+
+def test_what_sdks_ask_about_the_machine_is_answered_before_the_test(suite: Suite) -> None:
+    suite.write(
+        """
+import platform, subprocess
+
+platform._platform_cache.clear()
+platform._uname_cache = None
+
+
+@pytest.mark.latency_answers("Yes.", ttft="1s", tokens_per_second=10)
+@pytest.mark.latency_budget(elapsed="60s")
+def test_it(monkeypatch):
+    started = []
+    monkeypatch.setattr(subprocess, "check_output", lambda *args, **kwargs: started.append(args))
+    platform.platform()
+    assert started == []
+    ask()
+"""
+    )
+
+    suite.replay().assert_outcomes(passed=1)
