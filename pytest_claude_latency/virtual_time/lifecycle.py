@@ -155,7 +155,7 @@ class World(WorldState):
             # an ended world, so that the requests they still make can be refused.
             for ident in [ident for ident, member in MEMBERS.items() if member.world is self and member.visiting]:
                 del MEMBERS[ident]
-            OUTSIDERS.changed()
+            OUTSIDERS.end_world()
             if self.schedule is not None and self.readings is not None and self._watchdog is not None:
                 # The readings end first: a thread that is released must see time pass, or it would wait for ever for
                 # an instant of a clock that stands still.

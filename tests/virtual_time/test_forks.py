@@ -149,7 +149,7 @@ def test_a_child_gets_what_it_puts_into_a_queue_for_which_a_thread_of_its_parent
         got: list[int] = []
         thread = threading.Thread(target=lambda: got.append(items.get()))
         thread.start()
-        while len(items._line._places) < 2:  # type: ignore[attr-defined] # until it waits
+        while len(items.line._places) < 2:  # type: ignore[attr-defined] # until it waits
             time.sleep(0.001)
         items.put(1)
         thread.join()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import _thread
+import gc
+import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +17,7 @@ from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import World, WorldState
 from pytest_claude_latency.virtual_time.clock import VirtualClock, WallClock
 from pytest_claude_latency.virtual_time.scheduling import real_clock
+from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 
 
 def test_waiting_moves_the_clock_to_the_very_nanosecond(world: World) -> None:
@@ -199,3 +203,22 @@ def test_the_watchdog_is_not_counted_among_the_programs_threads() -> None:
         assert (_thread._count(), threading.active_count(), threading.enumerate()) == before
     finally:
         world.leave()
+
+
+def test_an_ended_world_is_not_kept_by_what_outlives_it() -> None:
+    items: queue.SimpleQueue[int] = queue.SimpleQueue()
+    world = World(VirtualClock(), name="a test")
+    ended = weakref.ref(world)
+
+    world.enter()
+    items.put(1)
+    OUTSIDERS.serve(-1, items, world)
+    world.leave()
+    del world
+
+    for _ in range(100):  # its watchdog, a thread of its own, may be about to end
+        gc.collect()
+        if ended() is None:
+            break
+        real_clock.sleep(0.05)
+    assert ended() is None

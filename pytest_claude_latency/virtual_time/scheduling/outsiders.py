@@ -108,6 +108,11 @@ class Outsiders:
         self.serving.clear()
         self.changed()
 
+    def end_world(self) -> None:
+        """Forget what was done for a world that ends: nobody asks for it again. Caller must hold LOCK."""
+        self.serving.clear()
+        self.changed()
+
     def changed(self) -> None:
         """Note that a set, or the table of members, has changed."""
         # After the change, and without the lock: who has read the number before the change finds another one after it.

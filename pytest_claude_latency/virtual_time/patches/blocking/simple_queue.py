@@ -13,6 +13,7 @@ from __future__ import annotations
 import _queue
 import sys
 from typing import TYPE_CHECKING, Any, final
+from weakref import ref
 
 from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT, package
 from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, scheduled, spin
@@ -39,7 +40,8 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
 
     def __init__(self) -> None:
         self.line: Line | None = None  # who waits, None until somebody does
-        self._giver: WorldState | None = None  # the world for which something was put in last
+        # The world for which something was put in last: a queue may live as long as the process, a world may not.
+        self._giver: ref[WorldState] | None = None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put the item into the queue; it never blocks, so the other arguments are ignored."""
@@ -48,7 +50,7 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
 
             world = served()
             if world is not None:
-                self._giver = world
+                self._giver = ref(world)
         _put(self, item)  # `super()` costs more than the call
         if self.line:
             from pytest_claude_latency.virtual_time.patches.blocking import queue_waits
@@ -65,7 +67,8 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
         Raises:
             queue.Empty: there is none.
         """
-        item, world = _take(self), self._giver
+        item, giver = _take(self), self._giver
+        world = None if giver is None else giver()
         if world is not None and not world.ended:
             from pytest_claude_latency.virtual_time.patches.blocking import queue_waits
 
