@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_claude_latency.diagnosis.finding import Finding
+from pytest_claude_latency.diagnosis.rules import find
 from pytest_claude_latency.diagnosis.trace import Trace
+from pytest_claude_latency.duration import Nanoseconds
 
 Broken = tuple[str, int | None]
 """The metric of a broken limit, and the number of the call that decided; None for the whole test."""
@@ -75,28 +77,37 @@ LOWERS: Final[Mapping[str, frozenset[str]]] = {
 """The metrics that the remedy of each finding can lower (or raise, where a limit is a least)."""
 
 
-def fitting(findings: Iterable[Finding], trace: Trace, broken: Iterable[Broken]) -> tuple[Finding, ...]:
+def fitting(trace: Trace, broken: Iterable[Broken]) -> tuple[Finding, ...]:
     """Return the findings that can lower one of the broken metrics, the one that would save most there first."""
-    limits = list(broken)
-    found = []
-    for finding in findings:
-        costs = []
-        for metric, number in limits:
-            metrics = {metric}
-            if number is not None and number <= len(trace.calls) and not trace.calls[number - 1].timeline.streamed:
-                # Its first token comes with its last, so what makes the whole shorter lowers that too.
-                metrics |= {"total"} if metric in ("ttft", "ttfa") else set()
-            concerned = {number} if number is not None else trace.calls_on_path
-            is_elsewhere = bool(finding.calls) and not concerned.intersection(finding.calls)
-            if is_elsewhere or not metrics & LOWERS[finding.rule]:
+    findings: dict[str, Finding] = {}
+    # What a call's limit is broken by is looked for in that call: the worst of all calls may be another one.
+    for number, metrics in _metrics_by_call(broken).items():
+        concerned = trace.calls_on_path if number is None else {number}
+        if number is not None and number <= len(trace.calls) and not trace.calls[number - 1].timeline.streamed:
+            # Its first token comes with its last, so what makes the whole shorter lowers that too.
+            metrics |= {"total"} if metrics & {"ttft", "ttfa"} else set()
+        for finding in find(replace(trace, judged=number)):
+            is_of_test = not finding.calls and number is None
+            if not (metrics & LOWERS[finding.rule] and (is_of_test or concerned.intersection(finding.calls))):
                 continue
-            if finding.costs:
-                # Only the time of the calls that this limit is about: a saving in another call would not mend it.
-                by_call = zip(finding.calls, finding.costs, strict=True)
-                costs.append(sum(cost for call, cost in by_call if call in concerned))
-            else:
-                costs.append(finding.cost)
-        # of several broken limits the one where the remedy saves most: the finding is told once
-        if costs:
-            found.append(replace(finding, cost=max(costs)))
-    return tuple(sorted(found, key=lambda finding: -finding.cost))
+            # Only the time of the calls that this limit is about: a saving in another call would not mend it.
+            cost = _cost_in(finding, concerned)
+            if finding.cost and not cost:
+                continue
+            # of several broken limits the one where the remedy saves most: the finding is told once
+            if finding.rule not in findings or cost > findings[finding.rule].cost:
+                findings[finding.rule] = replace(finding, cost=cost)
+    return tuple(sorted(findings.values(), key=lambda finding: -finding.cost))
+
+
+def _cost_in(finding: Finding, calls: set[int]) -> Nanoseconds:
+    if not finding.costs:
+        return finding.cost
+    return sum(cost for call, cost in zip(finding.calls, finding.costs, strict=True) if call in calls)
+
+
+def _metrics_by_call(broken: Iterable[Broken]) -> dict[int | None, set[str]]:
+    metrics: dict[int | None, set[str]] = {}
+    for metric, number in broken:
+        metrics.setdefault(number, set()).add(metric)
+    return metrics

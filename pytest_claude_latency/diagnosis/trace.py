@@ -6,7 +6,7 @@ It is made of exchanges alone, so the same code finds facts in a recording and i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -183,6 +183,8 @@ class Trace:
     """The recording that this run replaces, or would; None for a replay."""
     has_fault: bool = False
     """Whether a fault was put into the run: its times are not the API's."""
+    judged: int | None = None
+    """The number of the call that broke a limit, which a fact about several calls names; None for the whole test."""
 
     @classmethod
     def of(
@@ -233,6 +235,19 @@ class Trace:
         numbers = {self.order[stretch.call - 1] for stretch in self.breakdown.path if stretch.call is not None}
         return {number for number in numbers if number is not None}
 
+    @cached_property
+    def concerned(self) -> set[int]:
+        """The numbers of the calls that a limit is about: the one that broke it, or those on the critical path."""
+        return self.calls_on_path if self.judged is None else {self.judged}
+
+    def concerned_first(self, calls: Iterable[PromptCall]) -> list[PromptCall]:
+        """Return the calls in their order, those first that a limit is about."""
+        return sorted(calls, key=lambda call: call.number not in self.concerned)
+
+    def worst(self, calls: Sequence[PromptCall], key: Callable[[PromptCall], Nanoseconds]) -> PromptCall:
+        """Return the call that a fact names: the worst of those that a limit is about, else the worst of all."""
+        return max(calls, key=lambda call: (call.number in self.concerned, key(call)))
+
     @property
     def is_made_up(self) -> bool:
         """Whether answers to its calls were made up: no API gave them."""
@@ -245,8 +260,9 @@ class Trace:
         return "another request" if number is None else f"call {number}"
 
     def matters(self, cost: Nanoseconds) -> bool:
-        """Whether a time is worth a finding: it can be felt, and it is a share of the test."""
-        return cost >= max(_LEAST_COST, _LEAST_SHARE * self.breakdown.total)
+        """Whether a time is worth a finding: it can be felt, and it is a share of the test, or of the judged call."""
+        judged = [call.breakdown.total for call in self.calls if call.number == self.judged]
+        return cost >= max(_LEAST_COST, _LEAST_SHARE * (judged[0] if judged else self.breakdown.total))
 
     def name(self, call: PromptCall) -> str:
         """Return what a fact calls a call: `"call 2 of 3"`, or `"the call"` if there is one."""

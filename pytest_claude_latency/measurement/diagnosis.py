@@ -89,7 +89,7 @@ class Diagnosis:
             # what no call fits is mended by no faster call
             if judgement.broken and judgement.limit.endpoint is None and not judgement.fits_no_call
         ]
-        return _section(_TITLE, trace, fitting(self.findings, trace, broken_limits), calls)
+        return _section(_TITLE, trace, fitting(trace, broken_limits), calls)
 
     def breakdown(self) -> dict[str, Any]:
         """Return where time went, in JSON types: in the whole `test`, in each of its `calls`, and as `text`.

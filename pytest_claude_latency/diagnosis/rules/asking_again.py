@@ -119,23 +119,26 @@ def retry_storm(trace: Trace) -> Finding | None:
             storms.append(calls)
     if not storms:
         return None
-    worst = max(storms, key=_refusals)
+    worst = max(storms, key=lambda calls: (not trace.concerned.isdisjoint(numbers(calls)), _refusals(calls)))
     attempts = sum(len(call.attempts) for call in worst)
     first, last = worst[0].attempts[0].sent, worst[-1].attempts[-1].sent
-    cost = sum(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in worst)
     return Finding(
         rule="retry-storm",
         fact=f"one request was sent {attempts} times in {duration.show(last - first)}, and refused {_refusals(worst)} "
         "times: a refusal meant to slow the program down makes it send more",
         remedy="retry in one place only: max_retries=0 for a client inside a loop that retries, or no such loop; "
         "wait longer each time, and as long as retry-after says",
-        cost=cost,
-        calls=tuple(call.number for call in worst),
+        cost=sum(_costs(worst)),
+        costs=_costs(worst),
+        calls=numbers(worst),
     )
 
 
 def _first(trace: Trace, fits: Callable[[_Asking], bool]) -> tuple[_Asking | None, list[_Asking]]:
-    """Return the first refused request that was sent again and fits, if there is one, and the others."""
+    """Return the first refused request that was sent again and fits, if there is one, and the others.
+
+    Those that a limit is about come before all others.
+    """
     askings: list[_Asking] = []
     alike: dict[bytes, list[tuple[Exchange, PromptCall]]] = {}
     for call in trace.calls:
@@ -153,6 +156,7 @@ def _first(trace: Trace, fits: Callable[[_Asking], bool]) -> tuple[_Asking | Non
             asking = _Asking(call, refused, response.status, pause, again)
             if fits(asking):
                 askings.append(asking)
+    askings.sort(key=lambda asking: not trace.concerned & {asking.call.number, asking.again.number})
     return (askings[0], askings[1:]) if askings else (None, [])
 
 
@@ -168,14 +172,20 @@ def _header(exchange: Exchange, name: str) -> str | None:
 
 def _finding(rule: str, askings: list[_Asking], fact: str, remedy: str) -> Finding:
     calls = {call.number: call for asking in askings for call in (asking.call, asking.again)}
+    costs = _costs(list(calls.values()))
     more = len(askings) - 1
     return Finding(
         rule=rule,
         fact=f"{fact}, and {number_of(more, 'more time')}" if more else fact,
         remedy=remedy,
-        cost=sum(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls.values()),
+        cost=sum(costs),
+        costs=costs,
         calls=numbers(calls.values()),
     )
+
+
+def _costs(calls: list[PromptCall]) -> tuple[Nanoseconds, ...]:
+    return tuple(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls)
 
 
 def _refusals(calls: list[PromptCall]) -> int:

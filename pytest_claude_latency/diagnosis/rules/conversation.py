@@ -49,7 +49,7 @@ def _messages(call: PromptCall) -> list[dict[str, Any]]:
 
 
 def _chains(trace: Trace) -> Iterator[list[PromptCall]]:
-    """Yield the conversations of a trace: the turns of each, in order."""
+    """Yield the conversations of a trace, those first that a limit is about: the turns of each, in order."""
     chains: list[list[PromptCall]] = []
     for call in trace.calls:
         chain = next((chain for chain in chains if goes_on(chain[-1], call)), None)
@@ -57,7 +57,13 @@ def _chains(trace: Trace) -> Iterator[list[PromptCall]]:
             chains.append([call])
         else:
             chain.append(call)
-    yield from chains
+    yield from sorted(chains, key=lambda chain: trace.concerned.isdisjoint(numbers(chain)))
+
+
+def _turns(trace: Trace) -> list[tuple[PromptCall, PromptCall]]:
+    """Return each turn of a conversation but the first, after the one before it; those first that a limit is about."""
+    turns = [turn for chain in _chains(trace) for turn in pairwise(chain)]
+    return sorted(turns, key=lambda turn: turn[1].number not in trace.concerned)
 
 
 def tool_round_trips(trace: Trace) -> Finding | None:
@@ -169,24 +175,23 @@ def cache_expired(trace: Trace) -> Finding | None:
 
     Silent where an hour was asked for, and where the turn came sooner or so late that no cache would have been left.
     """
-    for chain in _chains(trace):
-        for earlier, later in pairwise(chain):
-            cached, gap = earlier.cache_read + earlier.cache_written, later.sent - earlier.sent
-            is_missed = cached >= _CACHED and not later.cache_read and later.cache_written >= _CACHED
-            if not is_missed or not KEPT <= gap < _KEPT_LONG:
-                continue
-            # in the text of the whole body, since the mark may be at any depth
-            if '"ttl":"1h"' in json.dumps(earlier.body, separators=(",", ":")):
-                continue
-            return Finding(
-                rule="cache-expired",
-                fact=f"{trace.name(later)} came {duration.show(gap)} after call {earlier.number}, and its {cached} "
-                "cached tokens had expired: they are kept for five minutes after each use",
-                remedy='ask for an hour (cache_control: {"type": "ephemeral", "ttl": "1h"})',
-                cost=_wait(later),
-                costs=(_wait(later),),
-                calls=(later.number,),
-            )
+    for earlier, later in _turns(trace):
+        cached, gap = earlier.cache_read + earlier.cache_written, later.sent - earlier.sent
+        is_missed = cached >= _CACHED and not later.cache_read and later.cache_written >= _CACHED
+        if not is_missed or not KEPT <= gap < _KEPT_LONG:
+            continue
+        # in the text of the whole body, since the mark may be at any depth
+        if '"ttl":"1h"' in json.dumps(earlier.body, separators=(",", ":")):
+            continue
+        return Finding(
+            rule="cache-expired",
+            fact=f"{trace.name(later)} came {duration.show(gap)} after call {earlier.number}, and its {cached} "
+            "cached tokens had expired: they are kept for five minutes after each use",
+            remedy='ask for an hour (cache_control: {"type": "ephemeral", "ttl": "1h"})',
+            cost=_wait(later),
+            costs=(_wait(later),),
+            calls=(later.number,),
+        )
     return None
 
 
@@ -195,24 +200,23 @@ def cache_look_back(trace: Trace) -> Finding | None:
 
     Silent where the cache was read, where fewer blocks were added, and where it had expired.
     """
-    for chain in _chains(trace):
-        for earlier, later in pairwise(chain):
-            cached = earlier.cache_read + earlier.cache_written
-            if (
-                cached >= _CACHED
-                and later.cache_read <= cached - _CACHED
-                and later.cache_written >= _CACHED
-                and later.sent - earlier.sent < KEPT
-                and added_blocks(earlier, later) > LOOK_BACK
-                and all(earlier.body.get(name) == later.body.get(name) for name in _SETTINGS)
-            ):
-                return Finding(
-                    rule="cache-look-back",
-                    fact=f"{trace.name(later)} added {added_blocks(earlier, later)} blocks to the conversation, and "
-                    f"read {later.cache_read} of {cached} cached tokens: the API looks back {LOOK_BACK} blocks",
-                    remedy=f"set a further cache_control within each {LOOK_BACK} blocks",
-                    cost=_wait(later),
-                    costs=(_wait(later),),
-                    calls=(later.number,),
-                )
+    for earlier, later in _turns(trace):
+        cached = earlier.cache_read + earlier.cache_written
+        if (
+            cached >= _CACHED
+            and later.cache_read <= cached - _CACHED
+            and later.cache_written >= _CACHED
+            and later.sent - earlier.sent < KEPT
+            and added_blocks(earlier, later) > LOOK_BACK
+            and all(earlier.body.get(name) == later.body.get(name) for name in _SETTINGS)
+        ):
+            return Finding(
+                rule="cache-look-back",
+                fact=f"{trace.name(later)} added {added_blocks(earlier, later)} blocks to the conversation, and "
+                f"read {later.cache_read} of {cached} cached tokens: the API looks back {LOOK_BACK} blocks",
+                remedy=f"set a further cache_control within each {LOOK_BACK} blocks",
+                cost=_wait(later),
+                costs=(_wait(later),),
+                calls=(later.number,),
+            )
     return None

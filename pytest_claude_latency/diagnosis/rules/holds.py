@@ -55,7 +55,11 @@ def blocked_loop(trace: Trace) -> Finding | None:
     if not culprits:
         return None
     # one finding, about the place that cost most: mending it shows what the next one really costs
-    (what, where), blocks = max(culprits.items(), key=lambda item: sum(block.cost for block in item[1]))
+    def weight(blocks: list[_Block]) -> tuple[bool, Nanoseconds]:
+        holds_judged = any(call.number == trace.judged for block in blocks for call in block.calls)
+        return holds_judged, sum(block.cost for block in blocks)
+
+    (what, where), blocks = max(culprits.items(), key=lambda item: weight(item[1]))
     cost = sum(block.cost for block in blocks)
     if cost < _LEAST_BLOCK:
         return None
@@ -98,7 +102,7 @@ def slow_consumer(trace: Trace) -> Finding | None:
     ]
     if not calls:
         return None
-    worst = max(calls, key=lambda call: late[call.number])
+    worst = trace.worst(calls, key=lambda call: late[call.number])
     spans = list(_late_in(worst))
     waits = [hold for hold in trace.holds if not hold.is_loop and any(_overlap(hold, span) for span in spans)]
     where = ""

@@ -25,10 +25,12 @@ def slower_model(trace: Trace) -> Finding | None:
     Silent where the faster model did other work: another system prompt, other tools, a prompt or an answer of another
     length.
     """
-    slower = [(call, faster) for call in trace.calls if (faster := _by_faster_model(trace, call))]
-    if not slower:
+    slower = {call.number: faster for call in trace.calls if (faster := _by_faster_model(trace, call))}
+    calls = [call for call in trace.calls if call.number in slower]
+    if not calls:
         return None
-    worst, faster = max(slower, key=lambda pair: _time(pair[0]) - _median_time(pair[1]))
+    worst = trace.worst(calls, key=lambda call: _time(call) - _median_time(slower[call.number]))
+    faster = slower[worst.number]
     model, gain = faster[0].timeline.model, _time(worst) - _median_time(faster)
     return Finding(
         rule="slower-model",
@@ -86,7 +88,7 @@ def long_thinking(trace: Trace) -> Finding | None:
     ]
     if not calls:
         return None
-    worst = max(calls, key=_thinking)
+    worst = trace.worst(calls, key=_thinking)
     tokens = worst.timeline.usage.thinking
     counted = f" ({tokens} tokens)" if tokens else ""
     return Finding(

@@ -27,7 +27,7 @@ _PIECES = {"text": "text", "thinking": "thinking", "input_json": "a tool's input
 
 def retries(trace: Trace) -> Finding | None:
     """Find attempts that were refused or broke off, and were made again after a pause."""
-    calls = [call for call in trace.calls if call.breakdown.failures]
+    calls = [call for call in trace.calls if call.breakdown.failures and trace.judged in (None, call.number)]
     if not calls:
         return None
     costs = tuple(call.breakdown.time_in(Part.REFUSED, Part.BACK_OFF) for call in calls)
@@ -151,7 +151,7 @@ def stall(trace: Trace) -> Finding | None:
     cost = sum(costs)
     if not calls or not trace.matters(cost):
         return None
-    worst = max(calls, key=lambda call: _longest_stall(call)[0])
+    worst = trace.worst(calls, key=lambda call: _longest_stall(call)[0])
     gap, place = _longest_stall(worst)
     deltas, usual = worst.pieces, usual_gap(worst.pieces)
     if any(call.attempts[-1].meets_fault for call in calls) or trace.has_fault:

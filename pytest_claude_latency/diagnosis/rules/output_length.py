@@ -38,7 +38,7 @@ def much_output(trace: Trace) -> Finding | None:
     ]
     if not calls:
         return None
-    worst = max(calls, key=lambda call: call.breakdown.time_in(Part.ANSWERING))
+    worst = trace.worst(calls, key=lambda call: call.breakdown.time_in(Part.ANSWERING))
     span, tokens = worst.breakdown.time_in(Part.ANSWERING), worst.breakdown.tokens.get(Part.ANSWERING) or 0
     return Finding(
         rule="much-output",
@@ -63,7 +63,7 @@ def cut_off(trace: Trace) -> Finding | None:
     ]
     if not calls:
         return None
-    worst = max(calls, key=lambda call: call.breakdown.total)
+    worst = trace.worst(calls, key=lambda call: call.breakdown.total)
     # a full stop at the cut would be chance, a letter or digit is not
     where = " in mid-sentence" if worst.text[-1:].isalnum() else ""
     return Finding(
@@ -127,7 +127,7 @@ def high_temperature(trace: Trace) -> Finding | None:
     ]
     if not calls:
         return None
-    worst = max(calls, key=lambda call: call.generating)
+    worst = trace.worst(calls, key=lambda call: call.generating)
     cool_tokens, cool_calls = _tokens_when_cool(trace, worst)
     share = 1 - cool_tokens / worst.output_tokens
     return Finding(

@@ -48,7 +48,7 @@ def uncached_prompt(trace: Trace) -> Finding | None:
     ]
     if not calls:
         return None
-    worst = max(calls, key=lambda call: call.breakdown.time_in(Part.WAITING))
+    worst = trace.worst(calls, key=lambda call: call.breakdown.time_in(Part.WAITING))
     none_cached, remedy = "none of them read from the cache", "trim the prompt, or cache the part that stays the same"
     if _is_marked(worst):
         none_cached = (
@@ -88,9 +88,9 @@ def cache_written_anew(trace: Trace) -> Finding | None:
 
     Silent where a later call reads it, where calls ran at the same time so that none could, and where it had expired.
     """
-    for earlier in trace.calls:
-        later = next((call for call in trace.calls if _could_have_read(earlier, call)), None)
-        if later is None:
+    for later in trace.concerned_first(trace.calls):
+        earlier = next((call for call in trace.calls if _could_have_read(call, later)), None)
+        if earlier is None:
             continue
         return Finding(
             rule="cache-written-anew",
@@ -98,6 +98,7 @@ def cache_written_anew(trace: Trace) -> Finding | None:
             f"tokens of their prompts to the cache, and the later one read none{_change(earlier, later, 'the prompt')}",
             remedy="put what changes after what is cached, so that all calls begin with the same text",
             cost=later.breakdown.time_in(Part.WAITING),
+            costs=(0, later.breakdown.time_in(Part.WAITING)),
             guide=2,
             calls=(earlier.number, later.number),
         )
@@ -109,6 +110,7 @@ def cold_fan_out(trace: Trace) -> Finding | None:
 
     Silent where one of them read it, and where their prompts differ before the messages.
     """
+    groups = []
     for first in trace.calls:
         ttft = first.timeline.ttft
         if first.cache_written < _CACHED or first.cache_read or ttft is None:
@@ -126,15 +128,19 @@ def cold_fan_out(trace: Trace) -> Finding | None:
             and (first_difference(first.body, call.body) or "messages").startswith("messages")
         ]
         if others:
-            return Finding(
-                rule="cold-fan-out",
-                fact=f"{len(others) + 1} calls ran at the same time and each wrote the same prompt to the cache, "
-                f"{first.cache_written} tokens: what one writes can be read from its first token on",
-                remedy="warm the cache before (max_tokens: 0), or start the others at the first token of one",
-                cost=max(call.breakdown.time_in(Part.WAITING) for call in others),
-                calls=numbers([first, *others]),
-            )
-    return None
+            groups.append((first, others))
+    if not groups:
+        return None
+    first, others = max(groups, key=lambda group: not trace.concerned.isdisjoint(numbers(group[1])))
+    return Finding(
+        rule="cold-fan-out",
+        fact=f"{len(others) + 1} calls ran at the same time and each wrote the same prompt to the cache, "
+        f"{first.cache_written} tokens: what one writes can be read from its first token on",
+        remedy="warm the cache before (max_tokens: 0), or start the others at the first token of one",
+        cost=max(call.breakdown.time_in(Part.WAITING) for call in others),
+        costs=(0, *(call.breakdown.time_in(Part.WAITING) for call in others)),
+        calls=numbers([first, *others]),
+    )
 
 
 def prompt_grew(trace: Trace) -> Finding | None:
@@ -143,16 +149,18 @@ def prompt_grew(trace: Trace) -> Finding | None:
     Silent where no recording is replaced, where another model is asked, and about a little more.
     """
     earlier = () if trace.replaced is None else trace.replaced.calls
-    grown = [
-        (call, before)
+    grown = {
+        call.number: (call, before)
         for call, before in zip(trace.calls, earlier, strict=False)
         if before.prompt_tokens
         and call.timeline.model == before.timeline.model
         and call.prompt_tokens >= max(_GROWN * before.prompt_tokens, before.prompt_tokens + _LEAST_GROWN)
-    ]
+    }
     if not grown:
         return None
-    call, before = max(grown, key=lambda pair: pair[0].prompt_tokens - pair[1].prompt_tokens)
+    calls = [call for call, _ in grown.values()]
+    call = trace.worst(calls, key=lambda call: call.prompt_tokens - grown[call.number][1].prompt_tokens)
+    before = grown[call.number][1]
     return Finding(
         rule="prompt-grew",
         fact=f"the prompt of {trace.name(call)} has {call.prompt_tokens} tokens, and {before.prompt_tokens} in the "
@@ -161,7 +169,7 @@ def prompt_grew(trace: Trace) -> Finding | None:
         # a longer prompt may have been answered sooner, by a less busy API: then it cost nothing that can be shown
         cost=max(_wait(call) - _wait(before), 0),
         guide=2,
-        calls=numbers(now for now, _ in grown),
+        calls=numbers(calls),
     )
 
 
@@ -176,8 +184,8 @@ def cache_reset(trace: Trace) -> Finding | None:
     The API keeps a cached prompt for one set of tools and settings only. Silent where nothing of these changed, where
     the cache had expired, and where the later call read it all the same.
     """
-    for earlier in trace.calls:
-        for later in trace.calls:
+    for later in trace.concerned_first(trace.calls):
+        for earlier in trace.calls:
             cached = earlier.cache_read + earlier.cache_written
             if cached < _CACHED or later.cache_read or later.cache_written < _CACHED or not _goes_on(earlier, later):
                 continue
@@ -234,7 +242,7 @@ def cache_lost(trace: Trace) -> Finding | None:
     Silent where no earlier run is known, where it never read the cache, and where the model changed or the prompt
     became another one.
     """
-    for call in trace.calls:
+    for call in trace.concerned_first(trace.calls):
         before = _same_call_earlier(trace, call)
         if before is None or call.cache_read or not call.answered:
             continue

@@ -28,7 +28,7 @@ def many_tools(trace: Trace) -> Finding | None:
     calls = [call for call in trace.calls if _tokens_of_tools(call) >= _MANY and _is_uncached(call)]
     if not calls:
         return None
-    worst = max(calls, key=_wait)
+    worst = trace.worst(calls, key=_wait)
     tools = worst.body["tools"]
     used = {block.get("name") for block in worst.answer.blocks if block.get("type") == "tool_use"}
     return Finding(
@@ -68,7 +68,7 @@ def large_images(trace: Trace) -> Finding | None:
     calls = [call for call in calls if _in_images(call) >= _MOSTLY * call.prompt_tokens]
     if not calls:
         return None
-    worst = max(calls, key=_in_images)
+    worst = trace.worst(calls, key=_in_images)
     images = len(list(_images(worst.body.get("messages"))))
     return Finding(
         rule="large-images",

@@ -32,7 +32,7 @@ def server_tools(trace: Trace) -> Finding | None:
     cost = sum(map(_in_tools, calls))
     if not calls or not trace.matters(cost):
         return None
-    worst = max(calls, key=_in_tools)
+    worst = trace.worst(calls, key=_in_tools)
     uses = len(list(_tool_waits(worst)))
     return Finding(
         rule="server-tools",
@@ -68,7 +68,7 @@ def standard_speed(trace: Trace) -> Finding | None:
         calls = [call for call in trace.calls if _at_standard_speed(trace, call, was_asked=was_asked)]
         if not calls:
             continue
-        worst = max(calls, key=lambda call: call.generating)
+        worst = trace.worst(calls, key=lambda call: call.generating)
         fact = f"the answer of {trace.name(worst)} came at standard speed, for {duration.show(worst.generating)}"
         remedy = (
             "look at the rate limits of fast mode, which are its own"
@@ -114,7 +114,7 @@ def extra_iteration(trace: Trace) -> Finding | None:
     calls = [call for call in trace.calls if _extra(call)]
     if not calls:
         return None
-    worst = max(calls, key=_until_answer)
+    worst = trace.worst(calls, key=_until_answer)
     kind = _extra(worst)
     what = {
         "compaction": "the API compacted the conversation before it answered",
@@ -150,7 +150,7 @@ def schema_compilation(trace: Trace) -> Finding | None:
 
     Silent without two later calls with an equal schema, and where one of them waited as long.
     """
-    for call in trace.calls:
+    for call in trace.concerned_first(trace.calls):
         schema = _schema(call)
         if schema is None or not call.answered:
             continue

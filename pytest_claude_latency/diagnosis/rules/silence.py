@@ -18,7 +18,7 @@ def silent_thinking(trace: Trace) -> Finding | None:
     calls = [call for call in trace.calls if _unshown(call) >= _LEAST]
     if not calls:
         return None
-    worst = max(calls, key=_unshown)
+    worst = trace.worst(calls, key=_unshown)
     return Finding(
         rule="silent-thinking",
         fact=f"{trace.name(worst)} thought for {duration.show(_unshown(worst))} and showed nothing of it: its reader "
@@ -51,7 +51,7 @@ def buffered_tool_input(trace: Trace) -> Finding | None:
     calls = [call for call in trace.calls if _held_back(call)]
     if not calls:
         return None
-    worst = max(calls, key=_held_back)
+    worst = trace.worst(calls, key=_held_back)
     return Finding(
         rule="buffered-tool-input",
         fact=f"in {trace.name(worst)} nothing came for {duration.show(_held_back(worst))} after the use of a tool "

@@ -32,7 +32,7 @@ def not_streamed(trace: Trace) -> Finding | None:
     ]
     if not calls:
         return None
-    worst = max(calls, key=lambda call: call.breakdown.time_in(Part.WHOLE))
+    worst = trace.worst(calls, key=lambda call: call.breakdown.time_in(Part.WHOLE))
     # what like calls that did stream took to their first token, without what their retries took
     times_to_first_token = [
         call.timeline.ttft - (call.attempts[-1].sent - call.sent)

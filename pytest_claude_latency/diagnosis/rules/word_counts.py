@@ -69,7 +69,7 @@ def counted_words(trace: Trace) -> Finding | None:
 
     Silent about numbers of anything else, and about words that are given rather than asked for.
     """
-    for call in trace.calls:
+    for call in trace.concerned_first(trace.calls):
         if not call.ended_by_itself or not call.is_prose:
             continue
         sentences = (sentence for text in prompt_text.instructions(call.body) for sentence in _SENTENCE.findall(text))
