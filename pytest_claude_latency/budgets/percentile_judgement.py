@@ -102,20 +102,21 @@ def judge(limit: Limit, samples: Sequence[Sample], most: int | None = None) -> P
     """
     share = share_of(limit.statistic or "")
     levels = ONCE if most is None else levels_for(most, share)
-    # A worker has read what a limit on some calls is about, since it knows their requests.
-    all_readings = [
-        sample.noted(limit.name)
-        if limit.some is not None or limit.name in sample.test_readings
-        else sample.reading(METRICS[limit.metric])
-        for sample in samples
-    ]
-    readings = [reading for reading in all_readings if reading is not None]
+    readings = [value for sample in samples if (value := reading_of(limit, sample)) is not None]
     if not readings:
         return PercentileJudgement(limit, None, 0, 0, "not measured", settles(0, 0, share, levels))
     # a reading that equals the limit keeps it, as with plain limits
     over, count = sum(reading > limit.value for reading in readings), len(readings)
     verdict, settled_by = standing(over, count, share, levels), settles(over, count, share, levels)
     return PercentileJudgement(limit, percentile(readings, share), over, count, verdict, settled_by)
+
+
+def reading_of(limit: Limit, sample: Sample) -> float | None:
+    """Return what one sample measured for a percentile limit: `NEVER` if what was awaited did not come."""
+    # A worker has read what a limit on some calls is about, since it knows their requests.
+    if limit.some is not None or limit.name in sample.test_readings:
+        return sample.noted(limit.name)
+    return sample.reading(METRICS[limit.metric])
 
 
 def never_settled(limit: Limit, samples: int, *, is_sequential: bool = False) -> str | None:

@@ -85,7 +85,7 @@ def fitting(trace: Trace, broken: Iterable[Broken]) -> tuple[Finding, ...]:
         concerned = trace.calls_on_path if number is None else {number}
         if number is not None and number <= len(trace.calls) and not trace.calls[number - 1].timeline.streamed:
             # Its first token comes with its last, so what makes the whole shorter lowers that too.
-            metrics |= {"total"} if metrics & {"ttft", "ttfa"} else set()
+            metrics.update({"total"} if metrics & {"ttft", "ttfa"} else ())
         for finding in find(replace(trace, judged=number)):
             is_of_test = not finding.calls and number is None
             if not (metrics & LOWERS[finding.rule] and (is_of_test or concerned.intersection(finding.calls))):

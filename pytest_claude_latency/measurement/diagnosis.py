@@ -12,12 +12,15 @@ from typing import Any, Final, final
 
 from pytest_claude_latency import duration
 from pytest_claude_latency.budgets.judgement import Judgement
+from pytest_claude_latency.budgets.limit import Limit
 from pytest_claude_latency.diagnosis.fitting import fitting
 from pytest_claude_latency.diagnosis.lateness import as_due, late_spans
 from pytest_claude_latency.diagnosis.rules import Finding, Trace, find, listing
-from pytest_claude_latency.duration import MILLISECOND
+from pytest_claude_latency.duration import MILLISECOND, Nanoseconds
 from pytest_claude_latency.measurement.call_log import CallsInPhases
 from pytest_claude_latency.messages_api.exchange import Exchange
+from pytest_claude_latency.metrics.metric import METRICS
+from pytest_claude_latency.metrics.sample import NEVER
 from pytest_claude_latency.virtual_time import Hold, place_of_hold
 
 _MOST: Final = 3
@@ -120,15 +123,30 @@ class Diagnosis:
         }
 
 
-def of_recording(trace: Trace | None, related: Iterable[Trace], title: str) -> str:
+def of_recording(
+    trace: Trace | None, related: Iterable[Trace], title: str, limit: Limit, reading: Nanoseconds | float
+) -> str:
     """Return the end of a message about one recorded sample, under `title`; empty where nothing is known.
 
-    `related` are the traces of other recordings, to compare with.
+    `related` are the traces of other recordings, to compare with. `reading` is what the sample measured for the limit.
     """
     # without a request there is no time to explain
     if trace is None or not trace.order:
         return ""
-    return _section(title, trace, find(trace.compared_with(related)))
+    trace = trace.compared_with(related, {limit.metric} if limit.endpoint is None else ())
+    number = None
+    if METRICS[limit.metric].scope == "call" and trace.calls:
+        # By what it measured: a recording does not say which calls are the test's own, and a fixture may make more.
+        readings = {call.number: getattr(call.timeline, limit.metric) for call in trace.calls}
+        distances = {
+            number: 0 if value == reading or (value is None and reading == NEVER) else abs((value or 0) - reading)
+            for number, value in readings.items()
+        }
+        number = min(distances, key=lambda number: distances[number])
+    is_alone = len(trace.order) == 1 or number is None
+    # of sessions no breakdown is made
+    findings = fitting(trace, [(limit.metric, number)]) if limit.endpoint is None else ()
+    return _section(title, trace, findings, () if is_alone or number is None else (number,))
 
 
 def late_program(exchanges: Iterable[Exchange], holds: Sequence[Hold]) -> str | None:

@@ -52,6 +52,8 @@ class RunVerdict:
     """What was measured, as a number for programs: a duration in seconds. None where there was nothing to measure."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else the JSON report says about it."""
+    limit: Limit | None = None
+    """The limit that was judged, of a percentile."""
 
     @property
     def name(self) -> str:
@@ -118,7 +120,7 @@ def _on_percentile(
     complete = [sample for sample in ran if not sample.incomplete]
     # without a complete sample there is one verdict all the same: it says why nothing was judged
     groups = kept_apart(complete, lambda sample: sample.calls) or {"no cache": []}
-    judgements = {cache: judge(limit, _measured(limit, group), most) for cache, group in groups.items()}
+    judgements = {cache: judge(limit, measured_by(limit, group), most) for cache, group in groups.items()}
     largest, *others = judgements
     is_mixed = bool(others)
     verdicts = [_verdict_of(nodeid, judgements[largest], largest if is_mixed else None, strict=strict)]
@@ -143,8 +145,8 @@ def _on_percentile(
     return verdicts if reason is None else [verdict.not_judged(reason) for verdict in verdicts]
 
 
-def _measured(limit: Limit, results: Sequence[TestResult]) -> list[Sample]:
-    """Return what the samples measured of the calls that a limit is about."""
+def measured_by(limit: Limit, results: Sequence[TestResult]) -> list[Sample]:
+    """Return what the results measured of the calls that a limit is about, each as a sample."""
     measured = [sample_of(result) for result in results]
     # streams of sessions are no prompt calls, so a result has them apart; conditions tell of prompt calls
     if limit.endpoint != "session":
@@ -169,5 +171,6 @@ def _verdict_of(nodeid: str, judgement: PercentileJudgement, cache: Cache | None
         fails=judgement.broken or (strict and unsettled),
         warns=unsettled,
         value=json_number(METRICS[judgement.limit.metric], judgement.measured),
+        limit=judgement.limit,
         facts={"kind": "percentile"} | judgement.as_json() | ({} if cache is None else {"prompt_cache": cache}),
     )

@@ -13,6 +13,7 @@ from pytest_claude_latency.cli.command import main
 from pytest_claude_latency.messages_api.exchange import Exchange
 from tests.plugin.suite import Suite
 from tests.support.claude_messages import text
+from tests.support.findings_corpus import after, steady
 from tests.support.some_recording import recording
 from tests.support.written_calls import refused, streamed, usage, whole
 
@@ -189,7 +190,7 @@ def test_a_recorded_run_is_broken_down_as_its_replay_is(suite: Suite) -> None:
 
 
 def test_a_broken_percentile_is_followed_by_where_the_time_of_its_slowest_sample_went(suite: Suite) -> None:
-    suite.write("@pytest.mark.latency_budget(total={'p50': '800ms'})\ndef test_many():\n    ask()\n")
+    suite.write("@pytest.mark.latency_budget(ttft={'p50': '800ms'})\ndef test_many():\n    ask()\n")
     exchange = asked(False, max_tokens=100)
     for sample in range(1, 7):
         later = 2900 if sample == 4 else 900
@@ -199,12 +200,37 @@ def test_a_broken_percentile_is_followed_by_where_the_time_of_its_slowest_sample
 
     result.stdout.fnmatch_lines(
         [
-            "*where the time of sample 4, the slowest, went",
+            "*where the time of sample 4, with the longest ttft, went",
             "*  call      of 2.90s: 2.90s for 60 tokens not streamed",
             "*  finding   not streamed: *, after",
             "            2.900s",
         ]
     )
+
+
+def test_a_broken_percentile_is_explained_by_what_lowers_its_metric_in_the_call_that_was_worst(suite: Suite) -> None:
+    suite.write(
+        "@pytest.mark.latency_budget(ttft={'p50': '300ms'}, call=2)\n"
+        "def test_many():\n    with anthropic.Anthropic() as client:\n"
+        "        stream('a', client=client, max_tokens=1024)\n        stream('b', client=client, max_tokens=1024)\n"
+    )
+    for sample in range(1, 7):
+        # the first call takes longest in all, and no limit is about it; the first token of the second is late
+        slow = replace(steady(9 - sample, 400), request=asked(True, "a").request)
+        pieces = [(400 + sample * 10, "text", "so "), (900, "text", "it is")]
+        late = replace(streamed(pieces=pieces, used=usage(9000)), request=asked(True, "b").request)
+        keep(suite, "test_many", slow, after(late, 30), sample=sample)
+
+    result = suite.replay()
+
+    result.stdout.fnmatch_lines(
+        [
+            "*where the time of sample 6, with the longest ttft (call=2), went",
+            "*  call 2    of 900ms: *",
+            "*  finding   the prompt of call 2 of 2 has 9000 tokens*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*went into 400 tokens of output*")
 
 
 @pytest.mark.slow

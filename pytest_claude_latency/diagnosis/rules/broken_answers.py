@@ -58,7 +58,9 @@ def no_read_timeout(trace: Trace) -> Finding | None:
         for attempt in call.attempts
         if attempt.end is not None and (attempt.meets_fault or "Timeout" in (attempt.end.error or ""))
     ]
-    silence, worst, attempt = max(found, key=lambda silent: (silent[1].number in trace.concerned, silent[0]), default=(0, None, None))
+    silence, worst, attempt = max(
+        found, key=lambda silent: (silent[1].number in trace.concerned, silent[0]), default=(0, None, None)
+    )
     usual = [
         max(_silences(attempt))
         for run in (trace, *trace.related)

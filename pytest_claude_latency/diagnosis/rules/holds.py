@@ -54,6 +54,7 @@ def blocked_loop(trace: Trace) -> Finding | None:
         culprits.setdefault((block.what, block.where), []).append(block)
     if not culprits:
         return None
+
     # one finding, about the place that cost most: mending it shows what the next one really costs
     def weight(blocks: list[_Block]) -> tuple[bool, Nanoseconds]:
         holds_judged = any(call.number == trace.judged for block in blocks for call in block.calls)

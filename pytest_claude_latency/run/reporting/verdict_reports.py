@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_claude_latency.budgets.percentile_judgement import reading_of
 from pytest_claude_latency.report.failures import failure_of
-from pytest_claude_latency.results.verdict import RunVerdict
+from pytest_claude_latency.results.verdict import RunVerdict, measured_by
 from pytest_claude_latency.run import messages
 
 if TYPE_CHECKING:
@@ -105,17 +106,19 @@ def _report(run_verdict: RunVerdict, session: pytest.Session, ran: Ran) -> None:
 
 
 def explained(run_verdict: RunVerdict, results: Iterable[TestResult], session: Session) -> RunVerdict:
-    """Return the verdict with where the time of the slowest sample went, if it fails for being slow."""
-    if not run_verdict.fails or run_verdict.verdict != "broken":
+    """Return the verdict with where the time of its worst sample went, if it fails for being slow."""
+    limit = run_verdict.limit
+    if not run_verdict.fails or run_verdict.verdict != "broken" or limit is None:
         return run_verdict
     from pytest_claude_latency.measurement import diagnosis
 
     samples = [result for result in results if result.nodeid == run_verdict.nodeid and result.recording]
     if not samples:  # nothing was recorded, as in a live run
         return run_verdict
-    slowest = max(samples, key=lambda result: (result.elapsed or 0.0, -result.sample))
-    path = session.config.rootpath / str(slowest.recording)
-    title = f"where the time of sample {slowest.sample}, the slowest, went"
+    readings = [reading_of(limit, sample) or 0 for sample in measured_by(limit, samples)]
+    reading, worst = max(zip(readings, samples, strict=True), key=lambda measured: (measured[0], -measured[1].sample))
+    path = session.config.rootpath / str(worst.recording)
+    title = f"where the time of sample {worst.sample}, with the longest {limit.name}, went"
     traces = session.recorded_traces
-    explanation = diagnosis.of_recording(traces.at(path), traces.others_in_folder(path), title)
+    explanation = diagnosis.of_recording(traces.at(path), traces.others_in_folder(path), title, limit, reading)
     return replace(run_verdict, message=run_verdict.message + explanation)
