@@ -23,6 +23,7 @@ from pytest_claude_latency.budgets.judgement import (
 )
 from pytest_claude_latency.budgets.limit import PARTS, Endpoint, Limit, NoLimit, SomeCalls
 from pytest_claude_latency.messages_api.exchange import Request
+from pytest_claude_latency.messages_api.request_pattern import misspelt_field
 from pytest_claude_latency.metrics.given_up import given_up
 from pytest_claude_latency.metrics.metric import METRICS, Reading, measurement
 from pytest_claude_latency.metrics.timeline import Call
@@ -121,7 +122,8 @@ class Budget:
         if limit.metric == "calls":
             return _judgement(limit, len(fitting), None, count)
         if not fitting:
-            return Judgement(limit, None, None, count, verdict, NO_SUCH_CALL.format(calls=some.text()))
+            reason = NO_SUCH_CALL.format(calls=some.text()) + misspelt_field(some.when, sent.requests)
+            return Judgement(limit, None, None, count, verdict, reason)
         others = self._decided_elsewhere(limit, sent) | set(range(1, count + 1)) - fitting
         return _judge(limit, sent.calls, sent.lost, {}, others)
 

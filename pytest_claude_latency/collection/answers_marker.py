@@ -12,6 +12,7 @@ from pytest_claude_latency.collection.markers import marks_of
 from pytest_claude_latency.collection.selection import ANSWERS
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.measurement.made_up_answers import AnswersMarker
+from pytest_claude_latency.near_names import did_you_mean
 from pytest_claude_latency.simulation.answers import Answer, Pace
 
 ACCEPTED = 'accepted: texts and Answer(...), such as latency_answers("Yes.", ttft="800ms")'
@@ -30,7 +31,8 @@ def answers_of(item: pytest.Item) -> tuple[AnswersMarker, ...]:
 def _parsed(mark: pytest.Mark, origin: str) -> AnswersMarker:
     for name in mark.kwargs:
         if name not in _ARGUMENTS:
-            raise LimitError(f"unknown argument {name!r}; accepted: {'=, '.join(_ARGUMENTS)}=", origin)
+            hint = did_you_mean(name, _ARGUMENTS, form="{}=")
+            raise LimitError(f"unknown argument {name!r}{hint}; accepted: {'=, '.join(_ARGUMENTS)}=", origin)
     if not mark.args:
         raise LimitError(f"it has no answer; {ACCEPTED}", origin)
     answers = []

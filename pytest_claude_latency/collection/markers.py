@@ -22,6 +22,7 @@ from pytest_claude_latency.collection.identity import identity_of
 from pytest_claude_latency.collection.selection import BUDGET, CASSETTE, VARIANTS
 from pytest_claude_latency.errors import LimitError, VariantError
 from pytest_claude_latency.measurement.variant import Variant, parse
+from pytest_claude_latency.near_names import did_you_mean
 
 OWNERS: pytest.StashKey[Mapping[tuple[Path, str], list[str]]] = pytest.StashKey()
 """The tests that write each shared recording, as `owners` returns them, in the stash of the config."""
@@ -89,7 +90,8 @@ def cassette_marker_of(item: pytest.Item) -> CassetteMarker:
             raise LimitError(f"it takes no positional argument; {ACCEPTED_ARGUMENTS}", origin)
         for name, value in mark.kwargs.items():
             if name not in CassetteMarker.__dataclass_fields__:
-                raise LimitError(f"unknown argument {name!r}; {ACCEPTED_ARGUMENTS}", origin)
+                hint = did_you_mean(name, CassetteMarker.__dataclass_fields__, form="{}=")
+                raise LimitError(f"unknown argument {name!r}{hint}; {ACCEPTED_ARGUMENTS}", origin)
             if not _is_argument(name, value):
                 raise LimitError(f"{name}={value!r} is not understood; {ACCEPTED_VALUES}", origin)
         # The closest comes first, so what is there already wins.

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 from pytest_claude_latency.messages_api.endpoints import asks_to_stream, requested_model
 from pytest_claude_latency.messages_api.exchange import Request
-from pytest_claude_latency.messages_api.forms import place_of_field
+from pytest_claude_latency.messages_api.forms import messages_body, place_of_field
+from pytest_claude_latency.near_names import did_you_mean
 
 Expected: TypeAlias = str | int | float | bool | None
 """A pattern of shell wildcards for a value, or the value itself; None if the field must be absent."""
@@ -28,6 +29,16 @@ def fits(request: Request, when: Iterable[tuple[str, Expected]]) -> bool:
         if not is_met:
             return False
     return True
+
+
+def misspelt_field(when: Iterable[tuple[str, Expected]], requests: Iterable[Request]) -> str:
+    """Return `"; did you mean 'model'?"` for a field that no request has, if its name is a slip in one that some have.
+
+    To be asked where a pattern fits no request. A request may have any field, so an unknown one is no error by itself.
+    """
+    names = {"model", "stream"}.union(*map(messages_body, requests))
+    first_keys = [field.partition(".")[0] for field, expected in when if expected is not None]
+    return next((did_you_mean(key, sorted(names)) for key in first_keys if key not in names), "")
 
 
 def _value_of(request: Request, field: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.errors import LimitError
+from pytest_claude_latency.near_names import did_you_mean
 from pytest_claude_latency.report import data
 from pytest_claude_latency.report.faces import html, markdown, trace
 
@@ -40,7 +41,8 @@ def parse_target(text: str) -> tuple[str, Path]:
     if not names_format and (file_name == "trace.json" or file_name.endswith(".trace.json")):
         form = "trace"
     if form is None or (names_format and not file):
-        raise LimitError(f"{text!r} is not a report; accepted: {ACCEPTED}")
+        hint = did_you_mean(name, NAMES) if names_format and form is None else ""
+        raise LimitError(f"{text!r} is not a report{hint}; accepted: {ACCEPTED}")
     return form, Path(file if names_format else text)
 
 

@@ -18,7 +18,7 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.duration import MICROSECOND
 from pytest_claude_latency.errors import FaultError, LimitError
 from pytest_claude_latency.messages_api.exchange import Exchange, FaultMark
-from pytest_claude_latency.messages_api.request_pattern import Expected
+from pytest_claude_latency.messages_api.request_pattern import Expected, misspelt_field
 from pytest_claude_latency.plurals import number_of
 from pytest_claude_latency.simulation.chosen_calls import ChosenCalls, prompt_calls
 
@@ -171,6 +171,7 @@ class FaultOfCalls(Fault):
         calls = self.chosen.of(recording)
         if not calls:
             reason = f"and no call {self.call or 1}" if self.when is None else "and none of them fits when="
+            reason += misspelt_field(self.chosen.when, (exchange.request for exchange in recording.exchanges))
             count = number_of(len(prompt_calls(recording)), "prompt call")
             raise FaultError(_NO_CALL.format(fault=self.text(), calls=count, reason=reason))
         return calls

@@ -16,6 +16,7 @@ from pytest_claude_latency.cassettes.recording import Recording
 from pytest_claude_latency.errors import LimitError
 from pytest_claude_latency.messages_api.endpoints import requested_model
 from pytest_claude_latency.messages_api.request_pattern import Expected
+from pytest_claude_latency.near_names import did_you_mean
 from pytest_claude_latency.printable import printable
 from pytest_claude_latency.simulation.answer_times import Change, Part
 from pytest_claude_latency.simulation.chosen_calls import EVERY, ChosenCalls, prompt_calls
@@ -26,6 +27,8 @@ ACCEPTED: Final = (
     '"model=claude-opus-*: ttft*0.5"'
 )
 _QUESTION = re.compile(r"(?:(?P<when>[^:]+):)?\s*(?P<metric>ttft|output|total)\s*(?P<sign>[*+-])\s*(?P<value>\S+)\s*")
+_METRICS: Final = ("ttft", "output", "total")
+_WORD = re.compile(r"[a-z_]+", re.IGNORECASE)
 _JSON_WORDS: Final[dict[str, Expected]] = {"true": True, "false": False, "null": None}
 _FACTOR = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _FASTER: Final = (("20 % faster", Fraction(4, 5)), ("twice as fast", Fraction(1, 2)), ("at once", Fraction(0)))
@@ -50,7 +53,9 @@ class Question:
         """
         match = _QUESTION.fullmatch(text)
         if match is None:
-            raise LimitError(f"{text!r} is not understood; accepted: {ACCEPTED}")
+            metric = _WORD.search(text.rpartition(":")[2])
+            hint = did_you_mean(metric[0], _METRICS) if metric else ""
+            raise LimitError(f"{text!r} is not understood{hint}; accepted: {ACCEPTED}")
         value, sign = match["value"], match["sign"]
         if sign == "*":
             if not _FACTOR.fullmatch(value):

@@ -73,6 +73,23 @@ def test_patterns_ask_any_field_of_the_request(when: dict[str, object], call: in
     assert judgement.call == call
 
 
+@pytest.mark.parametrize(
+    ("when", "hint"),
+    [
+        ({"modle": "claude-*"}, "; did you mean 'model'?"),
+        ({"metdata.user_id": "7"}, "; did you mean 'metadata'?"),
+        ({"metadata.user_id": "8"}, ""),  # the field is there, with another value
+        ({"metdata": None, "model": "gpt-*"}, ""),  # that a field is not there is what was asked for
+        ({"thinking.type": "enabled"}, ""),
+    ],
+)
+def test_a_slip_in_the_field_of_a_pattern_that_fits_no_call_is_told(when: dict[str, object], hint: str) -> None:
+    (judgement,) = judged({"total": "1s", "when": when})
+
+    assert judgement.reason is not None
+    assert judgement.reason.removeprefix("no call fits when ").partition("; ")[2] == hint.removeprefix("; ")
+
+
 @pytest.mark.parametrize(("direct", "verdict"), [(True, "broken"), (False, "no calls")])
 def test_a_limit_that_no_call_fits_is_broken_where_it_is_the_test_s_own(direct: bool, verdict: str) -> None:
     (judgement,) = judged({"total": "1s", "call": 4}, direct=direct)

@@ -136,7 +136,7 @@ def test_the_message_names_the_place_of_the_marker(suite: Suite, source: str, pl
 
 BAD_CASSETTES = {
     "'shared'": f"it takes no positional argument; {ACCEPTED_ARGUMENTS}",
-    "names='x'": f"unknown argument 'names'; {ACCEPTED_ARGUMENTS}",
+    "names='x'": f"unknown argument 'names'; did you mean name=?; {ACCEPTED_ARGUMENTS}",
     "name=3": "name=3 is not understood",
     "name=''": "name='' is not understood",
     "owner='yes'": "owner='yes' is not understood",

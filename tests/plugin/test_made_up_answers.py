@@ -184,7 +184,7 @@ def test_workers_write_the_same_report(suite: Suite) -> None:
         ("7", "7 is not an answer*"),
         (r"'Yes \ud83d!'", "Answer: its text has '\\ud83d', half of a pair of surrogates*"),
         ('""', "*it is empty*"),
-        ('"a", whem={}', "unknown argument 'whem'; accepted: when=, ttft=, tokens_per_second="),
+        ('"a", whem={}', "unknown argument 'whem'; did you mean when=?; accepted: when=, ttft=, tokens_per_second="),
         ('"a", when=7', "when=7 is not understood*"),
         ('"a", ttft="soon"', "ttft: 'soon' is not a duration*"),
         ('"a", tokens_per_second=-1', "tokens_per_second=-1 is not understood*"),

@@ -46,6 +46,11 @@ def test_an_unknown_report_is_refused_with_what_is_accepted(text: str) -> None:
     assert str(refused.value) == f"{text!r} is not a report; accepted: {ACCEPTED}"
 
 
+def test_a_slip_in_the_name_of_a_format_is_told_with_the_name_that_was_meant() -> None:
+    with pytest.raises(LimitError, match=r"^'markdwon:out' is not a report; did you mean 'markdown'\?; accepted: "):
+        formats.parse_target("markdwon:out")
+
+
 @pytest.mark.parametrize(
     ("form", "start"),
     [("json", '{\n  "schema": 1,'), ("html", "<!DOCTYPE html>"), ("markdown", "<!-- pytest-claude-latency -->")],

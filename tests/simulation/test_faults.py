@@ -115,6 +115,7 @@ def test_two_faults_are_met_one_after_the_other_and_count_the_recorded_calls() -
     [
         (overloaded(call=3), "overloaded(call=3) fits no call: the recording has 2 prompt calls, and no call 3"),
         (overloaded(when={"model": "x*"}), "the recording has 2 prompt calls, and none of them fits when="),
+        (overloaded(when={"modle": "x*"}), "none of them fits when=; did you mean 'model'?"),
         (dropped(after=9), "dropped(after=9) fits no call: call 1 has 3 pieces of content"),
         (
             slower(ttft=2, call=7),
