@@ -46,6 +46,29 @@ class WorkerReporter:
 
 
 @final
+class _Late:
+    """What a run loads when it is needed.
+
+    Apart from the reporter: older versions of pytest ask a plugin for each of its attributes when it is registered.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @cached_property
+    def end(self) -> EndOfRun:
+        from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
+
+        return EndOfRun(self._config.stash[SESSION])
+
+    @cached_property
+    def termination(self) -> Termination:
+        from pytest_claude_latency.run.reporting.termination import Termination
+
+        return Termination()
+
+
+@final
 class Reporter:
     """The hooks that collect and show results, on xdist's controller and in a run without workers.
 
@@ -55,28 +78,17 @@ class Reporter:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._late = _Late(config)
         self._is_announced = False
         self._progress: Progress | None = None
         self._written: WrittenFiles | None = None
         if not self._has_nothing_to_say:
-            self._end.read_baselines()
+            self._late.end.read_baselines()
 
     @property
     def _has_nothing_to_say(self) -> bool:
         """Whether the run has no session: no latency test, and nothing that the user asks for."""
         return SESSION not in self._config.stash
-
-    @cached_property
-    def _end(self) -> EndOfRun:
-        from pytest_claude_latency.run.reporting.end_of_run import EndOfRun
-
-        return EndOfRun(self._session)
-
-    @cached_property
-    def _termination(self) -> Termination:
-        from pytest_claude_latency.run.reporting.termination import Termination
-
-        return Termination()
 
     @property
     def _session(self) -> Session:
@@ -109,7 +121,7 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Say what the run will cost, once: all workers collect the same."""
-        self._termination.watch()
+        self._late.termination.watch()
         if not self._is_announced:
             self._is_announced = True
             for line in _announcement(self._session, ids):
@@ -122,7 +134,7 @@ class Reporter:
         from pytest_claude_latency.printable import wrapped
 
         if any(map(is_marked, items)):
-            self._termination.watch()
+            self._late.termination.watch()
         lines = _announcement(self._session, [item.nodeid for item in items])
         settings = self._session.settings
         if (settings.judged or settings.mode.measures_live) and any(map(is_marked, items)):
@@ -134,7 +146,7 @@ class Reporter:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note what could not be collected."""
         if report.failed and not self._has_nothing_to_say:
-            self._end.failed.append(report)
+            self._late.end.failed.append(report)
 
     # ── while tests run ──
 
@@ -145,7 +157,7 @@ class Reporter:
             return
         from pytest_claude_latency.collection.identity import identity_of
 
-        reason = self._end.settled(identity_of(item).nodeid)
+        reason = self._late.end.settled(identity_of(item).nodeid)
         if reason is not None:
             item.stash[SETTLED] = True
             raise pytest.skip.Exception(reason, _use_item_location=True)  # the test's line, not this one
@@ -156,11 +168,11 @@ class Reporter:
             return
         from pytest_claude_latency.run.session import RAN_AGAIN, REPORTED
 
-        self._end.note(report)
+        self._late.end.note(report)
         if line := getattr(report, RAN_AGAIN, None):
             self._write_line(line)
         if self._progress is not None and hasattr(report, REPORTED):
-            self._progress.note(self._end.results)
+            self._progress.note(self._late.end.results)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -192,9 +204,9 @@ class Reporter:
         try:
             finished = yield
         except BaseException:  # Ctrl-C, pytest.exit, or as many failures as --maxfail allows
-            self._end.conclude(session, interrupted=True)
+            self._late.end.conclude(session, interrupted=True)
             raise
-        self._end.conclude(session)
+        self._late.end.conclude(session)
         return finished
 
     # ── after the last test ──
@@ -208,15 +220,15 @@ class Reporter:
             return (yield)
         finally:
             # In this order: what staging warns of belongs into the reports.
-            self._termination.stop()
-            session.exitstatus = self._termination.exit_status() or session.exitstatus
+            self._late.termination.stop()
+            session.exitstatus = self._late.termination.exit_status() or session.exitstatus
             self._session.current.close()
-            self._session.close_staging(self._end.not_recorded)
+            self._session.close_staging(self._late.end.not_recorded)
             settings = self._session.settings
             if (settings.reports or settings.save or settings.otel) and not session.config.option.collectonly:
                 from pytest_claude_latency.run.reporting.written_files import write_files
 
-                self._written = write_files(self._session, self._end, session.exitstatus)
+                self._written = write_files(self._session, self._late.end, session.exitstatus)
                 session.exitstatus = self._written.exit_status or session.exitstatus
 
     # Outermost, since pytest shows the failures in a wrapper of this hook. All other readers have had the reports.
@@ -225,7 +237,7 @@ class Reporter:
         """Let misses of one cause tell it once, before pytest shows the failures."""
         # in the order in which pytest shows them, so that the first one tells the cause
         reports = [report for kind in ("error", "failed") for report in terminalreporter.stats.get(kind, ())]
-        if reports and not self._has_nothing_to_say and self._end.results:
+        if reports and not self._has_nothing_to_say and self._late.end.results:
             from pytest_claude_latency.report import misses
             from pytest_claude_latency.run.reporting.verdict_reports import command_that_records
 
@@ -237,11 +249,11 @@ class Reporter:
         if self._has_nothing_to_say:
             return
         is_counted = FAULT_COUNTS in self._session.config.stash
-        if not (self._written or self._end.results or self._session.warnings or is_counted):
+        if not (self._written or self._late.end.results or self._session.warnings or is_counted):
             return
         from pytest_claude_latency.run.reporting.terminal_sections import write_sections
 
-        write_sections(self._session, self._end, self._written, terminalreporter)
+        write_sections(self._session, self._late.end, self._written, terminalreporter)
 
     def _write_line(self, line: str) -> None:
         terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
