@@ -30,9 +30,12 @@ def begin():
 """
 
 
-def python(source: str) -> str:
-    """Return what a fresh interpreter prints in which only stand-ins are in place at first."""
-    program = BEGIN + textwrap.dedent(source)
+def python(source: str, before: str = "") -> str:
+    """Return what a fresh interpreter prints in which only stand-ins are in place at first.
+
+    `before` is what it runs before anything is in place.
+    """
+    program = textwrap.dedent(before) + BEGIN + textwrap.dedent(source)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -212,6 +215,25 @@ def test_what_is_imported_before_the_first_world_is_patched_with_it() -> None:
     """)
 
     assert printed == str(20 * 10**9)
+
+
+def test_a_library_that_only_says_it_is_a_module_does_not_keep_the_first_world_from_its_start() -> None:
+    printed = python(
+        """
+        print(begin().clock.now())
+    """,
+        before="""
+        import sys, types
+
+        class Library:
+            __slots__ = ()
+            __class__ = types.ModuleType  # as those of cffi do
+
+        sys.modules["library"] = Library()
+    """,
+    )
+
+    assert printed == "0"
 
 
 def test_a_missing_name_of_a_library_that_was_imported_early_is_told() -> None:

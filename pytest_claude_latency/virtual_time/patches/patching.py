@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from types import ModuleType
 from typing import Any, TypeVar, final
@@ -99,15 +99,17 @@ def _owner(module: Any, path: str) -> tuple[Any, str]:
     return (attrgetter(cls)(module) if cls else module), name
 
 
-def replace_copies(replaced: Mapping[Any, Any]) -> None:
-    """Put the values of a mapping in the place of its keys in all modules: `from os import system` made a copy there.
+def replace_copies(replaced: Mapping[Any, Any], modules: Iterable[object] | None = None) -> None:
+    """Put the values of a mapping in the place of its keys in modules: `from os import system` made a copy there.
 
-    What a module keeps elsewhere, for example in a class, stays as it is.
+    Without `modules`, in all. What a module keeps elsewhere, for example in a class, stays as it is.
     """
     # By identity: what a module holds may not hash, or may equal anything.
     new = {id(old): value for old, value in replaced.items()}
     # By the type, too: libraries of cffi say that they are modules, and have no names of this kind.
-    for module in [module for module in list(sys.modules.values()) if issubclass(type(module), ModuleType)]:
+    for module in list(sys.modules.values() if modules is None else modules):
+        if not issubclass(type(module), ModuleType):
+            continue
         # Past what a lazy module does when it is asked for an attribute: it would be imported.
         names: dict[str, Any] = object.__getattribute__(module, "__dict__")
         if not new.keys().isdisjoint(map(id, list(names.values()))):

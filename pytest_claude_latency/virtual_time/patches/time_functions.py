@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
+from pytest_claude_latency.virtual_time.patches import patching
 from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT
 
 _PACKAGE = sys.modules[__name__.partition(".")[0]]
@@ -93,14 +94,7 @@ def replace_copies() -> None:
     functions = {function.machine: function for function in FUNCTIONS.values()}
     earlier = [name for name in _EARLIER if name in sys.modules and name.partition(".")[0] not in _REAL]
     _EARLIER.clear()
-    for module in [sys.modules[name] for name in earlier]:
-        # A module that is loaded when it is used first stays unloaded.
-        names: dict[str, Any] = (
-            ModuleType.__getattribute__(module, "__dict__") if isinstance(module, ModuleType) else {}
-        )
-        copies = [copy for copy, value in names.items() if type(value) is BuiltinFunctionType and value in functions]
-        for copy in copies:
-            names[copy] = functions[names[copy]]
+    patching.replace_copies(functions, [sys.modules[name] for name in earlier])
 
 
 @contextmanager
