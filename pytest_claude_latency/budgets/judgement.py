@@ -131,7 +131,9 @@ def headline(judgement: Judgement) -> str:
     """Return the verdict on a broken limit in one line."""
     metric, limit, measured = METRICS[judgement.metric], judgement.limit, judgement.measured
     if measured is None:
-        return f"{limit.name} has no value, {_measured(judgement)}: it breaks the budget of {_shown_limit(limit)}"
+        # which calls it is about, the name of the limit says
+        reason = "no call fits" if judgement.fits_no_call else _measured(judgement)
+        return f"{limit.name} has no value, {reason}: it breaks the budget of {_shown_limit(limit)}"
     verb = "were" if metric.kind == "count" else "was"
     side = "over" if judgement.at_most else "under"
     # the unit is there already, behind the measured rate
