@@ -79,7 +79,6 @@ def conceal(text: str) -> str:
     return PARAMETER.sub(r"\1[credential]", text)
 
 
-@lru_cache(maxsize=256)
 @lru_cache(maxsize=256)  # for each call of each test, and a program has few URLs
 def conceal_url(url: str) -> str:
     """Return the URL without user name, password and whatever else looks like a credential, for messages."""

@@ -12,12 +12,12 @@ import os
 import re
 import sys
 from contextlib import redirect_stdout
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from pytest_claude_latency.atomic_files import write_text
 from pytest_claude_latency.errors import LatencyError
+from pytest_claude_latency.near_names import did_you_mean
 from pytest_claude_latency.printable import fitted, printable
 
 STANDARD_OUTPUT: Final = Path("-")
@@ -43,8 +43,7 @@ class Parser(argparse.ArgumentParser):
         """Print the usage and the message, and end the command. A word that is nearly an accepted one is told."""
         wrong, _, accepted = message.partition(" (choose from ")
         typed = wrong.rpartition("invalid choice: ")[2].strip("'")
-        near = get_close_matches(typed, re.findall(r"[\w-]+", accepted), 1)
-        text = printable(f"{message}; did you mean {near[0]}?" if near else message)
+        text = printable(message + did_you_mean(typed, re.findall(r"[\w-]+", accepted), form="{}"))
         self.print_usage(sys.stderr)
         say(f"{self.prog}: error: {text}", error=True)
         raise SystemExit(2)

@@ -69,18 +69,26 @@ def note_misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> No
     lines of pytest's ini key `markers`: what a user registers there is the user's own.
     """
     names = [line.partition(":")[0].partition("(")[0].strip() for line in registered]
-    known = set(names)
+    own = set(names) - {SELECTED}
+    if names.count(SELECTED) > 1:  # the user has one too
+        own.add(SELECTED)
     for item in items:
-        for mark in item.iter_markers():
-            if mark.name == SELECTED and (mark.args or mark.kwargs) and names.count(SELECTED) == 1:
-                item.stash[MISSPELT] = _MISSPELT.format(name=SELECTED, meant=BUDGET, why="takes no arguments")
-            # Most names are told apart by their first letter: comparing them costs more.
-            elif mark.name not in known and mark.name[:1] in _FIRST_LETTERS:
-                import difflib  # hardly any run needs it
+        # Most names are told apart by their first letter: comparing them costs more.
+        marks = [mark for mark in item.iter_markers() if mark.name not in own and mark.name[:1] in _FIRST_LETTERS]
+        for text in filter(None, map(_misspelt, marks)):
+            item.stash[MISSPELT] = text
 
-                if near := difflib.get_close_matches(mark.name, _NAMES, 1, 0.85):
-                    text = _FIXTURE if near[0] in FIXTURES else _MISSPELT
-                    item.stash[MISSPELT] = text.format(name=mark.name, meant=near[0], why="is unknown")
+
+def _misspelt(mark: pytest.Mark) -> str | None:
+    """Return why a marker promises nothing; None if its name is like none of this plugin's."""
+    if mark.name == SELECTED:
+        has_arguments = mark.args or mark.kwargs
+        return _MISSPELT.format(name=SELECTED, meant=BUDGET, why="takes no arguments") if has_arguments else None
+    from pytest_claude_latency.near_names import nearest  # hardly any run needs it
+
+    near = nearest(mark.name, _NAMES, likeness=0.85)
+    text = _FIXTURE if near in FIXTURES else _MISSPELT
+    return None if near is None else text.format(name=mark.name, meant=near, why="is unknown")
 
 
 def lacks_key(item: pytest.Item, error: BaseException) -> bool:

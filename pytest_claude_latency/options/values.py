@@ -27,7 +27,7 @@ KindT = TypeVar("KindT", bound=StrEnum)
 
 MOST_SEQUENTIAL = 10_000
 """How many samples `auto:N` may ask for: what makes its verdicts sure takes seconds to compute for more."""
-NOT_UNDERSTOOD = "{value!r} is not understood; accepted: {accepted}"
+NOT_UNDERSTOOD = "{value!r} is not understood{hint}; accepted: {accepted}"
 NEEDS_OTEL = "needs: pip install 'pytest-claude-latency[otel]'"
 NO_PATTERN = "{value!r} is not a regular expression: {error}"
 NEVER_RECORDED = (
@@ -58,8 +58,7 @@ def _choice(kind: type[KindT], value: str) -> KindT:
     if value not in list(kind):
         from pytest_claude_latency.near_names import did_you_mean
 
-        problem, _, accepted = NOT_UNDERSTOOD.format(value=value, accepted=", ".join(kind)).partition("; ")
-        raise ValueError(f"{problem}{did_you_mean(value, kind)}; {accepted}")
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, hint=did_you_mean(value, kind), accepted=", ".join(kind)))
     return kind(value)
 
 
@@ -84,7 +83,7 @@ def samples(value: str, given: Given) -> tuple[int, bool]:
     # Not int(): it takes "1_0" and " 3 " too. Nine digits are enough, and keep a slip from filling the memory.
     if not re.fullmatch(r"0*[1-9][0-9]{0,8}", number) or (is_sequential and int(number) > MOST_SEQUENTIAL):
         accepted = f"a whole number, at least 1, or auto:N with N up to {MOST_SEQUENTIAL}"
-        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, hint="", accepted=accepted))
     return int(number), is_sequential
 
 
@@ -100,14 +99,14 @@ def questions(values: list[str], given: Given) -> tuple[Question, ...]:
 def seed(value: str, given: Given) -> int:
     """Return the seed of the simulated worlds."""
     if not re.fullmatch(r"[0-9]{1,18}", value):
-        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number, at least 0"))
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, hint="", accepted="a whole number, at least 0"))
     return int(value)
 
 
 def worlds(value: str, given: Given) -> int:
     """Return how many worlds are simulated."""
     if not re.fullmatch(r"0*[1-9][0-9]{0,6}", value):
-        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted="a whole number of worlds, at least 1"))
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, hint="", accepted="a whole number of worlds, at least 1"))
     return int(value)
 
 
@@ -116,7 +115,7 @@ def folder_name(value: str, given: Given) -> str:
     # Path("..").name is "..", so it would pass for a name
     if not value or Path(value).name != value or value in (".", ".."):
         accepted = "the name of a folder next to each test file, not a path"
-        raise ValueError(NOT_UNDERSTOOD.format(value=value, accepted=accepted))
+        raise ValueError(NOT_UNDERSTOOD.format(value=value, hint="", accepted=accepted))
     return value
 
 

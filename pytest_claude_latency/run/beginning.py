@@ -7,7 +7,7 @@ imported. A fork needs one, since the child must find what its parent will measu
 from __future__ import annotations
 
 import os
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -37,12 +37,16 @@ _RUNS: WeakSet[pytest.Config] = WeakSet()
 """Those that are to have a session before the process forks."""
 
 
-def begin_before_a_fork(config: pytest.Config, registered: list[bool] = []) -> None:  # noqa: B006 - once per process
+def begin_before_a_fork(config: pytest.Config) -> None:
     """Let the session of this run be there before the process is forked."""
     _RUNS.add(config)
     config.add_cleanup(partial(_RUNS.discard, config))
-    if not registered and hasattr(os, "register_at_fork"):
-        registered.append(True)
+    _meet_forks()
+
+
+@cache  # once a process: nothing takes such a function back
+def _meet_forks() -> None:
+    if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork)
 
 

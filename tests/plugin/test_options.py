@@ -20,7 +20,7 @@ SLOW = text("Hello wor|ld", ttfb="40ms", gaps=["2ms", "3ms"])
 
 def not_understood(value: str, accepted: str) -> str:
     """Return what is said of a value of an option or ini key that is not understood."""
-    return NOT_UNDERSTOOD.format(value=value, accepted=accepted)
+    return NOT_UNDERSTOOD.format(value=value, hint="", accepted=accepted)
 
 
 BAD_OPTIONS = {

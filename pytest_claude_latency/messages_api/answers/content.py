@@ -175,13 +175,11 @@ def items(value: object) -> list[Any]:
 
 def text_at(value: object, *keys: str) -> str | None:
     """Return the text under these keys; None if there is none, or an empty one."""
-    for key in keys:  # as for a number
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, str) and value else None
+    text = get(value, *keys)
+    return text if isinstance(text, str) and text else None
 
 
 def count_at(value: object, *keys: str, otherwise: int | None = None) -> int | None:
     """Return the whole number under these keys, else `otherwise`."""
-    for key in keys:  # as `get` does, which each answer would call a dozen times
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise  # True is an int
+    number = get(value, *keys)
+    return number if isinstance(number, int) and not isinstance(number, bool) else otherwise  # True is an int

@@ -18,13 +18,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from pytest_claude_latency.virtual_time.patches.exempt_callers import EXEMPT, package
+from pytest_claude_latency.virtual_time.scheduling.real_clock import LockType, allocate_lock, get_ident
 from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, scheduled, spin
 
 if TYPE_CHECKING:
     from pytest_claude_latency.duration import Nanoseconds
     from pytest_claude_latency.virtual_time.patches.blocking.lines import Line
     from pytest_claude_latency.virtual_time.scheduling.table import Member
-from pytest_claude_latency.virtual_time.scheduling.real_clock import LockType, allocate_lock, get_ident
 
 # Whose locks stay the machine's. trio relies on what only locks written in C can do: a signal handler may interrupt
 # each step of ours, and take the lock again.
