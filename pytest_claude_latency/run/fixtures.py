@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_claude_latency.measurement.latency import Latency
     from pytest_claude_latency.run.measured_item import MeasuredItem
-    from pytest_claude_latency.run.world_runs import WorldItem
+    from pytest_claude_latency.run.worlds.world_runs import WorldItem
 
 
 @pytest.fixture

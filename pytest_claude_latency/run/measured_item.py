@@ -23,8 +23,8 @@ from pytest_claude_latency.run.item_body import ItemBody
 from pytest_claude_latency.run.item_outcome import ItemOutcome
 from pytest_claude_latency.run.latency_test import LatencyTest
 from pytest_claude_latency.run.session import Failure, Session
-from pytest_claude_latency.run.simulated_test import SimulatedTest, ask, stands_for_all
-from pytest_claude_latency.run.world_runs import WorldRuns
+from pytest_claude_latency.run.worlds.simulated_test import SimulatedTest, ask, stands_for_all
+from pytest_claude_latency.run.worlds.world_runs import WorldRuns
 from pytest_claude_latency.settings import Mode
 
 

@@ -16,6 +16,7 @@ from pytest_claude_latency.virtual_time.patches import stand_ins, time_functions
 from pytest_claude_latency.virtual_time.patches.blocking import greenlets, real_limits
 from pytest_claude_latency.virtual_time.patches.blocking.loans import LOANS
 from pytest_claude_latency.virtual_time.patches.dates import datetime_type, uuids
+from pytest_claude_latency.virtual_time.patches.seeds import SEEDS
 from pytest_claude_latency.virtual_time.scheduling import real_clock, waiting
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import ClockReadings, whole_second
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS, Lead
@@ -24,7 +25,6 @@ from pytest_claude_latency.virtual_time.scheduling.members import NATIVE_IDS, ad
 from pytest_claude_latency.virtual_time.scheduling.outsiders import OUTSIDERS
 from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
 from pytest_claude_latency.virtual_time.scheduling.scheduler import Schedule
-from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
 from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS
 from pytest_claude_latency.virtual_time.scheduling.world import WorldState
 from pytest_claude_latency.virtual_time.watch import blocked_threads, main_thread_signal

@@ -14,7 +14,7 @@ import pytest
 from pytest_claude_latency.cassettes.recording import Recording, save_set
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.messages_api.exchange import Exchange, canonical
-from pytest_claude_latency.run import simulated_test
+from pytest_claude_latency.run.worlds import simulated_test
 from tests.plugin.suite import Suite
 from tests.support.written_calls import asked, streamed, usage, whole
 

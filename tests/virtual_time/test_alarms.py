@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_claude_latency.virtual_time.patches.alarms import Alarms
+from pytest_claude_latency.virtual_time.patches.loops.alarms import Alarms
 
 
 class Sleeper:

@@ -13,7 +13,7 @@ import trio
 
 from pytest_claude_latency.duration import SECOND
 from pytest_claude_latency.virtual_time import World
-from pytest_claude_latency.virtual_time.patches.alarms import Alarms
+from pytest_claude_latency.virtual_time.patches.loops.alarms import Alarms
 from pytest_claude_latency.virtual_time.scheduling.real_work import RealWork
 
 needs_eager_tasks = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")

@@ -16,10 +16,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.blocking import file_waits
 from pytest_claude_latency.virtual_time.patches.blocking.loans import LOANS
 from pytest_claude_latency.virtual_time.patches.loops import lent_loops, loop_holds, selector_hooks, unsupported_loops
+from pytest_claude_latency.virtual_time.patches.loops.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.patching import Patches, wrap
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.lead import LEADS

@@ -30,7 +30,7 @@ _PATCHES = {
     "asyncio.base_events": "asyncio_loops.install_loops",
     "asyncio.selector_events": "asyncio_loops.install_wake_up",
     "asyncio.proactor_events": "asyncio_loops.install_wake_up",
-    "trio": "trio_runs.install",
+    "trio": "loops.trio_runs.install",
     "gevent.hub": "blocking.greenlets.install_gevent",
     "eventlet.hubs.poll": "blocking.greenlets.install_eventlet",
     "eventlet.hubs.selects": "blocking.greenlets.install_eventlet",

@@ -59,7 +59,7 @@ async def sleep_until(world: WorldState, instant: Nanoseconds, since: Nanosecond
                     return
     task = None if loop is None else current_task()
     if task is None and "trio" in sys.modules:  # also a trio run in guest mode, where asyncio's loop is the host
-        from pytest_claude_latency.virtual_time.patches import trio_runs
+        from pytest_claude_latency.virtual_time.patches.loops import trio_runs
 
         await trio_runs.sleep_until(world, instant, since)
     elif world.readings is None:

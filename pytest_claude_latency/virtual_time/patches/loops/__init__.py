@@ -1,1 +1,1 @@
-"""Event loops beside asyncio's own and trio's: which are followed, which are refused, and what holds a loop up."""
+"""Event loops: alarms of tasks that wait, trio's and uvloop's, which are refused, and what holds a loop up."""

@@ -21,7 +21,7 @@ from pytest_claude_latency.report import columns
 from pytest_claude_latency.results.simulation import Lenders, Simulation, simulate
 from pytest_claude_latency.results.what_if import WhatIf, WouldBe
 from pytest_claude_latency.run.latency_test import LatencyTest
-from pytest_claude_latency.run.world_runs import WorldRun, WorldRuns
+from pytest_claude_latency.run.worlds.world_runs import WorldRun, WorldRuns
 from pytest_claude_latency.simulation.profiles import shipped
 from pytest_claude_latency.simulation.redraw import TimedCall, Worlds, find_donors, lenders_in, timed_calls
 from pytest_claude_latency.simulation.what_if import sensitivities

@@ -17,17 +17,17 @@ import trio
 from trio._core import _run
 
 from pytest_claude_latency.duration import MICROSECOND, SECOND, Nanoseconds
-from pytest_claude_latency.virtual_time.patches.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.awaiting import LAST
 from pytest_claude_latency.virtual_time.patches.blocking import file_waits
 from pytest_claude_latency.virtual_time.patches.loops import unsupported_loops
+from pytest_claude_latency.virtual_time.patches.loops.alarms import Alarms
 from pytest_claude_latency.virtual_time.patches.patching import Patches
+from pytest_claude_latency.virtual_time.patches.seeds import SEEDS
 from pytest_claude_latency.virtual_time.scheduling.clock_readings import due
 from pytest_claude_latency.virtual_time.scheduling.errors import Deadlock
 from pytest_claude_latency.virtual_time.scheduling.lock import LOCK, TRACKED_LOCK
 from pytest_claude_latency.virtual_time.scheduling.members import arrive, dismiss
 from pytest_claude_latency.virtual_time.scheduling.real_clock import get_ident, monotonic_ns
-from pytest_claude_latency.virtual_time.scheduling.seeds import SEEDS
 from pytest_claude_latency.virtual_time.scheduling.standing import stand
 from pytest_claude_latency.virtual_time.scheduling.table import MEMBERS, scheduled
 from pytest_claude_latency.virtual_time.scheduling.wait import Wait
